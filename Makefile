@@ -1,0 +1,57 @@
+# The commands of the repository: `make help` lists them.
+#
+# Everything runs in one virtual environment, .venv, which is made and filled as needed: a stamp file says which
+# extras of pyproject.toml are in it, so that the second call installs nothing.
+
+# The first Python that is new enough and can make virtual environments.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+# More packages to install, for example EXTRAS="torch jax" or EXTRAS=cupy-cuda12x.
+EXTRAS ?=
+# More arguments, for example PYTEST="-x -k ridge" or BENCH="--only ridge".
+PYTEST ?=
+BENCH ?= --profile quick
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The name of a stamp holds what EXTRAS were: other packages are another stamp.
+with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test lint clean
+.NOTPARALLEL:
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+bench: $(call with,bench)  ## measure on every backend there is, and write the report (a few minutes)
+	$(BIN)/xpsolve bench $(BENCH)
+	$(BIN)/xpsolve report
+
+test: $(call with,test)  ## run the tests, and the examples in the documentation
+	$(BIN)/python -m pytest --doctest-modules $(PYTEST)
+
+lint: $(call with,lint)  ## style, types, and which folder may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:  ## remove the environment and all caches (measurements in .asv/results are kept)
+	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .asv/env
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { \
+		echo "No Python 3.11 or newer with the venv module was found." >&2; \
+		echo "Install one (on Debian and Ubuntu: apt install python3 python3-venv)," >&2; \
+		echo "or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml | $(VENV)/.made
+	@echo "Installing xpsolve[$(firstword $(subst -, ,$*))] $(EXTRAS) into $(VENV); the first time this takes a while."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable ".[$(firstword $(subst -, ,$*))]" $(EXTRAS)
+	@touch $@

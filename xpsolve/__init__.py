@@ -1,0 +1,26 @@
+"""xpsolve: inverse problems and small models on whatever array you hand in."""
+
+from xpsolve import costs, operators, problems
+from xpsolve.linear import lstsq, ridge
+from xpsolve.operators import LinearOperator, dot_test, operator_norm
+from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.trace import Tally, count
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Certificate",
+    "ConvergenceWarning",
+    "LinearOperator",
+    "Solution",
+    "Status",
+    "Tally",
+    "costs",
+    "count",
+    "dot_test",
+    "lstsq",
+    "operator_norm",
+    "operators",
+    "problems",
+    "ridge",
+]

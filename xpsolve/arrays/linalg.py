@@ -1,0 +1,186 @@
+"""Factorisations and triangular solves, one small function each (Golub & Van Loan 2013, ch. 3, 4, 5).
+
+The standard has Cholesky but neither a triangular solve nor a word about failure: NumPy raises, CuPy and
+JAX return NaN or worse.  Here failure is a flag that stays on the device until somebody reads it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import array_api_extra as xpx
+import numpy as np
+
+from xpsolve.arrays.namespace import Array, Namespace, namespace_of
+from xpsolve.arrays.native import native
+
+_PANEL = 128  # rows a panel in blocked substitution: where a small LU solve and a matrix product cost alike
+
+
+@native
+def gram(A: Array) -> Array:
+    """The Gram matrix AᵀA, (p, p).  NumPy sees the symmetry by itself and computes one triangle."""
+    return A.T @ A
+
+
+@gram.register("torch")
+def _gram_by_panels(A: Array) -> Array:
+    """Four column panels, each against those not before it: 5/8 of the products of the full GEMM."""
+    p = A.shape[1]
+    if p < 512:  # below, the copies cost more than the products they save
+        return A.T @ A
+    xp = namespace_of(A)
+    edges = [p * i // 4 for i in range(5)]
+    spans = list(itertools.pairwise(edges))
+    lower = [A[:, i:].T @ A[:, i:j] for i, j in spans]  # block column from the diagonal down
+    columns = []
+    for b, (i, j) in enumerate(spans):
+        above = [lower[c][i - edges[c] : j - edges[c], :].T for c in range(b)]
+        columns.append(xp.concat([*above, lower[b]], axis=0))
+    return xp.concat(columns, axis=1)
+
+
+@native
+def cholesky(G: Array) -> tuple[Array, Array]:
+    """Lower factor L with G = LLᵀ, and a 0-d boolean: whether it can be trusted.
+
+    The flag stays on the device.  It is False where a pivot is not finite, or so small against the
+    diagonal of G that rounding made it: L_ii² ≤ p·eps·max G_jj.
+    """
+    xp = namespace_of(G)
+    try:
+        L = xp.linalg.cholesky(G)
+    except np.linalg.LinAlgError:
+        L = G * xp.nan
+    return L, _trustworthy(xp, L, G)
+
+
+@cholesky.register("torch")
+def _cholesky_torch(G: Array) -> tuple[Array, Array]:
+    import torch
+
+    L, _ = torch.linalg.cholesky_ex(G)  # the plain one raises, and reads from the device to know
+    return L, _trustworthy(namespace_of(G), L, G)
+
+
+@cholesky.register("dask")
+def _cholesky_dask(G: Array) -> tuple[Array, Array]:
+    xp = namespace_of(G)
+    L = xpx.lazy_apply(_cholesky_or_nan, G, shape=G.shape, dtype=G.dtype, as_numpy=True)
+    return L, _trustworthy(xp, L, G)
+
+
+def _cholesky_or_nan(G: Any) -> Any:
+    try:
+        return np.linalg.cholesky(G)
+    except np.linalg.LinAlgError:
+        return np.full_like(G, np.nan)
+
+
+def _trustworthy(xp: Namespace, L: Array, G: Array) -> Array:
+    pivots = xp.linalg.diagonal(L)
+    smallest = xp.finfo(G.dtype).eps * G.shape[0] * xp.max(xp.linalg.diagonal(G))
+    return xp.all(pivots * pivots > smallest)  # a NaN compares False
+
+
+@native
+def solve_triangular(L: Array, B: Array, *, transposed: bool = False) -> Array:
+    """X with LX = B, or LᵀX = B, for a lower triangular L (p, p) and B (p,) or (p, k).
+
+    Blocked substitution: panels on the diagonal by `linalg.solve`, all else by matrix products.
+    """
+    xp = namespace_of(L)
+    p = L.shape[0]
+    starts = range(0, p, _PANEL)
+    solved: list[Array] = []
+    for i in reversed(starts) if transposed else starts:
+        j = min(i + _PANEL, p)
+        rhs = B[i:j, ...]
+        if solved:
+            known = xp.concat(solved[::-1] if transposed else solved, axis=0)
+            rhs = rhs - (L[j:, i:j].T @ known if transposed else L[i:j, :i] @ known)
+        block = L[i:j, i:j]
+        solved.append(xp.linalg.solve(block.T if transposed else block, rhs))
+    return xp.concat(solved[::-1] if transposed else solved, axis=0)
+
+
+@solve_triangular.register("torch")
+def _solve_triangular_torch(L: Array, B: Array, *, transposed: bool = False) -> Array:
+    import torch
+
+    columns = B if B.ndim == 2 else B[:, None]
+    X = torch.linalg.solve_triangular(L.mT if transposed else L, columns, upper=transposed)
+    return X if B.ndim == 2 else X[:, 0]
+
+
+@solve_triangular.register("jax")
+def _solve_triangular_jax(L: Array, B: Array, *, transposed: bool = False) -> Array:
+    from jax.scipy.linalg import solve_triangular
+
+    return solve_triangular(L, B, lower=True, trans=int(transposed))
+
+
+@solve_triangular.register("cupy")
+def _solve_triangular_cupy(L: Array, B: Array, *, transposed: bool = False) -> Array:
+    from cupyx.scipy.linalg import solve_triangular
+
+    return solve_triangular(L, B, lower=True, trans=int(transposed), check_finite=False)
+
+
+@solve_triangular.register("dask")
+def _solve_triangular_dask(L: Array, B: Array, *, transposed: bool = False) -> Array:
+    def solve(L: Any, B: Any) -> Any:
+        return solve_triangular.standard(L, B, transposed=transposed)
+
+    return xpx.lazy_apply(solve, L, B, shape=B.shape, dtype=B.dtype, as_numpy=True)
+
+
+def cholesky_solve(L: Array, B: Array) -> Array:
+    """X with LLᵀX = B: two triangular solves."""
+    return solve_triangular(L, solve_triangular(L, B), transposed=True)
+
+
+@native
+def eigh(G: Array) -> tuple[Array, Array]:
+    """Eigenvalues in ascending order and eigenvectors of a symmetric matrix: G = V diag(w) Vᵀ."""
+    w, V = namespace_of(G).linalg.eigh(G)
+    return w, V
+
+
+@eigh.register("dask")
+def _eigh_dask(G: Array) -> tuple[Array, Array]:
+    return xpx.lazy_apply(  # type: ignore[no-any-return]
+        lambda G: tuple(np.linalg.eigh(G)),
+        G,
+        shape=(G.shape[:1], G.shape),
+        dtype=(G.dtype, G.dtype),
+        as_numpy=True,
+    )
+
+
+@native
+def thin_svd(A: Array) -> tuple[Array, Array, Array]:
+    """A = U diag(s) Vᵀ with min(n, p) columns in U and V, and s descending; returns (U, s, Vᵀ).
+
+    A long matrix is first reduced to its triangular factor (Chan 1982), which has the same singular values.
+    """
+    xp = namespace_of(A)
+    n, p = A.shape
+    if n < p:
+        V, s, Uh = thin_svd.standard(A.T)
+        return Uh.T, s, V.T
+    if 3 * n < 5 * p:  # Chan's crossover: below 5/3 the reduction costs more than it saves
+        U, s, Vh = xp.linalg.svd(A, full_matrices=False)
+        return U, s, Vh
+    Q, R = xp.linalg.qr(A)
+    U, s, Vh = xp.linalg.svd(R, full_matrices=False)
+    return Q @ U, s, Vh
+
+
+@thin_svd.register("dask")
+def _thin_svd_dask(A: Array) -> tuple[Array, Array, Array]:
+    (n, p), q = A.shape, min(A.shape)
+    return xpx.lazy_apply(  # type: ignore[no-any-return]
+        thin_svd.standard, A, shape=((n, q), (q,), (q, p)), dtype=(A.dtype,) * 3, as_numpy=True
+    )

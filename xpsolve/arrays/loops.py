@@ -1,0 +1,165 @@
+"""The one loop: steps on the device, one host read a check.
+
+A solver brings pure functions of its state (a tuple of arrays); this file alone knows about `check_every`,
+host reads, histories, callbacks and ``jax.jit``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from xpsolve.arrays.namespace import Array, is_concrete, namespace_of
+
+State = TypeVar("State", bound=tuple[Any, ...])
+
+
+@dataclass(frozen=True)
+class Run(Generic[State]):
+    """How a loop ended.
+
+    Parameters
+    ----------
+    state : tuple of array
+        The last state.
+    n_iter : int or array
+        Steps taken; a 0-d array while JAX traces.
+    measure : float or array
+        What was compared with the tolerance, at the last check.
+    reason : str
+        "tolerance", "max_iter", "not finite", "callback" or "traced".
+    history : array or None
+        What ``record`` returned, stacked: entry k belongs to the state after k steps.
+    reads : int
+        Host reads.
+    """
+
+    state: State
+    n_iter: Any
+    measure: Any
+    reason: str
+    history: Array | None
+    reads: int
+
+
+def iterate(
+    step: Callable[[State], State],
+    state: State,
+    *,
+    measure: Callable[[State], Array],
+    tol: float,
+    max_iter: int,
+    check_every: int = 10,
+    refresh: Callable[[State], State] | None = None,
+    record: Callable[[State], Array] | None = None,
+    callback: Callable[[int, State], Any] | None = None,
+) -> Run[State]:
+    """Repeat ``state = step(state)`` until ``measure(state) <= tol``.
+
+    Parameters
+    ----------
+    step : callable
+        Pure: takes a state, returns the next; no host reads.
+    state : tuple of array
+        The first state; looked at before any step, so that a solved problem costs none.
+    measure : callable
+        State to 0-d array.  A NaN ends the loop.
+    tol : float
+        Where to stop.
+    max_iter : int
+        Most steps taken.
+    check_every : int
+        Steps between two looks at ``measure``, each of them one host read.
+    refresh : callable, optional
+        State to state, applied before each check: recomputes what rounding has carried away.
+    record : callable, optional
+        State to 0-d or small array, kept on the device after every step and before the first.
+    callback : callable, optional
+        Called as ``callback(k, state)`` at every check; a true answer ends the loop.
+
+    Returns
+    -------
+    Run
+        Last state, steps, measure and why it ended.
+
+    Raises
+    ------
+    ValueError
+        If ``check_every < 1`` or ``max_iter < 0``, or `record` or `callback` is asked for while ``jax.jit`` traces.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays.loops import iterate
+    >>> run = iterate(lambda s: (s[0] / 2,), (np.asarray(1.0),), measure=lambda s: s[0], tol=0.01, max_iter=50,
+    ...               check_every=1)
+    >>> run.n_iter, run.reason
+    (7, 'tolerance')
+    """
+    if check_every < 1 or max_iter < 0:
+        message = f"expected check_every >= 1 and max_iter >= 0, got {check_every} and {max_iter}."
+        raise ValueError(message)
+    if not is_concrete(*state):
+        if record is not None or callback is not None:
+            message = "record and callback: not available under jax.jit, where nothing can be read. Leave them out."
+            raise ValueError(message)
+        return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh)
+
+    history = [] if record is None else [record(state)]
+    k = reads = 0
+    while True:
+        value = float(measure(state))  # the one host read
+        reads += 1
+        if callback is not None and callback(k, state):
+            reason = "callback"
+        elif not math.isfinite(value):
+            reason = "not finite"
+        elif value <= tol:
+            reason = "tolerance"
+        elif k >= max_iter:
+            reason = "max_iter"
+        else:
+            for _ in range(min(check_every, max_iter - k)):
+                state = step(state)
+                k += 1
+                if record is not None:
+                    history.append(record(state))
+            if refresh is not None:
+                state = refresh(state)
+            continue
+        stacked = namespace_of(history[0]).stack(history) if history else None
+        return Run(state, k, value, reason, stacked, reads)
+
+
+def _iterate_traced(
+    step: Callable[[State], State],
+    state: State,
+    measure: Callable[[State], Array],
+    tol: float,
+    max_iter: int,
+    check_every: int,
+    refresh: Callable[[State], State] | None,
+) -> Run[State]:
+    """The same loop as one ``lax.while_loop``: how it ended is known when the compiled program has run."""
+    from jax import lax
+
+    kind = type(state)
+
+    def rebuild(arrays: tuple[Any, ...]) -> State:
+        return kind(*arrays) if hasattr(kind, "_fields") else kind(arrays)
+
+    def unfinished(carry: tuple[Any, ...]) -> Any:
+        k, value, _ = carry
+        return (k < max_iter) & (value > tol)  # a NaN compares False
+
+    def chunk(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        k, _, arrays = carry
+        last = lax.min(k + check_every, max_iter)
+        arrays = lax.fori_loop(k, last, lambda _, s: tuple(step(rebuild(s))), arrays)
+        new = rebuild(arrays) if refresh is None else refresh(rebuild(arrays))
+        return last, measure(new), tuple(new)
+
+    k, value, arrays = lax.while_loop(unfinished, chunk, (0, measure(state), tuple(state)))
+    return Run(rebuild(arrays), k, value, "traced", None, 0)

@@ -1,0 +1,277 @@
+"""Which library, device and dtype: found once, from all array arguments, at the public door.
+
+Arrays that wrap arrays (a counter, a dual number, a tape variable) are array-API arrays too.  Their
+namespace has three more attributes, and nothing else in xpsolve knows about wrapping:
+
+``inside``
+    the namespace of the wrapped arrays;
+``lift(x)``
+    wraps an array of the namespace inside as a constant;
+``call(name, function, args, kwargs)``
+    runs one of our native delegates as a single operation.
+
+Wrappers nest.  Where levels meet, the outermost namespace wins and everything else is lifted to it.
+"""
+
+from __future__ import annotations
+
+import numbers
+import sys
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+
+Array: TypeAlias = Any
+"""Any array-API array: the standard has no class to name."""
+Namespace: TypeAlias = Any
+"""An array-API namespace: a module, or an object that stands for one."""
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is an array of an array-API library (a NumPy scalar is not)."""
+    return hasattr(x, "shape") and not isinstance(x, np.generic) and array_api_compat.is_array_api_obj(x)
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether `x` is a real Python or NumPy scalar, not a boolean."""
+    return isinstance(x, numbers.Real) and not isinstance(x, bool)
+
+
+def namespace_of(x: Array) -> Namespace:
+    """The namespace of one array."""
+    return array_api_compat.array_namespace(x)
+
+
+def library(xp: Namespace) -> str:
+    """Name of the library behind a namespace, as "numpy", "cupy", "torch", "jax", "dask"."""
+    while hasattr(xp, "inside"):
+        xp = xp.inside
+    parts: list[str] = xp.__name__.split(".")
+    return parts[1] if parts[0] == "array_api_compat" else parts[0]
+
+
+def depth(xp: Namespace) -> int:
+    """How many wrappers lie around the arrays of `xp`: 0 for a library's own arrays."""
+    levels = 0
+    while hasattr(xp, "inside"):
+        xp, levels = xp.inside, levels + 1
+    return levels
+
+
+def common_namespace(**arrays: Array) -> Namespace:
+    """The one namespace that all arguments can live in.
+
+    Parameters
+    ----------
+    **arrays : array
+        The arguments, by name; the names go into the message.
+
+    Returns
+    -------
+    namespace
+        That of the arrays, or of the outermost wrapper among them.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, or two of them come from different libraries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import common_namespace
+    >>> common_namespace(A=np.eye(2), y=np.ones(2)).__name__
+    'array_api_compat.numpy'
+    """
+    outer: Namespace = None
+    owner = ""
+    for name, x in arrays.items():
+        if isinstance(x, np.ma.MaskedArray | np.matrix) or not is_array(x):
+            message = (
+                f"{name}: expected an array of NumPy, CuPy, PyTorch, JAX, Dask or another array-API library, "
+                f"got {type(x).__module__}.{type(x).__qualname__}. Make it a plain array first, "
+                f"for example with numpy.asarray({name})."
+            )
+            raise TypeError(message)
+        xp = namespace_of(x)
+        if outer is None:
+            outer, owner = xp, name
+        elif xp is not outer:
+            inner, outer, owner_ = (xp, outer, owner) if depth(outer) >= depth(xp) else (outer, xp, name)
+            if not _lies_inside(inner, outer):
+                theirs = library(namespace_of(arrays[owner]))
+                message = (
+                    f"{name}: expected an array of the same library as {owner} ({theirs}), got one of {library(xp)}. "
+                    f"Move one of them first, for example with from_dlpack."
+                )
+                raise TypeError(message)
+            owner = owner_
+    return outer
+
+
+def _lies_inside(inner: Namespace, outer: Namespace) -> bool:
+    while outer is not inner and hasattr(outer, "inside"):
+        outer = outer.inside
+    return outer is inner
+
+
+def lift(xp: Namespace, x: Array) -> Array:
+    """`x` as an array of `xp`: itself, or wrapped as often as it takes."""
+    if not hasattr(xp, "inside") or namespace_of(x) is xp:
+        return x
+    return xp.lift(lift(xp.inside, x))
+
+
+def device_of(x: Array) -> Any:
+    """The device of an array, None where tracing hides it."""
+    return array_api_compat.device(x)
+
+
+def common_device(**arrays: Array) -> Any:
+    """The one device that all arrays lie on.
+
+    Parameters
+    ----------
+    **arrays : array
+        The arguments, by name; the names go into the message.
+
+    Returns
+    -------
+    device
+        As the library calls it.
+
+    Raises
+    ------
+    ValueError
+        If two arguments lie on different devices.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import common_device
+    >>> common_device(A=np.eye(2), y=np.ones(2))
+    'cpu'
+    """
+    found: Any = None
+    owner = ""
+    for name, x in arrays.items():
+        device = device_of(x)
+        if device is None:
+            continue
+        if found is None:
+            found, owner = device, name
+        elif device != found:
+            message = (
+                f"{name}: expected an array on the device of {owner} ({found}), got one on {device}. "
+                f"Move one of them first; nothing is moved between devices for you."
+            )
+            raise ValueError(message)
+    return found
+
+
+def common_dtype(xp: Namespace, device: Any, **arrays: Array) -> Any:
+    """The real floating dtype that the arguments are worked in.
+
+    Floating dtypes are promoted among themselves; integers and booleans follow them, or become the
+    default real dtype of the device where there are only such.
+
+    Parameters
+    ----------
+    xp : namespace
+        Of the arrays.
+    device : device
+        Of the arrays; asked for its default dtype.
+    **arrays : array
+        The arguments, by name; the names go into the message.
+
+    Returns
+    -------
+    dtype
+        float32 or float64 of `xp`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is complex, an object or a half-precision array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import common_dtype, common_namespace
+    >>> A = np.ones((2, 2), dtype=np.float32)
+    >>> common_dtype(common_namespace(A=A), "cpu", A=A, y=np.asarray([1, 2]))
+    dtype('float32')
+    """
+    floating = []
+    for name, x in arrays.items():
+        if x.dtype == xp.float32 or x.dtype == xp.float64:
+            floating.append(x.dtype)
+        elif not _is_countable(xp, x.dtype):
+            message = (
+                f"{name}: expected a real array of float32, float64, integers or booleans, got dtype {x.dtype}. "
+                f"Convert it first; complex problems split into real and imaginary parts."
+            )
+            raise TypeError(message)
+    if floating:
+        return xp.result_type(*floating)
+    info = xp.__array_namespace_info__()
+    return info.default_dtypes(device=device)["real floating"]
+
+
+def _is_countable(xp: Namespace, dtype: Any) -> bool:
+    try:
+        return bool(xp.isdtype(dtype, ("bool", "integral")))
+    except (TypeError, ValueError):  # object and string dtypes are unknown to some libraries
+        return False
+
+
+def is_concrete(*arrays: Array) -> bool:
+    """Whether the values can be read now: False while ``jax.jit`` traces."""
+    jax = sys.modules.get("jax")
+    return jax is None or not any(isinstance(innermost(x), jax.core.Tracer) for x in arrays)
+
+
+def innermost(x: Array) -> Array:
+    """The library's own array inside all wrappers."""
+    while hasattr(x, "__xpsolve_value__"):
+        x = x.__xpsolve_value__
+    return x
+
+
+def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
+    """The public door: one namespace, device and real dtype for all array arguments.
+
+    Parameters
+    ----------
+    **arrays : array
+        The arguments, by name; the names go into messages.
+
+    Returns
+    -------
+    xp : namespace
+        The namespace of all that follows.
+    arrays : list of array
+        The arguments in the given order, lifted to `xp` and converted to the common dtype; an array
+        that has it already is passed on, not copied.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array, libraries are mixed, or a dtype is not real.
+    ValueError
+        If devices are mixed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import enter
+    >>> xp, (A, y) = enter(A=np.eye(2), y=np.asarray([1, 2]))
+    >>> y.dtype
+    dtype('float64')
+    """
+    xp = common_namespace(**arrays)
+    device = common_device(**arrays)
+    lifted = {name: lift(xp, x) for name, x in arrays.items()}
+    dtype = common_dtype(xp, device, **lifted)
+    return xp, [x if x.dtype == dtype else xp.astype(x, dtype) for x in lifted.values()]

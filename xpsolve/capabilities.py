@@ -1,0 +1,101 @@
+"""What each public function can do: declared once, read by the README's table, the tests and the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EVERYWHERE = ("numpy", "cupy", "torch", "jax", "dask", "array-api-strict")
+EAGER = tuple(name for name in EVERYWHERE if name != "dask")
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """The declaration of one public function.
+
+    Parameters
+    ----------
+    name : str
+        The function's name.
+    backends : tuple of str
+        Where it runs.
+    jit : bool
+        Whether it traces under ``jax.jit``.
+    batch : str
+        What it solves many of in one call, "" for nothing.
+    grad : str
+        How its derivative is found, "" where there is none yet.
+    syncs : int
+        Host reads a call with default method and ``check_finite=False``; iterative methods add one a check.
+    """
+
+    name: str
+    backends: tuple[str, ...]
+    jit: bool
+    batch: str
+    grad: str
+    syncs: int
+
+
+TABLE: dict[str, Capabilities] = {}
+
+
+def capabilities(
+    *,
+    backends: tuple[str, ...] = EVERYWHERE,
+    jit: bool = True,
+    batch: str = "",
+    grad: str = "",
+    syncs: int = 0,
+) -> Callable[[F], F]:
+    """Declare what the decorated function can do.
+
+    Parameters
+    ----------
+    backends, jit, batch, grad, syncs
+        As in `Capabilities`.
+
+    Returns
+    -------
+    callable
+        A decorator that notes the declaration in `TABLE` and leaves the function as it is.
+
+    Examples
+    --------
+    >>> from xpsolve.capabilities import TABLE
+    >>> TABLE["ridge"].syncs
+    1
+    """
+
+    def declare(function: F) -> F:
+        TABLE[function.__name__] = Capabilities(function.__name__, backends, jit, batch, grad, syncs)
+        return function
+
+    return declare
+
+
+def markdown() -> str:
+    """The table as Markdown, one row a function.
+
+    Returns
+    -------
+    str
+        What the README shows.
+
+    Examples
+    --------
+    >>> from xpsolve.capabilities import markdown
+    >>> markdown().splitlines()[0].startswith("| function")
+    True
+    """
+    head = "| function | " + " | ".join(EVERYWHERE) + " | `jax.jit` | many at once | gradient | host reads |"
+    rule = "|---|" + ":-:|" * (len(EVERYWHERE) + 1) + "---|---|--:|"
+    rows = []
+    for c in sorted(TABLE.values(), key=lambda c: c.name):
+        runs = " | ".join("✓" if name in c.backends else "–" for name in EVERYWHERE)
+        jit = "✓" if c.jit else "–"
+        rows.append(f"| `{c.name}` | {runs} | {jit} | {c.batch or '–'} | {c.grad or '–'} | {c.syncs} |")
+    return "\n".join([head, rule, *rows])

@@ -1,0 +1,246 @@
+"""What each algorithm costs, as executable text-book lines (Golub & Van Loan 2013; Peyré 2020, ch. 14).
+
+One function an algorithm.  It draws the theory line in reports, gives the floor of the roofline, drives
+``method="auto"`` and is held to what `xpsolve.count` counts.  ``flops`` counts matrix products, factorisations and
+solves with the conventions of the counter; lower-order elementwise work is left out.  ``launches`` and ``syncs``
+are budgets: no solve exceeds them.  A is (n, p), k the columns of y, n_lams the length of a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What a machine can do at most, measured in the same run as the times it is compared with.
+
+    Parameters
+    ----------
+    flops_per_s : float
+        Rate of a large matrix product, flop/s.
+    bytes_per_s : float
+        Rate of streaming a large array from memory, byte/s.
+    launch_s : float
+        Time of the smallest array call, s.
+    """
+
+    flops_per_s: float
+    bytes_per_s: float
+    launch_s: float
+
+
+TYPICAL = {"cpu": Ceilings(5e10, 1.5e10, 2e-6), "gpu": Ceilings(1e13, 1e12, 1e-5)}
+"""Round numbers for choosing a method where nothing was measured: only ratios matter there."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Resources that an algorithm needs.
+
+    Parameters
+    ----------
+    flops : int
+        Floating-point operations in products, factorisations and solves.
+    bytes : int
+        Least traffic with memory: every operand of a product once.
+    launches : int
+        Most array calls.
+    syncs : int
+        Most host reads with ``check_finite=False``.
+    memory : int
+        Bytes of the largest temporaries alive together, inputs not counted.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> two_products = costs.gemm(10, 20, 30) + costs.gemm(10, 20, 30)
+    >>> two_products.flops
+    24000
+    """
+
+    flops: int = 0
+    bytes: int = 0
+    launches: int = 0
+    syncs: int = 0
+    memory: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.flops + other.flops,
+            self.bytes + other.bytes,
+            self.launches + other.launches,
+            self.syncs + other.syncs,
+            max(self.memory, other.memory),
+        )
+
+    def __mul__(self, times: int) -> Cost:
+        return Cost(self.flops * times, self.bytes * times, self.launches * times, self.syncs * times, self.memory)
+
+    __rmul__ = __mul__
+
+    def floor(self, ceilings: Ceilings) -> float:
+        """Least seconds on a machine with these ceilings: max(flops/P, bytes/BW, launches·t)."""
+        return max(
+            self.flops / ceilings.flops_per_s,
+            self.bytes / ceilings.bytes_per_s,
+            self.launches * ceilings.launch_s,
+        )
+
+
+# --- products and factorisations -------------------------------------------------------------------
+
+
+def gemm(m: int, n: int, k: int, *, itemsize: int = 8) -> Cost:
+    """(m, k) by (k, n): 2mnk flops."""
+    return Cost(2 * m * n * k, itemsize * (m * k + k * n + m * n), 1, 0, itemsize * m * n)
+
+
+def copy(n: int, *, itemsize: int = 8) -> Cost:
+    """n elements read and written."""
+    return Cost(0, 2 * itemsize * n, 1, 0, itemsize * n)
+
+
+def gram(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """AᵀA of (n, p), one triangle: np² flops, half of the general product."""
+    return Cost(n * p * p, itemsize * (n * p + p * p), 1, 0, itemsize * p * p)
+
+
+def cholesky(p: int, *, itemsize: int = 8) -> Cost:
+    """L of a (p, p) matrix, p³/3 flops, and the look at its pivots."""
+    return Cost(p**3 // 3, 2 * itemsize * p * p, 9, 0, itemsize * p * p)
+
+
+def cholesky_solve(p: int, k: int = 1, *, itemsize: int = 8) -> Cost:
+    """Two triangular solves with k right-hand sides: 2p²k flops."""
+    return Cost(2 * p * p * k, itemsize * (p * p + 2 * p * k), 2, 0, itemsize * p * k)
+
+
+def eigh(p: int, *, itemsize: int = 8) -> Cost:
+    """Eigenvalues and vectors of a symmetric (p, p) matrix: about 9p³ flops (§8.3)."""
+    return Cost(9 * p**3, 3 * itemsize * p * p, 1, 0, 2 * itemsize * p * p)
+
+
+def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """Thin SVD: 14mq² + 8q³ flops directly, 6mq² + 20q³ after a QR reduction (§8.6), m ≥ q the two lengths."""
+    m, q = max(n, p), min(n, p)
+    flops = 14 * m * q * q + 8 * q**3 if 3 * m < 5 * q else 6 * m * q * q + 20 * q**3
+    return Cost(flops, itemsize * (2 * m * q + q * q), 1, 0, itemsize * (m * q + q * q))
+
+
+# --- ridge and least squares -----------------------------------------------------------------------
+
+
+def normal_equations_error(n: int, p: int, *, k: int = 1, n_lams: int = 1, itemsize: int = 8) -> Cost:
+    """The certificate of `ridge`: Aᵀ(y − Ax) − λx and the norms, two more products with A."""
+    columns = k * n_lams
+    return Cost(4 * n * p * columns, 2 * itemsize * n * p, 20, 0, itemsize * (n + p) * columns)
+
+
+def ridge(
+    n: int,
+    p: int,
+    *,
+    k: int = 1,
+    n_lams: int = 1,
+    method: str = "normal",
+    n_iter: int | None = None,
+    itemsize: int = 8,
+) -> Cost:
+    """Ridge regression by one of its methods, certificate included.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    k : int
+        Columns of y.
+    n_lams : int
+        Values of λ, all from one factorisation.
+    method : str
+        "normal": (AᵀA + λI)x = Aᵀy by Cholesky, np² + p³/3 flops (eq. 14.4).  "woodbury": x = Aᵀ(AAᵀ + λI)⁻¹y,
+        n²p + n³/3 (eq. 14.5).  Both take an eigendecomposition, 9p³ or 9n³, for a path. 
+        "svd": x = V diag(s/(s² + λ)) Uᵀy.  "cg": two products with A an iteration and two at each refresh.
+    n_iter : int, optional
+        Iterations of "cg"; None is a guess, min(n, p) and at most 100.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.ridge(1000, 10).flops < costs.ridge(1000, 10, method="woodbury").flops
+    True
+    """
+    columns = k * n_lams
+    error = normal_equations_error(n, p, k=k, n_lams=n_lams, itemsize=itemsize)
+    right = gemm(p, k, n, itemsize=itemsize)  # Aᵀy, which the certificate needs as well
+    q = n if method == "woodbury" else p
+    if method in ("normal", "woodbury"):
+        if n_lams == 1:
+            solve = cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize)
+        else:
+            once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
+            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize)
+        total = right + gram(max(n, p) if n == p else n + p - q, q, itemsize=itemsize) + solve + error
+        if method == "woodbury":
+            total += gemm(p, columns, n, itemsize=itemsize)  # Aᵀα
+        return total + Cost(launches=12, syncs=1)
+    if method == "svd":
+        q = min(n, p)
+        turns = gemm(q, k, n, itemsize=itemsize) + gemm(p, columns, q, itemsize=itemsize)
+        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=12)
+    if method == "cg":
+        steps = min(n, p, 100) if n_iter is None else n_iter
+        product = gemm(n, columns, p, itemsize=itemsize)
+        refreshes = -(-steps // CHECK_EVERY)
+        loop = product * (2 * steps + 2 * refreshes) + Cost(launches=24 * steps + 18 * refreshes)
+        return right + loop + error + Cost(launches=30, syncs=refreshes + 1)
+    message = f"method: expected one of {', '.join(RIDGE_METHODS)}, got {method!r}."
+    raise ValueError(message)
+
+
+CHECK_EVERY = 10
+"""Steps between two looks at convergence, in costs and as the default of solvers."""
+
+
+def lstsq(n: int, p: int, *, k: int = 1, itemsize: int = 8) -> Cost:
+    """Minimum-norm least squares by the SVD, certificate included."""
+    return ridge(n, p, k=k, method="svd", itemsize=itemsize)
+
+
+def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:
+    """Name of the option with the least floor on a machine with these ceilings.
+
+    Parameters
+    ----------
+    options : mapping of str to Cost
+        What there is to choose from.
+    ceilings : Ceilings
+        Of the machine.
+
+    Returns
+    -------
+    str
+        The winner; of equals, the first.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.cheapest({m: costs.ridge(100, 5000, method=m) for m in ("normal", "woodbury")})
+    'woodbury'
+    """
+    return min(options, key=lambda name: options[name].floor(ceilings))

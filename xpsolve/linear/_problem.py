@@ -1,0 +1,134 @@
+"""A least-squares problem inside the door: checked arrays, right-hand sides as columns, and its certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_ndim,
+    check_rows,
+    enter,
+    is_array,
+    regularisation,
+)
+from xpsolve.arrays import (
+    check_finite as _check_finite,
+)
+from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
+
+
+@dataclass(frozen=True)
+class Problem:
+    """½‖Ax − y‖² + ½λ‖x‖² for every column y of Y and every λ of lams."""
+
+    xp: Namespace
+    operator: LinearOperator
+    Y: Array  # (n, k)
+    lams: Array  # (m,)
+    single_y: bool
+    single_lam: bool
+
+    @property
+    def dense(self) -> bool:
+        """Whether A is a matrix whose entries can be had."""
+        return isinstance(self.operator, Dense)
+
+    @property
+    def A(self) -> Array:
+        """The matrix, where it is dense."""
+        return self.operator.A  # type: ignore[attr-defined]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, p)."""
+        return self.operator.shape
+
+    @cached_property
+    def Aty(self) -> Array:
+        """AᵀY, (p, k): the right-hand side, and part of the certificate."""
+        return self.operator.rmatvec(self.Y)
+
+
+def enter_problem(A: Any, y: Array, lam: Any, *, check_finite: bool) -> Problem:
+    """The public door of the least-squares family."""
+    if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
+        xp, (A, y) = enter(A=A, y=y)
+        check_ndim(A, "A", 2, shape="(n, p)")
+        operator: LinearOperator = Dense(A)
+        checked = {"A": A, "y": y}
+    else:
+        operator = aslinearoperator(A)
+        xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
+        if isinstance(operator, Sparse):
+            operator = operator.astype(y.dtype)
+        checked = {"y": y}
+    check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
+    check_rows(y, "y", operator.shape[0], "A")
+    lams = regularisation(xp, lam, "lam", like=y, check_values=check_finite)
+    if check_finite:
+        _check_finite(xp, **checked)
+    return Problem(
+        xp,
+        operator,
+        y if y.ndim == 2 else y[:, None],
+        lams if lams.ndim else lams[None],
+        y.ndim == 1,
+        lams.ndim == 0,
+    )
+
+
+def from_columns(problem: Problem, X: Array) -> Array:
+    """(p, m·k) columns in the shape that the arguments ask for: (p,), (p, k), (m, p) or (m, p, k)."""
+    xp = problem.xp
+    p, m, k = X.shape[0], problem.lams.shape[0], problem.Y.shape[1]
+    if problem.single_lam:
+        return X[:, 0] if problem.single_y else X
+    stacked = xp.permute_dims(xp.reshape(X, (p, m, k)), (1, 0, 2))
+    return stacked[:, :, 0] if problem.single_y else stacked
+
+
+def to_columns(problem: Problem, x: Array) -> Array:
+    """The opposite of `from_columns`."""
+    xp = problem.xp
+    p, m, k = problem.shape[1], problem.lams.shape[0], problem.Y.shape[1]
+    X = xp.reshape(x, (1 if problem.single_lam else m, p, 1 if problem.single_y else k))
+    return xp.reshape(xp.permute_dims(X, (1, 0, 2)), (p, m * k))
+
+
+def tiled(problem: Problem, Y: Array) -> Array:
+    """Y (·, k) once for every λ: (·, m·k)."""
+    xp, m = problem.xp, problem.lams.shape[0]
+    if m == 1:
+        return Y
+    r, k = Y.shape
+    return xp.reshape(xp.broadcast_to(Y[:, None, :], (r, m, k)), (r, m * k))
+
+
+def column_lams(problem: Problem) -> Array:
+    """λ of every column, (m·k,)."""
+    xp, k = problem.xp, problem.Y.shape[1]
+    if k == 1:
+        return problem.lams
+    return xp.reshape(xp.broadcast_to(problem.lams[:, None], (problem.lams.shape[0], k)), (-1,))
+
+
+def normal_equations_error(problem: Problem, X: Array, scale: Array) -> Array:
+    """‖Aᵀ(y − Ax) − λx‖ / ((scale + λ)‖x‖ + ‖Aᵀy‖), a number a column; `scale` is at most ‖AᵀA‖."""
+    operator = problem.operator
+    lam = column_lams(problem)
+    residual = operator.rmatvec(tiled(problem, problem.Y) - operator.matvec(X)) - lam * X
+    return relative_to_normal_equations(problem, residual, X, scale, lam)
+
+
+def relative_to_normal_equations(problem: Problem, residual: Array, X: Array, scale: Array, lam: Array) -> Array:
+    """Norms of the columns of a residual of the normal equations, relative to what rounding makes unavoidable."""
+    norm = problem.xp.linalg.vector_norm
+    size = (scale + lam) * norm(X, axis=0) + norm(tiled(problem, problem.Aty), axis=0)
+    zero = size == 0  # y = 0 and x = 0: solved exactly
+    return problem.xp.where(
+        zero, problem.xp.zeros_like(size), norm(residual, axis=0) / problem.xp.where(zero, size + 1, size)
+    )

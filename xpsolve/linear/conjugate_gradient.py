@@ -1,0 +1,123 @@
+"""Conjugate gradients on the normal equations, in the form that keeps y − Ax (CGLS; Björck 1996, §7.4).
+
+All columns (right-hand sides × values of λ) move together, each with its own step.  Before every check y − Ax is
+computed anew from x, so that convergence is judged by the true residual.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from xpsolve.arrays import Array, check_count, check_positive, device_of, enter, iterate
+from xpsolve.linear._problem import (
+    Problem,
+    column_lams,
+    from_columns,
+    normal_equations_error,
+    relative_to_normal_equations,
+    tiled,
+    to_columns,
+)
+from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+
+
+class _State(NamedTuple):
+    X: Array  # (p, columns)
+    S: Array  # y − Ax, (n, columns)
+    R: Array  # Aᵀ(y − Ax) − λx, (p, columns)
+    P: Array  # search directions
+    rho: Array  # ‖r‖², (columns,)
+    scale: Array  # largest ‖Ap‖²/‖p‖² met: a lower bound of ‖AᵀA‖
+
+
+_ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
+
+
+def solve_cg(
+    problem: Problem,
+    tol: float | None,
+    max_iter: int | None,
+    x0: Array | None,
+    check_every: int,
+    callback: Callable[[int, Any], Any] | None,
+) -> Solution:
+    """`ridge` by conjugate gradients."""
+    xp, operator = problem.xp, problem.operator
+    lam = column_lams(problem)
+    Y, B = tiled(problem, problem.Y), tiled(problem, problem.Aty)
+    tol = 32 * float(xp.finfo(Y.dtype).eps) if tol is None else tol
+    max_iter = 10 * min(problem.shape) + 100 if max_iter is None else max_iter
+    check_positive(tol, "tol")
+    check_count(max_iter, "max_iter", 0)
+    check_count(check_every, "check_every", 1)
+
+    floor = xp.asarray(xp.finfo(Y.dtype).smallest_normal, dtype=Y.dtype, device=device_of(Y))
+
+    def ratio(a: Array, b: Array) -> Array:
+        return a / xp.maximum(b, floor)  # a column that is solved has a = b = 0 and stays where it is
+
+    def square(X: Array) -> Array:
+        return xp.sum(X * X, axis=0)
+
+    def step(s: _State) -> _State:
+        Q = operator.matvec(s.P)
+        q, p = square(Q), square(s.P)
+        alpha = ratio(s.rho, q + lam * p)  # 0 for a column that is solved
+        X, S = s.X + alpha * s.P, s.S - alpha * Q
+        R = operator.rmatvec(S) - lam * X
+        rho = square(R)
+        P = R + ratio(rho, s.rho) * s.P
+        return _State(X, S, R, P, rho, xp.maximum(s.scale, xp.max(ratio(q, p))))
+
+    def refresh(s: _State) -> _State:
+        S = Y - operator.matvec(s.X)
+        R = operator.rmatvec(S) - lam * s.X
+        return _State(s.X, S, R, s.P, square(R), s.scale)
+
+    def measure(s: _State) -> Array:
+        return xp.max(relative_to_normal_equations(problem, s.R, s.X, s.scale, lam))
+
+    zero_scale = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
+    if x0 is None:
+        X = xp.zeros_like(B)
+        start = _State(X, Y, B, B, square(B), zero_scale)
+    else:
+        X = _start(problem, x0)
+        S = Y - operator.matvec(X)
+        R = operator.rmatvec(S) - lam * X
+        start = _State(X, S, R, R, square(R), zero_scale)
+    run = iterate(
+        step,
+        start,
+        measure=measure,
+        tol=tol,
+        max_iter=max_iter,
+        check_every=check_every,
+        refresh=refresh,
+        callback=callback,
+    )
+    if run.reason == "max_iter":
+        reached = f"ridge(method='cg') stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
+        message = f"{reached} {Status.MAX_ITER.message}"
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    error = normal_equations_error(problem, run.state.X, run.state.scale)
+    certificate = Certificate("relative backward error of the normal equations", error, tol)
+    return Solution(
+        from_columns(problem, run.state.X),
+        "cg",
+        certificate,
+        n_iter=run.n_iter,
+        stats={"host_reads": run.reads},
+        ended=_ENDED.get(run.reason),
+    )
+
+
+def _start(problem: Problem, x0: Array) -> Array:
+    _, (x0, _) = enter(x0=x0, y=problem.Y)
+    expected = tuple(from_columns(problem, tiled(problem, problem.Aty)).shape)
+    if tuple(x0.shape) != expected:
+        message = f"x0: expected the shape of the answer {expected}, got {tuple(x0.shape)}."
+        raise ValueError(message)
+    return to_columns(problem, x0)

@@ -1,0 +1,208 @@
+"""Ridge regression  min_x ½‖Ax − y‖² + ½λ‖x‖², in four ways that agree (Peyré 2020, §14.1.2, Prop. 45).
+
+For a number λ the direct methods factor AᵀA + λI or AAᵀ + λI by Cholesky.  For a path of λ they diagonalise once and
+shift: G = V diag(w) Vᵀ gives (G + λI)⁻¹ = V diag(1/(w + λ)) Vᵀ for every λ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from xpsolve import costs
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    cholesky,
+    cholesky_solve,
+    device_of,
+    eigh,
+    gram,
+    is_concrete,
+    namespace_of,
+    thin_svd,
+)
+from xpsolve.capabilities import capabilities
+from xpsolve.linear._problem import Problem, enter_problem, from_columns, normal_equations_error
+from xpsolve.linear.conjugate_gradient import solve_cg
+from xpsolve.solution import Certificate, Solution
+
+
+class _Answer(NamedTuple):
+    X: Array  # (p, k·m), the columns of one λ after those of another
+    scale: Array  # a lower bound of ‖AᵀA‖, for the certificate
+    ok: Array | None  # 0-d: whether a Cholesky factor could be trusted
+
+
+def _normal(problem: Problem) -> _Answer:
+    """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
+    G = gram(problem.A)
+    X, ok = _solve_shifted(problem, G, problem.Aty)
+    return _Answer(X, _largest_diagonal(problem.xp, G), ok)
+
+
+def _woodbury(problem: Problem) -> _Answer:
+    """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
+    K = gram(problem.A.T)
+    alpha, ok = _solve_shifted(problem, K, problem.Y)
+    return _Answer(problem.A.T @ alpha, _largest_diagonal(problem.xp, K), ok)
+
+
+def _svd(problem: Problem) -> _Answer:
+    """x = V diag(s/(s² + λ)) Uᵀy; directions with s² + λ at rounding level get 0, as in A⁺."""
+    xp, lam = problem.xp, problem.lams
+    U, s, Vh = thin_svd(problem.A)
+    s = s[:, None]
+    eps = xp.finfo(s.dtype).eps
+    negligible = (s <= max(problem.A.shape) * eps * xp.max(s)) & (lam[None, :] <= eps * xp.max(s) ** 2)
+    zero = xp.zeros_like(s * lam)
+    filters = xp.where(negligible, zero, s / xp.where(negligible, zero + 1, s * s + lam))  # (q, m)
+    coefficients = _all_pairs(filters, U.T @ problem.Y)
+    return _Answer(Vh.T @ coefficients, xp.max(s) ** 2, None)
+
+
+def _solve_shifted(problem: Problem, G: Array, B: Array) -> tuple[Array, Array | None]:
+    """(G + λI)⁻¹B for every λ: Cholesky for one, one eigendecomposition for many."""
+    xp, lams = problem.xp, problem.lams
+    q = G.shape[0]
+    if lams.shape[0] == 1:
+        L, ok = cholesky(G + lams[0] * xp.eye(q, dtype=G.dtype, device=device_of(G)))
+        return cholesky_solve(L, B), ok
+    w, V = eigh(G)
+    shifted = w[:, None] + lams[None, :]
+    negligible = shifted <= q * xp.finfo(w.dtype).eps * xp.max(w)  # as in A⁺: rounding, not information
+    filters = xp.where(negligible, xp.zeros_like(shifted), 1 / xp.where(negligible, shifted * 0 + 1, shifted))
+    return V @ _all_pairs(filters, V.T @ B), None
+
+
+def _all_pairs(filters: Array, B: Array) -> Array:
+    """Every column of `filters` (q, m) times every column of B (q, k): (q, m·k), λ slowest."""
+    xp = namespace_of(B)
+    return xp.reshape(filters[:, :, None] * B[:, None, :], (B.shape[0], filters.shape[1] * B.shape[1]))
+
+
+def _largest_diagonal(xp: Namespace, G: Array) -> Array:
+    return xp.max(xp.linalg.diagonal(G))
+
+
+_DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
+
+
+@capabilities(batch="columns of y, values of lam", syncs=1)
+def ridge(
+    A: Any,
+    y: Array,
+    lam: Any,
+    *,
+    method: str = "auto",
+    tol: float | None = None,
+    max_iter: int | None = None,
+    x0: Array | None = None,
+    check_every: int = costs.CHECK_EVERY,
+    check_finite: bool = True,
+    callback: Callable[[int, Any], Any] | None = None,
+) -> Solution:
+    """Minimise ½‖Ax − y‖² + ½λ‖x‖².
+
+    Parameters
+    ----------
+    A : array (n, p), sparse matrix (n, p) or LinearOperator
+        The operator.  Sparse matrices and operators are solved by "cg" and never made dense.
+    y : array, shape (n,) or (n, k)
+        Observations, one or many right-hand sides.
+    lam : float, or 1-D array or list of m floats
+        λ ≥ 0.  Many values are solved together, the direct methods from one factorisation.
+    method : str
+        "normal" solves (AᵀA + λI)x = Aᵀy, for n ≥ p; "woodbury" x = Aᵀ(AAᵀ + λI)⁻¹y, for n < p; "svd" filters the
+        singular values, for small λ and ill-conditioned A; "cg" needs products with A and Aᵀ only; "auto" takes
+        the cheapest of the exact ones by `xpsolve.costs`.
+    tol : float, optional
+        For "cg": the certificate to reach.  None is 32·eps of the dtype.
+    max_iter : int, optional
+        For "cg": most iterations.  None is 10·min(n, p) + 100.
+    x0 : array, shape of the answer, optional
+        For "cg": where to start.
+    check_every : int
+        For "cg": iterations between two looks at convergence, each one host read.
+    check_finite : bool
+        Whether to look for NaN and infinities first, which costs one host read.
+    callback : callable, optional
+        For "cg": called as ``callback(iteration, state)`` at every check; a true answer stops.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is (p,) or (p, k), with a first axis of length m for a path.  The certificate is the relative backward
+        error ‖Aᵀ(y − Ax) − λx‖ / ((‖AᵀA‖ + λ)‖x‖ + ‖Aᵀy‖) of the normal equations, from the returned x, with a
+        lower bound for ‖AᵀA‖ so that it never flatters.  ``.method`` says what ran: a Cholesky factor that cannot
+        be trusted is answered by the SVD, as "normal->svd".
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array of the right kind, or libraries are mixed.
+    ValueError
+        If shapes disagree, λ is negative, devices are mixed, a number is not finite or the method is unknown.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If "cg" stops at `max_iter`.
+
+    See Also
+    --------
+    lstsq : The limit λ → 0.
+
+    References
+    ----------
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), Proposition 45, equations 14.4 and 14.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    >>> y = np.asarray([1.0, 2.0, 2.0])
+    >>> solution = xs.ridge(A, y, 0.5)
+    >>> solution.method, solution.converged
+    ('normal', True)
+    >>> xs.ridge(A, y, [0.1, 1.0, 10.0]).x.shape
+    (3, 2)
+    """
+    problem = enter_problem(A, y, lam, check_finite=check_finite)
+    chosen = _choose(problem, method)
+    if chosen == "cg":
+        return solve_cg(problem, tol, max_iter, x0, check_every, callback)
+    return _solve_direct(problem, chosen)
+
+
+def _choose(problem: Problem, method: str) -> str:
+    """The method asked for, or the cheapest that the operator allows."""
+    allowed = costs.RIDGE_METHODS if problem.dense else ("cg",)
+    if method == "auto":
+        n, p = problem.shape
+        options = ("normal", "woodbury") if problem.dense else allowed
+        columns = {"k": problem.Y.shape[1], "n_lams": problem.lams.shape[0]}
+        return costs.cheapest({name: costs.ridge(n, p, method=name, **columns) for name in options})
+    if method not in (*allowed, "auto"):
+        message = f"method: expected one of 'auto', {', '.join(map(repr, allowed))}, got {method!r}."
+        if method in costs.RIDGE_METHODS:
+            message += f" Only 'cg' works on {problem.operator!r}; the others need a dense array."
+        raise ValueError(message)
+    return method
+
+
+def _solve_direct(problem: Problem, method: str) -> Solution:
+    answer = _DIRECT[method](problem)
+    stats: dict[str, Any] = {"factorisations": 1}
+    if answer.ok is not None and is_concrete(answer.ok) and not bool(answer.ok):  # the one host read
+        stats = {
+            "factorisations": 2,
+            "fallbacks": (f"{method}: the Cholesky factor has pivots at rounding level",),
+        }
+        answer, method = _svd(problem), f"{method}->svd"
+    error = normal_equations_error(problem, answer.X, answer.scale)
+    eps = float(problem.xp.finfo(problem.Y.dtype).eps)
+    tol = eps**0.75  # three quarters of the digits
+    certificate = Certificate("relative backward error of the normal equations", error, tol)
+    return Solution(from_columns(problem, answer.X), method, certificate, stats=stats)

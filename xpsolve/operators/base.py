@@ -1,0 +1,241 @@
+"""Linear operators: anything that can multiply a vector and whose adjoint can.
+
+An operator is what a solver needs to know of A: its shape, A x and Aᵀ y.  Sums, products, multiples and
+transposes of operators are operators; none of them is ever made dense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xpsolve.arrays import Array, is_array, is_scalar
+from xpsolve.trace import map_arrays
+
+
+class LinearOperator:
+    """A linear map from p to n numbers; subclass it with `_matvec` and `_rmatvec`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, p).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import LinearOperator
+    >>> class Shift(LinearOperator):
+    ...     def _matvec(self, x):
+    ...         return np.roll(x, 1, axis=0)
+    ...     def _rmatvec(self, y):
+    ...         return np.roll(y, -1, axis=0)
+    >>> S = Shift((3, 3))
+    >>> S @ np.asarray([1.0, 2.0, 3.0])
+    array([3., 1., 2.])
+    >>> (S.T @ S + 2 * S).shape
+    (3, 3)
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        n, p = shape
+        self.shape = (int(n), int(p))
+
+    @property
+    def like(self) -> Array | None:
+        """An array that shows library, device and dtype, None where the operator has none of its own."""
+        return None
+
+    def _matvec(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def _rmatvec(self, y: Array) -> Array:
+        raise NotImplementedError
+
+    def matvec(self, x: Array) -> Array:
+        """A x for x (p,), or A X for X (p, k)."""
+        self._check(x, "x", self.shape[1])
+        return self._matvec(x)
+
+    def rmatvec(self, y: Array) -> Array:
+        """Aᵀ y for y (n,), or AᵀY for Y (n, k)."""
+        self._check(y, "y", self.shape[0])
+        return self._rmatvec(y)
+
+    def _check(self, x: Array, name: str, length: int) -> None:
+        if x.ndim not in (1, 2) or x.shape[0] != length:
+            message = f"{name}: expected shape ({length},) or ({length}, k) for {self!r}, got shape {tuple(x.shape)}."
+            raise ValueError(message)
+
+    @property
+    def T(self) -> LinearOperator:
+        """The adjoint operator."""
+        return _Transposed(self)
+
+    def __matmul__(self, other: Any) -> Any:
+        if isinstance(other, LinearOperator):
+            return _Product(self, other)
+        return self.matvec(other)
+
+    def __add__(self, other: LinearOperator) -> LinearOperator:
+        return _Sum(self, other)
+
+    def __sub__(self, other: LinearOperator) -> LinearOperator:
+        return _Sum(self, _Scaled(-1.0, other))
+
+    def __mul__(self, scale: Any) -> LinearOperator:
+        return _Scaled(scale, self)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, scale: Any) -> LinearOperator:
+        return _Scaled(1.0 / scale, self)
+
+    def __neg__(self) -> LinearOperator:
+        return _Scaled(-1.0, self)
+
+    def __repr__(self) -> str:
+        n, p = self.shape
+        return f"<{type(self).__name__.lstrip('_')} {n}×{p}>"
+
+    __array_ufunc__ = None  # `2.0 * A` with a NumPy scalar then comes here
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        return self  # an operator without arrays inside
+
+
+class Dense(LinearOperator):
+    """A matrix as an operator.
+
+    Parameters
+    ----------
+    A : array, shape (n, p)
+        The matrix; it is not copied.
+
+    Raises
+    ------
+    ValueError
+        If A is not a matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import Dense
+    >>> Dense(np.asarray([[1.0, 2.0]])).rmatvec(np.ones(1))
+    array([1., 2.])
+    """
+
+    def __init__(self, A: Array) -> None:
+        if A.ndim != 2:
+            message = f"A: expected a matrix (n, p), got shape {tuple(A.shape)}."
+            raise ValueError(message)
+        super().__init__(A.shape)
+        self.A = A
+
+    @property
+    def like(self) -> Array:
+        """The matrix."""
+        return self.A
+
+    def _matvec(self, x: Array) -> Array:
+        return self.A @ x
+
+    def _rmatvec(self, y: Array) -> Array:
+        return self.A.T @ y
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Dense:
+        return Dense(function(self.A))
+
+
+class _Transposed(LinearOperator):
+    def __init__(self, operator: LinearOperator) -> None:
+        n, p = operator.shape
+        super().__init__((p, n))
+        self.operator = operator
+
+    @property
+    def like(self) -> Array | None:
+        """That of the operator inside."""
+        return self.operator.like
+
+    def _matvec(self, x: Array) -> Array:
+        return self.operator._rmatvec(x)
+
+    def _rmatvec(self, y: Array) -> Array:
+        return self.operator._matvec(y)
+
+    @property
+    def T(self) -> LinearOperator:
+        return self.operator
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        return _Transposed(map_arrays(function, self.operator))
+
+
+class _Product(LinearOperator):
+    def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
+        if left.shape[1] != right.shape[0]:
+            message = f"@: expected inner lengths that agree, got {left!r} @ {right!r}."
+            raise ValueError(message)
+        super().__init__((left.shape[0], right.shape[1]))
+        self.left, self.right = left, right
+
+    @property
+    def like(self) -> Array | None:
+        """That of the first part that has one."""
+        return self.right.like if self.left.like is None else self.left.like
+
+    def _matvec(self, x: Array) -> Array:
+        return self.left._matvec(self.right._matvec(x))
+
+    def _rmatvec(self, y: Array) -> Array:
+        return self.right._rmatvec(self.left._rmatvec(y))
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        return _Product(map_arrays(function, self.left), map_arrays(function, self.right))
+
+
+class _Sum(LinearOperator):
+    def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
+        if left.shape != right.shape:
+            message = f"+: expected operators of the same shape, got {left!r} and {right!r}."
+            raise ValueError(message)
+        super().__init__(left.shape)
+        self.left, self.right = left, right
+
+    @property
+    def like(self) -> Array | None:
+        """That of the first part that has one."""
+        return self.right.like if self.left.like is None else self.left.like
+
+    def _matvec(self, x: Array) -> Array:
+        return self.left._matvec(x) + self.right._matvec(x)
+
+    def _rmatvec(self, y: Array) -> Array:
+        return self.left._rmatvec(y) + self.right._rmatvec(y)
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        return _Sum(map_arrays(function, self.left), map_arrays(function, self.right))
+
+
+class _Scaled(LinearOperator):
+    def __init__(self, scale: Any, operator: LinearOperator) -> None:
+        if not (is_scalar(scale) or (is_array(scale) and scale.ndim == 0)):
+            message = f"*: expected a real number times an operator, got {type(scale).__qualname__}."
+            raise TypeError(message)
+        super().__init__(operator.shape)
+        self.scale, self.operator = scale, operator
+
+    @property
+    def like(self) -> Array | None:
+        """That of the operator inside."""
+        return self.operator.like
+
+    def _matvec(self, x: Array) -> Array:
+        return self.operator._matvec(x) * self.scale
+
+    def _rmatvec(self, y: Array) -> Array:
+        return self.operator._rmatvec(y) * self.scale
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        return _Scaled(map_arrays(function, self.scale), map_arrays(function, self.operator))

@@ -1,0 +1,155 @@
+"""The operator norm, and the test that an adjoint is one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpsolve.arrays import Array, Namespace, check_count, check_positive, device_of, iterate, namespace_of
+from xpsolve.operators.base import LinearOperator
+from xpsolve.operators.entry import aslinearoperator
+
+
+class _Power(NamedTuple):
+    v: Array  # unit vector
+    sigma: Array  # ‖Av‖
+    change: Array  # relative change of sigma in the last step
+
+
+def operator_norm(
+    A: Any,
+    *,
+    like: Array | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    check_every: int = 10,
+    seed: int = 0,
+) -> Array:
+    """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᵀA.
+
+    The estimate grows towards the norm from below; its relative error falls with the square of the gap between the
+    two largest singular values (Golub & Van Loan 2013, §8.2).
+
+    Parameters
+    ----------
+    A : array (n, p), sparse matrix or LinearOperator
+        The operator.
+    like : array, optional
+        An array of the library, device and dtype to work in; needed only where A has no array of its own.
+    tol : float
+        Relative change of the estimate in one step at which it is good enough.
+    max_iter : int
+        Most steps, each a product with A and one with Aᵀ.
+    check_every : int
+        Steps between two host reads.
+    seed : int
+        Of the start vector, drawn on the host so that backends agree.
+
+    Returns
+    -------
+    array, 0-d
+        The estimate, on the device.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If A is no operator, or an option is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import operator_norm
+    >>> round(float(operator_norm(np.diag([3.0, 1.0]))), 6)
+    3.0
+    """
+    check_positive(tol, "tol")
+    check_count(max_iter, "max_iter", 1)
+    operator, like = _with_vector(A, like)
+    xp = namespace_of(like)
+
+    def normalised(u: Array, sigma_old: Array) -> _Power:
+        length = xp.linalg.vector_norm(u)
+        v = u / xp.where(length > 0, length, xp.ones_like(length))
+        sigma = xp.linalg.vector_norm(operator.matvec(v))
+        change = xp.abs(sigma - sigma_old) / xp.where(sigma > 0, sigma, xp.ones_like(sigma))
+        return _Power(v, sigma, change)
+
+    def step(s: _Power) -> _Power:
+        return normalised(operator.rmatvec(operator.matvec(s.v)), s.sigma)
+
+    start = normalised(
+        _normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=like.dtype, device=device_of(like))
+    )
+    run = iterate(step, start, measure=lambda s: s.change, tol=tol, max_iter=max_iter, check_every=check_every)
+    return run.state.sigma
+
+
+def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, trials: int = 3, seed: int = 0) -> float:
+    """Test ⟨Au, v⟩ = ⟨u, Aᵀv⟩ for random u and v.
+
+    Parameters
+    ----------
+    A : array (n, p), sparse matrix or LinearOperator
+        The operator.
+    like : array, optional
+        An array of the library, device and dtype to test in; needed only where A has no array of its own.
+    rtol : float, optional
+        Allowed difference relative to ‖Au‖‖v‖ + ‖u‖‖Aᵀv‖; None is 10·√max(n, p)·eps.
+    trials : int
+        Pairs tried.
+    seed : int
+        Of the vectors, drawn on the host.
+
+    Returns
+    -------
+    float
+        The largest relative difference found.
+
+    Raises
+    ------
+    AssertionError
+        If it exceeds `rtol`: the operator's `rmatvec` is not the adjoint of its `matvec`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import dot_test
+    >>> dot_test(np.asarray([[1.0, 2.0], [3.0, 4.0]])) < 1e-14
+    True
+    """
+    operator, like = _with_vector(A, like)
+    xp = namespace_of(like)
+    n, p = operator.shape
+    allowed = 10 * math.sqrt(max(n, p)) * float(xp.finfo(like.dtype).eps) if rtol is None else rtol
+    norm = xp.linalg.vector_norm
+    worst = 0.0
+    for trial in range(trials):
+        u = _normal(xp, p, like, seed + 2 * trial)
+        v = _normal(xp, n, like, seed + 2 * trial + 1)
+        Au, Atv = operator.matvec(u), operator.rmatvec(v)
+        scale = norm(Au) * norm(v) + norm(u) * norm(Atv)
+        difference = xp.abs(xp.sum(Au * v) - xp.sum(u * Atv))
+        worst = max(worst, float(difference / xp.where(scale > 0, scale, xp.ones_like(scale))))
+    if not worst <= allowed:
+        message = (
+            f"{operator!r}: ⟨Au, v⟩ and ⟨u, Aᵀv⟩ differ by {worst:.2e}, relative to the sizes; allowed are "
+            f"{allowed:.2e}. Check that rmatvec is the adjoint of matvec."
+        )
+        raise AssertionError(message)
+    return worst
+
+
+def _with_vector(A: Any, like: Array | None) -> tuple[LinearOperator, Array]:
+    operator = aslinearoperator(A)
+    found = operator.like if like is None else like
+    if found is None:
+        message = "like: expected an array of the library and dtype to work in, as A has none of its own."
+        raise TypeError(message)
+    return operator, found
+
+
+def _normal(xp: Namespace, length: int, like: Array, seed: int) -> Array:
+    host = np.random.default_rng(seed).standard_normal(length)
+    return xp.asarray(host, dtype=like.dtype, device=device_of(like))

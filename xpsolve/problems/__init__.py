@@ -1,0 +1,28 @@
+"""Data with known truth, and small real data sets, on the backend that is asked for.
+
+Everything is made on the host from a seed and then moved, so that the same seed gives the same numbers on
+every backend.  Tests, benchmarks and reports all take their data from here.
+"""
+
+from xpsolve.problems._problem import Problem
+from xpsolve.problems.real import breast_cancer, diabetes, digits, photograph
+from xpsolve.problems.settings import (
+    InverseProblem,
+    StatisticalLearning,
+    inverse_problem,
+    statistical_learning,
+)
+from xpsolve.problems.synthetic import least_squares
+
+__all__ = [
+    "InverseProblem",
+    "Problem",
+    "StatisticalLearning",
+    "breast_cancer",
+    "diabetes",
+    "digits",
+    "inverse_problem",
+    "least_squares",
+    "photograph",
+    "statistical_learning",
+]
