@@ -3,7 +3,7 @@
 One function an algorithm.  It draws the theory line in reports, gives the floor of the roofline, drives
 ``method="auto"`` and is held to what `xpsolve.count` counts.  ``flops`` counts matrix products, factorisations and
 solves with the conventions of the counter; lower-order elementwise work is left out.  ``launches`` and ``syncs``
-are budgets: no solve exceeds them.  A is (n, p), k the columns of y, n_lams the length of a path.
+are those of a solve with ``check_finite=False``.  A is (n, p), k the columns of y, n_lams the length of a path.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Cost:
     bytes : int
         Least traffic with memory: every operand of a product once.
     launches : int
-        Most array calls.
+        Array calls.
     syncs : int
-        Most host reads with ``check_finite=False``.
+        Host reads.
     memory : int
         Bytes of the largest temporaries alive together, inputs not counted.
 
@@ -82,6 +82,14 @@ class Cost:
 
     __rmul__ = __mul__
 
+    def time(self, ceilings: Ceilings) -> float:
+        """Predicted seconds, nothing overlapping: flops/P + bytes/BW + launches·t."""
+        return (
+            self.flops / ceilings.flops_per_s
+            + self.bytes / ceilings.bytes_per_s
+            + self.launches * ceilings.launch_s
+        )
+
     def floor(self, ceilings: Ceilings) -> float:
         """Least seconds on a machine with these ceilings: max(flops/P, bytes/BW, launches·t)."""
         return max(
@@ -110,8 +118,8 @@ def gram(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 
 def cholesky(p: int, *, itemsize: int = 8) -> Cost:
-    """L of a (p, p) matrix, p³/3 flops, and the look at its pivots."""
-    return Cost(p**3 // 3, 2 * itemsize * p * p, 9, 0, itemsize * p * p)
+    """L of a (p, p) matrix, p³/3 flops."""
+    return Cost(p**3 // 3, 2 * itemsize * p * p, 1, 0, itemsize * p * p)
 
 
 def cholesky_solve(p: int, k: int = 1, *, itemsize: int = 8) -> Cost:
@@ -137,7 +145,7 @@ def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
 def normal_equations_error(n: int, p: int, *, k: int = 1, n_lams: int = 1, itemsize: int = 8) -> Cost:
     """The certificate of `ridge`: Aᵀ(y − Ax) − λx and the norms, two more products with A."""
     columns = k * n_lams
-    return Cost(4 * n * p * columns, 2 * itemsize * n * p, 20, 0, itemsize * (n + p) * columns)
+    return Cost(4 * n * p * columns, 2 * itemsize * n * p, 15, 0, itemsize * (n + p) * columns)
 
 
 def ridge(
@@ -191,24 +199,24 @@ def ridge(
     q = n if method == "woodbury" else p
     if method in ("normal", "woodbury"):
         if n_lams == 1:
-            solve = cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize)
+            solve = cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize) + Cost(launches=5, syncs=1)
         else:
             once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
-            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize)
+            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize) + Cost(launches=10)
         total = right + gram(max(n, p) if n == p else n + p - q, q, itemsize=itemsize) + solve + error
         if method == "woodbury":
             total += gemm(p, columns, n, itemsize=itemsize)  # Aᵀα
-        return total + Cost(launches=12, syncs=1)
+        return total
     if method == "svd":
         q = min(n, p)
         turns = gemm(q, k, n, itemsize=itemsize) + gemm(p, columns, q, itemsize=itemsize)
-        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=12)
+        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=13)
     if method == "cg":
         steps = min(n, p, 100) if n_iter is None else n_iter
         product = gemm(n, columns, p, itemsize=itemsize)
         refreshes = -(-steps // CHECK_EVERY)
-        loop = product * (2 * steps + 2 * refreshes) + Cost(launches=24 * steps + 18 * refreshes)
-        return right + loop + error + Cost(launches=30, syncs=refreshes + 1)
+        loop = product * (2 * steps + 2 * refreshes) + Cost(launches=29 * steps + 16 * refreshes)
+        return right + loop + error + Cost(launches=17, syncs=refreshes + 1)
     message = f"method: expected one of {', '.join(RIDGE_METHODS)}, got {method!r}."
     raise ValueError(message)
 
@@ -219,11 +227,11 @@ CHECK_EVERY = 10
 
 def lstsq(n: int, p: int, *, k: int = 1, itemsize: int = 8) -> Cost:
     """Minimum-norm least squares by the SVD, certificate included."""
-    return ridge(n, p, k=k, method="svd", itemsize=itemsize)
+    return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=1)
 
 
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:
-    """Name of the option with the least floor on a machine with these ceilings.
+    """Name of the option with the least predicted time on a machine with these ceilings.
 
     Parameters
     ----------
@@ -243,4 +251,4 @@ def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -
     >>> costs.cheapest({m: costs.ridge(100, 5000, method=m) for m in ("normal", "woodbury")})
     'woodbury'
     """
-    return min(options, key=lambda name: options[name].floor(ceilings))
+    return min(options, key=lambda name: options[name].time(ceilings))

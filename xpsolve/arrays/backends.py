@@ -116,6 +116,8 @@ class Backend:
         array([1., 2.], dtype=float32)
         """
         values = np.asarray(host) if dtype is None else np.asarray(host, dtype=dtype)
+        if not values.flags.writeable:  # some libraries share the memory, and then could write to it
+            values = values.copy()
         target = self._devices[0] if device is None else device
         if self.library in ("cupy", "dask"):  # their `asarray` has no notion of our device
             return self.namespace.asarray(values)

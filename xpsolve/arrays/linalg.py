@@ -60,8 +60,8 @@ def cholesky(G: Array) -> tuple[Array, Array]:
 def _cholesky_torch(G: Array) -> tuple[Array, Array]:
     import torch
 
-    L, _ = torch.linalg.cholesky_ex(G)  # the plain one raises, and reads from the device to know
-    return L, _trustworthy(namespace_of(G), L, G)
+    L, info = torch.linalg.cholesky_ex(G)  # the plain one raises, and reads from the device to know
+    return L, _trustworthy(namespace_of(G), L, G) & (info == 0)
 
 
 @cholesky.register("dask")

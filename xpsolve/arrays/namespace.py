@@ -30,7 +30,9 @@ Namespace: TypeAlias = Any
 
 def is_array(x: Any) -> bool:
     """Whether `x` is an array of an array-API library (a NumPy scalar is not)."""
-    return hasattr(x, "shape") and not isinstance(x, np.generic) and array_api_compat.is_array_api_obj(x)
+    if isinstance(x, np.generic | type):  # a dtype may be a class with a shape
+        return False
+    return hasattr(x, "shape") and bool(array_api_compat.is_array_api_obj(x))
 
 
 def is_scalar(x: Any) -> bool:

@@ -126,9 +126,7 @@ def normal_equations_error(problem: Problem, X: Array, scale: Array) -> Array:
 
 def relative_to_normal_equations(problem: Problem, residual: Array, X: Array, scale: Array, lam: Array) -> Array:
     """Norms of the columns of a residual of the normal equations, relative to what rounding makes unavoidable."""
-    norm = problem.xp.linalg.vector_norm
+    xp, norm = problem.xp, problem.xp.linalg.vector_norm
     size = (scale + lam) * norm(X, axis=0) + norm(tiled(problem, problem.Aty), axis=0)
-    zero = size == 0  # y = 0 and x = 0: solved exactly
-    return problem.xp.where(
-        zero, problem.xp.zeros_like(size), norm(residual, axis=0) / problem.xp.where(zero, size + 1, size)
-    )
+    # where the size is 0 so is the residual: y and x are 0, and 0/∞ says that it is solved exactly
+    return norm(residual, axis=0) / xp.where(size > 0, size, xp.full_like(size, xp.inf))

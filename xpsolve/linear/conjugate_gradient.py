@@ -30,6 +30,7 @@ class _State(NamedTuple):
     P: Array  # search directions
     rho: Array  # ‖r‖², (columns,)
     scale: Array  # largest ‖Ap‖²/‖p‖² met: a lower bound of ‖AᵀA‖
+    error: Array  # certificate of every column at the last check; solved ones rest
 
 
 _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
@@ -56,42 +57,41 @@ def solve_cg(
     floor = xp.asarray(xp.finfo(Y.dtype).smallest_normal, dtype=Y.dtype, device=device_of(Y))
 
     def ratio(a: Array, b: Array) -> Array:
-        return a / xp.maximum(b, floor)  # a column that is solved has a = b = 0 and stays where it is
+        return a / xp.maximum(b, floor)  # 0/0 is 0: there is nothing left to do
 
-    def square(X: Array) -> Array:
-        return xp.sum(X * X, axis=0)
+    def inner(U: Array, V: Array) -> Array:
+        return xp.sum(U * V, axis=0)
+
+    def residuals(X: Array) -> tuple[Array, Array]:
+        S = Y - operator.matvec(X)
+        return S, operator.rmatvec(S) - lam * X
+
+    def error(R: Array, X: Array, scale: Array) -> Array:
+        return relative_to_normal_equations(problem, R, X, scale, lam)
 
     def step(s: _State) -> _State:
         Q = operator.matvec(s.P)
-        q, p = square(Q), square(s.P)
-        alpha = ratio(s.rho, q + lam * p)  # 0 for a column that is solved
+        q, p = inner(Q, Q), inner(s.P, s.P)
+        # ⟨r, p⟩ is ‖r‖² in exact arithmetic; as it stands the objective falls whatever rounding did to p
+        alpha = xp.where(s.error > tol, ratio(inner(s.R, s.P), q + lam * p), xp.zeros_like(q))
         X, S = s.X + alpha * s.P, s.S - alpha * Q
         R = operator.rmatvec(S) - lam * X
-        rho = square(R)
+        rho = inner(R, R)
         P = R + ratio(rho, s.rho) * s.P
-        return _State(X, S, R, P, rho, xp.maximum(s.scale, xp.max(ratio(q, p))))
+        return _State(X, S, R, P, rho, xp.maximum(s.scale, xp.max(ratio(q, p))), s.error)
 
     def refresh(s: _State) -> _State:
-        S = Y - operator.matvec(s.X)
-        R = operator.rmatvec(S) - lam * s.X
-        return _State(s.X, S, R, s.P, square(R), s.scale)
+        S, R = residuals(s.X)
+        return _State(s.X, S, R, s.P, inner(R, R), s.scale, error(R, s.X, s.scale))
 
-    def measure(s: _State) -> Array:
-        return xp.max(relative_to_normal_equations(problem, s.R, s.X, s.scale, lam))
-
-    zero_scale = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
-    if x0 is None:
-        X = xp.zeros_like(B)
-        start = _State(X, Y, B, B, square(B), zero_scale)
-    else:
-        X = _start(problem, x0)
-        S = Y - operator.matvec(X)
-        R = operator.rmatvec(S) - lam * X
-        start = _State(X, S, R, R, square(R), zero_scale)
+    X = xp.zeros_like(B) if x0 is None else _start(problem, x0)
+    S, R = (Y, B) if x0 is None else residuals(X)
+    scale = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
+    start = _State(X, S, R, R, inner(R, R), scale, error(R, X, scale))
     run = iterate(
         step,
         start,
-        measure=measure,
+        measure=lambda s: xp.max(s.error),
         tol=tol,
         max_iter=max_iter,
         check_every=check_every,

@@ -52,11 +52,9 @@ def _svd(problem: Problem) -> _Answer:
     """x = V diag(s/(s² + λ)) Uᵀy; directions with s² + λ at rounding level get 0, as in A⁺."""
     xp, lam = problem.xp, problem.lams
     U, s, Vh = thin_svd(problem.A)
-    s = s[:, None]
-    eps = xp.finfo(s.dtype).eps
-    negligible = (s <= max(problem.A.shape) * eps * xp.max(s)) & (lam[None, :] <= eps * xp.max(s) ** 2)
-    zero = xp.zeros_like(s * lam)
-    filters = xp.where(negligible, zero, s / xp.where(negligible, zero + 1, s * s + lam))  # (q, m)
+    s, eps = s[:, None], xp.finfo(s.dtype).eps
+    shifted = s * s + lam[None, :]  # (q, m)
+    filters = s / _without_rounding(xp, shifted, (max(problem.A.shape) * eps) ** 2 * xp.max(s) ** 2)
     coefficients = _all_pairs(filters, U.T @ problem.Y)
     return _Answer(Vh.T @ coefficients, xp.max(s) ** 2, None)
 
@@ -69,10 +67,14 @@ def _solve_shifted(problem: Problem, G: Array, B: Array) -> tuple[Array, Array |
         L, ok = cholesky(G + lams[0] * xp.eye(q, dtype=G.dtype, device=device_of(G)))
         return cholesky_solve(L, B), ok
     w, V = eigh(G)
-    shifted = w[:, None] + lams[None, :]
-    negligible = shifted <= q * xp.finfo(w.dtype).eps * xp.max(w)  # as in A⁺: rounding, not information
-    filters = xp.where(negligible, xp.zeros_like(shifted), 1 / xp.where(negligible, shifted * 0 + 1, shifted))
+    shifted = w[:, None] + lams[None, :]  # (q, m)
+    filters = 1 / _without_rounding(xp, shifted, q * xp.finfo(w.dtype).eps * xp.max(w))
     return V @ _all_pairs(filters, V.T @ B), None
+
+
+def _without_rounding(xp: Namespace, x: Array, level: Array) -> Array:
+    """`x` with ∞ where it is at most `level`, so that its inverse is 0 there, as in A⁺."""
+    return xp.where(x > level, x, xp.full_like(x, xp.inf))
 
 
 def _all_pairs(filters: Array, B: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, check_count, check_positive, device_of, iterate, namespace_of
+from xpsolve.capabilities import capabilities
 from xpsolve.operators.base import LinearOperator
 from xpsolve.operators.entry import aslinearoperator
 
@@ -18,11 +19,12 @@ class _Power(NamedTuple):
     change: Array  # relative change of sigma in the last step
 
 
+@capabilities(syncs=1)
 def operator_norm(
     A: Any,
     *,
     like: Array | None = None,
-    tol: float = 1e-6,
+    tol: float = 1e-8,
     max_iter: int = 1000,
     check_every: int = 10,
     seed: int = 0,
@@ -83,9 +85,10 @@ def operator_norm(
         _normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=like.dtype, device=device_of(like))
     )
     run = iterate(step, start, measure=lambda s: s.change, tol=tol, max_iter=max_iter, check_every=check_every)
-    return run.state.sigma
+    return xp.asarray(run.state.sigma)  # NumPy made a scalar of it
 
 
+@capabilities(jit=False, syncs=3)
 def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, trials: int = 3, seed: int = 0) -> float:
     """Test ⟨Au, v⟩ = ⟨u, Aᵀv⟩ for random u and v.
 

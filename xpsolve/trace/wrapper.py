@@ -207,7 +207,7 @@ class WrappedArray:
     @property
     def mT(self) -> Any:
         """Transpose of the last two axes."""
-        return self._apply("matrix_transpose", lambda x: x.mT)
+        return self._apply("matrix_transpose", lambda x: namespace_of(x).matrix_transpose(x))
 
     # --- operations
     def _apply(self, name: str, function: Callable[..., Any], *others: Any) -> Any:

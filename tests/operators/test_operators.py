@@ -1,0 +1,99 @@
+"""Operators: algebra against dense matrices, adjoints by the dot test, norms against the SVD."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import xpsolve as xs
+from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
+from xpsolve.testing import assert_close
+
+
+def tolerance(xp):
+    return 1e-12 if xp.dtype == "float64" else 1e-5
+
+
+def test_the_algebra_is_that_of_matrices(xp, rng):
+    A, B = rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
+    a, b = Dense(xp(A)), Dense(xp(B))
+    expressions = {
+        "sum": (a + b, A + B),
+        "difference": (a - b, A - B),
+        "multiple": (2.0 * a * 3.0, 6 * A),
+        "quotient": (a / 4.0, A / 4),
+        "negative": (-a, -A),
+        "transpose": (a.T, A.T),
+        "twice transposed": (a.T.T, A),
+        "product": (a.T @ b, A.T @ B),
+        "all": ((a + 2.0 * b).T @ (a - b) - 3.0 * (a.T @ a), (A + 2 * B).T @ (A - B) - 3 * A.T @ A),
+    }
+    for name, (operator, matrix) in expressions.items():
+        assert operator.shape == matrix.shape, name
+        for shape in ((matrix.shape[1],), (matrix.shape[1], 2)):
+            x = rng.standard_normal(shape)
+            assert_close(operator @ xp(x), matrix @ x, like=xp(x), rtol=tolerance(xp))
+        y = rng.standard_normal(matrix.shape[0])
+        assert_close(operator.rmatvec(xp(y)), matrix.T @ y, rtol=tolerance(xp))
+        xs.dot_test(operator)
+    assert repr(a + b) == "<Sum 5×3>"
+
+
+@pytest.mark.parametrize("layout", ["csr_array", "csc_array", "coo_array", "csr_matrix", "dia_array", "lil_array"])
+def test_every_sparse_format(rng, layout):
+    dense = rng.standard_normal((6, 4)) * (rng.random((6, 4)) < 0.4)
+    S = aslinearoperator(getattr(scipy.sparse, layout)(dense))
+    assert isinstance(S, Sparse)
+    x = rng.standard_normal((4, 2))
+    assert_close(S @ x, dense @ x)
+    xs.dot_test(S)
+    assert S.astype(np.float64) is S
+    assert S.astype(np.float32).like.dtype == np.float32
+
+
+def test_sparse_integers_become_real():
+    assert Sparse(scipy.sparse.eye_array(3, dtype=np.int64)).like.dtype == np.float64
+
+
+@pytest.mark.of("operator_norm")
+@pytest.mark.parametrize(("n", "p"), [(8, 5), (5, 8), (1, 4)])
+def test_the_norm_is_the_largest_singular_value(xp, rng, n, p):
+    A = rng.standard_normal((n, p))
+    norm = xs.operator_norm(xp(A))
+    assert_close(norm, np.asarray(np.linalg.norm(A, 2)), like=xp(A), rtol=1e-5)
+
+
+def test_norm_of_zero_of_sparse_of_functions_and_under_jit():
+    assert float(xs.operator_norm(np.zeros((3, 2)))) == 0.0
+    assert_close(xs.operator_norm(scipy.sparse.diags_array([1.0, 5.0, 2.0])), np.asarray(5.0), rtol=1e-6)
+
+    class Double(LinearOperator):
+        def _matvec(self, x):
+            return 2.0 * x
+
+        _rmatvec = _matvec
+
+    assert float(xs.operator_norm(Double((3, 3)), like=np.ones(1))) == pytest.approx(2.0)
+    with pytest.raises(TypeError, match="like: expected an array"):
+        xs.operator_norm(Double((3, 3)))
+    jax = pytest.importorskip("jax")
+    assert float(jax.jit(xs.operator_norm)(np.diag([3.0, 1.0]))) == pytest.approx(3.0)
+
+
+def test_the_norm_reads_once_a_check(rng):
+    from xpsolve.capabilities import TABLE
+
+    _, tally = xs.count(xs.operator_norm, rng.standard_normal((6, 4)), max_iter=10)
+    assert tally.syncs <= TABLE["operator_norm"].syncs + 2
+
+
+@pytest.mark.of("dot_test")
+def test_the_dot_test_accepts_an_adjoint_and_rejects_another(xp, rng):
+    A = xp(rng.standard_normal((7, 4)))
+    assert xs.dot_test(A) < 10 * 3 * xp.eps
+
+    class Wrong(Dense):
+        def _rmatvec(self, y):
+            return self.A.T @ y * (1 + 1e-3)
+
+    with pytest.raises(AssertionError, match="differ by"):
+        xs.dot_test(Wrong(A))

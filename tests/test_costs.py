@@ -1,0 +1,52 @@
+"""Costs: exponents of their formulas, and the choice that follows from them."""
+
+import math
+
+import pytest
+
+from xpsolve import costs
+
+
+def exponent(f, size):
+    return math.log2(f(2 * size).flops / f(size).flops)
+
+
+def test_exponents_of_ridge():
+    assert exponent(lambda n: costs.ridge(n, 100), 10**6) == pytest.approx(1, abs=0.01)
+    assert exponent(lambda p: costs.ridge(10**7, p), 1000) == pytest.approx(2, abs=0.01)
+    assert exponent(lambda n: costs.ridge(n, 10**7, method="woodbury"), 1000) == pytest.approx(2, abs=0.01)
+    assert exponent(lambda p: costs.ridge(100, p, method="woodbury"), 10**6) == pytest.approx(1, abs=0.01)
+
+
+def test_normal_and_woodbury_cost_alike_where_n_is_p():
+    normal, woodbury = (costs.ridge(1000, 1000, method=m) for m in ("normal", "woodbury"))
+    assert woodbury.flops / normal.flops == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(("n", "p", "best"), [(5000, 100, "normal"), (100, 5000, "woodbury")])
+def test_the_cheapest(n, p, best):
+    assert costs.cheapest({m: costs.ridge(n, p, method=m) for m in ("normal", "woodbury", "svd")}) == best
+
+
+def test_costs_add_and_repeat():
+    one = costs.gemm(2, 3, 4)
+    assert (one + one).flops == (2 * one).flops == 96
+    assert (one + one).memory == one.memory  # one after the other
+
+
+def test_the_floor_is_the_slowest_of_three_limits():
+    machine = costs.Ceilings(1e9, 1e9, 1e-3)
+    assert costs.Cost(flops=10**9).floor(machine) == 1
+    assert costs.Cost(bytes=2 * 10**9).floor(machine) == 2
+    assert costs.Cost(flops=10**9, launches=5000).floor(machine) == 5
+    assert costs.Cost(flops=10**9, bytes=10**9, launches=1000).time(machine) == pytest.approx(3)
+
+
+def test_a_long_matrix_is_reduced_first():
+    assert costs.thin_svd(10_000, 10).flops < 14 * 10_000 * 100
+    assert costs.thin_svd(10, 10_000) == costs.thin_svd(10_000, 10)
+
+
+def test_an_unknown_method_raises():
+    with pytest.raises(ValueError, match="'normal', |normal, woodbury"):
+        costs.ridge(2, 2, method="qr")
