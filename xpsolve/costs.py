@@ -84,11 +84,7 @@ class Cost:
 
     def time(self, ceilings: Ceilings) -> float:
         """Predicted seconds, nothing overlapping: flops/P + bytes/BW + launches·t."""
-        return (
-            self.flops / ceilings.flops_per_s
-            + self.bytes / ceilings.bytes_per_s
-            + self.launches * ceilings.launch_s
-        )
+        return self.flops / ceilings.flops_per_s + self.bytes / ceilings.bytes_per_s + self.launches * ceilings.launch_s
 
     def floor(self, ceilings: Ceilings) -> float:
         """Least seconds on a machine with these ceilings: max(flops/P, bytes/BW, launches·t)."""
@@ -170,7 +166,7 @@ def ridge(
         Values of λ, all from one factorisation.
     method : str
         "normal": (AᵀA + λI)x = Aᵀy by Cholesky, np² + p³/3 flops (eq. 14.4).  "woodbury": x = Aᵀ(AAᵀ + λI)⁻¹y,
-        n²p + n³/3 (eq. 14.5).  Both take an eigendecomposition, 9p³ or 9n³, for a path. 
+        n²p + n³/3 (eq. 14.5).  Both take an eigendecomposition, 9p³ or 9n³, for a path.
         "svd": x = V diag(s/(s² + λ)) Uᵀy.  "cg": two products with A an iteration and two at each refresh.
     n_iter : int, optional
         Iterations of "cg"; None is a guess, min(n, p) and at most 100.

@@ -29,8 +29,9 @@ def test_an_array_of_the_right_kind_is_passed_on_not_copied(xp):
 
 
 def test_what_is_an_array_and_what_a_number():
-    assert is_array(np.ones(())) and not is_array(np.float64(1)) and not is_array(np.int32) and not is_array([1.0])
-    assert is_scalar(1) and is_scalar(np.float32(1)) and not is_scalar(True) and not is_scalar(np.ones(()))
+    arrays, others = [np.ones(()), np.ones(2)], [np.float64(1), np.int32, [1.0], None]
+    assert [is_array(x) for x in arrays + others] == [True] * 2 + [False] * 4
+    assert [is_scalar(x) for x in (1, 2.0, np.float32(1), True, np.ones(()))] == [True, True, True, False, False]
 
 
 def test_the_outermost_wrapper_wins(xp):

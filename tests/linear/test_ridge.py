@@ -19,7 +19,7 @@ SHAPES = [(60, 20), (20, 60), (40, 40)]
 
 def oracle(A, y, lam):
     """Least squares on the augmented system [A; √λ I] x = [y; 0], by SciPy's SVD."""
-    n, p = A.shape
+    p = A.shape[1]
     zeros = np.zeros((p, *y.shape[1:]))
     return scipy.linalg.lstsq(np.vstack([A, np.sqrt(lam) * np.eye(p)]), np.concatenate([y, zeros]))[0]
 

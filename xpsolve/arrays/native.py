@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from xpsolve.arrays.namespace import common_namespace, is_array, library
+from xpsolve.arrays.namespace import library, namespace_of
 
 Function = Callable[..., Any]
 
@@ -58,8 +58,7 @@ def native(standard: Function) -> Delegate:
 
     @functools.wraps(standard)
     def dispatch(x: Any, *args: Any, **kwargs: Any) -> Any:
-        arrays = {"x": x, **{f"argument {i}": a for i, a in enumerate(args, 1) if is_array(a)}}
-        xp = common_namespace(**arrays)
+        xp = namespace_of(x)  # at the door all arguments were lifted to one level: the first speaks for them
         if hasattr(xp, "inside"):
             return xp.call(standard.__name__, dispatch, (x, *args), kwargs)
         return table.get(library(xp), standard)(x, *args, **kwargs)

@@ -7,6 +7,7 @@ shift: G = V diag(w) Vᵀ gives (G + λI)⁻¹ = V diag(1/(w + λ)) Vᵀ for eve
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from xpsolve import costs
@@ -182,16 +183,19 @@ def _choose(problem: Problem, method: str) -> str:
     """The method asked for, or the cheapest that the operator allows."""
     allowed = costs.RIDGE_METHODS if problem.dense else ("cg",)
     if method == "auto":
-        n, p = problem.shape
-        options = ("normal", "woodbury") if problem.dense else allowed
-        columns = {"k": problem.Y.shape[1], "n_lams": problem.lams.shape[0]}
-        return costs.cheapest({name: costs.ridge(n, p, method=name, **columns) for name in options})
+        return _cheapest(*problem.shape, problem.Y.shape[1], problem.lams.shape[0]) if problem.dense else "cg"
     if method not in (*allowed, "auto"):
         message = f"method: expected one of 'auto', {', '.join(map(repr, allowed))}, got {method!r}."
         if method in costs.RIDGE_METHODS:
             message += f" Only 'cg' works on {problem.operator!r}; the others need a dense array."
         raise ValueError(message)
     return method
+
+
+@lru_cache(maxsize=1024)
+def _cheapest(n: int, p: int, k: int, n_lams: int) -> str:
+    options = ("normal", "woodbury")
+    return costs.cheapest({name: costs.ridge(n, p, k=k, n_lams=n_lams, method=name) for name in options})
 
 
 def _solve_direct(problem: Problem, method: str) -> Solution:
