@@ -1,0 +1,172 @@
+"""Where one curve overtakes another: the zero of log t₁ − log t₂ between measured sizes.
+
+Along n·p = const a cost bends, so no power law is assumed: the two curves are joined by straight lines in log-log.
+The interval comes from redrawing every time within its own uncertainty. Where no crossing lies among the measured
+sizes the answer is a bound, and says on which side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xpsolve.report.formats import number
+
+__all__ = ["Crossover", "crossover"]
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """Where the first curve stops being the faster one, or starts to be.
+
+    Parameters
+    ----------
+    at, low, high : float
+        The crossing and its 95 % interval. ``at`` is −inf for "below the smallest size", +inf for "not reached up to
+        the largest"; ``low`` and ``high`` likewise.
+    first, last : float
+        Smallest and largest size measured on both curves.
+    left, right : int
+        Which curve (0 or 1) is faster at the smallest and at the largest sizes.
+    ratio : float
+        Time of the slower over the faster at the size where they differ most.
+
+    Examples
+    --------
+    >>> from xpsolve.report.crossover import crossover
+    >>> crossover([1, 2, 4, 8], [1, 2, 4, 8], [3, 3, 3, 3]).sentence(("linear", "constant"), "n")
+    'constant overtakes linear at n ≈ 3 (2.79 to 3.24)'
+    """
+
+    at: float
+    low: float
+    high: float
+    first: float
+    last: float
+    left: int
+    right: int
+    ratio: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the crossing and both ends of its interval lie among the sizes, of curves that differ."""
+        return bool(np.isfinite([self.at, self.low, self.high]).all()) and self.ratio >= 1.2
+
+    def sentence(self, names: tuple[str, str], symbol: str) -> str:
+        """Say it in words.
+
+        Parameters
+        ----------
+        names : tuple of str
+            What the two curves are called.
+        symbol : str
+            What the abscissa is called.
+
+        Returns
+        -------
+        str
+            One sentence without its full stop.
+        """
+        left, right = names[self.left], names[self.right]
+        if np.isfinite(self.at):
+            low = f"below {number(self.first)}" if self.low == -np.inf else number(self.low)
+            high = f"beyond {number(self.last)}" if self.high == np.inf else number(self.high)
+            return f"{right} overtakes {left} at {symbol} ≈ {number(self.at)} ({low} to {high})"
+        other = names[1 - self.left]
+        if self.at == np.inf:
+            return f"{left} is faster throughout; {other} does not catch up by {symbol} = {number(self.last)}"
+        return f"{right} is faster throughout; any crossing lies below {symbol} = {number(self.first)}"
+
+
+def crossover(
+    x: npt.ArrayLike,
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    *,
+    scatter: npt.ArrayLike = 0.05,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Crossover:
+    """Find where two curves, measured at the same sizes, cross.
+
+    Parameters
+    ----------
+    x : array_like, shape (k,)
+        Sizes, positive and increasing, k ≥ 2.
+    first, second : array_like, shape (k,)
+        Times of the two contestants.
+    scatter : array_like, scalar or shape (k,)
+        Standard deviation of log first − log second.
+    draws : int, optional
+        Redraws for the interval.
+    seed : int, optional
+        Their seed.
+
+    Returns
+    -------
+    Crossover
+        The crossing with its interval, or the side on which it must lie.
+
+    Raises
+    ------
+    ValueError
+        If there are under two sizes, they do not increase, or a value is not positive.
+
+    Examples
+    --------
+    >>> from xpsolve.report.crossover import crossover
+    >>> c = crossover([1, 2, 4, 8], [1, 2, 4, 8], [3, 3, 3, 3])
+    >>> round(c.at, 3), c.left, c.right
+    (3.0, 0, 1)
+    """
+    size, one, two = (np.asarray(v, dtype=np.float64) for v in (x, first, second))
+    if size.ndim != 1 or size.size < 2 or not (size.shape == one.shape == two.shape):
+        raise ValueError(
+            f"x, first, second: expected three vectors of one length ≥ 2, got {size.shape}, {one.shape}, {two.shape}"
+        )
+    if np.any(np.diff(size) <= 0):
+        raise ValueError(f"x: expected increasing sizes, got {size.tolist()}")
+    if not all(np.all(np.isfinite(v)) and np.all(v > 0) for v in (size, one, two)):
+        raise ValueError("x, first, second: expected positive finite numbers; leave other points out")
+    log_x, gap = np.log(size), np.log(one) - np.log(two)
+    # Converging curves that have not met yet meet later; diverging ones met before.
+    side = np.inf if abs(gap[-1]) < abs(gap[0]) else -np.inf
+    left_first, at = _zero(log_x, gap)
+    noise = np.random.default_rng(seed).standard_normal((draws, size.size)) * np.broadcast_to(scatter, size.shape)
+    zeros = np.array([_zero(log_x, gap + e)[1] for e in noise])
+    zeros = np.where(np.isnan(zeros), side, zeros)
+    low, high = np.quantile(zeros, [0.025, 0.975], method="nearest")
+    found = not np.isnan(at)
+    left = 0 if left_first else 1
+    at = float(np.exp(at)) if found else side
+    return Crossover(
+        at=at,
+        low=float(np.exp(low)) if np.isfinite(low) else float(low),
+        high=float(np.exp(high)) if np.isfinite(high) else float(high),
+        first=float(size[0]),
+        last=float(size[-1]),
+        left=left,
+        right=1 - left if found else left,
+        ratio=float(np.exp(np.max(np.abs(gap)))),
+    )
+
+
+def _zero(log_x: Vector, gap: Vector) -> tuple[bool, float]:
+    """Which curve is faster at the left, and log of the crossing (NaN: none).
+
+    Noise can make the gap change sign more than once. The cut is put where the two sides disagree least with a single
+    change, weighed by the gap itself; at such a cut the neighbours have opposite signs, so the zero lies between them.
+    """
+    before = np.concatenate(([0.0], np.cumsum(gap)))
+    score = gap.sum() - 2.0 * before  # first is faster (gap < 0) left of the cut
+    cut = int(np.argmax(np.abs(score)))
+    first_at_left = bool(score[cut] > 0)
+    if cut in (0, gap.size):
+        return bool(gap.sum() < 0), float("nan")
+    g0, g1 = gap[cut - 1], gap[cut]
+    step = g0 / (g0 - g1)
+    return first_at_left, float(log_x[cut - 1] + step * (log_x[cut] - log_x[cut - 1]))

@@ -1,0 +1,246 @@
+"""The tables of a report, as plain text cells: exponents, who is fastest where, limits, counts, values."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from xpsolve.report.findings import RIVALS, Pair, Series
+from xpsolve.report.formats import error, exponent, interval, number, quantity, share
+
+__all__ = ["Cell", "Table", "counts", "crossing_table", "exponents", "fastest", "limits", "readable", "values"]
+
+
+class Cell(NamedTuple):
+    """What is written in a table, what it sorts by, and how it is marked."""
+
+    text: str
+    key: float | str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows; empty tables are false and left out of the page."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, to be set flush right."""
+        keys = [row[column].key for row in self.rows]
+        return any(isinstance(key, float) for key in keys) and all(isinstance(key, float) or key == "" for key in keys)
+
+
+LEVEL = 1.05  # a lead below this may be gone in the next run
+
+RunName = Callable[[str, str], str]
+"""Name of the run of a machine and environment; empty where there is only one."""
+
+
+def _text(text: Any, mark: str = "") -> Cell:
+    return Cell(str(text), str(text), mark)
+
+
+def _value(value: Any, name: str) -> Cell:
+    return Cell(quantity(value, name), _key(value))
+
+
+def _key(value: Any) -> float | str:
+    return float(value) if math.isfinite(float(value)) else ""
+
+
+def readable(params: str | dict[str, Any]) -> str:
+    """Parameters in words, such as ``numpy, normal, n = 2000``."""
+    given = json.loads(params) if isinstance(params, str) else params
+    return ", ".join(str(v) if isinstance(v, str) else f"{k} = {number(v)}" for k, v in given.items())
+
+
+def _with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
+    """Put the run's name in front, if any run has one."""
+    if not any(name for name, _ in rows):
+        return Table(columns, [cells for _, cells in rows])
+    return Table(["machine", *columns], [[_text(name), *cells] for name, cells in rows])
+
+
+def _span(x: Iterable[float], name: str) -> str:
+    sizes = sorted(x)
+    ends = number(sizes[0]) if sizes[0] == sizes[-1] else f"{number(sizes[0])} … {number(sizes[-1])}"
+    return f"{name} = {ends}".replace(" ", "\u00a0")
+
+
+def exponents(lines: Sequence[Series], run: RunName) -> Table:
+    """One row per series: the measured exponent beside the theoretical one."""
+    columns = ["benchmark", "series", "sizes", "of", "exponent", "95 % interval", "theory", "verdict", "why"]
+    rows = []
+    for line in lines:
+        law = line.law
+        judged = law is not None and law.resolved
+        rows.append(
+            (
+                run(*line.key[:2]),
+                [
+                    _text(line.head["title"]),
+                    _text(line.label),
+                    _text(_span(line.points["x"], line.head["x_name"])),
+                    _text(line.variable),
+                    Cell(exponent(law.alpha), law.alpha) if law is not None and judged and not law.vague else Cell("–"),
+                    Cell("too wide" if law.vague else interval(law.low, law.high), law.low)
+                    if law is not None and judged
+                    else Cell("–"),
+                    Cell(exponent(line.theory), _key(line.theory)),
+                    _text(line.verdict, line.verdict),
+                    _text(line.reason),
+                ],
+            )
+        )
+    return _with_run(columns, rows)
+
+
+def fastest(lines: Sequence[Series], run: RunName) -> Table:
+    """Who wins at which sizes, wherever methods or backends compete."""
+    columns = ["benchmark", "sizes", "fastest", "ahead of the next by"]
+    rows = []
+    for (machine, environment, title, common), rivals in _arenas(lines).items():
+        what = f"{title} ({common})" if common else title
+        x_name = str(rivals[0].head["x_name"])
+        for who, sizes, lead in _stretches(rivals):
+            cells = [_text(what), _text(_span(sizes, x_name)), _text(who), Cell(f"{lead:.2f} ×", lead)]
+            rows.append((run(machine, environment), cells))
+    return _with_run(columns, rows)
+
+
+def _stretches(rivals: Sequence[Series]) -> list[tuple[str, list[float], float]]:
+    """Neighbouring sizes with one winner: who, where, and its median lead over the next."""
+    points = pd.concat([line.valid.assign(who=_who(line)) for line in rivals])
+    races = []
+    for x, here in points.groupby("x"):
+        ranked = here.sort_values("value")
+        if len(ranked) > 1:
+            lead = float(ranked["value"].iloc[1] / ranked["value"].iloc[0])
+            races.append((float(x), str(ranked["who"].iloc[0]) if lead >= LEVEL else "no clear winner", lead))
+    return [
+        (who, [x for x, _, _ in stretch], statistics.median(lead for _, _, lead in stretch))
+        for who, stretch in ((who, list(group)) for who, group in itertools.groupby(races, key=lambda race: race[1]))
+    ]
+
+
+def _arenas(lines: Sequence[Series]) -> dict[tuple[str, str, str, str], list[Series]]:
+    """Series that do the same work: all but method and backend the same."""
+    arenas: dict[tuple[str, str, str, str], list[Series]] = {}
+    for line in lines:
+        common = readable({k: v for k, v in line.params.items() if k not in RIVALS})
+        arenas.setdefault((*line.key[:2], str(line.head["title"]), common), []).append(line)
+    return arenas
+
+
+def _who(line: Series) -> str:
+    return ", ".join(str(line.params[name]) for name in RIVALS if name in line.params)
+
+
+def crossing_table(pairs: Sequence[Pair], run: RunName) -> Table:
+    """Finite crossings first, then the bounds on those of methods; who wins among backends is told by `fastest`."""
+    met = [pair for pair in pairs if math.isfinite(pair.crossing.at)]
+    ordered = met + [pair for pair in pairs if pair not in met and pair.rival == "method"]
+    columns = ["benchmark", "at equal", "finding"]
+    rows = [
+        (run(*pair.first.key[:2]), [_text(pair.first.head["title"]), _text(pair.shared or "–"), _text(pair.sentence)])
+        for pair in ordered
+    ]
+    return _with_run(columns, rows)
+
+
+def limits(lines: Sequence[Series], run: RunName) -> Table:
+    """How near each series comes to the machine's limits at its largest size."""
+    columns = ["benchmark", "series", "at", "time", "limit", "share of limit", "bound by"]
+    rows = []
+    for line in lines:
+        known = line.valid[line.valid["share"].notna()]
+        if len(known):
+            last = known.iloc[-1]
+            cells = [
+                _text(last["title"]),
+                _text(line.label),
+                _text(f"{last['x_name']} = {number(last['x'])}"),
+                _value(last["value"], "seconds"),
+                _value(last["floor"], "seconds"),
+                Cell(share(last["share"]), float(last["share"])),
+                _text(last["bound"]),
+            ]
+            rows.append((run(*line.key[:2]), cells))
+    return _with_run(columns, rows)
+
+
+def counts(frame: pd.DataFrame, run: RunName) -> Table:
+    """Counted operations beside what the costs state."""
+    columns = ["benchmark", "parameters", "quantity", "counted", "stated", ""]
+    rows = []
+    for _, row in frame.iterrows():
+        name = str(row["quantity"])
+        stated = float(row[name]) if name in ("flops", "bytes", "launches", "syncs") else math.nan
+        mark = "" if math.isnan(stated) else "equal" if row["value"] == stated else "within"
+        if row["value"] > stated:
+            mark = "exceeds"
+        cells = [
+            _text(row["title"]),
+            _text(readable(row["params"])),
+            _text(name),
+            Cell(_exact(row["value"]), _key(row["value"])),
+            Cell(_exact(stated), _key(stated)),
+            _text(mark, mark),
+        ]
+        rows.append((run(row["machine"], row["environment"]), cells))
+    return _with_run(columns, rows)
+
+
+def _exact(value: float) -> str:
+    return f"{value:,.0f}".replace(",", "\u202f") if math.isfinite(value) and value == int(value) else number(value)
+
+
+def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
+    """Plain values with their interval, error and status."""
+    columns = [*(["benchmark"] if title else []), "parameters", "value"]
+    extras = {
+        "99 % interval": frame["lower"].notna().any(),
+        "error": frame["error"].notna().any(),
+        "share of limit": frame["share"].notna().any(),
+        "stated": (frame["role"] == "memory").any() and frame["memory"].notna().any(),
+    }
+    shown = [name for name, there in extras.items() if there]
+    rows = []
+    for _, row in frame.iterrows():
+        name = str(row["quantity"])
+        invalid = "" if row["valid"] else "invalid"
+        cells = {
+            "99 % interval": _interval(row, name),
+            "error": Cell(error(row["error"]), _key(row["error"]), invalid),
+            "share of limit": Cell(share(row["share"]), _key(row["share"])),
+            "stated": _value(row["memory"], "bytes"),
+        }
+        first = [_text(row["title"])] if title else []
+        measured = _value(row["value"], name) if row["status"] == "ok" else _text(row["status"], row["status"])
+        rows.append(
+            (
+                run(row["machine"], row["environment"]),
+                [*first, _text(readable(row["params"]) or "–"), measured, *(cells[column] for column in shown)],
+            )
+        )
+    return _with_run([*columns, *shown], rows)
+
+
+def _interval(row: Any, name: str) -> Cell:
+    if math.isnan(row["lower"]) or math.isnan(row["upper"]):
+        return Cell("–")
+    if row["lower"] <= 0:  # asv's model for very few samples
+        return Cell(f"below {quantity(row['upper'], name)}", 0.0)
+    return Cell(f"{quantity(row['lower'], name)} … {quantity(row['upper'], name)}", float(row["lower"]))

@@ -1,0 +1,240 @@
+"""What a table says: a fit per series, a crossing per pair of competitors, a nearest limit, a count against its cost.
+
+A series is a line: all parameters fixed but the abscissa. Series that differ only in `method`, or only in `backend`,
+compete.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xpsolve.report.crossover import Crossover, crossover
+from xpsolve.report.fit import PowerLaw, fit_power_law, local_slopes, verdict
+
+__all__ = ["Pair", "Series", "crossings", "scaling_table", "series"]
+
+RIVALS = ("method", "backend")
+Z99 = 2.576  # half-width of a 99 % interval in standard deviations
+BENT = 0.5  # a cost whose local exponents differ by more has no exponent worth the name
+LEAST_SCATTER = 0.02  # runs of one process agree better than runs of two
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a figure: its points, its fit and the verdict on it."""
+
+    key: tuple[str, str, str, str]  # machine, environment, benchmark, the other parameters
+    points: pd.DataFrame  # status ok, increasing x
+    law: PowerLaw | None
+    verdict: str
+    theory: float
+    reason: str
+    variable: str  # what the exponent is of: the abscissa, or "flops" where the cost bends along it
+
+    @property
+    def head(self) -> pd.Series:
+        """The first row: everything that is the same along the line."""
+        return self.points.iloc[0]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters that are fixed along the line."""
+        fixed: dict[str, Any] = json.loads(self.key[3])
+        return fixed
+
+    @property
+    def label(self) -> str:
+        """The fixed parameters in words, such as ``normal, numpy``."""
+        return self.named(self.params)
+
+    def named(self, params: dict[str, Any]) -> str:
+        """Some of the fixed parameters in words; the title where there are none."""
+        order = {"method": 0, "backend": 1, "dtype": 2}
+        ordered = sorted(params.items(), key=lambda item: (order.get(item[0], 3), item[0]))
+        words = (value if isinstance(value, str) else f"{name} = {value}" for name, value in ordered)
+        return ", ".join(words) or str(self.head["title"])
+
+    @property
+    def valid(self) -> pd.DataFrame:
+        """The points that may be fitted."""
+        sound = self.points["valid"] & self.points["steady"]
+        return self.points[sound & (self.points["value"] > 0) & np.isfinite(self.points["value"])]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two series that do the same thing in two ways, and where they cross."""
+
+    first: Series
+    second: Series
+    rival: str  # "method" or "backend"
+    crossing: Crossover
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What distinguishes the two."""
+        return str(self.first.params[self.rival]), str(self.second.params[self.rival])
+
+    @property
+    def shared(self) -> str:
+        """What they have in common, in words."""
+        common = {k: v for k, v in self.first.params.items() if k != self.rival}
+        return ", ".join(str(v) if isinstance(v, str) else f"{k} = {v}" for k, v in common.items())
+
+    @property
+    def sentence(self) -> str:
+        """The finding."""
+        return self.crossing.sentence(self.names, str(self.first.head["x_name"]))
+
+
+def series(frame: pd.DataFrame) -> list[Series]:
+    """Group the current times by line and fit each.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Result of `xpsolve.report.table.tidy`.
+
+    Returns
+    -------
+    list of Series
+        In the order of benchmarks; lines with a single size are left out.
+
+    Examples
+    --------
+    >>> from xpsolve.report.asv import Measurements
+    >>> from xpsolve.report.findings import series
+    >>> from xpsolve.report.table import tidy
+    >>> series(tidy(Measurements()))
+    []
+    """
+    if frame.empty:
+        return []
+    rows = frame[frame["current"] & (frame["role"] == "time") & (frame["status"] == "ok") & (frame["x_name"] != "")]
+    found = []
+    for key, group in rows.groupby(["machine", "environment", "benchmark", "series"], sort=False):
+        points = group.sort_values("x", kind="stable").drop_duplicates("x").reset_index(drop=True)
+        if len(points) > 1:
+            found.append(_fitted(key, points))
+    return found
+
+
+def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame) -> Series:
+    name = str(points["x_name"].iloc[0])
+    bare = Series(key, points, None, "unresolved", math.nan, "no valid points", name)
+    valid = bare.valid
+    if len(valid) < 2:
+        return replace(bare, reason=f"{len(valid)} of {len(points)} points usable")
+    x, t, flops = (valid[column].to_numpy(dtype=np.float64) for column in ("x", "value", "flops"))
+    known = bool(np.all(flops > 0))
+    if known and _bends(x, flops):
+        # The time is then held against the cost itself.
+        x, name = flops, "flops"
+    law = fit_power_law(x, t)
+    word, expected, reason = verdict(law, np.sort(flops) if name == "flops" else flops if known else None)
+    return Series(key, points, law, word, expected, reason, name)
+
+
+def _bends(x: Any, flops: Any) -> bool:
+    """Whether no power of x describes a cost: along n·p = const, or where a constant is much of it."""
+    return bool(np.ptp(local_slopes(x, flops)) > BENT)
+
+
+def crossings(lines: list[Series]) -> list[Pair]:
+    """Compare every two series that differ only in their method, or only in their backend.
+
+    Parameters
+    ----------
+    lines : list of Series
+        What `series` found.
+
+    Returns
+    -------
+    list of Pair
+        Pairs with at least two valid sizes in common.
+
+    Examples
+    --------
+    >>> from xpsolve.report.findings import crossings
+    >>> crossings([])
+    []
+    """
+    found = []
+    for one, two in itertools.combinations(lines, 2):
+        if one.key[:3] != two.key[:3]:
+            continue
+        differing = [name for name in one.params if one.params[name] != two.params.get(name)]
+        if len(differing) == 1 and differing[0] in RIVALS:
+            both = one.valid.merge(two.valid, on="x", suffixes=("_1", "_2"))
+            if len(both) > 1:
+                scatter = np.hypot(_scatter(both, "_1"), _scatter(both, "_2"))
+                crossing = crossover(both["x"], both["value_1"], both["value_2"], scatter=scatter)
+                found.append(Pair(one, two, differing[0], crossing))
+    return found
+
+
+def _scatter(both: pd.DataFrame, suffix: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Standard deviation of log t, from asv's interval where it has one."""
+    lower, upper = both["lower" + suffix].to_numpy(float), both["upper" + suffix].to_numpy(float)
+    known = (lower > 0) & (upper >= lower)
+    ratio = np.divide(upper, lower, out=np.ones_like(upper), where=known)
+    spread: np.ndarray[Any, np.dtype[np.float64]] = np.where(known, np.log(ratio) / (2 * Z99), 0.05)
+    widened: np.ndarray[Any, np.dtype[np.float64]] = np.maximum(spread, LEAST_SCATTER)
+    return widened
+
+
+def scaling_table(lines: list[Series]) -> pd.DataFrame:
+    """One row per fitted series: what ``scaling.csv`` holds.
+
+    Parameters
+    ----------
+    lines : list of Series
+        What `series` found.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Exponent with its interval, floor and factor of t = a + b·x^α, the theory's exponent, the verdict and why.
+
+    Examples
+    --------
+    >>> from xpsolve.report.findings import scaling_table
+    >>> list(scaling_table([]).columns[:3])
+    ['machine', 'environment', 'benchmark']
+    """
+    columns = (
+        "machine environment benchmark family title mode params x points invalid x_min x_max of alpha low high theory "
+        "verdict reason a b rms local_slopes"
+    ).split()
+    rows = []
+    for line in lines:
+        law, head = line.law, line.head
+        slopes: list[float] = [] if law is None else local_slopes(law.x, law.t).tolist()
+        fitted = [] if law is None else [law.alpha, law.low, law.high]
+        rows.append(
+            [
+                *line.key[:3],
+                *(head[name] for name in ("family", "title", "mode")),
+                line.key[3],
+                head["x_name"],
+                len(line.valid),
+                len(line.points) - len(line.valid),
+                line.points["x"].min(),
+                line.points["x"].max(),
+                line.variable,
+                *(fitted or [math.nan] * 3),
+                line.theory,
+                line.verdict,
+                line.reason,
+                *([math.nan] * 3 if law is None else [law.a, law.b, law.rms]),
+                json.dumps([round(slope, 3) for slope in slopes]),
+            ]
+        )
+    return pd.DataFrame(rows, columns=columns)

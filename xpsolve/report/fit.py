@@ -1,0 +1,317 @@
+"""Scaling exponents: t = a + b·x^α fitted to a handful of times, with an interval and a verdict against theory.
+
+The fit is least squares on log t, so that a relative error counts the same at every size. With
+t = b·(ρ + x^α), ρ = a/b, the level log b drops out by centring and two numbers are searched, log ρ and α.
+
+Five sizes and three unknowns ask for restraint:
+
+- The floor a is kept only if an F-test supports it (p < 0.2); else α is the slope of a straight line in log-log.
+- The interval is a parametric bootstrap whose noise level is itself drawn, σ² ν/χ²_ν with ν degrees of freedom left: a
+  resampling of five residuals would be far too sure of itself. Every draw is refitted *with* a floor, supported or
+  not, because a floor too small to be seen still bends the line; unless the support is firm (p < 0.01) the interval
+  also covers the straight-line fits, because an accident of noise can look like a floor.
+- The theory is fitted over the same sizes in the same form: the flops n p² + p³/3 have no single exponent, and
+  over p = 200…2000 at n = 8000 they rise as p^2.03, not as p².
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.optimize import least_squares
+
+from xpsolve.report.formats import share
+
+__all__ = ["AGREEMENT", "PowerLaw", "fit_power_law", "local_slopes", "verdict"]
+
+Vector = npt.NDArray[np.float64]
+
+SUPPORT = 0.2  # a floor is kept when the F-test against none gives less than this
+FIRM = 0.01  # and taken as certain below this
+AGREEMENT = 0.1  # two exponents closer than this agree, whatever their intervals
+WIDEST = 1.0  # an interval wider than this resolves nothing
+MIN_POINTS = 4
+MIN_DECADES = 1.0
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """A fitted t = a + b·x^α.
+
+    Parameters
+    ----------
+    a, b, alpha : float
+        The floor (zero when the data do not support one), the factor and the exponent.
+    low, high : float
+        The 95 % interval of `alpha`; NaN when no draws were asked for or too few points are there.
+    rms : float
+        Root mean square of the log residuals, about the relative scatter.
+    x, t : ndarray
+        The points that were fitted, in increasing x.
+
+    Examples
+    --------
+    >>> from xpsolve.report.fit import fit_power_law
+    >>> law = fit_power_law([1, 10, 100, 1000], [2, 20, 200, 2000])
+    >>> law(50).round(6).item(), law.resolved
+    (100.0, True)
+    """
+
+    a: float
+    b: float
+    alpha: float
+    low: float
+    high: float
+    rms: float
+    x: Vector
+    t: Vector
+
+    def __call__(self, x: npt.ArrayLike) -> Vector:
+        """The fitted curve at `x`."""
+        return np.asarray(self.a + self.b * np.asarray(x, dtype=np.float64) ** self.alpha, dtype=np.float64)
+
+    @property
+    def decades(self) -> float:
+        """How many powers of ten the abscissa spans."""
+        return float(np.log10(self.x[-1] / self.x[0]))
+
+    @property
+    def resolved(self) -> bool:
+        """Whether there are points enough, over a range wide enough, for an exponent to mean something."""
+        # The slack admits a nominal decade such as 200…2000 despite rounding in the logarithm.
+        return self.x.size >= MIN_POINTS and self.decades >= MIN_DECADES - 1e-9
+
+    @property
+    def vague(self) -> bool:
+        """Whether the exponent is known to no better than ±1.5, so that its digits are not worth showing."""
+        return self.high - self.low > 3
+
+
+def fit_power_law(
+    x: npt.ArrayLike, t: npt.ArrayLike, *, floor: bool | None = None, draws: int = 200, seed: int = 0
+) -> PowerLaw:
+    """Fit t = a + b·x^α, a ≥ 0, on log residuals.
+
+    Parameters
+    ----------
+    x : array_like, shape (k,)
+        Sizes, positive, at least two different ones; any order.
+    t : array_like, shape (k,)
+        Times (or any positive quantity) at those sizes.
+    floor : bool, optional
+        Whether the model has the floor a. Left out, an F-test decides.
+    draws : int, optional
+        Bootstrap draws for the interval of α; 0 for none.
+    seed : int, optional
+        Seed of the draws.
+
+    Returns
+    -------
+    PowerLaw
+        The fitted curve, its exponent and the exponent's 95 % interval.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a value is not positive and finite, or all sizes are the same.
+
+    Examples
+    --------
+    >>> from xpsolve.report.fit import fit_power_law
+    >>> law = fit_power_law([100, 300, 1000, 3000, 10000], [1.1, 1.3, 2.0, 4.0, 11.0])
+    >>> round(law.alpha, 2), round(law.a, 2)
+    (1.0, 1.0)
+    """
+    size, time = _checked(x, t)
+    centred = np.log(size) - np.log(size).mean()
+    log_t = np.log(time)
+    k = size.size
+
+    straight = _line(centred, log_t)
+    line = log_t.mean() + straight * centred
+    bent, curve = (straight, line) if k < 3 or floor is False else _bend(centred, log_t, _starts(centred, straight))[1:]
+    rss_line, rss_curve = float(np.sum((log_t - line) ** 2)), float(np.sum((log_t - curve) ** 2))
+    p_value = _no_floor(rss_line, rss_curve, k)
+    keep = p_value < SUPPORT if floor is None else floor and k >= 3
+    alpha = bent if keep else straight
+    level = np.log(size).mean()
+    low = high = np.nan
+    if draws > 0 and k >= MIN_POINTS:
+        rng = np.random.default_rng(seed)
+        if keep and p_value < FIRM:
+            low, high = _interval(centred, curve, _noise(rng, rss_curve, k - 3, draws, k), lines=False)
+        else:
+            low, high = _interval(centred, curve if keep else line, _noise(rng, rss_line, k - 2, draws, k), lines=True)
+        low, high = min(low, alpha), max(high, alpha)
+    if keep:
+        log_rho, alpha, _ = _bend(centred, log_t, _starts(centred, straight))
+        log_b = float(np.mean(log_t - np.logaddexp(log_rho, alpha * centred)))
+        a, b = float(np.exp(log_b + log_rho)), float(np.exp(log_b - alpha * level))
+    else:
+        a, b = 0.0, float(np.exp(log_t.mean() - alpha * level))
+    rms = float(np.sqrt((rss_curve if keep else rss_line) / k))
+    return PowerLaw(a, b, float(alpha), float(low), float(high), rms, size, time)
+
+
+def local_slopes(x: npt.ArrayLike, t: npt.ArrayLike) -> Vector:
+    """The exponent between neighbours, d log t / d log x, shape (k − 1,).
+
+    Parameters
+    ----------
+    x, t : array_like, shape (k,)
+        Sizes and times, positive.
+
+    Returns
+    -------
+    ndarray, shape (k − 1,)
+        One slope for each pair of neighbouring sizes.
+
+    Examples
+    --------
+    >>> from xpsolve.report.fit import local_slopes
+    >>> local_slopes([1, 10, 100], [1, 10, 1000]).round(6).tolist()
+    [1.0, 2.0]
+    """
+    size, time = _checked(x, t)
+    return np.asarray(np.diff(np.log(time)) / np.diff(np.log(size)), dtype=np.float64)
+
+
+def verdict(law: PowerLaw, theory: Sequence[float] | Vector | None) -> tuple[str, float, str]:
+    """Judge a measured exponent against the theoretical cost at the same sizes.
+
+    Parameters
+    ----------
+    law : PowerLaw
+        The measured fit.
+    theory : sequence of float or None
+        The theoretical cost (flops) at ``law.x``; None when there is none.
+
+    Returns
+    -------
+    word : str
+        ``"agrees"`` (the theory lies in the interval, or within 0.1 of α), ``"floor-bound"`` (a constant is the greater
+        part of the time at most sizes), ``"differs"`` or ``"unresolved"`` (under 4 points, under a decade, an
+        interval wider than 1, or no theory).
+    exponent : float
+        The exponent of the theory, fitted over the same sizes in the same form; NaN without theory.
+    reason : str
+        One clause that says why.
+
+    Examples
+    --------
+    >>> from xpsolve.report.fit import fit_power_law, verdict
+    >>> n = [100, 300, 1000, 3000, 10000]
+    >>> verdict(fit_power_law(n, [1.0, 3.1, 9.8, 30.0, 101.0]), n)[0]
+    'agrees'
+    """
+    expected = np.nan
+    cost = None if theory is None else np.asarray(theory, dtype=np.float64)
+    if cost is not None and np.all(np.isfinite(cost)) and np.all(cost > 0) and cost.size >= 2:
+        expected = fit_power_law(law.x, cost, floor=law.a > 0, draws=0).alpha
+    if law.x.size < MIN_POINTS:
+        return "unresolved", expected, f"{law.x.size} usable points, {MIN_POINTS} needed"
+    if not law.resolved:
+        return "unresolved", expected, f"the range spans a factor {law.x[-1] / law.x[0]:.3g}, 10 needed"
+    if cost is None or not np.isfinite(expected):
+        return "unresolved", expected, "no theoretical cost to compare with"
+    constant, scatter = _floor_plus_theory(law, cost)
+    if 2 * np.count_nonzero(constant > 0.5) > law.x.size and scatter <= max(1.5 * law.rms, 0.1):
+        return "floor-bound", expected, f"a constant is {share(np.median(constant))} of the time at the median size"
+    if law.high - law.low > WIDEST:
+        return "unresolved", expected, f"the interval is {law.high - law.low:.2g} wide"
+    if law.low <= expected <= law.high:
+        return "agrees", expected, "theory in the interval"
+    gap = law.alpha - expected
+    if abs(gap) <= AGREEMENT:
+        return "agrees", expected, f"within {AGREEMENT} of theory"
+    return "differs", expected, f"{abs(gap):.2f} {'above' if gap > 0 else 'below'} theory"
+
+
+def _checked(x: npt.ArrayLike, t: npt.ArrayLike) -> tuple[Vector, Vector]:
+    size, time = np.asarray(x, dtype=np.float64), np.asarray(t, dtype=np.float64)
+    if size.ndim != 1 or size.shape != time.shape:
+        raise ValueError(f"x and t: expected two vectors of one length, got shapes {size.shape} and {time.shape}")
+    for name, values in (("x", size), ("t", time)):
+        if not (np.all(np.isfinite(values)) and np.all(values > 0)):
+            raise ValueError(f"{name}: expected positive finite numbers, got {values.tolist()}; leave other points out")
+    if np.unique(size).size < 2:
+        raise ValueError(f"x: expected at least two different sizes, got {size.tolist()}")
+    order = np.argsort(size, kind="stable")
+    return size[order], time[order]
+
+
+def _line(centred: Vector, log_t: Vector) -> float:
+    return float(centred @ log_t / (centred @ centred))
+
+
+def _starts(centred: Vector, slope: float) -> list[tuple[float, float]]:
+    """Where to begin: a floor well below the first point, near the early ones, and above most of them."""
+    steep = slope if abs(slope) > 0.1 else 0.1
+    first = float(np.min(steep * centred))
+    return [(first - 1.0, steep), (first + 1.5, 1.5 * steep), (first + 4.0, 2.0 * steep)]
+
+
+def _bend(centred: Vector, log_t: Vector, starts: Sequence[tuple[float, float]]) -> tuple[float, float, Vector]:
+    """Best (log ρ, α) of log t = c + log(ρ + x^α), and the fitted curve."""
+
+    def residual(q: Vector) -> Vector:
+        r = log_t - np.logaddexp(q[0], q[1] * centred)
+        return np.asarray(r - r.mean())
+
+    def jacobian(q: Vector) -> Vector:
+        weight = np.exp(q[0] - np.logaddexp(q[0], q[1] * centred))
+        j = -np.column_stack((weight, (1.0 - weight) * centred))
+        return np.asarray(j - j.mean(axis=0))
+
+    fits: list[Any] = [least_squares(residual, start, jacobian, method="lm", max_nfev=60) for start in starts]
+    best = min(fits, key=lambda fit: fit.cost)
+    return float(best.x[0]), float(best.x[1]), log_t - best.fun
+
+
+def _no_floor(rss_line: float, rss_curve: float, k: int) -> float:
+    """The p-value of the F-test of the straight line against the bent one."""
+    if k < MIN_POINTS or rss_line <= 1e-20 * k:  # the line is exact: nothing is left for a floor to explain
+        return 1.0
+    statistic = (rss_line - rss_curve) / max(rss_curve / (k - 3), 1e-300)
+    return float(stats.f.sf(statistic, 1, k - 3))
+
+
+def _noise(rng: np.random.Generator, rss: float, freedom: int, draws: int, k: int) -> Vector:
+    sigma = np.sqrt(rss / rng.chisquare(freedom, draws))
+    return np.asarray(sigma[:, None] * rng.standard_normal((draws, k)), dtype=np.float64)
+
+
+def _interval(centred: Vector, fitted: Vector, noise: Vector, *, lines: bool) -> tuple[float, float]:
+    """Refit every noisy copy of the fitted curve; `lines` lets the interval cover the straight-line fits too."""
+    sample = fitted + noise
+    slopes = sample @ centred / (centred @ centred)
+    # One start near the minimum of the noiseless curve, one at a floor that is hardly there.
+    starts = _starts(centred, float(np.median(slopes)))
+    starts = [_bend(centred, fitted, starts)[:2], *starts[: int(lines)]]
+    bent = [_bend(centred, y, starts)[1] for y in sample]
+    low, high = np.percentile(bent, [2.5, 97.5])
+    if lines:
+        low, high = np.minimum(low, np.percentile(slopes, 2.5)), np.maximum(high, np.percentile(slopes, 97.5))
+    return float(low), float(high)
+
+
+def _floor_plus_theory(law: PowerLaw, cost: Vector) -> tuple[Vector, float]:
+    """Fit t = a + c·cost; return the share of a at every point and the scatter about that fit."""
+    scaled, log_t = cost / np.exp(np.mean(np.log(cost))), np.log(law.t)
+
+    def residual(q: Vector) -> Vector:
+        r = log_t - np.log(np.exp(q[0]) + scaled)
+        return np.asarray(r - r.mean())
+
+    fits: list[Any] = [
+        least_squares(residual, (start,), method="lm", max_nfev=100)
+        for start in (np.log(scaled.min()) - 3.0, 0.0, np.log(scaled.max()) + 3.0)
+    ]
+    best = min(fits, key=lambda fit: fit.cost)
+    rho = float(np.exp(best.x[0]))
+    return rho / (rho + scaled), float(np.sqrt(np.mean(best.fun**2)))

@@ -1,0 +1,245 @@
+"""One tidy table: a row per benchmark and parameters, with its error, its theoretical cost and the machine's limits.
+
+Benchmarks tell what they are in their `meta` (see ``benchmarks/_base.py``); nothing here knows one by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from xpsolve import costs
+from xpsolve.report.asv import Measurements, Point
+
+__all__ = ["COLUMNS", "UNSTEADY", "tidy"]
+
+COLUMNS = (
+    "machine commit date environment python current benchmark group family title role quantity mode unit x_name x "
+    "params series value lower upper samples status error tol checked valid steady "
+    "flops bytes launches syncs memory floor share bound"
+).split()
+"""What every table has; the parameters follow, one column each."""
+
+UNSTEADY = 0.5
+"""A time whose interval reaches below this share of its median is left out of fits.
+
+Disturbances only ever add time: a tail of slow samples leaves the median where it was, a fast tail says that the median
+itself was disturbed.
+"""
+
+_ITEMSIZE = {"float32": 4, "float64": 8}
+_KEY = ["machine", "environment", "commit"]
+_THEORY = ["flops", "bytes", "launches", "syncs", "memory"]
+Limits = dict[tuple[str, str, str, str, str], costs.Ceilings]
+
+
+def tidy(measurements: Measurements) -> pd.DataFrame:
+    """Join measurements into one table; whatever could not be joined is added to their warnings.
+
+    Parameters
+    ----------
+    measurements : Measurements
+        What `xpsolve.report.asv.read` found.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per benchmark and parameters. ``value`` is in SI units with the 99 % interval of asv in ``lower`` and
+        ``upper``, and ``steady`` says whether that interval stays above half the value; ``x`` is the abscissa and
+        ``series`` all other parameters as JSON; ``checked`` says whether an error stands beside the value and ``valid``
+        whether it is below its tolerance (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is
+        max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the largest of the three and ``share`` = floor/value;
+        ``current`` marks the latest commit of each machine and environment.
+
+    Examples
+    --------
+    >>> from xpsolve.report.asv import Measurements
+    >>> from xpsolve.report.table import tidy
+    >>> tidy(Measurements()).empty
+    True
+    """
+    rows = [_row(point) for point in measurements.points]
+    names = sorted({name for point in measurements.points for name in point.params} - set(COLUMNS))
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *names, "measured"])
+    if frame.empty:
+        return frame.drop(columns="measured")
+    frame["current"] = _current(frame)
+    frame = _subtract_baseline(_join_errors(frame))
+    _add_theory(frame, measurements)
+    _add_floor(frame)
+    return frame.drop(columns="measured").reset_index(drop=True)
+
+
+def _row(point: Point) -> dict[str, Any]:
+    meta = point.meta
+    x_name = meta.get("x") if meta.get("x") in point.params else None
+    x = point.params.get(x_name) if x_name is not None else None
+    numeric = isinstance(x, int | float) and not isinstance(x, bool)
+    group, _, function = point.benchmark.rpartition(".")
+    role = str(meta.get("role", ""))
+    if role == "memory" and function.endswith("baseline"):
+        role = "baseline"
+    tol = meta.get("tol")
+    return {
+        **{name: value for name, value in point.params.items() if name not in COLUMNS},
+        "machine": point.machine,
+        "commit": point.commit,
+        "date": datetime.fromtimestamp(point.date / 1000, tz=UTC).isoformat(timespec="seconds"),
+        "measured": point.measured,
+        "environment": point.environment,
+        "python": point.python,
+        "benchmark": point.benchmark,
+        "group": group,
+        "family": str(meta.get("family") or "other"),
+        "title": str(meta.get("title") or point.benchmark),
+        "role": role,
+        "quantity": str(meta.get("quantity") or point.unit),
+        "mode": meta.get("mode") or "",
+        "unit": point.unit,
+        "x_name": (x_name or "") if numeric else "",
+        "x": float(x) if isinstance(x, int | float) and numeric else math.nan,
+        "params": _json(point.params),
+        "series": _json({k: v for k, v in point.params.items() if not (numeric and k == x_name)}),
+        "value": point.value,
+        "lower": point.lower,
+        "upper": point.upper,
+        "samples": point.samples,
+        "status": point.status,
+        "steady": not point.lower < UNSTEADY * point.value,
+        "tol": float(tol) if isinstance(tol, int | float) else math.nan,
+    }
+
+
+def _json(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True, default=str)
+
+
+def _current(frame: pd.DataFrame) -> pd.Series:
+    """The commit measured last, per machine and environment."""
+    last = frame.groupby(_KEY, sort=False)["measured"].max().reset_index()
+    last = last.sort_values("measured", kind="stable").groupby(["machine", "environment"], sort=False).tail(1)
+    chosen = set(last[_KEY].itertuples(index=False, name=None))
+    return pd.Series([key in chosen for key in frame[_KEY].itertuples(index=False, name=None)], index=frame.index)
+
+
+def _join_errors(frame: pd.DataFrame) -> pd.DataFrame:
+    """The error of the same class at the same parameters stands beside each value."""
+    join = [*_KEY, "group", "params"]
+    errors = frame[frame["role"] == "error"].drop_duplicates(join)
+    errors = errors[errors["status"] != "skipped"][[*join, "value", "tol", "status"]]
+    renamed = errors.rename(columns={"value": "error", "tol": "_tol", "status": "_error_status"})
+    joined = frame.drop(columns=["error", "checked", "valid"]).merge(renamed, on=join, how="left")
+    own = joined["role"] == "error"
+    joined["tol"] = joined["tol"].where(own, joined["_tol"])
+    # A solve that failed its check by raising is as wrong as one that missed the tolerance.
+    raised = joined["_error_status"] == "failed"
+    missed = joined["error"] > joined["tol"]
+    joined["checked"] = joined["_error_status"].notna() & ~own
+    joined["valid"] = ~(raised | missed)
+    return joined.drop(columns=["_tol", "_error_status"])
+
+
+def _subtract_baseline(frame: pd.DataFrame) -> pd.DataFrame:
+    """Peak memory of a process holds its imports and its data: what counts is the rest."""
+    base = frame[(frame["role"] == "baseline") & (frame["status"] == "ok")]
+    if base.empty:
+        return frame
+    join = [*_KEY, "group", "params"]
+    known = base.drop_duplicates(join).set_index(join)["value"]
+    rows = frame.index[(frame["role"] == "memory") & (frame["status"] == "ok")]
+    for row in rows:
+        frame.loc[row, "value"] -= known.get(tuple(frame.loc[row, join]), 0.0)
+    return frame
+
+
+def _add_theory(frame: pd.DataFrame, measurements: Measurements) -> None:
+    metas = {point.benchmark: point.meta for point in measurements.points}
+    refused: dict[str, str] = {}
+    theory = []
+    for benchmark, params, x_name, x in frame[["benchmark", "params", "x_name", "x"]].itertuples(
+        index=False, name=None
+    ):
+        try:
+            cost = _cost(metas[benchmark], json.loads(params), x_name, x)
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            refused.setdefault(benchmark, str(error))
+            cost = None
+        theory.append([math.nan] * len(_THEORY) if cost is None else [float(getattr(cost, n)) for n in _THEORY])
+    frame[_THEORY] = theory
+    measurements.warnings.extend(f"{name}: no theory at some points ({why})" for name, why in refused.items())
+
+
+def _cost(meta: Mapping[str, Any], params: Mapping[str, Any], x_name: str, x: float) -> costs.Cost | None:
+    """The textbook cost at one point, or None if the benchmark names none."""
+    name = meta.get("cost")
+    if not name:
+        return None
+    function = getattr(costs, str(name), None)
+    if not inspect.isfunction(function):
+        raise ValueError(f"xpsolve.costs has no function {name!r}")
+    arguments = {**(meta.get("fixed") or {}), **params}
+    # Along n·p = c the other length follows from the abscissa.
+    arguments |= {argument: int(c) // int(x) for argument, c in (meta.get("derived") or {}).items() if x_name}
+    if "dtype" in params:
+        arguments["itemsize"] = _ITEMSIZE.get(str(params["dtype"]), 8)
+    accepted = inspect.signature(function).parameters
+    cost = function(**{key: value for key, value in arguments.items() if key in accepted})
+    return cost if isinstance(cost, costs.Cost) else None
+
+
+def _add_floor(frame: pd.DataFrame) -> None:
+    limits = _limits(frame)
+    floors: list[tuple[float, str]] = []
+    parameters = [frame[name] if name in frame else pd.Series("", index=frame.index) for name in ("backend", "dtype")]
+    cells = zip(
+        frame[[*_KEY, "role", *_THEORY]].itertuples(index=False, name=None),
+        *parameters,
+        strict=True,
+    )
+    for (machine, environment, commit, role, *theory), backend, dtype in cells:
+        ceilings = limits.get((machine, environment, commit, str(backend), _dtype(dtype)))
+        if ceilings is None or role != "time" or math.isnan(theory[0]):
+            floors.append((math.nan, ""))
+            continue
+        parts = {
+            "arithmetic": theory[0] / ceilings.flops_per_s,
+            "memory": theory[1] / ceilings.bytes_per_s,
+            "launches": theory[2] * ceilings.launch_s,
+        }
+        bound = max(parts, key=lambda part: parts[part])
+        floors.append((parts[bound], bound))
+    frame[["floor", "bound"]] = pd.DataFrame(floors, index=frame.index, columns=["floor", "bound"])
+    frame["share"] = frame["floor"] / frame["value"]
+
+
+def _dtype(dtype: Any) -> str:
+    return dtype if isinstance(dtype, str) and dtype else "float64"
+
+
+def _limits(frame: pd.DataFrame) -> Limits:
+    """The best of each kind of ceiling, per run, backend and dtype; a kind that was not measured does not bind."""
+    limits: Limits = {}
+    rows = frame[(frame["role"] == "ceiling") & (frame["status"] == "ok")]
+    if rows.empty or "backend" not in rows:
+        return limits
+    dtype = rows["dtype"].map(_dtype) if "dtype" in rows else pd.Series("float64", index=rows.index)
+    for key, group in rows.groupby([*_KEY, "backend", dtype.rename("dtype_")], sort=False):
+        best = group.groupby("quantity")["value"].agg(["max", "min"])
+        flops = float(best["max"].get("flop/s", math.inf))
+        stream = float(best["max"].get("byte/s", math.inf))
+        # A launch costs the same in every dtype, and only one is measured.
+        launch = float(best["min"].get("seconds per launch", math.nan))
+        limits[key] = costs.Ceilings(flops, stream, launch)
+    launches = {key[:4]: c.launch_s for key, c in limits.items() if not math.isnan(c.launch_s)}
+    return {
+        key: costs.Ceilings(c.flops_per_s, c.bytes_per_s, launches.get(key[:4], 0.0))
+        for key, c in limits.items()
+        # One kind alone gives no floor worth the name.
+        if math.isfinite(c.flops_per_s) or math.isfinite(c.bytes_per_s)
+    }
