@@ -152,3 +152,13 @@ def test_inputs_are_never_written(xp, rng):
         xs.ridge(A, y, 0.1, method=method)
         assert np.array_equal(xp.backend.to_numpy(A), host_A.astype(xp.dtype))
         assert np.array_equal(xp.backend.to_numpy(y), host_y.astype(xp.dtype))
+
+
+@pytest.mark.of("ridge")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("shape", [(3, 2), (70, 40), (40, 300)])
+def test_no_zero_hides_a_value_that_is_not_finite(xp, rng, value, shape):
+    A = rng.standard_normal(shape)
+    A[shape[0] // 2, 1] = value
+    with pytest.raises(ValueError, match="A: expected finite numbers"), np.errstate(invalid="ignore"):
+        xs.ridge(xp(A), xp(np.zeros(shape[0])), 1.0)

@@ -10,7 +10,7 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, solve_triangular, thin_svd
+from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
 from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
     Array,
@@ -62,6 +62,7 @@ __all__ = [
     "namespace_of",
     "native",
     "regularisation",
+    "shifted",
     "solve_triangular",
     "thin_svd",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,16 +69,17 @@ def check_count(value: Any, name: str, minimum: int) -> None:
         raise ValueError(message)
 
 
-def check_finite(xp: Namespace, **arrays: Array) -> None:
+def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -> None:
     """Raise ValueError where an argument has a NaN or an infinity; one host read for all of them.
 
-    The product with a vector of ones reads a matrix once, at the speed of the library's BLAS: neither a NaN
-    nor an infinity can cancel in it.  A finite sum that overflows is told apart on the slow path.
+    `product` is one that the solver needs anyway and that every entry of the arguments goes into, such as Aᵀy: neither
+    a NaN nor an infinity can cancel in it (0·∞ is NaN), so that the check reads no argument a second time.  A product
+    of finite numbers that overflows is told apart on the slow path.
     """
     if not is_concrete(*arrays.values()):
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        if bool(xp.isfinite(sum(_total(xp, x) for x in arrays.values()))):
+        if bool(xp.all(xp.isfinite(product()))):
             return
         for name, x in arrays.items():
             if not bool(xp.all(xp.isfinite(x))):
@@ -87,12 +89,6 @@ def check_finite(xp: Namespace, **arrays: Array) -> None:
                     f"Remove or impute them first; check_finite=False skips this check, not its consequences."
                 )
                 raise ValueError(message)
-
-
-def _total(xp: Namespace, x: Array) -> Array:
-    if x.ndim == 2:
-        x = x @ xp.ones(x.shape[1], dtype=x.dtype, device=device_of(x))
-    return xp.sum(x)
 
 
 def regularisation(xp: Namespace, lam: Any, name: str, *, like: Array, check_values: bool = True) -> Array:

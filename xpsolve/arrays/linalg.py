@@ -12,10 +12,10 @@ from typing import Any
 import array_api_extra as xpx
 import numpy as np
 
-from xpsolve.arrays.namespace import Array, Namespace, namespace_of
+from xpsolve.arrays.namespace import Array, Namespace, device_of, namespace_of
 from xpsolve.arrays.native import native
 
-_PANEL = 128  # rows a panel in blocked substitution: where a small LU solve and a matrix product cost alike
+_PANEL = 64  # rows a panel in blocked substitution: where a small LU solve and a matrix product cost alike
 
 
 @native
@@ -39,6 +39,19 @@ def _gram_by_panels(A: Array) -> Array:
         above = [lower[c][i - edges[c] : j - edges[c], :].T for c in range(b)]
         columns.append(xp.concat([*above, lower[b]], axis=0))
     return xp.concat(columns, axis=1)
+
+
+@native
+def shifted(G: Array, shift: Array) -> Array:
+    """G + shift·I.  It may be made in the memory of G, which the caller gives away."""
+    return G + shift * namespace_of(G).eye(G.shape[0], dtype=G.dtype, device=device_of(G))
+
+
+@shifted.register("numpy", "cupy", "torch")
+def _shifted_in_place(G: Array, shift: Array) -> Array:
+    diagonal = G.reshape(-1)[:: G.shape[0] + 1]  # a view, as Gram matrices come contiguous
+    diagonal += shift
+    return G
 
 
 @native

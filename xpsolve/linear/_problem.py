@@ -69,9 +69,7 @@ def enter_problem(A: Any, y: Array, lam: Any, *, check_finite: bool) -> Problem:
     check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
     check_rows(y, "y", operator.shape[0], "A")
     lams = regularisation(xp, lam, "lam", like=y, check_values=check_finite)
-    if check_finite:
-        _check_finite(xp, **checked)
-    return Problem(
+    problem = Problem(
         xp,
         operator,
         y if y.ndim == 2 else y[:, None],
@@ -79,6 +77,9 @@ def enter_problem(A: Any, y: Array, lam: Any, *, check_finite: bool) -> Problem:
         y.ndim == 1,
         lams.ndim == 0,
     )
+    if check_finite:
+        _check_finite(xp, lambda: problem.Aty, **checked)
+    return problem
 
 
 def from_columns(problem: Problem, X: Array) -> Array:

@@ -16,11 +16,11 @@ from xpsolve.arrays import (
     Namespace,
     cholesky,
     cholesky_solve,
-    device_of,
     eigh,
     gram,
     is_concrete,
     namespace_of,
+    shifted,
     thin_svd,
 )
 from xpsolve.capabilities import capabilities
@@ -54,8 +54,8 @@ def _svd(problem: Problem) -> _Answer:
     xp, lam = problem.xp, problem.lams
     U, s, Vh = thin_svd(problem.A)
     s, eps = s[:, None], xp.finfo(s.dtype).eps
-    shifted = s * s + lam[None, :]  # (q, m)
-    filters = s / _without_rounding(xp, shifted, (max(problem.A.shape) * eps) ** 2 * xp.max(s) ** 2)
+    levels = s * s + lam[None, :]  # (q, m)
+    filters = s / _without_rounding(xp, levels, (max(problem.A.shape) * eps) ** 2 * xp.max(s) ** 2)
     coefficients = _all_pairs(filters, U.T @ problem.Y)
     return _Answer(Vh.T @ coefficients, xp.max(s) ** 2, None)
 
@@ -65,11 +65,11 @@ def _solve_shifted(problem: Problem, G: Array, B: Array) -> tuple[Array, Array |
     xp, lams = problem.xp, problem.lams
     q = G.shape[0]
     if lams.shape[0] == 1:
-        L, ok = cholesky(G + lams[0] * xp.eye(q, dtype=G.dtype, device=device_of(G)))
+        L, ok = cholesky(shifted(G, lams[0]))
         return cholesky_solve(L, B), ok
     w, V = eigh(G)
-    shifted = w[:, None] + lams[None, :]  # (q, m)
-    filters = 1 / _without_rounding(xp, shifted, q * xp.finfo(w.dtype).eps * xp.max(w))
+    levels = w[:, None] + lams[None, :]  # (q, m)
+    filters = 1 / _without_rounding(xp, levels, q * xp.finfo(w.dtype).eps * xp.max(w))
     return V @ _all_pairs(filters, V.T @ B), None
 
 

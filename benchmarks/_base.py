@@ -1,0 +1,177 @@
+"""What every benchmark shares: choice of backend, lazy data, a synchronised clock, and its meta data.
+
+No benchmark here has a ``setup``: with one, asv times every call between two setups and adds its own
+overhead to each.  The data of a parameter tuple are made on the first call and kept, since asv runs one
+tuple in one process; the clock stands still meanwhile.  Two things can then be measured, and each class
+says in ``mode`` which one it is:
+
+latency
+    ``number = 1``: one call between two looks at a drained device, what a user waits for one answer.
+throughput
+    ``number > 1``: that many calls between two looks, so that launching one overlaps with running the
+    one before.  The ratio of the two shows how much of a small problem is launching.
+
+Every function carries a dictionary ``meta`` of its own, which asv exports to ``benchmarks.json``: the
+report reads there what it measures, what is on the abscissa, and which cost function draws the theory.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any, ClassVar
+
+from asv_runner.benchmarks.mark import SkipNotImplemented
+
+from xpsolve.arrays import backends
+
+BACKENDS = tuple(name for name in backends.NAMES if name != "array-api-strict")
+"""Backends worth timing, installed or not: the grid is the same on every machine."""
+
+
+class _Device:
+    """The backend that this process measures, the last result asked of it, and time that does not count."""
+
+    backend: ClassVar[backends.Backend | None] = None
+    last: ClassVar[Any] = None
+    uncounted: ClassVar[float] = 0.0
+
+    @classmethod
+    def open(cls, name: str) -> backends.Backend:
+        backend = backends.get(name)
+        if not backend.available:
+            raise SkipNotImplemented(backend.reason)
+        cls.backend = backend
+        return backend
+
+    @classmethod
+    def drain(cls) -> None:
+        """Wait for the last result, then forget it: a lazy library would compute it again."""
+        if cls.backend is not None:
+            cls.backend.synchronize(cls.last)
+            cls.last = None
+
+    @classmethod
+    @contextmanager
+    def uncounting(cls) -> Iterator[None]:
+        """Stop the clock: for what the first call does besides its work."""
+        start = perf_counter()
+        yield
+        cls.drain()
+        cls.uncounted += perf_counter() - start
+
+
+def _clock() -> float:
+    _Device.drain()
+    return perf_counter() - _Device.uncounted
+
+
+def seconds(call: Callable[[], Any], *, at_least: float = 0.2, samples: int = 5) -> float:
+    """Shortest of several synchronised runs of `call`: what the machine can do, not what it did."""
+    _Device.last = call()
+    start = _clock()
+    best, done = float("inf"), 0
+    while done < samples or _clock() - start < at_least:
+        before = _clock()
+        _Device.last = call()
+        best = min(best, _clock() - before)
+        done += 1
+    return best
+
+
+def measures(role: str, quantity: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare what a benchmark function measures; each class then gets a copy with its own `meta`."""
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        function._measures = (role, quantity)  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+class _Benchmark:
+    """A class of benchmark functions over one grid of parameters.
+
+    A subclass declares the grid (``params``, ``param_names``), what it is about (``family`` … ``tol``)
+    and which part of the grid the short profiles take (``profiles``: allowed values by parameter, a
+    parameter not named is taken whole; a class not named by a profile is left out of it).
+    """
+
+    version = "1"  # to be raised by hand when what is measured changes: asv would only see this source
+    rounds = 1
+    timeout = 120.0
+    warmup_time = 0.05
+    repeat = (7, 12, 3.0)
+    number = 1
+    timer = staticmethod(_clock)
+
+    family = ""
+    title = ""
+    x: ClassVar[str | None] = None
+    cost: ClassVar[str | None] = None
+    fixed: ClassVar[dict[str, Any]] = {}
+    derived: ClassVar[dict[str, int]] = {}  # {"p": c}: argument p of the cost is c // x
+    mode: ClassVar[str | None] = "latency"
+    tol: ClassVar[float | None] = None
+    params: ClassVar[tuple[Any, ...]] = ()
+    param_names: ClassVar[tuple[str, ...]] = ()
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    _prepared: ClassVar[dict[tuple[Any, ...], Any]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in dir(cls):
+            role = getattr(getattr(cls, name), "_measures", None)
+            if role is not None:
+                setattr(cls, name, cls._own(getattr(cls, name), *role))
+
+    @classmethod
+    def _own(cls, function: Callable[..., Any], role: str, quantity: str) -> Callable[..., Any]:
+        """A copy of an inherited function, so that its `meta` is this class' alone."""
+        f = function
+        copy = types.FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
+        copy.__qualname__ = f"{cls.__qualname__}.{function.__name__}"
+        copy.__doc__ = function.__doc__
+        copy._measures = (role, quantity)  # type: ignore[attr-defined]
+        copy.unit = quantity  # type: ignore[attr-defined]
+        copy.meta = {  # type: ignore[attr-defined]
+            "family": cls.family,
+            "title": cls.title,
+            "role": role,
+            "quantity": quantity,
+            "x": cls.x,
+            "cost": cls.cost,
+            "fixed": cls.fixed,
+            "derived": cls.derived,
+            "mode": cls.mode if role == "time" else None,
+            "tol": cls.tol if role == "error" else None,
+            "profiles": cls.profiles,
+        }
+        return copy
+
+    def prepare(self, backend: backends.Backend, **point: Any) -> Any:
+        """Data at one point of the grid; each family says what it returns."""
+        raise NotImplementedError
+
+    def _case(self, values: tuple[Any, ...]) -> Any:
+        """The data of this parameter tuple, made on the first call."""
+        key = (type(self), *values)
+        if key not in self._prepared:
+            point = dict(zip(self.param_names, values, strict=True))
+            with _Device.uncounting():
+                self._prepared[key] = self.prepare(_Device.open(point.pop("backend")), **point)
+        return self._prepared[key]
+
+
+def warm(call: Callable[[], Any], at_least: float = 0.02) -> None:
+    """Run, uncounted, until threads, caches and kernels are awake.
+
+    asv's own warm-up is over with the call that makes the data, and ``asv run --quick`` has none.
+    """
+    with _Device.uncounting():
+        start = _clock()
+        while _clock() - start < at_least:
+            _Device.last = call()

@@ -1,0 +1,335 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Ridge and least squares: time in n, in p and along n·p = const, counts, memory, and the error beside each.
+
+Most problems are planted: for any z, x = Aᵀz solves the ridge problem of y = Ax + λz exactly, since
+AᵀA x + λx = Aᵀ(Ax + λz).  The truth costs two products, whatever the size, and owes nothing to a solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import count, lstsq, problems, ridge
+from xpsolve.arrays import backends
+
+_LAM = 0.1
+_LONG = (4000, 7000, 12500, 22500, 40000)  # the side that is swept far beyond the other
+_SHORT = (400, 710, 1260, 2250, 4000)  # the side that is swept below the other
+
+
+@dataclass
+class _Case:
+    """A solve to be timed, and the exact answer to compare with."""
+
+    backend: backends.Backend
+    solve: Callable[[], Any]
+    truth: Callable[[], np.ndarray]
+    rows: Any = ...  # which part of the answer the truth covers
+    warm: bool = False
+
+
+def _matrix(n: int, p: int, dtype: str = "float64") -> np.ndarray:
+    """Gaussian, scaled so that the largest singular value stays near 1 or 2 at any shape."""
+    scale = np.dtype(dtype).type(1 / np.sqrt(max(n, p)))
+    return np.random.default_rng(n * 7919 + p).standard_normal((n, p), dtype=dtype) * scale
+
+
+def _planted(n: int, p: int, lam: float, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A, y and the x that solves them exactly."""
+    A = _matrix(n, p, dtype)
+    z = np.random.default_rng(0).standard_normal(n)
+    wide = A.astype(np.float64, copy=False)
+    x = wide.T @ z
+    return A, wide @ x + lam * z, x
+
+
+def _reference(A: np.ndarray, y: np.ndarray, lams: np.ndarray) -> np.ndarray:
+    """Ridge solutions, one for each λ, by SciPy's least squares on the system that λ augments."""
+    from scipy.linalg import lstsq as scipy_lstsq  # here: every benchmark's process would pay for it
+
+    p = A.shape[1]
+    right = np.concatenate([y, np.zeros((p, *y.shape[1:]))])
+    return np.stack([scipy_lstsq(np.vstack([A, np.sqrt(lam) * np.eye(p)]), right)[0] for lam in lams])
+
+
+class _Solves(_Benchmark):
+    """Time of one solve, and beside it the relative error of its answer."""
+
+    family = "ridge"
+    cost = "ridge"
+    tol = 1e-8
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        case = self._case(values)
+        if not case.warm:
+            warm(case.solve)
+            case.warm = True
+        _Device.last = case.solve()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        case = self._case(values)
+        truth = case.truth()
+        x = case.backend.to_numpy(case.solve())[case.rows].astype(np.float64)
+        return float(np.linalg.norm(x - truth) / np.linalg.norm(truth))
+
+
+class _Planted(_Solves):
+    """A planted problem whose sizes come from the grid, else from ``fixed``."""
+
+    param_names = ("backend", "method", "n")
+
+    def prepare(self, backend, method, dtype="float64", **sizes):
+        sizes = {**self.fixed, **sizes}
+        A, y, x = _planted(sizes["n"], sizes["p"], _LAM, dtype)
+        A, y = backend.asarray(A), backend.asarray(y, dtype=dtype)
+        return _Case(backend, lambda: ridge(A, y, _LAM, method=method, check_finite=False).x, lambda: x)
+
+
+# The exponents show only where the products dominate.  With both sides at 400 and more the solve runs at the
+# rate of its Gram product; below, reading A takes as long and bends the slope.
+
+
+class InSamples(_Planted):
+    """Normal equations in n at p = 400 ≪ n: n p² flops, exponent 1."""
+
+    title = "Tall ridge in the number of samples"
+    x = "n"
+    fixed = {"p": 400}
+    params = (BACKENDS, ("normal", "svd"), _LONG)
+    profiles = {"smoke": {"backend": ["numpy"], "method": ["normal"]}, "quick": {"method": ["normal"]}}
+
+
+class InFeatures(_Planted):
+    """Normal equations in p at n = 8000 ≥ 2p: n p² flops and p³/3 more, exponent 2."""
+
+    title = "Tall ridge in the number of features"
+    x = "p"
+    fixed = {"n": 8000}
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, ("normal",), _SHORT)
+    profiles = {"quick": {}}
+
+
+class WideInFeatures(_Planted):
+    """Woodbury in p at n = 400 ≪ p: n² p flops, exponent 1."""
+
+    title = "Wide ridge in the number of features"
+    x = "p"
+    fixed = {"n": 400}
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, ("woodbury", "svd"), _LONG)
+    profiles = {"quick": {"method": ["woodbury"]}}
+
+
+class WideInSamples(_Planted):
+    """Woodbury in n at p = 8000 ≥ 2n: n² p flops and n³/3 more, exponent 2."""
+
+    title = "Wide ridge in the number of samples"
+    x = "n"
+    fixed = {"p": 8000}
+    params = (BACKENDS, ("woodbury",), _SHORT)
+    profiles = {"quick": {}}
+
+
+class Aspect(_Planted):
+    """Normal equations against Woodbury along n·p = 10⁶: the two cross where n = p = 1000."""
+
+    title = "Ridge along n·p = 10⁶, from wide to tall"
+    x = "n"
+    derived = {"p": 1_000_000}
+    params = (BACKENDS, ("normal", "woodbury"), (250, 400, 630, 1000, 1600, 2500, 4000))
+    profiles = {"quick": {"backend": ["numpy"], "n": [400, 630, 1000, 1600, 2500]}}
+
+    def prepare(self, backend, method, n):
+        return super().prepare(backend, method, n=n, p=self.derived["p"] // n)
+
+
+class CgInSamples(_Planted):
+    """Conjugate gradients in n at p = 500: twenty iterations at each of these sizes, A beyond the cache."""
+
+    title = "Ridge by conjugate gradients in the number of samples"
+    x = "n"
+    fixed = {"p": 500, "method": "cg", "n_iter": 20}
+    param_names = ("backend", "n")
+    params = (BACKENDS, (10000, 18000, 32000, 56000, 100000))
+
+    def prepare(self, backend, n):
+        return super().prepare(backend, "cg", n=n)
+
+
+class Precision(_Planted):
+    """The same solve in float64 and float32; the tolerance is float32's."""
+
+    title = "Ridge in double and in single precision"
+    x = "n"
+    tol = 1e-3
+    fixed = {"p": 400}
+    param_names = ("backend", "method", "dtype", "n")
+    params = (BACKENDS, ("normal",), ("float64", "float32"), _LONG)
+    profiles = {"quick": {"backend": ["numpy"], "n": [12500]}}
+
+
+class Latency(_Planted):
+    """Small problems, one at a time: what a caller waits for one answer."""
+
+    title = "Small ridge, one call at a time"
+    x = "n"
+    fixed = {"p": 20}
+    params = (BACKENDS, ("normal",), (20, 60, 200, 600, 2000))
+    profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200, 2000]}}
+
+
+class Throughput(Latency):
+    """The same small problems, 50 launched one after another: what a caller pays for each of many."""
+
+    title = "Small ridge, fifty calls in a row"
+    mode = "throughput"
+    number = 50
+    profiles = {"quick": {"backend": ["numpy"], "n": [20, 200, 2000]}}
+
+
+class LambdaPath(_Solves):
+    """A whole path of λ from one factorisation."""
+
+    title = "Ridge for many λ from one factorisation"
+    x = "n_lams"
+    fixed = {"n": 4000, "p": 400}
+    param_names = ("backend", "method", "n_lams")
+    params = (BACKENDS, ("normal", "svd"), (2, 10, 50, 250))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["normal"]}}
+
+    def prepare(self, backend, method, n_lams):
+        A, y, _ = _planted(**self.fixed, lam=_LAM)
+        lams = np.geomspace(1e-3, 10.0, n_lams)
+        there = [backend.asarray(host) for host in (A, y, lams)]
+        ends = [0, n_lams - 1]  # the reference is slow
+        return _Case(
+            backend,
+            lambda: ridge(*there, method=method, check_finite=False).x,
+            lambda: _reference(A, y, lams[ends]),
+            ends,
+        )
+
+
+class LambdaRefits(_Solves):
+    """The same path by one solve after another, as a caller without paths would do."""
+
+    title = "Ridge for many λ, one solve each"
+    x = "n_lams"
+    cost = None  # that of a path would be drawn beside
+    fixed = {"n": 4000, "p": 400}
+    param_names = ("backend", "method", "n_lams")
+    params = (BACKENDS, ("normal",), (2, 10, 50))
+    profiles = {"quick": {"backend": ["numpy"], "n_lams": [2, 10, 50]}}
+
+    def prepare(self, backend, method, n_lams):
+        A, y, _ = _planted(**self.fixed, lam=_LAM)
+        lams = np.geomspace(1e-3, 10.0, n_lams)
+        there = [backend.asarray(host) for host in (A, y)]
+
+        def solve():
+            path = [ridge(*there, float(lam), method=method, check_finite=False).x for lam in lams]
+            return path[-1]
+
+        return _Case(backend, solve, lambda: _reference(A, y, lams[-1:])[0])
+
+
+class RealData(_Solves):
+    """Data that were measured, not drawn: small, ill-conditioned, with one target or ten."""
+
+    title = "Ridge on real data"
+    cost = None
+    param_names = ("backend", "method", "dataset")
+    params = (BACKENDS, ("auto", "normal", "svd"), ("diabetes", "breast_cancer", "digits"))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["auto"]}}
+
+    def prepare(self, backend, method, dataset):
+        problem = getattr(problems, dataset)()
+        A, y = backend.asarray(problem.A), backend.asarray(problem.y)
+        return _Case(
+            backend,
+            lambda: ridge(A, y, _LAM, method=method, check_finite=False).x,
+            lambda: _reference(problem.A, problem.y, np.array([_LAM]))[0],
+        )
+
+
+class LstsqInSamples(_Solves):
+    """Minimum-norm least squares in n at p = 100, on a consistent system whose answer is known."""
+
+    family = "lstsq"
+    title = "Least squares in the number of samples"
+    cost = "lstsq"
+    x = "n"
+    fixed = {"p": 100}
+    param_names = ("backend", "n")
+    params = (BACKENDS, (1000, 2000, 4000, 8000, 16000, 32000))
+    profiles = {"quick": {"backend": ["numpy"], "n": [1000, 2000, 4000, 8000, 16000]}}
+
+    def prepare(self, backend, n):
+        A, y, x = _planted(n, self.fixed["p"], 0.0)
+        A, y = backend.asarray(A), backend.asarray(y)
+        return _Case(backend, lambda: lstsq(A, y).x, lambda: x)
+
+
+class Counts(_Benchmark):
+    """What one solve asks of the device, counted and not timed: the same on every machine."""
+
+    family = "ridge"
+    title = "Operations of one ridge solve"
+    x = "n"
+    cost = "ridge"
+    fixed = {"p": 60}
+    param_names = ("backend", "method", "n")
+    params = (("numpy",), ("normal", "woodbury", "svd"), (20, 60, 200))
+    profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200]}}
+
+    def prepare(self, backend, method, n):
+        A, y, _ = _planted(n, self.fixed["p"], _LAM)
+        _, tally = count(ridge, backend.asarray(A), backend.asarray(y), _LAM, method=method, check_finite=False)
+        return tally
+
+    @measures("count", "launches")
+    def track_launches(self, *values: Any) -> int:
+        return int(self._case(values).launches)
+
+    @measures("count", "syncs")
+    def track_syncs(self, *values: Any) -> int:
+        return int(self._case(values).syncs)
+
+    @measures("count", "flops")
+    def track_flops(self, *values: Any) -> int:
+        """Those of matrix products and factorisations: the costs state no others."""
+        return int(self._case(values).product_flops)
+
+
+class Memory(_Benchmark):
+    """Largest resident memory of a process that solves, and of one that only holds the data."""
+
+    family = "ridge"
+    title = "Peak memory of tall ridge"
+    x = "n"
+    cost = "ridge"
+    fixed = {"p": 200}
+    param_names = ("backend", "method", "n")
+    params = (("numpy",), ("normal", "svd"), (2000, 8000, 32000))
+    profiles = {"quick": {"method": ["normal"]}}
+
+    def prepare(self, backend, method, n):
+        A, y, _ = _planted(n, self.fixed["p"], _LAM)
+        A, y = backend.asarray(A), backend.asarray(y)
+        return lambda: ridge(A, y, _LAM, method=method, check_finite=False).x
+
+    @measures("memory", "bytes")
+    def peakmem_solve(self, *values: Any) -> None:
+        self._case(values)()
+
+    @measures("memory", "bytes")
+    def peakmem_baseline(self, *values: Any) -> None:
+        self._case(values)

@@ -1,0 +1,146 @@
+"""A run from beginning to end, on a toy suite."""
+
+import json
+import math
+
+import pytest
+
+from xpsolve.bench import BenchError, Observer, run, runner
+from xpsolve.bench.runner import _Measured
+
+
+class Log(Observer):
+    """Notes what it is told."""
+
+    def __init__(self, stop_after=math.inf):
+        self.points, self.left, self.ended_slices, self.stop_after = [], [], [], stop_after
+
+    def measured(self, point, left):
+        self.points.append(point.text)
+        self.left.append(left)
+        if len(self.points) >= self.stop_after:
+            raise KeyboardInterrupt
+
+    def ended(self, part, seconds, left):
+        self.ended_slices.append(part.name)
+
+
+def saved(outcome):
+    """asv's result file: by benchmark, the row as a dictionary."""
+    (path,) = (outcome.results / outcome.machine).glob("*-existing-py*.json")
+    content = json.loads(path.read_text())
+    return {n: dict(zip(content["result_columns"], row, strict=False)) for n, row in content["results"].items()}
+
+
+def test_a_run_is_saved_as_asv_reads_it_and_a_second_one_resumes(toy, quick_look):
+    log = Log()
+    outcome = run(toy, "smoke", machine="box", observer=log)
+    assert (outcome.measured, outcome.resumed, outcome.failed) == (3, 0, [])
+    assert log.ended_slices == ["toy.Sizes"]
+    assert log.left[-1] == pytest.approx(0.0, abs=1e-9)
+
+    results = saved(outcome)
+    times = results["toy.Sizes.time_sum"]
+    assert times["params"] == [["'numpy'", "'torch'"], ["1", "10", "100"]]
+    assert times["result"][0] > 0
+    assert len(times["samples"][0]) >= 2
+    assert results["toy.Sizes.track_error"]["result"][0] == 0.0
+    assert math.isnan(results["toy.Sizes.track_skipped"]["result"][0])
+
+    folder = outcome.results / "box"
+    facts = json.loads((folder / "facts.json").read_text())
+    assert (facts["machine"], facts["profile"], facts["versioned"]) == ("box", "smoke", False)
+    assert json.loads((folder / "machine.json").read_text())["machine"] == "box"
+    assert "toy.Sizes.time_sum" in json.loads((outcome.results / "benchmarks.json").read_text())
+
+    from asv.results import iter_results_for_machine
+
+    assert [r.commit_hash for r in iter_results_for_machine(str(outcome.results), "box")] == [facts["commit"]]
+
+    again = run(toy, "smoke", machine="box")
+    assert (again.measured, again.resumed) == (0, 3)
+
+    source = toy / "benchmarks" / "toy.py"
+    source.write_text(source.read_text() + "# edited\n")
+    assert run(toy, "smoke", machine="box", only="time_sum").measured == 1
+
+
+def test_an_interrupted_run_keeps_what_it_measured_and_goes_on(toy, quick_look):
+    first = run(toy, "quick", machine="box", observer=Log(stop_after=2))
+    assert first.interrupted
+    assert first.measured == 2
+    second = run(toy, "quick", machine="box")
+    assert not second.interrupted
+    assert (second.resumed, second.measured) == (2, 4)
+    assert [v is not None for v in saved(second)["toy.Sizes.time_sum"]["result"][:2]] == [True, True]
+
+
+def test_a_failure_is_reported_and_tried_again(toy, quick_look):
+    outcome = run(toy, "full", machine="box", only="track_error")
+    ((name, reason),) = outcome.failed
+    assert name == "toy.Sizes.track_error('numpy', 100)"
+    assert "no answer for a hundred" in reason
+    assert saved(outcome)["toy.Sizes.track_error"]["result"][:3] == [0.0, 0.0, None]
+    assert run(toy, "full", machine="box", only="track_error").measured == 1
+
+
+def test_a_budget_too_small_measures_nothing_and_says_what_was_left_out(toy, quick_look):
+    outcome = run(toy, "smoke", machine="box", budget=1e-3)
+    assert outcome.measured == 0
+    assert [s.name for s in outcome.left_out] == ["toy.Sizes"]
+
+
+def test_a_broken_result_file_is_set_aside(toy, quick_look):
+    outcome = run(toy, "smoke", machine="box", only="time_sum")
+    (path,) = (outcome.results / "box").glob("*-existing-py*.json")
+    path.write_text("{")
+    with pytest.warns(UserWarning, match="was set aside"):
+        again = run(toy, "smoke", machine="box", only="time_sum")
+    assert again.measured == 1  # the ledger alone is no measurement
+    assert path.with_suffix(".broken").read_text() == "{"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"profile": "slow"}, "profile: expected one of smoke, quick, full, got 'slow'"),
+        ({"backends": ["nump"]}, "backend: expected one of numpy, cupy, .* got 'nump'"),
+        ({"backends": ["torch"]}, "'torch' cannot be used here: not here"),
+        ({"budget": 0}, "budget: expected a positive number"),
+        ({"only": "nowhere"}, "nothing to measure"),
+        ({"machine": "a b"}, "machine: expected letters"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_measured(toy, quick_look, options, said):
+    with pytest.raises(BenchError, match=said):
+        run(toy, **options)
+    assert not (toy / ".asv").exists()
+
+
+def timed(*samples):
+    return _Measured((True, list(samples), 1), 0, "", runner.datetime.now(runner.UTC), 1.0)
+
+
+def test_scatter_tells_a_disturbed_measurement():
+    assert timed(1.0, 2.0, 3.0).disturbed
+    assert not timed(1.0, 1.05, 9.0).disturbed  # one slow sample among quiet ones does no harm
+    assert not _Measured((0.0, None, None), 0, "", runner.datetime.now(runner.UTC), 1.0).disturbed
+
+
+def test_a_disturbed_point_is_measured_again_and_the_quieter_run_kept(toy, quick_look, monkeypatch):
+    runs = iter([timed(1.0, 2.0, 3.0), timed(1.0, 1.0, 1.1)])
+    monkeypatch.setattr(runner, "_measure", lambda *_: next(runs))
+    outcome = run(toy, "smoke", machine="box", only="time_sum")
+    assert (outcome.measured, outcome.repeated) == (1, 1)
+    assert saved(outcome)["toy.Sizes.time_sum"]["result"][0] == 1.0
+
+
+def test_what_takes_longer_than_predicted_costs_other_backends_their_turn_but_not_numpy(toy, quick_look, monkeypatch):
+    quick_look["backends"]["torch"]["available"] = True
+    clock = iter(range(0, 1000, 5))
+    monkeypatch.setattr(runner.time, "monotonic", lambda: float(next(clock)))  # every look at it, 5 s have passed
+    monkeypatch.setattr(runner, "_measure", lambda *_: timed(1.0, 1.0))
+    monkeypatch.setattr(runner.plan, "predict", lambda suite, point, *_: 30.0 if point.backend == "torch" else 2.0)
+    outcome = run(toy, "smoke", machine="box", budget=70.0)
+    assert outcome.measured == 3
+    assert [s.by_backend().keys() for s in outcome.left_out] == [{"torch"}]

@@ -1,0 +1,141 @@
+"""The suite as asv discovers it: every function keeps the contract that the report reads."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from xpsolve import costs
+from xpsolve.arrays import backends
+from xpsolve.bench import PROFILES, BenchError, plan, profiles, suite
+
+ROOT = Path(__file__).parents[2]
+ROLES = {
+    "time": {"seconds"},
+    "error": {"relative error"},
+    "count": {"launches", "syncs", "flops", "bytes"},
+    "memory": {"bytes"},
+    "ceiling": {"flop/s", "byte/s", "seconds per launch"},
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return suite.load(ROOT)
+
+
+def each(found):
+    return [(name, entry, entry["meta"]) for name, entry in found.benchmarks.items()]
+
+
+def test_benchmarks_are_discovered(found):
+    assert {"ridge.InSamples.time_solve", "ridge.InSamples.track_error", "ceilings.Gemm.track_rate"} <= set(
+        found.benchmarks
+    )
+
+
+def test_every_function_says_what_it_measures(found):
+    for name, entry, meta in each(found):
+        assert meta["quantity"] in ROLES[meta["role"]], name
+        assert entry["unit"] in (meta["quantity"], "bytes"), name
+        assert meta["title"], name
+        assert meta["family"], name
+        assert (meta["mode"] in ("latency", "throughput")) == (meta["role"] == "time"), name
+        assert (meta["tol"] is not None) == (meta["role"] == "error"), name
+
+
+def test_the_abscissa_is_a_parameter(found):
+    for name, entry, meta in each(found):
+        assert meta["x"] is None or meta["x"] in entry["param_names"], name
+
+
+def test_parameters_are_plain_numbers_and_words(found):
+    assert all(type(value) in (int, str) for p in found.points for value in p.params.values())
+
+
+def test_backends_exist(found):
+    assert {p.backend for p in found.points} <= set(backends.NAMES)
+
+
+def test_costs_accept_every_point(found):
+    for point in found.points:
+        meta = found.meta(point.benchmark)
+        if meta["cost"] is not None:
+            function = getattr(costs, meta["cost"])
+            arguments = plan.arguments(function, meta, point.params)
+            required = {n for n, q in inspect.signature(function).parameters.items() if q.default is q.empty}
+            assert required <= arguments.keys(), point.text
+            assert function(**arguments).flops > 0
+
+
+def test_each_class_has_meta_of_its_own(found):
+    titles = {}
+    for point in found.points:
+        titles.setdefault(found.meta(point.benchmark)["title"], set()).add(point.group)
+    assert all(len(groups) == 1 for groups in titles.values())
+
+
+def test_an_error_stands_beside_every_time(found):
+    for name, entry, meta in each(found):
+        if meta["role"] == "time":
+            beside = found.benchmarks[name.rpartition(".")[0] + ".track_error"]
+            assert beside["params"] == entry["params"]
+
+
+def test_short_profiles_name_parameters_and_values_that_exist(found):
+    for name, entry, meta in each(found):
+        values = {n: {p.params[n] for p in suite.points(entry)} for n in entry["param_names"]}
+        for profile, wanted in meta["profiles"].items():
+            assert profile in PROFILES, name
+            assert all(set(chosen) <= values[n] for n, chosen in wanted.items()), name
+
+
+def test_quick_series_can_be_fitted(found):
+    chosen = profiles.select(found, PROFILES["quick"], ["numpy"], r"In(Samples|Features)\.time")
+    for group in {p.group for p in chosen}:
+        x = found.meta(group + ".time_solve")["x"]
+        sizes = sorted({p.params[x] for p in chosen if p.group == group})
+        assert len(sizes) >= 5, group
+        assert sizes[-1] >= 10 * sizes[0], group
+
+
+def test_no_setup_hooks(found):
+    assert all(entry.get("setup_cache_key") is None for entry in found.benchmarks.values())
+
+
+def test_points_follow_asvs_order():
+    entry = {
+        "name": "m.A.time_x",
+        "version": 1,
+        "params": [["'numpy'", "'torch'"], ["1", "2"]],
+        "param_names": ["backend", "n"],
+    }
+    assert [(p.index, p.text) for p in suite.points(entry)] == [
+        (0, "m.A.time_x('numpy', 1)"),
+        (1, "m.A.time_x('numpy', 2)"),
+        (2, "m.A.time_x('torch', 1)"),
+        (3, "m.A.time_x('torch', 2)"),
+    ]
+
+
+def test_a_benchmark_without_parameters_is_one_point():
+    entry = {"name": "m.time_x", "version": 1, "params": [], "param_names": []}
+    (point,) = suite.points(entry)
+    assert (point.text, point.backend, point.group) == ("m.time_x", "numpy", "m")
+
+
+def test_outside_a_clone_the_message_says_where_to_go(tmp_path):
+    with pytest.raises(BenchError, match="clone of xpsolve"):
+        suite.load(tmp_path)
+
+
+def test_a_broken_configuration_is_named(tmp_path):
+    (tmp_path / "asv.conf.json").write_text("{")
+    with pytest.raises(BenchError, match=r"asv\.conf\.json is not readable"):
+        suite.load(tmp_path)
+
+
+def test_benchmarks_that_do_not_import_say_why(toy):
+    (toy / "benchmarks" / "toy.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(BenchError, match="nowhere_to_be_found"):
+        suite.load(toy)

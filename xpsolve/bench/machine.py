@@ -1,0 +1,295 @@
+"""Where a run happened: the machine's name, its facts, the state of its libraries and of the sources.
+
+asv records a machine's name and processor and nothing of the libraries; ``facts.json`` beside its
+results does.  Backends are looked at in a child process: importing torch or JAX here would take memory
+and threads from the very things that are to be measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xpsolve.arrays import backends
+from xpsolve.bench.ledger import write_text
+from xpsolve.bench.suite import BenchError, child_environment
+
+_QUIET = {"JAX_ENABLE_X64": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+_SOURCES = ("xpsolve", "benchmarks")
+
+
+# --- backends ----------------------------------------------------------------------------------------
+
+
+def probe(names: Collection[str] = backends.NAMES) -> dict[str, Any]:
+    """Look at backends from inside this process: what is there, and how long a process takes to open it.
+
+    Parameters
+    ----------
+    names : collection of str
+        Which ones.
+
+    Returns
+    -------
+    dict
+        ``"backends"``: by name, ``available``, ``reason``, ``version``, ``device`` and ``startup``
+        (seconds); ``"blas"``: the thread pools that NumPy brought.
+
+    Examples
+    --------
+    >>> from xpsolve.bench import machine
+    >>> machine.probe(["numpy"])["backends"]["numpy"]["available"]
+    True
+    """
+    from threadpoolctl import threadpool_info
+
+    pools = [
+        {"library": p["internal_api"], "version": p["version"], "threads": p["num_threads"]}
+        for p in threadpool_info()
+        if p["user_api"] == "blas"
+    ]
+    found: dict[str, Any] = {}
+    spent: dict[str, float] = {}  # by library: the second backend of one finds it imported
+    for name in names:
+        start = time.perf_counter()
+        backend = backends.get(name)
+        info = backend.device_info()
+        found[name] = {
+            "available": backend.available,
+            "reason": backend.reason,
+            "version": backend.version,
+            "device": info.pop("device", backend.kind),
+            **info,
+        }
+        spent[backend.library] = spent.get(backend.library, 0.0) + time.perf_counter() - start
+        found[name]["startup"] = round(spent[backend.library], 3)
+    return {"backends": found, "blas": pools}
+
+
+def look(root: Path, names: Collection[str] = backends.NAMES) -> dict[str, Any]:
+    """`probe`, in a child process that leaves nothing behind here.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The tree whose xpsolve looks.
+    names : collection of str
+        Which backends.
+
+    Returns
+    -------
+    dict
+        As `probe`.
+
+    Raises
+    ------
+    BenchError
+        If the child fails: a library that takes its process down with it.
+    """
+    code = "import json, sys; from xpsolve.bench.machine import probe; print(json.dumps(probe(sys.argv[1:])))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names],
+        env={**_QUIET, **child_environment(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise BenchError(f"looking at the backends {', '.join(names)} failed: {reason}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# --- sources -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Which sources are measured.
+
+    Parameters
+    ----------
+    commit : str
+        Hash of the commit; where there is none, the digest of the sources stands for it.
+    versioned : bool
+        Whether `commit` is git's.
+    dirty : bool
+        Whether the sources differ from the commit.
+    tree : str
+        Digest of the sources as they lie on disk.
+    date : int
+        Of the commit, else now, in milliseconds since 1970.
+    """
+
+    commit: str
+    versioned: bool
+    dirty: bool
+    tree: str
+    date: int
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    if shutil.which("git") is None:
+        return None
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def sources(root: Path) -> Sources:
+    """State of the sources under `root`, with git or without.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The folder that holds ``asv.conf.json``.
+
+    Returns
+    -------
+    Sources
+        Commit, whether it is really what is on disk, and a digest that says so.
+    """
+    digest = hashlib.sha1(usedforsecurity=False)
+    for folder in _SOURCES:
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(path.read_bytes())
+    tree = digest.hexdigest()
+    top = _git(root, "rev-parse", "--show-toplevel")
+    commit = _git(root, "rev-parse", "HEAD")
+    # A tree unpacked inside another project's repository is not at that repository's commit.
+    if commit is None or top is None or Path(top).resolve() != root.resolve():
+        return Sources(tree, False, False, tree, int(time.time() * 1000))
+    changed = _git(root, "status", "--porcelain", "--", *_SOURCES)
+    date = int(_git(root, "show", "-s", "--format=%ct", "HEAD") or 0) * 1000
+    return Sources(commit, True, bool(changed), tree, date)
+
+
+# --- machine -----------------------------------------------------------------------------------------
+
+
+def _slug(text: str) -> str:
+    plain = re.sub(r"\((r|tm)\)|processor|\bcpu\b|@.*|\d+-core", " ", text, flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+
+
+def register(name: str | None, found: dict[str, Any], path: Path | None = None) -> dict[str, str]:
+    """asv's description of this machine, kept in its ``~/.asv-machine.json``.
+
+    The host's name is a poor name for a machine: it changes in containers.  Without a `name`, the one
+    machine that asv knows here is taken, else one is made from processor, cores and accelerator.
+
+    Parameters
+    ----------
+    name : str, optional
+        What to call it.
+    found : dict
+        Result of `look`, for the accelerator.
+    path : pathlib.Path, optional
+        asv's file, for tests.
+
+    Returns
+    -------
+    dict of str to str
+        asv's fields; ``"machine"`` is the name.
+
+    Raises
+    ------
+    BenchError
+        If the name cannot be a folder's, or asv's file is broken.
+    """
+    from asv import util
+    from asv.machine import Machine, MachineCollection
+
+    path = path or Path(MachineCollection.get_machine_file_path())
+    fields: dict[str, str] = Machine.get_defaults()
+    try:
+        known = util.load_json(str(path), MachineCollection.api_version) if path.is_file() else {}
+    except util.UserError as error:
+        raise BenchError(f"{path} is not readable: {error}. Mend it, or remove it and run again.") from error
+    names = [key for key in known if key != "version"]
+    if name is None:
+        devices = sorted({b["device"] for b in found["backends"].values() if b["available"]} - {"cpu"})
+        parts = [_slug(fields["cpu"]) or fields["arch"], f"{_cores()}-cores", *map(_slug, devices)]
+        name = names[0] if len(names) == 1 else "-".join(parts)
+    if not re.fullmatch(r"[\w.+-]+", name) or name.startswith("."):
+        raise BenchError(f"machine: expected letters, digits, '.', '_', '+' and '-', got {name!r}.")
+    described = {**fields, **known.get(name, {}), "machine": name}
+    if known.get(name) != described:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".asv-machine") as scratch:
+            copy = Path(scratch) / path.name
+            if path.is_file():
+                shutil.copy(path, copy)
+            MachineCollection.save(name, described, _path=str(copy))
+            os.replace(copy, path)
+    return described
+
+
+def _cores() -> int:
+    """Cores that this process may use: a container or a batch system often grants fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def facts(described: dict[str, str], found: dict[str, Any], source: Sources, profile: str) -> dict[str, Any]:
+    """What is written beside the results as ``facts.json``.
+
+    Parameters
+    ----------
+    described : dict
+        Result of `register`.
+    found : dict
+        Result of `look`.
+    source : Sources
+        What is measured.
+    profile : str
+        Name of the profile.
+
+    Returns
+    -------
+    dict
+        One JSON object: machine, libraries, commit.
+    """
+    import psutil
+
+    return {
+        "machine": described["machine"],
+        "cpu": described.get("cpu", ""),
+        "cores": _cores(),
+        "load": round(os.getloadavg()[0] / _cores(), 2) if hasattr(os, "getloadavg") else 0.0,
+        "memory_bytes": int(psutil.virtual_memory().total),
+        "os": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "blas": found["blas"],
+        "backends": {
+            name: {key: value for key, value in backend.items() if key != "startup"}
+            for name, backend in found["backends"].items()
+        },
+        "commit": source.commit,
+        "versioned": source.versioned,
+        "dirty": source.dirty,
+        "tree": source.tree,
+        "profile": profile,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write(folder: Path, described: dict[str, str], content: dict[str, Any]) -> None:
+    """Put asv's ``machine.json`` and our ``facts.json`` into a machine's folder."""
+    from asv.machine import Machine
+
+    versioned = {**described, "version": Machine.api_version}
+    write_text(folder / "machine.json", json.dumps(versioned, indent=4, sort_keys=True) + "\n")
+    write_text(folder / "facts.json", json.dumps(content, indent=4) + "\n")

@@ -1,0 +1,191 @@
+"""What the suite can measure: asv's configuration, its benchmarks, and the points of their grids."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+
+class BenchError(Exception):
+    """Something the person at the keyboard can put right; the message says how."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One benchmark function at one tuple of parameters: what one process measures.
+
+    Parameters
+    ----------
+    benchmark : str
+        asv's name, as ``ridge.InSamples.time_solve``.
+    index : int
+        Place of the tuple in the product of the parameters, the last one fastest.
+    params : mapping of str to object
+        The tuple, by name.
+    text : str
+        Name and tuple as asv matches them with ``--bench``.
+    version : str
+        asv's version of the benchmark; another version is another measurement.
+
+    Examples
+    --------
+    >>> from xpsolve.bench.suite import Point
+    >>> point = Point("ridge.InSamples.time_solve", 0, {"backend": "torch", "n": 10}, "…", "1")
+    >>> point.group, point.backend
+    ('ridge.InSamples', 'torch')
+    """
+
+    benchmark: str
+    index: int
+    params: Mapping[str, Any]
+    text: str
+    version: str
+
+    @property
+    def group(self) -> str:
+        """The benchmark class: its functions share a grid and are measured together."""
+        return self.benchmark.rpartition(".")[0]
+
+    @property
+    def backend(self) -> str:
+        """The backend it runs on; a benchmark without that parameter runs on NumPy."""
+        return str(self.params.get("backend", "numpy"))
+
+
+def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:
+    """Every point of one benchmark, as asv's ``benchmarks.json`` describes it.
+
+    Parameters
+    ----------
+    benchmark : mapping
+        One entry of that file: ``name``, ``version``, ``params`` (lists of ``repr``), ``param_names``.
+
+    Yields
+    ------
+    Point
+        In asv's order.
+
+    Examples
+    --------
+    >>> from xpsolve.bench.suite import points
+    >>> entry = {"name": "m.C.time_x", "version": "1", "params": [["'numpy'"], ["1", "2"]],
+    ...          "param_names": ["backend", "n"]}
+    >>> [p.text for p in points(entry)]
+    ["m.C.time_x('numpy', 1)", "m.C.time_x('numpy', 2)"]
+    """
+    name, version = benchmark["name"], str(benchmark["version"])
+    for index, reprs in enumerate(itertools.product(*benchmark["params"])):
+        values = (ast.literal_eval(text) for text in reprs)
+        params = dict(zip(benchmark["param_names"], values, strict=True))
+        text = f"{name}({', '.join(reprs)})" if reprs else name
+        yield Point(name, index, params, text, version)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The benchmarks found beside an ``asv.conf.json``.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The folder of that file.
+    conf : mapping
+        Its content.
+    benchmarks : mapping of str to dict
+        What asv discovered, by name.
+    """
+
+    root: Path
+    conf: Mapping[str, Any]
+    benchmarks: Mapping[str, dict[str, Any]]
+
+    @property
+    def folder(self) -> Path:
+        """Where the benchmark modules are."""
+        return self.root / str(self.conf.get("benchmark_dir", "benchmarks"))
+
+    @property
+    def results(self) -> Path:
+        """Where asv keeps its results."""
+        return self.root / str(self.conf.get("results_dir", "results"))
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """Every point of every benchmark."""
+        return tuple(p for b in self.benchmarks.values() for p in points(b))
+
+    def meta(self, benchmark: str) -> Mapping[str, Any]:
+        """What a benchmark declares about itself, empty for a foreign one."""
+        meta = self.benchmarks[benchmark].get("meta", {})
+        return meta if isinstance(meta, dict) else {}
+
+
+def script() -> str:
+    """asv's own entry point for child processes, which discover and run single benchmarks."""
+    from asv.runner import BENCHMARK_RUN_SCRIPT
+
+    return str(BENCHMARK_RUN_SCRIPT)
+
+
+def child_environment(root: Path) -> dict[str, str]:
+    """Environment of every child: it imports the xpsolve of the tree at `root`, else the one that runs here."""
+    here = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (str(root), here, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "ASV_PYTHONPATH": path}  # asv's children heed the second only
+
+
+def load(root: Path) -> Suite:
+    """Read the configuration and let asv discover the benchmarks, in a process of its own.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The folder that holds ``asv.conf.json``.
+
+    Returns
+    -------
+    Suite
+        What can be measured.
+
+    Raises
+    ------
+    BenchError
+        If there is no configuration, or the benchmarks cannot be imported.
+    """
+    from asv import util
+
+    root = root.resolve()
+    path = root / "asv.conf.json"
+    if not path.is_file():
+        raise BenchError(
+            f"no asv.conf.json in {root}. The benchmarks live in the repository, not in the installed "
+            "package: run this from a clone of xpsolve, or name one with --root."
+        )
+    try:
+        conf = util.load_json(str(path), js_comments=True)
+    except (util.UserError, ValueError) as error:
+        raise BenchError(f"{path} is not readable: {error}") from error
+    folder = root / str(conf.get("benchmark_dir", "benchmarks"))
+    if not (folder / "__init__.py").is_file():
+        raise BenchError(f"{folder}: no benchmark package there (an __init__.py is wanted).")
+    with tempfile.TemporaryDirectory() as scratch:
+        found = Path(scratch) / "benchmarks.json"
+        command = [sys.executable, script(), "discover", str(folder), str(found)]
+        done = subprocess.run(
+            command, cwd=scratch, env=child_environment(root), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            reason = (done.stderr or done.stdout).strip()
+            raise BenchError(f"the benchmarks in {folder} cannot be imported:\n{reason}")
+        entries = json.loads(found.read_text(encoding="utf-8"))
+    return Suite(root, conf, {entry["name"]: entry for entry in sorted(entries, key=lambda e: str(e["name"]))})

@@ -1,0 +1,149 @@
+"""The ``xpsolve`` command: which backends there are, measuring the suite, and the report of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+except ModuleNotFoundError as missing:
+    raise SystemExit(f'the xpsolve command needs {missing.name}: pip install "xpsolve[bench]"') from None
+
+import xpsolve
+from xpsolve.arrays import backends as known_backends
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich", help=xpsolve.__doc__)
+
+_EXTRA = ("asv", "asv_runner", "jinja2", "matplotlib", "pandas", "psutil", "scipy", "sklearn", "threadpoolctl")
+_RESULTS = Path(".asv/results")
+_INTERRUPTED = 130  # what a shell reports for a command stopped by ctrl-C
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what a person can put right into one line without a traceback."""
+    from xpsolve.bench import BenchError
+
+    try:
+        yield
+    except (BenchError, LookupError, ValueError) as error:
+        reason = str(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in _EXTRA:
+            raise
+        reason = f'this needs {error.name}: pip install "xpsolve[bench]"'
+    else:
+        return
+    Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(reason)}")
+    raise typer.Exit(1)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"xpsolve {xpsolve.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _xpsolve(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Inverse problems and small models on whatever array you hand in."""
+
+
+@app.command()
+def backends() -> None:
+    """List the array libraries: which can be used here, in which version, on which device, or why not."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("backend", "usable", "version", "device", "note"):
+        table.add_column(column, overflow="fold")
+    for name in known_backends.NAMES:
+        backend = known_backends.get(name)
+        usable = "[green]yes[/green]" if backend.available else "[dim]no[/dim]"
+        devices = backend.devices() if backend.available else []
+        device = backend.device_info().get("device", devices[0]) if devices else ""
+        if len(devices) > 1:
+            device += f" and {len(devices) - 1} more"
+        table.add_row(name, usable, backend.version or "", escape(device), escape(backend.reason))
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def bench(
+    profile: Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or full.")] = "quick",
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Measure on this backend only; may be given more than once.")
+    ] = None,
+    only: Annotated[str, typer.Option(help="Regular expression that name(parameters) must contain.")] = "",
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds that the run may take; what does not fit is left out, and named.")
+    ] = None,
+    machine: Annotated[str | None, typer.Option(help="Name of this machine among the results.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default=".asv/results")] = None,
+    root: Annotated[Path, typer.Option(help="A clone of xpsolve, which holds the benchmarks.")] = Path(),
+) -> None:
+    """Measure the benchmark suite in this environment.  Stopped, the same command goes on where it was."""
+    console = Console(highlight=False)
+    with _plain_errors():
+        from xpsolve.bench import run
+        from xpsolve.bench.progress import Bar, human
+
+        console.print("Looking at benchmarks, backends and machine …")
+        with Bar(console) as bar:
+            outcome = run(
+                root,
+                profile,
+                backends=backend or (),
+                only=only or None,
+                budget=budget,
+                machine=machine,
+                results=results,
+                observer=bar,
+            )
+    for name, reason in outcome.failed:
+        console.print(f"[yellow]failed:[/yellow] {escape(name)}: {escape(reason)}", soft_wrap=True)
+    if outcome.repeated:
+        console.print(f"{outcome.repeated} points scattered and were measured again: the machine has other work to do.")
+    if outcome.left_out:
+        console.print("[yellow]left out[/yellow] for want of time; a larger --budget, or the same command again:")
+        for part in outcome.left_out:
+            costs = ", ".join(f"{name} ({human(seconds)})" for name, seconds in part.by_backend().items())
+            console.print(f"  {part.name}: {costs}")
+    if outcome.interrupted:
+        console.print(
+            f"Stopped after {human(outcome.seconds)}: {outcome.measured} points are measured and saved. "
+            "The same command goes on from here."
+        )
+        raise typer.Exit(_INTERRUPTED)
+    console.print(f"Measured {outcome.measured} points in {human(outcome.seconds)}: {outcome.results}")
+    if outcome.failed and len(outcome.failed) == outcome.measured:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Option(help="Where results are kept.")] = _RESULTS,
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("reports/latest"),
+    machine: Annotated[
+        list[str] | None, typer.Option(help="Report on this machine only; may be given more than once.")
+    ] = None,
+) -> None:
+    """Turn results into pages: fitted exponents, crossovers, distance to the machine's limits."""
+    with _plain_errors():
+        from xpsolve.report import build
+
+        index = build(results, out, machines=machine)
+    print(index)
+
+
+def main() -> None:
+    """Run the command."""
+    app()
