@@ -77,7 +77,8 @@ class _Solves(_Benchmark):
         case = self._case(values)
         truth = case.truth()
         x = case.backend.to_numpy(case.solve())[case.rows].astype(np.float64)
-        return float(np.linalg.norm(x - truth) / np.linalg.norm(truth))
+        error = float(np.linalg.norm(x - truth) / np.linalg.norm(truth))
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
 
 
 class _Planted(_Solves):
@@ -183,7 +184,7 @@ class Latency(_Planted):
     x = "n"
     fixed = {"p": 20}
     params = (BACKENDS, ("normal",), (20, 60, 200, 600, 2000))
-    profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200, 2000]}}
+    profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200, 600, 2000]}}
 
 
 class Throughput(Latency):
@@ -192,7 +193,7 @@ class Throughput(Latency):
     title = "Small ridge, fifty calls in a row"
     mode = "throughput"
     number = 50
-    profiles = {"quick": {"backend": ["numpy"], "n": [20, 200, 2000]}}
+    profiles = {"quick": {"backend": ["numpy"], "n": [20, 200, 600, 2000]}}
 
 
 class LambdaPath(_Solves):
@@ -226,8 +227,8 @@ class LambdaRefits(_Solves):
     cost = None  # that of a path would be drawn beside
     fixed = {"n": 4000, "p": 400}
     param_names = ("backend", "method", "n_lams")
-    params = (BACKENDS, ("normal",), (2, 10, 50))
-    profiles = {"quick": {"backend": ["numpy"], "n_lams": [2, 10, 50]}}
+    params = (BACKENDS, ("normal",), (2, 6, 20, 50))
+    profiles = {"quick": {"backend": ["numpy"]}}
 
     def prepare(self, backend, method, n_lams):
         A, y, _ = _planted(**self.fixed, lam=_LAM)

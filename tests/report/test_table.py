@@ -112,7 +112,7 @@ def test_findings_of_a_machine_that_follows_the_costs(ridge_suite):
     assert tall["alpha"] == pytest.approx(2.0, abs=0.1)
     assert (fits.loc[fits["benchmark"].str.contains("Latency"), "verdict"] == "floor-bound").all()
     # Along n·p = const the time is held against the flops themselves.
-    assert set(fits.loc[fits["benchmark"].str.contains("Aspect"), "of"]) == {"flops"}
+    assert set(fits.loc[fits["benchmark"].str.contains("Aspect"), "of"]) == {"work"}
     svd = fits[fits["params"].str.contains("svd")]
     assert (svd["invalid"] == 1).all()
 

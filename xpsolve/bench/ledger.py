@@ -8,8 +8,6 @@ It also keeps how long each point took, from which the next run predicts its own
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,20 +15,7 @@ from typing import Any
 
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import Point
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader meets the old one or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise
+from xpsolve.files import write_text
 
 
 def read_object(path: Path) -> dict[str, Any]:

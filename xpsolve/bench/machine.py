@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from xpsolve.arrays import backends
-from xpsolve.bench.ledger import write_text
 from xpsolve.bench.suite import BenchError, child_environment
+from xpsolve.files import write_text
 
 _QUIET = {"JAX_ENABLE_X64": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 _SOURCES = ("xpsolve", "benchmarks")

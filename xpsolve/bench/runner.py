@@ -29,6 +29,7 @@ from xpsolve.bench import plan, profiles
 from xpsolve.bench.plan import Slice
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import BenchError, Point, Suite, child_environment, load, script
+from xpsolve.files import write_text
 
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
 _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
@@ -431,4 +432,4 @@ def _write_benchmarks(suite: Suite, results: Path) -> None:
     from asv.benchmarks import Benchmarks
 
     content = {**suite.benchmarks, "version": Benchmarks.api_version}
-    ledgers.write_text(results / "benchmarks.json", json.dumps(content, indent=4, sort_keys=True) + "\n")
+    write_text(results / "benchmarks.json", json.dumps(content, indent=4, sort_keys=True) + "\n")

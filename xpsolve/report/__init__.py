@@ -48,8 +48,8 @@ def build(results: Path, out: Path, *, machines: Sequence[str] | None = None) ->
     xpsolve.report.asv.NoResultsError: no asv results in 'no-such-folder': measure something ...
     """
     # Here, so that `import xpsolve.report` needs none of pandas, matplotlib and jinja2.
+    from xpsolve.files import write_text
     from xpsolve.report import asv, findings, page, table
-    from xpsolve.report._files import write_text
 
     results, out = Path(results), Path(out)
     found = asv.read(results, machines)

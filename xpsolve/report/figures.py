@@ -221,10 +221,10 @@ def _draw_line(axes: Any, line: Series, colour: str, marker: str, label: str) ->
         axes.plot(x[chosen], t[chosen], shape, color=colour, markerfacecolor=face, markersize=5.5)
     if line.law is None:
         return float(x[-1]), float(t[-1]), label, colour
-    x, t, theory = (line.valid[column].to_numpy(float) for column in ("x", "value", "flops"))
+    x, t, theory = (line.valid[column].to_numpy(float) for column in ("x", "value", "work"))
     grid = np.geomspace(x[0], x[-1], 100)
     known = bool(np.all(theory > 0))
-    along = np.exp(np.interp(np.log(grid), np.log(x), np.log(theory))) if line.variable == "flops" else grid
+    along = np.exp(np.interp(np.log(grid), np.log(x), np.log(theory))) if line.variable == "work" else grid
     if line.law.resolved:
         axes.plot(grid, line.law(along), color=colour, linewidth=1.3)
         label = label if line.law.vague else f"{label}\n{line.variable}^{exponent(line.law.alpha)}"

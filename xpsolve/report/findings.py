@@ -36,7 +36,7 @@ class Series:
     verdict: str
     theory: float
     reason: str
-    variable: str  # what the exponent is of: the abscissa, or "flops" where the cost bends along it
+    variable: str  # what the exponent is of: the abscissa, or "work" where the cost bends along it
 
     @property
     def head(self) -> pd.Series:
@@ -132,19 +132,19 @@ def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame) -> Series:
     valid = bare.valid
     if len(valid) < 2:
         return replace(bare, reason=f"{len(valid)} of {len(points)} points usable")
-    x, t, flops = (valid[column].to_numpy(dtype=np.float64) for column in ("x", "value", "flops"))
-    known = bool(np.all(flops > 0))
-    if known and _bends(x, flops):
+    x, t, work = (valid[column].to_numpy(dtype=np.float64) for column in ("x", "value", "work"))
+    known = bool(np.all(work > 0))
+    if known and _bends(x, work):
         # The time is then held against the cost itself.
-        x, name = flops, "flops"
+        x, name = work, "work"
     law = fit_power_law(x, t)
-    word, expected, reason = verdict(law, np.sort(flops) if name == "flops" else flops if known else None)
+    word, expected, reason = verdict(law, np.sort(work) if name == "work" else work if known else None)
     return Series(key, points, law, word, expected, reason, name)
 
 
-def _bends(x: Any, flops: Any) -> bool:
+def _bends(x: Any, work: Any) -> bool:
     """Whether no power of x describes a cost: along n·p = const, or where a constant is much of it."""
-    return bool(np.ptp(local_slopes(x, flops)) > BENT)
+    return bool(np.ptp(local_slopes(x, work)) > BENT)
 
 
 def crossings(lines: list[Series]) -> list[Pair]:

@@ -189,7 +189,7 @@ def verdict(law: PowerLaw, theory: Sequence[float] | Vector | None) -> tuple[str
     law : PowerLaw
         The measured fit.
     theory : sequence of float or None
-        The theoretical cost (flops) at ``law.x``; None when there is none.
+        The theoretical cost, in any unit, at ``law.x``; None when there is none.
 
     Returns
     -------

@@ -195,7 +195,7 @@ def _cost(meta: Mapping[str, Any], params: Mapping[str, Any], x_name: str, x: fl
 
 def _add_floor(frame: pd.DataFrame) -> None:
     limits = _limits(frame)
-    floors: list[tuple[float, str]] = []
+    floors: list[tuple[float, str, float]] = []
     parameters = [frame[name] if name in frame else pd.Series("", index=frame.index) for name in ("backend", "dtype")]
     cells = zip(
         frame[[*_KEY, "role", *_THEORY]].itertuples(index=False, name=None),
@@ -205,7 +205,7 @@ def _add_floor(frame: pd.DataFrame) -> None:
     for (machine, environment, commit, role, *theory), backend, dtype in cells:
         ceilings = limits.get((machine, environment, commit, str(backend), _dtype(dtype)))
         if ceilings is None or role != "time" or math.isnan(theory[0]):
-            floors.append((math.nan, ""))
+            floors.append((math.nan, "", theory[0]))
             continue
         parts = {
             "arithmetic": theory[0] / ceilings.flops_per_s,
@@ -213,8 +213,9 @@ def _add_floor(frame: pd.DataFrame) -> None:
             "launches": theory[2] * ceilings.launch_s,
         }
         bound = max(parts, key=lambda part: parts[part])
-        floors.append((parts[bound], bound))
-    frame[["floor", "bound"]] = pd.DataFrame(floors, index=frame.index, columns=["floor", "bound"])
+        floors.append((parts[bound], bound, parts["arithmetic"] + parts["memory"]))
+    columns = ["floor", "bound", "work"]
+    frame[columns] = pd.DataFrame(floors, index=frame.index, columns=columns)
     frame["share"] = frame["floor"] / frame["value"]
 
 
