@@ -124,8 +124,8 @@ def roofline(points: pd.DataFrame, flops_per_s: float, bytes_per_s: float, title
     >>> roofline(one, 5e10, 2e10, "below the roof").startswith("<?xml")
     True
     """
-    rows = -(-points["label"].nunique() // 2)
-    with _figure(title, right=0.97, height=3.7 + 0.19 * rows, bottom=0.7 + 0.19 * rows) as (axes, out):
+    rows = points["label"].nunique()  # one a line: readers' fonts may be wider than ours
+    with _figure(title, left=0.2, right=0.97, height=3.7 + 0.19 * rows, bottom=0.7 + 0.19 * rows) as (axes, out):
         intensity = points["flops"] / points["bytes"]
         for (label, group), style in zip(points.groupby("label", sort=False), _styles(), strict=False):
             colour, marker, filled = style
@@ -156,15 +156,13 @@ def roofline(points: pd.DataFrame, flops_per_s: float, bytes_per_s: float, title
         _log_axes(axes, [], "flop/s")
         axes.set_xlabel("arithmetic intensity, flop/byte")
         axes.set_ylabel("attained rate")
-        axes.legend(
-            loc="upper left", bbox_to_anchor=(-0.14, -0.2), ncols=2, fontsize=8.5, handlelength=1.4, columnspacing=1.2
-        )
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.2, -0.19), fontsize=8.5, handlelength=1.4)
     return out.getvalue()
 
 
 @contextmanager
 def _figure(
-    title: str, *, right: float = 0.8, height: float = 3.7, bottom: float = 0.55
+    title: str, *, left: float = 0.13, right: float = 0.8, height: float = 3.7, bottom: float = 0.55
 ) -> Iterator[tuple[Any, io.StringIO]]:
     """Yield axes and the buffer that holds the SVG once the block has ended."""
     import matplotlib as mpl
@@ -180,7 +178,7 @@ def _figure(
         figure = Figure(figsize=(6.6, height))
         FigureCanvasSVG(figure)
         top = 1 - (0.2 * lines + 0.25) / height
-        axes = figure.add_axes((0.13, bottom / height, right - 0.13, top - bottom / height))
+        axes = figure.add_axes((left, bottom / height, right - left, top - bottom / height))
         figure.text(0.004, 1 - 0.06 / height, wrapped, va="top", fontsize=11)
         axes.set_facecolor("none")
         axes.tick_params(which="both", color=FAINT)
