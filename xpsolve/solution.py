@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from xpsolve.arrays import Array, is_array, namespace_of
+from xpsolve.trace import map_arrays
 
 
 class ConvergenceWarning(UserWarning):
@@ -136,8 +137,6 @@ class Solution:
         return self.status is Status.CONVERGED
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Solution:
-        from xpsolve.trace import map_arrays
-
         return Solution(
             map_arrays(function, self.x),
             self.method,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from xpsolve.arrays import cholesky, cholesky_solve, eigh, gram, solve_triangular, thin_svd
+from xpsolve.arrays import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
 from xpsolve.testing import assert_close
 
 
@@ -68,6 +68,15 @@ def test_cholesky_solve(xp, rng):
     G, B = positive_definite(rng, 20), rng.standard_normal((20, 2))
     L, _ = cholesky(xp(G))
     assert_close(cholesky_solve(L, xp(B)), np.linalg.solve(G, B), like=xp(B), rtol=tolerance(xp))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_shifted_in_any_memory_order(xp, rng, order):
+    G = np.asarray(positive_definite(rng, 5), order=order)
+    if xp.readonly:
+        pytest.skip("the caller gives its matrix away")
+    assert_close(shifted(xp(G), xp(2.0)), G + 2 * np.eye(5), like=xp(G), rtol=tolerance(xp))
+    assert_close(shifted.standard(xp(G), xp(2.0)), G + 2 * np.eye(5), rtol=tolerance(xp))
 
 
 def test_eigh(xp, rng):

@@ -47,9 +47,16 @@ def shifted(G: Array, shift: Array) -> Array:
     return G + shift * namespace_of(G).eye(G.shape[0], dtype=G.dtype, device=device_of(G))
 
 
-@shifted.register("numpy", "cupy", "torch")
-def _shifted_in_place(G: Array, shift: Array) -> Array:
-    diagonal = G.reshape(-1)[:: G.shape[0] + 1]  # a view, as Gram matrices come contiguous
+@shifted.register("numpy")
+def _shifted_numpy(G: Array, shift: Array) -> Array:
+    diagonal = np.einsum("ii->i", G)  # a view that may be written to, in any memory order
+    diagonal += shift
+    return G
+
+
+@shifted.register("cupy", "torch")
+def _shifted_on_the_device(G: Array, shift: Array) -> Array:
+    diagonal = G.diagonal()  # a view here too
     diagonal += shift
     return G
 
