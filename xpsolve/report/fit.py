@@ -260,11 +260,13 @@ def _bend(centred: Vector, log_t: Vector, starts: Sequence[tuple[float, float]])
     """Best (log ρ, α) of log t = c + log(ρ + x^α), and the fitted curve."""
 
     def residual(q: Vector) -> Vector:
-        r = log_t - np.logaddexp(q[0], q[1] * centred)
+        floor, power = np.clip(q, -500, 500)  # a trial step may go anywhere
+        r = log_t - np.logaddexp(floor, power * centred)
         return np.asarray(r - r.mean())
 
     def jacobian(q: Vector) -> Vector:
-        weight = np.exp(q[0] - np.logaddexp(q[0], q[1] * centred))
+        floor, power = np.clip(q, -500, 500)
+        weight = np.exp(floor - np.logaddexp(floor, power * centred))
         j = -np.column_stack((weight, (1.0 - weight) * centred))
         return np.asarray(j - j.mean(axis=0))
 
