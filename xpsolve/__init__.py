@@ -1,7 +1,7 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
 from xpsolve import costs, operators, problems
-from xpsolve.linear import lstsq, ridge
+from xpsolve.linear import elastic_net, lasso, lstsq, ridge, soft_threshold
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.trace import Tally, count
@@ -18,9 +18,12 @@ __all__ = [
     "costs",
     "count",
     "dot_test",
+    "elastic_net",
+    "lasso",
     "lstsq",
     "operator_norm",
     "operators",
     "problems",
     "ridge",
+    "soft_threshold",
 ]

@@ -97,3 +97,24 @@ def test_the_dot_test_accepts_an_adjoint_and_rejects_another(xp, rng):
 
     with pytest.raises(AssertionError, match="differ by"):
         xs.dot_test(Wrong(A))
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "correlated", "one large", "rank one", "decaying", "zero"])
+@pytest.mark.parametrize("shape", [(20, 60), (60, 20), (1, 5)])
+def test_the_eigenvalue_bound_lies_above_but_not_far(xp, rng, kind, shape):
+    from xpsolve.operators import eigenvalue_bound
+
+    A = rng.standard_normal(shape)
+    A = {
+        "gaussian": A,
+        "correlated": np.cumsum(A, axis=1),
+        "one large": A + 3,
+        "rank one": A[:, :1] * A[:1],
+        "decaying": A / np.arange(1, shape[1] + 1) ** 2,
+        "zero": 0 * A,
+    }[kind]
+    G = A.T @ A
+    there, largest = xp(G), np.linalg.eigvalsh(G)[-1]
+    bound, tally = xs.count(lambda G: eigenvalue_bound(lambda v: G @ v, G), there)
+    assert tally.syncs == 0
+    assert 0.99 * largest <= float(bound) <= 1.5 * largest

@@ -10,6 +10,7 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
+from xpsolve.arrays.indexing import largest, scatter, settled, take_columns
 from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
 from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
@@ -57,12 +58,16 @@ __all__ = [
     "is_concrete",
     "is_scalar",
     "iterate",
+    "largest",
     "library",
     "lift",
     "namespace_of",
     "native",
     "regularisation",
+    "scatter",
+    "settled",
     "shifted",
     "solve_triangular",
+    "take_columns",
     "thin_svd",
 ]

@@ -7,11 +7,12 @@ host reads, histories, callbacks and ``jax.jit``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from xpsolve.arrays.namespace import Array, is_concrete, namespace_of
+from xpsolve.arrays.indexing import settled
+from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
@@ -110,6 +111,7 @@ def iterate(
     history = [] if record is None else [record(state)]
     k = reads = 0
     while True:
+        state = _computed(state)
         value = float(measure(state))  # the one host read
         reads += 1
         if callback is not None and callback(k, state):
@@ -133,6 +135,17 @@ def iterate(
         return Run(state, k, value, reason, stacked, reads)
 
 
+def _computed(state: State) -> State:
+    arrays = [x for x in state if is_array(x)]
+    settled_ones = iter(settled(*arrays)) if arrays else iter(())
+    return _rebuilt(state, (next(settled_ones) if is_array(x) else x for x in state))
+
+
+def _rebuilt(state: State, arrays: Iterable[Any]) -> State:
+    kind = type(state)
+    return kind(*arrays) if hasattr(kind, "_fields") else kind(arrays)
+
+
 def _iterate_traced(
     step: Callable[[State], State],
     state: State,
@@ -145,10 +158,8 @@ def _iterate_traced(
     """The same loop as one ``lax.while_loop``: how it ended is known when the compiled program has run."""
     from jax import lax
 
-    kind = type(state)
-
     def rebuild(arrays: tuple[Any, ...]) -> State:
-        return kind(*arrays) if hasattr(kind, "_fields") else kind(arrays)
+        return _rebuilt(state, arrays)
 
     def unfinished(carry: tuple[Any, ...]) -> Any:
         k, value, _ = carry

@@ -1,6 +1,8 @@
-"""Floor 3: linear inverse problems.  Ridge and minimum-norm least squares."""
+"""Floor 3: linear inverse problems.  Ridge, minimum-norm least squares, the lasso and the elastic net."""
 
+from xpsolve.linear.lasso import elastic_net, lasso
 from xpsolve.linear.least_squares import lstsq
+from xpsolve.linear.prox import soft_threshold
 from xpsolve.linear.ridge import ridge
 
-__all__ = ["lstsq", "ridge"]
+__all__ = ["elastic_net", "lasso", "lstsq", "ridge", "soft_threshold"]

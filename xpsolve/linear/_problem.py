@@ -100,6 +100,16 @@ def to_columns(problem: Problem, x: Array) -> Array:
     return xp.reshape(xp.permute_dims(X, (1, 0, 2)), (p, m * k))
 
 
+def start_columns(problem: Problem, x0: Array) -> Array:
+    """A first answer, checked, as columns."""
+    _, (x0, _) = enter(x0=x0, y=problem.Y)
+    expected = tuple(from_columns(problem, tiled(problem, problem.Aty)).shape)
+    if tuple(x0.shape) != expected:
+        message = f"x0: expected the shape of the answer {expected}, got {tuple(x0.shape)}."
+        raise ValueError(message)
+    return to_columns(problem, x0)
+
+
 def tiled(problem: Problem, Y: Array) -> Array:
     """Y (·, k) once for every λ: (·, m·k)."""
     xp, m = problem.xp, problem.lams.shape[0]

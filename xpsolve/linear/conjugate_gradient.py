@@ -10,15 +10,15 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, check_count, check_positive, device_of, enter, iterate
+from xpsolve.arrays import Array, check_count, check_positive, device_of, iterate
 from xpsolve.linear._problem import (
     Problem,
     column_lams,
     from_columns,
     normal_equations_error,
     relative_to_normal_equations,
+    start_columns,
     tiled,
-    to_columns,
 )
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 
@@ -84,7 +84,7 @@ def solve_cg(
         S, R = residuals(s.X)
         return _State(s.X, S, R, s.P, inner(R, R), s.scale, error(R, s.X, s.scale))
 
-    X = xp.zeros_like(B) if x0 is None else _start(problem, x0)
+    X = xp.zeros_like(B) if x0 is None else start_columns(problem, x0)
     S, R = (Y, B) if x0 is None else residuals(X)
     scale = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
     start = _State(X, S, R, R, inner(R, R), scale, error(R, X, scale))
@@ -112,12 +112,3 @@ def solve_cg(
         stats={"host_reads": run.reads},
         ended=_ENDED.get(run.reason),
     )
-
-
-def _start(problem: Problem, x0: Array) -> Array:
-    _, (x0, _) = enter(x0=x0, y=problem.Y)
-    expected = tuple(from_columns(problem, tiled(problem, problem.Aty)).shape)
-    if tuple(x0.shape) != expected:
-        message = f"x0: expected the shape of the answer {expected}, got {tuple(x0.shape)}."
-        raise ValueError(message)
-    return to_columns(problem, x0)

@@ -14,6 +14,13 @@ def sparse_product(x: Array, S: Any) -> Array:
     return S @ x
 
 
+@native
+def sparse_gram(index: Array, transposed: Any) -> Array:
+    """The dense (k, k) Gram matrix of some rows of Aᵀ, which never become dense themselves."""
+    rows = transposed[index]
+    return (rows @ rows.T).toarray()
+
+
 def is_sparse(A: Any) -> bool:
     """Whether `A` is a sparse matrix of SciPy or CuPy, found out without importing either."""
     modules = {base.__module__.partition("._")[0] for base in type(A).__mro__}
@@ -69,3 +76,7 @@ class Sparse(LinearOperator):
 
     def _rmatvec(self, y: Array) -> Array:
         return sparse_product(y, self._transposed)
+
+    def gram(self, index: Array) -> Array:
+        """The Gram matrix of the columns with these indices, dense."""
+        return sparse_gram(index, self._transposed)

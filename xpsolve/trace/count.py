@@ -89,14 +89,14 @@ class Tally:
 # Views and shape functions start no kernel (`reshape` and `flip` of contiguous arrays are views where it matters).
 _FREE = frozenset(
     "matrix_transpose linalg.matrix_transpose permute_dims expand_dims squeeze reshape broadcast_to broadcast_arrays "
-    "moveaxis flip unstack linalg.diagonal real imag to_device".split()
+    "moveaxis flip unstack linalg.diagonal real imag to_device settled".split()
 )
 _SAME_OR_COPY = frozenset({"asarray", "astype"})
 _DATA_DEPENDENT = frozenset("nonzero unique_all unique_counts unique_inverse unique_values".split())
 _MOVES = frozenset(  # these move or make values: bytes but no flops
     "asarray astype zeros zeros_like ones ones_like full full_like empty empty_like eye arange linspace tril triu "
-    "concat "
-    "stack take take_along_axis roll repeat tile getitem setitem copy where meshgrid".split()
+    "concat stack take take_along_axis roll repeat tile getitem setitem copy where meshgrid "
+    "largest scatter take_columns".split()
 )
 
 
@@ -156,6 +156,8 @@ _FLOPS: dict[str, Callable[[tuple[Any, ...], list[Array]], int]] = {
     "linalg.eigh": _eigh,
     "thin_svd": _svd,
     "linalg.svd": _svd,
+    # as many products as there are pairs of numbers in a row of the k columns, taken to be spread evenly
+    "sparse_gram": lambda args, out: 2 * _size(out[0]) * args[1].nnz // int(args[1].shape[0]),
     "sparse_product": lambda args, out: 2 * args[1].nnz * _columns(args[0]),
 }
 _PRODUCTS = frozenset(_FLOPS) - {"vecdot", "linalg.vecdot"}

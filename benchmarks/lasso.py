@@ -1,0 +1,220 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""The lasso: time of an iteration and time to a gap, in n and in p, counts, and the measured gap beside each.
+
+The gap is computed here, in float64 on the host, from the returned x: 0 at a minimiser, and above how far from the
+minimum any other x is.  So it judges every method and backend alike, whatever each of them believes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import ConvergenceWarning, count, lasso, problems
+from xpsolve.arrays import backends
+
+_NONZEROS = 50
+_STEPS = 50
+
+
+@dataclass
+class _Case:
+    """A solve to be timed, and the problem it solves."""
+
+    backend: backends.Backend
+    solve: Callable[[], Any]
+    A: np.ndarray
+    y: np.ndarray
+    lam: float
+    warm: bool = False
+
+
+def _sparse_signal(n: int, p: int, part: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Gaussian A, y from 50 features with a tenth of noise, and λ as a part of that at which x becomes 0."""
+    rng = np.random.default_rng(n * 7919 + p)
+    A = rng.standard_normal((n, p))
+    support = rng.choice(p, min(_NONZEROS, p), replace=False)
+    signal = A[:, support] @ rng.standard_normal(support.size)
+    y = signal + 0.1 * np.linalg.norm(signal) / np.sqrt(n) * rng.standard_normal(n)
+    return A, y, part * float(np.max(np.abs(A.T @ y)))
+
+
+def _relative_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
+    """(P(x) − D(θ)) / ½‖y‖² at θ = r·min(1, λ/‖Aᵀr‖∞)."""
+    r = y - A @ x
+    theta = r * min(1.0, lam / float(np.max(np.abs(A.T @ r))))
+    primal = 0.5 * (r @ r) + lam * np.sum(np.abs(x))
+    dual = 0.5 * (y @ y) - 0.5 * ((y - theta) @ (y - theta))
+    return float((primal - dual) / (0.5 * (y @ y)))
+
+
+class _Lasso(_Benchmark):
+    """Time of one call, which says nothing where it is told to stop early."""
+
+    family = "lasso"
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        case = self._case(values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            if not case.warm:
+                warm(case.solve)
+                case.warm = True
+            _Device.last = case.solve()
+
+    def prepare(self, backend, method, **sizes):
+        sizes = {**self.fixed, **sizes}
+        A, y, lam = _sparse_signal(sizes["n"], sizes["p"], self.part)
+        there = backend.asarray(A), backend.asarray(y)
+        return _Case(backend, partial(self.call, *there, lam, method), A, y, lam)
+
+    part = 0.1
+
+    @staticmethod
+    def call(A: Any, y: Any, lam: float, method: str) -> Any:
+        raise NotImplementedError
+
+
+class _Iterations(_Lasso):
+    """Fifty iterations and the five looks at the gap that go with them."""
+
+    cost = "lasso"
+
+    @staticmethod
+    def call(A, y, lam, method):
+        return lasso(A, y, lam, method=method, tol=1e-15, max_iter=_STEPS, check_finite=False).x
+
+
+class IterationsInFeatures(_Iterations):
+    """np flops an iteration at n = 500 < p: exponent 1."""
+
+    title = "Fifty iterations on a wide lasso in the number of features"
+    x = "p"
+    fixed = {"n": 500, "n_iter": _STEPS}
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, ("ista", "fista"), (2000, 3600, 6300, 11000, 20000))
+    profiles = {"quick": {"backend": ["numpy"], "p": [2000, 3600, 6300, 11000]}}
+
+
+class IterationsInSamples(_Iterations):
+    """np² flops for the Gram matrix at p = 400 < n, and p² an iteration: exponent 1."""
+
+    title = "Fifty iterations on a tall lasso in the number of samples"
+    x = "n"
+    fixed = {"p": 400, "n_iter": _STEPS}
+    param_names = ("backend", "method", "n")
+    params = (BACKENDS, ("ista", "fista"), (4000, 7000, 12500, 22500, 40000))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["fista"], "n": [4000, 7000, 12500]}}
+
+
+class _ToGap(_Lasso):
+    """As long as it takes to a gap of 1e-6, which is then measured."""
+
+    tol = 1.01e-6
+
+    @staticmethod
+    def call(A, y, lam, method):
+        return lasso(A, y, lam, method=method, tol=1e-6, check_finite=False).x
+
+    @measures("error", "relative error")
+    def track_gap(self, *values: Any) -> float:
+        case = self._case(values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            x = case.backend.to_numpy(case.solve()).astype(np.float64)
+        gap = _relative_gap(case.A, case.y, case.lam, x)
+        return max(gap, 0.0) if np.isfinite(gap) else 1e300  # asv takes a NaN for skipped
+
+
+class ToGapInFeatures(_ToGap):
+    """The methods against each other at n = 500 < p."""
+
+    title = "Wide lasso to a gap of 1e-6 in the number of features"
+    x = "p"
+    fixed = {"n": 500}
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, ("ista", "fista", "working_set"), (1000, 2000, 4000, 8000, 16000))
+    profiles = {
+        "smoke": {"backend": ["numpy"], "method": ["working_set"], "p": [1000]},
+        "quick": {"backend": ["numpy"], "method": ["fista", "working_set"], "p": [1000, 2000, 4000, 8000]},
+    }
+
+
+class ToGapInSamples(_ToGap):
+    """The methods against each other at p = 400 < n."""
+
+    title = "Tall lasso to a gap of 1e-6 in the number of samples"
+    x = "n"
+    fixed = {"p": 400}
+    param_names = ("backend", "method", "n")
+    params = (BACKENDS, ("ista", "fista", "working_set"), (2000, 4000, 8000, 16000, 32000))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["fista", "working_set"], "n": [2000, 4000, 8000, 16000]}}
+
+
+class ToGapSmallPenalty(_ToGap):
+    """A tenth of the penalty, and ten times the features that stay."""
+
+    title = "Wide lasso with a small penalty to a gap of 1e-6 in the number of features"
+    x = "p"
+    part = 0.01
+    fixed = {"n": 500}
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, ("fista", "working_set"), (1000, 2000, 4000, 8000, 16000))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["working_set"], "p": [1000, 4000]}}
+
+
+class Diabetes(_ToGap):
+    """Ten measurements of 442 patients, correlated as measurements are."""
+
+    title = "Lasso on the diabetes data to a gap of 1e-6"
+    x = None
+    param_names = ("backend", "method")
+    params = (BACKENDS, ("ista", "fista", "working_set"))
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+    def prepare(self, backend, method):
+        data = problems.diabetes()
+        lam = 0.1 * float(np.max(np.abs(data.A.T @ data.y)))
+        solve = partial(self.call, backend.asarray(data.A), backend.asarray(data.y), lam, method)
+        return _Case(backend, solve, data.A, data.y, lam)
+
+
+class Counts(_Benchmark):
+    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+
+    family = "lasso"
+    title = "Operations of fifty iterations on the lasso"
+    x = "p"
+    cost = "lasso"
+    fixed = {"n": 60, "n_iter": _STEPS}
+    param_names = ("backend", "method", "p")
+    params = (("numpy",), ("ista", "fista"), (20, 60, 200))
+    profiles = {"smoke": {"p": [200]}, "quick": {"p": [20, 200]}}
+
+    def prepare(self, backend, method, p):
+        A, y, lam = _sparse_signal(self.fixed["n"], p, 0.1)
+        options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "check_finite": False}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            _, tally = count(lasso, backend.asarray(A), backend.asarray(y), lam, **options)
+        return tally
+
+    @measures("count", "launches")
+    def track_launches(self, *values: Any) -> int:
+        return int(self._case(values).launches)
+
+    @measures("count", "syncs")
+    def track_syncs(self, *values: Any) -> int:
+        return int(self._case(values).syncs)
+
+    @measures("count", "flops")
+    def track_flops(self, *values: Any) -> int:
+        """Those of matrix products and factorisations: the costs state no others."""
+        return int(self._case(values).product_flops)

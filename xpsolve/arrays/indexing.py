@@ -1,0 +1,102 @@
+"""Choosing entries by their values, with shapes that do not depend on them.
+
+The standard has `take` and `argsort`, but neither a partial sort nor an assignment through an index array.
+"""
+
+from __future__ import annotations
+
+import array_api_extra as xpx
+import numpy as np
+
+from xpsolve.arrays.namespace import Array, device_of, namespace_of
+from xpsolve.arrays.native import native
+
+
+@native
+def largest(x: Array, count: int) -> Array:
+    """Indices (count,) of the largest entries of x (p,), in no promised order."""
+    return namespace_of(x).argsort(x, descending=True, stable=False)[:count]
+
+
+@largest.register("numpy")
+def _largest_numpy(x: Array, count: int) -> Array:
+    return np.argpartition(x, x.shape[0] - count)[x.shape[0] - count :]
+
+
+@largest.register("torch")
+def _largest_torch(x: Array, count: int) -> Array:
+    return x.topk(count, sorted=False).indices
+
+
+@largest.register("jax")
+def _largest_jax(x: Array, count: int) -> Array:
+    from jax.lax import top_k
+
+    return top_k(x, count)[1]
+
+
+@largest.register("dask")
+def _largest_dask(x: Array, count: int) -> Array:
+    return xpx.lazy_apply(_largest_numpy, x, count, shape=(count,), dtype=np.int64, as_numpy=True)
+
+
+@native
+def scatter(values: Array, index: Array, length: int) -> Array:
+    """x (length,) with ``x[index] = values`` and zeros elsewhere; no index occurs twice."""
+    xp = namespace_of(values)
+    order = xp.argsort(index)
+    ordered = xp.take(index, order)
+    everywhere = xp.arange(length, dtype=index.dtype, device=device_of(values))
+    place = xp.searchsorted(ordered, everywhere)
+    place = xp.minimum(place, xp.full_like(place, index.shape[0] - 1))
+    found = xp.take(xp.take(values, order), place)
+    return xp.where(xp.take(ordered, place) == everywhere, found, xp.zeros_like(found))
+
+
+@scatter.register("numpy", "cupy", "torch")
+def _scatter_by_assignment(values: Array, index: Array, length: int) -> Array:
+    x = namespace_of(values).zeros(length, dtype=values.dtype, device=device_of(values))
+    x[index] = values
+    return x
+
+
+@scatter.register("jax")
+def _scatter_jax(values: Array, index: Array, length: int) -> Array:
+    return namespace_of(values).zeros(length, dtype=values.dtype).at[index].set(values)
+
+
+@scatter.register("dask")
+def _scatter_dask(values: Array, index: Array, length: int) -> Array:
+    return xpx.lazy_apply(
+        _scatter_by_assignment, values, index, length, shape=(length,), dtype=values.dtype, as_numpy=True
+    )
+
+
+@native
+def take_columns(A: Array, index: Array) -> Array:
+    """Columns of A (n, p) as the rows of a contiguous (k, n)."""
+    return namespace_of(A).take(A, index, axis=1).T
+
+
+@take_columns.register("numpy")
+def _take_columns_numpy(A: Array, index: Array) -> Array:
+    return np.ascontiguousarray(A[:, index].T)  # `take` would write column by column into rows of A
+
+
+@take_columns.register("dask")
+def _take_columns_dask(A: Array, index: Array) -> Array:
+    shape = (index.shape[0], A.shape[0])
+    return xpx.lazy_apply(_take_columns_numpy, A, index, shape=shape, dtype=A.dtype, as_numpy=True)
+
+
+@native
+def settled(x: Array, *others: Array) -> tuple[Array, ...]:
+    """The arrays themselves; a lazy library computes them here, once, for all who will read them."""
+    return (x, *others)
+
+
+@settled.register("dask")
+def _settled_dask(*arrays: Array) -> tuple[Array, ...]:
+    import dask
+
+    return tuple(dask.persist(*arrays))

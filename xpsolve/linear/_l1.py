@@ -1,0 +1,60 @@
+"""min_x P(x) = ½‖Ax − y‖² + l1‖x‖₁ + ½ l2‖x‖²: its objective, and how far from the minimum it can be at most.
+
+With r = y − Ax and c = Aᵀr − l2 x, weak duality holds P(x) − min P below the sum of squares and of terms that are
+each ≥ 0, so that no digit is lost to cancellation (Fercoq, Gramfort & Salmon 2015; Fenchel–Young):
+
+    at θ = s·r, feasible for |s|‖c‖∞ ≤ l1:   ½(1 − s)²(‖r‖² + l2‖x‖²) + Σ (l1|x_j| − s c_j x_j)
+    at θ = r, where l2 > 0:                   Σ (l1|x_j| + ½ l2 x_j² + S_{l1}(a_j)²/(2 l2) − a_j x_j),   a = Aᵀr
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xpsolve.arrays import Array, namespace_of
+from xpsolve.linear.prox import shrink
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """l1‖x‖₁ + ½ l2‖x‖², with 0-d weights; l2 is None where there is no such term."""
+
+    l1: Array
+    l2: Array | None = None
+
+    def steps(self, tau: Array) -> tuple[Array, Array, Array]:
+        """(τ, τ·l1, 1/(1 + τ·l2)): what the proximal map of τ·penalty shrinks and multiplies by."""
+        one = namespace_of(tau).ones_like(tau)
+        return tau, tau * self.l1, one if self.l2 is None else one / (1 + tau * self.l2)
+
+    def prox(self, V: Array, tau: Array) -> Array:
+        """argmin ½‖X − V‖² + τ·penalty."""
+        _, threshold, factor = self.steps(tau)
+        return shrink(V, threshold) * factor
+
+    def value(self, X: Array) -> Array:
+        """The penalty of each column."""
+        xp = namespace_of(X)
+        value = self.l1 * xp.sum(xp.abs(X), axis=0)
+        return value if self.l2 is None else value + 0.5 * self.l2 * xp.sum(X * X, axis=0)
+
+    def gap(self, X: Array, C: Array, rr: Array) -> Array:
+        """An upper bound of P(x) − min P for each column, from C = Aᵀ(Y − AX) and rr = ‖Y − AX‖²."""
+        xp = namespace_of(X)
+        one, zero = xp.ones_like(rr), xp.zeros_like(rr)
+        D = C if self.l2 is None else C - self.l2 * X
+        if self.l2 is not None:
+            rr = rr + self.l2 * xp.sum(X * X, axis=0)
+        inner = xp.sum(X * D, axis=0)
+        highest = xp.max(xp.abs(D), axis=0)
+        limit = self.l1 / xp.where(highest > 0, highest, one)
+        limit = xp.where(highest > 0, limit, xp.full_like(limit, xp.inf))
+        best = 1 + inner / xp.where(rr > 0, rr, one)  # where the dual objective is largest on the line through r
+        s = xp.minimum(xp.maximum(best, -limit), limit)
+        size = xp.sum(xp.abs(X), axis=0)
+        gap = 0.5 * (1 - s) ** 2 * rr + xp.maximum(self.l1 * size - s * inner, zero)
+        if self.l2 is None:
+            return gap
+        excess = shrink(C, self.l1 + zero)
+        terms = self.l1 * xp.abs(X) + 0.5 * self.l2 * X * X + excess * excess / (2 * self.l2) - C * X
+        return xp.minimum(gap, xp.maximum(xp.sum(terms, axis=0), zero))

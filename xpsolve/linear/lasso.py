@@ -1,0 +1,377 @@
+"""The lasso  min_x ½‖Ax − y‖² + λ‖x‖₁  and the elastic net: the door, and the choice of a method."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from xpsolve import costs
+from xpsolve.arrays import (
+    Array,
+    Run,
+    check_count,
+    check_option,
+    check_positive,
+    device_of,
+    enter,
+    gram,
+    is_array,
+    is_concrete,
+    is_scalar,
+)
+from xpsolve.capabilities import capabilities
+from xpsolve.linear._l1 import Penalty
+from xpsolve.linear._problem import Problem, enter_problem, from_columns, start_columns
+from xpsolve.linear.least_squares import lstsq
+from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
+from xpsolve.linear.ridge import ridge
+from xpsolve.linear.working_set import solve_working_set
+from xpsolve.operators import Sparse
+from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+
+_ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
+_CERTIFICATE = "duality gap, relative to half of ‖y‖²"
+
+
+@capabilities(batch="columns of y", syncs=2)
+def lasso(
+    A: Any,
+    y: Array,
+    lam: Any,
+    *,
+    method: str = "auto",
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    x0: Array | None = None,
+    step: Any = None,
+    check_every: int = costs.CHECK_EVERY,
+    record: bool = False,
+    callback: Callable[[int, Any], Any] | None = None,
+    check_finite: bool = True,
+) -> Solution:
+    """Minimise ½‖Ax − y‖² + λ‖x‖₁.
+
+    Parameters
+    ----------
+    A : array (n, p), sparse matrix (n, p) or LinearOperator
+        The operator.  Sparse matrices and operators are never made dense.
+    y : array, shape (n,) or (n, k)
+        Observations; many columns are solved together, and one that is solved rests.
+    lam : float or 0-d array
+        λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 asks for least squares, which `lstsq` answers, or
+        `ridge` by conjugate gradients where A is not dense.
+    method : str
+        "ista" is proximal gradient, "fista" the same with momentum; both take the Gram matrix where A is dense and
+        n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse A and one
+        right-hand side.  "auto" is "working_set" where it can be, else "fista".
+    tol : float
+        The certificate to reach.
+    max_iter : int
+        Most iterations; for "working_set" of all its small problems together.
+    x0 : array, shape of the answer, optional
+        Where to start.
+    step : float or 0-d array, optional
+        Step of "ista" and "fista", at most 1/‖A‖² (below 2/‖A‖² for "ista").  None estimates ‖A‖² by Lanczos.
+    check_every : int
+        Iterations of "ista" and "fista" between two looks at convergence, each one host read.
+    record : bool
+        Whether to keep objective and gap after every iteration, at the price of two products with A each.
+    callback : callable, optional
+        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+    check_finite : bool
+        Whether to look for NaN and infinities first, which costs one host read.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is (p,) or (p, k).  The certificate is the duality gap over ½‖y‖², computed with A from the returned
+        x: an upper bound of what the objective can still fall.  ``.n_iter`` counts iterations, for "working_set"
+        rounds, whose set sizes and inner iterations are in ``.stats``.  ``.history``, if recorded, has the arrays
+        "objective" and "gap", from before the first iteration on.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array of the right kind, or libraries are mixed.
+    ValueError
+        If shapes disagree, λ is negative or a path, devices are mixed, a number is not finite, or the method is
+        unknown or cannot serve this A and y.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If it stops at `max_iter`.
+
+    See Also
+    --------
+    elastic_net : With a squared norm beside.
+
+    References
+    ----------
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    >>> solution = xs.lasso(A, np.asarray([1.0, 2.0, 2.0]), 4.0)
+    >>> solution.x.round(6), solution.converged
+    (array([0. , 0.4]), True)
+    """
+    options = _Options("lasso", method, tol, max_iter, x0, step, check_every, record, callback)
+    return _solve(A, y, lam, 0.0, options, check_finite)
+
+
+@capabilities(batch="columns of y", syncs=2)
+def elastic_net(
+    A: Any,
+    y: Array,
+    lam: Any,
+    theta: float,
+    *,
+    method: str = "auto",
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    x0: Array | None = None,
+    step: Any = None,
+    check_every: int = costs.CHECK_EVERY,
+    record: bool = False,
+    callback: Callable[[int, Any], Any] | None = None,
+    check_finite: bool = True,
+) -> Solution:
+    """Minimise ½‖Ax − y‖² + λ(1 − θ)‖x‖₁ + ½λθ‖x‖².
+
+    Parameters
+    ----------
+    A, y, lam
+        As in `lasso`.
+    theta : float
+        0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` answers.
+    method, tol, max_iter, x0, step, check_every, record, callback, check_finite
+        As in `lasso`.
+
+    Returns
+    -------
+    Solution
+        As from `lasso`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lasso`, and if θ is not a number between 0 and 1.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If it stops at `max_iter`.
+
+    See Also
+    --------
+    lasso, ridge : The two ends.
+
+    References
+    ----------
+    H. Zou and T. Hastie, J. R. Stat. Soc. B 67 (2005).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    >>> xs.elastic_net(A, np.asarray([1.0, 2.0, 2.0]), 2.0, 0.5).x.round(6)
+    array([0.411765, 0.764706])
+    """
+    if not is_scalar(theta):
+        message = f"theta: expected a number between 0 and 1, got {type(theta).__qualname__}."
+        raise TypeError(message)
+    if not 0 <= theta <= 1:
+        message = f"theta: expected a number between 0 (lasso) and 1 (ridge), got {theta!r}."
+        raise ValueError(message)
+    options = _Options("elastic_net", method, tol, max_iter, x0, step, check_every, record, callback)
+    return _solve(A, y, lam, float(theta), options, check_finite)
+
+
+@dataclass(frozen=True)
+class _Options:
+    name: str
+    method: str
+    tol: float
+    max_iter: int
+    x0: Array | None
+    step: Any
+    check_every: int
+    record: bool
+    callback: Callable[[int, Any], Any] | None
+
+    def __post_init__(self) -> None:
+        check_option(self.method, "method", ("auto", *costs.LASSO_METHODS))
+        check_positive(self.tol, "tol")
+        check_count(self.max_iter, "max_iter", 0)
+        check_count(self.check_every, "check_every", 1)
+        if self.step is not None and not is_array(self.step):
+            check_positive(self.step, "step")
+
+
+def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options, check_finite: bool) -> Solution:
+    problem = enter_problem(A, y, lam, check_finite=check_finite)
+    if not problem.single_lam:
+        message = f"lam: expected one number, got {problem.lams.shape[0]}. Solve for one λ after another."
+        raise ValueError(message)
+    if is_scalar(lam) and lam == 0:
+        return lstsq(A, y, check_finite=False) if problem.dense else ridge(A, y, 0.0, check_finite=False)
+    if theta == 1:
+        return ridge(A, y, lam, check_finite=False)
+    method = _choose(problem, options.method)
+    weight = problem.lams[0]
+    penalty = Penalty(weight * (1 - theta), weight * theta if theta else None)
+    return _Solver(problem, penalty, options).solve(method)
+
+
+def _choose(problem: Problem, method: str) -> str:
+    """The method asked for, or the one that reads A least often, where A and y allow it."""
+    reasons = {
+        f"A is {problem.operator!r}, and a set needs single columns": not (
+            problem.dense or isinstance(problem.operator, Sparse)
+        ),
+        f"y has {problem.Y.shape[1]} columns": problem.Y.shape[1] > 1,
+        "sets grow by decisions on the host, which jax.jit has not": not is_concrete(problem.Y, problem.lams),
+    }
+    why = next((reason for reason, holds in reasons.items() if holds), "")
+    if method == "working_set" and why:
+        message = f"method: expected 'ista', 'fista' or 'auto', got 'working_set', but {why}."
+        raise ValueError(message)
+    if method == "auto":
+        return "fista" if why else "working_set"
+    return method
+
+
+@dataclass(frozen=True)
+class _Solver:
+    """One problem on its way: what all methods share."""
+
+    problem: Problem
+    penalty: Penalty
+    options: _Options
+
+    def certify(self, X: Array, C: Array, rr: Array) -> Array:
+        """The relative gap of each column, from C = Aᵀ(Y − AX) and rr = ‖Y − AX‖²."""
+        return self.penalty.gap(X, C, rr) / self.half
+
+    @cached_property
+    def half(self) -> Array:
+        """½‖y‖² of each column, 1 where y is 0."""
+        xp, Y = self.problem.xp, self.problem.Y
+        half = 0.5 * xp.sum(Y * Y, axis=0)
+        return xp.where(half > 0, half, xp.ones_like(half))
+
+    def look(self, X: Array) -> tuple[Array, Array, Array]:
+        """Aᵀ(Y − AX), its gap and objective: two products with A."""
+        xp, operator = self.problem.xp, self.problem.operator
+        R = self.problem.Y - operator.matvec(X)
+        C, rr = operator.rmatvec(R), xp.sum(R * R, axis=0)
+        return C, self.certify(X, C, rr), rr
+
+    def record(self, state: Any) -> Array:
+        """Objective and gap, (2, k)."""
+        _, gap, rr = self.look(state.X)
+        return self.problem.xp.stack([0.5 * rr + self.penalty.value(state.X), gap])
+
+    def start(self) -> tuple[Array, Array, Array]:
+        """The first X, its Aᵀ(Y − AX) and its gap."""
+        xp, problem = self.problem.xp, self.problem
+        if self.options.x0 is not None:
+            X = start_columns(problem, self.options.x0)
+            return X, *self.look(X)[:2]
+        X = xp.zeros_like(problem.Aty)
+        return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
+
+    def solve(self, method: str) -> Solution:
+        """Run a method and say how it ended."""
+        problem, o = self.problem, self.options
+        X, C, gap = self.start()
+        record = self.record if o.record else None
+        stats: dict[str, Any] = {}
+        run: Run[Any]
+        if method == "working_set":
+            run, stats = solve_working_set(
+                problem,
+                self.penalty,
+                X,
+                self.certify,
+                (C, gap),
+                tol=o.tol,
+                max_iter=o.max_iter,
+                record=record,
+                callback=o.callback,
+            )
+        else:
+            gradient, tau = self._gradient()
+            run = proximal_gradient(
+                gradient,
+                self.penalty,
+                X,
+                tau=tau,
+                check=lambda X: self.look(X)[:2],
+                gap=gap,
+                momentum=method == "fista",
+                tol=o.tol,
+                max_iter=o.max_iter,
+                check_every=o.check_every,
+                record=record,
+                callback=o.callback,
+            )
+        return self._solution(method, run, stats)
+
+    def _gradient(self) -> tuple[Callable[[Array], Array], Array]:
+        """Z ↦ Aᵀ(Y − AZ), by the Gram matrix where it is smaller than A, and the step."""
+        problem, operator, o = self.problem, self.problem.operator, self.options
+        n, p = problem.shape
+        if problem.dense and n > p:
+            G = gram(problem.A)
+
+            def gradient(Z: Array) -> Array:
+                return problem.Aty - G @ Z
+
+            def product(v: Array) -> Array:
+                return G @ v
+
+        else:
+
+            def gradient(Z: Array) -> Array:
+                return operator.rmatvec(problem.Y - operator.matvec(Z))
+
+            def product(v: Array) -> Array:
+                return operator.rmatvec(operator.matvec(v))
+
+        if o.step is None:
+            return gradient, safe_step(product, problem.Aty)
+        if is_array(o.step):
+            _, (tau, _) = enter(step=o.step, y=problem.Y)
+            return gradient, tau
+        return gradient, problem.xp.asarray(o.step, dtype=problem.Y.dtype, device=device_of(problem.Y))
+
+    def _solution(self, method: str, run: Run[Any], stats: dict[str, Any]) -> Solution:
+        problem, o = self.problem, self.options
+        ended = _ENDED.get(run.reason)
+        if ended is Status.NOT_FINITE and o.step is not None:
+            ended = Status.DIVERGED
+        if ended is Status.MAX_ITER:
+            reached = f"{o.name}(method={method!r}) stopped after {run.n_iter} iterations at {run.measure:.1e}"
+            warnings.warn(f"{reached} > tol = {o.tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=5)
+        history = None
+        if run.history is not None:
+            kept = run.history[:, :, 0] if problem.single_y else run.history
+            history = {"objective": kept[:, 0, ...], "gap": kept[:, 1, ...]}
+        return Solution(
+            from_columns(problem, run.state.X),
+            method,
+            Certificate(_CERTIFICATE, run.state.gap, o.tol),
+            n_iter=run.n_iter,
+            history=history,
+            stats={"host_reads": run.reads, **stats},
+            ended=ended,
+        )
