@@ -158,7 +158,7 @@ def _grown(problem: Problem, block: Block | None, X: Array, C: Array, nonzeros: 
     score = xp.abs(C[:, 0])
     score = xp.where(X[:, 0] != 0, xp.full_like(score, xp.inf), score)
     if block is not None:
-        kept = nonzeros + max(_FIRST // 2, nonzeros // 4)
+        kept = nonzeros + _FIRST // 2
         if count > 0 and kept < block.index.shape[0]:
             best = largest(xp.take(score, block.index), kept)
             rows = None if block.rows is None else xp.take(block.rows, best, axis=0)
