@@ -76,6 +76,16 @@ class _Lasso(_Benchmark):
         there = backend.asarray(A), backend.asarray(y)
         return _Case(backend, partial(self.call, *there, lam, method), A, y, lam)
 
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """The relative duality gap."""
+        case = self._case(values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            x = case.backend.to_numpy(case.solve()).astype(np.float64)
+        gap = _relative_gap(case.A, case.y, case.lam, x)
+        return max(gap, 0.0) if np.isfinite(gap) else 1e300  # asv takes a NaN for skipped
+
     part = 0.1
 
     @staticmethod
@@ -87,6 +97,7 @@ class _Iterations(_Lasso):
     """Fifty iterations and the five looks at the gap that go with them."""
 
     cost = "lasso"
+    tol = 0.4  # the gap of x = 0 is 0.405: fifty iterations must have brought it down
 
     @staticmethod
     def call(A, y, lam, method):
@@ -101,7 +112,7 @@ class IterationsInFeatures(_Iterations):
     fixed = {"n": 500, "n_iter": _STEPS}
     param_names = ("backend", "method", "p")
     params = (BACKENDS, ("ista", "fista"), (2000, 3600, 6300, 11000, 20000))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["fista"], "p": [2000, 3600, 6300, 11000]}}
+    profiles = {"quick": {"backend": ["numpy"], "method": ["fista"]}}
 
 
 class IterationsInSamples(_Iterations):
@@ -112,7 +123,7 @@ class IterationsInSamples(_Iterations):
     fixed = {"p": 400, "n_iter": _STEPS}
     param_names = ("backend", "method", "n")
     params = (BACKENDS, ("ista", "fista"), (4000, 7000, 12500, 22500, 40000))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["fista"], "n": [4000, 7000, 12500]}}
+    profiles = {"quick": {"backend": ["numpy"], "method": ["fista"]}}
 
 
 class _ToGap(_Lasso):
@@ -123,15 +134,6 @@ class _ToGap(_Lasso):
     @staticmethod
     def call(A, y, lam, method):
         return lasso(A, y, lam, method=method, tol=1e-6, check_finite=False).x
-
-    @measures("error", "relative error")
-    def track_gap(self, *values: Any) -> float:
-        case = self._case(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            x = case.backend.to_numpy(case.solve()).astype(np.float64)
-        gap = _relative_gap(case.A, case.y, case.lam, x)
-        return max(gap, 0.0) if np.isfinite(gap) else 1e300  # asv takes a NaN for skipped
 
 
 class ToGapInFeatures(_ToGap):
@@ -144,7 +146,7 @@ class ToGapInFeatures(_ToGap):
     params = (BACKENDS, ("ista", "fista", "working_set"), (1000, 2000, 4000, 8000, 16000))
     profiles = {
         "smoke": {"backend": ["numpy"], "method": ["working_set"], "p": [1000]},
-        "quick": {"backend": ["numpy"], "method": ["fista", "working_set"], "p": [1000, 2000, 4000]},
+        "quick": {"backend": ["numpy"], "method": ["working_set"]},
     }
 
 
@@ -156,7 +158,7 @@ class ToGapInSamples(_ToGap):
     fixed = {"p": 400}
     param_names = ("backend", "method", "n")
     params = (BACKENDS, ("ista", "fista", "working_set"), (2000, 4000, 8000, 16000, 32000))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["fista", "working_set"], "n": [2000, 4000, 8000]}}
+    profiles = {"quick": {"backend": ["numpy"], "method": ["working_set"]}}
 
 
 class ToGapSmallPenalty(_ToGap):
