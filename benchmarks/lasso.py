@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
-from xpsolve import ConvergenceWarning, count, lasso, problems
+from xpsolve import ConvergenceWarning, basis_pursuit, count, lasso, problems
 from xpsolve.arrays import backends
 
 _NONZEROS = 50
@@ -187,6 +187,38 @@ class Diabetes(_ToGap):
         lam = 0.1 * float(np.max(np.abs(data.A.T @ data.y)))
         solve = partial(self.call, backend.asarray(data.A), backend.asarray(data.y), lam, method)
         return _Case(backend, solve, data.A, data.y, lam)
+
+
+class BasisPursuit(_Benchmark):
+    """From n equations to the ten features of p that made them, and the error of the answer beside."""
+
+    family = "lasso"
+    title = "Basis pursuit in the number of features"
+    x = "p"
+    tol = 1e-6
+    fixed = {"n": 100}
+    param_names = ("backend", "p")
+    params = (tuple(b for b in BACKENDS if b != "dask"), (300, 600, 1200, 2400, 4800))
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+    def prepare(self, backend, p):
+        rng = np.random.default_rng(p)
+        A = rng.standard_normal((self.fixed["n"], p))
+        truth = np.zeros(p)
+        truth[:10] = rng.standard_normal(10)
+        there = backend.asarray(A), backend.asarray(A @ truth)
+        return backend, truth, partial(basis_pursuit, *there, tol=1e-8, check_finite=False)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        _Device.last = self._case(values)[2]().x
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """Distance from the features that made the data."""
+        backend, truth, solve = self._case(values)
+        error = float(np.linalg.norm(backend.to_numpy(solve().x) - truth) / np.linalg.norm(truth))
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
 
 
 class Counts(_Benchmark):

@@ -1,7 +1,7 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
 from xpsolve import costs, operators, problems
-from xpsolve.linear import elastic_net, lasso, lstsq, ridge, soft_threshold
+from xpsolve.linear import basis_pursuit, elastic_net, lasso, lstsq, ridge, soft_threshold
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.trace import Tally, count
@@ -15,6 +15,7 @@ __all__ = [
     "Solution",
     "Status",
     "Tally",
+    "basis_pursuit",
     "costs",
     "count",
     "dot_test",

@@ -335,6 +335,43 @@ def lasso(
 _LANCZOS = 12  # steps for the norm of A
 
 
+def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * CHECK_EVERY, itemsize: int = 8) -> Cost:
+    """Basis pursuit by Douglas–Rachford: one SVD, then a product with A and one with A⁺ a step.
+
+    At every check, and once before the first step, the support is tried: a Gram matrix of at most q = min(n, p)
+    features, its Cholesky factor, two solves, and three certificates of two products each.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    n_iter, check_every : int
+        Iterations, and how many lie between two checks.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.basis_pursuit(10, 20, n_iter=40).syncs
+    3
+    """
+    q = min(n, p)
+    inverse = gemm(q, 1, n, itemsize=itemsize) + gemm(p, 1, q, itemsize=itemsize)
+    product = gemm(n, 1, p, itemsize=itemsize)
+    vertex = gram(n, q, itemsize=itemsize) + cholesky(q, itemsize=itemsize) + 2 * cholesky_solve(q, itemsize=itemsize)
+    check = 2 * inverse + product + vertex + 2 * gemm(n, 1, q, itemsize=itemsize) + 6 * product + Cost(launches=105)
+    checks = -(-n_iter // check_every)
+    steps = n_iter * (product + inverse + Cost(launches=8))
+    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=22)
+    return setup + steps + (checks + 1) * check + Cost(syncs=checks + 1)
+
+
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:
     """Name of the option with the least predicted time on a machine with these ceilings.
 

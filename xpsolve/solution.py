@@ -34,6 +34,9 @@ class Status(Enum):
         "in float32, or for a singular problem: raise lam or use method='svd'."
     )
     DIVERGED = "The iterates grew without bound. Use a smaller step, or leave step=None for a safe one."
+    INFEASIBLE = (
+        "No x satisfies Ax = y: the equations contradict one another. Use lasso, which allows for noise in y, or lstsq."
+    )
     STOPPED = "The callback asked to stop."
 
     @property
