@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
-from xpsolve import ConvergenceWarning, basis_pursuit, count, lasso, problems
+from xpsolve import ConvergenceWarning, basis_pursuit, count, elastic_net, lasso, problems
 from xpsolve.arrays import backends
 
 _NONZEROS = 50
@@ -159,6 +159,23 @@ class ToGapInSamples(_ToGap):
     param_names = ("backend", "method", "n")
     params = (BACKENDS, ("ista", "fista", "working_set"), (2000, 4000, 8000, 16000, 32000))
     profiles = {"quick": {"backend": ["numpy"], "method": ["working_set"]}}
+
+
+class ElasticNetInSamples(ToGapInSamples):
+    """Half of the penalty squared: the same as a lasso on A with √l2·I below it, whose gap is measured."""
+
+    title = "Tall elastic net to a gap of 1e-6 in the number of samples"
+
+    def prepare(self, backend, method, n):
+        A, y, lam = _sparse_signal(n, self.fixed["p"], self.part)
+        there = backend.asarray(A), backend.asarray(y)
+        below = np.sqrt(lam / 2) * np.eye(A.shape[1])
+        solve = partial(self.net, *there, lam, method)
+        return _Case(backend, solve, np.vstack([A, below]), np.concatenate([y, 0 * below[0]]), lam / 2)
+
+    @staticmethod
+    def net(A, y, lam, method):
+        return elastic_net(A, y, lam, 0.5, method=method, tol=1e-6, check_finite=False).x
 
 
 class ToGapSmallPenalty(_ToGap):

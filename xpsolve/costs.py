@@ -335,6 +335,35 @@ def lasso(
 _LANCZOS = 12  # steps for the norm of A
 
 
+def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | None = None, itemsize: int = 8) -> Cost:
+    """The elastic net: the products of `lasso`; the squared norm beside costs launches alone."""
+    total = lasso(n, p, method=method, n_iter=n_iter, itemsize=itemsize)
+    if method == "working_set" or n_iter is None:
+        return total
+    refreshes, momentum = -(-n_iter // CHECK_EVERY), int(method == "fista")
+    return total + Cost(launches=27 + n_iter + refreshes * (26 + 3 * momentum))
+
+
+def soft_threshold(n: int, *, itemsize: int = 8) -> Cost:
+    """n entries read and written; the threshold goes to the device first."""
+    return copy(n, itemsize=itemsize) + Cost(launches=1)
+
+
+# --- operators -------------------------------------------------------------------------------------
+
+
+def operator_norm(n: int, p: int, *, n_iter: int = 20, itemsize: int = 8) -> Cost:
+    """Power iteration: a product with A and one with Aᵀ a step, and one with A before the first."""
+    product = gemm(n, 1, p, itemsize=itemsize)
+    syncs = -(-n_iter // CHECK_EVERY) + 1
+    return product * (2 * n_iter + 1) + Cost(launches=13 + 12 * n_iter, syncs=syncs)
+
+
+def dot_test(n: int, p: int, *, trials: int = 3, itemsize: int = 8) -> Cost:
+    """A product with A and one with Aᵀ for every pair of vectors."""
+    return trials * (2 * gemm(n, 1, p, itemsize=itemsize) + Cost(launches=17, syncs=1))
+
+
 def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * CHECK_EVERY, itemsize: int = 8) -> Cost:
     """Basis pursuit by Douglas–Rachford: one SVD, then a product with A and one with A⁺ a step.
 

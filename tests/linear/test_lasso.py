@@ -399,3 +399,19 @@ def test_traces_under_jax_jit(rng, method):
     assert_close(solve(A, y, lam), oracle(A, y, lam), rtol=1e-3)
     with pytest.raises(ValueError, match="decisions on the host"):
         jax.jit(lambda A, y: xs.lasso(A, y, 1.0, method="working_set").x)(A, y)
+
+
+@pytest.mark.parametrize("method", ["ista", "fista"])
+@pytest.mark.parametrize(("n", "p"), [(30, 12), (12, 30)])
+def test_the_squared_norm_of_the_elastic_net_costs_launches_alone(rng, method, n, p):
+    A, y = rng.standard_normal((n, p)), rng.standard_normal(n)
+    lam = 0.1 * float(np.max(np.abs(A.T @ y)))
+    stop = {"callback": lambda k, state: k >= 20, "tol": 1e-300, "check_finite": False}
+    solution, tally = xs.count(xs.elastic_net, A, y, lam, 0.3, method=method, **stop)
+    cost = costs.elastic_net(n, p, method=method, n_iter=solution.n_iter)
+    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
+
+
+def test_soft_threshold_costs_what_is_stated(rng):
+    _, tally = xs.count(xs.soft_threshold, rng.standard_normal(7), 1.0)
+    assert (tally.launches, tally.syncs) == (costs.soft_threshold(7).launches, 0)

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 
 import xpsolve as xs
+from xpsolve import costs
 from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
 from xpsolve.testing import assert_close
 
@@ -84,6 +85,18 @@ def test_the_norm_reads_once_a_check(rng):
 
     _, tally = xs.count(xs.operator_norm, rng.standard_normal((6, 4)), max_iter=10)
     assert tally.syncs <= TABLE["operator_norm"].syncs + 2
+
+
+@pytest.mark.parametrize(("n", "p"), [(30, 12), (12, 30)])
+def test_counts_are_the_costs(rng, n, p):
+    A = rng.standard_normal((n, p))
+    for n_iter in (10, 25):
+        _, tally = xs.count(xs.operator_norm, A, max_iter=n_iter, tol=1e-300)
+        cost = costs.operator_norm(n, p, n_iter=n_iter)
+        assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
+    _, tally = xs.count(xs.dot_test, A, trials=2)
+    cost = costs.dot_test(n, p, trials=2)
+    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
 
 
 @pytest.mark.of("dot_test")

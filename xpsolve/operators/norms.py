@@ -15,7 +15,7 @@ from xpsolve.operators.entry import aslinearoperator
 
 
 class _Power(NamedTuple):
-    v: Array  # unit vector
+    Av: Array  # for a unit vector v
     sigma: Array  # ‖Av‖
     change: Array  # relative change of sigma in the last step
 
@@ -75,12 +75,13 @@ def operator_norm(
     def normalised(u: Array, sigma_old: Array) -> _Power:
         length = xp.linalg.vector_norm(u)
         v = u / xp.where(length > 0, length, xp.ones_like(length))
-        sigma = xp.linalg.vector_norm(operator.matvec(v))
+        Av = operator.matvec(v)
+        sigma = xp.linalg.vector_norm(Av)
         change = xp.abs(sigma - sigma_old) / xp.where(sigma > 0, sigma, xp.ones_like(sigma))
-        return _Power(v, sigma, change)
+        return _Power(Av, sigma, change)
 
     def step(s: _Power) -> _Power:
-        return normalised(operator.rmatvec(operator.matvec(s.v)), s.sigma)
+        return normalised(operator.rmatvec(s.Av), s.sigma)
 
     start = normalised(
         _normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=like.dtype, device=device_of(like))

@@ -1,0 +1,98 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""The operator norm, the adjoint test and the soft threshold: what iterative solvers are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import dot_test, operator_norm, problems, soft_threshold
+
+_STEPS = 20
+
+
+@dataclass
+class _Case:
+    """A call to be timed, and how far its answer is from the truth."""
+
+    call: Callable[[], Any]
+    error: Callable[[Any], float]
+    warm: bool = False
+
+
+class _Calls(_Benchmark):
+    """Time of one call, and beside it the error of its answer."""
+
+    family = "operators"
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        case = self._case(values)
+        if not case.warm:
+            warm(case.call)
+            case.warm = True
+        _Device.last = case.call()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """Distance of the answer from what it should be."""
+        case = self._case(values)
+        error = case.error(case.call())
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+
+class NormInFeatures(_Calls):
+    """Twenty steps of the power method on a matrix of norm 1: 4np flops a step, exponent 1."""
+
+    title = "Operator norm in the number of features"
+    x = "p"
+    cost = "operator_norm"
+    tol = 1e-2
+    fixed = {"n": 2000, "n_iter": _STEPS}
+    param_names = ("backend", "p")
+    params = (BACKENDS, (400, 710, 1260, 2250, 4000))
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+    def prepare(self, backend, p):
+        A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
+        call = lambda: operator_norm(A, max_iter=_STEPS, tol=1e-300)  # noqa: E731
+        return _Case(call, lambda norm: abs(float(norm) - 1))
+
+
+class AdjointTest(_Calls):
+    """One pair of vectors through A and its transpose."""
+
+    title = "Adjoint test of a matrix"
+    x = "p"
+    cost = "dot_test"
+    tol = 1e-12
+    fixed = {"n": 2000, "trials": 1}
+    param_names = ("backend", "p")
+    params = (BACKENDS, (400, 4000))
+
+    def prepare(self, backend, p):
+        A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
+        return _Case(lambda: dot_test(A, trials=1), float)
+
+
+class SoftThreshold(_Calls):
+    """Two streams of memory: exponent 1 beyond the cache."""
+
+    title = "Soft threshold in the number of entries"
+    x = "n"
+    cost = "soft_threshold"
+    tol = 1e-15
+    param_names = ("backend", "n")
+    params = (BACKENDS, (500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000))
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+    def prepare(self, backend, n):
+        host = np.random.default_rng(0).standard_normal(n)
+        x, truth = backend.asarray(host), np.sign(host) * np.maximum(np.abs(host) - 1, 0)
+        return _Case(
+            lambda: soft_threshold(x, 1.0), lambda found: float(np.max(np.abs(backend.to_numpy(found) - truth)))
+        )
