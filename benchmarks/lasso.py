@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
-from xpsolve import ConvergenceWarning, basis_pursuit, count, elastic_net, lasso, problems
+from xpsolve import ConvergenceWarning, basis_pursuit, count, dictionary_learning, elastic_net, lasso, problems
 from xpsolve.arrays import backends
 
 _NONZEROS = 50
@@ -236,6 +236,87 @@ class BasisPursuit(_Benchmark):
         backend, truth, solve = self._case(values)
         error = float(np.linalg.norm(backend.to_numpy(solve().x) - truth) / np.linalg.norm(truth))
         return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+
+def _can_still_gain(X: np.ndarray, D: np.ndarray, Z: np.ndarray, lam: float) -> float:
+    """What codes gain with this D at most, and every atom with these codes, over ½‖X‖²: 0 where neither does."""
+    R = X - Z @ D.T
+    theta = R * np.minimum(1.0, lam / np.maximum(np.max(np.abs(R @ D), axis=1), 1e-300))[:, None]
+    dual = 0.5 * np.sum(X * X) - 0.5 * np.sum((X - theta) ** 2)
+    codes = 0.5 * np.sum(R * R) + lam * np.sum(np.abs(Z)) - dual
+    U = R.T @ Z + D * np.sum(Z * Z, axis=0)  # each atom is best along its column of U
+    atoms = np.sum(np.linalg.norm(U, axis=0) - np.sum(U * D, axis=0))
+    return float((codes + atoms) / (0.5 * np.sum(X * X)))
+
+
+class _Dictionary(_Benchmark):
+    """Time of a call, and beside it how far from stationary in codes and atoms what it returned is."""
+
+    family = "lasso"
+    cost = "dictionary_learning"
+    repeat = (3, 5, 1.0)
+    lam = 0.1
+    options = {}
+
+    def samples(self, **sizes: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def prepare(self, backend, **sizes):
+        X = self.samples(**sizes)
+        options = {"lam": self.lam, "check_finite": False, **self.options}
+        return backend, X, partial(dictionary_learning, backend.asarray(X), self.fixed["m"], **options)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        solve = self._case(values)[2]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            _Device.last = solve().codes
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """What codes and atoms can still gain."""
+        backend, X, solve = self._case(values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            solution = solve()
+        D, Z = (backend.to_numpy(x).astype(np.float64) for x in (solution.x, solution.codes))
+        error = max(_can_still_gain(X, D, Z, self.lam), 0.0)
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+
+class DictionaryDigits(_Dictionary):
+    """1797 images of handwritten digits in 32 atoms, until the certificate is 1e-5."""
+
+    title = "Dictionary of the digits until codes and atoms can gain 1e-5"
+    cost = None  # iterations depend on the data
+    tol = 1.1e-5
+    lam = 0.5
+    fixed = {"m": 32}
+    options = {"tol": 1e-5}
+    param_names = ("backend",)
+    params = (tuple(b for b in BACKENDS if b != "dask"),)
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+    def samples(self):
+        A = problems.digits(standardise=False).A / 16
+        return A - A.mean(axis=0)
+
+
+class DictionaryInSamples(_Dictionary):
+    """Twenty iterations: 2nm² flops a step of the codes, exponent 1."""
+
+    title = "Twenty iterations of dictionary learning in the number of patches"
+    x = "n"
+    tol = 0.05  # it has not converged, but neither step may have failed
+    fixed = {"p": 64, "m": 32, "n_iter": 20}
+    options = {"tol": 1e-12, "max_iter": 20}
+    param_names = ("backend", "n")
+    params = (tuple(b for b in BACKENDS if b != "dask"), (1000, 1800, 3200, 5600, 10000))
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+    def samples(self, n):
+        return problems.patches(count=n)
 
 
 class Counts(_Benchmark):

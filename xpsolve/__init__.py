@@ -1,7 +1,7 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
 from xpsolve import costs, operators, problems
-from xpsolve.linear import basis_pursuit, elastic_net, lasso, lstsq, ridge, soft_threshold
+from xpsolve.linear import basis_pursuit, dictionary_learning, elastic_net, lasso, lstsq, ridge, soft_threshold
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.trace import Tally, count
@@ -18,6 +18,7 @@ __all__ = [
     "basis_pursuit",
     "costs",
     "count",
+    "dictionary_learning",
     "dot_test",
     "elastic_net",
     "lasso",

@@ -221,6 +221,9 @@ def ridge(
 CHECK_EVERY = 10
 """Steps between two looks at convergence, in costs and as the default of solvers."""
 
+CODE_STEPS, ATOM_STEPS = 10, 5
+"""Steps of the codes and of the atoms in one iteration of dictionary learning."""
+
 
 def lstsq(n: int, p: int, *, k: int = 1, itemsize: int = 8) -> Cost:
     """Minimum-norm least squares by the SVD, certificate included."""
@@ -399,6 +402,49 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     steps = n_iter * (product + inverse + Cost(launches=8))
     setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=22)
     return setup + steps + (checks + 1) * check + Cost(syncs=checks + 1)
+
+
+def dictionary_learning(
+    n: int,
+    p: int,
+    m: int = 32,
+    *,
+    n_iter: int = 100,
+    code_steps: int = CODE_STEPS,
+    check_every: int = CHECK_EVERY,
+    itemsize: int = 8,
+) -> Cost:
+    """Dictionary learning by alternation: nm²·code_steps·2 flops an iteration for the codes, 3nm² + 4npm beside.
+
+    Parameters
+    ----------
+    n, p, m : int
+        Samples, features and atoms.
+    n_iter, code_steps, check_every : int
+        Iterations, steps of the codes in each, and iterations between two checks.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve, from atoms drawn among the samples.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.dictionary_learning(10, 20, 3, n_iter=40).syncs
+    5
+    """
+    into = gemm(m, n, p, itemsize=itemsize)  # DᵀXᵀ, and XᵀZ alike
+    bound = 3 * gemm(m, m, m, itemsize=itemsize)
+    codes = gram(p, m, itemsize=itemsize) + into + bound + (code_steps + 1) * gemm(m, n, m, itemsize=itemsize)
+    codes += Cost(launches=18 + 6 * code_steps)
+    moves = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
+    atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
+    check = 3 * into + Cost(launches=85, syncs=1)
+    checks = -(-n_iter // check_every)
+    return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=11 + int(m > n))
 
 
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:

@@ -75,6 +75,25 @@ def test_photograph_refuses_a_bad_shape(shape):
         problems.photograph(shape=shape)
 
 
+def test_patches_are_windows_of_the_photograph_without_their_means():
+    X = problems.patches(size=5, count=40)
+    assert X.shape == (40, 25)
+    np.testing.assert_allclose(X.mean(axis=1), 0, atol=1e-15)
+    windows = np.lib.stride_tricks.sliding_window_view(problems.photograph(), (5, 5)).reshape(-1, 25)
+    first = windows - windows.mean(axis=1, keepdims=True) - X[0]
+    assert np.min(np.max(np.abs(first), axis=1)) < 1e-14
+    np.testing.assert_array_equal(problems.patches(size=5, count=10), X[:10])
+    assert not np.array_equal(problems.patches(size=5, count=40, seed=1), X)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"size": 10**4}, "size: expected at most"), ({"count": 0}, "count: exp")]
+)
+def test_patches_refuse_what_the_photograph_has_not(change, words):
+    with pytest.raises(ValueError, match=words):
+        problems.patches(**change)
+
+
 @pytest.mark.parametrize(
     ("load", "module", "package"),
     [

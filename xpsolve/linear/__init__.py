@@ -1,9 +1,10 @@
 """Floor 3: linear inverse problems.  Ridge, minimum-norm least squares, the lasso family."""
 
 from xpsolve.linear.basis_pursuit import basis_pursuit
+from xpsolve.linear.dictionary_learning import dictionary_learning
 from xpsolve.linear.lasso import elastic_net, lasso
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.prox import soft_threshold
 from xpsolve.linear.ridge import ridge
 
-__all__ = ["basis_pursuit", "elastic_net", "lasso", "lstsq", "ridge", "soft_threshold"]
+__all__ = ["basis_pursuit", "dictionary_learning", "elastic_net", "lasso", "lstsq", "ridge", "soft_threshold"]

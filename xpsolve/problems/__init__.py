@@ -5,7 +5,7 @@ every backend.  Tests, benchmarks and reports all take their data from here.
 """
 
 from xpsolve.problems._problem import Problem
-from xpsolve.problems.real import breast_cancer, diabetes, digits, photograph
+from xpsolve.problems.real import breast_cancer, diabetes, digits, patches, photograph
 from xpsolve.problems.settings import (
     InverseProblem,
     StatisticalLearning,
@@ -23,6 +23,7 @@ __all__ = [
     "digits",
     "inverse_problem",
     "least_squares",
+    "patches",
     "photograph",
     "statistical_learning",
 ]

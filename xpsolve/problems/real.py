@@ -182,6 +182,54 @@ def photograph(*, shape: tuple[int, int] | None = None, backend: str = "numpy", 
     return place(np.asarray(grey) / 255.0)
 
 
+def patches(
+    *, size: int = 8, count: int = 10_000, seed: int = 0, backend: str = "numpy", dtype: str = "float64"
+) -> Any:
+    """Square patches of the photograph at random places, each less its mean.
+
+    Parameters
+    ----------
+    size : int
+        Length of a side, at most that of the photograph.
+    count : int
+        How many; those of a smaller count are the first of those of a larger.
+    seed : int
+        Settles the places, which may coincide.
+    backend : str
+        Where the array is put: a name in ``xpsolve.arrays.backends.NAMES``.
+    dtype : str
+        "float32" or "float64".
+
+    Returns
+    -------
+    array, shape (count, size²)
+        One patch a row, its rows of pixels one after another.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If `size` or `count` is not an integer of at least 1, or `size` is more than the photograph has.
+
+    Examples
+    --------
+    >>> from xpsolve import problems
+    >>> problems.patches(size=8, count=100).shape
+    (100, 64)
+    """
+    place = placer(backend, dtype)
+    size, count = check_size("size", size), check_size("count", count)
+    picture = photograph()
+    if size > min(picture.shape):
+        message = f"size: expected at most {min(picture.shape)}, the shorter side of the photograph, got {size}."
+        raise ValueError(message)
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (size, size))
+    corner = np.random.default_rng(seed).integers(windows.shape[:2], size=(count, 2))
+    X = windows[corner[:, 0], corner[:, 1]].reshape(count, size * size)
+    return place(X - X.mean(axis=1, keepdims=True))
+
+
 def _columns(A: Any, standardise: bool) -> Any:
     if not standardise:
         return A
