@@ -221,7 +221,7 @@ def ridge(
 CHECK_EVERY = 10
 """Steps between two looks at convergence, in costs and as the default of solvers."""
 
-CODE_STEPS, ATOM_STEPS = 10, 5
+CODE_STEPS, ATOM_STEPS = 20, 5
 """Steps of the codes and of the atoms in one iteration of dictionary learning."""
 
 

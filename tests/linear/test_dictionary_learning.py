@@ -1,5 +1,6 @@
 """Dictionary learning: descent, what the certificate says, planted dictionaries, scikit-learn, and digits."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -103,6 +104,13 @@ def test_a_planted_dictionary_is_found(rng):
     assert np.sum(np.max(np.abs(truth.T @ D), axis=1) > 0.99) >= 15
 
 
+def test_momentum_that_goes_too_far_is_taken_back(rng, monkeypatch):
+    module = sys.modules["xpsolve.linear.dictionary_learning"]
+    monkeypatch.setattr(module, "extrapolate", lambda X, before, j: X + 3 * (X - before))
+    X, _ = planted(rng, 50, 8, 6, noise=0.1)
+    assert_never_increases(stopped(X, 6, 0.1, max_iter=30, record=True).history["objective"])
+
+
 @pytest.mark.parametrize(("m", "lam"), [(8, 1.0), (20, 0.3)])
 def test_as_good_as_scikit_learn_on_digits_from_the_same_start(m, lam):
     X = problems.digits(standardise=False).A[:300] / 16
@@ -125,7 +133,7 @@ def test_as_good_as_scikit_learn_on_digits_from_the_same_start(m, lam):
 
 def test_patches_of_a_photograph_have_sparser_codes_than_in_drawn_atoms():
     X = problems.patches(size=6, count=500)
-    solution = stopped(X, 48, 0.1, max_iter=40, record=True)
+    solution = stopped(X, 48, 0.1, max_iter=20, record=True)
     history = solution.history["objective"]
     assert_never_increases(history)
     assert history[-1] < 0.8 * history[0]

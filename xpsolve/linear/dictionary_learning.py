@@ -1,7 +1,7 @@
 """Dictionary learning  min over D, Z of ½‖X − ZDᵀ‖² + λ‖Z‖₁ with ‖D_j‖ = 1 (Olshausen & Field 1996).
 
 Two steps alternate, and neither can increase the objective.  *Codes*: FISTA on all samples together, with the Gram
-matrix DᵀD, from the last codes.  A sample that ten steps leave above where the first, a plain proximal gradient step,
+matrix DᵀD, from the last codes.  A sample that momentum leaves above where the first step, a plain proximal gradient,
 had brought it keeps that one.  *Atoms*: with S = ZᵀZ and B = XᵀZ the fit is ½⟨D, DS⟩ − ⟨D, B⟩ + const, and S lies below
 a diagonal matrix, since 2|x_i x_j| ≤ x_i² s_j/s_i + x_j² s_i/s_j:
 
