@@ -312,7 +312,7 @@ class DictionaryInSamples(_Dictionary):
     fixed = {"p": 64, "m": 32, "n_iter": 10}
     options = {"tol": 1e-12, "max_iter": 10}
     param_names = ("backend", "n")
-    params = (tuple(b for b in BACKENDS if b != "dask"), (1000, 1800, 3200, 5600, 10000))
+    params = (tuple(b for b in BACKENDS if b != "dask"), (500, 900, 1600, 2800, 5000))
     profiles = {"quick": {"backend": ["numpy"]}}
 
     def samples(self, n):
