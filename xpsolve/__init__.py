@@ -3,7 +3,9 @@
 from xpsolve import costs, operators, problems
 from xpsolve.linear import basis_pursuit, dictionary_learning, elastic_net, lasso, lstsq, ridge, soft_threshold
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
+from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.stochastic import LeastSquares, Logistic, Multinomial, gradient_descent, newton
 from xpsolve.trace import Tally, count
 
 __version__ = "0.1.0"
@@ -11,7 +13,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Certificate",
     "ConvergenceWarning",
+    "LeastSquares",
     "LinearOperator",
+    "Logistic",
+    "Multinomial",
     "Solution",
     "Status",
     "Tally",
@@ -21,11 +26,15 @@ __all__ = [
     "dictionary_learning",
     "dot_test",
     "elastic_net",
+    "gradient_descent",
     "lasso",
+    "logsumexp",
     "lstsq",
+    "newton",
     "operator_norm",
     "operators",
     "problems",
     "ridge",
     "soft_threshold",
+    "softmax",
 ]

@@ -37,6 +37,10 @@ class Status(Enum):
     INFEASIBLE = (
         "No x satisfies Ax = y: the equations contradict one another. Use lasso, which allows for noise in y, or lstsq."
     )
+    UNBOUNDED = (
+        "There is no minimiser: x separates the classes, and the objective falls for ever as x grows along itself. "
+        "Set lam > 0."
+    )
     STOPPED = "The callback asked to stop."
 
     @property

@@ -1,0 +1,7 @@
+"""Floor 3: objectives of linear models, and the methods that descend on them."""
+
+from xpsolve.stochastic.gradient_descent import gradient_descent
+from xpsolve.stochastic.newton import newton
+from xpsolve.stochastic.objectives import LeastSquares, LinearModel, Logistic, Multinomial
+
+__all__ = ["LeastSquares", "LinearModel", "Logistic", "Multinomial", "gradient_descent", "newton"]

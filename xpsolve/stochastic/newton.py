@@ -1,0 +1,248 @@
+"""Newton's method  x ← x − t∇²f(x)⁻¹∇f(x), damped by a line search (Nocedal & Wright 2006, ch. 3 and 7).
+
+For few features the Hessian AᵀDA/n + λI is made and factored; otherwise the system is solved by conjugate gradients,
+only as well as the gradient deserves: to ‖∇²f v + ∇f‖ ≤ min(½, √ρ)‖∇f‖, ρ the certificate (Dembo, Eisenstat &
+Steihaug 1982).  For `Multinomial` with a dense A they are preconditioned by the blocks of single classes on the
+diagonal, AᵀD_kA/n + λI with D_k = diag(π_k(1 − π_k)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpsolve.arrays import (
+    Array,
+    check_count,
+    check_option,
+    check_positive,
+    cholesky,
+    cholesky_solve,
+    gram,
+    iterate,
+    shifted,
+)
+from xpsolve.capabilities import capabilities
+from xpsolve.operators import Dense
+from xpsolve.solution import Solution
+from xpsolve.stochastic._run import Start, accepted, begin, finish, inner, value_and_gradient
+from xpsolve.stochastic.objectives import LinearModel, Multinomial
+
+_METHODS = ("auto", "cholesky", "cg")
+_FEW = 1000  # features up to which np² flops for a Hessian are less time than the products of conjugate gradients
+_CG_CHECK = 5  # conjugate gradient steps between two looks at their residual
+
+
+class _State(NamedTuple):
+    x: Array
+    g: Array  # ∇f(x)
+    value: Array  # f(x)
+    t: Array  # the step to try, 0-d
+
+
+class _Inner(NamedTuple):
+    v: Array
+    r: Array  # −∇f − ∇²f v
+    d: Array  # search direction
+    rho: Array  # ⟨r, M⁻¹r⟩
+
+
+_Solve = Callable[[_State], Array]
+
+
+@capabilities(syncs=2)
+def newton(
+    f: Any,
+    x0: Array | None = None,
+    *,
+    method: str = "auto",
+    tol: float = 1e-6,
+    max_iter: int = 100,
+    check_every: int = 1,
+    record: bool = False,
+    callback: Callable[[int, Any], Any] | None = None,
+) -> Solution:
+    """Minimise a smooth convex f by Newton steps.
+
+    Parameters
+    ----------
+    f : LeastSquares, Logistic, Multinomial or object
+        The objective.  An object of your own needs ``.value(x)``, ``.gradient(x)`` and ``.hessian_vector(x, v)``.
+    x0 : array, shape of the answer, optional
+        Where to start; None is 0, for the objectives of xpsolve.
+    method : str
+        "cholesky" factors the Hessian, for a dense A and one number a sample; "cg" solves with it by conjugate gradients;
+        "auto" takes "cholesky" where it can and p ≤ 1000.
+    tol : float
+        The certificate to reach.
+    max_iter : int
+        Most steps.  One that f does not like is tried again, a quarter as long.
+    check_every : int
+        Steps between two looks at convergence, each one host read.
+    record : bool
+        Whether to keep f after every step, as ``.history`` (n_iter + 1,).
+    callback : callable, optional
+        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+
+    Returns
+    -------
+    Solution
+        ``.x`` has the shape of x0.  The certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖ (‖∇f(x0)‖ for an objective of your
+        own), from the returned x.  Classes that x separates, with λ = 0, end as UNBOUNDED.
+
+    Raises
+    ------
+    TypeError
+        If f is no objective with a Hessian, or an argument is of the wrong kind.
+    ValueError
+        If x0 has the wrong shape, or an option is unknown or out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If it stops at `max_iter`.
+
+    See Also
+    --------
+    gradient_descent : For many features and low accuracy.
+
+    References
+    ----------
+    J. Nocedal & S. Wright, Numerical Optimization (2006), §3.3, §7.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), np.asarray([-1.0, 1.0, 1.0])
+    >>> solution = xs.newton(xs.Logistic(A, y, 0.1))
+    >>> solution.method, solution.converged, solution.n_iter
+    ('newton: cholesky', True, 5)
+    """
+    chosen = _choose(f, method)
+    check_positive(tol, "tol")
+    check_count(max_iter, "max_iter", 0)
+    check_count(check_every, "check_every", 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = begin(f, x0)
+        xp = start.xp
+        solve = _by_cholesky(f, start) if chosen == "cholesky" else _by_cg(f, start)
+
+        def step(s: _State) -> _State:
+            v = solve(s)
+            x = s.x + s.t * v
+            value, g = value_and_gradient(f, x)
+            promised, slope = -s.t * inner(xp, s.g, v), s.t * inner(xp, g, v)
+            good = accepted(xp, s.value, value, promised, slope, part=1e-4)
+            return _State(
+                xp.where(good, x, s.x),
+                xp.where(good, g, s.g),
+                xp.where(good, value, s.value),
+                xp.where(good, xp.ones_like(s.t), 0.25 * s.t),
+            )
+
+        run = iterate(
+            step,
+            _State(start.x, start.g, start.number(f.value(start.x)), start.number(1.0)),
+            measure=lambda s: start.measure(s.g),
+            tol=tol,
+            max_iter=max_iter,
+            check_every=check_every,
+            record=(lambda s: s.value) if record else None,
+            callback=callback,
+        )
+        return finish(f, start, run, f"newton: {chosen}", tol)
+
+
+def _choose(f: Any, method: str) -> str:
+    check_option(method, "method", _METHODS)
+    if not callable(getattr(f, "hessian_vector", None)):
+        message = f"f: expected an objective with .hessian_vector(x, v), got {type(f).__qualname__}. Use gradient_descent."
+        raise TypeError(message)
+    can = isinstance(f, LinearModel) and len(f.shape) == 1 and isinstance(f.operator, Dense)
+    if method == "cholesky" and not can:
+        message = f"method: 'cholesky' expects a dense A and x of shape (p,), got {f!r}. Use method='cg'."
+        raise ValueError(message)
+    if method == "auto":
+        return "cholesky" if can and f.shape[0] <= _FEW else "cg"
+    return method
+
+
+def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
+    """−∇²f⁻¹∇f from a factor; where it cannot be trusted, of a Hessian raised by √eps of its largest diagonal entry."""
+    xp = start.xp
+
+    def solve(s: _State) -> Array:
+        H = f.hessian(s.x)
+        return -cholesky_solve(_factor(xp, H), s.g)
+
+    return solve
+
+
+def _factor(xp: Any, H: Array) -> Array:
+    # a shift at rounding level costs an iteration nothing, and lets λ = 0 and columns that depend on one another pass
+    diagonal = xp.linalg.diagonal(H)
+    shift = 10 * H.shape[0] * xp.finfo(H.dtype).eps * xp.max(diagonal)
+    L, _ = cholesky(shifted(H, xp.where(shift > 0, shift, xp.ones_like(shift))))
+    return L
+
+
+def _by_cg(f: Any, start: Start) -> _Solve:
+    """The same by conjugate gradients, preconditioned where there is something to do it with."""
+    xp = start.xp
+    tiny = xp.finfo(start.x.dtype).smallest_normal
+    size = int(np.prod(start.x.shape))
+
+    def ratio(a: Array, b: Array) -> Array:
+        return a / xp.where(b > tiny, b, xp.full_like(b, xp.inf))
+
+    def solve(s: _State) -> Array:
+        product = _hessian_operator(f, s.x)
+        precondition = _preconditioner(f, s.x)
+        target = xp.minimum(xp.sqrt(start.relative(s.g)), 0.5 * xp.ones_like(s.t))
+        enough = target * target * inner(xp, s.g, s.g)
+
+        def step(c: _Inner) -> _Inner:
+            q = product(c.d)
+            alpha = ratio(c.rho, inner(xp, c.d, q))
+            r = c.r - alpha * q
+            z = precondition(r)
+            rho = inner(xp, r, z)
+            return _Inner(c.v + alpha * c.d, r, z + ratio(rho, c.rho) * c.d, rho)
+
+        z = precondition(-s.g)
+        first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(xp, s.g, z))
+        run = iterate(
+            step,
+            first,
+            measure=lambda c: ratio(inner(xp, c.r, c.r), enough),
+            tol=1.0,
+            max_iter=min(size + 10, 500),
+            check_every=_CG_CHECK,
+        )
+        return run.state.v
+
+    return solve
+
+
+def _hessian_operator(f: Any, x: Array) -> Callable[[Array], Array]:
+    if hasattr(f, "hessian_operator"):
+        operator: Callable[[Array], Array] = f.hessian_operator(x)
+        return operator
+    return lambda v: f.hessian_vector(x, v)
+
+
+def _preconditioner(f: Any, x: Array) -> Callable[[Array], Array]:
+    """r to M⁻¹r with the blocks of single classes as M; the identity for other objectives."""
+    if not isinstance(f, Multinomial) or not isinstance(f.operator, Dense) or f.shape[0] > _FEW:
+        return lambda r: r
+    xp, A = f.xp, f.operator.A
+    weights = xp.sqrt(f.second_derivative(f.margins(x), f.y) / f.n)  # (n, m)
+    factors = [_factor(xp, shifted(gram(weights[:, k : k + 1] * A), f.lam)) for k in range(weights.shape[1])]
+
+    def precondition(r: Array) -> Array:
+        return xp.stack([cholesky_solve(L, r[:, k]) for k, L in enumerate(factors)], axis=1)
+
+    return precondition
