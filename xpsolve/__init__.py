@@ -5,7 +5,7 @@ from xpsolve.linear import basis_pursuit, dictionary_learning, elastic_net, lass
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
-from xpsolve.stochastic import LeastSquares, Logistic, Multinomial, gradient_descent, newton
+from xpsolve.stochastic import LeastSquares, Logistic, Multinomial, coordinate_descent, gradient_descent, newton
 from xpsolve.trace import Tally, count
 
 __version__ = "0.1.0"
@@ -21,6 +21,7 @@ __all__ = [
     "Status",
     "Tally",
     "basis_pursuit",
+    "coordinate_descent",
     "costs",
     "count",
     "dictionary_learning",

@@ -64,8 +64,8 @@ def logsumexp(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     finite = xp.isfinite(top)
     terms = _exponentials(xp, x, xp.where(finite, top, xp.zeros_like(top)), eps)
     total = xp.sum(terms, axis=axis, keepdims=True)
-    smoothed = eps * xp.log(xp.where(finite, total, xp.ones_like(total))) + top
-    return xp.squeeze(smoothed, axis=axis)
+    smooth = xp.log(xp.where(finite, total, xp.ones_like(total)))
+    return xp.squeeze((smooth if eps == 1 else eps * smooth) + top, axis=axis)
 
 
 @capabilities(batch="all other axes")
@@ -126,6 +126,5 @@ def _enter(x: Array, eps: float, axis: int) -> tuple[Namespace, Array, float]:
 
 
 def _exponentials(xp: Namespace, x: Array, top: Array, eps: float) -> Array:
-    below = x - top
-    cut = xp.full_like(top, -_NOTHING * eps)
-    return xp.exp(xp.maximum(below, cut) / eps)
+    below = xp.maximum(x - top, xp.full_like(top, -_NOTHING * eps))
+    return xp.exp(below if eps == 1 else below / eps)

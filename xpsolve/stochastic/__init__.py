@@ -1,7 +1,8 @@
 """Floor 3: objectives of linear models, and the methods that descend on them."""
 
+from xpsolve.stochastic.coordinate_descent import coordinate_descent
 from xpsolve.stochastic.gradient_descent import gradient_descent
 from xpsolve.stochastic.newton import newton
 from xpsolve.stochastic.objectives import LeastSquares, LinearModel, Logistic, Multinomial
 
-__all__ = ["LeastSquares", "LinearModel", "Logistic", "Multinomial", "gradient_descent", "newton"]
+__all__ = ["LeastSquares", "LinearModel", "Logistic", "Multinomial", "coordinate_descent", "gradient_descent", "newton"]

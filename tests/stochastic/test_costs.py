@@ -1,0 +1,110 @@
+"""What is counted is what the costs say: products, launches and host reads of the descent methods."""
+
+import numpy as np
+import pytest
+
+import xpsolve as xs
+from xpsolve import costs
+from xpsolve.capabilities import TABLE
+
+LOSSES = costs.LOSSES
+
+
+def objective(rng, loss, n, p, m=3):
+    A, y = rng.standard_normal((n, p)), rng.standard_normal(n)
+    if loss == "least_squares":
+        return xs.LeastSquares(A, y, 0.1, check_finite=False)
+    if loss == "logistic":
+        return xs.Logistic(A, np.where(y > 0, 1.0, -1.0), 0.1, check_finite=False)
+    return xs.Multinomial(A, np.eye(m)[rng.integers(0, m, n)], 0.1, check_finite=False)
+
+
+def counted(solve, f, n_iter, **options):
+    """Launches, product flops and syncs of exactly so many iterations."""
+    stop = {"callback": lambda k, state: k >= n_iter, "max_iter": n_iter, "tol": 1e-300}
+    solution, tally = xs.count(solve, f, **stop, **options)
+    assert solution.n_iter == n_iter
+    return tally.launches, tally.product_flops, tally.syncs
+
+
+def stated(cost):
+    return cost.launches, cost.flops, cost.syncs
+
+
+VARIANTS = {
+    "plain": {},
+    "heavy_ball": {"momentum": "heavy_ball"},
+    "nesterov": {"momentum": "nesterov"},
+    "armijo": {"line_search": True},
+    "exact": {"line_search": "exact"},
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("n_iter", [0, 7, 20])
+def test_gradient_descent(rng, loss, variant, n_iter):
+    if variant == "exact" and loss != "least_squares":
+        pytest.skip("for least squares only")
+    f = objective(rng, loss, 20, 5)
+    cost = costs.gradient_descent(20, 5, loss=loss, m=3, variant=variant, n_iter=n_iter)
+    assert counted(xs.gradient_descent, f, n_iter, **VARIANTS[variant]) == stated(cost)
+    assert cost.syncs <= -(-n_iter // costs.CHECK_EVERY) + TABLE["gradient_descent"].syncs
+
+
+@pytest.mark.parametrize("variant", ["plain", "heavy_ball", "nesterov"])
+def test_a_given_step_saves_the_norm_of_A(rng, variant):
+    f = objective(rng, "logistic", 20, 5)
+    cost = costs.gradient_descent(20, 5, loss="logistic", variant=variant, step=True, n_iter=5)
+    assert counted(xs.gradient_descent, f, 5, step=0.1, **VARIANTS[variant]) == stated(cost)
+
+
+@pytest.mark.parametrize(("n", "p"), [(20, 5), (5, 20), (300, 260)])
+def test_lipschitz(rng, n, p):
+    _, tally = xs.count(lambda f: f.lipschitz(), objective(rng, "logistic", n, p))
+    assert (tally.launches, tally.product_flops, tally.syncs) == stated(costs.lipschitz(n, p))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("block", [1, 2, 5])
+@pytest.mark.parametrize("n_iter", [0, 12])
+def test_coordinate_descent(rng, loss, block, n_iter):
+    f = objective(rng, loss, 20, 5)
+    cost = costs.coordinate_descent(20, 5, loss=loss, m=3, block=block, n_iter=n_iter)
+    assert counted(xs.coordinate_descent, f, n_iter, block=block) == stated(cost)
+
+
+@pytest.mark.parametrize("loss", LOSSES[:2])
+@pytest.mark.parametrize("n_iter", [0, 1, 3])
+def test_newton_by_cholesky(rng, loss, n_iter):
+    f = objective(rng, loss, 20, 5)
+    cost = costs.newton(20, 5, loss=loss, n_iter=n_iter)
+    assert counted(xs.newton, f, n_iter) == stated(cost)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n_iter", [0, 1])
+def test_newton_by_conjugate_gradients(rng, loss, n_iter):
+    f = objective(rng, loss, 30, 8)  # the first gradient deserves half its length, which three iterations give
+    cost = costs.newton(30, 8, loss=loss, m=3, method="cg", n_iter=n_iter, cg_iter=3)
+    assert counted(xs.newton, f, n_iter, method="cg") == stated(cost)
+
+
+def test_a_smaller_gradient_deserves_more(rng):
+    f = objective(rng, "logistic", 60, 40)
+    counts = [counted(xs.newton, f, k, method="cg") for k in range(6)]
+    further = np.diff(counts, axis=0)
+    iterations = [round((flops / (2 * 60 * 40) - 3) / 2) for _, flops, _ in further]  # of conjugate gradients
+    assert iterations == sorted(iterations)
+    assert iterations[-1] > iterations[0] == 3
+    start = costs.newton(60, 40, method="cg", n_iter=0)
+    for step, cg_iter in zip(further, iterations, strict=True):
+        once = costs.newton(60, 40, method="cg", n_iter=1, cg_iter=cg_iter)
+        assert tuple(step) == stated(once + -1 * start)
+
+
+def test_logsumexp_and_softmax(rng):
+    x = rng.standard_normal((4, 6))
+    for function, cost in ((xs.logsumexp, costs.logsumexp(4, 6)), (xs.softmax, costs.softmax(4, 6))):
+        _, tally = xs.count(function, x)
+        assert (tally.launches, tally.product_flops, tally.syncs) == stated(cost)
