@@ -477,14 +477,14 @@ def _value_and_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cos
 
 def _first_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
     """The gradient at 0, and what the certificate is relative to; the first look at it."""
-    return _gradient(n, p, m, loss, itemsize) + Cost(launches=35 + _DERIVATIVE[loss], syncs=1)
+    return _gradient(n, p, m, loss, itemsize) + Cost(launches=36 + _DERIVATIVE[loss], syncs=1)
 
 
 def lipschitz(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """sup ℓ″·‖A‖²/n + λ: by the eigenvalues of a Gram matrix where it is small, by Lanczos otherwise."""
     q = min(n, p)
     if q <= _LIPSCHITZ_EXACT:
-        return gram(max(n, p), q, itemsize=itemsize) + eigh(q, itemsize=itemsize) + Cost(launches=2)
+        return gram(max(n, p), q, itemsize=itemsize) + eigh(q, itemsize=itemsize) + Cost(launches=8)
     pair = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
     return _LANCZOS * pair + Cost(launches=194)
 

@@ -47,8 +47,8 @@ def logsumexp(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
 
     References
     ----------
-    P. Blanchard, D. J. Higham & N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA Journal of
-    Numerical Analysis 41 (2021).
+    P. Blanchard, D. J. Higham & N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA
+    Journal of Numerical Analysis 41 (2021).
 
     Examples
     --------
@@ -99,8 +99,8 @@ def softmax(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
 
     References
     ----------
-    P. Blanchard, D. J. Higham & N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA Journal of
-    Numerical Analysis 41 (2021).
+    P. Blanchard, D. J. Higham & N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA
+    Journal of Numerical Analysis 41 (2021).
 
     Examples
     --------

@@ -148,7 +148,11 @@ def test_sparse_matrices_and_operators(rng, loss):
 
 
 BAD = {
-    "0 and 1": (lambda A: xs.Logistic(A, np.asarray([0.0, 1.0, 1.0])), ValueError, r"y: expected the classes.*2\*y - 1"),
+    "0 and 1": (
+        lambda A: xs.Logistic(A, np.asarray([0.0, 1.0, 1.0])),
+        ValueError,
+        r"y: expected the classes.*2\*y - 1",
+    ),
     "a wrong length": (lambda A: xs.LeastSquares(A, np.ones(2)), ValueError, "y: expected 3 rows"),
     "two columns": (lambda A: xs.LeastSquares(A, np.ones((3, 2))), ValueError, r"y: expected shape \(n,\)"),
     "a negative lam": (lambda A: xs.LeastSquares(A, np.ones(3), -1.0), ValueError, "lam: expected a finite number"),

@@ -41,16 +41,20 @@ class Start:
         return self.xp.asarray(value, dtype=self.x.dtype, device=device_of(self.x))
 
 
-def begin(f: Any, x0: Array | None) -> Start:
-    """Check the objective and x0, and look at the first gradient."""
-    if isinstance(f, LinearModel):
-        return _begin_model(f, x0)
+def check_objective(f: Any) -> None:
+    """Raise unless f has values and gradients."""
     if not (callable(getattr(f, "value", None)) and callable(getattr(f, "gradient", None))):
         message = (
             f"f: expected LeastSquares, Logistic, Multinomial or an object with .value(x) and .gradient(x), "
             f"got {type(f).__qualname__}."
         )
         raise TypeError(message)
+
+
+def begin(f: Any, x0: Array | None) -> Start:
+    """Check x0, and look at the first gradient."""
+    if isinstance(f, LinearModel):
+        return _begin_model(f, x0)
     if x0 is None:
         message = "x0: expected a first x for an objective of your own, got None."
         raise ValueError(message)
@@ -63,10 +67,11 @@ def _begin_model(f: LinearModel, x0: Array | None) -> Start:
     xp, x = f.xp, f.zeros()
     s = f._margins(x)
     g = f._gradient(x, s)
-    # where ∇f(0) is nothing but rounding, that rounding
+    # where ∇f(0) is nothing but rounding, the size of the terms that cancel in it
     terms = _norm(xp, f.derivative(s, f.y)) / f.n
     size = terms if f.operator.like is None else terms * _norm(xp, f.operator.like)
-    scale = _positive(xp, xp.maximum(_norm(xp, g), 4 * xp.finfo(x.dtype).eps * size))
+    length = _norm(xp, g)
+    scale = _positive(xp, xp.where(length <= 4 * xp.finfo(x.dtype).eps * size, size, length))
     if x0 is not None:
         _, (x0, _) = enter(x0=x0, y=f.y)
         if tuple(x0.shape) != f.shape:
@@ -90,9 +95,7 @@ def inner(xp: Namespace, u: Array, v: Array) -> Array:
     return xp.sum(u * v)
 
 
-def accepted(
-    xp: Namespace, before: Array, after: Array, promised: Array, slope_after: Array, *, part: float
-) -> Array:
+def accepted(xp: Namespace, before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
     """Whether a trial step is good, 0-d: f fell by `part` of what the slope promised (Armijo 1966).
 
     Where f is flat to rounding its slope decides, which is the same to first order (Hager & Zhang 2005).  A NaN is no

@@ -46,7 +46,7 @@ _Step = Callable[[_State], _State]
 
 @capabilities(syncs=2)
 def coordinate_descent(
-    f: LinearModel,
+    f: Any,
     x0: Array | None = None,
     *,
     block: int | None = None,
@@ -114,7 +114,9 @@ def coordinate_descent(
     (True, array([1., 1.]))
     """
     if not isinstance(f, LinearModel):
-        message = f"f: expected LeastSquares, Logistic or Multinomial, got {type(f).__qualname__}. Use gradient_descent."
+        message = (
+            f"f: expected LeastSquares, Logistic or Multinomial, got {type(f).__qualname__}. Use gradient_descent."
+        )
         raise TypeError(message)
     if not isinstance(f.operator, Dense):
         message = f"f: expected an objective of a dense A, got {f!r}. Use gradient_descent."

@@ -18,7 +18,7 @@ from xpsolve import costs
 from xpsolve.arrays import Array, check_count, check_option, check_positive, is_array, iterate
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, accepted, begin, finish, inner, value_and_gradient
+from xpsolve.stochastic._run import Start, accepted, begin, check_objective, finish, inner, value_and_gradient
 from xpsolve.stochastic.objectives import LeastSquares
 
 _SEARCHES = ("armijo", "exact")
@@ -107,7 +107,8 @@ def gradient_descent(
     References
     ----------
     Y. Nesterov, Lectures on Convex Optimization (2018), §2.1, §2.2.
-    A. Chambolle & T. Pock, An introduction to continuous optimization for imaging, Acta Numerica 25 (2016), algorithm 5.
+    A. Chambolle & T. Pock, An introduction to continuous optimization for imaging, Acta Numerica 25 (2016),
+    algorithm 5.
 
     Examples
     --------
@@ -118,6 +119,7 @@ def gradient_descent(
     >>> solution.converged, solution.x.round(3)
     (True, array([1., 3.]))
     """
+    check_objective(f)
     search = _search(line_search)
     _check(f, step, search, momentum)
     check_positive(tol, "tol")

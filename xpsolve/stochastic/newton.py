@@ -27,7 +27,7 @@ from xpsolve.arrays import (
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, accepted, begin, finish, inner, value_and_gradient
+from xpsolve.stochastic._run import Start, accepted, begin, check_objective, finish, inner, value_and_gradient
 from xpsolve.stochastic.objectives import LinearModel, Multinomial
 
 _METHODS = ("auto", "cholesky", "cg")
@@ -73,8 +73,8 @@ def newton(
     x0 : array, shape of the answer, optional
         Where to start; None is 0, for the objectives of xpsolve.
     method : str
-        "cholesky" factors the Hessian, for a dense A and one number a sample; "cg" solves with it by conjugate gradients;
-        "auto" takes "cholesky" where it can and p ≤ 1000.
+        "cholesky" factors the Hessian, for a dense A and one number a sample; "cg" solves with it by conjugate
+        gradients; "auto" takes "cholesky" where it can and p ≤ 1000.
     tol : float
         The certificate to reach.
     max_iter : int
@@ -121,6 +121,7 @@ def newton(
     >>> solution.method, solution.converged, solution.n_iter
     ('newton: cholesky', True, 4)
     """
+    check_objective(f)
     chosen = _choose(f, method)
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 0)
@@ -159,7 +160,9 @@ def newton(
 def _choose(f: Any, method: str) -> str:
     check_option(method, "method", _METHODS)
     if not callable(getattr(f, "hessian_vector", None)):
-        message = f"f: expected an objective with .hessian_vector(x, v), got {type(f).__qualname__}. Use gradient_descent."
+        message = (
+            f"f: expected an objective with .hessian_vector(x, v), got {type(f).__qualname__}. Use gradient_descent."
+        )
         raise TypeError(message)
     can = isinstance(f, LinearModel) and len(f.shape) == 1 and isinstance(f.operator, Dense)
     if method == "cholesky" and not can:

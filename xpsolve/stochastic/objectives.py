@@ -183,7 +183,10 @@ class LinearModel:
         operator = self.operator
         if isinstance(operator, Dense) and min(operator.shape) <= EXACT_NORM:
             A = operator.A if operator.shape[0] >= operator.shape[1] else operator.A.T
-            largest = eigh(gram(A))[0][-1]
+            G = gram(A)
+            finite = self.xp.all(self.xp.isfinite(G))  # some libraries raise where others return NaN
+            w, _ = eigh(self.xp.where(finite, G, self.xp.zeros_like(G)))
+            largest = self.xp.where(finite, w[-1], self.xp.full_like(w[-1], self.xp.nan))
         else:
             like = self.xp.zeros((operator.shape[1], 1), dtype=self.y.dtype, device=device_of(self.y))
             largest = eigenvalue_bound(lambda v: operator.rmatvec(operator.matvec(v)), like)

@@ -1,0 +1,181 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Gradient descent in n and in p, and Newton's method on real data, with the excess of the objective beside each.
+
+The excess f(x) − f* is computed here, in float64 on the host, with f* from a solve to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import LeastSquares, Logistic, Multinomial, coordinate_descent, count, gradient_descent, newton, problems
+
+_STEPS = 50
+
+
+@dataclass
+class _Case:
+    """A solve to be timed, and how far its answer is from the truth."""
+
+    solve: Callable[[], Any]
+    error: Callable[[Any], float]
+    warm: bool = False
+
+
+class _Descent(_Benchmark):
+    """Time of one call, and beside it how good its answer is."""
+
+    family = "descent"
+    repeat = (3, 7, 1.0)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        case = self._case(values)
+        if not case.warm:
+            warm(case.solve)
+            case.warm = True
+        _Device.last = case.solve()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """How far the answer is from the truth."""
+        case = self._case(values)
+        error = case.error(case.solve())
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+
+def _stop(k: int, state: Any) -> bool:
+    """After so many iterations, and without a warning."""
+    return k >= _STEPS
+
+
+class _Iterations(_Descent):
+    """Fifty steps of a given length; the error is the distance from the same steps on the host."""
+
+    cost = "gradient_descent"
+    tol = 1e-10
+    fixed = {"loss": "least_squares", "step": True, "n_iter": _STEPS}
+
+    def prepare(self, backend, **sizes):
+        n, p = ({**self.fixed, **sizes}[name] for name in ("n", "p"))
+        rng = np.random.default_rng(n + 7919 * p)
+        A, y = rng.standard_normal((n, p)) / np.sqrt(p), rng.standard_normal(n)
+        tau = 0.5 * n / (1 + np.sqrt(n / p)) ** 2
+        f = LeastSquares(backend.asarray(A), backend.asarray(y), check_finite=False)
+
+        def error(found: Any) -> float:
+            x = np.zeros(p)
+            for _ in range(_STEPS):
+                x -= tau / n * (A.T @ (A @ x - y))
+            return float(np.linalg.norm(backend.to_numpy(found) - x) / np.linalg.norm(x))
+
+        solve = lambda: gradient_descent(f, step=tau, tol=1e-300, callback=_stop).x  # noqa: E731
+        return _Case(solve, error)
+
+
+class IterationsInSamples(_Iterations):
+    """4np flops an iteration at p = 200: exponent 1."""
+
+    title = "Fifty iterations of gradient descent in the number of samples"
+    x = "n"
+    fixed = {**_Iterations.fixed, "p": 200}
+    param_names = ("backend", "n")
+    params = (BACKENDS, (1000, 1800, 3200, 5600, 10_000))
+    profiles = {"smoke": {"backend": ["numpy"], "n": [1000]}, "quick": {"backend": ["numpy"]}}
+
+
+class IterationsInFeatures(_Iterations):
+    """4np flops an iteration at n = 1000: exponent 1."""
+
+    title = "Fifty iterations of gradient descent in the number of features"
+    x = "p"
+    fixed = {**_Iterations.fixed, "n": 1000}
+    param_names = ("backend", "p")
+    params = (BACKENDS, (200, 360, 640, 1120, 2000))
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+
+class _ToTheMinimum(_Descent):
+    """Until f is within 1e-8 of its minimum, on real data."""
+
+    tol = 1e-8
+    lam = 1e-3
+    param_names = ("backend", "method")
+
+    def objective(self, asarray: Callable[[Any], Any]) -> Any:
+        raise NotImplementedError
+
+    def prepare(self, backend, method):
+        f, host = self.objective(backend.asarray), self.objective(np.asarray)
+        least = float(host.value(newton(host, tol=1e-11).x))
+        solve = lambda: _METHODS[method](f)  # noqa: E731
+        return _Case(solve, lambda x: max(float(host.value(backend.to_numpy(x))) - least, 0.0))
+
+
+_METHODS: dict[str, Callable[[Any], Any]] = {
+    "newton": lambda f: newton(f, tol=1e-6).x,
+    "nesterov": lambda f: gradient_descent(f, momentum="nesterov", tol=1e-6).x,
+    "coordinates": lambda f: coordinate_descent(f, tol=1e-6).x,
+}
+
+
+class BreastCancer(_ToTheMinimum):
+    """Thirty measurements of 569 tumours, and what they were."""
+
+    title = "Logistic regression on the breast cancer data to 1e-8 of the minimum"
+    params = (BACKENDS, tuple(_METHODS))
+    profiles = {"smoke": {"backend": ["numpy"], "method": ["newton"]}, "quick": {"backend": ["numpy"]}}
+
+    def objective(self, asarray):
+        data = problems.breast_cancer()
+        return Logistic(asarray(data.A), asarray(data.y), self.lam, check_finite=False)
+
+
+class Digits(_ToTheMinimum):
+    """1797 images of handwritten digits in ten classes."""
+
+    title = "Multinomial regression on the digits to 1e-8 of the minimum"
+    params = (BACKENDS, ("newton", "nesterov"))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["newton"]}}
+
+    def objective(self, asarray):
+        data = problems.digits()
+        return Multinomial(asarray(data.A), asarray(data.y), self.lam, check_finite=False)
+
+
+class Counts(_Benchmark):
+    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+
+    family = "descent"
+    title = "Operations of fifty iterations of gradient descent"
+    x = "p"
+    cost = "gradient_descent"
+    fixed = {"n": 60, "loss": "logistic", "n_iter": _STEPS}
+    param_names = ("backend", "variant", "p")
+    params = (("numpy",), ("plain", "nesterov"), (20, 60, 200))
+    profiles = {"smoke": {"p": [200]}, "quick": {"p": [20, 200]}}
+
+    def prepare(self, backend, variant, p):
+        rng = np.random.default_rng(p)
+        y = np.where(rng.standard_normal(60) > 0, 1.0, -1.0)
+        f = Logistic(backend.asarray(rng.standard_normal((60, p))), backend.asarray(y), 0.1)
+        momentum = None if variant == "plain" else variant
+        return count(gradient_descent, f, momentum=momentum, tol=1e-300, callback=_stop)[1]
+
+    @measures("count", "launches")
+    def track_launches(self, *values: Any) -> int:
+        return int(self._case(values).launches)
+
+    @measures("count", "syncs")
+    def track_syncs(self, *values: Any) -> int:
+        return int(self._case(values).syncs)
+
+    @measures("count", "flops")
+    def track_flops(self, *values: Any) -> int:
+        """Those of matrix products and factorisations: the costs state no others."""
+        return int(self._case(values).product_flops)
