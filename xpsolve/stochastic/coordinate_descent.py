@@ -28,7 +28,7 @@ from xpsolve.arrays import (
     shifted,
     solve_triangular,
 )
-from xpsolve.capabilities import capabilities
+from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution
 from xpsolve.stochastic._run import Start, begin, finish
@@ -44,7 +44,7 @@ class _State(NamedTuple):
 _Step = Callable[[_State], _State]
 
 
-@capabilities(syncs=2)
+@capabilities(backends=EAGER, syncs=2)
 def coordinate_descent(
     f: Any,
     x0: Array | None = None,

@@ -38,7 +38,7 @@ class _State(NamedTuple):
 _Step = Callable[[_State], _State]
 
 
-@capabilities(syncs=1)
+@capabilities(syncs=2)
 def gradient_descent(
     f: Any,
     x0: Array | None = None,

@@ -80,7 +80,7 @@ def newton(
     max_iter : int
         Most steps.  One that f does not like is tried again, a quarter as long.
     check_every : int
-        Steps between two looks at convergence, each one host read.
+        Steps between two looks at convergence, each one host read; "cg" adds one every third iteration of its own.
     record : bool
         Whether to keep f after every step, as ``.history`` (n_iter + 1,).
     callback : callable, optional
