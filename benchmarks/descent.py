@@ -31,7 +31,7 @@ class _Descent(_Benchmark):
     """Time of one call, and beside it how good its answer is."""
 
     family = "descent"
-    repeat = (3, 7, 1.0)
+    repeat = (3, 5, 0.4)
 
     @measures("time", "seconds")
     def time_solve(self, *values: Any) -> None:
@@ -129,7 +129,10 @@ class BreastCancer(_ToTheMinimum):
 
     title = "Logistic regression on the breast cancer data to 1e-8 of the minimum"
     params = (BACKENDS, tuple(_METHODS))
-    profiles = {"smoke": {"backend": ["numpy"], "method": ["newton"]}, "quick": {"backend": ["numpy"]}}
+    profiles = {
+        "smoke": {"backend": ["numpy"], "method": ["newton"]},
+        "quick": {"backend": ["numpy"], "method": ["newton", "nesterov"]},
+    }
 
     def objective(self, asarray):
         data = problems.breast_cancer()
