@@ -10,7 +10,7 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.indexing import largest, scatter, settled, take_columns
+from xpsolve.arrays.indexing import largest, put, scatter, settled, take_columns
 from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
 from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
@@ -63,6 +63,7 @@ __all__ = [
     "lift",
     "namespace_of",
     "native",
+    "put",
     "regularisation",
     "scatter",
     "settled",

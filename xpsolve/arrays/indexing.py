@@ -100,3 +100,31 @@ def _settled_dask(*arrays: Array) -> tuple[Array, ...]:
     import dask
 
     return tuple(dask.persist(*arrays))
+
+
+@native
+def put(x: Array, index: Array, values: Array) -> Array:
+    """x (n, …) with ``x[index] = values``, in the memory of x where the library can: the caller gives x away.
+
+    Where an index occurs twice its values are equal.
+    """
+    xp, n = namespace_of(x), x.shape[0]
+    order = xp.argsort(index)
+    ordered = xp.take(index, order)
+    everywhere = xp.arange(n, dtype=index.dtype, device=device_of(x))
+    place = xp.searchsorted(ordered, everywhere)
+    place = xp.minimum(place, xp.full_like(place, index.shape[0] - 1))
+    found = xp.take(ordered, place) == everywhere
+    there = xp.take(xp.take(values, order, axis=0), place, axis=0)
+    return xp.where(xp.reshape(found, (n, *(1,) * (x.ndim - 1))), there, x)
+
+
+@put.register("numpy", "cupy", "torch")
+def _put_in_place(x: Array, index: Array, values: Array) -> Array:
+    x[index] = values
+    return x
+
+
+@put.register("jax")
+def _put_jax(x: Array, index: Array, values: Array) -> Array:
+    return x.at[index].set(values)

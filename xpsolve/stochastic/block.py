@@ -1,0 +1,101 @@
+"""B steps of stochastic descent, one sample each, as one step with matrix products: the same iterates.
+
+A step subtracts a multiple of a row a_t, so that the margin s_t = ⟨a_t, x_t⟩ at which its derivative d_t = ℓ′(s_t, y_t) is
+taken depends on the steps before it through the Gram matrix of the block alone:
+
+    s = base − M d,      d = ℓ′(s, y),      M strictly lower triangular
+
+For least squares, d = s − y, that is a unit triangular system.  For any loss it is a fixed point that Picard's sweeps
+s ← base − M ℓ′(s) reach after B of them at the latest, and to rounding after a dozen; Newton's method, one triangular
+system a step, takes three or four (Benesty & Duhamel 1992 for least squares; Devarakonda & Demmel 2020 for s steps).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpsolve.arrays import Array, device_of, namespace_of, solve_triangular
+from xpsolve.operators import Dense, LinearOperator, Sparse
+from xpsolve.operators.sparse import sparse_gram, sparse_product
+from xpsolve.stochastic.objectives import LeastSquares, LinearModel
+
+_NEWTON_FROM = 128
+
+
+@dataclass(frozen=True)
+class DenseRows:
+    """Some rows of A, (…, B, p)."""
+
+    R: Array
+
+    def product(self, X: Array) -> Array:
+        """R X for X (…, p, m)."""
+        return self.R @ X
+
+    def adjoint(self, D: Array) -> Array:
+        """Rᵀ D for D (…, B, m)."""
+        return self.R.mT @ D
+
+    def gram(self) -> Array:
+        """R Rᵀ."""
+        return self.R @ self.R.mT
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Some rows of a sparse A."""
+
+    R: Any
+    S: Any
+    index: Array
+
+    def product(self, X: Array) -> Array:
+        """R X for X (p, m)."""
+        return sparse_product(X, self.R)
+
+    def adjoint(self, D: Array) -> Array:
+        """Rᵀ D for D (B, m)."""
+        return sparse_product(D, self.R.T)
+
+    def gram(self) -> Array:
+        """R Rᵀ, dense."""
+        return sparse_gram(self.index, self.S)
+
+
+def rows_of(operator: LinearOperator, index: Array) -> DenseRows | SparseRows:
+    """The rows with these indices (…, B)."""
+    if isinstance(operator, Sparse):
+        return SparseRows(operator.S[index], operator.S, index)
+    assert isinstance(operator, Dense)
+    xp = namespace_of(index)
+    R = xp.take(operator.A, xp.reshape(index, (-1,)), axis=0)
+    return DenseRows(R if index.ndim == 1 else xp.reshape(R, (*index.shape, R.shape[1])))
+
+
+def derivatives(model: LinearModel, base: Array, M: Array | None, y: Array, sweeps: int) -> tuple[Array, Array | None]:
+    """d with d = ℓ′(base − M d, y), and what the last sweep still changed in s; None where that is not iterated.
+
+    `base` and `y` are (…, B, m), M is (…, B, B), or None for a block of one.
+    """
+    if M is None:
+        return model.derivative(base, y), None
+    identity = namespace_of(M).eye(M.shape[-1], dtype=M.dtype, device=device_of(M))
+    if isinstance(model, LeastSquares):
+        return _solve(identity + M, base - y), None
+    s = before = base
+    newton = by_newton(model, base.shape[-2])
+    for _ in range(sweeps):
+        before, d = s, model.derivative(s, y)
+        target = base - M @ d
+        s = s + _solve(identity + M * model.curvature_at(d, y).mT, target - s) if newton else target
+    return model.derivative(s, y), s - before
+
+
+def by_newton(model: LinearModel, size: int) -> bool:
+    """Whether a block of this size is solved by Newton's method: from where on its few launches are worth the systems."""
+    return size >= _NEWTON_FROM and len(model.shape) == 1
+
+
+def _solve(L: Array, B: Array) -> Array:
+    return solve_triangular(L, B) if L.ndim == 2 else namespace_of(L).linalg.solve(L, B)
