@@ -58,7 +58,7 @@ class Entrant:
     library: str
     version: str
     row: Any  # of the tidy table; its numbers are NaN where there is no time
-    outcome: str  # "fastest", "level with the fastest", "", or why it takes no part
+    outcome: str  # "fastest", "among the fastest", "", or why it takes no part
     ours: Ratio | None  # its time as a multiple of ours
 
     @property
@@ -67,7 +67,7 @@ class Entrant:
         return self.outcome in _PLACES
 
 
-_PLACES = ("fastest", "level with the fastest", "")
+_PLACES = ("fastest", "among the fastest", "")
 
 
 @dataclass(frozen=True)
@@ -166,18 +166,17 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
     outcomes = [_hindrance(row, versions) for row in rows]
     able = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome == ""]
     best = min(able, key=lambda row: float(row["value"]), default=None)
+    front = {row["library"] for row in able if ratio(row, best).level}  # the best itself too
     ours = next((row for row in able if row["library"] == OURS), None)
     entrants = []
     for row, outcome in zip(rows, outcomes, strict=True):
         if outcome is None:
             continue
         library, place, against = str(row["library"]), outcome, None
-        if outcome == "" and best is not None:
+        if outcome == "":
             # Alone, nobody wins.
-            if len(able) > 1 and row is best:
-                place = "fastest"
-            elif len(able) > 1 and ratio(row, best).level:
-                place = "level with the fastest"
+            if len(able) > 1 and library in front:
+                place = "fastest" if len(front) == 1 else "among the fastest"
             if ours is not None and row is not ours:
                 against = ratio(row, ours)
         entrants.append(Entrant(library, str(versions.get(library) or "–"), row, place, against))
@@ -207,7 +206,7 @@ def tables(found: Sequence[Contest], run: RunName) -> list[tuple[str, Table]]:
 
 def _table(found: Sequence[Contest], run: RunName) -> Table:
     cases = any(contest.case for contest in found)
-    columns = ["library", "outcome", "time", "99 % interval", "error", f"{OURS} is", "version"]
+    columns = ["library", "outcome", "time", f"{OURS} is", "error", "99 % interval", "version"]
     rows = []
     for contest in found:
         for entrant in contest.entrants:
@@ -217,26 +216,26 @@ def _table(found: Sequence[Contest], run: RunName) -> Table:
             mark = "fastest" if entrant.compared and entrant.outcome else "" if entrant.compared else "invalid"
             took = quantity(row["value"], "seconds")
             cells = [
-                text(entrant.library, "fastest" if mark == "fastest" else ""),
+                text(entrant.library, mark if mark == "fastest" else "whole"),
                 text(entrant.outcome, mark),
                 Cell(f"○ {took}" if hollow else took, key(row["value"])),
-                interval_cell(row, "seconds") if timed else Cell("–"),
-                Cell(error(row["error"]), key(row["error"]), "" if row["valid"] else "invalid"),
                 Cell("–") if against is None else Cell(against.sentence, against.value),
+                Cell(error(row["error"]), key(row["error"]), "" if row["valid"] else "invalid"),
+                interval_cell(row, "seconds") if timed else Cell("–"),
                 text(entrant.version),
             ]
             name = run(contest.machine, contest.environment)
-            rows.append((name, [text(contest.case), *cells] if cases else cells))
+            rows.append((name, [text(contest.case, "whole"), *cells] if cases else cells))
     return with_run(["case", *columns] if cases else columns, rows)
 
 
 def lead(found: Sequence[Contest]) -> str:
-    """How often each library is the fastest, or level with it, in one sentence; empty where nothing was compared."""
-    decided = [c for c in found if any(e.outcome == "fastest" for e in c.entrants)]
+    """How often each library is the fastest, or among them, in one sentence; empty where nothing was compared."""
+    decided = [c for c in found if any(e.compared and e.outcome for e in c.entrants)]
     if not decided:
         return ""
     won = Counter(e.library for c in decided for e in c.entrants if e.compared and e.outcome)
     there = {e.library for c in decided for e in c.entrants if e.compared}
     ranks = sorted(there, key=lambda library: (-won[library], library))
     named = ", ".join(f"{library} in {won[library]}" for library in ranks)
-    return f"At equal measured accuracy, fastest or level with the fastest in {len(decided)} cases: {named}."
+    return f"At equal measured accuracy, fastest or among the fastest in {len(decided)} cases: {named}."
