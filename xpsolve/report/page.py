@@ -85,7 +85,7 @@ def context(frame: pd.DataFrame, lines: list[Series], pairs: list[Pair], found: 
     held = peers.contests(now, found.facts)
     return {
         "runs": runs.facts,
-        "lead": [*_lead(lines, pairs, times, failed), *filter(None, [peers.lead(held)])],
+        "lead": [*_lead(lines, pairs, times[~peers.takes_part(times)], failed), *filter(None, [peers.lead(held)])],
         "exponents": digest.exponents(lines, runs.name),
         "fastest": digest.fastest(lines, runs.name),
         "crossings": digest.crossing_table(pairs, runs.name),
@@ -205,7 +205,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _lead(lines: list[Series], pairs: list[Pair], times: pd.DataFrame, failed: pd.DataFrame) -> list[str]:
-    """The report in a few sentences."""
+    """Scaling in a few sentences."""
     said = []
     for word, phrase in (
         ("agrees", "grow as the theory says"),
