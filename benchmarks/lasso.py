@@ -48,10 +48,16 @@ def _sparse_signal(n: int, p: int, part: float) -> tuple[np.ndarray, np.ndarray,
     """Gaussian A, y from 50 features with a tenth of noise, and λ as a part of that at which x becomes 0."""
     rng = np.random.default_rng(n * 7919 + p)
     A = rng.standard_normal((n, p))
+    return A, *_response(A, part, rng)
+
+
+def _response(A: np.ndarray, part: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """y and λ of `_sparse_signal`, for any A."""
+    n, p = A.shape
     support = rng.choice(p, min(_NONZEROS, p), replace=False)
     signal = A[:, support] @ rng.standard_normal(support.size)
     y = signal + 0.1 * np.linalg.norm(signal) / np.sqrt(n) * rng.standard_normal(n)
-    return A, y, part * float(np.max(np.abs(A.T @ y)))
+    return y, part * float(np.max(np.abs(A.T @ y)))
 
 
 def _relative_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
