@@ -27,7 +27,7 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import _Benchmark, _Device, measures, warm
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
-from xpsolve import lasso, ridge
+from xpsolve import lasso, lasso_path, ridge
 
 Solve = Callable[[float], Any]
 
@@ -179,6 +179,57 @@ class CorrelatedLasso(Lasso):
             rows[j] = 0.9 * rows[j - 1] + np.sqrt(0.19) * rows[j]
         A = np.ascontiguousarray(rows.T)
         return _Sparse(A, *_response(A, float(lam.split()[0]), rng))
+
+
+# --- lasso path --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Path:
+    A: np.ndarray
+    y: np.ndarray
+    lams: np.ndarray
+
+
+def _xpsolve_path(q: _Path) -> Solve:
+    return lambda tol: lasso_path(q.A, q.y, q.lams, tol=tol, check_finite=False).x
+
+
+def _sklearn_path(q: _Path) -> Solve:
+    import sklearn
+    from sklearn.linear_model import lasso_path as peer
+
+    sklearn.set_config(assume_finite=True)
+    columns, alphas = np.asfortranarray(q.A), q.lams / q.y.size
+    tall = len(q.y) > q.A.shape[1]
+    # A hundred solves share one Gram matrix; on 1000×5000 it still costs more than it saves.
+    return lambda tol: peer(columns, q.y, alphas=alphas, precompute=tall, tol=tol, max_iter=1_000_000)[1].T
+
+
+def _celer_path(q: _Path) -> Solve:
+    from celer import celer_path
+
+    columns, alphas = np.asfortranarray(q.A), q.lams / q.y.size
+    return lambda tol: celer_path(columns, q.y, "lasso", alphas=alphas, tol=tol, max_iter=100)[1].T
+
+
+class LassoPath(_Peers):
+    """A hundred λ from that at which x becomes 0 to a hundredth of it; the error is the largest of their gaps."""
+
+    family = "lasso"
+    title = "A path of 100 λ, each to a gap of 1e-6"
+    tol = 1e-6
+    solvers = {"xpsolve": _xpsolve_path, "scikit-learn": _sklearn_path, "celer": _celer_path}
+    param_names = ("library", "shape")
+    params = (tuple(solvers), ("10000×1000", "1000×5000"))
+
+    def problem(self, shape):
+        A, y, largest = _sparse_signal(*_lengths(shape), 1.0)
+        return _Path(A, y, np.geomspace(largest, largest / 100, 100))
+
+    def error(self, problem, answer):
+        pairs = zip(problem.lams, answer, strict=True)
+        return max(_relative_gap(problem.A, problem.y, float(lam), x) for lam, x in pairs)
 
 
 # --- ridge -------------------------------------------------------------------------------------------
