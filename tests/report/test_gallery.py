@@ -23,7 +23,7 @@ def invoke(*arguments):
 
 
 @pytest.fixture
-def drawn(suite, ridge_suite):
+def drawn(ridge_suite):
     """Results of the suite, with two figures beside them."""
     out = ridge_suite.write().parent / "gallery"
     for name in ("lq-balls", "soft-threshold"):
@@ -139,11 +139,18 @@ def test_a_report_without_a_gallery_does_not_speak_of_one(ridge_suite, tmp_path)
     assert "gallery" not in report.build(ridge_suite.write(), tmp_path / "report").read_text().lower()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"version": 99, "figures": []}', '{"version": 1}', "\udc80"])
-def test_a_corrupt_gallery_is_named_and_skipped(drawn, tmp_path, content):
-    (drawn / "gallery.json").write_bytes(content.encode(errors="surrogateescape"))
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"version": 99, "figures": []}', b'{"version": 1}', b"\x80"])
+def test_a_corrupt_gallery_is_named_and_skipped(tmp_path, content):
+    (tmp_path / "gallery.json").write_bytes(content)
+    found, (warning,) = gallery.read(tmp_path)
+    assert not found
+    assert str(tmp_path / "gallery.json") in warning
+
+
+def test_a_report_names_a_corrupt_gallery(drawn, tmp_path):
+    (drawn / "gallery.json").write_text("{")
     text = report.build(tmp_path / "results", tmp_path / "report").read_text()
-    assert "gallery.json: not " in text
+    assert "gallery.json: not readable as JSON" in text
     assert 'id="gallery"' not in text
 
 
