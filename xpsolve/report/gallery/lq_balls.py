@@ -3,7 +3,7 @@
 The point of contact is the smallest x in ℓ^q that explains one observation c of two unknowns: sparse for q ≤ 1, and
 for q = 1 found by a convex problem.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), chapter 9 on sparse regularisation.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.4, figure 14.1.
 """
 
 from __future__ import annotations
@@ -74,6 +74,6 @@ PICTURE = Picture(
     "= 1.5 a swollen square and for q = 2 a disc: the line touches them off the axes.",
     caption="The dot is the smallest x in ℓ^q with ⟨a, x⟩ = c, a = (0.6, 1): by xs.basis_pursuit for q = 1, by "
     "xs.lstsq for q = 2, the best of 721 points of the boundary for the others. For q ≤ 1 it has a single "
-    "coordinate other than 0. After G. Peyré, Mathematical Foundations of Data Sciences, chapter 9.",
+    "coordinate other than 0. After G. Peyré, Mathematical Foundations of Data Sciences, figure 14.1.",
     draw=draw,
 )
