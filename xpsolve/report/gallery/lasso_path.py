@@ -2,7 +2,7 @@
 
 From λ = max |Aᵀy| on nothing is left of x; as λ falls the features enter one by one.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.4; the data are those of Efron, Hastie,
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.3; the data are those of Efron, Hastie,
 Johnstone and Tibshirani, Least angle regression (2004).
 """
 
@@ -58,6 +58,6 @@ PICTURE = Picture(
     "and s2 run apart.",
     caption="442 patients, 10 features of mean 0 and variance 1; xs.lasso at 100 values of λ, each started from the "
     "answer before and solved to a duality gap of 1e-6·½‖y‖². Coefficients are of a feature's standard "
-    "deviation. After G. Peyré, Mathematical Foundations of Data Sciences, §14.1.4.",
+    "deviation. After G. Peyré, Mathematical Foundations of Data Sciences, §14.1.3.",
     draw=draw,
 )

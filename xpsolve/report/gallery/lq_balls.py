@@ -3,7 +3,7 @@
 The point of contact is the smallest x in ℓ^q that explains one observation c of two unknowns: sparse for q ≤ 1, and
 for q = 1 found by a convex problem.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.4, figure 14.1.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.3, figure 14.1.
 """
 
 from __future__ import annotations
