@@ -1,7 +1,16 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
 from xpsolve import costs, operators, problems
-from xpsolve.linear import basis_pursuit, dictionary_learning, elastic_net, lasso, lstsq, ridge, soft_threshold
+from xpsolve.linear import (
+    basis_pursuit,
+    dictionary_learning,
+    elastic_net,
+    lasso,
+    lasso_path,
+    lstsq,
+    ridge,
+    soft_threshold,
+)
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
@@ -30,6 +39,7 @@ __all__ = [
     "gradient_descent",
     "lasso",
     "logsumexp",
+    "lasso_path",
     "lstsq",
     "newton",
     "operator_norm",

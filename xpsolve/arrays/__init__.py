@@ -10,8 +10,22 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
+<<<<<<< HEAD
 from xpsolve.arrays.indexing import largest, put, scatter, settled, take_columns
 from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
+=======
+from xpsolve.arrays.indexing import largest, scatter, settled, take_columns
+from xpsolve.arrays.linalg import (
+    cholesky,
+    cholesky_solve,
+    eigh,
+    gram,
+    shifted,
+    solve_positive,
+    solve_triangular,
+    thin_svd,
+)
+>>>>>>> main
 from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
     Array,
@@ -23,6 +37,7 @@ from xpsolve.arrays.namespace import (
     device_of,
     enter,
     innermost,
+    on_accelerator,
     is_array,
     is_concrete,
     is_scalar,
@@ -63,11 +78,13 @@ __all__ = [
     "lift",
     "namespace_of",
     "native",
+    "on_accelerator",
     "put",
     "regularisation",
     "scatter",
     "settled",
     "shifted",
+    "solve_positive",
     "solve_triangular",
     "take_columns",
     "thin_svd",

@@ -277,3 +277,9 @@ def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
     lifted = {name: lift(xp, x) for name, x in arrays.items()}
     dtype = common_dtype(xp, device, **lifted)
     return xp, [x if x.dtype == dtype else xp.astype(x, dtype) for x in lifted.values()]
+
+
+def on_accelerator(x: Array) -> bool:
+    """Whether x lies on a GPU or its like, where launching costs more and arithmetic less."""
+    name = str(device_of(innermost(x))).lower()
+    return any(word in name for word in ("cuda", "gpu", "rocm", "mps", "tpu", "xpu"))

@@ -13,18 +13,18 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from xpsolve.report import digest, figures
+from xpsolve.report import digest, figures, peers
 from xpsolve.report.asv import Measurements
 from xpsolve.report.digest import Table
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.fit import AGREEMENT
 from xpsolve.report.formats import exponent, interval, number, quantity, share
+from xpsolve.report.gallery import Drawn
 from xpsolve.report.table import UNSTEADY
 
 __all__ = ["Section", "context", "render"]
 
 PER_FIGURE = 6
-ROLES = ("time", "error", "count", "memory", "baseline", "ceiling")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Figure:
     title: str
     alt: str
     table: Table
+    caption: str = ""
 
 
 @dataclass
@@ -52,7 +53,13 @@ class Section:
         return self.name[:1].upper() + self.name[1:]
 
 
-def context(frame: pd.DataFrame, lines: list[Series], pairs: list[Pair], found: Measurements) -> dict[str, Any]:
+def context(
+    frame: pd.DataFrame,
+    lines: list[Series],
+    pairs: list[Pair],
+    found: Measurements,
+    drawn: Mapping[Drawn, str],
+) -> dict[str, Any]:
     """Everything the templates show.
 
     Parameters
@@ -65,6 +72,8 @@ def context(frame: pd.DataFrame, lines: list[Series], pairs: list[Pair], found: 
         Crossings.
     found : Measurements
         Facts and warnings.
+    drawn : mapping
+        Figures of the gallery and their SVG.
 
     Returns
     -------
@@ -83,15 +92,18 @@ def context(frame: pd.DataFrame, lines: list[Series], pairs: list[Pair], found: 
     ceilings = shown[(shown["role"] == "ceiling") & (shown["status"] == "ok")]
     failed = shown[shown["status"] == "failed"]
     times = shown[(shown["role"] == "time") & (shown["status"] == "ok")]
+    held = peers.contests(now, found.facts)
     return {
         "runs": runs.facts,
-        "lead": _lead(lines, pairs, times, failed),
+        "lead": [*_lead(lines, pairs, times[~peers.takes_part(times)], failed), *filter(None, [peers.lead(held)])],
         "exponents": digest.exponents(lines, runs.name),
         "fastest": digest.fastest(lines, runs.name),
         "crossings": digest.crossing_table(pairs, runs.name),
         "limits": digest.limits(lines, runs.name),
-        "sections": _sections(shown, lines, pairs, runs),
+        "sections": _sections(shown[~peers.takes_part(shown)], lines, pairs, runs),
+        "peers": peers.tables(held, runs.name),
         "rooflines": _rooflines(lines, ceilings, runs),
+        "gallery": _gallery(drawn),
         "counts": digest.counts(shown[(shown["role"] == "count") & (shown["status"] == "ok")], runs.name),
         "ceilings": digest.values(ceilings, runs.name),
         "failed": sorted(
@@ -133,7 +145,8 @@ def render(values: Mapping[str, Any]) -> dict[str, str]:
         lstrip_blocks=True,
     )
     environment.filters["md"] = _markdown
-    drawn = [figure for section in values["sections"] for figure in section.figures] + values["rooflines"]
+    drawn = [figure for section in values["sections"] for figure in section.figures]
+    drawn += [figure for section in values["gallery"] for figure in section.figures] + values["rooflines"]
     files = {f"figures/{figure.name}": figure.svg for figure in drawn}
     for name in ("summary.md", "index.html"):
         files[name] = environment.get_template(name).render(values)
@@ -204,7 +217,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _lead(lines: list[Series], pairs: list[Pair], times: pd.DataFrame, failed: pd.DataFrame) -> list[str]:
-    """The report in a few sentences."""
+    """Scaling in a few sentences."""
     said = []
     for word, phrase in (
         ("agrees", "grow as the theory says"),
@@ -373,6 +386,22 @@ def _rooflines(lines: list[Series], ceilings: pd.DataFrame, runs: _Runs) -> list
             )
         )
     return found
+
+
+def _gallery(drawn: Mapping[Drawn, str]) -> list[Section]:
+    """A section for each family, in the order in which they were drawn."""
+    sections: dict[str, Section] = {}
+    for one, text in drawn.items():
+        figure = Figure(
+            name=f"gallery-{one.name}.svg",
+            svg=text,
+            title=one.title,
+            alt=one.alt,
+            table=Table([], []),
+            caption=f"{one.caption} Drawn with {one.ran}, on {one.backend}, in {quantity(one.seconds, 'seconds')}.",
+        )
+        sections.setdefault(one.family, Section(one.family)).figures.append(figure)
+    return list(sections.values())
 
 
 def _slug(text: str) -> str:

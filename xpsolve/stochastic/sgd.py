@@ -34,3 +34,42 @@ class Iterate(NamedTuple):
 
     X: Array  # (…, p, m)
     total: Array
+
+
+_OPTIONS = """"""
+
+
+class _Descent:
+    """The blocks of SGD, and of SGA where the sum of the iterates is asked for."""
+
+    def __init__(self, stream: Stream, *, average: bool) -> None:
+        self.stream, self.average = stream, average
+
+    def prepare(self, chunk: Chunk) -> dict[str, Array]:
+        """Powers P_t, and what they make of the steps."""
+        decay = np.cumprod(1 - self.stream.lam * chunk.steps, axis=-1)  # P_1 … P_B
+        left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
+        right = chunk.steps / decay
+        host = {"left": left, "push": decay[..., -1:] * right, "end": decay[..., -1:]}
+        if self.average:
+            after = np.flip(np.cumsum(np.flip(decay, -1), axis=-1), -1)  # P_{s+1} + … + P_B
+            host |= {"sum_push": after * right, "sum_end": after[..., :1]}
+        parts = {name: self.stream.moved(values)[..., None] for name, values in host.items()}
+        if chunk.size > 1:
+            parts["weights"] = below(parts["left"], self.stream.moved(right))
+        return parts
+
+    def block(self, state: Iterate, index: Array, part: dict[str, Array], sweeps: int) -> tuple[Iterate, Array | None]:
+        """The system for d, and the steps with it."""
+        model = self.stream.model
+        rows, y = rows_of(model.operator, index), self.stream.targets(index)
+        base = rows.product(state.X)
+        M = None
+        if "weights" in part:
+            M, base = rows.gram() * part["weights"], part["left"] * base
+        d, change = derivatives(model, base, M, y, sweeps)
+        X = part["end"] * state.X - rows.adjoint(part["push"] * d)
+        total = X
+        if self.average:
+            total = state.total + part["sum_end"] * state.X - rows.adjoint(part["sum_push"] * d)
+        return Iterate(X, total), change
