@@ -14,7 +14,17 @@ from xpsolve.linear import (
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
-from xpsolve.stochastic import LeastSquares, Logistic, Multinomial, coordinate_descent, gradient_descent, newton
+from xpsolve.stochastic import (
+    LeastSquares,
+    Logistic,
+    Multinomial,
+    coordinate_descent,
+    gradient_descent,
+    newton,
+    sag,
+    sga,
+    sgd,
+)
 from xpsolve.trace import Tally, count
 
 __version__ = "0.1.0"
@@ -38,14 +48,17 @@ __all__ = [
     "elastic_net",
     "gradient_descent",
     "lasso",
-    "logsumexp",
     "lasso_path",
+    "logsumexp",
     "lstsq",
     "newton",
     "operator_norm",
     "operators",
     "problems",
     "ridge",
+    "sag",
+    "sga",
+    "sgd",
     "soft_threshold",
     "softmax",
 ]

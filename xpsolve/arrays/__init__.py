@@ -10,11 +10,7 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-<<<<<<< HEAD
 from xpsolve.arrays.indexing import largest, put, scatter, settled, take_columns
-from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
-=======
-from xpsolve.arrays.indexing import largest, scatter, settled, take_columns
 from xpsolve.arrays.linalg import (
     cholesky,
     cholesky_solve,
@@ -25,7 +21,6 @@ from xpsolve.arrays.linalg import (
     solve_triangular,
     thin_svd,
 )
->>>>>>> main
 from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
     Array,
@@ -37,13 +32,13 @@ from xpsolve.arrays.namespace import (
     device_of,
     enter,
     innermost,
-    on_accelerator,
     is_array,
     is_concrete,
     is_scalar,
     library,
     lift,
     namespace_of,
+    on_accelerator,
 )
 from xpsolve.arrays.native import native
 

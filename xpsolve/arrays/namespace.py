@@ -40,9 +40,17 @@ def is_scalar(x: Any) -> bool:
     return isinstance(x, numbers.Real) and not isinstance(x, bool)
 
 
+_NAMESPACES: dict[type, Namespace] = {}  # of the libraries' own arrays: asked for in every step of every loop
+
+
 def namespace_of(x: Array) -> Namespace:
     """The namespace of one array."""
-    return array_api_compat.array_namespace(x)
+    xp = _NAMESPACES.get(type(x))
+    if xp is None:
+        xp = array_api_compat.array_namespace(x)
+        if not hasattr(x, "__xpsolve_value__"):  # of a wrapped array it depends on what is inside
+            _NAMESPACES[type(x)] = xp
+    return xp
 
 
 def library(xp: Namespace) -> str:

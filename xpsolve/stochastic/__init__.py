@@ -4,5 +4,18 @@ from xpsolve.stochastic.coordinate_descent import coordinate_descent
 from xpsolve.stochastic.gradient_descent import gradient_descent
 from xpsolve.stochastic.newton import newton
 from xpsolve.stochastic.objectives import LeastSquares, LinearModel, Logistic, Multinomial
+from xpsolve.stochastic.sag import sag
+from xpsolve.stochastic.sgd import sga, sgd
 
-__all__ = ["LeastSquares", "LinearModel", "Logistic", "Multinomial", "coordinate_descent", "gradient_descent", "newton"]
+__all__ = [
+    "LeastSquares",
+    "LinearModel",
+    "Logistic",
+    "Multinomial",
+    "coordinate_descent",
+    "gradient_descent",
+    "newton",
+    "sag",
+    "sga",
+    "sgd",
+]

@@ -135,7 +135,7 @@ def _ended(f: Any, start: Start, run: Run[Any], x: Array, user_step: bool) -> St
         return Status.STOPPED if run.reason == "callback" else None
     if run.reason == "not finite":
         return Status.NOT_FINITE if run.n_iter == 0 else Status.DIVERGED
-    if _no_minimiser(start, x):
+    if no_minimiser(start, x):
         return Status.UNBOUNDED
     if run.reason != "max_iter":
         return None
@@ -144,7 +144,7 @@ def _ended(f: Any, start: Start, run: Run[Any], x: Array, user_step: bool) -> St
     return Status.MAX_ITER
 
 
-def _no_minimiser(start: Start, x: Array) -> bool:
+def no_minimiser(start: Start, x: Array) -> bool:
     """λ = 0 and x separates the classes: one read, and none where λ > 0 is known here."""
     model = start.model
     if model is None or not model.unpenalised or not is_concrete(x):

@@ -20,7 +20,7 @@ from xpsolve.operators import Dense, LinearOperator, Sparse
 from xpsolve.operators.sparse import sparse_gram, sparse_product
 from xpsolve.stochastic.objectives import LeastSquares, LinearModel
 
-_NEWTON_FROM = 128
+_NEWTON_FROM = 192
 
 
 @dataclass(frozen=True)

@@ -19,24 +19,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve import costs
-from xpsolve.arrays import Array, check_count, namespace_of
-from xpsolve.capabilities import capabilities
-from xpsolve.solution import Certificate, Solution, Status
-from xpsolve.stochastic._run import begin
-from xpsolve.stochastic.block import derivatives, rows_of, strictly_lower
+from xpsolve.arrays import Array
+from xpsolve.capabilities import EAGER, capabilities
+from xpsolve.solution import Solution
+from xpsolve.stochastic.block import derivatives, rows_of
 from xpsolve.stochastic.objectives import LinearModel
-from xpsolve.stochastic.stream import Chunk, Record, Stream, check_step, check_stream, run
+from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 
 
 class Iterate(NamedTuple):
-    """Where a descent is, and the sum of where it has been (x itself where nobody asks for it)."""
+    """Where a descent is, and the sum of where it has been, if that is asked for."""
 
     X: Array  # (…, p, m)
     total: Array
-
-
-_OPTIONS = """"""
 
 
 class _Descent:
@@ -45,7 +40,11 @@ class _Descent:
     def __init__(self, stream: Stream, *, average: bool) -> None:
         self.stream, self.average = stream, average
 
-    def prepare(self, chunk: Chunk) -> dict[str, Array]:
+    def spare(self, state: Iterate) -> Iterate:
+        """The same: nothing is written in place."""
+        return state
+
+    def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[tuple[str, ...]]]:
         """Powers P_t, and what they make of the steps."""
         decay = np.cumprod(1 - self.stream.lam * chunk.steps, axis=-1)  # P_1 … P_B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
@@ -56,8 +55,8 @@ class _Descent:
             host |= {"sum_push": after * right, "sum_end": after[..., :1]}
         parts = {name: self.stream.moved(values)[..., None] for name, values in host.items()}
         if chunk.size > 1:
-            parts["weights"] = below(parts["left"], self.stream.moved(right))
-        return parts
+            parts["weights"] = self.stream.model.xp.tril(parts["left"] * self.stream.moved(right)[..., None, :], k=-1)
+        return parts, [()] * chunk.blocks
 
     def block(self, state: Iterate, index: Array, part: dict[str, Array], sweeps: int) -> tuple[Iterate, Array | None]:
         """The system for d, and the steps with it."""
@@ -69,7 +68,151 @@ class _Descent:
             M, base = rows.gram() * part["weights"], part["left"] * base
         d, change = derivatives(model, base, M, y, sweeps)
         X = part["end"] * state.X - rows.adjoint(part["push"] * d)
-        total = X
+        total = state.total
         if self.average:
             total = state.total + part["sum_end"] * state.X - rows.adjoint(part["sum_push"] * d)
         return Iterate(X, total), change
+
+
+@capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
+def sgd(
+    f: LinearModel,
+    x0: Array | None = None,
+    *,
+    indices: Any = None,
+    epochs: int = 10,
+    step0: float | Sequence[float] | None = None,
+    warmup: float | None = None,
+    block: int | str = "auto",
+    record_every: int | None = None,
+    seed: int = 0,
+    tol: float = 1e-2,
+    callback: Callable[[int, Array], Any] | None = None,
+) -> Solution:
+    """Stochastic gradient descent, one sample a step, with steps τ_k = τ₀/(1 + k/k₀).
+
+    Parameters
+    ----------
+    f : LeastSquares, Logistic or Multinomial
+        The objective, of a dense or sparse A.
+    x0 : array, shape of x, or (runs, …), optional
+        Where to start; with an axis before, so many runs go side by side.  None is 0.
+    indices : sequence of int, shape (K,) or (runs, K), optional
+        Sample numbers of the steps, on the host, so that runs agree on all libraries.  None draws them at random.
+    epochs : int
+        How many times n steps to take, if `indices` is not given.
+    step0 : float or one for each run, optional
+        τ₀.  None is 1/L of the worst sample.
+    warmup : float, optional
+        k₀, the step at which τ has halved.  None is n: after the first epoch.
+    block : int or "auto"
+        Steps taken together; 1 is the loop.  The iterates are the same to rounding.
+    record_every : int, optional
+        Keep x and f(x) at every so many steps.
+    seed : int
+        Of the random sample numbers, which are independent and uniform.
+    tol : float
+        What the certificate is compared with; all steps are taken whatever it is.
+    callback : callable, optional
+        Called as ``callback(steps, x)`` now and then, some thousand steps apart; a true answer stops.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is the last iterate; the certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖, the worst of all runs.
+        ``.history``, if recorded, has "step" (host), "x" and "objective"; ``.stats`` the block and the sweeps at the
+        end, and host reads.
+
+    Raises
+    ------
+    TypeError
+        If f is not such an objective.
+    ValueError
+        If a shape, an index or an option is not as described.
+
+    See Also
+    --------
+    sga, sag : The running average, and a method that converges linearly.
+
+    References
+    ----------
+    H. Robbins and S. Monro, Ann. Math. Statist. 22 (1951); G. Peyré, Mathematical Foundations of Data Sciences (2020),
+    §14.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> rng = np.random.default_rng(0)
+    >>> A = rng.standard_normal((500, 3))
+    >>> solution = xs.sgd(xs.LeastSquares(A, A @ np.ones(3)), epochs=20)
+    >>> solution.x.round(3), solution.converged
+    (array([1., 1., 1.]), True)
+    """
+    return _descend(f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback), "sgd")
+
+
+@capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
+def sga(
+    f: LinearModel,
+    x0: Array | None = None,
+    *,
+    indices: Any = None,
+    epochs: int = 10,
+    step0: float | Sequence[float] | None = None,
+    warmup: float | None = None,
+    block: int | str = "auto",
+    record_every: int | None = None,
+    seed: int = 0,
+    tol: float = 1e-2,
+    callback: Callable[[int, Array], Any] | None = None,
+) -> Solution:
+    """Stochastic gradient descent with averaging: steps τ_k = τ₀/(1 + √(k/k₀)), and the mean of all iterates.
+
+    Parameters
+    ----------
+    f, x0, indices, epochs, step0, warmup, block, record_every, seed, tol, callback
+        As in `sgd`; at k = k₀ too this τ has halved, and falls more slowly from then on.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is (x_1 + … + x_K)/K, kept as a running sum; the iterates are not stored.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd`.
+
+    See Also
+    --------
+    sgd : The last iterate.
+
+    References
+    ----------
+    B. Polyak and A. Juditsky, SIAM J. Control Optim. 30 (1992); G. Peyré, Mathematical Foundations of Data Sciences
+    (2020), §14.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> rng = np.random.default_rng(0)
+    >>> A = rng.standard_normal((500, 3))
+    >>> y = A @ np.ones(3) + 0.1 * rng.standard_normal(500)
+    >>> xs.sga(xs.LeastSquares(A, y), epochs=20).x.round(2)
+    array([1.  , 1.  , 0.99])
+    """
+    return _descend(f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback), "sga")
+
+
+def _descend(f: LinearModel, x0: Array | None, o: Options, name: str) -> Solution:
+    stream = o.stream(f, x0, lambda k, tau0, k0: tau0 / (1 + (k / k0 if name == "sgd" else np.sqrt(k / k0))))
+    average = name == "sga"
+    first = Iterate(stream.X, stream.X * 0)
+
+    def answer(s: Iterate, k: int) -> Array:
+        return s.total / k if average and k else s.X
+
+    ended = run(stream, _Descent(stream, average=average), first, answer, o)
+    return o.solution(name, stream, ended)

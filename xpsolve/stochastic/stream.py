@@ -8,17 +8,21 @@ Where that is too much the chunk is taken again with more sweeps, and where many
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, check_count, device_of, enter, is_concrete, is_scalar, namespace_of
+from xpsolve import costs
+from xpsolve.arrays import Array, check_count, check_positive, device_of, enter, is_concrete, is_scalar, on_accelerator
 from xpsolve.operators import Dense, Sparse
+from xpsolve.solution import Certificate, Solution, Status
+from xpsolve.stochastic._run import begin, no_minimiser
 from xpsolve.stochastic.block import by_newton
-from xpsolve.stochastic.objectives import LinearModel
+from xpsolve.stochastic.objectives import LeastSquares, LinearModel, Logistic
 
+_SIZES = (1, 16, 32, 64, 128, 256)  # blocks to choose from
 _CHUNK = 4096  # samples, about, between two host reads
 _SWEEPS, _MOST_SWEEPS = 8, 24  # of Picard
 _NEWTON, _MOST_NEWTON = 3, 8
@@ -53,12 +57,8 @@ class Stream:
         taken = xp.take(y, xp.reshape(index, (-1,)), axis=0)
         return xp.reshape(taken, (*index.shape, *y.shape[1:])) if y.ndim == 2 else xp.reshape(taken, (*index.shape, 1))
 
-    def inside(self, x: Array) -> Array:
-        """x as the caller shapes it to X."""
-        return x if len(self.model.shape) == 2 else x[..., None]
-
     def outside(self, X: Array) -> Array:
-        """The opposite."""
+        """X as the caller shapes it."""
         return X if len(self.model.shape) == 2 else X[..., 0]
 
     def moved(self, values: np.ndarray[Any, Any]) -> Array:
@@ -85,53 +85,113 @@ class Chunk(NamedTuple):
 class Method(Protocol[State]):
     """What a stochastic method brings."""
 
-    def prepare(self, chunk: Chunk) -> dict[str, Array]:
-        """What the blocks need of sample numbers and steps, beside the data: arrays (…, blocks, …)."""
+    def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[Collection[str]]]:
+        """Beside the data, what the blocks need of sample numbers and steps: arrays (…, blocks, …), and which of them
+        each block does without.
+        """
+
+    def spare(self, state: State) -> State:
+        """A state that the blocks may write into while the given one stays."""
 
     def block(self, state: State, index: Array, part: dict[str, Array], sweeps: int) -> tuple[State, Array | None]:
         """The state after a block, and what the last sweep changed."""
 
 
-def check_stream(
-    f: Any,
-    x0: Array | None,
-    indices: Any,
-    epochs: int,
-    seed: int,
-    rule: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
-) -> Stream:
-    """Sample numbers from the caller or from `seed`, and the steps that `rule` gives for k = 0, 1, …."""
+@dataclass(frozen=True)
+class Options:
+    """The arguments that stochastic methods share."""
+
+    indices: Any
+    epochs: int
+    step0: Any
+    warmup: float | None
+    block: int | str
+    record_every: int | None
+    seed: int
+    tol: float
+    callback: Callable[[int, Array], Any] | None
+    step_name: str = "step0"
+
+    def __post_init__(self) -> None:
+        check_count(self.epochs, "epochs", 0)
+        check_positive(self.tol, "tol")
+        if self.block != "auto":
+            check_count(self.block, "block", 1)
+        if self.record_every is not None:
+            check_count(self.record_every, "record_every", 1)
+        if self.warmup is not None:
+            check_positive(self.warmup, "warmup")
+
+    def stream(self, f: LinearModel, x0: Array | None, rule: Callable[[Any, Any, float], Any]) -> Stream:
+        """The stream, with the steps rule(k, τ₀, k₀) for k = 0, 1, …."""
+        x, runs = _first(f, x0)
+        shape = () if runs is None else (runs,)
+        if self.indices is None:
+            numbers = np.random.default_rng(self.seed).integers(f.n, size=(*shape, self.epochs * f.n))
+        else:
+            numbers = _check_indices(self.indices, f.n, shape)
+        if self.step0 is None:
+            worst = float(f.sample_lipschitz())
+            tau0: Any = 1 / worst if worst > 0 else 1.0
+        else:
+            tau0 = _check_step(self.step0, self.step_name, runs)
+        k = np.arange(numbers.shape[-1], dtype=np.float64)
+        steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or float(f.n))), numbers.shape)
+        return Stream(f, x if len(f.shape) == 2 else x[..., None], numbers, steps, float(f.lam), runs)
+
+    def size(self, stream: Stream) -> int:
+        """Steps a block: as asked for, or of the least predicted time an epoch."""
+        if isinstance(self.block, int):
+            return min(self.block, max(stream.length, 1))
+        f = stream.model
+        ceilings = costs.TYPICAL["gpu" if on_accelerator(f.y) else "cpu"]
+        loss = {LeastSquares: "least_squares", Logistic: "logistic"}.get(type(f), "multinomial")
+        m = f.shape[1] if len(f.shape) == 2 else 1
+        options = {
+            str(size): costs.sgd(f.n, f.shape[0], loss=loss, m=m, runs=stream.runs or 1, block=size) for size in _SIZES
+        }
+        return int(costs.cheapest(options, ceilings))
+
+    def solution(self, name: str, stream: Stream, record: Record) -> Solution:
+        """The answer of a run, its certificate, and a status where it went wrong."""
+        f, X = stream.model, record.x
+        start = begin(f, None)
+        x = stream.outside(X)
+        g = f.gradient(x)
+        axes = tuple(range(g.ndim - len(f.shape), g.ndim))
+        measures = f.xp.sqrt(f.xp.sum(g * g, axis=axes)) / start.scale
+        ended = Status.STOPPED if record.stopped else None
+        if not record.finite:
+            ended = Status.DIVERGED
+        elif stream.runs is None and no_minimiser(start, x):
+            ended = Status.UNBOUNDED
+        stats = {"host_reads": record.reads, "block": record.size, "sweeps": record.sweeps}
+        certificate = Certificate("gradient norm relative to that at 0", measures, self.tol)
+        return Solution(x, name, certificate, n_iter=record.done, history=record.history, stats=stats, ended=ended)
+
+
+def _first(f: Any, x0: Array | None) -> tuple[Array, int | None]:
+    """The objective checked; the first x, and how many runs it starts."""
     if not isinstance(f, LinearModel):
         message = f"f: expected LeastSquares, Logistic or Multinomial, got {type(f).__qualname__}."
         raise TypeError(message)
     if not isinstance(f.operator, Dense | Sparse):
         message = f"f: expected a dense or sparse A, whose rows can be had, got {f.operator!r}."
         raise TypeError(message)
-    xp, x = f.xp, f.zeros()
-    runs = None
-    if x0 is not None:
-        _, (x, _) = enter(x0=x0, y=f.y)
-        if tuple(x.shape[x.ndim - len(f.shape) :]) != f.shape or x.ndim > len(f.shape) + 1:
-            message = f"x0: expected shape {f.shape}, or (runs, …) before it, got {tuple(x.shape)}."
-            raise ValueError(message)
-        runs = int(x.shape[0]) if x.ndim > len(f.shape) else None
-        x = x if x.dtype == f.y.dtype else xp.astype(x, f.y.dtype)
-    if runs is not None and isinstance(f.operator, Sparse):
-        message = f"x0: expected shape {f.shape} for a sparse A, got {runs} runs. Run them one after another."
+    if not is_concrete(f.y, f.lam):
+        message = "f: expected arrays that hold numbers. Steps are planned on the host, which jax.jit has not."
         raise ValueError(message)
-    shape = () if runs is None else (runs,)
-    if indices is None:
-        check_count(epochs, "epochs", 0)
-        numbers = np.random.default_rng(seed).integers(f.n, size=(*shape, epochs * f.n))
-    else:
-        numbers = _check_indices(indices, f.n, shape)
-    steps = np.asarray(rule(np.arange(numbers.shape[-1], dtype=np.float64)), dtype=np.float64)
-    model_lam = f.lam
-    if not is_concrete(model_lam, x):
-        message = "f: expected arrays that hold numbers; blocks are planned on the host, which jax.jit has not."
+    if x0 is None:
+        return f.zeros(), None
+    xp, (x, _) = enter(x0=x0, y=f.y)
+    extra = x.ndim - len(f.shape)
+    if extra not in (0, 1) or tuple(x.shape[extra:]) != f.shape or 0 in x.shape:
+        message = f"x0: expected shape {f.shape}, or (runs, …) before it, got {tuple(x.shape)}."
         raise ValueError(message)
-    X = x if len(f.shape) == 2 else x[..., None]
-    return Stream(f, X, numbers, steps, float(model_lam), runs)
+    if extra and isinstance(f.operator, Sparse):
+        message = f"x0: expected shape {f.shape} for a sparse A, got {x.shape[0]} runs. Run them one after another."
+        raise ValueError(message)
+    return (x if x.dtype == f.y.dtype else xp.astype(x, f.y.dtype)), int(x.shape[0]) if extra else None
 
 
 def _check_indices(indices: Any, n: int, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -149,12 +209,14 @@ def _check_indices(indices: Any, n: int, shape: tuple[int, ...]) -> np.ndarray[A
     return np.broadcast_to(numbers, (*shape, numbers.shape[-1])).astype(np.int64)
 
 
-def check_step(value: Any, name: str, runs: int | None) -> Any:
+def _check_step(value: Any, name: str, runs: int | None) -> Any:
     """A positive number, or one for each run as a column."""
     many = isinstance(value, Sequence | np.ndarray) and runs is not None
     numbers = np.asarray(value, dtype=np.float64) if many else None
-    good = is_scalar(value) and value > 0 and math.isfinite(value) if numbers is None else (
-        numbers.shape == (runs,) and bool(np.all(numbers > 0)) and bool(np.all(np.isfinite(numbers)))
+    good = (
+        is_scalar(value) and value > 0 and math.isfinite(value)
+        if numbers is None
+        else (numbers.shape == (runs,) and bool(np.all(numbers > 0)) and bool(np.all(np.isfinite(numbers))))
     )
     if not good:
         wanted = "a positive number" + ("" if runs is None else f", or {runs} of them")
@@ -163,26 +225,22 @@ def check_step(value: Any, name: str, runs: int | None) -> Any:
     return float(value) if numbers is None else numbers[:, None]
 
 
-def chunks(stream: Stream, start: int, size: int, stop: int) -> Iterator[Chunk]:
-    """Blocks of `size` steps from `start` to `stop`, some at a time, and what is left as one shorter block."""
+def _next(stream: Stream, start: int, size: int, stop: int) -> Chunk:
+    """Blocks of `size` steps from `start` on, and where less than one is left before `stop`, that as one block."""
     per = max(_CHUNK // (size * (stream.runs or 1)), 1) * size
-    while start < stop:
-        length = min(per, (stop - start) // size * size)
-        if length == 0:
-            size = length = stop - start
-        part = slice(start, start + length)
-        shape = (length // size, size)
-        numbers, steps = stream.indices[..., part], stream.steps[..., part]
-        yield Chunk(
-            start, size, numbers.reshape(*numbers.shape[:-1], *shape), steps.reshape(*steps.shape[:-1], *shape)
-        )
-        start += length
+    length = min(per, (stop - start) // size * size)
+    if length == 0:
+        size = length = stop - start
+    part = slice(start, start + length)
+    numbers, steps = stream.indices[..., part], stream.steps[..., part]
+    shape = (*numbers.shape[:-1], length // size, size)
+    return Chunk(start, size, numbers.reshape(shape), steps.reshape(shape))
 
 
 class Record(NamedTuple):
     """How a run through a stream ended."""
 
-    state: Any
+    x: Array
     done: int  # steps
     finite: bool
     stopped: bool
@@ -193,42 +251,26 @@ class Record(NamedTuple):
 
 
 def run(
-    stream: Stream,
-    method: Method[State],
-    state: State,
-    *,
-    size: int,
-    answer: Callable[[State], Array],
-    record_every: int | None,
-    callback: Callable[[int, Array], Any] | None,
+    stream: Stream, method: Method[State], state: State, answer: Callable[[State, int], Array], options: Options
 ) -> Record:
-    """Take all steps of the stream, in blocks of `size`.
-
-    `answer` is the X of a state, which is recorded every `record_every` steps and handed to `callback` after every chunk.
-    """
-    pace = _Pace(stream, size)
-    seen: list[Array] = []
-    at: list[int] = []
-    start, stopped, finite = 0, False, True
-    edges = [stream.length] if record_every is None else [*range(0, stream.length, record_every)[1:], stream.length]
-    if record_every is not None:
-        seen, at = [answer(state)], [0]
-    for stop in edges:
-        while start < stop and finite and not stopped:
-            chunk = next(chunks(stream, start, pace.size, stop))
-            state, finite, taken = pace.take(method, state, chunk)
-            start += taken
-            stopped = callback is not None and bool(callback(start, stream.outside(answer(state))))
-        if record_every is not None and start == stop:
-            seen.append(answer(state))
-            at.append(stop)
-        if stopped or not finite:
-            break
+    """Take all steps of the stream; ``answer(state, steps)`` is the X that the method has to show for them."""
+    every, pace = options.record_every, _Pace(stream, options.size(stream))
+    kept, at = ([answer(state, 0)], [0]) if every else ([], [])
+    done, stopped, finite = 0, False, True
+    for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
+        while done < stop and finite and not stopped:
+            state, finite, taken = pace.take(method, state, _next(stream, done, pace.size, stop))
+            done += taken
+            if options.callback is not None and taken:
+                stopped = bool(options.callback(done, stream.outside(answer(state, done))))
+        if every and done == stop:
+            kept.append(answer(state, done))
+            at.append(done)
     history = None
-    if record_every is not None:
-        x = stream.outside(namespace_of(seen[0]).stack(seen))
+    if every:
+        x = stream.outside(stream.model.xp.stack(kept))
         history = {"step": np.asarray(at), "x": x, "objective": stream.model.value(x)}
-    return Record(state, start, finite, stopped, pace.reads, pace.sweeps, pace.size, history)
+    return Record(answer(state, done), done, finite, stopped, pace.reads, pace.sweeps, pace.size, history)
 
 
 class _Pace:
@@ -251,10 +293,10 @@ class _Pace:
             self._halve()
             return state, True, 0
         before = (slice(None),) * (0 if stream.runs is None else 1)
-        index, parts = stream.moved(chunk.indices), method.prepare(chunk)
-        trial, changes = state, []
+        index, (parts, absent) = stream.moved(chunk.indices), method.prepare(chunk)
+        trial, changes = method.spare(state), []
         for j in range(chunk.blocks):
-            part = {name: values[(*before, j, ...)] for name, values in parts.items()}
+            part = {name: values[(*before, j, ...)] for name, values in parts.items() if name not in absent[j]}
             trial, change = method.block(trial, index[(*before, j, ...)], part, self.sweeps)
             if change is not None:
                 changes.append(change)
@@ -275,4 +317,3 @@ class _Pace:
     def _halve(self) -> None:
         self.size = max(self.size // 2, 1)
         self.sweeps = self._first_sweeps()
-

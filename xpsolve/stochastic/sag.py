@@ -1,0 +1,221 @@
+"""Stochastic average gradient, exactly one sample a step, in blocks or in a loop (Schmidt, Le Roux & Bach 2017).
+
+The memory of a linear model is one derivative α_i a sample, 0 until it is first seen, and their sum g = Σ α_i a_i.  With
+m_k the number of samples seen, that of step k included, and c = 1 − τλ,
+
+    g ← g + (ℓ′(⟨a_i, x⟩, y_i) − α_i) a_i,      x ← c x − τ g/m_k
+
+so that after t steps of a block, with Δ_s = d_s − α_i(s) and S_t = Σ_{s<t} τ/(m_s c^{s+1}),
+
+    x_t = c^t (x_0 − S_t g_0 − Σ_{s<t} (S_t − S_s) Δ_s a_s)
+
+Where a sample comes twice in a block, the α of the second time is the d of the first, which moves a column of the system
+of `xpsolve.stochastic.block`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpsolve.arrays import Array, device_of, put
+from xpsolve.capabilities import EAGER, capabilities
+from xpsolve.solution import Solution
+from xpsolve.stochastic.block import derivatives, rows_of
+from xpsolve.stochastic.objectives import LinearModel
+from xpsolve.stochastic.stream import Chunk, Options, Stream, run
+
+
+class Memory(NamedTuple):
+    """Where the descent is, and what it remembers; g stands beside x since one product serves both."""
+
+    X: Array  # (…, p, m)
+    g: Array  # Σ α_i a_i, (…, p, m)
+    alpha: Array  # (n, m), for many runs one after another (runs·n, m)
+
+
+@capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
+def sag(
+    f: LinearModel,
+    x0: Array | None = None,
+    *,
+    indices: Any = None,
+    epochs: int = 10,
+    step: float | Sequence[float] | None = None,
+    block: int | str = "auto",
+    record_every: int | None = None,
+    seed: int = 0,
+    tol: float = 1e-2,
+    callback: Callable[[int, Array], Any] | None = None,
+) -> Solution:
+    """Stochastic average gradient: one sample a step, and the mean of the last gradients of all.
+
+    With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.
+
+    Parameters
+    ----------
+    f, x0, indices, epochs, block, record_every, seed, tol, callback
+        As in `sgd`.
+    step : float or one for each run, optional
+        τ.  None is 1/L of the worst sample.
+
+    Returns
+    -------
+    Solution
+        As from `sgd`.  The memory takes n numbers, n·m for `Multinomial`, and not n·p.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sgd`.
+
+    See Also
+    --------
+    sgd, sga : Methods without a memory.
+
+    References
+    ----------
+    M. Schmidt, N. Le Roux and F. Bach, Math. Program. 162 (2017), algorithm 1 with their §4.1 and §4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> rng = np.random.default_rng(0)
+    >>> A = rng.standard_normal((300, 4))
+    >>> y = np.sign(A @ np.ones(4) + rng.standard_normal(300))
+    >>> solution = xs.sag(xs.Logistic(A, y, 0.01), epochs=60, tol=1e-6)
+    >>> solution.converged
+    True
+    """
+    options = Options(indices, epochs, step, None, block, record_every, seed, tol, callback, step_name="step")
+    stream = options.stream(f, x0, lambda k, tau, _: tau + 0 * k)
+    xp, X = f.xp, stream.X
+    alpha = xp.zeros((f.n * (stream.runs or 1), X.shape[-1]), dtype=X.dtype, device=device_of(X))
+    first = Memory(X, xp.zeros_like(X), alpha)
+    return options.solution("sag", stream, run(stream, _Averaging(stream), first, lambda s, _: s.X, options))
+
+
+class _Averaging:
+    """The blocks of SAG."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.seen = _seen(stream.indices)
+
+    def spare(self, state: Memory) -> Memory:
+        """With a memory of its own."""
+        return state._replace(alpha=self.stream.model.xp.asarray(state.alpha, copy=True))
+
+    def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[Collection[str]]]:
+        """Powers of c, the sums S, and where samples repeat."""
+        stream = self.stream
+        seen = self.seen[..., chunk.start : chunk.start + chunk.size * chunk.blocks].reshape(chunk.steps.shape)
+        decay = np.cumprod(1 - stream.lam * chunk.steps, axis=-1)  # c, c², …, c^B
+        left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
+        sums = np.cumsum(chunk.steps / (seen * decay), axis=-1)  # S_1 … S_B
+        before = np.concatenate([np.zeros_like(sums[..., :1]), sums[..., :-1]], axis=-1)
+        end = decay[..., -1:]
+        host = {
+            "left": left,
+            "pull": left * before,
+            "push": end * (sums[..., -1:] - before),
+            "end": end,
+            "end_pull": end * sums[..., -1:],
+        }
+        parts = {name: stream.moved(values)[..., None] for name, values in host.items()}
+        if chunk.size > 1:
+            S = stream.moved(before)
+            parts["weights"] = stream.model.xp.tril(parts["left"] * (S[..., :, None] - S[..., None, :]), k=-1)
+            return self._with_repeats(parts, chunk.indices)
+        return parts, [()] * chunk.blocks
+
+    def _with_repeats(
+        self, parts: dict[str, Array], indices: np.ndarray[Any, Any]
+    ) -> tuple[dict[str, Array], Sequence[Collection[str]]]:
+        """For each place in its block: the last time before it, the next and the very last time of the same sample."""
+        order = np.argsort(indices, axis=-1, kind="stable")
+        ordered = np.take_along_axis(indices, order, axis=-1)
+        same = ordered[..., 1:] == ordered[..., :-1]
+        blocks = indices.shape[-2]
+        if not same.any():
+            return parts, [()] * blocks
+        none = np.zeros((*same.shape[:-1], 1), dtype=bool)
+        place = np.argsort(order, axis=-1)  # of each step among the ordered
+
+        def at(flags: np.ndarray[Any, Any], shift: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+            neighbour = np.take_along_axis(np.roll(order, shift, axis=-1), place, axis=-1)
+            return neighbour, np.take_along_axis(flags, place, axis=-1).astype(np.float64)
+
+        last, had = at(np.concatenate([none, same], axis=-1), 1)
+        following, has = at(np.concatenate([same, none], axis=-1), -1)
+        ends = np.where(np.concatenate([~same, ~none], axis=-1), np.arange(order.shape[-1]), order.shape[-1])
+        final = np.flip(np.minimum.accumulate(np.flip(ends, -1), axis=-1), -1)  # the end of each row of equals
+        final = np.take_along_axis(np.take_along_axis(order, final, axis=-1), place, axis=-1)
+        moved = self.stream.moved
+        repeats = {
+            "last": moved(last),
+            "had": moved(had)[..., None],
+            "next": moved(following),
+            "has": moved(has)[..., None, :],
+            "final": moved(final),
+        }
+        there = np.moveaxis(same, -2, 0).reshape(blocks, -1).any(axis=-1)
+        return parts | repeats, [() if some else repeats.keys() for some in there]
+
+    def block(self, state: Memory, index: Array, part: dict[str, Array], sweeps: int) -> tuple[Memory, Array | None]:
+        """The system for d, and the steps with it."""
+        stream = self.stream
+        model, xp = stream.model, stream.model.xp
+        m = state.X.shape[-1]
+        rows, y = rows_of(model.operator, index), stream.targets(index)
+        both = rows.product(xp.concat([state.X, state.g], axis=-1))
+        flat = self._flat(index)
+        old = xp.reshape(xp.take(state.alpha, flat, axis=0), y.shape)
+        if "weights" not in part:
+            d, change = derivatives(model, both[..., :m], None, y, sweeps)
+            difference, new = d - old, d
+        else:
+            M = rows.gram() * part["weights"]
+            repeats = "last" in part
+            if repeats:
+                old = old * (1 - part["had"])
+            base = part["left"] * both[..., :m] - part["pull"] * both[..., m:] + M @ old
+            if repeats:
+                M = M - _along(xp, M, part["next"], -1) * part["has"]
+            d, change = derivatives(model, base, M, y, sweeps)
+            difference, new = d - old, d
+            if repeats:
+                difference = difference - part["had"] * _along(xp, d, part["last"], -2)
+                new = _along(xp, d, part["final"], -2)
+        pushed = rows.adjoint(xp.concat([part["push"] * difference, difference], axis=-1))
+        X = part["end"] * state.X - part["end_pull"] * state.g - pushed[..., :m]
+        alpha = put(state.alpha, flat, xp.reshape(new, (-1, m)))
+        return Memory(X, state.g + pushed[..., m:], alpha), change
+
+    def _flat(self, index: Array) -> Array:
+        """Where the samples of all runs lie in the memory."""
+        xp, n = self.stream.model.xp, self.stream.model.n
+        if self.stream.runs is None:
+            return index
+        first = xp.arange(self.stream.runs, dtype=index.dtype, device=device_of(index)) * n
+        return xp.reshape(index + first[:, None], (-1,))
+
+
+def _seen(indices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How many different samples have come, each step included."""
+    rows = indices.reshape(-1, indices.shape[-1])
+    new = np.zeros(rows.shape)
+    for row, flags in zip(rows, new, strict=True):
+        flags[np.unique(row, return_index=True)[1]] = 1
+    return np.cumsum(new, axis=-1).reshape(indices.shape)
+
+
+def _along(xp: Any, x: Array, index: Array, axis: int) -> Array:
+    """x (…, B, ·) with its rows (axis −2) or columns (axis −1) in the order of index (…, B)."""
+    if index.ndim == 1:
+        return xp.take(x, index, axis=x.ndim + axis)
+    shaped = index[..., :, None] if axis == -2 else index[..., None, :]
+    return xp.take_along_axis(x, xp.broadcast_to(shaped, x.shape), axis=axis)
