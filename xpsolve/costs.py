@@ -509,7 +509,7 @@ def dictionary_learning(
 # --- smooth objectives -----------------------------------------------------------------------------
 
 LOSSES = ("least_squares", "logistic", "multinomial")
-_DERIVATIVE = {"least_squares": 1, "logistic": 6, "multinomial": 8}  # launches of ℓ′
+_DERIVATIVE = {"least_squares": 1, "logistic": 5, "multinomial": 8}  # launches of ℓ′
 _VALUE = {"least_squares": 11, "logistic": 16, "multinomial": 24}  # launches of f
 _CURVE = {"least_squares": 0, "logistic": 7, "multinomial": 32}  # of ℓ″ and what conjugate gradients prepare with it
 _CURVED = {"least_squares": 0, "logistic": 1, "multinomial": 6}  # of ℓ″ times a vector, and of the preconditioner

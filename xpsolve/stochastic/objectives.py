@@ -357,7 +357,7 @@ class Logistic(LinearModel):
     def derivative(self, s: Array, y: Array) -> Array:
         """−y/(1 + exp(sy))."""
         xp = namespace_of(s)
-        return -y / (1 + xp.exp(xp.minimum(y * s, _log_largest(xp, s.dtype))))
+        return y / (-1 - xp.exp(xp.minimum(y * s, _log_largest(xp, s.dtype))))
 
     def second_derivative(self, s: Array, y: Array) -> Array:
         """exp(s)/(1 + exp(s))²."""

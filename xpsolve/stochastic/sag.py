@@ -115,15 +115,18 @@ class _Averaging:
         seen = self.seen[..., chunk.start : chunk.start + chunk.size * chunk.blocks].reshape(chunk.steps.shape)
         decay = np.cumprod(1 - stream.lam * chunk.steps, axis=-1)  # c, c², …, c^B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
-        sums = np.cumsum(chunk.steps / (seen * decay), axis=-1)  # S_1 … S_B
+        shares = chunk.steps / seen
+        # S_1 … S_B; in a block of one 1/c falls out, and c may be 0
+        sums = np.cumsum(shares / decay, axis=-1) if chunk.size > 1 else shares
         before = np.concatenate([np.zeros_like(sums[..., :1]), sums[..., :-1]], axis=-1)
         end = decay[..., -1:]
+        scale = end if chunk.size > 1 else np.ones_like(end)
         host = {
             "left": left,
             "pull": left * before,
-            "push": end * (sums[..., -1:] - before),
+            "push": scale * (sums[..., -1:] - before),
             "end": end,
-            "end_pull": end * sums[..., -1:],
+            "end_pull": scale * sums[..., -1:],
         }
         parts = {name: stream.moved(values)[..., None] for name, values in host.items()}
         if chunk.size > 1:

@@ -48,11 +48,12 @@ class _Descent:
         """Powers P_t, and what they make of the steps."""
         decay = np.cumprod(1 - self.stream.lam * chunk.steps, axis=-1)  # P_1 … P_B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
-        right = chunk.steps / decay
-        host = {"left": left, "push": decay[..., -1:] * right, "end": decay[..., -1:]}
+        right = chunk.steps / np.where(decay == 0, 1, decay)  # 0 in blocks of one alone, whose P_1 is not divided by
+        one = chunk.size == 1
+        host = {"left": left, "push": chunk.steps if one else decay[..., -1:] * right, "end": decay[..., -1:]}
         if self.average:
             after = np.flip(np.cumsum(np.flip(decay, -1), axis=-1), -1)  # P_{s+1} + … + P_B
-            host |= {"sum_push": after * right, "sum_end": after[..., :1]}
+            host |= {"sum_push": chunk.steps if one else after * right, "sum_end": after[..., :1]}
         parts = {name: self.stream.moved(values)[..., None] for name, values in host.items()}
         if chunk.size > 1:
             parts["weights"] = self.stream.model.xp.tril(parts["left"] * self.stream.moved(right)[..., None, :], k=-1)

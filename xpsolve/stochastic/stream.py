@@ -24,8 +24,9 @@ from xpsolve.stochastic.objectives import LeastSquares, LinearModel, Logistic
 
 _SIZES = (1, 16, 32, 64, 128, 256)  # blocks to choose from
 _CHUNK = 4096  # samples, about, between two host reads
-_SWEEPS, _MOST_SWEEPS = 8, 24  # of Picard
-_NEWTON, _MOST_NEWTON = 3, 8
+_CAREFUL = 1  # blocks in the first chunk, which may have to be taken again; then twice as many each time
+_PICARD = (10, 26, 0.64)  # sweeps at first and at most, and the power of eps that the last may still change
+_NEWTON = (4, 8, 0.4)  # the same: what remains after a step is of the order of its square
 _SHRINK = 1e-3  # a block may shrink x by its penalty to this part of it and no further: powers are divided by
 
 State = TypeVar("State", bound=tuple[Any, ...])
@@ -65,7 +66,8 @@ class Stream:
         """Numbers from the host beside the data, integers as they are."""
         xp = self.model.xp
         dtype = self.model.y.dtype if values.dtype.kind == "f" else xp.int64
-        return xp.asarray(values, dtype=dtype, device=device_of(self.model.y), copy=True)
+        there = np.array(values, order="C")  # no negative strides, which torch does not take
+        return xp.asarray(there, dtype=dtype, device=device_of(self.model.y), copy=True)
 
 
 class Chunk(NamedTuple):
@@ -225,10 +227,11 @@ def _check_step(value: Any, name: str, runs: int | None) -> Any:
     return float(value) if numbers is None else numbers[:, None]
 
 
-def _next(stream: Stream, start: int, size: int, stop: int) -> Chunk:
-    """Blocks of `size` steps from `start` on, and where less than one is left before `stop`, that as one block."""
-    per = max(_CHUNK // (size * (stream.runs or 1)), 1) * size
-    length = min(per, (stop - start) // size * size)
+def _next(stream: Stream, start: int, pace: _Pace, stop: int) -> Chunk:
+    """The next blocks from `start` on, and where less than one is left before `stop`, that as a shorter one."""
+    size = pace.size
+    most = max(_CHUNK // (size * (stream.runs or 1)), 1)
+    length = min(size * min(pace.blocks, most), (stop - start) // size * size)
     if length == 0:
         size = length = stop - start
     part = slice(start, start + length)
@@ -259,7 +262,7 @@ def run(
     done, stopped, finite = 0, False, True
     for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
         while done < stop and finite and not stopped:
-            state, finite, taken = pace.take(method, state, _next(stream, done, pace.size, stop))
+            state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop))
             done += taken
             if options.callback is not None and taken:
                 stopped = bool(options.callback(done, stream.outside(answer(state, done))))
@@ -277,12 +280,18 @@ class _Pace:
     """The length of a block and the number of sweeps, which adapt."""
 
     def __init__(self, stream: Stream, size: int) -> None:
-        self.stream, self.size, self.reads = stream, size, 0
-        self.sweeps = self._first_sweeps()
-        self.tol = math.sqrt(float(stream.model.xp.finfo(stream.model.y.dtype).eps))
+        self.stream, self.reads, self.blocks = stream, 0, _CAREFUL
+        self._cut(size)
 
-    def _first_sweeps(self) -> int:
-        return _NEWTON if by_newton(self.stream.model, self.size) else min(_SWEEPS, self.size)
+    def _cut(self, size: int) -> None:
+        """From here on blocks of another size."""
+        self.size = size
+        self.sweeps, self.most, power = _NEWTON if by_newton(self.stream.model, size) else _PICARD
+        self.sweeps, self.most = min(self.sweeps, size), min(self.most, size)
+        self.tol = float(self.stream.model.xp.finfo(self.stream.model.y.dtype).eps) ** power
+        self.slack = (
+            self.tol**2 if self.most == _NEWTON[1] else 1e-3 * self.tol
+        )  # so little that one sweep was too many
 
     def take(self, method: Method[State], state: State, chunk: Chunk) -> tuple[State, bool, int]:
         """The state after the chunk, whether it is finite, and the steps taken: 0 where it has to be tried again."""
@@ -290,7 +299,7 @@ class _Pace:
         smallest = float(np.min(np.prod(1 - stream.lam * chunk.steps, axis=-1)))
         safe = bool(np.all(stream.lam * chunk.steps < 1)) and smallest > _SHRINK
         if chunk.size > 1 and not safe:
-            self._halve()
+            self._cut(chunk.size // 2)
             return state, True, 0
         before = (slice(None),) * (0 if stream.runs is None else 1)
         index, (parts, absent) = stream.moved(chunk.indices), method.prepare(chunk)
@@ -304,16 +313,12 @@ class _Pace:
         worst = float(xp.max(xp.abs(xp.stack(changes))) + last if changes else last)
         self.reads += 1
         if changes and not worst <= self.tol:
-            most = min(_MOST_NEWTON if by_newton(stream.model, self.size) else _MOST_SWEEPS, chunk.size)
-            if self.sweeps < most:
-                self.sweeps = min(2 * self.sweeps, most)
+            if self.sweeps < self.most:
+                self.sweeps = min(self.sweeps + 1 + self.sweeps // 4, self.most)
             else:
-                self._halve()
+                self._cut(chunk.size // 2)
             return state, True, 0
-        if changes and worst <= 1e-3 * self.tol:
+        if changes and worst <= self.slack:
             self.sweeps = max(self.sweeps - 1, 2)
+        self.blocks *= 2
         return trial, math.isfinite(worst), chunk.size * chunk.blocks
-
-    def _halve(self) -> None:
-        self.size = max(self.size // 2, 1)
-        self.sweeps = self._first_sweeps()
