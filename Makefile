@@ -27,6 +27,7 @@ help:  ## list the commands
 
 bench: $(call with,bench)  ## measure on every backend there is, and write the report (a few minutes)
 	$(BIN)/xpsolve bench $(BENCH)
+	$(BIN)/xpsolve figures
 	$(BIN)/xpsolve report
 
 test: $(call with,test)  ## run the tests, and the examples in the documentation

@@ -1,4 +1,4 @@
-"""The ``xpsolve`` command: which backends there are, measuring the suite, and the report of it."""
+"""The ``xpsolve`` command: which backends there are, measuring the suite, the gallery, and the report of both."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="
 
 _EXTRA = ("asv", "asv_runner", "jinja2", "matplotlib", "pandas", "psutil", "scipy", "sklearn", "threadpoolctl")
 _RESULTS = Path(".asv/results")
+_GALLERY = _RESULTS.with_name("gallery")  # where a report of those results looks for it
 _INTERRUPTED = 130  # what a shell reports for a command stopped by ctrl-C
 
 
@@ -125,6 +126,38 @@ def bench(
         raise typer.Exit(_INTERRUPTED)
     console.print(f"Measured {outcome.measured} points in {human(outcome.seconds)}: {outcome.results}")
     if outcome.failed and len(outcome.failed) == outcome.measured:
+        raise typer.Exit(1)
+
+
+@app.command()
+def figures(
+    backend: Annotated[str, typer.Option(help="Run on this backend.")] = "numpy",
+    out: Annotated[Path, typer.Option(help="The folder to write; `report` looks beside the results.")] = _GALLERY,
+    only: Annotated[list[str] | None, typer.Option(help="Draw this figure only; may be given more than once.")] = None,
+) -> None:
+    """Draw the gallery: figures of the course from live runs, as NAME.svg with gallery.json beside them."""
+    console = Console(highlight=False)
+    with _plain_errors():
+        from xpsolve.report import gallery
+
+        where = known_backends.get(backend)
+        if not where.available:
+            raise ValueError(f"backend: {backend!r} is not available here ({where.reason})")
+        unknown = sorted(set(only or ()) - set(gallery.PICTURES))
+        if unknown:
+            raise ValueError(f"only: expected names among {', '.join(gallery.PICTURES)}, got {', '.join(unknown)}")
+        wanted = [picture for name, picture in gallery.PICTURES.items() if not only or name in only]
+        failed = 0
+        for picture in wanted:
+            try:
+                drawn = gallery.draw(picture, where, out)
+            except Exception as error:  # a library may raise anything; the other figures do not depend on it
+                failed += 1
+                reason = f"{type(error).__name__}: {error}"
+                console.print(f"[yellow]failed:[/yellow] {picture.name}: {escape(reason)}", soft_wrap=True)
+            else:
+                console.print(f"{out / drawn.name}.svg  {drawn.seconds:.1f} s", soft_wrap=True, markup=False)
+    if failed == len(wanted):
         raise typer.Exit(1)
 
 

@@ -1,7 +1,8 @@
 """From asv's results to pages: one tidy table, fitted exponents against theory, crossings, limits, figures.
 
 `build` makes a folder that opens from disk without a network: ``index.html``, ``summary.md``, ``scaling.csv`` (a row
-per fitted series), ``results.csv`` (a row per measurement) and ``figures/``.
+per fitted series), ``results.csv`` (a row per measurement) and ``figures/``, those of the gallery
+among them where `xpsolve figures` has drawn it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def build(results: Path, out: Path, *, machines: Sequence[str] | None = None) ->
     Parameters
     ----------
     results : Path
-        asv's ``results_dir``.
+        asv's ``results_dir``.  Figures of the gallery are taken from the folder ``gallery`` beside it, if there is one.
     out : Path
         Folder to write; made if missing, its files are replaced one by one, ``index.html`` last.
     machines : sequence of str, optional
@@ -49,17 +50,19 @@ def build(results: Path, out: Path, *, machines: Sequence[str] | None = None) ->
     """
     # Here, so that `import xpsolve.report` needs none of pandas, matplotlib and jinja2.
     from xpsolve.files import write_text
-    from xpsolve.report import asv, findings, page, table
+    from xpsolve.report import asv, findings, gallery, page, table
 
     results, out = Path(results), Path(out)
     found = asv.read(results, machines)
+    shown, left_out = gallery.read(results.parent / "gallery")
+    found.warnings += left_out
     frame = table.tidy(found)
     lines = findings.series(frame)
     pairs = findings.crossings(lines)
     files = {
         "results.csv": frame.convert_dtypes().to_csv(index=False),
         "scaling.csv": findings.scaling_table(lines).to_csv(index=False),
-        **page.render(page.context(frame, lines, pairs, found)),
+        **page.render(page.context(frame, lines, pairs, found, shown)),
     }
     for name, text in files.items():
         write_text(out / name, text)

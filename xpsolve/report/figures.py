@@ -1,8 +1,7 @@
-"""Log-log figures in one quiet style, as SVG whose text stays text and which follows the reader's light or dark mode.
+"""Log-log figures of measured times: scaling with its fit and theory, and the roofline.
 
 Measured points carry asv's 99 % interval, wrong ones are hollow; the fit is a solid line, the theoretical cost a thin
-dashed one through the largest valid size. Colours are Okabe and Ito's, and markers differ too, so that a figure can be
-read in black and white.
+dashed one through the largest valid size.
 """
 
 from __future__ import annotations
@@ -19,40 +18,9 @@ import pandas as pd
 
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.formats import exponent, number, quantity
+from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, STYLE, label_ends, svg
 
 __all__ = ["roofline", "scaling"]
-
-INK, FAINT = "#24292f", "#8c959f"
-# Okabe and Ito's palette without its yellow, each with the shade that replaces it on a dark page.
-COLOURS = {
-    "#0072b2": "#56b4e9",
-    "#d55e00": "#ff8c42",
-    "#009e73": "#2fcf9f",
-    "#b0538f": "#e39bc8",
-    "#8a6d00": "#e6b422",
-    "#4a4e69": "#b8bce0",
-}
-DARK = {INK: "#e6edf3", FAINT: "#7d8590", **COLOURS}
-MARKERS = "osD^vP"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "xpsolve",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 2,
-    "ytick.minor.width": 0.5,
-    "legend.frameon": False,
-}
 
 
 def scaling(lines: Sequence[Series], pairs: Sequence[Pair], title: str) -> str:
@@ -95,7 +63,7 @@ def scaling(lines: Sequence[Series], pairs: Sequence[Pair], title: str) -> str:
         axes.set_ylabel("time")
         for pair in pairs:
             _draw_crossing(axes, pair)
-        _label_ends(axes, ends)
+        label_ends(axes, ends, room=0.105)
     return out.getvalue()
 
 
@@ -183,24 +151,7 @@ def _figure(
         axes.set_facecolor("none")
         axes.tick_params(which="both", color=FAINT)
         yield axes, buffer
-        raw = io.StringIO()
-        figure.savefig(raw, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    buffer.write(_themed(raw.getvalue()))
-
-
-def _themed(svg: str) -> str:
-    """Use the reader's own font, and give each colour its dark shade by a style sheet.
-
-    The light colours stay in the drawing, so that a viewer that knows no style sheets still shows it.
-    """
-    rules = "".join(
-        f'[style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
-        for light, dark in DARK.items()
-        for kind in ("fill", "stroke")
-    )
-    sheet = f"<style>text{{font-family:{FONT} !important}}@media(prefers-color-scheme:dark){{{rules}}}</style>"
-    head, tag, rest = svg.partition("<defs>")
-    return f"{head}{sheet}{tag}{rest}"
+        buffer.write(svg(figure))
 
 
 def _draw_line(axes: Any, line: Series, colour: str, marker: str, label: str) -> tuple[float, float, str, str]:
@@ -273,25 +224,6 @@ def _log_axes(axes: Any, sizes: Sequence[float], ordinate: str) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(which="major", color=FAINT, alpha=0.25, linewidth=0.6)
-
-
-def _label_ends(axes: Any, ends: list[tuple[float, float, str, str]]) -> None:
-    """Write each line's name at its end, pushed apart where names would touch."""
-    if not ends:
-        return
-    low, high = (math.log(limit) for limit in axes.get_ylim())
-    wanted = sorted((((math.log(y) - low) / (high - low)), text, colour) for _, y, text, colour in ends)
-    room = 0.105
-    places: list[float] = []
-    for place, *_ in wanted:
-        places.append(max(place, places[-1] + room if places else 0.03))
-    excess = places[-1] - 1.0
-    if excess > 0:
-        places[-1] = 1.0
-        for i in range(len(places) - 2, -1, -1):
-            places[i] = min(places[i], places[i + 1] - room)
-    for place, (_, text, colour) in zip(places, wanted, strict=True):
-        axes.text(1.02, place, text, color=colour, transform=axes.transAxes, va="center", fontsize=9, linespacing=1.15)
 
 
 def _common_words(lines: Sequence[Series]) -> set[tuple[str, Any]]:

@@ -19,6 +19,7 @@ from xpsolve.report.digest import Table
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.fit import AGREEMENT
 from xpsolve.report.formats import exponent, interval, number, quantity, share
+from xpsolve.report.gallery import Drawn
 from xpsolve.report.table import UNSTEADY
 
 __all__ = ["Section", "context", "render"]
@@ -36,6 +37,7 @@ class Figure:
     title: str
     alt: str
     table: Table
+    caption: str = ""
 
 
 @dataclass
@@ -52,7 +54,13 @@ class Section:
         return self.name[:1].upper() + self.name[1:]
 
 
-def context(frame: pd.DataFrame, lines: list[Series], pairs: list[Pair], found: Measurements) -> dict[str, Any]:
+def context(
+    frame: pd.DataFrame,
+    lines: list[Series],
+    pairs: list[Pair],
+    found: Measurements,
+    drawn: Mapping[Drawn, str],
+) -> dict[str, Any]:
     """Everything the templates show.
 
     Parameters
@@ -65,6 +73,8 @@ def context(frame: pd.DataFrame, lines: list[Series], pairs: list[Pair], found: 
         Crossings.
     found : Measurements
         Facts and warnings.
+    drawn : mapping
+        Figures of the gallery and their SVG.
 
     Returns
     -------
@@ -92,6 +102,7 @@ def context(frame: pd.DataFrame, lines: list[Series], pairs: list[Pair], found: 
         "limits": digest.limits(lines, runs.name),
         "sections": _sections(shown, lines, pairs, runs),
         "rooflines": _rooflines(lines, ceilings, runs),
+        "gallery": _gallery(drawn),
         "counts": digest.counts(shown[(shown["role"] == "count") & (shown["status"] == "ok")], runs.name),
         "ceilings": digest.values(ceilings, runs.name),
         "failed": sorted(
@@ -133,7 +144,8 @@ def render(values: Mapping[str, Any]) -> dict[str, str]:
         lstrip_blocks=True,
     )
     environment.filters["md"] = _markdown
-    drawn = [figure for section in values["sections"] for figure in section.figures] + values["rooflines"]
+    drawn = [figure for section in values["sections"] for figure in section.figures]
+    drawn += [figure for section in values["gallery"] for figure in section.figures] + values["rooflines"]
     files = {f"figures/{figure.name}": figure.svg for figure in drawn}
     for name in ("summary.md", "index.html"):
         files[name] = environment.get_template(name).render(values)
@@ -373,6 +385,22 @@ def _rooflines(lines: list[Series], ceilings: pd.DataFrame, runs: _Runs) -> list
             )
         )
     return found
+
+
+def _gallery(drawn: Mapping[Drawn, str]) -> list[Section]:
+    """A section for each family, in the order in which they were drawn."""
+    sections: dict[str, Section] = {}
+    for one, text in drawn.items():
+        figure = Figure(
+            name=f"gallery-{one.name}.svg",
+            svg=text,
+            title=one.title,
+            alt=one.alt,
+            table=Table([], []),
+            caption=f"{one.caption} Drawn with {one.ran}, on {one.backend}, in {quantity(one.seconds, 'seconds')}.",
+        )
+        sections.setdefault(one.family, Section(one.family)).figures.append(figure)
+    return list(sections.values())
 
 
 def _slug(text: str) -> str:

@@ -1,0 +1,183 @@
+"""The gallery: figures from live runs, their folder, and their place in the report."""
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+typer = pytest.importorskip("typer")
+from typer.testing import CliRunner  # noqa: E402  (where typer is missing there is no command)
+
+from xpsolve import cli, report  # noqa: E402
+from xpsolve.arrays import backends  # noqa: E402
+from xpsolve.report import gallery  # noqa: E402
+from xpsolve.report.gallery import lasso_convergence, lasso_path, lq_balls  # noqa: E402
+
+NUMPY = backends.get("numpy")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+@pytest.fixture
+def drawn(ridge_suite):
+    """Results of the suite, with two figures beside them."""
+    out = ridge_suite.write().parent / "gallery"
+    for name in ("lq-balls", "soft-threshold"):
+        gallery.draw(gallery.PICTURES[name], NUMPY, out)
+    return out
+
+
+@pytest.mark.parametrize("name", [name for name in gallery.PICTURES if name != "lasso-convergence"])
+def test_each_figure_is_an_svg_that_says_what_it_shows(name):
+    picture = gallery.PICTURES[name]
+    assert picture.name == name
+    root = ElementTree.fromstring(picture.svg(NUMPY))
+    assert root.find(f"{SVG}title").text == picture.title
+    assert root.find(f"{SVG}desc").text == picture.alt
+    assert len(list(root.iter(f"{SVG}text"))) > 4
+
+
+def test_words_stay_words():
+    for picture in gallery.PICTURES.values():
+        assert len(picture.alt) > 40
+        assert "Peyré" in picture.caption
+        assert len(picture.title) <= 72  # one line
+
+
+@pytest.mark.parametrize("name", ["torch", "array-api-strict"])
+def test_figures_run_on_other_backends(name):
+    backend = backends.get(name)
+    if not backend.available:
+        pytest.skip(backend.reason)
+    here, there = (lq_balls.contact(b, 1.5) for b in (NUMPY, backend))
+    np.testing.assert_allclose(there, here)
+    assert gallery.PICTURES["soft-threshold"].svg(backend) == gallery.PICTURES["soft-threshold"].svg(NUMPY)
+
+
+@pytest.mark.parametrize("q", [1.0, 2.0])
+def test_the_ball_touches_the_line_where_the_solver_says(q):
+    points = lq_balls.boundary(NUMPY, q)
+    np.testing.assert_allclose(np.sum(np.abs(points) ** q, axis=0), 1.0)
+    best = points[:, np.argmax(np.asarray(lq_balls.SLOPE) @ points)]
+    np.testing.assert_allclose(lq_balls.contact(NUMPY, q), best, atol=1e-2)  # the points are half a degree apart
+
+
+def test_the_path_starts_at_0_and_ends_near_least_squares(rng):
+    A = rng.standard_normal((40, 5))
+    y = A @ np.arange(5.0) + 0.1 * rng.standard_normal(40)
+    shares, x = lasso_path.path(NUMPY, A, y, n_lams=7)
+    assert shares.shape == (7,)
+    assert not x[0].any()
+    np.testing.assert_allclose(x[-1], np.linalg.lstsq(A, y)[0], atol=0.02)
+
+
+def test_runs_stay_under_their_bounds():
+    axes = lasso_convergence.draw(NUMPY, p=60, max_iter=200).axes
+    (ista, ista_bound, fista, fista_bound), calls = ([line.get_ydata() for line in one.lines] for one in axes)
+    assert np.all(ista <= ista_bound[: ista.size])
+    assert np.all(fista <= fista_bound[: fista.size])
+    assert fista[-1] < ista[-1]
+    assert len(calls) == 3
+    assert all(np.all(np.diff(excess) <= 1e-15) for excess in calls)  # a smaller tolerance is no worse
+
+
+def test_the_command_draws_what_is_asked_for(tmp_path):
+    result = invoke("figures", "--only", "soft-threshold", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gallery.json", "soft-threshold.svg"]
+    assert "soft-threshold.svg" in result.output
+    invoke("figures", "--only", "lq-balls", "--out", str(tmp_path))
+    invoke("figures", "--only", "soft-threshold", "--out", str(tmp_path))
+    found, warnings = gallery.read(tmp_path)
+    assert [one.name for one in found] == ["soft-threshold", "lq-balls"]  # what lay there stays, in its place
+    assert not warnings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--only", "nothing"), "lq-balls, soft-threshold"), (("--backend", "nump"), "numpy, cupy")],
+)
+def test_bad_requests_are_one_line_without_a_traceback(arguments, said, tmp_path):
+    result = invoke("figures", "--out", str(tmp_path), *arguments)
+    assert result.exit_code == 1
+    assert said in " ".join(result.output.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_figure_that_fails_is_named_and_the_others_are_drawn(monkeypatch, tmp_path):
+    def fail(backend):
+        raise RuntimeError("[odd] message")
+
+    pictures = {name: gallery.PICTURES[name] for name in ("lq-balls", "soft-threshold")}
+    pictures["lq-balls"] = gallery.Picture("lq-balls", "lasso", "t", "a", "c", fail)
+    monkeypatch.setattr(gallery, "PICTURES", pictures)
+    result = invoke("figures", "--out", str(tmp_path))
+    assert result.exit_code == 0
+    assert "failed: lq-balls: RuntimeError: [odd] message" in result.output
+    assert [one.name for one in gallery.read(tmp_path)[0]] == ["soft-threshold"]
+    assert invoke("figures", "--out", str(tmp_path), "--only", "lq-balls").exit_code == 1
+
+
+def test_the_report_shows_them(drawn, tmp_path):
+    page = report.build(tmp_path / "results", tmp_path / "report")
+    text = page.read_text()
+    assert 'id="gallery"' in text
+    for name in ("lq-balls", "soft-threshold"):
+        picture = gallery.PICTURES[name]
+        assert f'src="figures/gallery-{name}.svg"' in text
+        assert f'alt="{picture.title}. {picture.alt}"' in text
+        assert (page.parent / "figures" / f"gallery-{name}.svg").read_text() == (drawn / f"{name}.svg").read_text()
+    assert "on numpy, in " in text
+    assert "gallery-lq-balls.svg" in (page.parent / "summary.md").read_text()
+
+
+def test_a_report_without_a_gallery_does_not_speak_of_one(ridge_suite, tmp_path):
+    assert "gallery" not in report.build(ridge_suite.write(), tmp_path / "report").read_text().lower()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"version": 99, "figures": []}', b'{"version": 1}', b"\x80"])
+def test_a_corrupt_gallery_is_named_and_skipped(tmp_path, content):
+    (tmp_path / "gallery.json").write_bytes(content)
+    found, (warning,) = gallery.read(tmp_path)
+    assert not found
+    assert str(tmp_path / "gallery.json") in warning
+
+
+def test_a_report_names_a_corrupt_gallery(drawn, tmp_path):
+    (drawn / "gallery.json").write_text("{")
+    text = report.build(tmp_path / "results", tmp_path / "report").read_text()
+    assert "gallery.json: not readable as JSON" in text
+    assert 'id="gallery"' not in text
+
+
+def test_foreign_entries_are_named_and_skipped_one_by_one(drawn, tmp_path):
+    noted = json.loads((drawn / "gallery.json").read_text())
+    good = noted["figures"][0]
+    torn = {**good, "name": "torn"}
+    (drawn / "torn.svg").write_text("<svg>")
+    noted["figures"] += [
+        torn,
+        {**good, "name": "../../secret"},
+        {**good, "name": "no-such-file"},
+        {**good, "seconds": "<b>"},
+        {"name": "half"},
+        7,
+    ]
+    (drawn / "gallery.json").write_text(json.dumps(noted))
+    found, warnings = gallery.read(drawn)
+    assert [one.name for one in found] == ["lq-balls", "soft-threshold"]
+    assert [f"figure {i} " in line for i, line in enumerate(warnings, start=3)] == [True] * 6
+
+
+def test_words_of_a_gallery_are_text_and_never_markup(drawn, tmp_path):
+    noted = json.loads((drawn / "gallery.json").read_text())
+    for key in ("title", "alt", "caption", "family", "ran"):
+        noted["figures"][0][key] = f'<b>"{key}'
+    (drawn / "gallery.json").write_text(json.dumps(noted))
+    page = report.build(tmp_path / "results", tmp_path / "report")
+    assert "<b>" not in page.read_text() + (page.parent / "summary.md").read_text()
+    assert "&lt;b&gt;&#34;caption" in page.read_text()

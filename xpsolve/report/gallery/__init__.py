@@ -1,0 +1,22 @@
+"""Figures of the course, redrawn from live runs of the library: one file a figure, each an example of its use.
+
+To add one: a file here with a function ``draw(backend) -> Figure`` and a `Picture` that names it, and a line in
+`PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
+"""
+
+from xpsolve.report.gallery import lasso_convergence, lasso_path, lq_balls, soft_threshold
+from xpsolve.report.gallery._picture import Picture
+from xpsolve.report.gallery._record import Drawn, draw, read
+
+__all__ = ["PICTURES", "Drawn", "Picture", "draw", "read"]
+
+PICTURES = {
+    picture.name: picture
+    for picture in (
+        lq_balls.PICTURE,
+        soft_threshold.PICTURE,
+        lasso_path.PICTURE,
+        lasso_convergence.PICTURE,
+    )
+}
+"""Every figure there is by its name, in the order of pages."""

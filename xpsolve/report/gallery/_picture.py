@@ -1,0 +1,59 @@
+"""What a figure of the gallery is: the words around it, and the function that draws it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from xpsolve.arrays.backends import Backend
+from xpsolve.report.style import STYLE, svg
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of the gallery.
+
+    Parameters
+    ----------
+    name : str
+        Of its file, in small letters, digits and hyphens.
+    family : str
+        The heading it stands under.
+    title : str
+        What it shows, in one sentence; drawn above it.
+    alt : str
+        What is seen, for those who do not see it.
+    caption : str
+        What was run, with which data, and where the figure comes from.
+    draw : callable
+        From the backend to run on to a matplotlib figure without its title.
+
+    Examples
+    --------
+    >>> from xpsolve.arrays import backends
+    >>> from xpsolve.report.gallery import PICTURES
+    >>> PICTURES["soft-threshold"].svg(backends.get("numpy")).startswith("<?xml")
+    True
+    """
+
+    name: str
+    family: str
+    title: str
+    alt: str
+    caption: str
+    draw: Callable[[Backend], Any]
+
+    def svg(self, backend: Backend) -> str:
+        """Run it on `backend` and return the SVG, with its words inside for whoever opens it alone."""
+        import matplotlib as mpl
+
+        with mpl.rc_context(STYLE):
+            figure = self.draw(backend)
+            figure.suptitle(textwrap.fill(self.title, 72), x=0.004, ha="left", fontsize=11)
+            text = svg(figure)
+        start = text.index(">", text.index("<svg")) + 1
+        words = f"<title>{escape(self.title)}</title><desc>{escape(self.alt)}</desc>"
+        return f"{text[:start]}{words}{text[start:]}"

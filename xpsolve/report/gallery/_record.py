@@ -1,0 +1,152 @@
+"""Beside the figures, ``gallery.json`` says what each shows, where it was run and how long that took.
+
+{"version": 1, "figures": [{"name", "family", "title", "alt", "caption", "backend", "ran", "seconds"}, …]}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from time import perf_counter
+from xml.etree import ElementTree
+
+import xpsolve
+from xpsolve.arrays.backends import Backend
+from xpsolve.files import write_text
+from xpsolve.report.gallery._picture import Picture
+
+FILE, VERSION = "gallery.json", 1
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that lies in a folder as ``name.svg``.
+
+    Parameters
+    ----------
+    name, family, title, alt, caption : str
+        Those of its `Picture`.
+    backend : str
+        Name of the backend that it was run on.
+    ran : str
+        Versions of xpsolve and of the backend's library.
+    seconds : float
+        What running and drawing took.
+
+    Examples
+    --------
+    >>> from xpsolve.report.gallery import Drawn
+    >>> Drawn("a", "lasso", "A", "An A", "Of A.", "numpy", "xpsolve 0.1.0, numpy 2.3.0", 0.5).name
+    'a'
+    """
+
+    name: str
+    family: str
+    title: str
+    alt: str
+    caption: str
+    backend: str
+    ran: str
+    seconds: float
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, (int | float) if field.name == "seconds" else str):
+                raise TypeError(f"{field.name}: unexpected {value!r}")
+        # It becomes part of a path.
+        if not re.fullmatch(r"[a-z0-9-]+", self.name):
+            raise ValueError(f"name: expected small letters, digits and hyphens, got {self.name!r}")
+
+
+def draw(picture: Picture, backend: Backend, out: Path) -> Drawn:
+    """Run and draw one figure into a folder, and note it there in the place of an earlier one.
+
+    Parameters
+    ----------
+    picture : Picture
+        What to draw.
+    backend : Backend
+        What to run on.
+    out : Path
+        The folder, made if missing.
+
+    Returns
+    -------
+    Drawn
+        As noted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from xpsolve.arrays import backends
+    >>> from xpsolve.report import gallery
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     drawn = gallery.draw(gallery.PICTURES["lq-balls"], backends.get("numpy"), Path(out))
+    >>> drawn.backend
+    'numpy'
+    """
+    begin = perf_counter()
+    text = picture.svg(backend)
+    seconds = round(perf_counter() - begin, 3)
+    words = {key: value for key, value in vars(picture).items() if key != "draw"}
+    ran = f"xpsolve {xpsolve.__version__}, {backend.library} {backend.version}"
+    drawn = Drawn(**words, backend=backend.name, ran=ran, seconds=seconds)
+    write_text(out / f"{drawn.name}.svg", text)
+    noted = {other.name: other for other in read(out)[0]}
+    noted[drawn.name] = drawn  # an earlier one keeps its place
+    figures = [asdict(one) for one in noted.values()]
+    write_text(out / FILE, json.dumps({"version": VERSION, "figures": figures}, indent=1, ensure_ascii=False) + "\n")
+    return drawn
+
+
+def read(folder: Path) -> tuple[dict[Drawn, str], list[str]]:
+    """What a folder holds; a folder without a gallery holds nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        Where figures were drawn.
+
+    Returns
+    -------
+    figures : dict
+        From each figure to its SVG.
+    warnings : list of str
+        A line for each thing that had to be left out.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from xpsolve.report import gallery
+    >>> gallery.read(Path("no-such-folder"))
+    ({}, [])
+    """
+    path = folder / FILE
+    if not path.exists():
+        return {}, []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {}, [f"{path}: not readable as JSON ({error}); skipped"]
+    if (
+        not isinstance(content, dict)
+        or content.get("version") != VERSION
+        or not isinstance(content.get("figures"), list)
+    ):
+        return {}, [f"{path}: not a list of figures of version {VERSION}; skipped, `xpsolve figures` writes it anew"]
+    found: dict[Drawn, str] = {}
+    warnings = []
+    for i, entry in enumerate(content["figures"]):
+        try:
+            drawn = Drawn(**entry)
+            text = (folder / f"{drawn.name}.svg").read_text(encoding="utf-8")
+            ElementTree.fromstring(text)  # a torn file would be a hole in the page
+        except (TypeError, ValueError, OSError, ElementTree.ParseError) as error:
+            warnings.append(f"{path}: figure {i + 1} cannot be shown ({error}); skipped")
+        else:
+            found[drawn] = text
+    return found, warnings
