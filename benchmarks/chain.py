@@ -160,15 +160,8 @@ class Peers(_Chains):
     params = (tuple(_LIBRARIES), tuple(_SHAPES))
     profiles = {"quick": {"shape": ["hourglass"]}}
 
-    def prepare(self, library, shape):
+    def prepare(self, backend, library, shape):
         host = _factors(_SHAPES[shape])
         multiply = _LIBRARIES[library](host)
         warm(multiply)
-        return _Case(backends.get("numpy"), multiply, host)
-
-    def _case(self, values):
-        if values not in self._prepared:
-            with _Device.uncounting():
-                _Device.open("numpy")
-                self._prepared[values] = self.prepare(*values)
-        return self._prepared[values]
+        return _Case(backend, multiply, host)

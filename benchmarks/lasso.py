@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
-from xpsolve import ConvergenceWarning, basis_pursuit, count, dictionary_learning, elastic_net, lasso, problems
+from xpsolve import (
+    ConvergenceWarning,
+    basis_pursuit,
+    count,
+    dictionary_learning,
+    elastic_net,
+    lasso,
+    lasso_path,
+    problems,
+)
 from xpsolve.arrays import backends
 
 _NONZEROS = 50
@@ -39,10 +48,16 @@ def _sparse_signal(n: int, p: int, part: float) -> tuple[np.ndarray, np.ndarray,
     """Gaussian A, y from 50 features with a tenth of noise, and λ as a part of that at which x becomes 0."""
     rng = np.random.default_rng(n * 7919 + p)
     A = rng.standard_normal((n, p))
+    return A, *_response(A, part, rng)
+
+
+def _response(A: np.ndarray, part: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """y and λ of `_sparse_signal`, for any A."""
+    n, p = A.shape
     support = rng.choice(p, min(_NONZEROS, p), replace=False)
     signal = A[:, support] @ rng.standard_normal(support.size)
     y = signal + 0.1 * np.linalg.norm(signal) / np.sqrt(n) * rng.standard_normal(n)
-    return A, y, part * float(np.max(np.abs(A.T @ y)))
+    return y, part * float(np.max(np.abs(A.T @ y)))
 
 
 def _relative_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
@@ -204,6 +219,76 @@ class Diabetes(_ToGap):
         lam = 0.1 * float(np.max(np.abs(data.A.T @ data.y)))
         solve = partial(self.call, backend.asarray(data.A), backend.asarray(data.y), lam, method)
         return _Case(backend, solve, data.A, data.y, lam)
+
+
+class _Path(_Benchmark):
+    """A hundred values of λ down to a hundredth of the largest, and the worst of their gaps beside."""
+
+    family = "lasso"
+    tol = 1.01e-6
+    repeat = (3, 5, 2.0)
+
+    @staticmethod
+    def problem(sizes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        A, y, _ = _sparse_signal(sizes["n"], sizes["p"], 1.0)
+        return A, y
+
+    def prepare(self, backend, method, **sizes):
+        A, y = self.problem({**self.fixed, **sizes})
+        there = backend.asarray(A), backend.asarray(y)
+        return backend, A, y, partial(lasso_path, *there, ratio=0.01, method=method, check_finite=False)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        solve = self._case(values)[-1]
+        warm(solve)
+        _Device.last = solve().x
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """The largest of the relative duality gaps."""
+        backend, A, y, solve = self._case(values)
+        path = solve()
+        X, lams = (backend.to_numpy(x).astype(np.float64) for x in (path.x, path.lams))
+        worst = max(_relative_gap(A, y, float(lam), x) for lam, x in zip(lams, X, strict=True))
+        return max(worst, 0.0) if np.isfinite(worst) else 1e300  # asv takes a NaN for skipped
+
+
+class PathInFeatures(_Path):
+    """n = 500: from narrow to wide."""
+
+    title = "A path of 100 λ in the number of features"
+    x = "p"
+    fixed = {"n": 500}
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, ("working_set", "fista"), (250, 500, 1000, 2000, 4000))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["working_set"]}}
+
+
+class PathInSamples(_Path):
+    """p = 300 features: the products with Aᵀ for all λ rule."""
+
+    title = "A path of 100 λ in the number of samples"
+    x = "n"
+    fixed = {"p": 300}
+    param_names = ("backend", "method", "n")
+    params = (BACKENDS, ("working_set", "fista"), (1000, 2000, 4000, 8000, 16000))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["working_set"]}}
+
+
+class DiabetesPath(_Path):
+    """Ten measurements of 442 patients: small, so that the steps themselves rule."""
+
+    title = "A path of 100 λ on the diabetes data"
+    x = None
+    param_names = ("backend", "method")
+    params = (BACKENDS, ("working_set", "fista"))
+    profiles = {"quick": {"backend": ["numpy"]}}
+
+    @staticmethod
+    def problem(sizes):
+        data = problems.diabetes()
+        return data.A, data.y
 
 
 class BasisPursuit(_Benchmark):

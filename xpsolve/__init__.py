@@ -1,7 +1,16 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
 from xpsolve import autodiff, costs, operators, problems
-from xpsolve.linear import basis_pursuit, dictionary_learning, elastic_net, lasso, lstsq, ridge, soft_threshold
+from xpsolve.linear import (
+    basis_pursuit,
+    dictionary_learning,
+    elastic_net,
+    lasso,
+    lasso_path,
+    lstsq,
+    ridge,
+    soft_threshold,
+)
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.trace import Tally, count
@@ -23,6 +32,7 @@ __all__ = [
     "dot_test",
     "elastic_net",
     "lasso",
+    "lasso_path",
     "lstsq",
     "operator_norm",
     "operators",

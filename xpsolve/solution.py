@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from types import MappingProxyType
 from typing import Any
@@ -140,16 +140,11 @@ class Solution:
         return self.status is Status.CONVERGED
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Solution:
-        return Solution(
-            map_arrays(function, self.x),
-            self.method,
-            map_arrays(function, self.certificate),
-            map_arrays(function, self.n_iter),
-            map_arrays(function, self.history),
-            map_arrays(function, dict(self.stats)),
-            self.ended,
-        )
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["stats"] = dict(self.stats)
+        return type(self)(**{name: map_arrays(function, value) for name, value in values.items()})
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, getattr(self.x, "shape", ()))) or "0-d"
-        return f"Solution(x: {shape}, method={self.method!r}, n_iter={self.n_iter}, status={self.status.name})"
+        ended = f"n_iter={self.n_iter}, status={self.status.name}"
+        return f"{type(self).__name__}(x: {shape}, method={self.method!r}, {ended})"

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+import xpsolve
 from xpsolve.arrays import backends
 from xpsolve.bench import BenchError, machine
 
@@ -113,7 +114,15 @@ def test_facts_have_the_keys_that_reports_read(tree, tmp_path):
     facts = machine.facts(described, FOUND, machine.sources(tree), "quick")
     assert facts.keys() >= KEYS
     assert facts["backends"]["numpy"] == {"available": True, "reason": "", "version": "2", "device": "cpu"}
+    assert facts["libraries"] == {}
     assert json.loads(json.dumps(facts)) == facts
+
+
+def test_versions_name_what_is_missing():
+    found = machine.versions(["xpsolve", "numpy", "no-such-library"])
+    assert found["no-such-library"] is None
+    assert found["numpy"][0].isdigit()
+    assert found["xpsolve"] == xpsolve.__version__
 
 
 def test_look_asks_a_child_process_about_every_backend():

@@ -57,6 +57,16 @@ def test_backends_exist(found):
     assert {p.backend for p in found.points} <= set(backends.NAMES)
 
 
+def test_each_contest_is_open_to_ours_and_another(found):
+    contests = {}
+    for point in found.points:
+        if "library" in point.params:
+            contests.setdefault(point.group, set()).add(point.params["library"])
+    assert contests
+    assert all("xpsolve" in libraries and len(libraries) > 1 for libraries in contests.values())
+    assert found.libraries == sorted(set().union(*contests.values()))
+
+
 def test_costs_accept_every_point(found):
     for point in found.points:
         meta = found.meta(point.benchmark)

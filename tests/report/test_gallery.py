@@ -9,6 +9,7 @@ import pytest
 typer = pytest.importorskip("typer")
 from typer.testing import CliRunner  # noqa: E402  (where typer is missing there is no command)
 
+import xpsolve as xs  # noqa: E402
 from xpsolve import cli, report  # noqa: E402
 from xpsolve.arrays import backends  # noqa: E402
 from xpsolve.report import gallery  # noqa: E402
@@ -66,13 +67,13 @@ def test_the_ball_touches_the_line_where_the_solver_says(q):
     np.testing.assert_allclose(lq_balls.contact(NUMPY, q), best, atol=1e-2)  # the points are half a degree apart
 
 
-def test_the_path_starts_at_0_and_ends_near_least_squares(rng):
-    A = rng.standard_normal((40, 5))
-    y = A @ np.arange(5.0) + 0.1 * rng.standard_normal(40)
-    shares, x = lasso_path.path(NUMPY, A, y, n_lams=7)
-    assert shares.shape == (7,)
-    assert not x[0].any()
-    np.testing.assert_allclose(x[-1], np.linalg.lstsq(A, y)[0], atol=0.02)
+def test_the_path_starts_at_0_and_ends_at_the_answers_of_the_smallest_lambda():
+    lines = [line for line in lasso_path.draw(NUMPY).axes[0].lines if len(line.get_xdata()) == 100]
+    assert len(lines) == 10
+    assert all(line.get_ydata()[0] == 0 for line in lines)
+    data = xs.problems.diabetes()
+    best = xs.lasso(data.A, data.y, 1e-3 * float(np.max(np.abs(data.A.T @ data.y))), tol=1e-12).x
+    np.testing.assert_allclose([line.get_ydata()[-1] for line in lines], best, rtol=1e-6)
 
 
 def test_runs_stay_under_their_bounds():

@@ -11,7 +11,16 @@ from xpsolve.arrays.checks import (
     regularisation,
 )
 from xpsolve.arrays.indexing import largest, scatter, settled, take_columns
-from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
+from xpsolve.arrays.linalg import (
+    cholesky,
+    cholesky_solve,
+    eigh,
+    gram,
+    shifted,
+    solve_positive,
+    solve_triangular,
+    thin_svd,
+)
 from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
     Array,
@@ -67,6 +76,7 @@ __all__ = [
     "scatter",
     "settled",
     "shifted",
+    "solve_positive",
     "solve_triangular",
     "take_columns",
     "thin_svd",

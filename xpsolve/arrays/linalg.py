@@ -162,6 +162,20 @@ def cholesky_solve(L: Array, B: Array) -> Array:
 
 
 @native
+def solve_positive(G: Array, B: Array) -> Array:
+    """X with GX = B for a symmetric positive definite G of modest size; NaN or nonsense where it is not."""
+    return cholesky_solve(cholesky(G)[0], B)
+
+
+@solve_positive.register("numpy")
+def _solve_positive_numpy(G: Array, B: Array) -> Array:
+    try:
+        return np.linalg.solve(G, B)  # up to some hundred rows, LU in one call beats NumPy's slow Cholesky
+    except np.linalg.LinAlgError:
+        return np.full_like(B, np.nan)
+
+
+@native
 def eigh(G: Array) -> tuple[Array, Array]:
     """Eigenvalues in ascending order and eigenvectors of a symmetric matrix: G = V diag(w) Vᵀ."""
     w, V = namespace_of(G).linalg.eigh(G)

@@ -20,9 +20,11 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from xpsolve import __version__
 from xpsolve.arrays import backends
 from xpsolve.bench.suite import BenchError, child_environment
 from xpsolve.files import write_text
@@ -243,7 +245,42 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def facts(described: dict[str, str], found: dict[str, Any], source: Sources, profile: str) -> dict[str, Any]:
+def versions(libraries: Collection[str]) -> dict[str, str | None]:
+    """Versions of installed distributions; none of them is imported.
+
+    Parameters
+    ----------
+    libraries : collection of str
+        Names as an installer knows them, such as "scikit-learn".
+
+    Returns
+    -------
+    dict
+        By name, None for one that is not installed.
+
+    Examples
+    --------
+    >>> from xpsolve.bench import machine
+    >>> machine.versions(["no-such-library"])
+    {'no-such-library': None}
+    """
+    found: dict[str, str | None] = {}
+    for name in libraries:
+        try:
+            # Run from a clone, xpsolve itself need not be installed.
+            found[name] = __version__ if name == "xpsolve" else metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def facts(
+    described: dict[str, str],
+    found: dict[str, Any],
+    source: Sources,
+    profile: str,
+    libraries: Collection[str] = (),
+) -> dict[str, Any]:
     """What is written beside the results as ``facts.json``.
 
     Parameters
@@ -256,6 +293,8 @@ def facts(described: dict[str, str], found: dict[str, Any], source: Sources, pro
         What is measured.
     profile : str
         Name of the profile.
+    libraries : collection of str
+        Other libraries that the suite measures.
 
     Returns
     -------
@@ -277,6 +316,7 @@ def facts(described: dict[str, str], found: dict[str, Any], source: Sources, pro
             name: {key: value for key, value in backend.items() if key != "startup"}
             for name, backend in found["backends"].items()
         },
+        "libraries": versions(libraries),
         "commit": source.commit,
         "versioned": source.versioned,
         "dirty": source.dirty,

@@ -347,7 +347,7 @@ def run(
     described = machines.register(machine, found)
     place = (results or suite.results).resolve()
     folder = place / described["machine"]
-    facts = machines.facts(described, found, source, chosen.name)
+    facts = machines.facts(described, found, source, chosen.name, suite.libraries)
     machines.write(folder, described, facts)
     _write_benchmarks(suite, place)
     history = ledgers.durations(folder, chosen)

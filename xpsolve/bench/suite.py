@@ -124,6 +124,11 @@ class Suite:
         """Every point of every benchmark."""
         return tuple(p for b in self.benchmarks.values() for p in points(b))
 
+    @property
+    def libraries(self) -> list[str]:
+        """Distributions that are held against each other: values of every parameter ``library``."""
+        return sorted({str(p.params["library"]) for p in self.points if "library" in p.params})
+
     def meta(self, benchmark: str) -> Mapping[str, Any]:
         """What a benchmark declares about itself, empty for a foreign one."""
         meta = self.benchmarks[benchmark].get("meta", {})

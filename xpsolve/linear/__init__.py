@@ -3,8 +3,19 @@
 from xpsolve.linear.basis_pursuit import basis_pursuit
 from xpsolve.linear.dictionary_learning import dictionary_learning
 from xpsolve.linear.lasso import elastic_net, lasso
+from xpsolve.linear.lasso_path import LassoPath, lasso_path
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.prox import soft_threshold
 from xpsolve.linear.ridge import ridge
 
-__all__ = ["basis_pursuit", "dictionary_learning", "elastic_net", "lasso", "lstsq", "ridge", "soft_threshold"]
+__all__ = [
+    "LassoPath",
+    "basis_pursuit",
+    "dictionary_learning",
+    "elastic_net",
+    "lasso",
+    "lasso_path",
+    "lstsq",
+    "ridge",
+    "soft_threshold",
+]

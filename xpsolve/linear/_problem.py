@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ from xpsolve.arrays import (
     check_ndim,
     check_rows,
     enter,
+    gram,
     is_array,
     regularisation,
 )
@@ -53,7 +55,7 @@ class Problem:
         return self.operator.rmatvec(self.Y)
 
 
-def enter_problem(A: Any, y: Array, lam: Any, *, check_finite: bool) -> Problem:
+def enter_problem(A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool) -> Problem:
     """The public door of the least-squares family."""
     if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
         xp, (A, y) = enter(A=A, y=y)
@@ -68,7 +70,7 @@ def enter_problem(A: Any, y: Array, lam: Any, *, check_finite: bool) -> Problem:
         checked = {"y": y}
     check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
     check_rows(y, "y", operator.shape[0], "A")
-    lams = regularisation(xp, lam, "lam", like=y, check_values=check_finite)
+    lams = regularisation(xp, lam, name, like=y, check_values=check_finite)
     problem = Problem(
         xp,
         operator,
@@ -80,6 +82,22 @@ def enter_problem(A: Any, y: Array, lam: Any, *, check_finite: bool) -> Problem:
     if check_finite:
         _check_finite(xp, lambda: problem.Aty, **checked)
     return problem
+
+
+def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+    """Z ↦ Aᵀ(Y − AZ) and v ↦ AᵀAv, by the Gram matrix where it is smaller than A."""
+    operator, (n, p) = problem.operator, problem.shape
+    if problem.dense and n > p:
+        G = gram(problem.A)
+        return lambda Z: problem.Aty - G @ Z, lambda v: G @ v
+    return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
+
+
+def half_squared_norm(problem: Problem) -> Array:
+    """½‖y‖² of each column, 1 where y is 0: what duality gaps are relative to."""
+    xp, Y = problem.xp, problem.Y
+    half = 0.5 * xp.sum(Y * Y, axis=0)
+    return xp.where(half > 0, half, xp.ones_like(half))
 
 
 def from_columns(problem: Problem, X: Array) -> Array:

@@ -17,14 +17,20 @@ from xpsolve.arrays import (
     check_positive,
     device_of,
     enter,
-    gram,
     is_array,
     is_concrete,
     is_scalar,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
-from xpsolve.linear._problem import Problem, enter_problem, from_columns, start_columns
+from xpsolve.linear._problem import (
+    Problem,
+    descent,
+    enter_problem,
+    from_columns,
+    half_squared_norm,
+    start_columns,
+)
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.linear.ridge import ridge
@@ -33,7 +39,7 @@ from xpsolve.operators import Sparse
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 
 _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
-_CERTIFICATE = "duality gap, relative to half of ‖y‖²"
+CERTIFICATE = "duality gap, relative to half of ‖y‖²"
 
 
 @capabilities(batch="columns of y", syncs=2)
@@ -233,6 +239,17 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options, check_fi
 
 def _choose(problem: Problem, method: str) -> str:
     """The method asked for, or the one that reads A least often, where A and y allow it."""
+    why = no_working_set(problem)
+    if method == "working_set" and why:
+        message = f"method: expected 'ista', 'fista' or 'auto', got 'working_set', but {why}."
+        raise ValueError(message)
+    if method == "auto":
+        return "fista" if why else "working_set"
+    return method
+
+
+def no_working_set(problem: Problem) -> str:
+    """Why a set of features cannot serve this problem, "" where it can."""
     reasons = {
         f"A is {problem.operator!r}, and a set needs single columns": not (
             problem.dense or isinstance(problem.operator, Sparse)
@@ -240,13 +257,7 @@ def _choose(problem: Problem, method: str) -> str:
         f"y has {problem.Y.shape[1]} columns": problem.Y.shape[1] > 1,
         "sets grow by decisions on the host, which jax.jit has not": not is_concrete(problem.Y, problem.lams),
     }
-    why = next((reason for reason, holds in reasons.items() if holds), "")
-    if method == "working_set" and why:
-        message = f"method: expected 'ista', 'fista' or 'auto', got 'working_set', but {why}."
-        raise ValueError(message)
-    if method == "auto":
-        return "fista" if why else "working_set"
-    return method
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 @dataclass(frozen=True)
@@ -263,10 +274,8 @@ class _Solver:
 
     @cached_property
     def half(self) -> Array:
-        """½‖y‖² of each column, 1 where y is 0."""
-        xp, Y = self.problem.xp, self.problem.Y
-        half = 0.5 * xp.sum(Y * Y, axis=0)
-        return xp.where(half > 0, half, xp.ones_like(half))
+        """½‖y‖² of each column."""
+        return half_squared_norm(self.problem)
 
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
@@ -301,7 +310,7 @@ class _Solver:
                 problem,
                 self.penalty,
                 X,
-                self.certify,
+                self.half,
                 (C, gap),
                 tol=o.tol,
                 max_iter=o.max_iter,
@@ -309,12 +318,12 @@ class _Solver:
                 callback=o.callback,
             )
         else:
-            gradient, tau = self._gradient()
+            gradient, product = descent(problem)
             run = proximal_gradient(
                 gradient,
                 self.penalty,
                 X,
-                tau=tau,
+                tau=self._step(product),
                 check=lambda X: self.look(X)[:2],
                 gap=gap,
                 momentum=method == "fista",
@@ -326,33 +335,14 @@ class _Solver:
             )
         return self._solution(method, run, stats)
 
-    def _gradient(self) -> tuple[Callable[[Array], Array], Array]:
-        """Z ↦ Aᵀ(Y − AZ), by the Gram matrix where it is smaller than A, and the step."""
-        problem, operator, o = self.problem, self.problem.operator, self.options
-        n, p = problem.shape
-        if problem.dense and n > p:
-            G = gram(problem.A)
-
-            def gradient(Z: Array) -> Array:
-                return problem.Aty - G @ Z
-
-            def product(v: Array) -> Array:
-                return G @ v
-
-        else:
-
-            def gradient(Z: Array) -> Array:
-                return operator.rmatvec(problem.Y - operator.matvec(Z))
-
-            def product(v: Array) -> Array:
-                return operator.rmatvec(operator.matvec(v))
-
-        if o.step is None:
-            return gradient, safe_step(product, problem.Aty)
-        if is_array(o.step):
-            _, (tau, _) = enter(step=o.step, y=problem.Y)
-            return gradient, tau
-        return gradient, problem.xp.asarray(o.step, dtype=problem.Y.dtype, device=device_of(problem.Y))
+    def _step(self, product: Callable[[Array], Array]) -> Array:
+        problem, step = self.problem, self.options.step
+        if step is None:
+            return safe_step(product, problem.Aty)
+        if is_array(step):
+            _, (tau, _) = enter(step=step, y=problem.Y)
+            return tau
+        return problem.xp.asarray(step, dtype=problem.Y.dtype, device=device_of(problem.Y))
 
     def _solution(self, method: str, run: Run[Any], stats: dict[str, Any]) -> Solution:
         problem, o = self.problem, self.options
@@ -369,7 +359,7 @@ class _Solver:
         return Solution(
             from_columns(problem, run.state.X),
             method,
-            Certificate(_CERTIFICATE, run.state.gap, o.tol),
+            Certificate(CERTIFICATE, run.state.gap, o.tol),
             n_iter=run.n_iter,
             history=history,
             stats={"host_reads": run.reads, **stats},

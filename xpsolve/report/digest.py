@@ -15,7 +15,21 @@ import pandas as pd
 from xpsolve.report.findings import RIVALS, Pair, Series
 from xpsolve.report.formats import error, exponent, interval, number, quantity, share
 
-__all__ = ["Cell", "Table", "counts", "crossing_table", "exponents", "fastest", "limits", "readable", "values"]
+__all__ = [
+    "Cell",
+    "Table",
+    "counts",
+    "crossing_table",
+    "exponents",
+    "fastest",
+    "interval_cell",
+    "key",
+    "limits",
+    "readable",
+    "text",
+    "values",
+    "with_run",
+]
 
 
 class Cell(NamedTuple):
@@ -48,15 +62,17 @@ RunName = Callable[[str, str], str]
 """Name of the run of a machine and environment; empty where there is only one."""
 
 
-def _text(text: Any, mark: str = "") -> Cell:
-    return Cell(str(text), str(text), mark)
+def text(words: Any, mark: str = "") -> Cell:
+    """A cell of words, which sorts by them."""
+    return Cell(str(words), str(words), mark)
 
 
 def _value(value: Any, name: str) -> Cell:
-    return Cell(quantity(value, name), _key(value))
+    return Cell(quantity(value, name), key(value))
 
 
-def _key(value: Any) -> float | str:
+def key(value: Any) -> float | str:
+    """What a number sorts by; one that is not finite sorts last."""
     return float(value) if math.isfinite(float(value)) else ""
 
 
@@ -66,11 +82,11 @@ def readable(params: str | dict[str, Any]) -> str:
     return ", ".join(str(v) if isinstance(v, str) else f"{k} = {number(v)}" for k, v in given.items())
 
 
-def _with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
+def with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
     """Put the run's name in front, if any run has one."""
     if not any(name for name, _ in rows):
         return Table(columns, [cells for _, cells in rows])
-    return Table(["machine", *columns], [[_text(name), *cells] for name, cells in rows])
+    return Table(["machine", *columns], [[text(name), *cells] for name, cells in rows])
 
 
 def _span(x: Iterable[float], name: str) -> str:
@@ -90,21 +106,21 @@ def exponents(lines: Sequence[Series], run: RunName) -> Table:
             (
                 run(*line.key[:2]),
                 [
-                    _text(line.head["title"]),
-                    _text(line.label),
-                    _text(_span(line.points["x"], line.head["x_name"])),
-                    _text(line.variable),
+                    text(line.head["title"]),
+                    text(line.label),
+                    text(_span(line.points["x"], line.head["x_name"])),
+                    text(line.variable),
                     Cell(exponent(law.alpha), law.alpha) if law is not None and judged and not law.vague else Cell("–"),
                     Cell("too wide" if law.vague else interval(law.low, law.high), law.low)
                     if law is not None and judged
                     else Cell("–"),
-                    Cell(exponent(line.theory), _key(line.theory)),
-                    _text(line.verdict, line.verdict),
-                    _text(line.reason),
+                    Cell(exponent(line.theory), key(line.theory)),
+                    text(line.verdict, line.verdict),
+                    text(line.reason),
                 ],
             )
         )
-    return _with_run(columns, rows)
+    return with_run(columns, rows)
 
 
 def fastest(lines: Sequence[Series], run: RunName) -> Table:
@@ -115,9 +131,9 @@ def fastest(lines: Sequence[Series], run: RunName) -> Table:
         what = f"{title} ({common})" if common else title
         x_name = str(rivals[0].head["x_name"])
         for who, sizes, lead in _stretches(rivals):
-            cells = [_text(what), _text(_span(sizes, x_name)), _text(who), Cell(f"{lead:.2f} ×", lead)]
+            cells = [text(what), text(_span(sizes, x_name)), text(who), Cell(f"{lead:.2f} ×", lead)]
             rows.append((run(machine, environment), cells))
-    return _with_run(columns, rows)
+    return with_run(columns, rows)
 
 
 def _stretches(rivals: Sequence[Series]) -> list[tuple[str, list[float], float]]:
@@ -154,10 +170,10 @@ def crossing_table(pairs: Sequence[Pair], run: RunName) -> Table:
     ordered = met + [pair for pair in pairs if pair not in met and pair.rival == "method"]
     columns = ["benchmark", "at equal", "finding"]
     rows = [
-        (run(*pair.first.key[:2]), [_text(pair.first.head["title"]), _text(pair.shared or "–"), _text(pair.sentence)])
+        (run(*pair.first.key[:2]), [text(pair.first.head["title"]), text(pair.shared or "–"), text(pair.sentence)])
         for pair in ordered
     ]
-    return _with_run(columns, rows)
+    return with_run(columns, rows)
 
 
 def limits(lines: Sequence[Series], run: RunName) -> Table:
@@ -169,16 +185,16 @@ def limits(lines: Sequence[Series], run: RunName) -> Table:
         if len(known):
             last = known.iloc[-1]
             cells = [
-                _text(last["title"]),
-                _text(line.label),
-                _text(f"{last['x_name']} = {number(last['x'])}"),
+                text(last["title"]),
+                text(line.label),
+                text(f"{last['x_name']} = {number(last['x'])}"),
                 _value(last["value"], "seconds"),
                 _value(last["floor"], "seconds"),
                 Cell(share(last["share"]), float(last["share"])),
-                _text(last["bound"]),
+                text(last["bound"]),
             ]
             rows.append((run(*line.key[:2]), cells))
-    return _with_run(columns, rows)
+    return with_run(columns, rows)
 
 
 def counts(frame: pd.DataFrame, run: RunName) -> Table:
@@ -192,15 +208,15 @@ def counts(frame: pd.DataFrame, run: RunName) -> Table:
         if row["value"] > stated:
             mark = "exceeds"
         cells = [
-            _text(row["title"]),
-            _text(readable(row["params"])),
-            _text(name),
-            Cell(_exact(row["value"]), _key(row["value"])),
-            Cell(_exact(stated), _key(stated)),
-            _text(mark, mark),
+            text(row["title"]),
+            text(readable(row["params"])),
+            text(name),
+            Cell(_exact(row["value"]), key(row["value"])),
+            Cell(_exact(stated), key(stated)),
+            text(mark, mark),
         ]
         rows.append((run(row["machine"], row["environment"]), cells))
-    return _with_run(columns, rows)
+    return with_run(columns, rows)
 
 
 def _exact(value: float) -> str:
@@ -222,23 +238,24 @@ def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
         name = str(row["quantity"])
         invalid = "" if row["valid"] else "invalid"
         cells = {
-            "99 % interval": _interval(row, name),
-            "error": Cell(error(row["error"]), _key(row["error"]), invalid),
-            "share of limit": Cell(share(row["share"]), _key(row["share"])),
+            "99 % interval": interval_cell(row, name),
+            "error": Cell(error(row["error"]), key(row["error"]), invalid),
+            "share of limit": Cell(share(row["share"]), key(row["share"])),
             "stated": _value(row["memory"], "bytes"),
         }
-        first = [_text(row["title"])] if title else []
-        measured = _value(row["value"], name) if row["status"] == "ok" else _text(row["status"], row["status"])
+        first = [text(row["title"])] if title else []
+        measured = _value(row["value"], name) if row["status"] == "ok" else text(row["status"], row["status"])
         rows.append(
             (
                 run(row["machine"], row["environment"]),
-                [*first, _text(readable(row["params"]) or "–"), measured, *(cells[column] for column in shown)],
+                [*first, text(readable(row["params"]) or "–"), measured, *(cells[column] for column in shown)],
             )
         )
-    return _with_run([*columns, *shown], rows)
+    return with_run([*columns, *shown], rows)
 
 
-def _interval(row: Any, name: str) -> Cell:
+def interval_cell(row: Any, name: str) -> Cell:
+    """The 99 % interval of a row of the tidy table."""
     if math.isnan(row["lower"]) or math.isnan(row["upper"]):
         return Cell("–")
     if row["lower"] <= 0:  # asv's model for very few samples

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from xpsolve.report import digest, figures
+from xpsolve.report import digest, figures, peers
 from xpsolve.report.asv import Measurements
 from xpsolve.report.digest import Table
 from xpsolve.report.findings import Pair, Series
@@ -25,7 +25,6 @@ from xpsolve.report.table import UNSTEADY
 __all__ = ["Section", "context", "render"]
 
 PER_FIGURE = 6
-ROLES = ("time", "error", "count", "memory", "baseline", "ceiling")
 
 
 @dataclass(frozen=True)
@@ -93,14 +92,16 @@ def context(
     ceilings = shown[(shown["role"] == "ceiling") & (shown["status"] == "ok")]
     failed = shown[shown["status"] == "failed"]
     times = shown[(shown["role"] == "time") & (shown["status"] == "ok")]
+    held = peers.contests(now, found.facts)
     return {
         "runs": runs.facts,
-        "lead": _lead(lines, pairs, times, failed),
+        "lead": [*_lead(lines, pairs, times[~peers.takes_part(times)], failed), *filter(None, [peers.lead(held)])],
         "exponents": digest.exponents(lines, runs.name),
         "fastest": digest.fastest(lines, runs.name),
         "crossings": digest.crossing_table(pairs, runs.name),
         "limits": digest.limits(lines, runs.name),
-        "sections": _sections(shown, lines, pairs, runs),
+        "sections": _sections(shown[~peers.takes_part(shown)], lines, pairs, runs),
+        "peers": peers.tables(held, runs.name),
         "rooflines": _rooflines(lines, ceilings, runs),
         "gallery": _gallery(drawn),
         "counts": digest.counts(shown[(shown["role"] == "count") & (shown["status"] == "ok")], runs.name),
@@ -216,7 +217,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _lead(lines: list[Series], pairs: list[Pair], times: pd.DataFrame, failed: pd.DataFrame) -> list[str]:
-    """The report in a few sentences."""
+    """Scaling in a few sentences."""
     said = []
     for word, phrase in (
         ("agrees", "grow as the theory says"),

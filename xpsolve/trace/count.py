@@ -150,6 +150,7 @@ _FLOPS: dict[str, Callable[[tuple[Any, ...], list[Array]], int]] = {
     "linalg.cholesky": lambda args, out: int(args[0].shape[-1]) ** 3 // 3,
     "solve_triangular": lambda args, out: int(args[0].shape[-1]) ** 2 * _columns(args[1]),
     "linalg.solve": _lu_solve,
+    "solve_positive": lambda args, out: int(args[0].shape[-1]) ** 3 // 3 + 2 * _size(args[0]) * _columns(args[1]),
     "linalg.inv": lambda args, out: 2 * int(args[0].shape[-1]) ** 3,
     "linalg.qr": _qr,
     "eigh": _eigh,

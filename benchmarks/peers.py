@@ -1,0 +1,271 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Ours beside other libraries, each at the loosest tolerance with which its *measured* error is small enough.
+
+What a library calls its tolerance is its own affair: a gap, a change of x, a violated condition.  So each is given
+one after another from a ladder, the error of its answer is computed here by one function for all, and the first
+tolerance that reaches the class' ``tol`` is the one that is timed.  asv measures each library in a process of its own:
+the thread pools of two in one process slow each other.  The data lie in the order that each library takes without
+a copy, no library fits an intercept or looks for NaN, and whatever compiles has compiled before the clock starts.
+
+To add a contest: a class whose first parameter is ``library``, a `problem`, an `error`, and for each library a function
+from the problem to ``solve(tolerance)``.  The parameter names a distribution, as an installer does; it is what makes
+the report draw a table of peers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from typing import Any, ClassVar
+
+import numpy as np
+from asv_runner.benchmarks.mark import SkipNotImplemented
+
+from benchmarks._base import _Benchmark, _Device, measures, warm
+from benchmarks.lasso import _relative_gap, _response, _sparse_signal
+from benchmarks.ridge import _planted
+from xpsolve import lasso, lasso_path, ridge
+
+Solve = Callable[[float], Any]
+
+
+@dataclass
+class _Case:
+    """What is timed, and the measured error of its answer."""
+
+    solve: Callable[[], Any]
+    error: float
+
+
+class _Peers(_Benchmark):
+    """Time of one solve by each library, all to the same measured error."""
+
+    repeat = (5, 15, 3.0)
+    timeout = 900.0
+    tolerances: ClassVar[tuple[float, ...]] = tuple(10.0**-k for k in range(3, 11))
+    solvers: ClassVar[dict[str, Callable[[Any], Solve]]] = {}
+
+    def problem(self, **sizes: Any) -> Any:
+        raise NotImplementedError
+
+    def error(self, problem: Any, answer: Any) -> float:
+        raise NotImplementedError
+
+    def prepare(self, backend, library, **sizes):
+        _require(library)
+        # A tolerance that is not met warns, in every library in another way; the measured error says it too.
+        warnings.simplefilter("ignore")
+        problem = self.problem(**sizes)
+        solve = self.solvers[library](problem)
+        for tolerance in self.tolerances:
+            error = self.error(problem, solve(tolerance))
+            if error <= self.tol:
+                break
+        timed = partial(solve, tolerance)
+        warm(timed)
+        return _Case(timed, error)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        _Device.last = self._case(values).solve()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        error = self._case(values).error
+        return max(error, 0.0) if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+
+def _require(library: str) -> None:
+    """Skip what is not installed.  Run from a clone, xpsolve itself need not be."""
+    try:
+        if library != "xpsolve":
+            metadata.version(library)
+    except metadata.PackageNotFoundError:
+        raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,peers]"') from None
+
+
+def _lengths(shape: str) -> tuple[int, int]:
+    n, p = shape.split("×")
+    return int(n), int(p)
+
+
+# --- lasso -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Sparse:
+    A: np.ndarray
+    y: np.ndarray
+    lam: float
+
+
+def _xpsolve_lasso(q: _Sparse) -> Solve:
+    return lambda tol: lasso(q.A, q.y, q.lam, tol=tol, check_finite=False).x
+
+
+# The peers divide the squares by n, and λ with them.
+
+
+def _sklearn_lasso(q: _Sparse) -> Solve:
+    import sklearn
+    from sklearn.linear_model import Lasso
+
+    sklearn.set_config(assume_finite=True)
+    columns = np.asfortranarray(q.A)
+    # Without the Gram matrix: at 10000×500 it takes three times as long as the solve without.
+    model = partial(Lasso, q.lam / q.y.size, fit_intercept=False, max_iter=1_000_000)
+    return lambda tol: model(tol=tol).fit(columns, q.y).coef_
+
+
+def _celer_lasso(q: _Sparse) -> Solve:
+    import celer
+    import sklearn
+
+    sklearn.set_config(assume_finite=True)  # celer checks its data by scikit-learn
+    columns = np.asfortranarray(q.A)
+    model = partial(celer.Lasso, q.lam / q.y.size, fit_intercept=False)
+    return lambda tol: model(tol=tol).fit(columns, q.y).coef_
+
+
+def _skglm_lasso(q: _Sparse) -> Solve:
+    import skglm
+    import sklearn
+
+    sklearn.set_config(assume_finite=True)  # and so does skglm
+    columns = np.asfortranarray(q.A)
+    model = partial(skglm.Lasso, q.lam / q.y.size, fit_intercept=False)
+    return lambda tol: model(tol=tol).fit(columns, q.y).coef_
+
+
+class Lasso(_Peers):
+    """Fifty features of many, a tenth of noise; the error is the relative duality gap."""
+
+    family = "lasso"
+    title = "Lasso on Gaussian features to a gap of 1e-6"
+    tol = 1e-6
+    solvers = {
+        "xpsolve": _xpsolve_lasso,
+        "scikit-learn": _sklearn_lasso,
+        "celer": _celer_lasso,
+        "skglm": _skglm_lasso,
+    }
+    param_names = ("library", "shape", "lam")
+    params = (tuple(solvers), ("500×2000", "1000×20000", "10000×500"), ("0.1 λmax", "0.01 λmax"))
+    # skglm compiles in each process, for longer than all others take.
+    profiles = {"quick": {"library": ["xpsolve", "scikit-learn", "celer"], "shape": ["500×2000"], "lam": ["0.01 λmax"]}}
+
+    def problem(self, shape, lam):
+        return _Sparse(*_sparse_signal(*_lengths(shape), float(lam.split()[0])))
+
+    def error(self, problem, answer):
+        return _relative_gap(problem.A, problem.y, problem.lam, answer)
+
+
+class CorrelatedLasso(Lasso):
+    """Each feature has the correlation 0.9 with the next: x_j = 0.9 x_{j−1} + √0.19 z_j."""
+
+    title = "Lasso on correlated features to a gap of 1e-6"
+    params = (tuple(Lasso.solvers), ("800×12000",), ("0.03 λmax",))
+    profiles = {}
+
+    def problem(self, shape, lam):
+        rng = np.random.default_rng(0)
+        n, p = _lengths(shape)
+        rows = rng.standard_normal((p, n))
+        for j in range(1, p):
+            rows[j] = 0.9 * rows[j - 1] + np.sqrt(0.19) * rows[j]
+        A = np.ascontiguousarray(rows.T)
+        return _Sparse(A, *_response(A, float(lam.split()[0]), rng))
+
+
+# --- lasso path --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Path:
+    A: np.ndarray
+    y: np.ndarray
+    lams: np.ndarray
+
+
+def _xpsolve_path(q: _Path) -> Solve:
+    return lambda tol: lasso_path(q.A, q.y, q.lams, tol=tol, check_finite=False).x
+
+
+def _sklearn_path(q: _Path) -> Solve:
+    import sklearn
+    from sklearn.linear_model import lasso_path as peer
+
+    sklearn.set_config(assume_finite=True)
+    columns, alphas = np.asfortranarray(q.A), q.lams / q.y.size
+    tall = len(q.y) > q.A.shape[1]
+    # A hundred solves share one Gram matrix; on 1000×5000 it still costs more than it saves.
+    return lambda tol: peer(columns, q.y, alphas=alphas, precompute=tall, tol=tol, max_iter=1_000_000)[1].T
+
+
+def _celer_path(q: _Path) -> Solve:
+    from celer import celer_path
+
+    columns, alphas = np.asfortranarray(q.A), q.lams / q.y.size
+    return lambda tol: celer_path(columns, q.y, "lasso", alphas=alphas, tol=tol, max_iter=100)[1].T
+
+
+class LassoPath(_Peers):
+    """A hundred λ from that at which x becomes 0 to a hundredth of it; the error is the largest of their gaps."""
+
+    family = "lasso"
+    title = "A path of 100 λ, each to a gap of 1e-6"
+    tol = 1e-6
+    solvers = {"xpsolve": _xpsolve_path, "scikit-learn": _sklearn_path, "celer": _celer_path}
+    param_names = ("library", "shape")
+    params = (tuple(solvers), ("10000×1000", "1000×5000"))
+
+    def problem(self, shape):
+        A, y, largest = _sparse_signal(*_lengths(shape), 1.0)
+        return _Path(A, y, np.geomspace(largest, largest / 100, 100))
+
+    def error(self, problem, answer):
+        pairs = zip(problem.lams, answer, strict=True)
+        return max(_relative_gap(problem.A, problem.y, float(lam), x) for lam, x in pairs)
+
+
+# --- ridge -------------------------------------------------------------------------------------------
+
+
+def _xpsolve_ridge(q: _Sparse) -> Solve:
+    return lambda _: ridge(q.A, q.y, q.lam, check_finite=False).x
+
+
+def _sklearn_ridge(q: _Sparse) -> Solve:
+    import sklearn
+    from sklearn.linear_model import Ridge as Peer
+
+    sklearn.set_config(assume_finite=True)
+    return lambda _: Peer(q.lam, fit_intercept=False).fit(q.A, q.y).coef_
+
+
+class Ridge(_Peers):
+    """Both factorise a Gram matrix of the shorter side; the error is the backward error of the normal equations."""
+
+    family = "ridge"
+    title = "Ridge against other libraries"
+    tol = 1e-12
+    tolerances = (0.0,)  # direct: there is none to choose
+    solvers = {"xpsolve": _xpsolve_ridge, "scikit-learn": _sklearn_ridge}
+    param_names = ("library", "shape")
+    params = (tuple(solvers), ("4000×200", "20000×500", "500×20000", "2000×2000"))
+    profiles = {"quick": {"shape": ["4000×200"]}}
+
+    def problem(self, shape):
+        A, y, _ = _planted(*_lengths(shape), 0.1)
+        return _Sparse(A, y, 0.1)
+
+    def error(self, problem, answer):
+        A, y, lam = problem.A, problem.y, problem.lam
+        norm = np.linalg.norm
+        residual = A.T @ (y - A @ answer) - lam * answer
+        square = norm(A) ** 2 / min(A.shape)  # ≤ ‖AᵀA‖, so that the error is never flattered
+        return float(norm(residual) / ((square + lam) * norm(answer) + norm(A.T @ y)))

@@ -1,0 +1,133 @@
+"""The table of peers: who wins at equal accuracy, by how much, and who takes no part."""
+
+import math
+
+import pytest
+
+from xpsolve import report
+from xpsolve.report import asv, peers, table
+
+LIBRARIES = ["xpsolve", "celer", "skglm", "scikit-learn"]
+VERSIONS = {"xpsolve": "0.1.0", "celer": "0.7.4", "skglm": None, "scikit-learn": "1.9.1"}
+FACTS = {"libraries": VERSIONS, "cpu": "Example CPU"}
+
+
+def race(suite, times, errors=None, title="Lasso", checked=True, cases=("wide",)):
+    """One contest; a time that is missing is of a library that was skipped."""
+    grid = {"library": LIBRARIES, "case": list(cases)}
+    name = f"peers.{title}"
+    suite.add(
+        f"{name}.time_solve",
+        grid,
+        lambda library, case: times.get(library, math.nan),
+        suite.meta(title, "time", "seconds"),
+    )
+    if checked:
+        found = dict.fromkeys(times, 1e-9) | (errors or {})
+        suite.add(
+            f"{name}.track_error",
+            grid,
+            lambda library, case: found.get(library, math.nan),
+            suite.meta(title, "error", "relative error"),
+        )
+    return suite
+
+
+def held(suite):
+    found = asv.read(suite.write(FACTS))
+    return peers.contests(table.tidy(found), found.facts)
+
+
+def outcomes(contest):
+    return {entrant.library: entrant.outcome for entrant in contest.entrants}
+
+
+def test_the_winner_is_said_to_win_whoever_it_is(suite):
+    (contest,) = held(race(suite, {"xpsolve": 2.0, "celer": 1.0, "scikit-learn": 5.0}))
+    assert [e.library for e in contest.entrants] == ["celer", "xpsolve", "scikit-learn", "skglm"]
+    assert outcomes(contest) == {"celer": "fastest", "xpsolve": "", "scikit-learn": "", "skglm": "not installed"}
+    said = {e.library: e.ours and e.ours.sentence.split(" [")[0] for e in contest.entrants}
+    assert said == {"celer": "2× slower", "xpsolve": None, "scikit-learn": "2.5× faster", "skglm": None}
+    assert [e.version for e in contest.entrants] == ["0.7.4", "0.1.0", "1.9.1", "–"]
+
+
+def test_times_that_cannot_be_told_apart_are_level(suite):
+    (contest,) = held(race(suite, {"xpsolve": 1.03, "celer": 1.0}))
+    assert outcomes(contest)["xpsolve"] == outcomes(contest)["celer"] == "among the fastest"
+    ours = next(e.ours for e in contest.entrants if e.library == "celer")
+    assert ours.low < 1 < ours.high
+    assert ours.sentence.startswith("level [")
+
+
+def test_an_answer_that_missed_its_accuracy_is_shown_and_compared_with_nothing(suite):
+    (contest,) = held(race(suite, {"xpsolve": 2.0, "celer": 0.1, "scikit-learn": 3.0}, {"celer": 1e-3}))
+    assert outcomes(contest)["celer"] == "not at equal accuracy"
+    assert outcomes(contest)["xpsolve"] == "fastest"
+    assert next(e.ours for e in contest.entrants if e.library == "celer") is None
+    ((_, shown),) = peers.tables([contest], lambda *_: "")
+    cells = next(row for row in shown.rows if row[1].text == "celer")
+    assert cells[2].mark == "invalid"
+    assert cells[3].text.startswith("○ ")
+    assert cells[4].text == "–"
+
+
+def test_where_ours_missed_there_is_no_ratio_and_yet_a_winner(suite):
+    (contest,) = held(race(suite, {"xpsolve": 0.1, "celer": 1.0, "scikit-learn": 2.0}, {"xpsolve": 1.0}))
+    assert outcomes(contest)["celer"] == "fastest"
+    assert all(e.ours is None for e in contest.entrants)
+
+
+def test_a_time_without_an_error_takes_no_part(suite):
+    (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": 2.0}, checked=False))
+    assert set(outcomes(contest).values()) == {"accuracy not measured", "not installed"}
+    assert peers.lead([contest]) == ""
+
+
+def test_a_failure_is_named(suite):
+    (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": None}))
+    assert outcomes(contest)["celer"] == "failed"
+    assert outcomes(contest)["xpsolve"] == ""  # alone, nobody wins
+
+
+def test_a_library_that_is_there_and_was_not_asked_for_is_left_out(suite):
+    (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": 2.0}))
+    assert "scikit-learn" not in outcomes(contest)
+
+
+def test_the_lead_counts_wins(suite):
+    race(suite, {"xpsolve": 2.0, "celer": 1.0}, title="One", cases=("wide", "tall"))
+    race(suite, {"xpsolve": 1.0, "celer": 3.0}, title="Two")
+    assert peers.lead(held(suite)).endswith("in 3 cases: celer in 2, xpsolve in 1.")
+
+
+@pytest.mark.parametrize(("spread", "ends"), [(1.3, (2 / 1.3**2**0.5, 2 * 1.3**2**0.5)), (1.0, None)])
+def test_the_interval_of_a_ratio_adds_in_squares(spread, ends):
+    two, one = ({"value": t, "lower": t / spread, "upper": t * spread} for t in (2.0, 1.0))
+    found = peers.ratio(two, one)
+    assert found.value == 2.0
+    if ends is None:  # one process cannot know better than the next would say
+        assert found.low < 1.9
+        assert found.high > 2.1
+    else:
+        assert (found.low, found.high) == pytest.approx(ends)
+    back = peers.ratio(one, two)
+    assert (back.low, back.high) == pytest.approx((1 / found.high, 1 / found.low))
+
+
+def test_the_page_shows_peers_once_and_escaped(suite, tmp_path):
+    race(suite, {"xpsolve": 2.0, "celer": 1.0}, title="<b>Lasso | path")
+    facts = {"libraries": VERSIONS | {"celer": "<i>0"}}
+    path = report.build(suite.write(facts), tmp_path / "out")
+    page, summary = path.read_text(), (path.parent / "summary.md").read_text()
+    assert page.count("&lt;b&gt;Lasso | path") == 1
+    assert "<b>Lasso" not in page
+    assert "&lt;i&gt;0" in page
+    assert 'href="#peers"' in page
+    assert "not installed" in page
+    assert "## Peers" in summary
+    assert "<" not in summary
+    assert "2× slower" in summary
+
+
+def test_without_peers_the_page_has_no_such_section(ridge_suite, tmp_path):
+    assert 'id="peers"' not in report.build(ridge_suite.write(), tmp_path / "out").read_text()

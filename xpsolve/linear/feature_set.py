@@ -1,0 +1,85 @@
+"""A set S of features with all that a problem on it needs: the columns A_S and their Gram matrix A_SᵀA_S."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xpsolve.arrays import Array, Namespace, device_of, gram, namespace_of, scatter, take_columns
+from xpsolve.linear._problem import Problem
+from xpsolve.operators import Sparse
+
+
+class FeatureSet(NamedTuple):
+    """Features in the order in which they came; a set that grows copies none of its columns."""
+
+    index: Array  # (k,)
+    rows: tuple[Array, ...]  # the columns of a dense A, by the times they came: (k₁, n), (k₂, n), …
+    gram: Array  # (k, k)
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return int(self.index.shape[0])
+
+    def product(self, problem: Problem, X: Array) -> Array:
+        """A_S X for X (k, m)."""
+        if not self.rows:
+            return problem.operator.matvec(self.spread(X, problem.shape[1]))
+        first = self.rows[0].shape[0]
+        total = self.rows[0].T @ X[:first, ...]
+        for rows in self.rows[1:]:
+            total = total + rows.T @ X[first : first + rows.shape[0], ...]
+            first += rows.shape[0]
+        return total
+
+    def narrowed(self, places: Array) -> FeatureSet:
+        """The features at these places of it alone."""
+        xp = namespace_of(places)
+        rows = (xp.take(xp.concat(self.rows, axis=0), places, axis=0),) if self.rows else ()
+        gram = xp.take(xp.take(self.gram, places, axis=0), places, axis=1)
+        return FeatureSet(xp.take(self.index, places), rows, gram)
+
+    def spread(self, X: Array, p: int) -> Array:
+        """X (k, m) among the zeros of all p features, (p, m)."""
+        xp = namespace_of(X)
+        if X.shape[1] == 1:
+            return scatter(X[:, 0], self.index, p)[:, None]
+        order = xp.arange(1, self.size + 1, dtype=self.index.dtype, device=device_of(X))
+        place = scatter(order, self.index, p)
+        return xp.take(xp.concat([xp.zeros_like(X[:1, ...]), X], axis=0), place, axis=0)
+
+    def without(self, score: Array) -> Array:
+        """A score (p,) with −1 at the features of the set."""
+        xp = namespace_of(score)
+        inside = scatter(xp.ones_like(xp.take(score, self.index)), self.index, score.shape[0])
+        return xp.where(inside > 0, xp.full_like(score, -1), score)
+
+
+def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
+    """The set with the features `new`, none of which it has."""
+    xp, operator = problem.xp, problem.operator
+    index = new if known is None else xp.concat([known.index, new])
+    if isinstance(operator, Sparse):
+        return FeatureSet(index, (), operator.gram(index))
+    rows = take_columns(problem.A, new)
+    G = gram(rows.T)
+    if known is None:
+        return FeatureSet(index, (rows,), G)
+    across = xp.concat([part @ rows.T for part in known.rows], axis=0)
+    G = xp.concat([xp.concat([known.gram, across], axis=1), xp.concat([across.T, G], axis=1)], axis=0)
+    return FeatureSet(index, (*known.rows, rows), G)
+
+
+def padded(X: Array, size: int) -> Array:
+    """X (k, m) with rows of zeros for the features that came later, (size, m)."""
+    xp = namespace_of(X)
+    missing = size - X.shape[0]
+    if missing == 0:
+        return X
+    zeros = xp.zeros((missing, X.shape[1]), dtype=X.dtype, device=device_of(X))
+    return xp.concat([X, zeros], axis=0)
+
+
+def how_many(xp: Namespace, mask: Array) -> int:
+    """How many entries are true: a host read, since it is to be a shape."""
+    return int(xp.sum(xp.astype(mask, xp.int32)))

@@ -1,0 +1,316 @@
+"""The lasso for a whole path of λ: one growing set of features, or all λ at once by proximal gradient.
+
+From one λ to the next few features come and go, so that from the last answer two Newton steps on the Gram matrix of the
+set mostly give the next.  Some λ ahead are solved before one product with Aᵀ looks at all features for all of them;
+those that miss features are solved again with them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from xpsolve import costs
+from xpsolve.arrays import (
+    Array,
+    check_count,
+    check_option,
+    check_positive,
+    device_of,
+    is_concrete,
+    is_scalar,
+    largest,
+    settled,
+)
+from xpsolve.capabilities import capabilities
+from xpsolve.linear._l1 import Penalty
+from xpsolve.linear._problem import Problem, descent, enter_problem, half_squared_norm
+from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
+from xpsolve.linear.lasso import CERTIFICATE, no_working_set
+from xpsolve.linear.least_squares import lstsq
+from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
+from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
+from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+
+_AHEAD = 10  # values of λ between two looks at all features
+_AHEAD_TALL = 25  # the same where n > p: few features are missed, and wide products are fast
+_FIRST = 100  # features in the first set
+_MOST = 50  # features that may come in at once, at least
+_SHARE = 0.3  # of the tolerance, for the small problems
+_NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ to come
+_METHODS = ("auto", "working_set", "fista")
+
+
+@dataclass(frozen=True, repr=False)
+class LassoPath(Solution):
+    """Lasso solutions for many λ.
+
+    Parameters
+    ----------
+    x, method, certificate, n_iter, history, stats, ended
+        As in `Solution`; `x` is (k, p), and the certificate is the largest gap.
+    lams : array, shape (k,)
+        λ, from large to small unless given in another order.
+    gaps : array, shape (k,)
+        The duality gap of each over ½‖y‖².
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> path = xs.lasso_path(np.eye(2), np.asarray([2.0, 1.0]), [1.5, 0.5])
+    >>> path.x
+    array([[0.5, 0. ],
+           [1.5, 0.5]])
+    """
+
+    lams: Any = None
+    gaps: Any = None
+
+
+@capabilities(batch="values of lams", syncs=4)
+def lasso_path(
+    A: Any,
+    y: Array,
+    lams: Any = None,
+    *,
+    n_lams: int = 100,
+    ratio: float = 1e-3,
+    tol: float = 1e-6,
+    method: str = "auto",
+    max_iter: int = 10_000,
+    check_finite: bool = True,
+) -> LassoPath:
+    """Minimise ½‖Ax − y‖² + λ‖x‖₁ for many λ.
+
+    Parameters
+    ----------
+    A : array (n, p), sparse matrix (n, p) or LinearOperator
+        The operator.
+    y : array, shape (n,)
+        Observations.
+    lams : list of float or 1-D array, optional
+        λ ≥ 0, in any order.  None takes `n_lams` values from λ_max = max |Aᵀy|, where x becomes 0, down to
+        ratio · λ_max, equally spaced in log λ.  λ = 0, least squares, needs a dense A.
+    n_lams : int
+        How many, if `lams` is not given.
+    ratio : float
+        The least λ over the largest, if `lams` is not given.
+    tol : float
+        The gap to reach for every λ.
+    method : str
+        "working_set" goes from the largest λ to the smallest on a growing set of features, by Newton steps from each
+        answer to the next, for a dense or sparse A.  "fista" solves all λ together, a column each, and rests those
+        that are solved.  "auto" is the first where it can be.
+    max_iter : int
+        Most iterations, for "working_set" of each small problem.
+    check_finite : bool
+        Whether to look for NaN and infinities first, which costs one host read.
+
+    Returns
+    -------
+    LassoPath
+        ``.lams`` (k,), ``.x`` (k, p), ``.gaps`` (k,): each gap is computed with A from the returned x, for λ = 0 by a
+        second least-squares problem.  ``.stats`` has the size of the set and the looks at A.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array of the right kind, or libraries are mixed.
+    ValueError
+        If shapes disagree, a λ is negative or a number is not finite, y has columns, or the method cannot serve A.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a gap is above `tol` at `max_iter`.
+
+    See Also
+    --------
+    lasso : For one λ.
+
+    References
+    ----------
+    B. Efron, T. Hastie, I. Johnstone and R. Tibshirani, Ann. Statist. 32 (2004): the path is piecewise linear.
+    J. Friedman, T. Hastie and R. Tibshirani, J. Stat. Softw. 33 (2010): λ from large to small, each from the last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> data = xs.problems.diabetes()
+    >>> path = xs.lasso_path(data.A, data.y, n_lams=20)
+    >>> path.x.shape, path.converged
+    ((20, 10), True)
+    >>> (path.x != 0).sum(axis=1)[[0, 1, 10, 19]]  # features that matter
+    array([ 0,  2,  7, 10])
+    """
+    check_option(method, "method", _METHODS)
+    check_positive(tol, "tol")
+    check_count(max_iter, "max_iter", 0)
+    check_count(n_lams, "n_lams", 1)
+    if not is_scalar(ratio) or not 0 < ratio < 1:
+        message = f"ratio: expected a number between 0 and 1, the least λ over the largest, got {ratio!r}."
+        raise ValueError(message)
+    problem = enter_problem(A, y, 0.0 if lams is None else lams, name="lams", check_finite=check_finite)
+    if not problem.single_y:
+        message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
+        raise ValueError(message)
+    xp = problem.xp
+    given = _grid(problem, n_lams, ratio) if lams is None else problem.lams
+    order = xp.argsort(given, descending=True)
+    falling = xp.take(given, order)
+    zeros = how_many(xp, falling == 0) if is_concrete(falling) and lams is not None else 0
+    why = no_working_set(problem)
+    if method == "working_set" and why:
+        message = f"method: expected 'fista' or 'auto', got 'working_set', but {why}."
+        raise ValueError(message)
+    method = "fista" if why else "working_set" if method == "auto" else method
+    positive = falling.shape[0] - zeros
+    columns, n_iter, finished, stats = list[tuple[Array, Array]](), 0, True, dict[str, Any]()
+    if positive:
+        solve = _by_working_set if method == "working_set" else _together
+        X, gaps, n_iter, finished, stats = solve(problem, falling[:positive], tol, max_iter)
+        columns.append((X, gaps))
+    if zeros:
+        columns += [_least_squares(problem)] * zeros
+    X, gaps = (xp.concat(parts, axis=-1) for parts in zip(*columns, strict=True))
+    back = xp.argsort(order)
+    x, gaps = xp.take(X, back, axis=1).T, xp.take(gaps, back)
+    certificate = Certificate(CERTIFICATE, gaps, tol)
+    if not finished:
+        message = f"lasso_path(method={method!r}) stopped at a gap of {certificate.value:.1e} > tol = {tol:.1e}."
+        warnings.warn(f"{message} {Status.MAX_ITER.message}", ConvergenceWarning, stacklevel=2)
+    ended = None if finished else Status.MAX_ITER
+    return LassoPath(x, method, certificate, n_iter=n_iter, stats=stats, ended=ended, lams=given, gaps=gaps)
+
+
+def _grid(problem: Problem, count: int, ratio: float) -> Array:
+    """λ_max·ratio^(i/(count − 1)); the first is exactly the least λ with the answer 0."""
+    xp, highest = problem.xp, problem.xp.max(problem.xp.abs(problem.Aty))
+    powers = [ratio ** (i / max(count - 1, 1)) for i in range(count)]
+    return highest * xp.asarray(powers, dtype=highest.dtype, device=device_of(highest))
+
+
+def _by_working_set(
+    problem: Problem, lams: Array, tol: float, max_iter: int
+) -> tuple[Array, Array, int, bool, dict[str, Any]]:
+    """X (p, m), gaps (m,), Newton and FISTA steps, whether all gaps are small, and counts, for falling λ."""
+    xp, p, m = problem.xp, problem.shape[1], lams.shape[0]
+    some = _AHEAD_TALL if problem.shape[0] > p else _AHEAD
+    way = _Way(problem, tol, max_iter)
+    columns, gaps = [], []
+    for i in range(0, m, some):
+        x, gap = way.solve(lams[i : min(i + some, m)])
+        columns.append(x)
+        gaps.append(gap)
+    features = way.features
+    X = features.spread(xp.concat([padded(x, features.size) for x in columns], axis=1), p)
+    return X, xp.concat(gaps), way.steps, way.finished, {"size": features.size, "looks": way.looks}
+
+
+class _Way:
+    """Down the path: the set of features so far, and the last answer, from which the next λ are solved."""
+
+    def __init__(self, problem: Problem, tol: float, max_iter: int) -> None:
+        xp = problem.xp
+        self.problem, self.tol, self.max_iter = problem, tol, max_iter
+        self.yy = xp.sum(problem.Y * problem.Y, axis=0)
+        self.half = half_squared_norm(problem)
+        self.features: FeatureSet = grown(
+            problem, None, largest(xp.abs(problem.Aty[:, 0]), min(_FIRST, problem.shape[1]))
+        )
+        self.last = xp.zeros((self.features.size, 1), dtype=problem.Y.dtype, device=device_of(problem.Y))
+        self.steps = self.looks = 0
+        self.finished = True
+
+    def solve(self, lams: Array) -> tuple[Array, Array]:
+        """Answers (size, k) among the features of the set, and their gaps (k,)."""
+        xp, problem = self.problem.xp, self.problem
+        k = lams.shape[0]
+        x = self._small(self.last, lams)
+        while True:
+            R = problem.Y - self.features.product(problem, x)
+            C = problem.operator.rmatvec(R)
+            X = self.features.spread(x, problem.shape[1])
+            gaps = Penalty(lams).gap(X, C, xp.sum(R * R, axis=0)) / self.half
+            C, gaps = settled(C, gaps)
+            self.looks += 1
+            missed = gaps > self.tol
+            share = xp.abs(C) / xp.where(lams > 0, lams, xp.ones_like(lams))
+            score = self.features.without(xp.max(xp.where(missed, share, xp.zeros_like(C)), axis=1))
+            outside = how_many(xp, score > 1 + 1e-9)
+            if outside == 0:
+                self.finished &= how_many(xp, missed) == 0
+                break
+            self._grow(score, max(outside, min(_MOST, problem.shape[1] - self.features.size)))
+            x = padded(x, self.features.size)
+            first = k - how_many(xp, xp.cumulative_sum(xp.astype(missed, xp.int32)) > 0)
+            before = x[:, first - 1 : first] if first else self.last
+            x = xp.concat([x[:, :first], self._small(before, lams[first:])], axis=1)
+        self.last = x[:, -1:]
+        near = self.features.without(share[:, -1])
+        self._grow(near, how_many(xp, near > _NEAR))
+        return x, gaps
+
+    def _grow(self, score: Array, wanted: int) -> None:
+        """Let in the `wanted` features of the highest score, or as many as the last answer has."""
+        most = max(_MOST, how_many(self.problem.xp, self.last != 0))
+        if wanted:
+            self.features = grown(self.problem, self.features, largest(score, min(wanted, most)))
+            self.last = padded(self.last, self.features.size)
+
+    def _small(self, x: Array, lams: Array) -> Array:
+        """From the answer x to one λ to those for the next, among the features of the set."""
+        problem, features = self.problem, self.features
+        xp = problem.xp
+        small = GramProblem(features.gram, xp.take(problem.Aty, features.index, axis=0), self.yy, self.half)
+        columns, c = [], small.b - small.G @ x
+        for i in range(lams.shape[0]):
+            x, c, taken = solve_on_gram(
+                small, Penalty(lams[i]), x, c, tol=_SHARE * self.tol, max_iter=self.max_iter, near=True
+            )
+            self.steps += taken
+            columns.append(x)
+        return xp.concat(columns, axis=1)
+
+
+def _together(
+    problem: Problem, lams: Array, tol: float, max_iter: int
+) -> tuple[Array, Array, int, bool, dict[str, Any]]:
+    """The same by FISTA on all columns at once."""
+    xp, operator = problem.xp, problem.operator
+    gradient, product = descent(problem)
+    penalty, half = Penalty(lams), half_squared_norm(problem)
+
+    def check(X: Array) -> tuple[Array, Array]:
+        R = problem.Y - operator.matvec(X)
+        C = operator.rmatvec(R)
+        return C, penalty.gap(X, C, xp.sum(R * R, axis=0)) / half
+
+    X = xp.zeros((problem.shape[1], lams.shape[0]), dtype=problem.Y.dtype, device=device_of(problem.Y))
+    run = proximal_gradient(
+        gradient,
+        penalty,
+        X,
+        tau=safe_step(product, problem.Aty),
+        check=check,
+        gap=check(X)[1],
+        momentum=True,
+        tol=tol,
+        max_iter=max_iter,
+        check_every=costs.CHECK_EVERY,
+    )
+    return run.state.X, run.state.gap, run.n_iter, run.reason != "max_iter", {"host_reads": run.reads}
+
+
+def _least_squares(problem: Problem) -> tuple[Array, Array]:
+    """The shortest x for λ = 0 as a column, and ½‖Aw‖² over ½‖y‖² where w solves the same problem for y − Ax."""
+    if not problem.dense:
+        message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. `ridge` answers that one."
+        raise ValueError(message)
+    X = lstsq(problem.A, problem.Y, check_finite=False).x
+    R = problem.Y - problem.A @ X
+    fall = problem.A @ lstsq(problem.A, R, check_finite=False).x
+    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_squared_norm(problem)
