@@ -309,6 +309,7 @@ class Chain(_Peers):
         tuple(solvers),
         ("512-512-8-512-512-8-512", "784-512-512-256-256-10-1", "256-256-256-256-256-256-256", "16-32-32-16-32-32-8"),
     )
+    profiles = {"quick": {"library": ["xpsolve", "numpy"], "dims": ["512-512-8-512-512-8-512"]}}
 
     def problem(self, dims):
         return _factors([int(n) for n in dims.split("-")])

@@ -239,6 +239,11 @@ def test_costs_of_a_network_of_one_width(rng, n_in, n_out):
         assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
 
 
+def test_of_equals_the_one_closest_to_forward():
+    square = (chain._Factor("matrix", 7, 7, 1, 0),) * 6
+    assert chain._plan(square, "optimal") == chain._plan(square, "forward")
+
+
 def test_shapes_are_planned_once(rng):
     factors = jacobians(rng, [3, 17, 5, 13])
     autodiff.chain_jacobian(factors)
