@@ -300,14 +300,13 @@ def _optimal(leaves: list[_Part]) -> _Part:
     table = {(k, k): _forms(leaf) for k, leaf in enumerate(leaves)}
     for length in range(1, last + 1):
         for i in range(last + 1 - length):
-            middles = range(
-                i + length - 1, i - 1, -1
-            )  # of equals the first: a matrix times few columns is faster than few rows times it
-            splits = ((table[s + 1, i + length], table[i, s]) for s in middles)
+            j = i + length
+            # of equals the first is taken: a matrix times few columns runs faster than few rows times a matrix
+            splits = ((table[s + 1, j], table[i, s]) for s in range(j - 1, i - 1, -1))
             pairs = ((a, b) for lefts, rights in splits for a in lefts for b in rights)
             priced = ((_price(a, b), a, b) for a, b in pairs if (a.factor.kind, b.factor.kind) in _PRODUCTS)
             _, a, b = min(priced, key=itemgetter(0))
-            table[i, i + length] = _forms(_product(a, b))
+            table[i, j] = _forms(_product(a, b))
     return table[0, last][-1]
 
 
