@@ -19,15 +19,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from benchmarks._base import _Benchmark, _Device, measures, warm
+from benchmarks.chain import _factors, _missed
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
 from xpsolve import lasso, lasso_path, ridge
+from xpsolve.autodiff import chain_jacobian
 
 Solve = Callable[[float], Any]
 
@@ -269,3 +272,47 @@ class Ridge(_Peers):
         residual = A.T @ (y - A @ answer) - lam * answer
         square = norm(A) ** 2 / min(A.shape)  # ≤ ‖AᵀA‖, so that the error is never flattered
         return float(norm(residual) / ((square + lam) * norm(answer) + norm(A.T @ y)))
+
+
+# --- chains of Jacobians -----------------------------------------------------------------------------
+
+
+def _xpsolve_chain(host: list[np.ndarray]) -> Solve:
+    return lambda _: chain_jacobian(host)
+
+
+def _numpy_chain(host: list[np.ndarray]) -> Solve:
+    factors = host[::-1]
+    return lambda _: np.linalg.multi_dot(factors)
+
+
+def _opt_einsum_chain(host: list[np.ndarray]) -> Solve:
+    import opt_einsum
+
+    factors, letters = host[::-1], [opt_einsum.get_symbol(k) for k in range(len(host) + 1)]
+    terms = ",".join(a + b for a, b in pairwise(letters))
+    # planned once, as ours is; NumPy plans in every call
+    multiply = opt_einsum.contract_expression(f"{terms}->{letters[0]}{letters[-1]}", *(A.shape for A in factors))
+    return lambda _: multiply(*factors)
+
+
+class Chain(_Peers):
+    """The same factors for all; the error is that of the product on random vectors."""
+
+    family = "chain"
+    title = "Chain of Jacobians against other libraries"
+    tol = 1e-12
+    tolerances = (0.0,)  # direct: there is none to choose
+    solvers = {"xpsolve": _xpsolve_chain, "numpy": _numpy_chain, "opt_einsum": _opt_einsum_chain}
+    param_names = ("library", "dims")
+    params = (
+        tuple(solvers),
+        ("512-512-8-512-512-8-512", "784-512-512-256-256-10-1", "256-256-256-256-256-256-256", "16-32-32-16-32-32-8"),
+    )
+    profiles = {"quick": {"library": ["xpsolve", "numpy"], "dims": ["512-512-8-512-512-8-512"]}}
+
+    def problem(self, dims):
+        return _factors([int(n) for n in dims.split("-")])
+
+    def error(self, problem, answer):
+        return _missed(problem, answer)

@@ -1,6 +1,6 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
-from xpsolve import costs, operators, problems
+from xpsolve import autodiff, costs, operators, problems
 from xpsolve.linear import (
     basis_pursuit,
     dictionary_learning,
@@ -39,6 +39,7 @@ __all__ = [
     "Solution",
     "Status",
     "Tally",
+    "autodiff",
     "basis_pursuit",
     "coordinate_descent",
     "costs",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
 LASSO_METHODS = ("ista", "fista", "working_set")
+CHAIN_ORDERS = ("forward", "reverse", "optimal")
 
 
 @dataclass(frozen=True)
@@ -804,6 +805,60 @@ def sgd(
     else:
         system += sweeps * sweep + derivative
     return -(-n // B) * runs * (rows + system)
+
+
+# --- derivatives -----------------------------------------------------------------------------------
+
+
+def chain(depth: int, width: int, n_in: int, n_out: int, *, order: str = "optimal", itemsize: int = 8) -> Cost:
+    """A_t⋯A_1 of a network of one width w: n_0, w, …, w, n_t with t − 1 inner lengths (§14.3.5).
+
+    Any order ends with a product over an inner length, n_0·w·n_t multiply-adds.  Each of the t − 2 before costs n_0·w²
+    forward and n_t·w² in reverse.  The fewest are n_0·w² or n_t·w² each, or else w³ for those between inner factors and
+    one of the other two.
+
+    Parameters
+    ----------
+    depth, width, n_in, n_out : int
+        t, w, n_0 and n_t.
+    order : str
+        "forward", "reverse" or "optimal".
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the t − 1 products.
+
+    Raises
+    ------
+    ValueError
+        If there is no such order.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.chain(3, 10, 100, 1).flops == costs.chain(3, 10, 100, 1, order="reverse").flops
+    True
+    """
+    if order not in CHAIN_ORDERS:
+        message = f"order: expected one of {', '.join(CHAIN_ORDERS)}, got {order!r}."
+        raise ValueError(message)
+    if depth == 1:
+        return Cost()
+    last = gemm(n_out, n_in, width, itemsize=itemsize)
+    if depth == 2:
+        return last
+    forward = gemm(width, n_in, width, itemsize=itemsize)
+    reverse = gemm(n_out, width, width, itemsize=itemsize)
+    inner = gemm(width, width, width, itemsize=itemsize)
+    totals = {
+        "forward": (depth - 2) * forward + last,
+        "reverse": (depth - 2) * reverse + last,
+        "inner": (depth - 3) * inner + min(forward, reverse, key=lambda c: c.flops) + last,
+    }
+    return min(totals.values(), key=lambda c: (c.flops, c.bytes)) if order == "optimal" else totals[order]
 
 
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:

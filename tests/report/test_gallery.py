@@ -13,7 +13,7 @@ import xpsolve as xs  # noqa: E402
 from xpsolve import cli, report  # noqa: E402
 from xpsolve.arrays import backends  # noqa: E402
 from xpsolve.report import gallery  # noqa: E402
-from xpsolve.report.gallery import lasso_convergence, lasso_path, lq_balls  # noqa: E402
+from xpsolve.report.gallery import chain_cost, lasso_convergence, lasso_path, lq_balls  # noqa: E402
 
 NUMPY = backends.get("numpy")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -84,6 +84,16 @@ def test_runs_stay_under_their_bounds():
     assert fista[-1] < ista[-1]
     assert len(calls) == 3
     assert all(np.all(np.diff(excess) <= 1e-15) for excess in calls)  # a smaller tolerance is no worse
+
+
+def test_counts_of_a_chain_lie_on_the_formulas_which_cross_where_the_ends_are_alike():
+    for n in (2, 5, 20):
+        dims = [n, 7, 7, 7, 5]
+        counts = {order: chain_cost.measured(NUMPY, dims, order)[0] for order in ("forward", "reverse", "optimal")}
+        modes = {order: chain_cost.formula(dims, order) for order in ("forward", "reverse")}
+        assert modes == {order: counts[order] for order in modes}
+        assert counts["optimal"] == min(modes.values())
+        assert (modes["forward"] < modes["reverse"], modes["forward"] == modes["reverse"]) == (n < 5, n == 5)
 
 
 def test_the_command_draws_what_is_asked_for(tmp_path):

@@ -23,8 +23,10 @@ def sparse_gram(index: Array, transposed: Any) -> Array:
 
 def is_sparse(A: Any) -> bool:
     """Whether `A` is a sparse matrix of SciPy or CuPy, found out without importing either."""
+    if not hasattr(A, "tocsr"):
+        return False
     modules = {base.__module__.partition("._")[0] for base in type(A).__mro__}
-    return hasattr(A, "tocsr") and any(m.startswith(("scipy.sparse", "cupyx.scipy.sparse")) for m in modules)
+    return any(m.startswith(("scipy.sparse", "cupyx.scipy.sparse")) for m in modules)
 
 
 class Sparse(LinearOperator):

@@ -1,7 +1,7 @@
 """B steps of stochastic descent, one sample each, as one step with matrix products: the same iterates.
 
-A step subtracts a multiple of a row a_t, so that the margin s_t = ⟨a_t, x_t⟩ at which its derivative d_t = ℓ′(s_t, y_t) is
-taken depends on the steps before it through the Gram matrix of the block alone:
+A step subtracts a multiple of a row a_t, so that the margin s_t = ⟨a_t, x_t⟩ at which its derivative d_t = ℓ′(s_t, y_t)
+is taken depends on the steps before it through the Gram matrix of the block alone:
 
     s = base − M d,      d = ℓ′(s, y),      M strictly lower triangular
 
@@ -93,7 +93,7 @@ def derivatives(model: LinearModel, base: Array, M: Array | None, y: Array, swee
 
 
 def by_newton(model: LinearModel, size: int) -> bool:
-    """Whether a block of this size is solved by Newton's method: from where on its few launches are worth the systems."""
+    """Whether Newton's method solves a block of this size: from where on its few launches are worth the systems."""
     return size >= _NEWTON_FROM and len(model.shape) == 1
 
 

@@ -1,7 +1,7 @@
 """Stochastic average gradient, exactly one sample a step, in blocks or in a loop (Schmidt, Le Roux & Bach 2017).
 
-The memory of a linear model is one derivative α_i a sample, 0 until it is first seen, and their sum g = Σ α_i a_i.  With
-m_k the number of samples seen, that of step k included, and c = 1 − τλ,
+The memory of a linear model is one derivative α_i a sample, 0 until it is first seen, and their sum g = Σ α_i a_i.
+With m_k the number of samples seen, that of step k included, and c = 1 − τλ,
 
     g ← g + (ℓ′(⟨a_i, x⟩, y_i) − α_i) a_i,      x ← c x − τ g/m_k
 
@@ -9,8 +9,8 @@ so that after t steps of a block, with Δ_s = d_s − α_i(s) and S_t = Σ_{s<t}
 
     x_t = c^t (x_0 − S_t g_0 − Σ_{s<t} (S_t − S_s) Δ_s a_s)
 
-Where a sample comes twice in a block, the α of the second time is the d of the first, which moves a column of the system
-of `xpsolve.stochastic.block`.
+Where a sample comes twice in a block, the α of the second time is the d of the first, which moves a column of the
+system of `xpsolve.stochastic.block`.
 """
 
 from __future__ import annotations
@@ -56,10 +56,12 @@ def sag(
 
     Parameters
     ----------
-    f, x0, indices, epochs, block, record_every, seed, tol, callback
+    f, x0, indices, epochs
         As in `sgd`.
     step : float or one for each run, optional
         τ.  None is 1/L of the worst sample.
+    block, record_every, seed, tol, callback
+        As in `sgd`.
 
     Returns
     -------

@@ -6,10 +6,11 @@ With τ_k the steps, i(k) the samples and c_k = 1 − τ_kλ,
 
 so that after t steps of a block, with P_t = c_0⋯c_{t−1},
 
-    x_t = P_t (x_0 − Σ_{s<t} τ_s/P_{s+1} d_s a_s),     ⟨a_t, x_t⟩ = P_t ⟨a_t, x_0⟩ − Σ_{s<t} (P_t τ_s/P_{s+1}) ⟨a_t, a_s⟩ d_s
+    x_t = P_t (x_0 − Σ_{s<t} τ_s/P_{s+1} d_s a_s)
+    ⟨a_t, x_t⟩ = P_t ⟨a_t, x_0⟩ − Σ_{s<t} (P_t τ_s/P_{s+1}) ⟨a_t, a_s⟩ d_s
 
-which is the system of `xpsolve.stochastic.block`.  SGA returns the mean of all x_k (Polyak & Juditsky 1992), whose sum over
-a block needs the same d and other weights.
+which is the system of `xpsolve.stochastic.block`.  SGA returns the mean of all x_k (Polyak & Juditsky 1992), whose sum
+over a block needs the same d and other weights.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ def sga(
     >>> A = rng.standard_normal((500, 3))
     >>> y = A @ np.ones(3) + 0.1 * rng.standard_normal(500)
     >>> xs.sga(xs.LeastSquares(A, y), epochs=20).x.round(2)
-    array([1.  , 1.  , 0.99])
+    array([1., 1., 1.])
     """
     return _descend(f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback), "sga")
 

@@ -289,9 +289,8 @@ class _Pace:
         self.sweeps, self.most, power = _NEWTON if by_newton(self.stream.model, size) else _PICARD
         self.sweeps, self.most = min(self.sweeps, size), min(self.most, size)
         self.tol = float(self.stream.model.xp.finfo(self.stream.model.y.dtype).eps) ** power
-        self.slack = (
-            self.tol**2 if self.most == _NEWTON[1] else 1e-3 * self.tol
-        )  # so little that one sweep was too many
+        # a last sweep that changed so little was one too many
+        self.slack = self.tol**2 if by_newton(self.stream.model, size) else 1e-3 * self.tol
 
     def take(self, method: Method[State], state: State, chunk: Chunk) -> tuple[State, bool, int]:
         """The state after the chunk, whether it is finite, and the steps taken: 0 where it has to be tried again."""

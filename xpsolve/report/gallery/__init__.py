@@ -4,7 +4,7 @@ To add one: a file here with a function ``draw(backend) -> Figure`` and a `Pictu
 `PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
 """
 
-from xpsolve.report.gallery import lasso_convergence, lasso_path, lq_balls, soft_threshold
+from xpsolve.report.gallery import chain_cost, lasso_convergence, lasso_path, lq_balls, soft_threshold
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
 
@@ -17,6 +17,7 @@ PICTURES = {
         soft_threshold.PICTURE,
         lasso_path.PICTURE,
         lasso_convergence.PICTURE,
+        chain_cost.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""
