@@ -45,7 +45,6 @@ from xpsolve.linear._l1 import Penalty
 from xpsolve.linear.prox import shrink
 from xpsolve.linear.proximal_gradient import extrapolate
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
-from xpsolve.trace import map_arrays
 
 _CERTIFICATE = "what codes alone and atoms alone can still gain, relative to half of ‖X‖²"
 _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
@@ -64,9 +63,6 @@ class DictionarySolution(Solution):
     """
 
     codes: Any = None
-
-    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> DictionarySolution:
-        return DictionarySolution(**vars(super().__xpsolve_map__(function)), codes=map_arrays(function, self.codes))
 
 
 class _State(NamedTuple):
