@@ -1,6 +1,6 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
-from xpsolve import costs, operators, problems
+from xpsolve import autodiff, costs, operators, problems
 from xpsolve.linear import basis_pursuit, dictionary_learning, elastic_net, lasso, lstsq, ridge, soft_threshold
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
@@ -15,6 +15,7 @@ __all__ = [
     "Solution",
     "Status",
     "Tally",
+    "autodiff",
     "basis_pursuit",
     "costs",
     "count",

@@ -10,7 +10,7 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.indexing import largest, scatter, settled, take_columns
+from xpsolve.arrays.indexing import accumulate, largest, scatter, settled, take_columns
 from xpsolve.arrays.linalg import cholesky, cholesky_solve, eigh, gram, shifted, solve_triangular, thin_svd
 from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
@@ -36,6 +36,7 @@ __all__ = [
     "Array",
     "Namespace",
     "Run",
+    "accumulate",
     "backends",
     "check_count",
     "check_finite",
