@@ -123,7 +123,7 @@ class Forward(Level):
         """The tangent of a result; zeros where it does not depend on the arguments."""
         if isinstance(x, Tracked) and x._interpreter is self:
             if x._mark is not None:
-                return x._mark
+                return np.asarray(x._mark) if isinstance(x._mark, np.generic) else x._mark
             x = x.__xpsolve_value__
         return self.inside.zeros((*lead, *x.shape), dtype=x.dtype, device=device_of(x))
 

@@ -83,7 +83,7 @@ class _Like:
 def _light(x: Any) -> Any:
     if isinstance(x, tuple | list):
         return tuple([_light(item) for item in x])
-    return _Like(x) if hasattr(x, "dtype") and hasattr(x, "ndim") else x
+    return _Like(x) if hasattr(x, "dtype") and not isinstance(x, type) and hasattr(x, "ndim") else x
 
 
 class Reverse(Level):

@@ -33,7 +33,10 @@ def _getitem(xp: Namespace, out: Array, x: Array, key: Any) -> list[Map]:
     def pull(g: Array) -> Array:
         lead = seeds(g, out)
         zero = xp.zeros((*lead, *x.shape), dtype=g.dtype, device=device_of(x))
-        return xpx.at(zero)[(*(slice(None),) * len(lead), *entries)].set(g)
+        place = (*(slice(None),) * len(lead), *(k for k in entries if k is not None))  # an assignment takes no None
+        if None in [k for k in entries if not is_array(k)]:
+            g = xp.reshape(g, tuple(zero[place].shape))
+        return xpx.at(zero)[place].set(g)
 
     return [Map(push, pull)]
 
