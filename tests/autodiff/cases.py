@@ -106,7 +106,10 @@ ELEMENTWISE = {
     "positive": (lambda xp, x: +x, [V4]),
     "square": (lambda xp, x: xp.square(x), [V4]),
     "reciprocal": (lambda xp, x: xp.reciprocal(x), [positive(4)]),
-    "remainder": (lambda xp, x, y: x % y, [lambda r: np.asarray([5.3, 2.2, -1.4]), lambda r: np.asarray([2.0, 1.5, 1.0])]),
+    "remainder": (
+        lambda xp, x, y: x % y,
+        [lambda r: np.asarray([5.3, 2.2, -1.4]), lambda r: np.asarray([2.0, 1.5, 1.0])],
+    ),
     "hypot": (lambda xp, x, y: xp.hypot(x, y), [V4, V4]),
     "copysign": (lambda xp, x: xp.copysign(x, -xp.ones_like(x)), [V4]),
     "logaddexp": (lambda xp, x, y: xp.logaddexp(x, y), [M34, V4]),
@@ -115,7 +118,10 @@ ELEMENTWISE = {
     "minimum": (lambda xp, x, y: xp.minimum(x, y), [distinct(3, 4), V4]),
     "where": (lambda xp, x, y: xp.where(x > 0, x, y) + xp.where(y > 0, 2.0, y), [M34, V4]),
     "clip": (lambda xp, x: xp.clip(x, -0.5, 0.5) + xp.clip(x, min=0.1), [distinct(4)]),
-    "clip bounds": (lambda xp, x, a, b: xp.clip(x, min=a, max=b), [distinct(4), lambda r: np.full(4, -0.4), lambda r: np.full(4, 0.1)]),
+    "clip bounds": (
+        lambda xp, x, a, b: xp.clip(x, min=a, max=b),
+        [distinct(4), lambda r: np.full(4, -0.4), lambda r: np.full(4, 0.1)],
+    ),
     "abs": (lambda xp, x: abs(x), [V4]),
     "shrink": (lambda xp, x, t: shrink(x, t), [distinct(3, 4), positive(4, low=0.2, high=0.3)]),
     "extrapolate": (lambda xp, x, y, j: extrapolate(x, y, j), [M34, M34, positive(4)]),
@@ -217,11 +223,16 @@ INDEXING = {
     "getitem ellipsis": (lambda xp, x: x[..., None, 0] + x[-1, ...], [normal(2, 2, 2)]),
     "getitem steps": (lambda xp, x: x[::2, None, 1:4:2], [M34]),
     "getitem integers": (lambda xp, x: x[ints(xp, x, [0, 2, 0]), ints(xp, x, [1, 1, 1])], [M34]),
-    "setitem": (lambda xp, x, y: setitem(x, (slice(None, 2), 0), y) if hasattr(x, "_interpreter") else xpx.at(x)[:2, 0].set(y, copy=True), [M34, normal(2)]),
+    "setitem": (
+        lambda xp, x, y: (
+            setitem(x, (slice(None, 2), 0), y) if hasattr(x, "_interpreter") else xpx.at(x)[:2, 0].set(y, copy=True)
+        ),
+        [M34, normal(2)],
+    ),
     "setitem broadcast": (lambda xp, x, y: xpx.at(x)[1:, :].set(y, copy=True), [M34, V4]),
     "in place": (in_place, [V4, positive(4)]),
     "at": (at_updates, [M34, V4]),
-    "take": (lambda xp, x: xp.take(x, ints(xp, x, [2, 0, 2]), axis=0) , [M34]),
+    "take": (lambda xp, x: xp.take(x, ints(xp, x, [2, 0, 2]), axis=0), [M34]),
     "take last": (lambda xp, x: xp.take(x, ints(xp, x, [3, 1]), axis=-1), [M34]),
     "take_along_axis": (lambda xp, x: xp.take_along_axis(x, ints(xp, x, [[0, 2, 1, 0], [1, 1, 1, 0]]), axis=0), [M34]),
     "sort": (lambda xp, x: xp.sort(x, axis=0) * xp.sort(x, axis=1, descending=True), [distinct(3, 4)]),
@@ -236,7 +247,10 @@ LINALG = {
     "solve vector": (lambda xp, A, b: xp.linalg.solve(A, b), [invertible(3, 3), normal(3)]),
     "solve stack": (lambda xp, A, b: xp.linalg.solve(A, b), [invertible(2, 3, 3), normal(2, 3, 2)]),
     "solve_triangular": (lambda xp, L, b: solve_triangular(xp.tril(L), b), [invertible(3, 3), normal(3, 2)]),
-    "solve_triangular transposed": (lambda xp, L, b: solve_triangular(xp.tril(L), b, transposed=True), [invertible(3, 3), normal(3)]),
+    "solve_triangular transposed": (
+        lambda xp, L, b: solve_triangular(xp.tril(L), b, transposed=True),
+        [invertible(3, 3), normal(3)],
+    ),
     "cholesky_solve": (lambda xp, G, b: cholesky_solve(cholesky(symmetric(G))[0], b), [definite(3), normal(3)]),
     "inv": (lambda xp, A: xp.linalg.inv(A), [invertible(2, 3, 3)]),
     "det": (lambda xp, A: xp.linalg.det(A), [invertible(2, 3, 3)]),
@@ -253,7 +267,10 @@ LINALG = {
     "qr": (lambda xp, A: xp.concat([*xp.linalg.qr(A)]), [normal(4, 3)]),
     "qr Q": (lambda xp, A: xp.linalg.qr(A)[0], [normal(3, 3)]),
     "qr R": (lambda xp, A: xp.linalg.qr(A)[1], [normal(2, 4, 3)]),
-    "linalg.eigh": (lambda xp, A: xp.linalg.eigh(symmetric(A))[0] * xp.linalg.eigh(symmetric(A))[1] ** 2, [normal(3, 3)]),
+    "linalg.eigh": (
+        lambda xp, A: xp.linalg.eigh(symmetric(A))[0] * xp.linalg.eigh(symmetric(A))[1] ** 2,
+        [normal(3, 3)],
+    ),
     "eigh values": (lambda xp, A: eigh(symmetric(A))[0], [normal(3, 3)]),
     "eigh vectors": (lambda xp, A: eigh(symmetric(A))[1] ** 2, [normal(3, 3)]),
     "eigvalsh": (lambda xp, A: xp.linalg.eigvalsh(symmetric(A)), [normal(3, 3)]),
@@ -272,7 +289,10 @@ def _usv(xp, U, s, Vh):
 
 FOURIER = {
     **{
-        f"{name} {norm}": (lambda xp, x, name=name, norm=norm: both(xp, transform(xp, name, x, norm=norm)), [normal(2, 5)])
+        f"{name} {norm}": (
+            lambda xp, x, name=name, norm=norm: both(xp, transform(xp, name, x, norm=norm)),
+            [normal(2, 5)],
+        )
         for name in "fft ifft rfft ihfft".split()
         for norm in ("backward", "ortho")
     },
@@ -285,11 +305,17 @@ FOURIER = {
         for n in (3, 4)
     },
     **{
-        name: (lambda xp, x, y, name=name: getattr(xp.fft, name)(_complex(xp, x, y), axis=0), [normal(4, 2), normal(4, 2)])
+        name: (
+            lambda xp, x, y, name=name: getattr(xp.fft, name)(_complex(xp, x, y), axis=0),
+            [normal(4, 2), normal(4, 2)],
+        )
         for name in ("irfft", "hfft")
     },
-    **{f"{name} n={n}": (lambda xp, x, name=name, n=n: both(xp, transform(xp, name, x, n=n, axis=0)), [normal(5, 2)])
-       for name in ("fft", "ifft", "rfft", "ihfft") for n in (3, 8)},
+    **{
+        f"{name} n={n}": (lambda xp, x, name=name, n=n: both(xp, transform(xp, name, x, n=n, axis=0)), [normal(5, 2)])
+        for name in ("fft", "ifft", "rfft", "ihfft")
+        for n in (3, 8)
+    },
     **{
         name: (lambda xp, x, name=name: both(xp, transform(xp, name, x)), [normal(3, 4)])
         for name in "fftn ifftn rfftn".split()
@@ -298,8 +324,16 @@ FOURIER = {
     "rfftn sizes": (lambda xp, x: both(xp, xp.fft.rfftn(x, s=(4, 3), axes=(0, 1))), [normal(3, 4)]),
     "irfftn": (lambda xp, x, y: xp.fft.irfftn(_complex(xp, x, y)), [normal(3, 4), normal(3, 4)]),
     "shifts": (lambda xp, x: xp.fft.fftshift(x) * xp.fft.ifftshift(x, axes=1), [normal(3, 5)]),
-    "power": (lambda xp, x: xp.abs(transform(xp, "fft", x)) ** 2 + xp.real(xp.conj(xp.fft.rfft(x)) * xp.fft.rfft(x**2))[0], [V4]),
-    "complex products": (lambda xp, x, y: xp.imag(xp.fft.ifft(transform(xp, "fft", x) * _complex(xp, y, x) / (9 + transform(xp, "fft", y)))), [V4, V4]),
+    "power": (
+        lambda xp, x: xp.abs(transform(xp, "fft", x)) ** 2 + xp.real(xp.conj(xp.fft.rfft(x)) * xp.fft.rfft(x**2))[0],
+        [V4],
+    ),
+    "complex products": (
+        lambda xp, x, y: xp.imag(
+            xp.fft.ifft(transform(xp, "fft", x) * _complex(xp, y, x) / (9 + transform(xp, "fft", y)))
+        ),
+        [V4, V4],
+    ),
 }
 
 

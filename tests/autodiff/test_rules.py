@@ -152,7 +152,9 @@ def test_every_backend(xp):
 def test_steps_backwards():
     """PyTorch has no negative steps."""
     x = np.arange(12.0).reshape(3, 4)
-    found = autodiff.grad(lambda x: (x[::-1, None, 3:0:-2] ** 2).__array_namespace__().sum(x[::-1, None, 3:0:-2] ** 3))(x)
+    found = autodiff.grad(lambda x: (x[::-1, None, 3:0:-2] ** 2).__array_namespace__().sum(x[::-1, None, 3:0:-2] ** 3))(
+        x
+    )
     expected = np.zeros((3, 4))
     expected[:, [1, 3]] = 3 * x[:, [1, 3]] ** 2
     assert_close(found, expected)

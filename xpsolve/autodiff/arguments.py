@@ -30,6 +30,11 @@ def floating_arrays(tree: Any, owner: str, name: str) -> list[Array]:
     return found
 
 
+def without_scalars(tree: Any) -> Any:
+    """NumPy makes scalars of its 0-d arrays: back to arrays."""
+    return map_arrays(np.asarray, tree, leaf=lambda x: isinstance(x, np.floating))
+
+
 def rebuilt(tree: Any, arrays: Iterable[Array]) -> Any:
     """`tree` with its arrays replaced in order."""
     rest = iter(arrays)

@@ -7,7 +7,7 @@ from typing import Any
 import array_api_extra as xpx
 
 from xpsolve.arrays import Array, check_option, check_positive, is_array, namespace_of
-from xpsolve.autodiff.arguments import Function, floating_arrays, single
+from xpsolve.autodiff.arguments import Function, floating_arrays, single, without_scalars
 
 
 def finite_difference(f: Function, x: Array, *, eps: float | None = None, scheme: str = "forward") -> Array:
@@ -50,6 +50,7 @@ def finite_difference(f: Function, x: Array, *, eps: float | None = None, scheme
     array([2., 4.])
     """
     check_option(scheme, "scheme", ("forward", "central"))
+    x = without_scalars(x)
     floating_arrays(single(x, "finite_difference", "x"), "finite_difference", "x")
     xp = namespace_of(x)
     if eps is None:

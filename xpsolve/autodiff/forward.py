@@ -19,6 +19,7 @@ from xpsolve.autodiff.arguments import (
     same_arrays,
     seeds_of,
     single,
+    without_scalars,
 )
 from xpsolve.autodiff.levels import (
     Level,
@@ -174,15 +175,16 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         message = "jvp: primals and tangents: expected tuples, one entry for each argument of f."
         raise TypeError(message)
-    xs = floating_arrays(list(primals), "jvp", "primals")
-    ts = same_arrays(list(tangents), xs, "jvp", "tangents", "primals")
+    primals, tangents = without_scalars(list(primals)), without_scalars(list(tangents))
+    xs = floating_arrays(primals, "jvp", "primals")
+    ts = same_arrays(tangents, xs, "jvp", "tangents", "primals")
     inside = innermost_common(
         **{f"primal {i}": x for i, x in enumerate(xs)}, **{f"tangent {i}": t for i, t in enumerate(ts)}
     )
     level = Forward(inside)
     duals = [Tracked(lift(inside, x), level, _cast(inside, t, x)) for x, t in zip(xs, ts, strict=True)]
     with following(level):
-        out = f(*rebuilt(list(primals), duals))
+        out = f(*rebuilt(primals, duals))
     result_arrays(out, "jvp")
     return level.unwrap_all(out), map_arrays(level.tangent, out)
 
@@ -219,6 +221,7 @@ def jacfwd(f: Function) -> Function:
     """
 
     def jacobian(x: Array, *args: Any, **kwargs: Any) -> Any:
+        x = without_scalars(x)
         floating_arrays(single(x, "jacfwd", "argument 0"), "jacfwd", "argument 0")
         others = {f"array {i}": a for i, a in enumerate(arrays_in([list(args), kwargs]))}
         inside = innermost_common(**{"argument 0": x}, **others)

@@ -25,6 +25,7 @@ from xpsolve.autodiff.arguments import (
     same_arrays,
     seeds_of,
     single,
+    without_scalars,
 )
 from xpsolve.autodiff.levels import (
     Level,
@@ -217,7 +218,7 @@ class _Record:
     def __init__(
         self, owner: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]
     ) -> None:
-        self.owner = owner
+        args = without_scalars(list(args))
         trees = [args[i] for i in argnums]
         found = [floating_arrays(tree, owner, f"argument {i}") for i, tree in zip(argnums, trees, strict=True)]
         xs = [x for part in found for x in part]
@@ -309,7 +310,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
     shapes = arrays_in(record.out)
 
     def pullback(gradient: Any) -> tuple[Any, ...]:
-        gs = same_arrays(gradient, shapes, "pullback", "gradient", "the result of f")
+        gs = same_arrays(without_scalars(gradient), shapes, "pullback", "gradient", "the result of f")
         return tuple(record.back(gs, once=False))
 
     return record.out, pullback
@@ -450,7 +451,7 @@ def jacrev(f: Function) -> Function:
     """
 
     def jacobian(x: Array, *args: Any, **kwargs: Any) -> Any:
-        single(x, "jacrev", "argument 0")
+        x = single(without_scalars(x), "jacrev", "argument 0")
         record = _Record("jacrev", f, (x, *args), kwargs, (0,))
         out = single(record.out, "jacrev", "the result of f")
         seeds = seeds_of(record.inside, out)

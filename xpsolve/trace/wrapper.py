@@ -304,7 +304,7 @@ def _binary(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Wrapped
     def method(self: WrappedArray, other: Any) -> Any:
         theirs = getattr(other, "_interpreter", None)
         if theirs is not None and theirs is not self._interpreter and _is_inside(self, theirs):
-            return NotImplemented  # the outer level knows about both
+            return theirs.apply(name, function, (self, other), {})  # the outer level knows about both
         return self._interpreter.apply(name, function, (self, other), {})
 
     return method

@@ -102,9 +102,7 @@ def _irfft(
 
 
 @rule("fft.rfftn", by_shape=True)
-def _rfftn(
-    xp: Namespace, out: Array, x: Array, s: Any = None, axes: Any = None, norm: str = "backward"
-) -> list[Map]:
+def _rfftn(xp: Namespace, out: Array, x: Array, s: Any = None, axes: Any = None, norm: str = "backward") -> list[Map]:
     over = _axes(s, axes, x.ndim)
     length = x.shape[over[-1]] if s is None else s[-1]
 
@@ -120,9 +118,7 @@ def _rfftn(
 
 
 @rule("fft.irfftn", by_shape=True)
-def _irfftn(
-    xp: Namespace, out: Array, z: Array, s: Any = None, axes: Any = None, norm: str = "backward"
-) -> list[Map]:
+def _irfftn(xp: Namespace, out: Array, z: Array, s: Any = None, axes: Any = None, norm: str = "backward") -> list[Map]:
     over = _axes(s, axes, z.ndim)
 
     def pull(g: Array) -> Array:

@@ -161,5 +161,3 @@ def _take_columns(xp: Namespace, out: Array, A: Array, index: Array) -> list[Map
             lambda g: accumulate(xp.matrix_transpose(g), index, A.shape[-1]),
         )
     ]
-
-

@@ -1,6 +1,6 @@
 """Linear systems, inverses, determinants, traces and diagonals (Giles 2008, NA-08-01).
 
-    X = A⁻¹B:   Ẋ = A⁻¹(Ḃ − ȦX)        B̄ = A⁻ᵀX̄,  Ā = −B̄Xᵀ
+X = A⁻¹B:   Ẋ = A⁻¹(Ḃ − ȦX)        B̄ = A⁻ᵀX̄,  Ā = −B̄Xᵀ
 """
 
 from __future__ import annotations

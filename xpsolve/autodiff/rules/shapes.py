@@ -72,9 +72,7 @@ def _moveaxis(xp: Namespace, out: Array, x: Array, source: Any, destination: Any
 
 @rule("broadcast_to", by_shape=True)
 def _broadcast_to(xp: Namespace, out: Array, x: Array, shape: Any = None) -> list[Map]:
-    return [
-        Map(lambda t: stretched(xp, t, x, out), lambda g: unbroadcast(xp, g, tuple(x.shape), len(seeds(g, out))))
-    ]
+    return [Map(lambda t: stretched(xp, t, x, out), lambda g: unbroadcast(xp, g, tuple(x.shape), len(seeds(g, out))))]
 
 
 @rule("broadcast_arrays", by_shape=True)
