@@ -74,7 +74,7 @@ def _scatter_dask(values: Array, index: Array, length: int) -> Array:
 
 @native
 def accumulate(values: Array, index: Array, length: int) -> Array:
-    """x (..., length) whose entry j is the sum of all values (..., k) with index (k,) equal to j: the adjoint of `take`."""
+    """x (..., length) whose entry j is the sum of the values (..., k) with index (k,) j: the adjoint of `take`."""
     xp = namespace_of(values)
     everywhere = xp.arange(length, dtype=index.dtype, device=device_of(index))
     return values @ xp.astype(index[:, None] == everywhere[None, :], values.dtype)
@@ -88,7 +88,7 @@ def _zeros(values: Array, length: int) -> Array:
 @accumulate.register("numpy")
 def _accumulate_numpy(values: Array, index: Array, length: int) -> Array:
     x = _zeros(values, length)
-    np.add.at(x, (..., index), values)
+    np.add.at(x, (..., index), values)  # type: ignore[arg-type]
     return x
 
 

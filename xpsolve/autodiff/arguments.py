@@ -57,8 +57,8 @@ def result_arrays(out: Any, owner: str) -> list[Array]:
     if not found:
         what = type(out).__qualname__
         message = (
-            f"{owner}: expected the function to return an array, got {what}. A value read by float() or item() carries no "
-            f"derivative: return the array itself."
+            f"{owner}: expected the function to return an array, got {what}. A value read by float() or item() "
+            f"carries no derivative: return the array itself."
         )
         raise TypeError(message)
     return found

@@ -102,8 +102,7 @@ class Level(Interpreter):
                 f"or add one with xpsolve.autodiff.rules.rule({name!r})."
             )
             raise NoRuleError(message)
-        for k in by_name:
-            followed.append((_position(rule, name, k), kwargs[k]))
+        followed.extend((_position(rule, name, k), kwargs[k]) for k in by_name)
         return self.derive(name, rule, _as_arrays(result), values, options, followed)
 
     def _is_followed(self, x: Any) -> bool:
@@ -128,7 +127,7 @@ def _as_arrays(result: Any) -> Any:
 def _position(rule: Any, name: str, keyword: str) -> int:
     """Which argument a keyword names, from the names in the rule: (xp, result, *arguments)."""
     code = rule.__code__
-    names = code.co_varnames[2 : code.co_argcount]
+    names: tuple[str, ...] = code.co_varnames[2 : code.co_argcount]
     if keyword not in names:
         message = f"{name}: has no derivative rule for its argument {keyword}. Keep it constant."
         raise NoRuleError(message)

@@ -169,8 +169,7 @@ def sweep(xp: Namespace, starts: list[tuple[Node, Array]]) -> dict[int, Array]:
         rule = node.rule
         if rule.__class__ is tuple:
             partials, saved = rule, node.saved
-            i = 0
-            for parent in node.parents:
+            for i, parent in enumerate(node.parents):
                 if parent is not None:
                     d = partials[i]
                     if d.__class__ is int:
@@ -186,7 +185,6 @@ def sweep(xp: Namespace, starts: list[tuple[Node, Array]]) -> dict[int, Array]:
                         heappush(heap, order)
                     else:
                         entry[1] = entry[1] + c
-                i += 1
         elif rule is None:
             found[node.order] = g
         elif rule.__class__ is int:

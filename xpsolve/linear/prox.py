@@ -49,7 +49,7 @@ def _cupy_kernel() -> Any:
     return cupy.ElementwiseKernel("T x, T t", "T z", "z = x - min(max(x, -t), t)", "xpsolve_shrink")
 
 
-@capabilities(batch="entries")
+@capabilities(batch="entries", grad="forward, reverse")
 def soft_threshold(x: Array, t: Any) -> Array:
     """S_t(x) = sign(x)·max(|x| − t, 0), the proximal map of t‖·‖₁.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace
@@ -11,43 +12,39 @@ from xpsolve.autodiff.rules.table import Map, aligned, is_complex, negative, rul
 
 @rule("matmul", "linalg.matmul")
 def _matmul(xp: Namespace, out: Array, x: Array, y: Array) -> list[Map]:
+    if x.ndim == 2 and y.ndim == 1:
+        return [
+            Map(lambda t: t @ y, lambda g: g[..., :, None] * y),
+            Map(lambda t: t @ xp.matrix_transpose(x), lambda g: g @ x),
+        ]
     X = x[None, :] if x.ndim == 1 else x
     Y = y[:, None] if y.ndim == 1 else y
     ndim = max(X.ndim, Y.ndim)
-    rows, columns = X.shape[-2], Y.shape[-1]
+    stack = (*out.shape[: ndim - 2], X.shape[-2], Y.shape[-1])
 
-    def matrices(t: Array, v: Array, shape: tuple[int, ...]) -> Array:
-        """A tangent or gradient of `v` as one of a stack of matrices that broadcasts."""
-        t = xp.reshape(t, (*seeds(t, v), *shape)) if v.ndim < len(shape) else t
-        return aligned(xp, t, len(shape), ndim)
+    def matrices(t: Array, v: Array, V: Array) -> Array:
+        """A tangent of `v` as one of the matrices `V`, so that it broadcasts as they do."""
+        t = xp.reshape(t, (*seeds(t, v), *V.shape)) if v.ndim < V.ndim else t
+        return aligned(xp, t, V.ndim, ndim)
 
-    def result(t: Array, lead: tuple[int, ...]) -> Array:
-        return t if tuple(t.shape) == (*lead, *out.shape) else xp.reshape(t, (*lead, *out.shape))
+    def shaped(M: Array, lead: tuple[int, ...]) -> Array:
+        return M if tuple(M.shape) == (*lead, *out.shape) else xp.reshape(M, (*lead, *out.shape))
 
-    def gradient(M: Array, V: Array, v: Array, lead: tuple[int, ...]) -> Array:
-        return xp.reshape(unbroadcast(xp, M, tuple(V.shape), len(lead)), (*lead, *v.shape))
-
-    stack = (*out.shape[: ndim - 2], rows, columns)
-
-    def full(g: Array) -> tuple[Array, tuple[int, ...]]:
+    def gradient(product: Callable[[Array], Array], g: Array, v: Array, V: Array) -> Array:
         lead = seeds(g, out)
-        return xp.reshape(g, (*lead, *stack)), lead
-
-    def pull_x(g: Array) -> Array:
-        if x.ndim == 2 and y.ndim == 1 and g.ndim == 1:
-            return g[:, None] * y[None, :]
-        G, lead = full(g)
-        return gradient(G @ xp.matrix_transpose(Y), X, x, lead)
-
-    def pull_y(g: Array) -> Array:
-        if x.ndim == 2 and g.ndim == out.ndim and y.ndim < 3:
-            return X.T @ g
-        G, lead = full(g)
-        return gradient(xp.matrix_transpose(X) @ G, Y, y, lead)
+        M = product(xp.reshape(g, (*lead, *stack)) if v is not V or out.ndim < ndim else g)
+        M = unbroadcast(xp, M, tuple(V.shape), len(lead))
+        return M if v is V else xp.reshape(M, (*lead, *v.shape))
 
     return [
-        Map(lambda t: result(matrices(t, x, tuple(X.shape)) @ Y, seeds(t, x)), pull_x),
-        Map(lambda t: result(X @ matrices(t, y, tuple(Y.shape)), seeds(t, y)), pull_y),
+        Map(
+            lambda t: shaped(matrices(t, x, X) @ Y, seeds(t, x)),
+            lambda g: gradient(lambda G: G @ xp.matrix_transpose(Y), g, x, X),
+        ),
+        Map(
+            lambda t: shaped(X @ matrices(t, y, Y), seeds(t, y)),
+            lambda g: gradient(lambda G: xp.matrix_transpose(X) @ G, g, y, Y),
+        ),
     ]
 
 

@@ -93,7 +93,7 @@ def negative(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def aligned(xp: Namespace, t: Array, ndim: int, out_ndim: int) -> Array:
-    """`t` of an array with `ndim` axes, with axes of length 1 after its seeds, so that it broadcasts as the array does."""
+    """A tangent of an array with `ndim` axes, with axes of length 1 after its seeds to broadcast as the array does."""
     lead = t.ndim - ndim
     if not lead or ndim == out_ndim:
         return t
