@@ -348,6 +348,25 @@ def test_a_gradient_costs_a_few_times_the_function(name, rng):
     assert ratios[1] <= ratios[0] * 1.05
 
 
+@pytest.mark.parametrize(("n", "p"), [(7, 3), (5, 11)])
+def test_costs_of_a_gradient_are_those_counted(n, p):
+    def f(x, A, y):
+        r = A @ x - y
+        return 0.5 * xp_of(r).sum(r * r)
+
+    ways = {
+        "finite_difference": lambda x, A, y: finite_difference(lambda x: f(x, A, y), x),
+        "forward": jacfwd(f),
+        "reverse": grad(f),
+    }
+    for method, way in ways.items():
+        _, tally = xs.count(way, np.ones(p), np.ones((n, p)), np.ones(n))
+        cost = xs.costs.gradient(n, p, method=method)
+        assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs), method
+    with pytest.raises(ValueError, match="expected one of finite_difference, forward, reverse"):
+        xs.costs.gradient(2, 2, method="backward")
+
+
 def test_nothing_is_left_behind():
     """Without the collector: the tape holds no cycles, goes while the sweep passes, and keeps no dead ends."""
     seen, alive_in_f = [], []

@@ -158,3 +158,20 @@ def test_steps_backwards():
     expected = np.zeros((3, 4))
     expected[:, [1, 3]] = 3 * x[:, [1, 3]] ** 2
     assert_close(found, expected)
+
+
+# to be called with numbers, or about no arrays; and one that has a derivative in neither argument
+WITHOUT = set(
+    "from_dlpack full nextafter __array_namespace_info__ can_cast finfo iinfo isdtype result_type broadcast_shapes"
+    " get_array_api_strict_flags set_array_api_strict_flags reset_array_api_strict_flags ArrayAPIStrictFlags Device"
+    " fft.fftfreq fft.rfftfreq".split()
+)
+
+
+def test_the_whole_standard_has_rules():
+    strict = pytest.importorskip("array_api_strict")
+    names = {n for n in strict.__all__ if callable(getattr(strict, n)) and not isinstance(getattr(strict, n), type)}
+    names |= {f"linalg.{n}" for n in strict.linalg.__all__} | {f"fft.{n}" for n in strict.fft.__all__}
+    names -= {n for n in names if hasattr(getattr(strict, n, None), "_np_dtype")}
+    known = autodiff.rules.ELEMENTWISE.keys() | autodiff.rules.RULES.keys() | autodiff.rules.CONSTANT | WITHOUT
+    assert sorted(names - known) == []

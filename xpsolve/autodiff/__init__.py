@@ -1,5 +1,6 @@
 """Floor 2: derivatives of array-API code.  Finite differences, forward mode (dual arrays), reverse mode (a tape)."""
 
+from xpsolve.autodiff import rules
 from xpsolve.autodiff.finite_difference import finite_difference
 from xpsolve.autodiff.forward import jacfwd, jvp
 from xpsolve.autodiff.reverse import grad, jacrev, value_and_grad, vjp
@@ -14,6 +15,7 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "rules",
     "value_and_grad",
     "vjp",
 ]

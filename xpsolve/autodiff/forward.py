@@ -29,8 +29,8 @@ from xpsolve.autodiff.levels import (
     following,
     innermost_common,
 )
-from xpsolve.autodiff.rules import ELEMENTWISE, Joint
-from xpsolve.autodiff.rules.table import aligned
+from xpsolve.autodiff.rules import ELEMENTWISE
+from xpsolve.autodiff.rules.table import Joint, aligned
 from xpsolve.trace import arrays_in, lift_all, map_arrays
 
 

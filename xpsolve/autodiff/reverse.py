@@ -35,7 +35,8 @@ from xpsolve.autodiff.levels import (
     following,
     innermost_common,
 )
-from xpsolve.autodiff.rules import BY_SHAPE, ELEMENTWISE, Joint, unbroadcast
+from xpsolve.autodiff.rules import BY_SHAPE, ELEMENTWISE
+from xpsolve.autodiff.rules.table import Joint, unbroadcast
 from xpsolve.trace import arrays_in, lift_all, map_arrays
 
 _clock = itertools.count()

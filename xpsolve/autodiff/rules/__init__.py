@@ -1,4 +1,8 @@
-"""Derivatives of single functions, apart from the sweeps that use them."""
+"""Derivatives of single functions, apart from the sweeps that use them.
+
+`define_elementwise` and `rule` add to them.  ``table.py`` says what a rule is; ``operators/sparse.py`` and
+``linear/prox.py`` have one each, beside the function that it belongs to.
+"""
 
 from xpsolve.autodiff.rules import (  # noqa: F401  (each fills the tables)
     decompositions,
@@ -15,11 +19,9 @@ from xpsolve.autodiff.rules.table import (
     CONSTANT,
     ELEMENTWISE,
     RULES,
-    Joint,
     Map,
     NoRuleError,
     rule,
-    unbroadcast,
 )
 from xpsolve.autodiff.rules.table import elementwise as define_elementwise
 
@@ -28,10 +30,8 @@ __all__ = [
     "CONSTANT",
     "ELEMENTWISE",
     "RULES",
-    "Joint",
     "Map",
     "NoRuleError",
     "define_elementwise",
     "rule",
-    "unbroadcast",
 ]

@@ -25,7 +25,21 @@ Partial = Callable[..., Array] | int
 
 
 class Map(NamedTuple):
-    """A linear map and its transpose."""
+    """A linear map and its transpose.
+
+    Parameters
+    ----------
+    push : callable
+        A tangent of the argument to one of the result, or to a tuple of them for many results.
+    pull : callable
+        A gradient of the result, or a tuple of them (None where there is none), to one of the argument.
+
+    Examples
+    --------
+    >>> from xpsolve.autodiff.rules import Map
+    >>> Map(push=lambda t: 2 * t, pull=lambda g: 2 * g).pull(3)
+    6
+    """
 
     push: Callable[[Any], Any]
     pull: Callable[[Any], Any]
@@ -65,12 +79,59 @@ class NoRuleError(NotImplementedError):
 
 
 def elementwise(name: str, *partials: Partial) -> None:
-    """Note ∂z/∂x_i of an elementwise function, as functions of (xp, z, *arguments)."""
+    """Add the derivatives of an elementwise function z = f(x_1, x_2, …).
+
+    Parameters
+    ----------
+    name : str
+        What the function is called: in its namespace, or as a delegate of `xpsolve.arrays.native`.
+    *partials : callable or int
+        ∂z/∂x_i for each argument, as functions of (xp, z, *arguments); or 1 or −1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> from xpsolve.arrays import native
+    >>> @native
+    ... def cube(x):
+    ...     return x * x * x
+    >>> autodiff.rules.define_elementwise("cube", lambda xp, z, x: 3 * x * x)
+    >>> autodiff.grad(cube)(np.asarray(2.0))
+    array(12.)
+    """
     ELEMENTWISE[name] = partials
 
 
 def rule(*names: str, by_shape: bool = False) -> Callable[[Rule], Rule]:
-    """Decorate the rule of the functions with these names."""
+    """Decorate a rule: a function of (xp, result, *arguments) that returns the map of each argument.
+
+    Parameters
+    ----------
+    *names : str
+        The functions that it belongs to, as "sum" or "linalg.solve", or a delegate of `xpsolve.arrays.native`.
+    by_shape : bool
+        Whether it looks at shapes and dtypes only: then the tape keeps no values for it.
+
+    Returns
+    -------
+    callable
+        The decorator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> from xpsolve.arrays import native
+    >>> @native
+    ... def doubled(x):
+    ...     return x + x
+    >>> @autodiff.rules.rule("doubled", by_shape=True)
+    ... def _(xp, out, x):
+    ...     return [autodiff.rules.Map(lambda t: 2 * t, lambda g: 2 * g)]
+    >>> autodiff.grad(lambda x: doubled(x) @ x)(np.asarray([1.0, 2.0]))
+    array([4., 8.])
+    """
 
     def note(function: Rule) -> Rule:
         RULES.update(dict.fromkeys(names, function))
