@@ -63,8 +63,8 @@ class GradientInFeatures(_Derivatives):
     tol = 1e-4  # that of differences; the others have all digits
     fixed = {"n": 400}
     param_names = ("backend", "method", "p")
-    params = (BACKENDS, costs.GRADIENT_METHODS, (100, 180, 320, 560, 1000))
-    profiles = {"quick": {"backend": ["numpy"]}}
+    params = (BACKENDS, costs.GRADIENT_METHODS, (60, 110, 190, 335, 600))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["finite_difference", "reverse"]}}
 
     def prepare(self, backend, method, p):
         rng = np.random.default_rng(0)
@@ -90,7 +90,7 @@ class TapeOverhead(_Derivatives):
     fixed = {"operations": 1000}
     param_names = ("backend", "library", "n")
     params = (("numpy",), ("xpsolve", "autograd"), (10, 100, 1000))
-    profiles = {"quick": {}}
+    profiles = {"quick": {"n": [10]}}
 
     def prepare(self, backend, library, n):
         x = np.linspace(0.1, 1.0, n)

@@ -187,10 +187,6 @@ def test_finite_differences_count_their_evaluations():
 # --- errors
 
 
-class _Nested:
-    pass
-
-
 BAD = {
     "not a number": (lambda: grad(lambda x: x * 2)(X), ValueError, r"grad: .*0-d array, got shape \(3,\).*vjp.*jacrev"),
     "integers": (lambda: grad(lambda x: x)(np.arange(3)), TypeError, r"argument 0: .*real floating dtype, got int64"),
