@@ -37,7 +37,7 @@ def course(x, y):
 @pytest.mark.parametrize(("x", "y"), [(2.0, 3.0), (1.5, 0.4)])
 def test_the_example_of_the_course(xp, x, y):
     if xp.name == "dask":
-        pytest.skip("Dask is tested on the solvers")
+        pytest.skip("Dask is tested on a solver")
     point = (xp(x), xp(y))
     b = y * np.log(x)
     by_x, by_y = (1 + 0.5 / np.sqrt(b)) * y / x, (1 + 0.5 / np.sqrt(b)) * np.log(x)
@@ -156,7 +156,7 @@ def test_inputs_are_never_written_and_in_place_operators_are_followed(rng):
 
 def test_dtypes_stay(xp):
     if xp.name == "dask":
-        pytest.skip("Dask is tested on the solvers")
+        pytest.skip("Dask is tested on a solver")
     x = xp([0.5, 1.5, 2.5])
     f = lambda x: xp_of(x).sum(xp_of(x).exp(x) * 2 / (1 + x**2))  # noqa: E731
     for found in (grad(f)(x), jacfwd(f)(x), jacrev(f)(x), hvp(f, x, x), finite_difference(f, x)):
@@ -466,12 +466,12 @@ def test_solvers_are_differentiated_as_they_are(name):
 
 @pytest.mark.parametrize("name", ["ridge normal", "lasso ista"])
 def test_solvers_on_every_backend(xp, name):
+    if xp.name == "dask" and name.startswith("lasso"):
+        pytest.skip("right, but Dask takes 20 seconds")
     arrays = data()
     solve = SOLVERS[name]
     if xp.dtype == "float32" and name == "lasso ista":
         solve = lambda A, y, lam: xs.lasso(A, y, lam, method="ista", tol=1e-6).x  # noqa: E731
-    if xp.name == "dask":
-        pytest.skip("Dask computes nothing until asked, and has neither solve nor scatter of its own")
     expected = grad(lambda *a: _norm(SOLVERS[name](*a)), (0, 1, 2))(*arrays)
     there = [xp(a) for a in arrays]
     for g, e, x in zip(grad(lambda *a: _norm(solve(*a)), (0, 1, 2))(*there), expected, there, strict=True):
