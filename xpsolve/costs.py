@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+GRADIENT_METHODS = ("finite_difference", "forward", "reverse")
 RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
 LASSO_METHODS = ("ista", "fista", "working_set")
 CHAIN_ORDERS = ("forward", "reverse", "optimal")
@@ -859,6 +860,28 @@ def chain(depth: int, width: int, n_in: int, n_out: int, *, order: str = "optima
         "inner": (depth - 3) * inner + min(forward, reverse, key=lambda c: c.flops) + last,
     }
     return min(totals.values(), key=lambda c: (c.flops, c.bytes)) if order == "optimal" else totals[order]
+
+
+def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> Cost:
+    """The gradient of f(x) = ½‖Ax − y‖², p numbers from one, by automatic means.
+
+    Differences evaluate f p + 1 times; forward mode carries p tangents, which is as many products but with one matrix;
+    reverse mode needs Ax and Aᵀr whatever p is (Baur & Strassen 1983).
+    """
+    value = gemm(n, 1, p, itemsize=itemsize)
+    if method == "finite_difference":
+        total = (p + 1) * value
+        launches, memory = 9 * p + 11, itemsize * (3 * p + 2 * n)  # f has 5 calls, a difference 4
+    elif method == "forward":
+        total = value + gemm(p, n, p, itemsize=itemsize)
+        launches, memory = 12, itemsize * (p * p + 3 * n * p)
+    elif method == "reverse":
+        total = value + gemm(1, p, n, itemsize=itemsize)
+        launches, memory = 11, itemsize * (4 * n + p)
+    else:
+        message = f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}."
+        raise ValueError(message)
+    return Cost(total.flops, total.bytes, launches, 0, memory)
 
 
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:

@@ -10,7 +10,7 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.indexing import largest, put, scatter, settled, take_columns
+from xpsolve.arrays.indexing import accumulate, largest, put, scatter, settled, take_columns
 from xpsolve.arrays.linalg import (
     cholesky,
     cholesky_solve,
@@ -46,6 +46,7 @@ __all__ = [
     "Array",
     "Namespace",
     "Run",
+    "accumulate",
     "backends",
     "check_count",
     "check_finite",

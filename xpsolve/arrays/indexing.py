@@ -73,6 +73,45 @@ def _scatter_dask(values: Array, index: Array, length: int) -> Array:
 
 
 @native
+def accumulate(values: Array, index: Array, length: int) -> Array:
+    """x (..., length) whose entry j is the sum of the values (..., k) with index (k,) j: the adjoint of `take`."""
+    xp = namespace_of(values)
+    everywhere = xp.arange(length, dtype=index.dtype, device=device_of(index))
+    return values @ xp.astype(index[:, None] == everywhere[None, :], values.dtype)
+
+
+def _zeros(values: Array, length: int) -> Array:
+    shape = (*values.shape[:-1], length)
+    return namespace_of(values).zeros(shape, dtype=values.dtype, device=device_of(values))
+
+
+@accumulate.register("numpy")
+def _accumulate_numpy(values: Array, index: Array, length: int) -> Array:
+    x = _zeros(values, length)
+    np.add.at(x, (..., index), values)  # type: ignore[arg-type]
+    return x
+
+
+@accumulate.register("cupy")
+def _accumulate_cupy(values: Array, index: Array, length: int) -> Array:
+    import cupyx
+
+    x = _zeros(values, length)
+    cupyx.scatter_add(x, (*(slice(None),) * (values.ndim - 1), index), values)
+    return x
+
+
+@accumulate.register("torch")
+def _accumulate_torch(values: Array, index: Array, length: int) -> Array:
+    return _zeros(values, length).index_add_(-1, index, values)
+
+
+@accumulate.register("jax")
+def _accumulate_jax(values: Array, index: Array, length: int) -> Array:
+    return _zeros(values, length).at[..., index].add(values)
+
+
+@native
 def take_columns(A: Array, index: Array) -> Array:
     """Columns of A (n, p) as the rows of a contiguous (k, n)."""
     return namespace_of(A).take(A, index, axis=1).T

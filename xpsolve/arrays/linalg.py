@@ -43,7 +43,7 @@ def _gram_by_panels(A: Array) -> Array:
 
 @native
 def shifted(G: Array, shift: Array) -> Array:
-    """G + shift·I.  It may be made in the memory of G, which the caller gives away."""
+    """G + shift·I, or G + diag(shift) for a vector.  It may be made in the memory of G, which the caller gives away."""
     return G + shift * namespace_of(G).eye(G.shape[0], dtype=G.dtype, device=device_of(G))
 
 

@@ -1,5 +1,24 @@
-"""Floor 2: derivatives.  Products of Jacobians in the cheapest order."""
+"""Floor 2: derivatives of array-API code: finite differences, dual arrays, the tape, chains of Jacobians."""
 
+from xpsolve.autodiff import rules
 from xpsolve.autodiff.chain import chain_cost, chain_jacobian
+from xpsolve.autodiff.finite_difference import finite_difference
+from xpsolve.autodiff.forward import jacfwd, jvp
+from xpsolve.autodiff.reverse import grad, jacrev, value_and_grad, vjp
+from xpsolve.autodiff.rules import NoRuleError
+from xpsolve.autodiff.second_order import hvp
 
-__all__ = ["chain_cost", "chain_jacobian"]
+__all__ = [
+    "NoRuleError",
+    "chain_cost",
+    "chain_jacobian",
+    "finite_difference",
+    "grad",
+    "hvp",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "rules",
+    "value_and_grad",
+    "vjp",
+]

@@ -12,9 +12,11 @@ from xpsolve.arrays import (
     Namespace,
     check_ndim,
     check_rows,
+    common_namespace,
     enter,
     gram,
     is_array,
+    lift,
     regularisation,
 )
 from xpsolve.arrays import (
@@ -57,6 +59,8 @@ class Problem:
 
 def enter_problem(A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool) -> Problem:
     """The public door of the least-squares family."""
+    if is_array(y) and is_array(lam):
+        y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
     if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
         xp, (A, y) = enter(A=A, y=y)
         check_ndim(A, "A", 2, shape="(n, p)")

@@ -11,7 +11,7 @@ from xpsolve.linear._problem import enter_problem, from_columns, normal_equation
 from xpsolve.solution import Certificate, Solution
 
 
-@capabilities(batch="columns of y", syncs=0)
+@capabilities(batch="columns of y", grad="forward, reverse", syncs=0)
 def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = True) -> Solution:
     """The shortest x among those that minimise ‖Ax − y‖: x = A⁺y.
 

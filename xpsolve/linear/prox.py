@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, check_count, device_of, enter, is_array, is_scalar, namespace_of, native
+from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.capabilities import capabilities
 
 
@@ -20,6 +21,13 @@ def shrink(x: Array, t: Array) -> Array:
     """S_t(x) = x − clip(x, −t, t) for arrays x and t ≥ 0."""
     xp = namespace_of(x)
     return x - xp.minimum(xp.maximum(x, -t), t)
+
+
+define_elementwise(
+    "shrink",
+    lambda xp, z, x, t: xp.astype(z != 0, z.dtype),  # the subgradient 0 at |x| = t
+    lambda xp, z, x, t: xp.astype(z < 0, z.dtype) - xp.astype(z > 0, z.dtype),
+)
 
 
 @shrink.register("numpy")
@@ -41,7 +49,7 @@ def _cupy_kernel() -> Any:
     return cupy.ElementwiseKernel("T x, T t", "T z", "z = x - min(max(x, -t), t)", "xpsolve_shrink")
 
 
-@capabilities(batch="entries")
+@capabilities(batch="entries", grad="forward, reverse")
 def soft_threshold(x: Array, t: Any) -> Array:
     """S_t(x) = sign(x)·max(|x| − t, 0), the proximal map of t‖·‖₁.
 

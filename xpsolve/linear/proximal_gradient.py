@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from xpsolve.arrays import Array, Run, iterate, namespace_of, native
+from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear.prox import shrink
 from xpsolve.operators import eigenvalue_bound
@@ -34,6 +35,14 @@ class State(NamedTuple):
 def extrapolate(X: Array, before: Array, j: Array) -> Array:
     """X + j/(j+3)·(X − before)."""
     return X + (j / (j + 3)) * (X - before)
+
+
+define_elementwise(
+    "extrapolate",
+    lambda xp, z, X, before, j: 1 + j / (j + 3),
+    lambda xp, z, X, before, j: -j / (j + 3),
+    lambda xp, z, X, before, j: 3 * (X - before) / (j + 3) ** 2,
+)
 
 
 @extrapolate.register("cupy")

@@ -15,12 +15,14 @@ solvers lift all their arguments at the door (`xpsolve.arrays.enter`) and never 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import operator
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import array_api_extra as xpx
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, device_of, is_array, lift, namespace_of
@@ -71,8 +73,8 @@ class Interpreter:
 def map_arrays(function: Callable[[Array], Any], tree: Any, *, leaf: Callable[[Any], bool] = is_array) -> Any:
     """`tree` with `function` of each array in it (or whatever `leaf` says is one); containers keep their type.
 
-    Goes through tuples, named tuples, lists, dicts, and objects that have a method ``__xpsolve_map__(function)``
-    (solutions, operators, …).
+    Goes through tuples, named tuples, lists, dicts, dataclasses, and objects that have a method
+    ``__xpsolve_map__(function)`` (solutions, operators, …).
     """
     if hasattr(tree, "__xpsolve_map__"):
         return tree.__xpsolve_map__(function)
@@ -82,7 +84,12 @@ def map_arrays(function: Callable[[Array], Any], tree: Any, *, leaf: Callable[[A
         return type(tree)(map_arrays(function, item, leaf=leaf) for item in tree)
     if isinstance(tree, dict):
         return {key: map_arrays(function, item, leaf=leaf) for key, item in tree.items()}
-    return function(tree) if leaf(tree) else tree
+    if leaf(tree):
+        return function(tree)
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        fields = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree) if f.init}
+        return dataclasses.replace(tree, **map_arrays(function, fields, leaf=leaf))
+    return tree
 
 
 def arrays_in(tree: Any) -> list[Array]:
@@ -217,14 +224,11 @@ class WrappedArray:
         return self._apply("getitem", operator.getitem, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        xp = namespace_of(self.__xpsolve_value__)
+        self._become(self._apply("setitem", updated, key, value))
 
-        def update(x: Array, key: Any, value: Any) -> Array:
-            x = xp.asarray(x, copy=True)  # the array inside may be somebody else's
-            x[key] = value
-            return x
-
-        self.__xpsolve_value__ = self._apply("setitem", update, key, value).__xpsolve_value__
+    def _become(self, other: WrappedArray) -> None:
+        """Stand for another array from now on."""
+        self.__xpsolve_value__ = other.__xpsolve_value__
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Any:
         """Copy to another device."""
@@ -275,6 +279,11 @@ class WrappedArray:
         return self._read("tolist", lambda x: x.tolist())
 
 
+def updated(x: Array, key: Any, value: Any) -> Array:
+    """A copy of x with ``x[key] = value``: the array inside may be somebody else's."""
+    return xpx.at(x)[key].set(value, copy=True)
+
+
 _BINARY = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
     "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
@@ -295,8 +304,8 @@ def _binary(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Wrapped
     def method(self: WrappedArray, other: Any) -> Any:
         theirs = getattr(other, "_interpreter", None)
         if theirs is not None and theirs is not self._interpreter and _is_inside(self, theirs):
-            return NotImplemented  # the outer level knows about both
-        return self._apply(name, function, other)
+            return theirs.apply(name, function, (self, other), {})  # the outer level knows about both
+        return self._interpreter.apply(name, function, (self, other), {})
 
     return method
 
@@ -310,7 +319,7 @@ def _reflected(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Wrap
 
 def _unary(name: str, function: Callable[[Any], Any]) -> Callable[[WrappedArray], Any]:
     def method(self: WrappedArray) -> Any:
-        return self._apply(name, function)
+        return self._interpreter.apply(name, function, (self,), {})
 
     return method
 

@@ -1,0 +1,123 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Gradients by differences, forward and in reverse; and what a tape costs an operation."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from asv_runner.benchmarks.mark import SkipNotImplemented
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import autodiff, costs
+from xpsolve.arrays import namespace_of
+
+
+@dataclass
+class _Case:
+    """A derivative to be timed, and its error by a formula."""
+
+    call: Callable[[], Any]
+    error: Callable[[Any], float]
+    warm: bool = False
+
+
+class _Derivatives(_Benchmark):
+    """Time of one derivative, and beside it its error."""
+
+    family = "autodiff"
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        case = self._case(values)
+        if not case.warm:
+            warm(case.call)
+            case.warm = True
+        _Device.last = case.call()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """Distance from the derivative worked out by hand."""
+        case = self._case(values)
+        error = case.error(case.call())
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+
+def _least_squares(x: Any, A: Any, y: Any) -> Any:
+    r = A @ x - y
+    return 0.5 * namespace_of(r).sum(r * r)
+
+
+class GradientInFeatures(_Derivatives):
+    """The gradient of ½‖Ax − y‖²: p + 1 evaluations, p tangents, or one sweep back.
+
+    Differences and forward mode have exponent 2 in p, reverse mode 1, as the function itself.
+    """
+
+    title = "Gradient of least squares in the number of variables"
+    x = "p"
+    cost = "gradient"
+    tol = 1e-4  # that of differences; the others have all digits
+    fixed = {"n": 400}
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, costs.GRADIENT_METHODS, (60, 110, 190, 335, 600))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["finite_difference", "reverse"]}}
+
+    def prepare(self, backend, method, p):
+        rng = np.random.default_rng(0)
+        host_A = rng.standard_normal((self.fixed["n"], p)) / np.sqrt(p)
+        host_x, host_y = rng.standard_normal(p), rng.standard_normal(self.fixed["n"])
+        x, A, y = (backend.asarray(host) for host in (host_x, host_A, host_y))
+        ways = {
+            "finite_difference": lambda: autodiff.finite_difference(lambda x: _least_squares(x, A, y), x),
+            "forward": lambda: autodiff.jacfwd(_least_squares)(x, A, y),
+            "reverse": lambda: autodiff.grad(_least_squares)(x, A, y),
+        }
+        truth = host_A.T @ (host_A @ host_x - host_y)
+        norm = np.linalg.norm(truth)
+        return _Case(ways[method], lambda g: float(np.linalg.norm(backend.to_numpy(g) - truth) / norm))
+
+
+class TapeOverhead(_Derivatives):
+    """A gradient through 1000 elementwise operations on ten numbers: recording and going back, and little else."""
+
+    title = "Gradient through 1000 small operations"
+    x = "n"
+    tol = 1e-12
+    fixed = {"operations": 1000}
+    param_names = ("backend", "library", "n")
+    params = (("numpy",), ("xpsolve", "autograd"), (10, 100, 1000))
+    profiles = {"quick": {"n": [10]}}
+
+    def prepare(self, backend, library, n):
+        x = np.linspace(0.1, 1.0, n)
+        if library == "xpsolve":
+            gradient = autodiff.grad(lambda x: self._chain(x, x.__array_namespace__()))
+        else:
+            if importlib.util.find_spec("autograd") is None:
+                raise SkipNotImplemented("autograd is not installed")
+            import autograd
+
+            gradient = autograd.grad(lambda x: self._chain(x, autograd.numpy))
+        truth = self._derivative(x)
+        norm = np.linalg.norm(truth)
+        return _Case(lambda: gradient(x), lambda g: float(np.linalg.norm(g - truth) / norm))
+
+    def _chain(self, x, xp):
+        for _ in range(self.fixed["operations"] // 4):
+            x = xp.sin(x)
+            x = x * 1.5
+            x = x + 0.1
+            x = x * x
+        return xp.sum(x)
+
+    def _derivative(self, x):
+        d = np.ones_like(x)
+        for _ in range(self.fixed["operations"] // 4):
+            d = d * np.cos(x) * 1.5
+            x = np.sin(x) * 1.5 + 0.1
+            d, x = d * 2 * x, x * x
+        return d

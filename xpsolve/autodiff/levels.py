@@ -1,0 +1,172 @@
+"""Levels: arrays that carry derivatives around those of the level inside.  What forward and reverse mode share.
+
+Each derivative that is taken has a level of its own.  It lies outside of the arguments' levels and of every level that
+is being followed at the time, because the function may close over an array of one: that is what keeps perturbations
+apart, and what makes derivatives of derivatives right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, shifted
+from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
+from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
+
+_open_levels: ContextVar[tuple[Level, ...]] = ContextVar("open_levels", default=())
+
+
+def _shifted_copy(G: Array, shift: Array) -> Array:
+    """`shifted` may write to G, whose values a rule may still need."""
+    return shifted(namespace_of(G).asarray(G, copy=True), shift)
+
+
+_INSTEAD: dict[str, Callable[..., Any]] = {"shifted": _shifted_copy}
+
+
+class Tracked(WrappedArray):
+    """An array with a mark: its tangent, or its node on the tape; None for a constant."""
+
+    __slots__ = ("_mark",)
+
+    def __init__(self, value: Array, interpreter: Interpreter, mark: Any = None) -> None:
+        self.__xpsolve_value__ = value
+        self._interpreter = interpreter
+        self._mark = mark
+
+    def _become(self, other: WrappedArray) -> None:
+        super()._become(other)
+        self._mark = other._mark  # type: ignore[attr-defined]
+
+
+class Level(Interpreter):
+    """One derivative being taken."""
+
+    def __init__(self, inside: Namespace) -> None:
+        super().__init__(inside)
+        self.nested = hasattr(inside, "inside")
+        self._follows: dict[Any, bool] = {}
+
+    def wrap(self, value: Array) -> Tracked:
+        """A constant of this level."""
+        return Tracked(value, self)
+
+    def read(self, x: WrappedArray, how: str, function: Callable[[Array], Any]) -> Any:
+        """Numbers may be read, to decide with; arrays that leave would lose their derivative."""
+        if how in ("__array__", "__dlpack__", "tolist") and x._mark is not None:  # type: ignore[attr-defined]
+            message = (
+                f"an array of shape {x.shape} that carries a derivative was handed to a function that knows nothing of "
+                f"it (by {how}). Call the functions of its own namespace, xp = x.__array_namespace__()."
+            )
+            raise TypeError(message)
+        return super().read(x, how, function)
+
+    def follows(self, dtype: Any) -> bool:
+        """Whether arrays of this dtype carry derivatives."""
+        known = self._follows.get(dtype)
+        if known is None:
+            known = self._follows[dtype] = bool(self.inside.isdtype(dtype, ("real floating", "complex floating")))
+        return known
+
+    def opened(self, x: Any) -> Any:
+        """An argument as the level inside takes it."""
+        if isinstance(x, WrappedArray) and x._interpreter is self:
+            return x.__xpsolve_value__
+        if isinstance(x, tuple | list):
+            items = [self.opened(item) for item in x]
+            return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
+        return lift(self.inside, x) if self.nested and is_array(x) else x
+
+    def general(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run any function, and follow its derivative by the rule in the table."""
+        listed = bool(args) and isinstance(args[0], list | tuple)
+        followed = [(i, x) for i, x in enumerate(args[0] if listed else args) if self._is_followed(x)]
+        values = tuple([self.opened(x) for x in args])
+        options = {k: self.opened(x) for k, x in kwargs.items()} if kwargs else kwargs
+        result = _INSTEAD.get(name, function)(*values, **options)
+        if isinstance(result, np.generic):
+            result = np.asarray(result)
+        by_name = [k for k, x in kwargs.items() if self._is_followed(x)]
+        nested = listed and any(self._is_followed(x) for x in arrays_in([args[1:]]))
+        if not (followed or by_name or nested) or name in CONSTANT or not self._any_follows(result):
+            return Tracked(result, self) if hasattr(result, "dtype") else self.wrap_all(_as_arrays(result))
+        rule = RULES.get(name)
+        if rule is None:
+            message = (
+                f"{name}: has no derivative rule. Write it with functions that have one, keep its argument constant, "
+                f"or add one with xpsolve.autodiff.rules.rule({name!r})."
+            )
+            raise NoRuleError(message)
+        followed.extend((_position(rule, name, k), kwargs[k]) for k in by_name)
+        return self.derive(name, rule, _as_arrays(result), values, options, followed)
+
+    def _is_followed(self, x: Any) -> bool:
+        return isinstance(x, Tracked) and x._interpreter is self and x._mark is not None
+
+    def _any_follows(self, result: Any) -> bool:
+        if hasattr(result, "dtype"):
+            return self.follows(result.dtype)
+        return any(self.follows(x.dtype) for x in arrays_in(_as_arrays(result)))
+
+    def derive(self, *args: Any) -> Any:
+        """The result with what its derivative is."""
+        raise NotImplementedError
+
+
+def _as_arrays(result: Any) -> Any:
+    if hasattr(result, "dtype"):
+        return result
+    return map_arrays(np.asarray, result, leaf=lambda x: isinstance(x, np.generic))
+
+
+def _position(rule: Any, name: str, keyword: str) -> int:
+    """Which argument a keyword names, from the names in the rule: (xp, result, *arguments)."""
+    code = rule.__code__
+    names: tuple[str, ...] = code.co_varnames[2 : code.co_argcount]
+    if keyword not in names:
+        message = f"{name}: has no derivative rule for its argument {keyword}. Keep it constant."
+        raise NoRuleError(message)
+    return names.index(keyword)
+
+
+def checked_map(maps: Any, name: str, position: int) -> Any:
+    """The map of one argument; an error where there is none, never a silent zero."""
+    if position >= len(maps) or maps[position] is None:
+        message = f"{name}: has no derivative rule for its argument {position}. Keep it constant."
+        raise NoRuleError(message)
+    return maps[position]
+
+
+def fitted_dtype(xp: Namespace, t: Array, dtype: Any) -> Array:
+    """A tangent or gradient in the dtype of its array."""
+    if xp.isdtype(t.dtype, "complex floating") and xp.isdtype(dtype, "real floating"):
+        t = xp.real(t)
+    return t if t.dtype == dtype else xp.astype(t, dtype)
+
+
+def innermost_common(**arrays: Array) -> Namespace:
+    """What a new level goes around: the arguments' namespace, or the level being followed that contains it."""
+    inside = common_namespace(**arrays)
+    for level in _open_levels.get():
+        xp = level.namespace
+        around: Any = xp
+        while around is not inside and hasattr(around, "inside"):
+            around = around.inside
+        if around is inside:
+            inside = xp
+    return inside
+
+
+@contextmanager
+def following(level: Level) -> Iterator[None]:
+    """While the function runs, new levels go around this one."""
+    token = _open_levels.set((*_open_levels.get(), level))
+    try:
+        yield
+    finally:
+        _open_levels.reset(token)

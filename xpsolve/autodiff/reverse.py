@@ -1,0 +1,271 @@
+"""Reverse mode: gradients, pullbacks and Jacobians from a tape (Griewank & Walther 2008, ch. 3; Peyré 2020, ch. 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from xpsolve.arrays import Array, common_namespace, device_of, is_array, lift
+from xpsolve.autodiff.arguments import (
+    Function,
+    floating_arrays,
+    indices,
+    rebuilt,
+    result_arrays,
+    same_arrays,
+    seeds_of,
+    single,
+    without_scalars,
+)
+from xpsolve.autodiff.levels import following, innermost_common
+from xpsolve.autodiff.tape import Node, Reverse, sweep
+from xpsolve.trace import arrays_in, lift_all, map_arrays
+
+
+class _Record:
+    """A function run under a tape: its arguments' nodes, its result, and the way back."""
+
+    def __init__(
+        self, owner: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]
+    ) -> None:
+        args = without_scalars(list(args))
+        trees = [args[i] for i in argnums]
+        found = [floating_arrays(tree, owner, f"argument {i}") for i, tree in zip(argnums, trees, strict=True)]
+        xs = [x for part in found for x in part]
+        others = arrays_in([[a for i, a in enumerate(args) if i not in argnums], kwargs])
+        named = {f"argument {i}": x for i, x in enumerate(xs)} | {f"array {i}": x for i, x in enumerate(others)}
+        self.inside = innermost_common(**named)
+        level = Reverse(self.inside)
+        variables = [level.variable(lift(self.inside, x)) for x in xs]
+        self.trees = trees
+        self.leaves = [v._mark for v in variables]
+        self.like = [v.__xpsolve_value__ for v in variables]
+        rest = iter(variables)
+        lifted = [
+            rebuilt(a, [next(rest) for _ in arrays_in(a)]) if i in argnums else lift_all(level, a)
+            for i, a in enumerate(args)
+        ]
+        del variables, rest
+        with following(level):
+            out = f(*lifted, **lift_all(level, kwargs))
+        results = result_arrays(out, owner)
+        self.nodes = [x._mark if level.owns(x) else None for x in results]
+        self.out = level.unwrap_all(out)
+
+    def back(self, gradients: Sequence[Array], *, once: bool) -> list[Any]:
+        """Gradients of all arguments, of their structure; ``once`` lets the tape go as the sweep passes."""
+        starts = [(n, g) for n, g in zip(self.nodes, gradients, strict=True) if n is not None]
+        lead = gradients[0].ndim - arrays_in(self.out)[0].ndim
+        first = tuple(gradients[0].shape[:lead])
+        xp = common_namespace(value=self.like[0], **{f"gradient {i}": g for i, g in enumerate(gradients)})
+        if once:
+            self.nodes = []
+        found = sweep(xp, starts)
+
+        def gradient(node: Node, x: Array) -> Array:
+            g = found.get(node.order)
+            if g is None:
+                return xp.zeros((*first, *x.shape), dtype=x.dtype, device=device_of(x))
+            return g if is_array(g) else xp.asarray(g)
+
+        rest = iter([gradient(n, x) for n, x in zip(self.leaves, self.like, strict=True)])
+        return [map_arrays(lambda x: next(rest), tree) for tree in self.trees]
+
+
+def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of f and the transpose of its derivative, ȳ ↦ f′(x)ᵀȳ, which costs a few times f.
+
+    Parameters
+    ----------
+    f : callable
+        Array-API code; it may take and return arrays in tuples, lists, dicts and dataclasses.
+    *primals : object
+        The arguments of f.
+
+    Returns
+    -------
+    out : object
+        f(*primals).
+    pullback : callable
+        Takes a gradient of the structure of `out`, returns a tuple of gradients, one for each argument.  It may be
+        called many times, and keeps the tape as long as it lives.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a floating array, or f returns none.
+    NoRuleError
+        If f calls a function that has no derivative rule.
+
+    See Also
+    --------
+    jvp : The transpose.
+
+    References
+    ----------
+    A. Griewank and A. Walther, Evaluating Derivatives (2008), ch. 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> out, pullback = autodiff.vjp(lambda x: x * x, np.asarray([1.0, 2.0]))
+    >>> pullback(np.asarray([1.0, 1.0]))
+    (array([2., 4.]),)
+    """
+    if not primals:
+        message = "vjp: expected at least one argument of f after f."
+        raise TypeError(message)
+    record = _Record("vjp", f, primals, {}, tuple(range(len(primals))))
+    shapes = arrays_in(record.out)
+
+    def pullback(gradient: Any) -> tuple[Any, ...]:
+        gs = same_arrays(without_scalars(gradient), shapes, "pullback", "gradient", "the result of f")
+        return tuple(record.back(gs, once=False))
+
+    return record.out, pullback
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """A function that returns f(…) and its gradient, from one sweep forth and one back.
+
+    Parameters
+    ----------
+    f : callable
+        Array-API code that returns a 0-d array.
+    argnums : int or sequence of int
+        Which arguments to differentiate by; each may be an array or a structure of arrays.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of f; returns the value, and the gradient with the structure of the argument, or a tuple of
+        them if `argnums` is a sequence.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When called: as `grad`.
+
+    See Also
+    --------
+    grad : Only the gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> value, gradient = autodiff.value_and_grad(lambda x: x @ x)(np.asarray([1.0, 2.0]))
+    >>> float(value), gradient
+    (5.0, array([2., 4.]))
+    """
+    return _value_and_grad("value_and_grad", f, argnums)
+
+
+def _value_and_grad(owner: str, f: Function, argnums: int | Sequence[int]) -> Function:
+    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        record = _Record(owner, f, args, kwargs, indices(argnums, len(args), owner))
+        value = _scalar(record.out, owner)
+        one = record.inside.ones_like(value)
+        gradients = record.back([one], once=True)
+        return value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+
+    return both
+
+
+def _scalar(out: Any, owner: str) -> Array:
+    out = single(out, owner, "the result of f")
+    if out.ndim:
+        message = (
+            f"{owner}: expected f to return a 0-d array, got shape {tuple(out.shape)}. "
+            f"Sum it up, or use vjp for one direction, jacrev or jacfwd for the Jacobian."
+        )
+        raise ValueError(message)
+    return out
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """The gradient of f, as a function of the same arguments.
+
+    Its operations are at most about five times those of f, whatever the number of variables (Baur & Strassen 1983).
+
+    Parameters
+    ----------
+    f : callable
+        Array-API code that returns a 0-d array.
+    argnums : int or sequence of int
+        Which arguments to differentiate by; each may be an array or a structure of arrays.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of f; returns the gradient with the structure of the argument, or a tuple of them if
+        `argnums` is a sequence.
+
+    Raises
+    ------
+    TypeError
+        When called: if an argument to differentiate by is not a floating array, or f returns no array.
+    ValueError
+        When called: if f returns more than one number, or `argnums` names no argument.
+    NoRuleError
+        When called: if f calls a function that has no derivative rule.
+
+    See Also
+    --------
+    value_and_grad, jacrev, jacfwd, hvp : Other derivatives.
+
+    References
+    ----------
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> autodiff.grad(lambda x: x @ x)(np.asarray([1.0, 2.0]))
+    array([2., 4.])
+    """
+    both = _value_and_grad("grad", f, argnums)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+def jacrev(f: Function) -> Function:
+    """The Jacobian of f in its first argument, row by row, in one sweep back with a seed for each number of the result.
+
+    Parameters
+    ----------
+    f : callable
+        Array to array; further arguments are constants.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of f, returns the Jacobian: the shape of the result, then that of the argument.
+
+    See Also
+    --------
+    jacfwd : Column by column: cheaper where f takes fewer numbers than it returns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> autodiff.jacrev(lambda x: x[:1] * x)(np.asarray([1.0, 2.0]))
+    array([[2., 0.],
+           [2., 1.]])
+    """
+
+    def jacobian(x: Array, *args: Any, **kwargs: Any) -> Any:
+        x = single(without_scalars(x), "jacrev", "argument 0")
+        record = _Record("jacrev", f, (x, *args), kwargs, (0,))
+        out = single(record.out, "jacrev", "the result of f")
+        seeds = seeds_of(record.inside, out)
+        (rows,) = record.back([seeds], once=True)
+        return record.inside.reshape(rows, (*out.shape, *x.shape))
+
+    return jacobian

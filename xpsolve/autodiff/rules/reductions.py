@@ -1,0 +1,192 @@
+"""Sums, products, moments, extremes and norms along axes.
+
+Those that are not linear are Σ t·d over the axes, with d the gradient of the reduced value; equal extremes share.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from xpsolve.arrays import Array, Namespace, device_of
+from xpsolve.autodiff.rules.table import Map, as_number, inverse_or_zero, negative, rule, same, seeds, signs
+
+
+def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if i - len(shape) in axes else n for i, n in enumerate(shape))
+
+
+def _spread(xp: Namespace, g: Array, x: Array, axes: tuple[int, ...], out: Array) -> Array:
+    """A gradient of the reduced array with the reduced axes put back, of length 1."""
+    shape = (*g.shape[: g.ndim - out.ndim], *_kept(tuple(x.shape), axes))
+    return g if tuple(g.shape) == shape else xp.reshape(g, shape)
+
+
+def _weighted(xp: Namespace, out: Array, x: Array, axes: tuple[int, ...], keepdims: bool, d: Array) -> list[Map]:
+    return [
+        Map(
+            lambda t: xp.sum(t * d, axis=axes, keepdims=keepdims),
+            lambda g: _spread(xp, g, x, axes, out) * d,
+        )
+    ]
+
+
+def _length(x: Array, axes: tuple[int, ...]) -> int:
+    return math.prod(x.shape[a] for a in axes)
+
+
+@rule("sum", by_shape=True)
+def _sum(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False, **_: Any) -> list[Map]:
+    axes = negative(axis, x.ndim)
+    if not axes:
+        return [Map(same, same)]
+
+    def pull(g: Array) -> Array:
+        return xp.broadcast_to(_spread(xp, g, x, axes, out), (*seeds(g, out), *x.shape))
+
+    return [Map(lambda t: xp.sum(t, axis=axes, keepdims=keepdims), pull)]
+
+
+@rule("mean", by_shape=True)
+def _mean(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False) -> list[Map]:
+    axes = negative(axis, x.ndim)
+    if not axes:
+        return [Map(same, same)]
+    share = 1 / _length(x, axes)
+
+    def pull(g: Array) -> Array:
+        return xp.broadcast_to(_spread(xp, g, x, axes, out) * share, (*seeds(g, out), *x.shape))
+
+    return [Map(lambda t: xp.mean(t, axis=axes, keepdims=keepdims), pull)]
+
+
+@rule("var")
+def _var(xp: Namespace, out: Array, x: Array, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
+    axes = negative(axis, x.ndim)
+    d = 2 / (_length(x, axes) - correction) * (x - xp.mean(x, axis=axes, keepdims=True))
+    return _weighted(xp, out, x, axes, keepdims, d)
+
+
+@rule("std")
+def _std(xp: Namespace, out: Array, x: Array, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
+    """The subgradient 0 where all numbers are equal."""
+    axes = negative(axis, x.ndim)
+    centred = (x - xp.mean(x, axis=axes, keepdims=True)) / (_length(x, axes) - correction)
+    return _weighted(xp, out, x, axes, keepdims, centred * inverse_or_zero(xp, _spread(xp, out, x, axes, out)))
+
+
+@rule("max", "min")
+def _extreme(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False) -> list[Map]:
+    axes = negative(axis, x.ndim)
+    hits = as_number(xp, x == _spread(xp, out, x, axes, out), x)
+    return _weighted(xp, out, x, axes, keepdims, hits / xp.sum(hits, axis=axes, keepdims=True))
+
+
+@rule("prod")
+def _prod(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False, **_: Any) -> list[Map]:
+    """The product of all others, from those before and those after: right where entries are 0."""
+    axes = negative(axis, x.ndim)
+    free = [a for a in range(-x.ndim, 0) if a not in axes]
+    order = [a + x.ndim for a in (*free, *axes)]
+    moved = xp.permute_dims(x, tuple(order))
+    flat = xp.reshape(moved, (*moved.shape[: len(free)], _length(x, axes)))
+    others = _before(xp, flat) * xp.flip(_before(xp, xp.flip(flat, axis=-1)), axis=-1)
+    back = tuple(order.index(i) for i in range(x.ndim))
+    d = xp.permute_dims(xp.reshape(others, tuple(moved.shape)), back)
+    return _weighted(xp, out, x, axes, keepdims, d)
+
+
+def _before(xp: Namespace, x: Array) -> Array:
+    """Products of the entries before each along the last axis."""
+    return xp.concat([xp.ones_like(x[..., :1]), xp.cumulative_prod(x, axis=-1)[..., :-1]], axis=-1)
+
+
+@rule("cumulative_prod")
+def _cumulative_prod(xp: Namespace, out: Array, x: Array, axis: Any = None, **options: Any) -> list[Map]:
+    """∂z_i/∂x_j = (x_1 … x_{j−1})·(x_{j+1} … x_i) for j ≤ i: a matrix along the axis, right where entries are 0."""
+    if options.get("include_initial"):
+        message = "cumulative_prod: include_initial=True has no derivative rule; concatenate a one instead."
+        raise NotImplementedError(message)
+    axis = -1 if axis is None else negative(axis, x.ndim)[0]
+    v = xp.moveaxis(x, axis, -1)
+    j = xp.arange(v.shape[-1], dtype=xp.int64, device=device_of(x))
+    after = j[:, None] > j[None, :]  # (i, j)
+    factors = xp.where(after, v[..., :, None], xp.ones_like(v[..., :, None]))
+    D = xp.cumulative_prod(factors, axis=-2) * _before(xp, v)[..., None, :]
+    D = xp.where(j[:, None] >= j[None, :], D, xp.zeros_like(D))  # (..., i, j)
+
+    def times(M: Array, t: Array) -> Array:
+        t = xp.moveaxis(t, axis, -1)
+        return xp.moveaxis(xp.sum(M * t[..., None, :], axis=-1), -1, axis)
+
+    return [Map(lambda t: times(D, t), lambda g: times(xp.matrix_transpose(D), g))]
+
+
+@rule("cumulative_sum", by_shape=True)
+def _cumulative_sum(
+    xp: Namespace, out: Array, x: Array, axis: Any = None, include_initial: bool = False, **_: Any
+) -> list[Map]:
+    axis = -1 if axis is None else negative(axis, x.ndim)[0]
+
+    def pull(g: Array) -> Array:
+        summed = xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis)
+        if include_initial:
+            summed = xp.take(summed, xp.arange(1, summed.shape[axis], device=device_of(x)), axis=axis)
+        return summed
+
+    return [Map(lambda t: xp.cumulative_sum(t, axis=axis, include_initial=include_initial), pull)]
+
+
+@rule("diff", by_shape=True)
+def _diff(xp: Namespace, out: Array, x: Array, axis: int = -1, n: int = 1, **ends: Any) -> list[Map]:
+    if any(end is not None for end in ends.values()):
+        message = "diff: prepend and append have no derivative rule; concatenate first."
+        raise NotImplementedError(message)
+    (axis,) = negative(axis, x.ndim)
+
+    def pull(g: Array) -> Array:
+        for _ in range(n):
+            edge = xp.zeros_like(xp.take(g, xp.arange(1, device=device_of(x)), axis=axis))
+            g = -xp.diff(xp.concat([edge, g, edge], axis=axis), axis=axis)
+        return g
+
+    return [Map(lambda t: xp.diff(t, axis=axis, n=n), pull)]
+
+
+@rule("linalg.vector_norm")
+def _vector_norm(
+    xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False, ord: Any = 2
+) -> list[Map]:
+    """x/‖x‖ for the Euclidean norm; the subgradient 0 at x = 0."""
+    axes = negative(axis, x.ndim)
+    norm = _spread(xp, out, x, axes, out)
+    if ord == 2:
+        d = x * inverse_or_zero(xp, norm)
+    elif ord == 1:
+        d = signs(xp, x)
+    elif ord in (math.inf, -math.inf):
+        hits = as_number(xp, xp.abs(x) == norm, x)
+        d = signs(xp, x) * hits / xp.sum(hits, axis=axes, keepdims=True)
+    elif ord == 0:
+        d = xp.zeros_like(x)
+    else:
+        d = signs(xp, x) * (xp.abs(x) * inverse_or_zero(xp, norm)) ** (ord - 1)
+    return _weighted(xp, out, x, axes, keepdims, d)
+
+
+@rule("linalg.matrix_norm")
+def _matrix_norm(xp: Namespace, out: Array, x: Array, keepdims: bool = False, ord: Any = "fro") -> list[Map]:
+    norm = _spread(xp, out, x, (-2, -1), out)
+    if ord == "fro":
+        d = x * inverse_or_zero(xp, norm)
+    elif ord in (1, -1, math.inf, -math.inf):
+        sums = xp.sum(xp.abs(x), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
+        hits = as_number(xp, sums == norm, x)
+        d = signs(xp, x) * hits / xp.sum(hits, axis=(-2, -1), keepdims=True)
+    else:  # of the singular values
+        U, s, Vh = xp.linalg.svd(x, full_matrices=False)
+        weights = xp.ones_like(s) if ord == "nuc" else as_number(xp, s == (s[..., :1] if ord == 2 else s[..., -1:]), s)
+        if ord != "nuc":
+            weights = weights / xp.sum(weights, axis=-1, keepdims=True)
+        d = (U * weights[..., None, :]) @ Vh
+    return _weighted(xp, out, x, (-2, -1), keepdims, d)

@@ -1,0 +1,203 @@
+"""The tables of rules, and what rules share.  One rule a function serves forward and reverse mode.
+
+A rule is the linear map that a function is near its arguments.  It comes in two forms:
+
+elementwise
+    ∂z/∂x for each argument, once: forward multiplies a tangent by it, reverse a gradient.
+general
+    for each argument its `Map`: ``push`` takes a tangent of the argument to one of the result (or of each of many
+    results), ``pull`` is its transpose.  They are transposes without conjugation, so that complex numbers in the
+    middle of a real function need no case of their own: df = Re Σ g dz.
+
+A tangent or gradient may have leading axes for many seeds before those of its array.  Rules therefore count axes from
+the end.  What a rule computes with are arrays of the level inside, which may carry derivatives themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from xpsolve.arrays import Array, Namespace
+
+Partial = Callable[..., Array] | int
+"""(xp, z, *arguments) to ∂z/∂x_i; or the number 1 or −1; 0 stands for an argument that is never followed."""
+
+
+class Map(NamedTuple):
+    """A linear map and its transpose.
+
+    Parameters
+    ----------
+    push : callable
+        A tangent of the argument to one of the result, or to a tuple of them for many results.
+    pull : callable
+        A gradient of the result, or a tuple of them (None where there is none), to one of the argument.
+
+    Examples
+    --------
+    >>> from xpsolve.autodiff.rules import Map
+    >>> Map(push=lambda t: 2 * t, pull=lambda g: 2 * g).pull(3)
+    6
+    """
+
+    push: Callable[[Any], Any]
+    pull: Callable[[Any], Any]
+
+
+UNUSED = Map(lambda t: None, lambda g: None)
+"""Of an argument whose values do not matter, only its shape and dtype."""
+
+
+class Joint(NamedTuple):
+    """The same for all arguments together, where they are many: tangents by position to the tangent of the result."""
+
+    push: Callable[[dict[int, Array]], Array]
+    pull: Callable[[int, Array], Array]
+
+
+Rule = Callable[..., Sequence[Map | None] | Joint]
+"""(xp, result, *arguments) to the map of each argument; None where an argument is never followed."""
+
+ELEMENTWISE: dict[str, tuple[Partial, ...]] = {}
+RULES: dict[str, Rule] = {}
+BY_SHAPE: set[str] = set()
+"""Functions whose rule looks at shapes and dtypes only, so that reverse mode keeps no values for it."""
+
+CONSTANT = frozenset(
+    "zeros_like ones_like empty_like zeros ones empty eye arange linspace all any argmax argmin argsort count_nonzero "
+    "equal not_equal less less_equal greater greater_equal isfinite isinf isnan signbit logical_and logical_or "
+    "logical_xor logical_not searchsorted nonzero isin bitwise_and bitwise_or bitwise_xor bitwise_invert "
+    "bitwise_left_shift bitwise_right_shift largest sparse_gram linalg.matrix_rank "
+    "floor ceil round trunc sign floor_divide unique_all unique_counts unique_inverse unique_values".split()
+)
+"""Results that are integers or booleans, or piecewise constant: their derivative is 0 wherever there is one."""
+
+
+class NoRuleError(NotImplementedError):
+    """A derivative was asked of a function that has no rule."""
+
+
+def elementwise(name: str, *partials: Partial) -> None:
+    """Add the derivatives of an elementwise function z = f(x_1, x_2, …).
+
+    Parameters
+    ----------
+    name : str
+        What the function is called: in its namespace, or as a delegate of `xpsolve.arrays.native`.
+    *partials : callable or int
+        ∂z/∂x_i for each argument, as functions of (xp, z, *arguments); or 1 or −1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> from xpsolve.arrays import native
+    >>> @native
+    ... def cube(x):
+    ...     return x * x * x
+    >>> autodiff.rules.define_elementwise("cube", lambda xp, z, x: 3 * x * x)
+    >>> autodiff.grad(cube)(np.asarray(2.0))
+    array(12.)
+    """
+    ELEMENTWISE[name] = partials
+
+
+def rule(*names: str, by_shape: bool = False) -> Callable[[Rule], Rule]:
+    """Decorate a rule: a function of (xp, result, *arguments) that returns the map of each argument.
+
+    Parameters
+    ----------
+    *names : str
+        The functions that it belongs to, as "sum" or "linalg.solve", or a delegate of `xpsolve.arrays.native`.
+    by_shape : bool
+        Whether it looks at shapes and dtypes only: then the tape keeps no values for it.
+
+    Returns
+    -------
+    callable
+        The decorator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve import autodiff
+    >>> from xpsolve.arrays import native
+    >>> @native
+    ... def doubled(x):
+    ...     return x + x
+    >>> @autodiff.rules.rule("doubled", by_shape=True)
+    ... def _(xp, out, x):
+    ...     return [autodiff.rules.Map(lambda t: 2 * t, lambda g: 2 * g)]
+    >>> autodiff.grad(lambda x: doubled(x) @ x)(np.asarray([1.0, 2.0]))
+    array([4., 8.])
+    """
+
+    def note(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, function))
+        if by_shape:
+            BY_SHAPE.update(names)
+        return function
+
+    return note
+
+
+def seeds(t: Array, x: Array) -> tuple[int, ...]:
+    """The leading axes of a tangent or gradient `t` of `x`."""
+    return tuple(t.shape[: t.ndim - x.ndim])
+
+
+def negative(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Axes counted from the end; None is all of them."""
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    return tuple(int(a) if a < 0 else int(a) - ndim for a in axes)
+
+
+def aligned(xp: Namespace, t: Array, ndim: int, out_ndim: int) -> Array:
+    """A tangent of an array with `ndim` axes, with axes of length 1 after its seeds to broadcast as the array does."""
+    lead = t.ndim - ndim
+    if not lead or ndim == out_ndim:
+        return t
+    return xp.reshape(t, (*t.shape[:lead], *(1,) * (out_ndim - ndim), *t.shape[lead:]))
+
+
+def stretched(xp: Namespace, t: Array, x: Array, out: Array) -> Array:
+    """A tangent of `x` broadcast to one of `out`."""
+    return xp.broadcast_to(aligned(xp, t, x.ndim, out.ndim), (*seeds(t, x), *out.shape))
+
+
+def unbroadcast(xp: Namespace, g: Array, shape: tuple[int, ...], lead: int) -> Array:
+    """The transpose of broadcasting from `shape`: sums over the axes that were stretched."""
+    extra = g.ndim - lead - len(shape)
+    longer = [lead + extra + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + extra + i] != 1]
+    axes = (*range(lead, lead + extra), *longer)
+    if axes:
+        g = xp.sum(g, axis=axes)
+    wanted = (*g.shape[:lead], *shape)
+    return g if tuple(g.shape) == wanted else xp.reshape(g, wanted)
+
+
+def as_number(xp: Namespace, holds: Array, like: Array) -> Array:
+    """A condition as 1 and 0 in the dtype of `like`."""
+    return xp.astype(holds, like.dtype)
+
+
+def signs(xp: Namespace, x: Array) -> Array:
+    """−1, 0 or 1 (compat's `sign` for CuPy reads back to the host)."""
+    return as_number(xp, x > 0, x) - as_number(xp, x < 0, x)
+
+
+def inverse_or_zero(xp: Namespace, x: Array) -> Array:
+    """1/x, and 0 where x is 0."""
+    zero = x == 0
+    return xp.where(zero, xp.zeros_like(x), 1 / xp.where(zero, xp.ones_like(x), x))
+
+
+def is_complex(xp: Namespace, x: Array) -> bool:
+    """Whether the dtype is complex."""
+    return bool(xp.isdtype(x.dtype, "complex floating"))
+
+
+def same(x: Any) -> Any:
+    """The identity."""
+    return x
