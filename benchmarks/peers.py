@@ -375,7 +375,7 @@ class LogisticBreastCancer(_Logistic):
 
     title = "Logistic regression on the breast cancer data to 1e-8 of the minimum, by Newton beside their solver"
     tol = 1e-8
-    profiles = {"quick": {"solver": ["lbfgs", "newton-cholesky"]}}
+    profiles = {"quick": {"solver": ["lbfgs"]}}
 
     def problem(self, solver):
         data = problems.breast_cancer()
@@ -402,7 +402,6 @@ class SagEpochs(_Logistic):
     tolerances = (0.0,)
     solvers = {"xpsolve": _xpsolve_sag, "scikit-learn": _sklearn_logistic}
     params = (tuple(solvers), ("sag", "saga"))
-    profiles = {"quick": {"solver": ["sag"]}}
 
     def problem(self, solver):
         A, y, _, _ = _two_classes(10_000, 100)

@@ -4,7 +4,17 @@ To add one: a file here with a function ``draw(backend) -> Figure`` and a `Pictu
 `PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
 """
 
-from xpsolve.report.gallery import lasso_convergence, lasso_path, lq_balls, soft_threshold
+from xpsolve.report.gallery import (
+    bgd_logistic,
+    digits_multinomial,
+    lasso_convergence,
+    lasso_path,
+    lq_balls,
+    sgd_against_bgd,
+    sgd_cloud,
+    sgd_sga_sag,
+    soft_threshold,
+)
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
 
@@ -17,6 +27,11 @@ PICTURES = {
         soft_threshold.PICTURE,
         lasso_path.PICTURE,
         lasso_convergence.PICTURE,
+        bgd_logistic.PICTURE,
+        sgd_cloud.PICTURE,
+        sgd_against_bgd.PICTURE,
+        sgd_sga_sag.PICTURE,
+        digits_multinomial.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""
