@@ -57,7 +57,13 @@ def draw(backend: Backend, *, max_iter: int = 200) -> Any:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xs.ConvergenceWarning)  # so many iterations are shown
-            options = {"tol": tight(f), "max_iter": max_iter, "check_every": 1, "record": True, "callback": look}
+            options: dict[str, Any] = {
+                "tol": tight(f),
+                "max_iter": max_iter,
+                "check_every": 1,
+                "record": True,
+                "callback": look,
+            }
             run = xs.gradient_descent(f, momentum=momentum, **options)
         excess = backend.to_numpy(run.history) - least
         left.plot(np.arange(1, excess.size), excess[1:], color=colour, linewidth=1.8, dashes=dashes, label=name)
