@@ -375,7 +375,6 @@ class LogisticBreastCancer(_Logistic):
 
     title = "Logistic regression on the breast cancer data to 1e-8 of the minimum, by Newton beside their solver"
     tol = 1e-8
-    profiles = {"quick": {"solver": ["lbfgs"]}}
 
     def problem(self, solver):
         data = problems.breast_cancer()
@@ -387,7 +386,6 @@ class MultinomialDigits(_Logistic):
 
     title = "Multinomial regression on the digits to 1e-8 of the minimum, by Newton beside their solver"
     tol = 1e-8
-    profiles = {"quick": {"solver": ["lbfgs"]}}
 
     def problem(self, solver):
         data = problems.digits()

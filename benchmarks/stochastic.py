@@ -84,7 +84,10 @@ class SgdInSamples(_Epoch):
     fixed = {**_Epoch.fixed, "p": 100}
     param_names = ("backend", "block", "n")
     params = (_EAGER, (1, 64), (1000, 1800, 3200, 5600, 10_000))
-    profiles = {"smoke": {"backend": ["numpy"], "block": [64], "n": [1000]}}
+    profiles = {
+        "smoke": {"backend": ["numpy"], "block": [64], "n": [1000]},
+        "quick": {"backend": ["numpy"], "block": [64]},
+    }
 
 
 class SgdInFeatures(_Epoch):
@@ -134,7 +137,7 @@ class SagBlocks(SgdBlocks):
     title = "An epoch of SAG in the length of a block"
     cost = None
     method = "sag"
-    profiles = {"quick": {"backend": ["numpy"], "block": [64]}}
+    profiles = {}
 
 
 _PASSES: dict[str, Callable[..., Any]] = {
@@ -205,7 +208,6 @@ class ToTwoHundredths(_ToExcess):
     title = "Logistic regression to 0.02 of the minimum"
     tol = 0.02
     params = (_EAGER, tuple(_PASSES))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["sag"]}}
 
 
 class ToTheMinimum(_ToExcess):
@@ -225,7 +227,7 @@ class Counts(_Benchmark):
     fixed = {"n": 1024, "p": 20}
     param_names = ("backend", "method", "block")
     params = (("numpy",), ("sgd", "sga", "sag"), (1, 16, 64, 256))
-    profiles = {"smoke": {"method": ["sgd"], "block": [64]}, "quick": {"method": ["sgd"], "block": [64]}}
+    profiles = {"smoke": {"method": ["sgd"], "block": [64]}}
 
     def prepare(self, backend, method, block):
         A, y, indices, tau = _two_classes(self.fixed["n"], self.fixed["p"])

@@ -9,6 +9,7 @@ N. Le Roux and F. Bach, Minimizing finite sums with the stochastic average gradi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import xpsolve as xs
@@ -17,7 +18,11 @@ from xpsolve.report.gallery._classes import tumours
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.style import COLOURS, label_ends, panels, power_of_ten
 
-METHODS = {"SGD": (xs.sgd, (1, 1.2)), "SGA": (xs.sga, (5, 2)), "SAG": (xs.sag, (None, None))}
+METHODS: dict[str, tuple[Callable[..., xs.Solution], Any]] = {
+    "SGD": (xs.sgd, (1, 1.2)),
+    "SGA": (xs.sga, (5, 2)),
+    "SAG": (xs.sag, (None, None)),
+}
 FLOOR = 1e-11  # differences of two objectives below it are rounding
 
 
