@@ -125,7 +125,7 @@ class SgdBlocks(_Epoch):
     fixed = {**_Epoch.fixed, "n": 4096, "p": 200}
     param_names = ("backend", "block")
     params = (_EAGER, (1, 4, 16, 64, 128, 256))
-    profiles = {"quick": {"backend": ["numpy"], "block": [1, 64]}}
+    profiles = {"quick": {"backend": ["numpy"], "block": [1, 16, 64, 256]}}
 
     def prepare(self, backend, block):
         return super().prepare(backend, block)
