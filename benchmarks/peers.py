@@ -29,7 +29,8 @@ from benchmarks._base import _Benchmark, _Device, measures, warm
 from benchmarks.chain import _factors, _missed
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
-from xpsolve import lasso, lasso_path, ridge
+from benchmarks.stochastic import _LAM, _loop_sgd, _two_classes
+from xpsolve import Logistic, Multinomial, lasso, lasso_path, newton, problems, ridge, sag, sgd
 from xpsolve.autodiff import chain_jacobian
 
 Solve = Callable[[float], Any]
@@ -316,3 +317,141 @@ class Chain(_Peers):
 
     def error(self, problem, answer):
         return _missed(problem, answer)
+
+
+# --- stochastic --------------------------------------------------------------------------------------
+
+_NEVER = 1e300  # the step at which the length of steps has halved
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    A: np.ndarray
+    y: np.ndarray
+    step: float
+    answer: np.ndarray  # after one step with each sample
+
+
+def _xpsolve_sgd(q: _Ordered) -> Solve:
+    f = Logistic(q.A, q.y, _LAM, check_finite=False)
+    order = np.arange(q.y.size)
+    return lambda _: sgd(f, indices=order, step0=q.step, warmup=_NEVER).x
+
+
+def _sklearn_sgd(q: _Ordered) -> Solve:
+    import sklearn
+    from sklearn.linear_model import SGDClassifier
+
+    sklearn.set_config(assume_finite=True)
+    once = {"max_iter": 1, "tol": None, "shuffle": False, "fit_intercept": False}
+    model = partial(SGDClassifier, "log_loss", alpha=_LAM, learning_rate="constant", eta0=q.step, **once)
+    return lambda _: model().fit(q.A, q.y).coef_[0]
+
+
+class SgdEpoch(_Peers):
+    """One sample a step in the order of the data, with a constant step: both take the same steps.
+
+    Theirs is a compiled loop over samples; the error is the distance from a plain one.
+    """
+
+    family = "stochastic"
+    title = "An epoch of SGD on logistic regression"
+    tol = 1e-8
+    tolerances = (0.0,)  # the steps are given
+    solvers = {"xpsolve": _xpsolve_sgd, "scikit-learn": _sklearn_sgd}
+    param_names = ("library", "shape")
+    params = (tuple(solvers), ("10000×100", "10000×1000"))
+    profiles = {"quick": {"shape": ["10000×100"]}}
+
+    def problem(self, shape):
+        A, y, _, step = _two_classes(*_lengths(shape))
+        return _Ordered(A, y, step, _loop_sgd(A, y, np.arange(y.size), step, warmup=_NEVER))
+
+    def error(self, problem, answer):
+        return float(np.linalg.norm(answer - problem.answer) / np.linalg.norm(problem.answer))
+
+
+@dataclass(frozen=True)
+class _Classes:
+    f: Any
+    labels: np.ndarray
+    solver: str  # theirs
+    least: float  # f at its minimiser
+    epochs: int = 100_000
+
+    @classmethod
+    def of(cls, f: Any, solver: str, **options: Any) -> _Classes:
+        labels = f.y if f.y.ndim == 1 else np.argmax(f.y, axis=1)
+        return cls(f, labels, solver, float(f.value(newton(f, tol=1e-11).x)), **options)
+
+
+def _xpsolve_newton(q: _Classes) -> Solve:
+    return lambda tol: newton(q.f, tol=tol).x
+
+
+def _xpsolve_sag(q: _Classes) -> Solve:
+    return lambda _: sag(q.f, epochs=q.epochs).x
+
+
+def _sklearn_logistic(q: _Classes) -> Solve:
+    import sklearn
+    from sklearn.linear_model import LogisticRegression
+
+    sklearn.set_config(assume_finite=True)
+    # C times the sum of losses + ½‖x‖² is f where C = 1/(nλ).
+    options = {"C": 1 / (q.f.n * float(q.f.lam)), "fit_intercept": False, "max_iter": q.epochs, "random_state": 0}
+    model = partial(LogisticRegression, solver=q.solver, **options)
+    A = q.f.operator.A
+    return lambda tol: np.reshape(model(tol=tol).fit(A, q.labels).coef_.T, q.f.shape)
+
+
+class _Logistic(_Peers):
+    """Ours beside one of their solvers; the error is f(x) − f*."""
+
+    family = "stochastic"
+    solvers = {"xpsolve": _xpsolve_newton, "scikit-learn": _sklearn_logistic}
+    param_names = ("library", "solver")
+    params = (tuple(solvers), ("lbfgs", "newton-cholesky", "newton-cg", "sag", "saga"))
+
+    def error(self, problem, answer):
+        return float(problem.f.value(answer)) - problem.least
+
+
+class LogisticBreastCancer(_Logistic):
+    """569 × 30, two classes; Newton's method is our fastest."""
+
+    title = "Logistic regression on the breast cancer data to 1e-8 of the minimum, by Newton beside their solver"
+    tol = 1e-8
+
+    def problem(self, solver):
+        data = problems.breast_cancer()
+        return _Classes.of(Logistic(data.A, data.y, 1e-3, check_finite=False), solver)
+
+
+class MultinomialDigits(_Logistic):
+    """1797 × 64, ten classes; Newton's method by conjugate gradients is our fastest."""
+
+    title = "Multinomial regression on the digits to 1e-8 of the minimum, by Newton beside their solver"
+    tol = 1e-8
+
+    def problem(self, solver):
+        data = problems.digits()
+        return _Classes.of(Multinomial(data.A, data.y, 1e-3, check_finite=False), solver)
+
+
+class SagEpochs(_Logistic):
+    """Samples at random, which no two libraries draw alike: the error is relative to f(0) − f*."""
+
+    title = "Ten epochs of SAG beside their solver"
+    tol = 1e-4
+    tolerances = (0.0,)
+    solvers = {"xpsolve": _xpsolve_sag, "scikit-learn": _sklearn_logistic}
+    params = (tuple(solvers), ("sag", "saga"))
+
+    def problem(self, solver):
+        A, y, _, _ = _two_classes(10_000, 100)
+        return _Classes.of(Logistic(A, y, _LAM, check_finite=False), solver, epochs=10)
+
+    def error(self, problem, answer):
+        f = problem.f
+        return super().error(problem, answer) / (float(f.value(f.zeros())) - problem.least)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 ROLES = {
     "time": {"seconds"},
     "error": {"relative error"},
-    "count": {"launches", "syncs", "flops", "bytes"},
+    "count": {"launches", "syncs", "flops", "bytes", "passes"},
     "memory": {"bytes"},
     "ceiling": {"flop/s", "byte/s", "seconds per launch"},
 }

@@ -1,10 +1,13 @@
 """The gallery: figures from live runs, their folder, and their place in the report."""
 
+import itertools
 import json
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 
 typer = pytest.importorskip("typer")
 from typer.testing import CliRunner  # noqa: E402  (where typer is missing there is no command)
@@ -13,7 +16,18 @@ import xpsolve as xs  # noqa: E402
 from xpsolve import cli, report  # noqa: E402
 from xpsolve.arrays import backends  # noqa: E402
 from xpsolve.report import gallery  # noqa: E402
-from xpsolve.report.gallery import chain_cost, lasso_convergence, lasso_path, lq_balls  # noqa: E402
+from xpsolve.report.gallery import (  # noqa: E402  # noqa: E402
+    _classes,
+    bgd_logistic,
+    chain_cost,
+    digits_multinomial,
+    lasso_convergence,
+    lasso_path,
+    lq_balls,
+    sgd_against_bgd,
+    sgd_cloud,
+    sgd_sga_sag,
+)
 
 NUMPY = backends.get("numpy")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -94,6 +108,74 @@ def test_counts_of_a_chain_lie_on_the_formulas_which_cross_where_the_ends_are_al
         assert modes == {order: counts[order] for order in modes}
         assert counts["optimal"] == min(modes.values())
         assert (modes["forward"] < modes["reverse"], modes["forward"] == modes["reverse"]) == (n < 5, n == 5)
+
+
+def test_batch_descent_is_faster_with_longer_steps_and_keeps_its_bound():
+    *runs, bound = (line.get_ydata() for line in bgd_logistic.draw(NUMPY, max_iter=60).axes[0].lines)
+    assert all(np.all(np.diff(excess) < 0) for excess in runs)
+    assert all(np.all(longer < shorter) for shorter, longer in itertools.pairwise(runs))
+    assert np.all(runs[bgd_logistic.STEPS.index(1.0)] <= bound)
+
+
+def test_the_minimum_that_figures_start_from_is_one():
+    f, least = _classes.tumours(NUMPY)
+    best = minimize(
+        f.value, np.zeros(f.shape), jac=f.gradient, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9}
+    )
+    assert abs(float(best.fun) - least) < 1e-12
+
+
+@pytest.mark.parametrize("warmup", sgd_cloud.WARMUPS.values())
+def test_the_cloud_has_the_spread_of_the_theory(warmup):
+    x = sgd_cloud.cloud(NUMPY, warmup, runs=2000, steps=60)
+    assert x.shape == (61, 2000)
+    theory = sgd_cloud.spread(warmup, 60)
+    np.testing.assert_allclose(np.std(x, axis=1), theory, rtol=0.1)  # six times the deviation of that of 2000 numbers
+    np.testing.assert_allclose(np.mean(x, axis=1) / theory, 0.0, atol=0.15)
+
+
+@pytest.mark.parametrize("name", ["torch", "array-api-strict"])
+def test_the_cloud_is_the_same_on_other_backends(name):
+    backend = backends.get(name)
+    if not backend.available:
+        pytest.skip(backend.reason)
+    here, there = (sgd_cloud.cloud(b, 20.0, runs=5, steps=30) for b in (NUMPY, backend))
+    np.testing.assert_allclose(there, here, atol=1e-12)
+
+
+def test_stochastic_descent_leads_first_and_batch_descent_in_the_end():
+    *runs, mean, batch = sgd_against_bgd.draw(NUMPY, runs=2).axes[0].lines
+    np.testing.assert_allclose(mean.get_ydata(), np.mean([run.get_ydata() for run in runs], axis=0))
+    ahead = np.interp(batch.get_xdata(), mean.get_xdata(), mean.get_ydata()) < batch.get_ydata()
+    assert ahead[0]
+    assert not ahead[-1]
+    assert np.sum(np.diff(ahead)) == 1  # they cross once
+
+
+def test_of_the_stochastic_methods_only_sag_converges_linearly():
+    lines = sgd_sga_sag.draw(NUMPY, epochs=40).axes[0].lines
+    sgd, sga, sag = (line.get_ydata() for line in lines)
+    assert list(lines[0].get_xdata()) == list(range(41))
+    assert sag[-1] < 1e-4 < min(sgd[-1], sga[-1])
+    assert sag[40] / sag[30] < 0.3  # another ten epochs multiply by as much
+    assert sgd[40] / sgd[30] > 0.8
+
+
+def test_digits_are_told_apart_by_what_was_not_seen():
+    A, y, A_out, y_out = digits_multinomial.halves(NUMPY)
+    assert A.shape[0] + A_out.shape[0] == xs.problems.digits().A.shape[0]
+    both = {row.tobytes() for row in A} & {row.tobytes() for row in A_out}
+    assert not both
+    left, right = digits_multinomial.draw(NUMPY, max_iter=30).axes
+    (plain, nesterov), (seen, accelerated, best) = ([line.get_ydata() for line in one.lines] for one in (left, right))
+    assert plain.size == seen.size == 30
+    assert nesterov[-1] < plain[-1]
+    assert accelerated[-1] > 0.93
+    theirs = LogisticRegression(
+        C=1 / (A.shape[0] * digits_multinomial.LAM), fit_intercept=False, tol=1e-8, max_iter=1000
+    )
+    scored = theirs.fit(A, np.argmax(y, axis=1)).score(A_out, np.argmax(y_out, axis=1))
+    assert abs(scored - best[0]) < 1.5 / A_out.shape[0]  # one image may lie on a border
 
 
 def test_the_command_draws_what_is_asked_for(tmp_path):

@@ -45,13 +45,15 @@ STYLE = {
 }
 
 
-def panels(columns: int = 1, *, height: float = 3.7, **options: Any) -> tuple[Any, Any]:
-    """A figure of the page's width with a row of axes, its labels given room by themselves.
+def panels(columns: int = 1, *, rows: int = 1, height: float = 3.7, **options: Any) -> tuple[Any, Any]:
+    """A figure of the page's width with axes in rows and columns, their labels given room by themselves.
 
     Parameters
     ----------
     columns : int
         Axes side by side.
+    rows : int
+        Axes one above the other.
     height : float
         Of the figure, in inches.
     **options : Any
@@ -61,7 +63,7 @@ def panels(columns: int = 1, *, height: float = 3.7, **options: Any) -> tuple[An
     -------
     figure : matplotlib.figure.Figure
         Free of pyplot, which would keep state and choose a window system.
-    axes : Axes, or array of them where `columns` > 1
+    axes : Axes, or array of them where there is more than one
         With a grid and faint ticks.
 
     Examples
@@ -75,7 +77,7 @@ def panels(columns: int = 1, *, height: float = 3.7, **options: Any) -> tuple[An
 
     figure = Figure(figsize=(6.6, height), layout="constrained")
     FigureCanvasSVG(figure)
-    axes = figure.subplots(1, columns, **options)
+    axes = figure.subplots(rows, columns, **options)
     for one in figure.axes:
         one.set_facecolor("none")
         one.tick_params(which="both", color=FAINT)

@@ -4,7 +4,18 @@ To add one: a file here with a function ``draw(backend) -> Figure`` and a `Pictu
 `PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
 """
 
-from xpsolve.report.gallery import chain_cost, lasso_convergence, lasso_path, lq_balls, soft_threshold
+from xpsolve.report.gallery import (
+    bgd_logistic,
+    chain_cost,
+    digits_multinomial,
+    lasso_convergence,
+    lasso_path,
+    lq_balls,
+    sgd_against_bgd,
+    sgd_cloud,
+    sgd_sga_sag,
+    soft_threshold,
+)
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
 
@@ -18,6 +29,11 @@ PICTURES = {
         lasso_path.PICTURE,
         lasso_convergence.PICTURE,
         chain_cost.PICTURE,
+        bgd_logistic.PICTURE,
+        sgd_cloud.PICTURE,
+        sgd_against_bgd.PICTURE,
+        sgd_sga_sag.PICTURE,
+        digits_multinomial.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""

@@ -1,0 +1,249 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Stochastic descent: an epoch in n, in p and in the length of a block, counts, and passes over data to an accuracy.
+
+An epoch is n steps of one sample each.  Its error is the distance from the same steps by a plain loop on the host, on
+the same sample numbers: a block that is wrong shows as one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, measures
+from benchmarks.descent import _Case, _Descent
+from xpsolve import ConvergenceWarning, Logistic, count, gradient_descent, newton, problems, sag, sga, sgd
+
+_EAGER = tuple(name for name in BACKENDS if name != "dask")
+_LAM = 1e-3
+
+
+def _two_classes(n: int, p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Rows of about length 1, the class of each, with noise, n sample numbers, and 1/L of the worst sample."""
+    rng = np.random.default_rng(n + 7919 * p)
+    A = rng.standard_normal((n, p)) / np.sqrt(p)
+    y = np.where(A @ rng.standard_normal(p) + 0.3 * rng.standard_normal(n) > 0, 1.0, -1.0)
+    return A, y, rng.integers(n, size=n), float(1 / (0.25 * np.max(np.sum(A * A, axis=1)) + _LAM))
+
+
+def _slope(s: float, y: float) -> float:
+    """ℓ′ of the logistic loss."""
+    return float(-y / (1 + np.exp(y * s)))
+
+
+def _loop_sgd(A: np.ndarray, y: np.ndarray, indices: np.ndarray, tau: float, warmup: float) -> np.ndarray:
+    """x ← x − τ_k (ℓ′ a_i + λx), τ_k = τ/(1 + k/k₀)."""
+    x = np.zeros(A.shape[1])
+    for k, i in enumerate(indices):
+        x = x - tau / (1 + k / warmup) * (_slope(A[i] @ x, y[i]) * A[i] + _LAM * x)
+    return x
+
+
+def _loop_sag(A: np.ndarray, y: np.ndarray, indices: np.ndarray, tau: float) -> np.ndarray:
+    """x ← x − τ (Σ α_i a_i / m + λx), where α_i is replaced first and m samples have been seen."""
+    x, g, alpha, seen = np.zeros(A.shape[1]), np.zeros(A.shape[1]), np.zeros(y.size), set()
+    for i in indices:
+        d = _slope(A[i] @ x, y[i])
+        g, alpha[i] = g + (d - alpha[i]) * A[i], d
+        seen.add(int(i))
+        x = x - tau * (g / len(seen) + _LAM * x)
+    return x
+
+
+class _Epoch(_Descent):
+    """One epoch of logistic regression on given sample numbers."""
+
+    family = "stochastic"
+    cost = "sgd"
+    tol = 1e-8
+    fixed = {"loss": "logistic"}
+    method = "sgd"
+
+    def prepare(self, backend, block, **sizes):
+        n, p = ({**self.fixed, **sizes}[name] for name in ("n", "p"))
+        A, y, indices, tau = _two_classes(n, p)
+        f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
+        call = partial(sgd, step0=tau, warmup=n) if self.method == "sgd" else partial(sag, step=tau)
+
+        def error(found: Any) -> float:
+            x = _loop_sgd(A, y, indices, tau, n) if self.method == "sgd" else _loop_sag(A, y, indices, tau)
+            return float(np.linalg.norm(backend.to_numpy(found) - x) / np.linalg.norm(x))
+
+        return _Case(lambda: call(f, indices=indices, block=block).x, error)
+
+
+class SgdInSamples(_Epoch):
+    """4np flops in a loop, (4 + B)np in blocks of B, at p = 100: exponent 1."""
+
+    title = "An epoch of SGD in the number of samples"
+    x = "n"
+    fixed = {**_Epoch.fixed, "p": 100}
+    param_names = ("backend", "block", "n")
+    params = (_EAGER, (1, 64), (1000, 1800, 3200, 5600, 10_000))
+    profiles = {
+        "smoke": {"backend": ["numpy"], "block": [64], "n": [1000]},
+        "quick": {"backend": ["numpy"], "block": [64]},
+    }
+
+
+class SgdInFeatures(_Epoch):
+    """The same in p at n = 1000: exponent 1."""
+
+    title = "An epoch of SGD in the number of features"
+    x = "p"
+    fixed = {**_Epoch.fixed, "n": 1000}
+    param_names = ("backend", "block", "p")
+    params = (_EAGER, (1, 64), (200, 360, 640, 1120, 2000))
+
+
+class SagInSamples(SgdInSamples):
+    """As SGD, with a memory of n numbers."""
+
+    title = "An epoch of SAG in the number of samples"
+    cost = None
+    method = "sag"
+    profiles = {}
+
+
+class SagInFeatures(SgdInFeatures):
+    """As SGD, with two columns in each product."""
+
+    title = "An epoch of SAG in the number of features"
+    cost = None
+    method = "sag"
+
+
+class SgdBlocks(_Epoch):
+    """From the loop to blocks whose system outweighs what they save."""
+
+    title = "An epoch of SGD in the length of a block"
+    x = "block"
+    fixed = {**_Epoch.fixed, "n": 4096, "p": 200}
+    param_names = ("backend", "block")
+    params = (_EAGER, (1, 4, 16, 64, 128, 256))
+    profiles = {"quick": {"backend": ["numpy"], "block": [1, 16, 64, 256]}}
+
+    def prepare(self, backend, block):
+        return super().prepare(backend, block)
+
+
+class SagBlocks(SgdBlocks):
+    """The same; where a sample comes twice in a block its system has moved columns."""
+
+    title = "An epoch of SAG in the length of a block"
+    cost = None
+    method = "sag"
+    profiles = {}
+
+
+_PASSES: dict[str, Callable[..., Any]] = {
+    "sgd": sgd,
+    "sga": sga,
+    "sag": sag,
+    "gradient_descent": gradient_descent,
+    "nesterov": partial(gradient_descent, momentum="nesterov"),
+}
+_MOST = (8, 32, 128, 512)  # passes, tried one after another
+
+
+class _ToExcess(_Descent):
+    """As many passes over the breast cancer data as bring f within `tol` of its minimum, each method with its own step.
+
+    How many is found out on the host first; it is the same for all backends.
+    """
+
+    family = "stochastic"
+    lam = 1e-2
+    param_names = ("backend", "method")
+
+    def prepare(self, backend, method):
+        data = problems.breast_cancer()
+        host = Logistic(data.A, data.y, self.lam)
+        least = float(host.value(newton(host, tol=1e-11).x))
+        passes = self._needed(host, method, least)
+        f = Logistic(backend.asarray(data.A), backend.asarray(data.y), self.lam, check_finite=False)
+
+        def solve() -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                return self._run(f, method, passes).x
+
+        case = _Case(solve, lambda x: max(float(host.value(backend.to_numpy(x))) - least, 0.0))
+        return case, passes
+
+    def _case(self, values):
+        return super()._case(values)[0]
+
+    @staticmethod
+    def _run(f: Logistic, method: str, passes: int, *, record: bool = False) -> Any:
+        if method in ("sgd", "sga", "sag"):
+            return _PASSES[method](f, epochs=passes, record_every=f.n if record else None)
+        return _PASSES[method](f, max_iter=passes, tol=1e-12, record=record)
+
+    def _needed(self, f: Logistic, method: str, least: float) -> int:
+        """Passes until f − f* ≤ `tol`; the most where that is never so, which the error then shows."""
+        for most in _MOST:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                history = self._run(f, method, most, record=True).history
+            values = history["objective"] if isinstance(history, dict) else history
+            good = np.flatnonzero(values - least <= self.tol)
+            if good.size:
+                return int(good[0])
+        return most
+
+    @measures("count", "passes")
+    def track_passes(self, *values: Any) -> int:
+        """Gradients of one sample, over n."""
+        return int(super()._case(values)[1])
+
+
+class ToTwoHundredths(_ToExcess):
+    """Where a pass over data is dear: a rough answer."""
+
+    title = "Logistic regression to 0.02 of the minimum"
+    tol = 0.02
+    params = (_EAGER, tuple(_PASSES))
+
+
+class ToTheMinimum(_ToExcess):
+    """Where SGD and SGA do not come."""
+
+    title = "Logistic regression by gradients to 1e-8 of the minimum"
+    tol = 1e-8
+    params = (_EAGER, ("sag", "gradient_descent", "nesterov"))
+
+
+class Counts(_Benchmark):
+    """What an epoch asks of the device, counted and not timed: the same on every machine."""
+
+    family = "stochastic"
+    title = "Operations of an epoch of 1024 samples"
+    x = "block"
+    fixed = {"n": 1024, "p": 20}
+    param_names = ("backend", "method", "block")
+    params = (("numpy",), ("sgd", "sga", "sag"), (1, 16, 64, 256))
+    profiles = {"smoke": {"method": ["sgd"], "block": [64]}}
+
+    def prepare(self, backend, method, block):
+        A, y, indices, tau = _two_classes(self.fixed["n"], self.fixed["p"])
+        f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
+        step = {"step" if method == "sag" else "step0": tau}
+        return count(_PASSES[method], f, indices=indices, block=block, **step)[1]
+
+    @measures("count", "launches")
+    def track_launches(self, *values: Any) -> int:
+        return int(self._case(values).launches)
+
+    @measures("count", "syncs")
+    def track_syncs(self, *values: Any) -> int:
+        return int(self._case(values).syncs)
+
+    @measures("count", "flops")
+    def track_flops(self, *values: Any) -> int:
+        """Those of matrix products and factorisations: the costs state no others."""
+        return int(self._case(values).product_flops)
