@@ -34,7 +34,7 @@ from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 
 _AHEAD = 10  # values of λ between two looks at all features
-_AHEAD_TALL = 25  # the same where n > p: few features are missed, and wide products are fast
+_AHEAD_TALL = 34  # the same where n > p: few features are missed, and wide products are fast
 _FIRST = 100  # features in the first set
 _MOST = 50  # features that may come in at once, at least
 _SHARE = 0.3  # of the tolerance, for the small problems

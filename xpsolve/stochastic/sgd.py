@@ -139,7 +139,7 @@ def sgd(
     References
     ----------
     H. Robbins and S. Monro, Ann. Math. Statist. 22 (1951); G. Peyré, Mathematical Foundations of Data Sciences (2020),
-    §14.2.3.
+    §14.2.3 (SGD).
 
     Examples
     --------
@@ -193,7 +193,7 @@ def sga(
     References
     ----------
     B. Polyak and A. Juditsky, SIAM J. Control Optim. 30 (1992); G. Peyré, Mathematical Foundations of Data Sciences
-    (2020), §14.2.
+    (2020), §14.2.4 (SGA).
 
     Examples
     --------
