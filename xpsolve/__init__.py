@@ -14,16 +14,20 @@ from xpsolve.linear import (
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.trace import Tally, count
+from xpsolve.transport import Grid, PointCloud, TransportSolution, sinkhorn
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Certificate",
     "ConvergenceWarning",
+    "Grid",
     "LinearOperator",
+    "PointCloud",
     "Solution",
     "Status",
     "Tally",
+    "TransportSolution",
     "basis_pursuit",
     "costs",
     "count",
@@ -37,5 +41,6 @@ __all__ = [
     "operators",
     "problems",
     "ridge",
+    "sinkhorn",
     "soft_threshold",
 ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
 LASSO_METHODS = ("ista", "fista", "working_set")
+SINKHORN_METHODS = ("scaling", "stabilized", "log")
 
 
 @dataclass(frozen=True)
@@ -504,6 +505,25 @@ def dictionary_learning(
     check = 3 * into + Cost(launches=85, syncs=1)
     checks = -(-n_iter // check_every)
     return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=11 + int(m > n))
+
+
+def sinkhorn(
+    n: int,
+    m: int,
+    *,
+    batch: int = 1,
+    method: str = "scaling",
+    n_iter: int = 100,
+    itemsize: int = 8,
+) -> Cost:
+    """Sinkhorn"""
+    K = n * m
+    pair = gemm(batch, m, n, itemsize=itemsize) + gemm(batch, n, m, itemsize=itemsize)
+    if method == "log":
+        return Cost(10*K*batch*n_iter, 20*itemsize*K*batch*n_iter)
+    if method == "stabilized":
+        return n_iter * pair + Cost(bytes=100*K*batch*itemsize)
+    return n_iter * pair
 
 
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:

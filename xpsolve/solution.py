@@ -37,6 +37,10 @@ class Status(Enum):
     INFEASIBLE = (
         "No x satisfies Ax = y: the equations contradict one another. Use lasso, which allows for noise in y, or lstsq."
     )
+    UNDERFLOW = (
+        "The kernel exp(−M/ε) has underflowed, or its multipliers have overflowed: the costs span too many ε. "
+        "Use method='stabilized' or 'log', float64, or a larger eps."
+    )
     STOPPED = "The callback asked to stop."
 
     @property
