@@ -85,7 +85,23 @@ def soft_columns(M: Array, F: Array, eps: Array) -> Array:
 
 @soft_columns.register("numpy")
 def _soft_columns_numpy(M: Array, F: Array, eps: Array) -> Array:
-    return _soft_numpy(M.swapaxes(-1, -2), F, eps)
+    n, m = M.shape[-2:]
+    Q = np.empty((F.shape[0], m), M.dtype)
+    rows = max(1, _CACHED // m)
+    for k in range(F.shape[0]):
+        cost = M if M.ndim == 2 else M[k]
+        top, total = np.full(m, -np.inf, M.dtype), np.zeros(m, M.dtype)
+        for i in range(0, n, rows):
+            z = cost[i : i + rows] * (-1 / eps)
+            z += F[k, i : i + rows, None]
+            higher = np.maximum(top, z.max(axis=0))
+            z -= higher
+            np.exp(z, out=z)
+            total *= np.exp(top - higher)
+            total += z.sum(axis=0)
+            top = higher
+        Q[k] = np.log(total) + top
+    return Q
 
 
 def _soft_numpy(M: Array, G: Array, eps: Array) -> Array:
@@ -188,11 +204,21 @@ class Rows:
             M = self.cost(start, stop)
             p = soft_rows(M, V, eps)
             u = update(p, start, stop)
-            part = soft_columns(M, u, eps)
-            Q = part if Q is None else namespace_of(Q).logaddexp(Q, part)
+            Q = _added(Q, soft_columns(M, u, eps))
             P.append(p)
             U.append(u)
         return _joined(P), _joined(U), Q
+
+    def soft_columns(self, eps: Array, U: Array) -> Array:
+        """Q = log Kᵀexp(U)."""
+        Q = None
+        for start, stop in self.blocks():
+            Q = _added(Q, soft_columns(self.cost(start, stop), U[:, start:stop], eps))
+        return Q
+
+    def soft_rows(self, eps: Array, V: Array) -> Array:
+        """P = log K exp(V)."""
+        return _joined([soft_rows(self.cost(start, stop), V, eps) for start, stop in self.blocks()])
 
     def marginals(self, f: Array, g: Array, eps: Array) -> tuple[Array, Array]:
         """P1 and Pᵀ1 of the plan P = exp((f ⊕ g − M)/ε), in one pass."""
@@ -270,6 +296,12 @@ class Axes:
         U = update(P, 0, self.shape[0])
         return P, U, self._soft(U, eps)
 
+    def soft_columns(self, eps: Array, U: Array) -> Array:
+        """Q = log Kᵀexp(U)."""
+        return self._soft(U, eps)
+
+    soft_rows = soft_columns  # K is symmetric
+
     def marginals(self, f: Array, g: Array, eps: Array) -> tuple[Array, Array]:
         """P1 and Pᵀ1 of the plan, which is never made."""
         xp = namespace_of(f)
@@ -279,6 +311,10 @@ class Axes:
     def spent(self, f: Array, g: Array, eps: Array) -> Array:
         """⟨P, M⟩, (B,)."""
         return self.rows.spent(f, g, eps)
+
+
+def _added(Q: Array | None, part: Array) -> Array:
+    return part if Q is None else namespace_of(Q).logaddexp(Q, part)
 
 
 def _joined(parts: list[Array]) -> Array:
