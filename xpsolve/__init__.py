@@ -14,7 +14,15 @@ from xpsolve.linear import (
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.trace import Tally, count
-from xpsolve.transport import Grid, PointCloud, TransportSolution, sinkhorn
+from xpsolve.transport import (
+    Grid,
+    PointCloud,
+    TransportSolution,
+    barycenter,
+    sinkhorn,
+    sinkhorn_divergence,
+    sinkhorn_gradient,
+)
 
 __version__ = "0.1.0"
 
@@ -28,6 +36,7 @@ __all__ = [
     "Status",
     "Tally",
     "TransportSolution",
+    "barycenter",
     "basis_pursuit",
     "costs",
     "count",
@@ -42,5 +51,7 @@ __all__ = [
     "problems",
     "ridge",
     "sinkhorn",
+    "sinkhorn_divergence",
+    "sinkhorn_gradient",
     "soft_threshold",
 ]

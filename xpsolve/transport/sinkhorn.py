@@ -96,7 +96,7 @@ class TransportSolution(Solution):
         """⟨P, M⟩, 0-d or one for each problem."""
         f, g, kernel = self._parts
         total = kernel.spent(f, g, self.eps)
-        return total[0] if self.x[0].ndim == 1 else total
+        return total[0, ...] if self.x[0].ndim == 1 else total
 
     @cached_property
     def _parts(self) -> tuple[Array, Array, Any]:
@@ -245,7 +245,7 @@ def sinkhorn(
         warnings.warn(f"{reached} > tol = {tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=2)
     history = run.history
     if problem.single:
-        f, g, error, value = f[0, :], g[0, :], error[0], value[0]
+        f, g, error, value = f[0, :], g[0, :], error[0, ...], value[0, ...]
         history = None if history is None else history[:, 0]
     return TransportSolution(
         (f, g),
