@@ -31,7 +31,14 @@ def transport(rng, n=12, m=9, zeros=0):
 
 
 def marginal_error(P, a, b):
-    return float(np.sum(np.abs(P.sum(axis=-1) - a)) + np.sum(np.abs(P.sum(axis=-2) - b)))
+    return float(np.max(np.sum(np.abs(P.sum(axis=-1) - a), axis=-1) + np.sum(np.abs(P.sum(axis=-2) - b), axis=-1)))
+
+
+def by_pot(a, b, M, eps):
+    ot = pytest.importorskip("ot")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the logarithm of a weight 0
+        return ot.sinkhorn(a, b, M, eps, method="sinkhorn_log", stopThr=1e-13, numItermax=20_000)
 
 
 def check(solution, a, b):
@@ -63,13 +70,12 @@ def test_marginals_on_every_backend(xp, rng, method):
     assert solution.method == method
     P = check(solution, *there)
     assert np.all(P[:2] == 0)
-    oracle = pytest.importorskip("ot").sinkhorn(a, b, M, 0.05, method="sinkhorn_log", stopThr=1e-13, numItermax=10_000)
+    oracle = by_pot(a, b, M, 0.05)
     assert_close(P, oracle, rtol=0, atol=1e-8 if xp.dtype == "float64" else 1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_plans_are_those_of_pot(method):
-    ot = pytest.importorskip("ot")
     for seed in range(50):
         rng = np.random.default_rng(seed)
         n, m, zeros = rng.integers(2, 20), rng.integers(2, 20), seed % 2
@@ -77,10 +83,7 @@ def test_plans_are_those_of_pot(method):
         eps = 10.0 ** rng.uniform(-1.5, 0.5)
         solution = xs.sinkhorn(a, b, M, eps, method=method, tol=1e-11)
         assert solution.converged
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the logarithm of a weight 0
-            oracle = ot.sinkhorn(a, b, M, eps, method="sinkhorn_log", stopThr=1e-13, numItermax=20_000)
-        assert_close(solution.plan(), oracle, rtol=0, atol=1e-8)
+        assert_close(solution.plan(), by_pot(a, b, M, eps), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("size", [10, 60])
@@ -105,7 +108,7 @@ def test_large_eps_is_the_product_of_the_histograms(rng):
 @pytest.mark.parametrize("eps", [0.02, 0.2])
 def test_gaussians_meet_their_closed_form(eps):
     """W of N(μ, s²) and N(ν, t²) for ‖x − y‖²: Janati et al. (2020), here with σ² = ε/2."""
-    x = np.linspace(-6, 6, 400)
+    x = np.linspace(-9, 9, 400)
     mu, s, nu, t = -0.5, 0.7, 0.8, 1.1
     a, b = (np.exp(-((x - c) ** 2) / (2 * w * w)) for c, w in ((mu, s), (nu, t)))
     a, b = a / a.sum(), b / b.sum()

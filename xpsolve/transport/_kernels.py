@@ -122,18 +122,18 @@ def _soft_numpy(M: Array, G: Array, eps: Array) -> Array:
 
 @native
 def relaxed(u: Array, a: Array, p: Array, omega: Array) -> Array:
-    """u·(a/(u p))^ω; 0 where a is 0."""
+    """u·(a/(u p))^ω; 0 where a is 0, infinite where only p is."""
     xp = namespace_of(u)
     mass = u * p
-    return u * (a / xp.where(mass > 0, mass, xp.ones_like(mass))) ** omega
+    return u * (a / xp.where((mass > 0) | (a > 0), mass, xp.ones_like(mass))) ** omega
 
 
 @relaxed.register("numpy")
 def _relaxed_numpy(u: Array, a: Array, p: Array, omega: Array) -> Array:
     if omega.min() == 1 == omega.max():  # no power
-        return np.where(u > 0, a / np.where(p > 0, p, 1), 0)
+        return np.where(u > 0, a / p, 0)
     mass = u * p
-    ratio = a / np.where(mass > 0, mass, 1)
+    ratio = a / np.where((mass > 0) | (a > 0), mass, 1)
     ratio **= omega
     ratio *= u
     return ratio
@@ -143,7 +143,7 @@ def _relaxed_numpy(u: Array, a: Array, p: Array, omega: Array) -> Array:
 def _relaxed_cupy(u: Array, a: Array, p: Array, omega: Array) -> Array:
     import cupy
 
-    source = "T s = u * p; z = u * pow(a / (s > 0 ? s : T(1)), w)"
+    source = "T s = u * p; z = u * pow(a / (s > 0 || a > 0 ? s : T(1)), w)"
     return cupy.ElementwiseKernel("T u, T a, T p, T w", "T z", source, "xpsolve_relaxed")(u, a, p, omega)
 
 

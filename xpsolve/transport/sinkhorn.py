@@ -44,12 +44,13 @@ from xpsolve.arrays import (
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.transport._kernels import NOTHING, Axes, Rows, relaxed
+from xpsolve.transport._relaxation import control
 from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud
 
 CERTIFICATE = "‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁"
 _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
-_PLAIN = 20  # iterations before the contraction is believed
 _BEGIN = 50.0  # ε-scaling begins where the costs span this many ε
+_NEXT = 0.03  # the error at which it goes on to the next ε
 _LEAST = 0.9  # part of tol at which the loop stops: rounding must not carry the certificate above
 
 
@@ -119,8 +120,10 @@ class _State(NamedTuple):
     eps: Array  # 0-d
     omega: Array  # (B, 1): 0 for a problem that rests, 1 for a plain step
     trust: Array  # (B, 1): part of ω − 1 that is taken
-    age: Array  # (B, 1): checks since the last change of K
+    age: Array  # (B, 1): iterations since it went back
     error: Array  # of the marginals, (B, 1)
+    watched: Array  # the same, 0 for a problem that rests
+    floor: Array  # error that is rounding, 0-d
     good: tuple[Array, ...]  # u, v, p, q at the last check that was no worse than the one before
 
 
@@ -460,17 +463,17 @@ class _Solver:
 
     def error(self, s: _State) -> Array:
         """‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, (B, 1)."""
-        xp, problem = self.problem.xp, self.problem
-        rows = xp.sum(xp.abs(self._mass(s.u, s.p) - problem.a), axis=1, keepdims=True)
-        return rows + xp.sum(xp.abs(self._mass(s.v, s.q) - problem.b), axis=1, keepdims=True)
+        problem, norm = self.problem, self.problem.xp.linalg.vector_norm
+        rows = norm(self._mass(s.u, s.p) - problem.a, ord=1, axis=1, keepdims=True)
+        return rows + norm(self._mass(s.v, s.q) - problem.b, ord=1, axis=1, keepdims=True)
 
     def measure(self, s: _State) -> Array:
         """The largest error of those that do not rest; −1 asks for `renew`."""
         xp = self.problem.xp
-        worst = xp.max(xp.where(s.omega > 0, s.error, xp.zeros_like(s.error)))
+        worst = xp.max(s.watched)
         if self.method == "scaling":
             return worst
-        again = (s.eps > self.problem.eps) & xp.isfinite(worst)
+        again = (s.eps > self.problem.eps) & (worst <= _NEXT)
         if self.method == "stabilized":
             again = again | self._grown(s)
         return xp.where(again, -xp.ones_like(worst), worst)
@@ -479,46 +482,29 @@ class _Solver:
         """Whether some u or v has grown or shrunk so much that it should move into the kernel."""
         xp = self.problem.xp
         limit = 1e30 if s.u.dtype == xp.float64 else 1e8
-        found = xp.asarray(False, device=device_of(s.u))
-        for u, a in ((s.u, self.problem.a), (s.v, self.problem.b)):
-            found = found | xp.any((a > 0) & ((u > limit) | (u < a / limit)))
-        return found & xp.any(s.omega > 0)
+        largest = [xp.max(xp.where(x > 0, xp.maximum(x, a / x), a)) for x, a in ((s.u, self.problem.a), (s.v, self.problem.b))]
+        return (xp.maximum(*largest) > limit) & xp.any(s.watched > 0)
 
     def refresh(self, s: _State) -> _State:
         """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
-        xp, problem = self.problem.xp, self.problem
-        error = self.error(s)
-        one = xp.ones_like(error)
-        worse = ~(error <= 10 * s.error)  # NaN too
-        kept = (s.u, s.v, s.p, s.q)
-        back = tuple(xp.where(worse, old, new) for old, new in zip(s.good, kept, strict=True))
-        trust = xp.where(worse, s.trust / 2, xp.minimum(1.2 * s.trust, one))
-        age = xp.where(worse, 0 * one, s.age + 1)
-        omega = self._omega(s, error, age, trust)
-        final = s.eps <= problem.eps
-        floor = self._floor()
-        rests = (error <= _LEAST * self.tol) | ((error <= floor) & (error > 0.7 * s.error))
-        omega = xp.where((rests & final) | (s.omega == 0), 0 * one, omega)
-        error = xp.where(worse, s.error, error)
-        u, v, p, q = back
-        return s._replace(u=u, v=v, p=p, q=q, omega=omega, trust=trust, age=age, error=error, good=back)
-
-    def _omega(self, s: _State, error: Array, age: Array, trust: Array) -> Array:
         xp = self.problem.xp
-        one = xp.ones_like(error)
-        if self.relaxation != "auto":
-            return self.relaxation * one
-        tiny = xp.finfo(error.dtype).smallest_normal
-        rho = (error / xp.maximum(s.error, tiny * one)) ** (1 / self.check_every)
-        rho = xp.minimum(rho, 0.9999 * one)
-        theta = (rho + s.omega - 1) ** 2 / (s.omega**2 * xp.maximum(rho, tiny * one))  # Young: ρ where ω = 1
-        theta = xp.minimum(theta, 0.9999 * one)
-        gap = 2 - 2 / (1 + xp.sqrt(1 - theta))
-        was = 2 - s.omega
-        # An ω beyond the best one contracts by ω − 1 and hides θ: come down slowly until it shows again.
-        gap = xp.where(rho > 1 - 0.9 * was, xp.maximum(gap, 0.7 * was), 1.5 * was)
-        omega = xp.maximum(1 + trust * (1 - gap), one)
-        return xp.where((age * self.check_every >= _PLAIN) & (error < 0.5), omega, one)
+        fixed = 0.0 if self.relaxation == "auto" else float(self.relaxation)
+        omega, trust, age, error, watched, back = control(
+            self.error(s),
+            s.error,
+            s.omega,
+            s.trust,
+            s.age,
+            s.floor,
+            s.eps <= self.problem.eps,
+            _LEAST * self.tol,
+            float(self.check_every),
+            fixed,
+        )
+        u, v, p, q = (xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
+        return s._replace(
+            u=u, v=v, p=p, q=q, omega=omega, trust=trust, age=age, error=error, watched=watched, good=(u, v, p, q)
+        )
 
     def _floor(self) -> Array:
         """What rounding of the potentials does to the marginals."""
@@ -532,7 +518,8 @@ class _Solver:
         """From u = 1, or from potentials that were given."""
         problem, xp = self.problem, self.problem.xp
         a, b = problem.a, problem.b
-        low, high = problem.range
+        low, high = problem.range  # this and the weights are kept: a value first made while JAX traces the loop would not be
+        _ = self.weights
         eps = problem.scalar(problem.eps)
         f, g = problem.init or (xp.zeros_like(a), xp.zeros_like(b))
         if self.method == "scaling":
@@ -551,11 +538,18 @@ class _Solver:
         """A state with p and q for u and v, and nothing learnt yet."""
         xp = self.problem.xp
         one = xp.ones_like(u[:, :1])
-        blank = _State(u, v, u, v, *absorbed, K, eps, one, one, 0 * one, one, ())
-        s = blank._replace(**self._swept(blank, v, lambda p, i, j: u[:, i:j]))
+        blank = _State(u, v, u, v, *absorbed, K, eps, one, one, one, one, one, eps, ())
+        return self._begun(blank._replace(**self._swept(blank, v, lambda p, i, j: u[:, i:j])))
+
+    def _begun(self, s: _State) -> _State:
+        xp = self.problem.xp
         error = self.error(s)
-        rests = (error <= _LEAST * self.tol) & (eps <= self.problem.eps)
-        return s._replace(error=error, omega=xp.where(rests, 0 * one, one), good=(s.u, s.v, s.p, s.q))
+        one = xp.ones_like(error)
+        rests = (error <= _LEAST * self.tol) & (s.eps <= self.problem.eps)
+        omega, watched = xp.where(rests, 0 * one, one), xp.where(rests, 0 * one, error)
+        return s._replace(
+            omega=omega, trust=one, age=0 * one, error=error, watched=watched, floor=self._floor(), good=(s.u, s.v, s.p, s.q)
+        )
 
     def _log_start(self, F: Array, eps: Array) -> _State:
         """Two soft minima from F = f/ε: the potentials are then right for ε up to a plain iteration."""
@@ -568,8 +562,7 @@ class _Solver:
             return self._absorbed(U * eps, V * eps, eps)
         Q = kernel.soft_columns(eps, U)
         one = xp.ones_like(U[:, :1])
-        s = _State(U, V, P, Q, U, V, None, eps, one, one, 0 * one, one, ())
-        return s._replace(error=self.error(s), good=(U, V, P, Q))
+        return self._begun(_State(U, V, P, Q, U, V, None, eps, one, one, one, one, one, eps, ()))
 
     def _absorbed(self, f: Array, g: Array, eps: Array) -> _State:
         xp, problem = self.problem.xp, self.problem
@@ -580,14 +573,11 @@ class _Solver:
 
     def renew(self, s: _State) -> _State:
         """Potentials into the kernel, with a smaller ε while there is one to come."""
-        xp, problem = self.problem.xp, self.problem
+        xp, problem = self.problem.xp, self.problem  # what was learnt of ω stays
         smaller = xp.maximum(s.eps / 4, problem.scalar(problem.eps))
         f, g = self.potentials(s)
-        final = s.eps <= problem.eps
         new = self._log_start(f / smaller, smaller)
-        if self.log:
-            return new
-        return new._replace(trust=xp.where(final, s.trust, new.trust))
+        return new._replace(omega=s.omega, trust=s.trust, age=s.age, watched=s.watched)
 
     def potentials(self, s: _State) -> tuple[Array, Array]:
         """f and g, with what the kernel has absorbed."""
