@@ -131,7 +131,7 @@ def relaxed(u: Array, a: Array, p: Array, omega: Array) -> Array:
 @relaxed.register("numpy")
 def _relaxed_numpy(u: Array, a: Array, p: Array, omega: Array) -> Array:
     if omega.min() == 1 == omega.max():  # no power
-        return np.where(u > 0, a / p, 0)
+        return np.where(a > 0, a / p, 0)
     mass = u * p
     ratio = a / np.where((mass > 0) | (a > 0), mass, 1)
     ratio **= omega

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_count, check_positive, iterate
+from xpsolve.arrays import Array, check_count, check_positive, enter, is_array, is_concrete, iterate
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.transport._kernels import relaxed
@@ -99,7 +99,10 @@ def barycenter(
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)
-    problem = enter_problem(A, A, M, eps)
+    if not is_array(A) or A.ndim != 2:
+        message = f"A: expected an array of shape (k, n), got {tuple(A.shape) if is_array(A) else type(A).__qualname__}."
+        raise (ValueError if is_array(A) else TypeError)(message)
+    problem = enter_problem(A, A[:1, :], M, eps)  # all must have the sum of the first
     xp, a, kernel = problem.xp, problem.a, problem.kernel
     if weights is None:
         w = xp.ones_like(a[:, :1])
@@ -154,8 +157,6 @@ def barycenter(
 
 def _weights(problem: Any, weights: Array) -> Array:
     """The weights as a column, checked."""
-    from xpsolve.arrays import enter, is_concrete
-
     xp, (w, a) = enter(weights=weights, A=problem.a)
     k = a.shape[0]
     if tuple(w.shape) != (k,):
