@@ -344,8 +344,16 @@ BAD = {
         "one number of problems, got 2, 3",
     ),
     "unknown method": (lambda: xs.sinkhorn(A, B, M, 1.0, method="exact"), ValueError, "'scaling', 'stabilized', 'log'"),
-    "omega is too large": (lambda: xs.sinkhorn(A, B, M, 1.0, relaxation=2.0), ValueError, "relaxation: expected 'auto'"),
-    "init has another shape": (lambda: xs.sinkhorn(A, B, M, 1.0, init=(B, A)), ValueError, r"init: .*\(2,\) and \(3,\)"),
+    "omega is too large": (
+        lambda: xs.sinkhorn(A, B, M, 1.0, relaxation=2.0),
+        ValueError,
+        "relaxation: expected 'auto'",
+    ),
+    "init has another shape": (
+        lambda: xs.sinkhorn(A, B, M, 1.0, init=(B, A)),
+        ValueError,
+        r"init: .*\(2,\) and \(3,\)",
+    ),
     "points of two dimensions": (
         lambda: xs.sinkhorn(A, B, xs.PointCloud(np.ones((2, 2)), np.ones((3, 1))), 1.0),
         ValueError,
@@ -400,11 +408,11 @@ def test_counted_products_launches_and_reads_are_the_costs(rng, method, n, m):
 
 
 def test_launches_of_an_iteration(rng):
-    a, b, M = transport(rng, 9, 7)
+    _, b, M = transport(rng, 9, 7)
     for shared in (M, np.stack([M, M])):
         launches = []
         for stop in (40, 20):
-            solution, tally = counted("scaling", histogram(rng, 2, 9), b, shared, callback=lambda k, s, t=stop: k >= t)
+            _, tally = counted("scaling", histogram(rng, 2, 9), b, shared, callback=lambda k, s, t=stop: k >= t)
             launches.append(tally.launches)
         assert launches[0] - launches[1] <= 20 * 8
     few, many = (counted("scaling", histogram(rng, k, 9), b, M)[1].launches for k in (2, 20))

@@ -1,8 +1,9 @@
 """The kernel K_ij = exp((f_i + g_j − M_ij)/ε) and its products, for three kinds of cost.
 
 Costs are read in blocks of rows.  One block that holds everything is a matrix and keeps its K; many are a point cloud
-whose K is made anew at each pass, in memory O(n + m + block).  A pass makes p = Kv, lets the solver change u, and adds up
-q = Kᵀu while the block is at hand.  On a grid K is a product of one small kernel an axis.  Batches: u and v are (B, ·).
+whose K is made anew at each pass, in memory O(n + m + block).  A pass makes p = Kv, lets the solver change u, and adds
+up q = Kᵀu while the block is at hand.  On a grid K is a product of one small kernel an axis.  Batches: u and v are
+(B, ·).
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def _gibbs_numpy(M: Array, f: Array, g: Array, eps: Array) -> Array:
     K = np.empty(np.broadcast_shapes(M.shape, f.shape, g.shape), M.dtype)
     if K.ndim == 3:
         for k in range(K.shape[0]):
-            args = (x[k if x.shape[0] > 1 else 0] if x.ndim == 3 else x for x in (M, f, g))
-            _gibbs_rows(*args, eps, K[k])
+            cost, column, row = (x[k if x.shape[0] > 1 else 0] if x.ndim == 3 else x for x in (M, f, g))
+            _gibbs_rows(cost, column, row, eps, K[k])
     else:
         _gibbs_rows(M, f, g, eps, K)
     return K
@@ -224,7 +225,7 @@ class Rows:
         """P1 and Pᵀ1 of the plan P = exp((f ⊕ g − M)/ε), in one pass."""
         xp = namespace_of(f)
         rows, columns = [], None
-        for start, stop, P in self._kernels(None, f, g, eps):
+        for _, _, P in self._kernels(None, f, g, eps):
             P = P[None, ...] if P.ndim == 2 else P
             rows.append(xp.sum(P, axis=-1))
             part = xp.sum(P, axis=-2)
@@ -234,7 +235,7 @@ class Rows:
     def spent(self, f: Array, g: Array, eps: Array) -> Array:
         """⟨P, M⟩, (B,)."""
         xp = namespace_of(f)
-        total = 0
+        total: Any = 0
         for start, stop in self.blocks():
             M = self.cost(start, stop)
             P = gibbs(M, f[:, start:stop], g, eps)
@@ -282,9 +283,7 @@ class Axes:
 
         return self._along(V, contract)
 
-    def sweep(
-        self, K: tuple[Array, ...], f: Array, g: Array, eps: Array, v: Array, update: Update
-    ) -> tuple[Array, Array, Array]:
+    def sweep(self, K: Any, f: Array, g: Array, eps: Array, v: Array, update: Update) -> tuple[Array, Array, Array]:
         """p = Kv, u = update(p) and q = Ku."""
         p = self._times(K, v)
         u = update(p, 0, self.shape[0])

@@ -61,7 +61,8 @@ def barycenter(
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look at values first: NaN, negative weights, sums that differ, an ε that is too small.  One host read.
+        Whether to look at values first: NaN, negative weights, sums that differ, an ε that is too small.  It costs one
+        host read.
 
     Returns
     -------
@@ -100,17 +101,18 @@ def barycenter(
     check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)
     if not is_array(A) or A.ndim != 2:
-        message = f"A: expected an array of shape (k, n), got {tuple(A.shape) if is_array(A) else type(A).__qualname__}."
+        message = (
+            f"A: expected an array of shape (k, n), got {tuple(A.shape) if is_array(A) else type(A).__qualname__}."
+        )
         raise (ValueError if is_array(A) else TypeError)(message)
     problem = enter_problem(A, A[:1, :], M, eps)  # all must have the sum of the first
     xp, a, kernel = problem.xp, problem.a, problem.kernel
-    if weights is None:
-        w = xp.ones_like(a[:, :1])
-    else:
-        w = _weights(problem, weights)
+    w = xp.ones_like(a[:, :1]) if weights is None else _weights(problem, weights)
     span = problem.check(check_finite, decide=False)
     if span is not None and span > widest(xp, a.dtype) * eps:
-        message = f"eps: expected at least {span / widest(xp, a.dtype):.3g} for costs that span {span:.3g}, got {eps!r}: "
+        message = (
+            f"eps: expected at least {span / widest(xp, a.dtype):.3g} for costs that span {span:.3g}, got {eps!r}: "
+        )
         raise ValueError(message + "the kernel exp(−M/ε) would underflow.")
     w = w / xp.sum(w)
     zero, unit = (xp.zeros_like(a[:1, :]), xp.zeros_like(a[:1, :]) + problem.range[0]), xp.ones_like(w)

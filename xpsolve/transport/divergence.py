@@ -15,15 +15,17 @@ from xpsolve.transport.sinkhorn import sinkhorn
 
 
 @capabilities(batch="rows of a and b", syncs=6)
-def sinkhorn_divergence(a: Array, b: Array, M: PointCloud | Grid, eps: float, **options: Any) -> Array:
+def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) -> Array:
     """How far the histogram a is from b, by transport without the bias of the entropy.
 
     Parameters
     ----------
-    a, b, eps
+    a, b
         As in `sinkhorn`.
     M : PointCloud or Grid
         Where the points are: a matrix of costs from x to y does not say those from x to x.
+    eps : float
+        ε > 0, in the units of M.
     **options : Any
         Those of `sinkhorn`.
 
@@ -59,6 +61,8 @@ def sinkhorn_divergence(a: Array, b: Array, M: PointCloud | Grid, eps: float, **
     >>> round(float(xs.sinkhorn_divergence(third, third, xs.PointCloud(x, x + 1), 0.5)), 6)  # moved by 1
     1.0
     """
+    at_a: PointCloud | Grid
+    at_b: PointCloud | Grid
     if isinstance(M, Grid):
         at_a, at_b = M, M
     elif isinstance(M, PointCloud):
