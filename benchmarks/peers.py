@@ -27,7 +27,8 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import _Benchmark, _Device, measures, warm
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
-from xpsolve import lasso, lasso_path, ridge
+from benchmarks.sinkhorn import _clouds
+from xpsolve import lasso, lasso_path, ridge, sinkhorn
 
 Solve = Callable[[float], Any]
 
@@ -269,3 +270,43 @@ class Ridge(_Peers):
         residual = A.T @ (y - A @ answer) - lam * answer
         square = norm(A) ** 2 / min(A.shape)  # ≤ ‖AᵀA‖, so that the error is never flattered
         return float(norm(residual) / ((square + lam) * norm(answer) + norm(A.T @ y)))
+
+
+# --- transport ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Transport:
+    a: np.ndarray
+    b: np.ndarray
+    M: np.ndarray
+    eps: float
+
+
+def _xpsolve_sinkhorn(q: _Transport) -> Solve:
+    return lambda tol: sinkhorn(q.a, q.b, q.M, q.eps, tol=tol, max_iter=100_000, check_finite=False).plan()
+
+
+def _pot_sinkhorn(q: _Transport) -> Solve:
+    import ot
+
+    return lambda tol: ot.sinkhorn(q.a, q.b, q.M, q.eps, stopThr=tol, numItermax=100_000)
+
+
+class Sinkhorn(_Peers):
+    """Uniform weights on points in the unit square; the error is ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁ of the plan."""
+
+    family = "transport"
+    title = "Sinkhorn's plan to a marginal error of 1e-9"
+    tol = 1e-9
+    tolerances = tuple(10.0**-k for k in range(8, 14))
+    solvers = {"xpsolve": _xpsolve_sinkhorn, "POT": _pot_sinkhorn}
+    param_names = ("library", "n", "eps")
+    params = (tuple(solvers), (500, 2000), ("1e-1", "1e-2", "3e-3"))
+    profiles = {"quick": {"n": [500], "eps": ["1e-2"]}}
+
+    def problem(self, n, eps):
+        return _Transport(*_clouds(n), float(eps))
+
+    def error(self, problem, answer):
+        return float(np.sum(np.abs(answer.sum(1) - problem.a)) + np.sum(np.abs(answer.sum(0) - problem.b)))

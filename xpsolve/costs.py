@@ -522,7 +522,7 @@ def soft_minimum(n: int, m: int, *, itemsize: int = 8) -> Cost:
 
 def sinkhorn(
     n: int,
-    m: int,
+    m: int | None = None,
     *,
     batch: int = 1,
     method: str = "scaling",
@@ -536,7 +536,7 @@ def sinkhorn(
     Parameters
     ----------
     n, m : int
-        Lengths of the histograms.
+        Lengths of the histograms; the second is n where None.
     batch : int
         Problems solved together.
     method : str
@@ -566,6 +566,7 @@ def sinkhorn(
     >>> costs.sinkhorn(1000, 1000).flops < costs.sinkhorn(1000, 1000, method="log").flops
     True
     """
+    m = n if m is None else m
     checks = -(-n_iter // check_every)
     syncs = Cost(syncs=checks + 1)
     pair = gemm(batch, m, n, itemsize=itemsize) + gemm(batch, n, m, itemsize=itemsize)
