@@ -169,12 +169,14 @@ Geometry = Matrix | PointCloud | Grid
 
 
 def squared_distances(x: Array, y: Array, block: int) -> Rows:
-    """‖x_i − y_j‖² = ‖x_i‖² + ‖y_j‖² − 2⟨x_i, y_j⟩ in blocks of rows."""
+    """‖x_i − y_j‖² = ‖x_i‖² + ‖y_j‖² − 2⟨x_i, y_j⟩ in blocks of rows, each one product."""
     xp = namespace_of(x)
-    xx, yy, twice = xp.sum(x * x, axis=1)[:, None], xp.sum(y * y, axis=1)[None, :], -2 * y.T
+    xx, yy = xp.sum(x * x, axis=1, keepdims=True), xp.sum(y * y, axis=1, keepdims=True)
+    left = xp.concat([-2 * x, xx, xp.ones_like(xx)], axis=1)
+    right = xp.concat([y, xp.ones_like(yy), yy], axis=1).T
 
     def cost(start: int, stop: int) -> Array:
-        M = x[start:stop, :] @ twice + (xx[start:stop, :] + yy)
+        M = left[start:stop, :] @ right
         return xp.maximum(M, xp.zeros_like(M))
 
     return Rows(cost, (x.shape[0], y.shape[0]), block)

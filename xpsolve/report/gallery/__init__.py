@@ -4,7 +4,15 @@ To add one: a file here with a function ``draw(backend) -> Figure`` and a `Pictu
 `PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
 """
 
-from xpsolve.report.gallery import lasso_convergence, lasso_path, lq_balls, soft_threshold
+from xpsolve.report.gallery import (
+    barycenters,
+    lasso_convergence,
+    lasso_path,
+    lq_balls,
+    sinkhorn_convergence,
+    sinkhorn_plans,
+    soft_threshold,
+)
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
 
@@ -17,6 +25,9 @@ PICTURES = {
         soft_threshold.PICTURE,
         lasso_path.PICTURE,
         lasso_convergence.PICTURE,
+        sinkhorn_plans.PICTURE,
+        sinkhorn_convergence.PICTURE,
+        barycenters.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""
