@@ -57,10 +57,10 @@ PICTURE = Picture(
     name="barycenters",
     family="transport",
     title="Barycentres move mass from one shape to another",
-    alt="Two rows of five pictures, from a ring at the left to two discs at the right. Above, barycentres: the ring opens "
-    "and gathers into the discs. Below, mixtures: the ring fades while the discs appear in their place.",
+    alt="Two rows of five pictures, from a ring at the left to two discs at the right. Above, barycentres: the ring "
+    "opens and gathers into the discs. Below, mixtures: the ring fades while the discs appear in their place.",
     caption="A ring and two discs on 48 × 48 pixels; above, xs.barycenter on an xs.Grid with ε = 0.0032 and the "
-    "weights 1 − t and t, to a certificate of 1e-4; below, (1 − t)a₁ + ta₂. The number is t. After G. Peyré, Mathematical "
-    "Foundations of Data Sciences, §14.4, and J.-D. Benamou et al. (2015).",
+    "weights 1 − t and t, to a certificate of 1e-4; below, (1 − t)a₁ + ta₂. The number is t. After G. Peyré, "
+    "Mathematical Foundations of Data Sciences, §14.4, and J.-D. Benamou et al. (2015).",
     draw=draw,
 )

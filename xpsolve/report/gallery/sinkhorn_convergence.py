@@ -13,7 +13,7 @@ import numpy as np
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.report.gallery._picture import Picture
-from xpsolve.report.style import COLOURS, panels, power_of_ten
+from xpsolve.report.style import COLOURS, INK, panels, power_of_ten
 
 EPS = (1e-1, 1e-2, 1e-3)
 
@@ -35,7 +35,8 @@ def draw(backend: Backend, *, n: int = 200, max_iter: int = 1000) -> Any:
                     )
                 error = backend.to_numpy(run.history)
                 label = f"ε = {eps:g}" if method == "stabilized" else None
-                axes.plot(np.arange(1, error.size), error[1:], color=colour, dashes=dashes, linewidth=1.6, label=label)
+                ink = colour if method == "stabilized" else INK
+                axes.plot(np.arange(1, error.size), error[1:], color=ink, dashes=dashes, linewidth=1.6, label=label)
         axes.set(xscale="log", yscale="log", xlabel=f"iteration, {name}", xlim=(1, max_iter), ylim=(1e-9, 2))
         axes.xaxis.set_major_formatter(power_of_ten)
         axes.yaxis.set_major_formatter(power_of_ten)

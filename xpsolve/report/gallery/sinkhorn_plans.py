@@ -53,8 +53,8 @@ PICTURE = Picture(
     family="transport",
     title="As ε falls, the plan sharpens from a product to a graph",
     alt="Three square panels of the plan between one bump, drawn at the left side, and two bumps, drawn below. For "
-    "ε = 0.1 the plan is a broad blot over all pairs, for 0.01 a band, for 0.001 a thin rising curve that breaks "
-    "between the two bumps.",
+    "ε = 0.1 the plan is two broad blots, nearly a product, for 0.01 they lean and stretch, for 0.001 they are one "
+    "thin rising curve.",
     caption="Two histograms on 120 points of [0, 1], cost (x − y)²; xs.sinkhorn on an xs.Grid to marginal errors of "
     "1e-6, plans by .plan(). The optimal plan without entropy is the graph of the monotone map. After G. Peyré, "
     "Mathematical Foundations of Data Sciences, §14.4.",
