@@ -85,10 +85,12 @@ def _of_points(solution: Any) -> tuple[Array, Array]:
     x, y = solution.geometry.x, solution.geometry.y
     # a column of ones beside the points: one product gives Py and P1
     beside_x, beside_y = (xp.concat([z, xp.ones_like(z[:, :1])], axis=1) for z in (x, y))
-    to_y, to_x = [], 0
+    to_y: list[Array] = []
+    to_x: Any = 0
     for start, stop in kernel.blocks():
         P = gibbs(kernel.cost(start, stop), f[:, start:stop], g, solution.eps)
         to_y.append(P @ beside_y)
         to_x = to_x + xp.matrix_transpose(P) @ beside_x[start:stop, :]
     found = to_y[0] if len(to_y) == 1 else xp.concat(to_y, axis=-2)
-    return tuple(2 * (z * part[..., -1:] - part[..., :-1]) for z, part in ((x, found), (y, to_x)))  # type: ignore[return-value]
+    g_x, g_y = (2 * (z * part[..., -1:] - part[..., :-1]) for z, part in ((x, found), (y, to_x)))
+    return g_x, g_y
