@@ -303,7 +303,6 @@ class Sinkhorn(_Peers):
     solvers = {"xpsolve": _xpsolve_sinkhorn, "POT": _pot_sinkhorn}
     param_names = ("library", "n", "eps")
     params = (tuple(solvers), (500, 2000), ("1e-1", "1e-2", "3e-3"))
-    profiles = {"quick": {"n": [500], "eps": ["1e-2"]}}
 
     def problem(self, n, eps):
         return _Transport(*_clouds(n), float(eps))
