@@ -1,4 +1,4 @@
-"""Derivatives of the value of `sinkhorn` by the envelope theorem (Peyré 2020, §14.4, eq. 14.32).
+"""Derivatives of the value of `sinkhorn` by the envelope theorem (Peyré 2020, §14.3.7, eq. 14.32).
 
 The value is a maximum over potentials, so that its derivative holds them fixed: nothing is differentiated through
 the iterations.
@@ -48,7 +48,7 @@ def sinkhorn_gradient(a: Array, b: Array, M: Any, eps: float, **options: Any) ->
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.4.
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.7.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Entropic optimal transport by Sinkhorn's iterations (Peyré 2020, §14.4; Cuturi 2013).
+"""Entropic optimal transport by Sinkhorn's iterations (Peyré 2020, §14.3.7; Cuturi 2013).
 
     min ⟨P, M⟩ + ε Σ P_ij (log P_ij − 1)  over  P ≥ 0,  P1 = a,  Pᵀ1 = b
 
@@ -204,7 +204,7 @@ def sinkhorn(
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.4; M. Cuturi, Sinkhorn distances (2013);
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.7; M. Cuturi, Sinkhorn distances (2013);
     B. Schmitzer, Stabilized sparse scaling algorithms for entropy regularized transport problems (2019);
     A. Thibault et al., Overrelaxed Sinkhorn–Knopp algorithm for regularized optimal transport (2021).
 

@@ -1,7 +1,7 @@
 """From one shape to another through barycentres, and their mixture beside, which only fades.
 
 Sources: J.-D. Benamou et al., Iterative Bregman projections for regularized transportation problems (2015); the
-iterations are those of G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.4.
+iterations are those of G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.7.
 """
 
 from __future__ import annotations
@@ -61,6 +61,6 @@ PICTURE = Picture(
     "opens and gathers into the discs. Below, mixtures: the ring fades while the discs appear in their place.",
     caption="A ring and two discs on 48 × 48 pixels; above, xs.barycenter on an xs.Grid with ε = 0.0032 and the "
     "weights 1 − t and t, to a certificate of 1e-4; below, (1 − t)a₁ + ta₂. The number is t. After G. Peyré, "
-    "Mathematical Foundations of Data Sciences, §14.4, and J.-D. Benamou et al. (2015).",
+    "Mathematical Foundations of Data Sciences, §14.3.7, and J.-D. Benamou et al. (2015).",
     draw=draw,
 )

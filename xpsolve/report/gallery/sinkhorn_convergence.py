@@ -1,6 +1,6 @@
 """How the marginal error of Sinkhorn's iterations falls: plain and over-relaxed, for three values of ε.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.4.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.7.
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ PICTURE = Picture(
     "smallest is far from it after 1000; over-relaxed, at the right, all three reach it within a few hundred.",
     caption="200 points against 200 in the unit square, squared distances divided by the largest. xs.sinkhorn with "
     "record=True; dots: method='log', on top of 'stabilized', whose iterates are the same. A line jumps where "
-    "ε-scaling goes on to a smaller ε. After G. Peyré, Mathematical Foundations of Data Sciences, §14.4.",
+    "ε-scaling goes on to a smaller ε. After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.7.",
     draw=draw,
 )

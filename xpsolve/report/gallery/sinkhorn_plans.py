@@ -1,6 +1,6 @@
 """The plan between two histograms on a line: blurred for large ε, a graph as ε → 0.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.4.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.7.
 """
 
 from __future__ import annotations
@@ -57,6 +57,6 @@ PICTURE = Picture(
     "thin rising curve.",
     caption="Two histograms on 120 points of [0, 1], cost (x − y)²; xs.sinkhorn on an xs.Grid to marginal errors of "
     "1e-6, plans by .plan(). The optimal plan without entropy is the graph of the monotone map. After G. Peyré, "
-    "Mathematical Foundations of Data Sciences, §14.4.",
+    "Mathematical Foundations of Data Sciences, §14.3.7.",
     draw=draw,
 )
