@@ -29,8 +29,9 @@ from benchmarks._base import _Benchmark, _Device, measures, warm
 from benchmarks.chain import _factors, _missed
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
+from benchmarks.sinkhorn import _clouds
 from benchmarks.stochastic import _LAM, _loop_sgd, _two_classes
-from xpsolve import Logistic, Multinomial, lasso, lasso_path, newton, problems, ridge, sag, sgd
+from xpsolve import Logistic, Multinomial, lasso, lasso_path, newton, problems, ridge, sag, sgd, sinkhorn
 from xpsolve.autodiff import chain_jacobian
 
 Solve = Callable[[float], Any]
@@ -455,3 +456,42 @@ class SagEpochs(_Logistic):
     def error(self, problem, answer):
         f = problem.f
         return super().error(problem, answer) / (float(f.value(f.zeros())) - problem.least)
+
+
+# --- transport ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Transport:
+    a: np.ndarray
+    b: np.ndarray
+    M: np.ndarray
+    eps: float
+
+
+def _xpsolve_sinkhorn(q: _Transport) -> Solve:
+    return lambda tol: sinkhorn(q.a, q.b, q.M, q.eps, tol=tol, max_iter=100_000, check_finite=False).plan()
+
+
+def _pot_sinkhorn(q: _Transport) -> Solve:
+    import ot
+
+    return lambda tol: ot.sinkhorn(q.a, q.b, q.M, q.eps, stopThr=tol, numItermax=100_000)
+
+
+class Sinkhorn(_Peers):
+    """Uniform weights on points in the unit square; the error is ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁ of the plan."""
+
+    family = "transport"
+    title = "Sinkhorn's plan to a marginal error of 1e-9"
+    tol = 1e-9
+    tolerances = tuple(10.0**-k for k in range(8, 14))
+    solvers = {"xpsolve": _xpsolve_sinkhorn, "POT": _pot_sinkhorn}
+    param_names = ("library", "n", "eps")
+    params = (tuple(solvers), (500, 2000), ("1e-1", "1e-2", "3e-3"))
+
+    def problem(self, n, eps):
+        return _Transport(*_clouds(n), float(eps))
+
+    def error(self, problem, answer):
+        return float(np.sum(np.abs(answer.sum(1) - problem.a)) + np.sum(np.abs(answer.sum(0) - problem.b)))

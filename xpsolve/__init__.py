@@ -26,20 +26,33 @@ from xpsolve.stochastic import (
     sgd,
 )
 from xpsolve.trace import Tally, count
+from xpsolve.transport import (
+    Grid,
+    PointCloud,
+    TransportSolution,
+    barycenter,
+    sinkhorn,
+    sinkhorn_divergence,
+    sinkhorn_gradient,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Certificate",
     "ConvergenceWarning",
+    "Grid",
     "LeastSquares",
     "LinearOperator",
     "Logistic",
     "Multinomial",
+    "PointCloud",
     "Solution",
     "Status",
     "Tally",
+    "TransportSolution",
     "autodiff",
+    "barycenter",
     "basis_pursuit",
     "coordinate_descent",
     "costs",
@@ -60,6 +73,9 @@ __all__ = [
     "sag",
     "sga",
     "sgd",
+    "sinkhorn",
+    "sinkhorn_divergence",
+    "sinkhorn_gradient",
     "soft_threshold",
     "softmax",
 ]

@@ -41,6 +41,10 @@ class Status(Enum):
         "There is no minimiser: x separates the classes, and the objective falls for ever as x grows along itself. "
         "Set lam > 0."
     )
+    UNDERFLOW = (
+        "The kernel exp(−M/ε) has underflowed, or its multipliers have overflowed: the costs span too many ε. "
+        "Use method='stabilized' or 'log', float64, or a larger eps."
+    )
     STOPPED = "The callback asked to stop."
 
     @property

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 import xpsolve as xs
-from xpsolve.arrays import iterate
+from xpsolve.arrays import iterate, namespace_of
 from xpsolve.testing import assert_close
 
 
 class State(NamedTuple):
     x: object
+
+
+class Pair(NamedTuple):
+    x: object
+    y: object
 
 
 def halve(s):
@@ -90,3 +95,23 @@ def test_the_traced_loop_is_the_eager_loop():
 def test_senseless_numbers_raise(options):
     with pytest.raises(ValueError, match="expected check_every >= 1 and max_iter >= 0"):
         iterate(halve, State(np.ones(1)), **({"measure": lambda s: 0, "tol": 1, "max_iter": 1} | options))
+
+
+def test_a_negative_measure_asks_for_renewal(rng):
+    jax = pytest.importorskip("jax")
+
+    def solve(x):
+        # below 0.1 it is lifted once, from 2⁻⁵ to 3, and then halves on
+        return iterate(
+            lambda s: Pair(s.x / 2, s.y),
+            Pair(x, 0 * x),
+            measure=lambda s: namespace_of(x).where((s.x < 0.1) & (s.y == 0), -1.0 + 0 * x, s.x),
+            renew=lambda s: Pair(3.0 + 0 * x, s.y + 1),
+            tol=0.01,
+            max_iter=100,
+            check_every=5,
+        )
+
+    run = solve(np.asarray(1.0))
+    assert (run.n_iter, run.reason, run.reads) == (15, "tolerance", 4)
+    assert float(jax.jit(lambda x: solve(x).state.x)(jax.numpy.asarray(1.0))) == float(run.state.x) == 3 * 2.0**-10

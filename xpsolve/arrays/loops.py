@@ -54,6 +54,7 @@ def iterate(
     max_iter: int,
     check_every: int = 10,
     refresh: Callable[[State], State] | None = None,
+    renew: Callable[[State], State] | None = None,
     record: Callable[[State], Array] | None = None,
     callback: Callable[[int, State], Any] | None = None,
 ) -> Run[State]:
@@ -75,6 +76,9 @@ def iterate(
         Steps between two looks at ``measure``, each of them one host read.
     refresh : callable, optional
         State to state, applied before each check: recomputes what rounding has carried away.
+    renew : callable, optional
+        State to state, applied after a check whose ``measure`` is negative, which then does not end the loop: for work
+        that is too dear for every check.
     record : callable, optional
         State to 0-d or small array, kept on the device after every step and before the first.
     callback : callable, optional
@@ -106,7 +110,7 @@ def iterate(
         if record is not None or callback is not None:
             message = "record and callback: not available under jax.jit, where nothing can be read. Leave them out."
             raise ValueError(message)
-        return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh)
+        return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew)
 
     history = [] if record is None else [record(state)]
     k = reads = 0
@@ -118,11 +122,13 @@ def iterate(
             reason = "callback"
         elif not math.isfinite(value):
             reason = "not finite"
-        elif value <= tol:
+        elif value <= tol and (value >= 0 or renew is None):
             reason = "tolerance"
         elif k >= max_iter:
             reason = "max_iter"
         else:
+            if value < 0 and renew is not None:
+                state = renew(state)
             for _ in range(min(check_every, max_iter - k)):
                 state = step(state)
                 k += 1
@@ -154,6 +160,7 @@ def _iterate_traced(
     max_iter: int,
     check_every: int,
     refresh: Callable[[State], State] | None,
+    renew: Callable[[State], State] | None,
 ) -> Run[State]:
     """The same loop as one ``lax.while_loop``: how it ended is known when the compiled program has run."""
     from jax import lax
@@ -163,10 +170,13 @@ def _iterate_traced(
 
     def unfinished(carry: tuple[Any, ...]) -> Any:
         k, value, _ = carry
-        return (k < max_iter) & (value > tol)  # a NaN compares False
+        ahead = value > tol if renew is None else (value > tol) | (value < 0)
+        return (k < max_iter) & ahead  # a NaN compares False
 
     def chunk(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        k, _, arrays = carry
+        k, value, arrays = carry
+        if renew is not None:
+            arrays = lax.cond(value < 0, lambda s: tuple(renew(rebuild(s))), lambda s: s, arrays)
         last = lax.min(k + check_every, max_iter)
         arrays = lax.fori_loop(k, last, lambda _, s: tuple(step(rebuild(s))), arrays)
         new = rebuild(arrays) if refresh is None else refresh(rebuild(arrays))

@@ -157,6 +157,10 @@ _FLOPS: dict[str, Callable[[tuple[Any, ...], list[Array]], int]] = {
     "linalg.eigh": _eigh,
     "thin_svd": _svd,
     "linalg.svd": _svd,
+    # kernels exp(−M/ε): four operations an entry, and with a maximum and a sum six
+    "gibbs": lambda args, out: 4 * _size(out[0]),
+    "soft_rows": lambda args, out: 6 * _size(out[0]) * int(args[0].shape[-1]),
+    "soft_columns": lambda args, out: 6 * _size(out[0]) * int(args[0].shape[-2]),
     # as many products as there are pairs of numbers in a row of the k columns, taken to be spread evenly
     "sparse_gram": lambda args, out: 2 * _size(out[0]) * args[1].nnz // int(args[1].shape[0]),
     "sparse_product": lambda args, out: 2 * args[1].nnz * _columns(args[0]),

@@ -5,6 +5,7 @@ To add one: a file here with a function ``draw(backend) -> Figure`` and a `Pictu
 """
 
 from xpsolve.report.gallery import (
+    barycenters,
     bgd_logistic,
     chain_cost,
     digits_multinomial,
@@ -14,6 +15,8 @@ from xpsolve.report.gallery import (
     sgd_against_bgd,
     sgd_cloud,
     sgd_sga_sag,
+    sinkhorn_convergence,
+    sinkhorn_plans,
     soft_threshold,
 )
 from xpsolve.report.gallery._picture import Picture
@@ -34,6 +37,9 @@ PICTURES = {
         sgd_against_bgd.PICTURE,
         sgd_sga_sag.PICTURE,
         digits_multinomial.PICTURE,
+        sinkhorn_plans.PICTURE,
+        sinkhorn_convergence.PICTURE,
+        barycenters.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""

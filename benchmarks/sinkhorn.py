@@ -1,0 +1,220 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Sinkhorn: time of an iteration in n, to 1e-9 in ε, of many problems at once, and counts.
+
+The error beside each time is ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, of the plan that the returned potentials make here, on the host.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import ConvergenceWarning, Grid, barycenter, count, sinkhorn, sinkhorn_gradient
+from xpsolve.arrays import backends
+
+_STEPS = 50
+
+
+@dataclass
+class _Case:
+    """A solve to be timed, and the problem it solves."""
+
+    backend: backends.Backend
+    solve: Callable[[], Any]
+    a: np.ndarray
+    b: np.ndarray
+    M: np.ndarray
+    eps: float
+
+
+def _clouds(n: int, batch: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squared distances between points drawn in the unit square, and weights: uniform, or random for a batch."""
+    rng = np.random.default_rng(n)
+    x, y = rng.random((n, 2)), rng.random((n, 2))
+    M = np.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1)
+    if batch is None:
+        return np.full(n, 1 / n), np.full(n, 1 / n), M
+    a, b = (rng.random((batch, n)) + 0.1 for _ in range(2))
+    return a / a.sum(axis=1, keepdims=True), b / b.sum(axis=1, keepdims=True), M
+
+
+def _marginal_error(a: np.ndarray, b: np.ndarray, M: np.ndarray, eps: float, f: np.ndarray, g: np.ndarray) -> float:
+    """‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, the largest of a batch."""
+    P = np.exp((f[..., :, None] + g[..., None, :] - M) / eps)
+    return float(np.max(np.sum(np.abs(P.sum(-1) - a), -1) + np.sum(np.abs(P.sum(-2) - b), -1)))
+
+
+class _Sinkhorn(_Benchmark):
+    family = "transport"
+    repeat = (3, 7, 1.0)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        solve = self._case(values).solve
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warm(solve)
+            _Device.last = solve()[0]
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """The marginal error of the plan."""
+        case = self._case(values)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            f, g = (case.backend.to_numpy(x).astype(np.float64) for x in case.solve())
+        error = _marginal_error(case.a, case.b, case.M, case.eps, f, g)
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+    @staticmethod
+    def case(backend: Any, problem: tuple[np.ndarray, ...], eps: float, **options: Any) -> _Case:
+        there = (backend.asarray(x) for x in problem)
+        solve = partial(sinkhorn, *there, eps, check_finite=False, **options)
+        return _Case(backend, lambda: solve().x, *problem, eps)
+
+
+class IterationsInSamples(_Sinkhorn):
+    """Fifty iterations, two products with K each: exponent 2."""
+
+    title = "Fifty iterations of Sinkhorn in the number of points"
+    x = "n"
+    cost = "sinkhorn"
+    tol = 1e-3  # from 1 at the start: fifty iterations must have brought it down
+    fixed = {"n_iter": _STEPS}
+    param_names = ("backend", "method", "n")
+    params = (BACKENDS, ("scaling", "stabilized", "log"), (200, 350, 600, 1100, 2000))
+    profiles = {
+        "smoke": {"backend": ["numpy"], "method": ["scaling"], "n": [200]},
+        "quick": {"backend": ["numpy"], "method": ["scaling"]},
+    }
+
+    def prepare(self, backend, method, n):
+        options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0}
+        return self.case(backend, _clouds(n), 0.03, **options)
+
+
+class ToTolerance(_Sinkhorn):
+    """To 1e-9 with ever less entropy: over-relaxed and plain."""
+
+    title = "Sinkhorn to a marginal error of 1e-9 in 1/ε"
+    x = "inverse_eps"
+    tol = 1.01e-9
+    fixed = {"n": 500}
+    param_names = ("backend", "relaxation", "inverse_eps")
+    params = (BACKENDS, ("auto", "plain"), (10, 30, 100, 300, 1000))
+    profiles = {"quick": {"backend": ["numpy"], "relaxation": ["auto"], "inverse_eps": [100]}}
+
+    def prepare(self, backend, relaxation, inverse_eps):
+        options = {"relaxation": "auto" if relaxation == "auto" else 1.0, "max_iter": 100_000}
+        return self.case(backend, _clouds(self.fixed["n"]), 1 / inverse_eps, **options)
+
+
+class Batch(_Sinkhorn):
+    """Problems of n = 200 that share one cost, all at once: a matrix product an iteration."""
+
+    title = "Many Sinkhorn problems at once in their number"
+    x = "batch"
+    tol = 1.01e-9
+    fixed = {"n": 200}
+    param_names = ("backend", "batch")
+    params = (BACKENDS, (1, 4, 16, 64))
+    profiles = {"quick": {"backend": ["numpy"], "batch": [64]}}
+
+    def prepare(self, backend, batch):
+        return self.case(backend, _clouds(self.fixed["n"], batch), 0.05)
+
+
+class Gradient(_Sinkhorn):
+    """Solve and gradient: by the envelope theorem one pass over K more than the solve."""
+
+    title = "The gradient of Sinkhorn's value in the number of points"
+    x = "n"
+    tol = 1.01e-9
+    param_names = ("backend", "what", "n")
+    params = (BACKENDS, ("solve", "gradient"), (250, 500, 1000, 2000))
+
+    def prepare(self, backend, what, n):
+        case = self.case(backend, _clouds(n), 0.05)
+        if what == "gradient":
+            there = [backend.asarray(x) for x in (case.a, case.b, case.M)]
+            # the error is taken of the centred potentials, which make the same plan up to a factor that 1ᵀP1 = 1 fixes
+            case.solve = lambda: _scaled(case, *sinkhorn_gradient(*there, case.eps, check_finite=False)[:2])
+        return case
+
+
+def _scaled(case: _Case, f: Any, g: Any) -> tuple[Any, Any]:
+    """Centred potentials with the constant that they have lost."""
+    host = [case.backend.to_numpy(x) for x in (f, g)]
+    mass = np.sum(np.exp((host[0][:, None] + host[1] - case.M) / case.eps))
+    return f, g - case.eps * float(np.log(mass))
+
+
+class Barycenter(_Benchmark):
+    """Three bumps on a grid of n × n pixels: 8n³ flops an iteration and histogram, not 4n⁴."""
+
+    family = "transport"
+    title = "A barycentre of three pictures in the length of their side"
+    x = "n"
+    tol = 1.01e-6
+    repeat = (3, 5, 1.0)
+    param_names = ("backend", "n")
+    params = (BACKENDS, (16, 32, 64, 128))
+
+    def prepare(self, backend, n):
+        x = np.linspace(0, 1, n)
+        bumps = [
+            np.exp(-((x[:, None] - r) ** 2 + (x - c) ** 2) / 0.01) for r, c in ((0.3, 0.3), (0.3, 0.7), (0.7, 0.5))
+        ]
+        A = np.stack([bump.reshape(-1) / bump.sum() for bump in bumps])
+        there = backend.asarray(A), Grid(backend.asarray(x), backend.asarray(x))
+        return backend, x, partial(barycenter, *there, 0.01, check_finite=False)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        _Device.last = self._case(values)[2]().x
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """How far the second marginals of the three plans are from their mean: the certificate."""
+        error = float(self._case(values)[2]().certificate.value)
+        return error if np.isfinite(error) else 1e300
+
+
+class Counts(_Benchmark):
+    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+
+    family = "transport"
+    title = "Operations of fifty iterations of Sinkhorn"
+    x = "n"
+    cost = "sinkhorn"
+    fixed = {"n_iter": _STEPS}
+    param_names = ("backend", "method", "n")
+    params = (("numpy",), ("scaling", "stabilized", "log"), (20, 60, 200))
+    profiles = {"smoke": {"n": [200], "method": ["scaling"]}, "quick": {"n": [200], "method": ["scaling"]}}
+
+    def prepare(self, backend, method, n):
+        a, b, M = (backend.asarray(x) for x in _clouds(n))
+        options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "check_finite": False}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            _, tally = count(sinkhorn, a, b, M, 0.04, **options)
+        return tally
+
+    @measures("count", "launches")
+    def track_launches(self, *values: Any) -> int:
+        return int(self._case(values).launches)
+
+    @measures("count", "syncs")
+    def track_syncs(self, *values: Any) -> int:
+        return int(self._case(values).syncs)
+
+    @measures("count", "flops")
+    def track_flops(self, *values: Any) -> int:
+        """Those of products and kernels: the costs state no others."""
+        return int(self._case(values).product_flops)

@@ -1,0 +1,17 @@
+"""Floor 3: entropic optimal transport.  Sinkhorn's iterations, gradients, divergence and barycentres."""
+
+from xpsolve.transport.barycenter import barycenter
+from xpsolve.transport.divergence import sinkhorn_divergence
+from xpsolve.transport.geometry import Grid, PointCloud
+from xpsolve.transport.gradient import sinkhorn_gradient
+from xpsolve.transport.sinkhorn import TransportSolution, sinkhorn
+
+__all__ = [
+    "Grid",
+    "PointCloud",
+    "TransportSolution",
+    "barycenter",
+    "sinkhorn",
+    "sinkhorn_divergence",
+    "sinkhorn_gradient",
+]

@@ -1,0 +1,320 @@
+"""The kernel K_ij = exp((f_i + g_j − M_ij)/ε) and its products, for three kinds of cost.
+
+Costs are read in blocks of rows.  One block that holds everything is a matrix and keeps its K; many are a point cloud
+whose K is made anew at each pass, in memory O(n + m + block).  A pass makes p = Kv, lets the solver change u, and adds
+up q = Kᵀu while the block is at hand.  On a grid K is a product of one small kernel an axis.  Batches: u and v are
+(B, ·).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpsolve.arrays import Array, namespace_of, native
+
+Update = Callable[[Array, int, int], Array]
+"""From p = (Kv)[start:stop], start and stop to the new u[start:stop]."""
+
+NOTHING = -1e30
+"""The logarithm of no mass: finite, so that no difference of two is a NaN, and exp of it is 0 in every dtype."""
+_CACHED = 1 << 15  # entries that numpy works on while they are in the cache
+
+
+@native
+def gibbs(M: Array, f: Array, g: Array, eps: Array) -> Array:
+    """exp((f_i + g_j − M_ij)/ε): (n, m) for one M and f (1, n), g (1, m), else (B, n, m)."""
+    f, g = _beside(M, f, g)
+    return namespace_of(M).exp((f + (g - M)) / eps)
+
+
+@gibbs.register("numpy")
+def _gibbs_numpy(M: Array, f: Array, g: Array, eps: Array) -> Array:
+    f, g = _beside(M, f, g)
+    K = np.empty(np.broadcast_shapes(M.shape, f.shape, g.shape), M.dtype)
+    if K.ndim == 3:
+        for k in range(K.shape[0]):
+            cost, column, row = (x[k if x.shape[0] > 1 else 0] if x.ndim == 3 else x for x in (M, f, g))
+            _gibbs_rows(cost, column, row, eps, K[k])
+    else:
+        _gibbs_rows(M, f, g, eps, K)
+    return K
+
+
+def _gibbs_rows(M: Array, f: Array, g: Array, eps: Array, K: Array) -> None:
+    rows = max(1, _CACHED // M.shape[1])
+    for i in range(0, M.shape[0], rows):
+        part = K[i : i + rows]
+        np.subtract(g, M[i : i + rows], out=part)
+        part += f[i : i + rows]
+        part *= 1 / eps
+        np.exp(part, out=part)
+
+
+def _beside(M: Array, f: Array, g: Array) -> tuple[Array, Array]:
+    """f as a column and g as a row, with the axis of the batch where there is one."""
+    if M.ndim == 2 and f.shape[0] == 1 and g.shape[0] == 1:
+        return f[0, :, None], g[0, None, :]
+    return f[:, :, None], g[:, None, :]
+
+
+@native
+def soft_rows(M: Array, G: Array, eps: Array) -> Array:
+    """P_i = log Σ_j exp(G_j − M_ij/ε), (B, n) of G (B, m)."""
+    xp = namespace_of(M)
+    z = G[:, None, :] - M / eps
+    top = xp.max(z, axis=-1, keepdims=True)
+    return xp.log(xp.sum(xp.exp(z - top), axis=-1)) + top[:, :, 0]
+
+
+@soft_rows.register("numpy")
+def _soft_rows_numpy(M: Array, G: Array, eps: Array) -> Array:
+    return _soft_numpy(M, G, eps)
+
+
+@native
+def soft_columns(M: Array, F: Array, eps: Array) -> Array:
+    """Q_j = log Σ_i exp(F_i − M_ij/ε), (B, m) of F (B, n)."""
+    xp = namespace_of(M)
+    z = F[:, :, None] - M / eps
+    top = xp.max(z, axis=-2, keepdims=True)
+    return xp.log(xp.sum(xp.exp(z - top), axis=-2)) + top[:, 0, :]
+
+
+@soft_columns.register("numpy")
+def _soft_columns_numpy(M: Array, F: Array, eps: Array) -> Array:
+    n, m = M.shape[-2:]
+    Q = np.empty((F.shape[0], m), M.dtype)
+    rows = max(1, _CACHED // m)
+    for k in range(F.shape[0]):
+        cost = M if M.ndim == 2 else M[k]
+        top, total = np.full(m, -np.inf, M.dtype), np.zeros(m, M.dtype)
+        for i in range(0, n, rows):
+            z = cost[i : i + rows] * (-1 / eps)
+            z += F[k, i : i + rows, None]
+            higher = np.maximum(top, z.max(axis=0))
+            z -= higher
+            np.exp(z, out=z)
+            total *= np.exp(top - higher)
+            total += z.sum(axis=0)
+            top = higher
+        Q[k] = np.log(total) + top
+    return Q
+
+
+def _soft_numpy(M: Array, G: Array, eps: Array) -> Array:
+    n, m = M.shape[-2:]
+    P = np.empty((G.shape[0], n), M.dtype)
+    rows = max(1, _CACHED // m)
+    for k in range(G.shape[0]):
+        cost = M if M.ndim == 2 else M[k]
+        for i in range(0, n, rows):
+            z = cost[i : i + rows] * (-1 / eps)
+            z += G[k]
+            top = z.max(axis=1, keepdims=True)
+            z -= top
+            np.exp(z, out=z)
+            P[k, i : i + rows] = np.log(z.sum(axis=1)) + top[:, 0]
+    return P
+
+
+@native
+def relaxed(u: Array, a: Array, p: Array, omega: Array) -> Array:
+    """u·(a/(u p))^ω; 0 where a is 0, infinite where only p is."""
+    xp = namespace_of(u)
+    mass = u * p
+    return u * (a / xp.where((mass > 0) | (a > 0), mass, xp.ones_like(mass))) ** omega
+
+
+@relaxed.register("numpy")
+def _relaxed_numpy(u: Array, a: Array, p: Array, omega: Array) -> Array:
+    if omega.min() == 1 == omega.max():  # no power
+        return np.where(a > 0, a / p, 0)
+    mass = u * p
+    ratio = a / np.where((mass > 0) | (a > 0), mass, 1)
+    ratio **= omega
+    ratio *= u
+    return ratio
+
+
+@relaxed.register("cupy")
+def _relaxed_cupy(u: Array, a: Array, p: Array, omega: Array) -> Array:
+    import cupy
+
+    source = "T s = u * p; z = u * pow(a / (s > 0 || a > 0 ? s : T(1)), w)"
+    return cupy.ElementwiseKernel("T u, T a, T p, T w", "T z", source, "xpsolve_relaxed")(u, a, p, omega)
+
+
+def times(K: Array, v: Array) -> Array:
+    """Kv for each v of (B, m), with one K for all or one for each."""
+    return v @ K.T if K.ndim == 2 else (K @ v[:, :, None])[:, :, 0]
+
+
+def times_transposed(K: Array, u: Array) -> Array:
+    """Kᵀu for each u of (B, n)."""
+    return u @ K if K.ndim == 2 else (u[:, None, :] @ K)[:, 0, :]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A cost in blocks of rows: ``cost(start, stop)`` is (rows, m) or, for a batch of costs, (B, rows, m)."""
+
+    cost: Callable[[int, int], Array]
+    shape: tuple[int, int]
+    block: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether one block is all: then K is kept, else it is made at every pass."""
+        return self.block >= self.shape[0]
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """Where blocks start and stop."""
+        n = self.shape[0]
+        return [(i, min(i + self.block, n)) for i in range(0, n, self.block)]
+
+    def hold(self, f: Array, g: Array, eps: Array) -> Array | None:
+        """K, where it is kept."""
+        return gibbs(self.cost(0, self.shape[0]), f, g, eps) if self.holds else None
+
+    def _kernels(self, K: Array | None, f: Array, g: Array, eps: Array) -> Any:
+        for start, stop in self.blocks():
+            yield start, stop, gibbs(self.cost(start, stop), f[:, start:stop], g, eps) if K is None else K
+
+    def sweep(
+        self, K: Array | None, f: Array, g: Array, eps: Array, v: Array, update: Update
+    ) -> tuple[Array, Array, Array]:
+        """p = Kv, u = update(p) and q = Kᵀu in one pass."""
+        P, U, q = [], [], None
+        for start, stop, kernel in self._kernels(K, f, g, eps):
+            p = times(kernel, v)
+            u = update(p, start, stop)
+            part = times_transposed(kernel, u)
+            q = part if q is None else q + part
+            P.append(p)
+            U.append(u)
+        return _joined(P), _joined(U), q
+
+    def soft_sweep(self, eps: Array, V: Array, update: Update) -> tuple[Array, Array, Array]:
+        """The same in logarithms."""
+        P, U, Q = [], [], None
+        for start, stop in self.blocks():
+            M = self.cost(start, stop)
+            p = soft_rows(M, V, eps)
+            u = update(p, start, stop)
+            Q = _added(Q, soft_columns(M, u, eps))
+            P.append(p)
+            U.append(u)
+        return _joined(P), _joined(U), Q
+
+    def soft_columns(self, eps: Array, U: Array) -> Array:
+        """Q = log Kᵀexp(U)."""
+        Q = None
+        for start, stop in self.blocks():
+            Q = _added(Q, soft_columns(self.cost(start, stop), U[:, start:stop], eps))
+        return Q
+
+    def soft_rows(self, eps: Array, V: Array) -> Array:
+        """P = log K exp(V)."""
+        return _joined([soft_rows(self.cost(start, stop), V, eps) for start, stop in self.blocks()])
+
+    def marginals(self, f: Array, g: Array, eps: Array) -> tuple[Array, Array]:
+        """P1 and Pᵀ1 of the plan P = exp((f ⊕ g − M)/ε), in one pass."""
+        xp = namespace_of(f)
+        rows, columns = [], None
+        for _, _, P in self._kernels(None, f, g, eps):
+            P = P[None, ...] if P.ndim == 2 else P
+            rows.append(xp.sum(P, axis=-1))
+            part = xp.sum(P, axis=-2)
+            columns = part if columns is None else columns + part
+        return _joined(rows), columns
+
+    def spent(self, f: Array, g: Array, eps: Array) -> Array:
+        """⟨P, M⟩, (B,)."""
+        xp = namespace_of(f)
+        total: Any = 0
+        for start, stop in self.blocks():
+            M = self.cost(start, stop)
+            P = gibbs(M, f[:, start:stop], g, eps)
+            total = total + xp.sum(P * M, axis=(-2, -1))
+        return total if total.ndim else total[None]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A cost M = Σ_k C_k on a grid, C_k (n_k, n_k) symmetric: K is the product of the kernels exp(−C_k/ε).
+
+    It cannot absorb potentials, which are no products of functions of one coordinate.
+    """
+
+    costs: tuple[Array, ...]
+    rows: Rows  # the same cost, for what needs single entries
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n), the number of points squared."""
+        return self.rows.shape
+
+    def hold(self, f: Array, g: Array, eps: Array) -> tuple[Array, ...]:
+        """The small kernels."""
+        return tuple(namespace_of(C).exp(-C / eps) for C in self.costs)
+
+    def _along(self, v: Array, contract: Callable[[int, Array], Array]) -> Array:
+        """Axis after axis: each contraction takes the first axis of the grid and puts it last."""
+        xp = namespace_of(v)
+        x = xp.reshape(v, (v.shape[0], *(C.shape[0] for C in self.costs)))
+        for k in range(len(self.costs)):
+            x = contract(k, x)
+        return xp.reshape(x, v.shape)
+
+    def _times(self, kernels: tuple[Array, ...], v: Array) -> Array:
+        xp = namespace_of(v)
+        return self._along(v, lambda k, x: xp.tensordot(x, kernels[k], axes=((1,), (0,))))
+
+    def _soft(self, V: Array, eps: Array) -> Array:
+        xp = namespace_of(V)
+
+        def contract(k: int, x: Array) -> Array:
+            x = xp.permute_dims(x, (0, *range(2, x.ndim), 1))
+            return xp.reshape(soft_rows(self.costs[k], xp.reshape(x, (-1, x.shape[-1])), eps), x.shape)
+
+        return self._along(V, contract)
+
+    def sweep(self, K: Any, f: Array, g: Array, eps: Array, v: Array, update: Update) -> tuple[Array, Array, Array]:
+        """p = Kv, u = update(p) and q = Ku."""
+        p = self._times(K, v)
+        u = update(p, 0, self.shape[0])
+        return p, u, self._times(K, u)
+
+    def soft_sweep(self, eps: Array, V: Array, update: Update) -> tuple[Array, Array, Array]:
+        """The same in logarithms."""
+        P = self._soft(V, eps)
+        U = update(P, 0, self.shape[0])
+        return P, U, self._soft(U, eps)
+
+    def soft_columns(self, eps: Array, U: Array) -> Array:
+        """Q = log Kᵀexp(U)."""
+        return self._soft(U, eps)
+
+    soft_rows = soft_columns  # K is symmetric
+
+    def marginals(self, f: Array, g: Array, eps: Array) -> tuple[Array, Array]:
+        """P1 and Pᵀ1 of the plan, which is never made."""
+        xp = namespace_of(f)
+        F, G = f / eps, g / eps
+        return xp.exp(F + self._soft(G, eps)), xp.exp(G + self._soft(F, eps))
+
+    def spent(self, f: Array, g: Array, eps: Array) -> Array:
+        """⟨P, M⟩, (B,)."""
+        return self.rows.spent(f, g, eps)
+
+
+def _added(Q: Array | None, part: Array) -> Array:
+    return part if Q is None else namespace_of(Q).logaddexp(Q, part)
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else namespace_of(parts[0]).concat(parts, axis=1)

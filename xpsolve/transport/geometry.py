@@ -1,0 +1,182 @@
+"""Costs of transport that are not a matrix: squared distances of points, and of the points of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from xpsolve.arrays import Array, check_ndim, namespace_of
+from xpsolve.transport._kernels import Axes, Rows
+
+_HELD, _BLOCK = 1 << 22, 1 << 20  # entries of K that are kept, and of a block where it is not
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """The cost M_ij = ‖x_i − y_j‖², which is made block by block and never held where it is large.
+
+    Parameters
+    ----------
+    x : array, shape (n, d)
+        Points that mass leaves.
+    y : array, shape (m, d)
+        Points where it arrives.
+    block : int, optional
+        Rows of M made at a time.  None keeps M up to 4 million entries, and beyond takes blocks of a million.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> x, y = np.asarray([[0.0], [1.0]]), np.asarray([[0.0], [1.0], [2.0]])
+    >>> xs.sinkhorn(np.ones(2) / 2, np.ones(3) / 3, xs.PointCloud(x, y), 0.1).plan().round(3)
+    array([[0.333, 0.167, 0.   ],
+           [0.   , 0.167, 0.333]])
+    """
+
+    x: Array
+    y: Array
+    block: int | None = None
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> PointCloud:
+        return PointCloud(function(self.x), function(self.y), self.block)
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that it is made of, by the names that messages use."""
+        return {"M.x": self.x, "M.y": self.y}
+
+    def entered(self, x: Array, y: Array) -> PointCloud:
+        """The same of arrays that have passed the door."""
+        check_ndim(x, "M.x", 2, shape="(n, d)")
+        check_ndim(y, "M.y", 2, shape="(m, d)")
+        if x.shape[1] != y.shape[1]:
+            message = f"M: expected points x and y of one dimension, got {x.shape[1]} and {y.shape[1]}."
+            raise ValueError(message)
+        return PointCloud(x, y, self.block)
+
+    def kernel(self) -> Rows:
+        """Blocks of the cost."""
+        n, m = self.x.shape[0], self.y.shape[0]
+        block = self.block or (n if n * m <= _HELD else max(1, _BLOCK // m))
+        centre = namespace_of(self.x).mean(self.y, axis=0)  # far from 0 the squares would cancel
+        return squared_distances(self.x - centre, self.y - centre, min(block, n))
+
+    def range(self) -> tuple[Array, Array]:
+        """Bounds of the smallest and largest cost, from the box around all points."""
+        xp = namespace_of(self.x)
+        high = xp.maximum(xp.max(self.x, axis=0), xp.max(self.y, axis=0))
+        low = xp.minimum(xp.min(self.x, axis=0), xp.min(self.y, axis=0))
+        top = xp.sum((high - low) ** 2)
+        return xp.zeros_like(top), top
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Grid:
+    """The cost ‖x_i − x_j‖² between the points of a grid, as between the pixels of two pictures.
+
+    The kernel is a product of one small kernel for each axis: an iteration on n = n₁·n₂ pixels costs 4n(n₁ + n₂) flops,
+    not 4n².  Histograms are flattened, last axis first: ``picture.reshape(-1)``.
+
+    Parameters
+    ----------
+    *axes : array, shape (n_k,)
+        Coordinates along each axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> rows, columns = np.linspace(0, 1, 4), np.linspace(0, 1, 3)
+    >>> a, b = np.zeros((4, 3)), np.zeros((4, 3))
+    >>> a[0, 0] = b[3, 2] = 1.0
+    >>> round(float(xs.sinkhorn(a.reshape(-1), b.reshape(-1), xs.Grid(rows, columns), 0.1).cost), 6)
+    2.0
+    """
+
+    axes: tuple[Array, ...]
+
+    def __init__(self, *axes: Array) -> None:
+        if not axes:
+            message = "axes: expected at least one array of coordinates, got none."
+            raise ValueError(message)
+        object.__setattr__(self, "axes", axes)
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Grid:
+        return Grid(*(function(x) for x in self.axes))
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that it is made of, by the names that messages use."""
+        return {f"M.axes[{k}]": x for k, x in enumerate(self.axes)}
+
+    def entered(self, *axes: Array) -> Grid:
+        """The same of arrays that have passed the door."""
+        for k, x in enumerate(axes):
+            check_ndim(x, f"M.axes[{k}]", 1, shape="(n_k,)")
+        return Grid(*axes)
+
+    def points(self) -> Array:
+        """The points, (n, d)."""
+        xp = namespace_of(self.axes[0])
+        return xp.stack([xp.reshape(x, (-1,)) for x in xp.meshgrid(*self.axes, indexing="ij")], axis=-1)
+
+    def kernel(self) -> Axes:
+        """One small cost for each axis."""
+        points = self.points()
+        rows = squared_distances(points, points, max(1, _BLOCK // points.shape[0]))
+        return Axes(tuple((x[:, None] - x[None, :]) ** 2 for x in self.axes), rows)
+
+    def range(self) -> tuple[Array, Array]:
+        """The smallest and the largest cost."""
+        xp = namespace_of(self.axes[0])
+        top = sum((xp.max(x) - xp.min(x)) ** 2 for x in self.axes)
+        return xp.zeros_like(top), top
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Any cost, (n, m) or one for each problem, (B, n, m)."""
+
+    M: Array
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Matrix:
+        return Matrix(function(self.M))
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """The array that it is made of."""
+        return {"M": self.M}
+
+    def entered(self, M: Array) -> Matrix:
+        """The same of an array that has passed the door."""
+        check_ndim(M, "M", 2, 3, shape="(n, m) or (batch, n, m)")
+        return Matrix(M)
+
+    def kernel(self) -> Rows:
+        """One block."""
+        n, m = self.M.shape[-2:]
+        return Rows(lambda start, stop: self.M if stop - start == n else self.M[..., start:stop, :], (n, m), n)
+
+    def range(self) -> tuple[Array, Array]:
+        """The smallest and the largest cost."""
+        xp = namespace_of(self.M)
+        return xp.min(self.M), xp.max(self.M)
+
+
+Geometry = Matrix | PointCloud | Grid
+
+
+def squared_distances(x: Array, y: Array, block: int) -> Rows:
+    """‖x_i − y_j‖² = ‖x_i‖² + ‖y_j‖² − 2⟨x_i, y_j⟩ in blocks of rows, each one product."""
+    xp = namespace_of(x)
+    xx, yy = xp.sum(x * x, axis=1, keepdims=True), xp.sum(y * y, axis=1, keepdims=True)
+    left = xp.concat([-2 * x, xx, xp.ones_like(xx)], axis=1)
+    right = xp.concat([y, xp.ones_like(yy), yy], axis=1).T
+
+    def cost(start: int, stop: int) -> Array:
+        M = left[start:stop, :] @ right
+        return xp.maximum(M, xp.zeros_like(M))
+
+    return Rows(cost, (x.shape[0], y.shape[0]), block)
