@@ -144,7 +144,7 @@ class Digits(_ToTheMinimum):
 
     title = "Multinomial regression on the digits to 1e-8 of the minimum"
     params = (BACKENDS, ("newton", "nesterov"))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["newton"]}}
+    profiles = {}
 
     def objective(self, asarray):
         data = problems.digits()

@@ -398,7 +398,7 @@ class DictionaryInSamples(_Dictionary):
     options = {"tol": 1e-12, "max_iter": 10}
     param_names = ("backend", "n")
     params = (tuple(b for b in BACKENDS if b != "dask"), (500, 900, 1600, 2800, 5000))
-    profiles = {"quick": {"backend": ["numpy"]}}
+    profiles = {}
 
     def samples(self, n):
         return problems.patches(count=n)

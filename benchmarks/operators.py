@@ -88,7 +88,7 @@ class SoftThreshold(_Calls):
     tol = 1e-15
     param_names = ("backend", "n")
     params = (BACKENDS, (500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000))
-    profiles = {"quick": {"backend": ["numpy"]}}
+    profiles = {}
 
     def prepare(self, backend, n):
         host = np.random.default_rng(0).standard_normal(n)

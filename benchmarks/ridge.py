@@ -228,7 +228,7 @@ class LambdaRefits(_Solves):
     fixed = {"n": 4000, "p": 400}
     param_names = ("backend", "method", "n_lams")
     params = (BACKENDS, ("normal",), (2, 6, 20, 50))
-    profiles = {"quick": {"backend": ["numpy"]}}
+    profiles = {}
 
     def prepare(self, backend, method, n_lams):
         A, y, _ = _planted(**self.fixed, lam=_LAM)
