@@ -92,6 +92,24 @@ def test_runs_side_by_side_are_single_runs(rng, method):
         assert_close(x, solve(method, f, start, tau0=0.05, k0=20.0, indices=numbers, block=1).x, rtol=1e-10)
 
 
+@pytest.mark.parametrize("method", ["sgd", "sga"])
+@pytest.mark.parametrize("block", [1, 4, 64])
+def test_mini_batches_average_their_gradients(rng, method, block):
+    A, y = data(rng, "Logistic")
+    numbers, lam, batch = rng.integers(0, 103, 240), 0.05, 6
+    x, total = np.zeros(17), 0.0
+    for k, i in enumerate(numbers.reshape(-1, batch)):
+        tau = 0.3 / (1 + (k / 20 if method == "sgd" else np.sqrt(k / 20)))
+        x = x - tau * (A[i].T @ DERIVATIVE["Logistic"](A[i] @ x, y[i]) / batch + lam * x)
+        total = total + x
+    options = {"indices": numbers, "step0": 0.3, "warmup": 20.0, "block": block, "batch": batch}
+    solution = getattr(xs, method)(xs.Logistic(A, y, lam), **options)
+    assert solution.n_iter == 40
+    assert_close(solution.x, total / 40 if method == "sga" else x, rtol=1e-10)
+    with pytest.raises(ValueError, match="multiple of batch = 6"):
+        xs.sgd(xs.Logistic(A, y, lam), indices=numbers[:7], batch=6)
+
+
 def test_a_step_for_each_run(rng):
     A, y = data(rng, "LeastSquares")
     f, numbers = xs.LeastSquares(A, y), rng.integers(0, 103, 200)

@@ -55,9 +55,16 @@ class _Descent:
         if self.average:
             after = np.flip(np.cumsum(np.flip(decay, -1), axis=-1), -1)  # P_{s+1} + … + P_B
             host |= {"sum_push": chunk.steps if one else after * right, "sum_end": after[..., :1]}
+        xp, b = self.stream.model.xp, self.stream.batch
         parts = {name: self.stream.moved(values)[..., None] for name, values in host.items()}
         if chunk.size > 1:
-            parts["weights"] = self.stream.model.xp.tril(parts["left"] * self.stream.moved(right)[..., None, :], k=-1)
+            parts["weights"] = xp.tril(parts["left"] * self.stream.moved(right / b)[..., None, :], k=-1)
+        if b > 1:  # the samples of a step do not see one another, and share its step size
+            each = {name for name in parts if not name.endswith("end")}
+            parts |= {name: xp.repeat(parts[name], b, axis=-2) for name in each}
+            parts |= {name: parts[name] / b for name in each if name.endswith("push")}
+        if b > 1 and "weights" in parts:
+            parts["weights"] = xp.repeat(parts["weights"], b, axis=-1)
         return parts, [()] * chunk.blocks
 
     def block(self, state: Iterate, index: Array, part: dict[str, Array], sweeps: int) -> tuple[Iterate, Array | None]:
@@ -86,6 +93,7 @@ def sgd(
     step0: float | Sequence[float] | None = None,
     warmup: float | None = None,
     block: int | str = "auto",
+    batch: int = 1,
     record_every: int | None = None,
     seed: int = 0,
     tol: float = 1e-2,
@@ -106,9 +114,11 @@ def sgd(
     step0 : float or one for each run, optional
         τ₀.  None is 1/L of the worst sample.
     warmup : float, optional
-        k₀, the step at which τ has halved.  None is n: after the first epoch.
+        k₀, the step at which τ has halved.  None is after the first epoch.
     block : int or "auto"
         Steps taken together; 1 is the loop.  The iterates are the same to rounding.
+    batch : int
+        Samples a step, whose gradients are averaged; `indices` then has so many for each step, one after another.
     record_every : int, optional
         Keep x and f(x) at every so many steps.
     seed : int
@@ -121,7 +131,8 @@ def sgd(
     Returns
     -------
     Solution
-        ``.x`` is the last iterate; the certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖, the worst of all runs.
+        ``.x`` is the last iterate and ``.n_iter`` counts steps; the certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖, the
+        worst of all runs.
         ``.history``, if recorded, has "step" (host), "x" and "objective"; ``.stats`` the block and the sweeps at the
         end, and host reads.
 
@@ -151,7 +162,9 @@ def sgd(
     >>> solution.x.round(3), solution.converged
     (array([1., 1., 1.]), True)
     """
-    return _descend(f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback), "sgd")
+    return _descend(
+        f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback, batch=batch), "sgd"
+    )
 
 
 @capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
@@ -164,6 +177,7 @@ def sga(
     step0: float | Sequence[float] | None = None,
     warmup: float | None = None,
     block: int | str = "auto",
+    batch: int = 1,
     record_every: int | None = None,
     seed: int = 0,
     tol: float = 1e-2,
@@ -173,7 +187,7 @@ def sga(
 
     Parameters
     ----------
-    f, x0, indices, epochs, step0, warmup, block, record_every, seed, tol, callback
+    f, x0, indices, epochs, step0, warmup, block, batch, record_every, seed, tol, callback
         As in `sgd`; at k = k₀ too this τ has halved, and falls more slowly from then on.
 
     Returns
@@ -205,7 +219,9 @@ def sga(
     >>> xs.sga(xs.LeastSquares(A, y), epochs=20).x.round(2)
     array([1., 1., 1.])
     """
-    return _descend(f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback), "sga")
+    return _descend(
+        f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback, batch=batch), "sga"
+    )
 
 
 def _descend(f: LinearModel, x0: Array | None, o: Options, name: str) -> Solution:

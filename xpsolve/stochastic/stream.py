@@ -36,8 +36,8 @@ State = TypeVar("State", bound=tuple[Any, ...])
 class Stream:
     """Sample numbers, step sizes, and the first x, checked.
 
-    `indices` is (K,), or (R, K) for R runs at once; `steps` is (K,) or (R, K); `X` is (p, m) or (R, p, m), with m = 1
-    for a model with one number a sample.
+    `steps` is (K,), or (R, K) for R runs at once; `indices` has `batch` samples for each step, one after another;
+    `X` is (p, m) or (R, p, m), with m = 1 for a model with one number a sample.
     """
 
     model: LinearModel
@@ -46,11 +46,12 @@ class Stream:
     steps: np.ndarray[Any, Any]
     lam: float
     runs: int | None  # None for one run
+    batch: int = 1  # samples a step
 
     @property
     def length(self) -> int:
         """Number of steps K."""
-        return int(self.indices.shape[-1])
+        return int(self.steps.shape[-1])
 
     def targets(self, index: Array) -> Array:
         """y of some samples (…, B), as (…, B, m)."""
@@ -71,7 +72,7 @@ class Stream:
 
 
 class Chunk(NamedTuple):
-    """Some blocks of one length: where they start, their sample numbers (…, blocks, B) and steps alike."""
+    """Some blocks of one length: where they start, sample numbers (…, blocks, B·batch) and steps (…, blocks, B)."""
 
     start: int
     size: int  # B
@@ -113,10 +114,12 @@ class Options:
     tol: float
     callback: Callable[[int, Array], Any] | None
     step_name: str = "step0"
+    batch: int = 1
 
     def __post_init__(self) -> None:
         check_count(self.epochs, "epochs", 0)
         check_positive(self.tol, "tol")
+        check_count(self.batch, "batch", 1)
         if self.block != "auto":
             check_count(self.block, "block", 1)
         if self.record_every is not None:
@@ -129,17 +132,22 @@ class Options:
         x, runs = _first(f, x0)
         shape = () if runs is None else (runs,)
         if self.indices is None:
-            numbers = np.random.default_rng(self.seed).integers(f.n, size=(*shape, self.epochs * f.n))
+            length = -(-self.epochs * f.n // self.batch) * self.batch
+            numbers = np.random.default_rng(self.seed).integers(f.n, size=(*shape, length))
         else:
             numbers = _check_indices(self.indices, f.n, shape)
+        if numbers.shape[-1] % self.batch:
+            message = f"indices: expected a multiple of batch = {self.batch} sample numbers, got {numbers.shape[-1]}."
+            raise ValueError(message)
         if self.step0 is None:
             worst = float(f.sample_lipschitz())
             tau0: Any = 1 / worst if worst > 0 else 1.0
         else:
             tau0 = _check_step(self.step0, self.step_name, runs)
-        k = np.arange(numbers.shape[-1], dtype=np.float64)
-        steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or float(f.n))), numbers.shape)
-        return Stream(f, x if len(f.shape) == 2 else x[..., None], numbers, steps, float(f.lam), runs)
+        k = np.arange(numbers.shape[-1] // self.batch, dtype=np.float64)
+        steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or f.n / self.batch)), (*shape, k.size))
+        X = x if len(f.shape) == 2 else x[..., None]
+        return Stream(f, X, numbers, steps, float(f.lam), runs, self.batch)
 
     def size(self, stream: Stream) -> int:
         """Steps a block: as asked for, or of the least predicted time an epoch."""
@@ -152,7 +160,7 @@ class Options:
         options = {
             str(size): costs.sgd(f.n, f.shape[0], loss=loss, m=m, runs=stream.runs or 1, block=size) for size in _SIZES
         }
-        return int(costs.cheapest(options, ceilings))
+        return max(int(costs.cheapest(options, ceilings)) // self.batch, 1)
 
     def solution(self, name: str, stream: Stream, record: Record) -> Solution:
         """The answer of a run, its certificate, and a status where it went wrong."""
@@ -230,14 +238,14 @@ def _check_step(value: Any, name: str, runs: int | None) -> Any:
 def _next(stream: Stream, start: int, pace: _Pace, stop: int) -> Chunk:
     """The next blocks from `start` on, and where less than one is left before `stop`, that as a shorter one."""
     size = pace.size
-    most = max(_CHUNK // (size * (stream.runs or 1)), 1)
+    most = max(_CHUNK // (size * stream.batch * (stream.runs or 1)), 1)
     length = min(size * min(pace.blocks, most), (stop - start) // size * size)
     if length == 0:
         size = length = stop - start
-    part = slice(start, start + length)
-    numbers, steps = stream.indices[..., part], stream.steps[..., part]
-    shape = (*numbers.shape[:-1], length // size, size)
-    return Chunk(start, size, numbers.reshape(shape), steps.reshape(shape))
+    b, steps = stream.batch, stream.steps[..., start : start + length]
+    numbers = stream.indices[..., start * b : (start + length) * b]
+    shape = (*numbers.shape[:-1], length // size)
+    return Chunk(start, size, numbers.reshape(*shape, size * b), steps.reshape(*shape, size))
 
 
 class Record(NamedTuple):
@@ -286,11 +294,11 @@ class _Pace:
     def _cut(self, size: int) -> None:
         """From here on blocks of another size."""
         self.size = size
-        self.sweeps, self.most, power = _NEWTON if by_newton(self.stream.model, size) else _PICARD
+        self.sweeps, self.most, power = _NEWTON if by_newton(self.stream.model, size * self.stream.batch) else _PICARD
         self.sweeps, self.most = min(self.sweeps, size), min(self.most, size)
         self.tol = float(self.stream.model.xp.finfo(self.stream.model.y.dtype).eps) ** power
         # a last sweep that changed so little was one too many
-        self.slack = self.tol**2 if by_newton(self.stream.model, size) else 1e-3 * self.tol
+        self.slack = self.tol**2 if power == _NEWTON[2] else 1e-3 * self.tol
 
     def take(self, method: Method[State], state: State, chunk: Chunk) -> tuple[State, bool, int]:
         """The state after the chunk, whether it is finite, and the steps taken: 0 where it has to be tried again."""
