@@ -1,6 +1,6 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
-from xpsolve import autodiff, costs, operators, problems
+from xpsolve import autodiff, costs, networks, operators, problems
 from xpsolve.linear import (
     basis_pursuit,
     dictionary_learning,
@@ -11,6 +11,7 @@ from xpsolve.linear import (
     ridge,
     soft_threshold,
 )
+from xpsolve.networks import mlp_backward, mlp_forward, one_hot, softmax_jacobian
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
@@ -52,7 +53,11 @@ __all__ = [
     "lasso_path",
     "logsumexp",
     "lstsq",
+    "mlp_backward",
+    "mlp_forward",
+    "networks",
     "newton",
+    "one_hot",
     "operator_norm",
     "operators",
     "problems",
@@ -62,4 +67,5 @@ __all__ = [
     "sgd",
     "soft_threshold",
     "softmax",
+    "softmax_jacobian",
 ]
