@@ -11,7 +11,7 @@ from xpsolve.linear import (
     ridge,
     soft_threshold,
 )
-from xpsolve.networks import mlp_backward, mlp_forward, one_hot, softmax_jacobian
+from xpsolve.networks import fit_inverse, invert, mlp_backward, mlp_forward, one_hot, softmax_jacobian
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
@@ -48,7 +48,9 @@ __all__ = [
     "dictionary_learning",
     "dot_test",
     "elastic_net",
+    "fit_inverse",
     "gradient_descent",
+    "invert",
     "lasso",
     "lasso_path",
     "logsumexp",

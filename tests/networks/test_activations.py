@@ -1,4 +1,4 @@
-"""Activations and the simplex: against SciPy and torch, the derivatives by slopes, and the optimality of projections."""
+"""Activations and the simplex: against SciPy, the derivatives by slopes, and projections by their optimality."""
 
 import numpy as np
 import pytest

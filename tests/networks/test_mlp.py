@@ -1,5 +1,7 @@
 """The perceptron: against torch, autodiff and by hand; what it costs; and digits that it learns to read."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -145,9 +147,7 @@ def test_it_learns_to_read_digits():
     Z, Y = problem.A[order].T, problem.y[order].T
     train, test = np.arange(1297), np.arange(1297, 1797)
     widths = (64, 100, 10)
-    parameters = [
-        (rng.standard_normal((m, n)) / np.sqrt(n)).astype("f4") for n, m in zip(widths, widths[1:], strict=False)
-    ]
+    parameters = [(rng.standard_normal((m, n)) / np.sqrt(n)).astype("f4") for n, m in itertools.pairwise(widths)]
     parameters += [np.zeros(m, dtype="f4") for m in widths[1:]]
     speed = [np.zeros_like(p) for p in parameters]
     for _ in range(40):

@@ -1,4 +1,4 @@
-"""Floor 4: small networks.  Activations and losses, the multi-layer perceptron."""
+"""Floor 4: small networks.  Activations and losses, the multi-layer perceptron, prediction as inversion."""
 
 from xpsolve.networks.activations import (
     identity,
@@ -12,12 +12,15 @@ from xpsolve.networks.activations import (
     softplus,
     tanh,
 )
+from xpsolve.networks.inversion import fit_inverse, invert
 from xpsolve.networks.losses import cross_entropy, squared_loss
 from xpsolve.networks.mlp import mlp_backward, mlp_forward
 
 __all__ = [
     "cross_entropy",
+    "fit_inverse",
     "identity",
+    "invert",
     "leaky_relu",
     "mlp_backward",
     "mlp_forward",
