@@ -11,7 +11,7 @@ from xpsolve.linear import (
     ridge,
     soft_threshold,
 )
-from xpsolve.networks import fit_inverse, invert, mlp_backward, mlp_forward, one_hot, softmax_jacobian
+from xpsolve.networks import fit_inverse, invert, lista, mlp_backward, mlp_forward, one_hot, softmax_jacobian
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
@@ -53,6 +53,7 @@ __all__ = [
     "invert",
     "lasso",
     "lasso_path",
+    "lista",
     "logsumexp",
     "lstsq",
     "mlp_backward",

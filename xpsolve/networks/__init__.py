@@ -13,15 +13,18 @@ from xpsolve.networks.activations import (
     tanh,
 )
 from xpsolve.networks.inversion import fit_inverse, invert
+from xpsolve.networks.lista import Lista, lista
 from xpsolve.networks.losses import cross_entropy, squared_loss
 from xpsolve.networks.mlp import mlp_backward, mlp_forward
 
 __all__ = [
+    "Lista",
     "cross_entropy",
     "fit_inverse",
     "identity",
     "invert",
     "leaky_relu",
+    "lista",
     "mlp_backward",
     "mlp_forward",
     "one_hot",
