@@ -126,6 +126,23 @@ def test_inputs_stay_as_they_were(rng, activation):
     np.testing.assert_array_equal(first[0][0], again[0][0])
 
 
+def test_it_traces_under_jit(rng):
+    jax = pytest.importorskip("jax")
+    weights, biases, Z, g = jax.tree.map(jax.numpy.asarray, network(rng, [3, 4, 2], 5))
+
+    def gradient(weights, biases, Z, g):
+        return xs.mlp_backward(weights, biases, xs.mlp_forward(weights, biases, Z), g)
+
+    traced, eager = jax.jit(gradient)(weights, biases, Z, g), gradient(weights, biases, Z, g)
+    for one, other in zip(jax.tree.leaves(traced), jax.tree.leaves(eager), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    assert jax.jit(lambda k: xs.one_hot(k, 3))(jax.numpy.asarray([2])).shape == (1, 3)
+    jax.jit(xs.softmax_jacobian)(Z)
+    jax.jit(networks.project_simplex)(Z)
+    jax.jit(networks.cross_entropy)(Z, Z)
+    jax.jit(lambda x: xs.invert(lambda y: 2 * y, x, x, step=0.1, n_steps=2))(Z)
+
+
 def test_single_precision_stays(rng):
     weights, biases, Z, g = network(rng, [3, 4, 2], 5)
     weights, biases, Z, g = (

@@ -321,7 +321,7 @@ class Lista:
         rate = 0.1 * _length(xp, parameters) / xp.maximum(_length(xp, gradient), xp.full_like(value, _TINY))
         return iterate(
             step,
-            _State(value + xp.zeros_like(rate), rate, parameters, gradient),
+            _State(value, rate, parameters, gradient),
             measure=self._slope,
             tol=tol,
             max_iter=max_iter,
@@ -343,7 +343,7 @@ class Lista:
         return (*parameters[:-1], xp.maximum(parameters[-1], xp.zeros_like(parameters[-1])))
 
     def _layer(self, t: int) -> Parameters:
-        """Where layer t starts: from what it is, or from the layer before."""
+        """Layer t alone, as it is."""
         return tuple(p[t : t + 1, ...] for p in self.parameters)
 
     def _set_layer(self, t: int, layer: Parameters) -> None:
