@@ -1,6 +1,6 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
-from xpsolve import autodiff, costs, operators, problems
+from xpsolve import autodiff, costs, networks, operators, problems
 from xpsolve.linear import (
     basis_pursuit,
     dictionary_learning,
@@ -11,6 +11,7 @@ from xpsolve.linear import (
     ridge,
     soft_threshold,
 )
+from xpsolve.networks import fit_inverse, invert, lista, mlp_backward, mlp_forward, one_hot, softmax_jacobian
 from xpsolve.operators import LinearOperator, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
@@ -60,12 +61,19 @@ __all__ = [
     "dictionary_learning",
     "dot_test",
     "elastic_net",
+    "fit_inverse",
     "gradient_descent",
+    "invert",
     "lasso",
     "lasso_path",
+    "lista",
     "logsumexp",
     "lstsq",
+    "mlp_backward",
+    "mlp_forward",
+    "networks",
     "newton",
+    "one_hot",
     "operator_norm",
     "operators",
     "problems",
@@ -78,4 +86,5 @@ __all__ = [
     "sinkhorn_gradient",
     "soft_threshold",
     "softmax",
+    "softmax_jacobian",
 ]

@@ -978,6 +978,39 @@ def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> C
     return Cost(total.flops, total.bytes, launches, 0, memory)
 
 
+# --- networks --------------------------------------------------------------------------------------
+
+
+def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
+    """A perceptron with tanh, forth and back: R layers of one width w on N samples (eq. 14.24).
+
+    Three products a layer, 6w²N flops, but for the input gradient of the first, which nobody asks for.
+
+    Parameters
+    ----------
+    depth, width, batch : int
+        R, w and N.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of `mlp_forward` and `mlp_backward` together.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.mlp(2, 10, 100).flops
+    100000
+    """
+    state = gemm(width, batch, width, itemsize=itemsize)  # A X, and Aᵀ M
+    weight = gemm(width, width, batch, itemsize=itemsize)  # M Xᵀ
+    kept = itemsize * (2 * depth * width * batch + depth * width * width)
+    total = (2 * depth - 1) * state + depth * weight
+    return Cost(total.flops, total.bytes, total.launches + 6 * depth + 1, 0, kept)
+
+
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:
     """Name of the option with the least predicted time on a machine with these ceilings.
 

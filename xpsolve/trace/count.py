@@ -213,7 +213,8 @@ class Counter(Interpreter):
         args, kwargs = self.unwrap_all(args), self.unwrap_all(kwargs)
         out = self.run(function, args, kwargs)
         read, written = arrays_in([list(args), kwargs]), arrays_in(out)
-        same = name in _SAME_OR_COPY and bool(read) and written[0].dtype == read[0].dtype
+        kept = bool(read) and written[0].dtype == read[0].dtype and not kwargs.get("copy")
+        same = name in _SAME_OR_COPY and kept
         view = name == "getitem" and not arrays_in([args[1]])
         if name in _FREE or same or view:
             self.tally.add(name)

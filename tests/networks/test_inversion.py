@@ -1,0 +1,136 @@
+"""Prediction as inversion: linear maps have closed forms, and a line is learned through the iterations."""
+
+import numpy as np
+import pytest
+
+import xpsolve as xs
+from xpsolve import autodiff
+from xpsolve.testing import assert_close, assert_like, slope_test
+
+TRUTH = np.asarray([2.0, -4.0])
+Y = np.asarray([-2.0, -1.0, 0.0, 1.0, 2.0])
+
+
+def line(y, theta):
+    return theta[0] * y + theta[1]
+
+
+@pytest.mark.of("invert")
+def test_a_line_is_inverted_at_the_rate_that_it_has(xp, rng):
+    y0 = rng.standard_normal(5)
+    found = xs.invert(lambda y: line(y, [2.0, -4.0]), xp(line(Y, TRUTH)), xp(y0), step=0.1, n_steps=7)
+    assert_close(found, Y + (1 - 0.1 * 4) ** 7 * (y0 - Y), like=xp(Y), rtol=64 * xp.eps)
+
+
+def test_a_linear_map_is_inverted_by_landweber_iterations(rng):
+    A, x, y0 = rng.standard_normal((4, 3)), rng.standard_normal(4), rng.standard_normal(3)
+    y = y0
+    for _ in range(5):
+        y = y - 0.05 * A.T @ (A @ y - x)
+    np.testing.assert_allclose(xs.invert(lambda y: A @ y, x, y0, step=0.05, n_steps=5), y, rtol=1e-12)
+
+
+def test_it_has_a_derivative_in_what_f_depends_on(rng):
+    x, theta = rng.standard_normal(3), np.asarray([1.3, 0.4])
+
+    def inverse(theta, x, y0):
+        return xs.invert(lambda y: line(y + 0.1 * y * y * y, theta), x, y0, step=0.1, n_steps=4)
+
+    def f(theta):
+        return np.sum(inverse(theta, x, np.zeros(3)) ** 2)
+
+    def squares(theta, x, y0):
+        y = inverse(theta, x, y0)
+        return y @ y
+
+    gradient = autodiff.grad(squares)(theta, x, np.zeros(3))
+    slope_test(f, lambda v: gradient @ v, theta)
+
+
+@pytest.mark.of("fit_inverse")
+def test_a_line_is_learned(xp):
+    solution = xs.fit_inverse(
+        line, xp([1.5, -3.0]), xp(line(Y, TRUTH)), xp(Y), step=0.2, theta_step=0.1, n_steps=12, tol=1e-3, max_iter=100
+    )
+    assert solution.converged
+    assert_like(solution.x, xp(TRUTH))
+    assert_close(solution.x, TRUTH, rtol=2e-3)
+    theta = [float(t) for t in xp.backend.to_numpy(solution.x)]  # array-api-strict mixes no levels by closure
+    found = xs.invert(lambda y: line(y, theta), xp(line(Y, TRUTH)), xp(0 * Y), step=0.2, n_steps=12)
+    wanted = np.linalg.norm(xp.backend.to_numpy(found) - Y) / np.linalg.norm(Y)
+    assert solution.certificate.value == pytest.approx(wanted, rel=1e-3 if xp.dtype == "float32" else 1e-9)
+
+
+def test_the_published_example():
+    """α = 0.05 and β = 0.005 for losses without the ½: twice as much here.
+
+    Each inversion starts from y = 2, where that of x = 0 ended.  What 20 steps leave of that start is in the answer:
+    with q = (1 − 2αa²)²⁰ the fit is exact at a = 2(1 − q), b = −4 + 2·2q.
+    """
+    solution = xs.fit_inverse(
+        line,
+        np.asarray([1.5, 0.0]),
+        line(Y, TRUTH),
+        Y,
+        step=2 * 0.05,
+        theta_step=2 * 0.005,
+        y0=np.full(5, 2.0),
+        n_steps=20,
+        n_unrolled=10,
+        project=lambda theta: np.stack([np.maximum(theta[0], 0.5), theta[1]]),
+        tol=1e-8,
+        max_iter=2500,
+    )
+    a, b = solution.x
+    assert solution.converged
+    assert a == pytest.approx(1.9999, abs=2e-4)
+    assert b == pytest.approx(-3.9998, abs=5e-4)
+    assert (a, b) == pytest.approx((1.99993, -3.99985), abs=6e-6)  # as published
+    q = (1 - 0.1 * a * a) ** 20
+    assert (a, b) == pytest.approx((2 * (1 - q), -4 + 4 * q), abs=1e-6)
+
+
+def test_parameters_may_be_a_structure_and_are_projected():
+    with pytest.warns(xs.ConvergenceWarning, match="after 3 iterations"):
+        solution = xs.fit_inverse(
+            lambda y, theta: theta["a"] * y + theta["b"],
+            {"a": np.asarray(1.0), "b": np.asarray(0.0)},
+            line(Y, TRUTH),
+            Y,
+            step=0.1,
+            theta_step=0.01,
+            project=lambda theta: {"a": theta["a"] * 0 + 1.25, "b": theta["b"]},
+            max_iter=3,
+        )
+    assert solution.status is xs.Status.MAX_ITER
+    assert float(solution.x["a"]) == 1.25
+    assert float(solution.x["b"]) < 0
+
+
+def test_a_step_too_long_is_a_status():
+    with np.errstate(all="ignore"):
+        solution = xs.fit_inverse(line, TRUTH, line(Y, TRUTH), Y, step=1e6, theta_step=1.0, y0=Y + 1, n_steps=100)
+    assert solution.status is xs.Status.NOT_FINITE
+
+
+def fit(**changed):
+    options = {"x": Y, "y": Y, "step": 0.1, "theta_step": 0.1} | changed
+    return lambda: xs.fit_inverse(line, options.pop("theta0", TRUTH), options.pop("x"), options.pop("y"), **options)
+
+
+BAD = {
+    "x of another shape": (lambda: xs.invert(lambda y: y, Y, Y[:2], step=1, n_steps=1), ValueError, r"x: .*\(2,\)"),
+    "no step": (lambda: xs.invert(lambda y: y, Y, Y, step=0.0, n_steps=1), ValueError, r"step: .*positive"),
+    "half a step": (lambda: xs.invert(lambda y: y, Y, Y, step=1, n_steps=1.5), TypeError, r"n_steps: .*integer"),
+    "theta is a number": (fit(theta0=2.0), TypeError, r"theta0: expected an array or a structure"),
+    "y0 of another shape": (fit(y0=Y[:2]), ValueError, r"y0: expected the shape of y, \(5,\), got \(2,\)"),
+    "unrolls more": (fit(n_steps=2, n_unrolled=3), ValueError, r"n_unrolled: expected at most n_steps = 2, got 3"),
+    "no tol": (fit(tol=0.0), ValueError, r"tol: .*positive"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input(kind):
+    call, error, words = BAD[kind]
+    with pytest.raises(error, match=words):
+        call()

@@ -1,0 +1,235 @@
+"""Prediction as inversion: y = f⁻¹(x) by gradient descent, and θ learned through its iterations.
+
+    ℓ_θ(y) = ½‖x − f(y; θ)‖²,   y_{k+1} = y_k − α ∂_y f(y_k; θ)ᵀ (f(y_k; θ) − x),   h_θ(x) = y_N
+
+    T(θ) = ½‖h_θ(x) − y‖²,   θ ← Π(θ − β ∂_θ h_θ(x)ᵀ (h_θ(x) − y))
+
+∂_θ h goes backwards through the unrolled iterations, with a tape for θ around the tape for y; it may unroll fewer of
+them than the prediction takes.  Where losses are written without the ½, steps α and β are half of these.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from xpsolve import autodiff, costs
+from xpsolve.arrays import Array, check_count, check_positive, enter, iterate, lift, namespace_of
+from xpsolve.capabilities import EAGER, capabilities
+from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.trace import arrays_in, map_arrays
+
+
+@capabilities(grad="forward, reverse")
+def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_steps: int) -> Array:
+    """Take gradient steps on ½‖x − f(y)‖² from y0: an approximate f⁻¹(x).
+
+    Parameters
+    ----------
+    f : callable
+        Array-API code, differentiable, of one array; its result has the shape of x.
+    x : array
+        What f shall return.
+    y0 : array
+        Where to start.
+    step : float
+        Length α > 0 of a step; below 2/L, with L the largest eigenvalue of ∂fᵀ∂f, it converges where f is linear.
+    n_steps : int
+        Steps, N ≥ 0.
+
+    Returns
+    -------
+    array
+        y_N, in the shape of y0.
+
+    Raises
+    ------
+    TypeError
+        If x or y0 is not a real array, libraries are mixed, or step is not a number.
+    ValueError
+        If f(y0) has another shape than x, devices are mixed, or an option is out of range.
+
+    See Also
+    --------
+    fit_inverse : Learns the parameters of f for this.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> y = xs.invert(lambda y: 2 * y - 4, np.asarray([0.0, 6.0]), np.zeros(2), step=0.2, n_steps=20)
+    >>> y.round(6)
+    array([2., 5.])
+    """
+    _, (x, y) = enter(x=x, y0=y0)
+    check_positive(step, "step")
+    check_count(n_steps, "n_steps", 0)
+    return _descended(f, (), x, y, float(step), n_steps)
+
+
+def _descended(f: Callable[..., Array], theta: tuple[Any, ...], x: Array, y: Array, step: float, n_steps: int) -> Array:
+    """y after steps on ½‖x − f(y, *theta)‖²; whatever meets is lifted to one level, since some libraries mix none."""
+    _, (x, y, *_) = enter(x=x, y0=y, **{f"theta[{i}]": t for i, t in enumerate(arrays_in(theta))})
+
+    def f_at(y: Array) -> Array:
+        xp = namespace_of(y)
+        return f(y, *map_arrays(lambda t: lift(xp, t), theta))
+
+    for _ in range(n_steps):
+        found, pullback = autodiff.vjp(f_at, y)
+        if found.shape != x.shape:
+            message = f"x: expected the shape of f(y0), {tuple(found.shape)}, got {tuple(x.shape)}."
+            raise ValueError(message)
+        (gradient,) = pullback(found - x)
+        y = y - step * gradient
+    return y
+
+
+class _State(NamedTuple):
+    error: Array  # ‖h_θ(x) − y‖ / ‖y‖, 0-d
+    residual: Array  # h_θ(x) − y
+    theta: Any  # any structure of arrays
+
+
+@capabilities(backends=EAGER, jit=False, syncs=1)
+def fit_inverse(
+    f: Callable[[Array, Any], Array],
+    theta0: Any,
+    x: Array,
+    y: Array,
+    *,
+    step: float,
+    theta_step: float,
+    y0: Array | None = None,
+    n_steps: int = 20,
+    n_unrolled: int | None = None,
+    project: Callable[[Any], Any] | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    check_every: int = costs.CHECK_EVERY,
+    callback: Callable[[int, Any], Any] | None = None,
+) -> Solution:
+    """Learn θ such that inverting f(·; θ) by `invert` takes x to y.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(y, theta)``, array-API code, twice differentiable; its result has the shape of x.
+    theta0 : array, or structure of arrays
+        Where to start: an array, or arrays in tuples, lists and dicts.
+    x : array
+        Observations.
+    y : array
+        What the inversion shall return.
+    step : float
+        Length α of the steps in y.
+    theta_step : float
+        Length β of the steps in θ.
+    y0 : array, optional
+        Where each inversion starts; zeros if None.
+    n_steps : int
+        Steps of a prediction, N.
+    n_unrolled : int, optional
+        Steps that the derivative goes through, at most N; all of them if None.
+    project : callable, optional
+        Applied to θ after each step, Π: keeps it where the inversion converges.
+    tol : float
+        The certificate to reach.
+    max_iter : int
+        Most steps in θ.
+    check_every : int
+        Steps between two looks at convergence, each one host read.
+    callback : callable, optional
+        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is θ, in the structure of theta0.  The certificate is ‖h_θ(x) − y‖ relative to ‖y‖, from the returned θ.
+
+    Raises
+    ------
+    TypeError
+        If x, y, y0 or what is in theta0 is not a real array, or libraries are mixed.
+    ValueError
+        If shapes do not fit, devices are mixed, or an option is out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If it stops at `max_iter`.
+
+    See Also
+    --------
+    invert : The prediction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> y = np.asarray([-1.0, 0.0, 1.0])
+    >>> x = 2 * y - 4
+    >>> fitted = xs.fit_inverse(
+    ...     lambda y, theta: theta[0] * y + theta[1], np.asarray([1.5, -3.0]), x, y, step=0.2, theta_step=0.1, tol=1e-4
+    ... )
+    >>> fitted.x.round(3), fitted.converged
+    (array([ 2., -4.]), True)
+    """
+    given = {f"theta0[{i}]": t for i, t in enumerate(arrays_in(theta0))}
+    if not given:
+        message = f"theta0: expected an array or a structure of arrays, got {type(theta0).__qualname__}."
+        raise TypeError(message)
+    names = {"x": x, "y": y, **({} if y0 is None else {"y0": y0})}
+    xp, arrays = enter(**names, **given)
+    x, y = arrays[:2]
+    start = xp.zeros_like(y) if y0 is None else arrays[2]
+    if start.shape != y.shape:
+        message = f"y0: expected the shape of y, {tuple(y.shape)}, got {tuple(start.shape)}."
+        raise ValueError(message)
+    check_positive(step, "step")
+    check_positive(theta_step, "theta_step")
+    check_positive(tol, "tol")
+    check_count(n_steps, "n_steps", 1)
+    check_count(max_iter, "max_iter", 0)
+    check_count(check_every, "check_every", 1)
+    unrolled = n_steps if n_unrolled is None else n_unrolled
+    check_count(unrolled, "n_unrolled", 1)
+    if unrolled > n_steps:
+        message = f"n_unrolled: expected at most n_steps = {n_steps}, got {unrolled}."
+        raise ValueError(message)
+    entered = iter(arrays[len(names) :])
+    theta0 = map_arrays(lambda _: next(entered), theta0)
+    project = project or (lambda theta: theta)
+    size = xp.linalg.vector_norm(xp.reshape(y, (-1,)))
+    size = xp.where(size > 0, size, xp.ones_like(size))
+
+    def inverse(theta: Any, n: int) -> Array:
+        return _descended(f, (theta,), x, start, float(step), n)
+
+    def state_at(theta: Any) -> _State:
+        residual = inverse(theta, n_steps) - y
+        error = xp.linalg.vector_norm(xp.reshape(residual, (-1,))) / size
+        return _State(error, residual, theta)
+
+    def descended(state: _State) -> _State:
+        _, pullback = autodiff.vjp(lambda theta: inverse(theta, unrolled), state.theta)
+        (gradient,) = pullback(state.residual)
+        slopes = iter(arrays_in(gradient))
+        return state_at(project(map_arrays(lambda t: t - theta_step * next(slopes), state.theta)))
+
+    run = iterate(
+        descended,
+        state_at(theta0),
+        measure=lambda state: state.error,
+        tol=tol,
+        max_iter=max_iter,
+        check_every=check_every,
+        callback=callback,
+    )
+    ended = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}.get(run.reason)
+    if ended is Status.MAX_ITER:
+        reached = f"fit_inverse stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
+        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
+    certificate = Certificate("‖h(x) − y‖ relative to ‖y‖", run.state.error, tol)
+    return Solution(run.state.theta, "unrolled", certificate, n_iter=run.n_iter, ended=ended)
