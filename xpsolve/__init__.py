@@ -11,7 +11,7 @@ from xpsolve.linear import (
     ridge,
     soft_threshold,
 )
-from xpsolve.operators import LinearOperator, dot_test, operator_norm
+from xpsolve.operators import Convolution, LinearOperator, convolve, convolve_adjoint, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.stochastic import (
@@ -32,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Certificate",
     "ConvergenceWarning",
+    "Convolution",
     "LeastSquares",
     "LinearOperator",
     "Logistic",
@@ -41,6 +42,8 @@ __all__ = [
     "Tally",
     "autodiff",
     "basis_pursuit",
+    "convolve",
+    "convolve_adjoint",
     "coordinate_descent",
     "costs",
     "count",
