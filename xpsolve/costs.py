@@ -443,9 +443,10 @@ def correlation(
 ) -> Cost:
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
-    Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints; patches are
-    written and read.  Transforms cost what so many passes over the torus do, and a product of N, O and C a frequency.
-    A product over one channel runs elementwise and counts no flops.
+    Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
+    patches are written and read.  Transforms cost what so many passes over the torus do, and a product of N, O and C a
+    frequency.
+    A product over one number runs elementwise and counts no flops.
 
     Parameters
     ----------
@@ -498,7 +499,8 @@ def correlation(
     pixels = rows[0] * math.prod(m + s - 1 for m, s in zip(rows[1:], reach[1:], strict=True))
     into, onto = (O, C) if adjoint else (C, O)
     product = 2 * N * O * C * taps * pixels
-    flops = product * (int(into > 1) + int(adjoint))
+    height = into if method == "shift" else into * taps  # a product over one row runs elementwise
+    flops = product * (int(height > 1) + int(adjoint))
     blocks = max(1, N * taps * into * pixels * itemsize >> 19)
     if method == "shift":
         moved = (3 * onto + into * (1 + adjoint)) * taps
@@ -536,7 +538,7 @@ def convolve(
     adjoint: bool = False,
     itemsize: int = 8,
 ) -> Cost:
-    """Convolution of pictures of n pixels a side with kernels of k, with zeros around, or its adjoints: see `correlation`.
+    """Convolution of pictures of n pixels a side with kernels of k, or its adjoints, with zeros around: `correlation`.
 
     Parameters
     ----------

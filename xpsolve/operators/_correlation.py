@@ -1,12 +1,13 @@
 """Correlation and its two adjoints by matrix products, on pictures whose rows stay where they are.
 
-With stride 1, y[o, i] = Σ_{c,j} w[o, c, j]·z[c, i + dj − l].  In a padded picture, flattened, the shift by j is one offset
-whatever the dimension: the patches of all pixels are K slices of long contiguous runs.  Output rows then carry a few pixels
-that are no output, which are cut off.  `im2col` stacks the slices of a block that fits the cache and multiplies once
+With stride 1, y[o, i] = Σ_{c,j} w[o, c, j]·z[c, i + dj − l].  In a padded picture, flattened, the shift by j is one
+offset whatever the dimension: the patches of all pixels are K slices of long contiguous runs.  Output rows then carry a
+few pixels that are no output, which are cut off.  `im2col` stacks the slices of a block that fits the
+cache and multiplies once
 (Chellapilla et al. 2006); `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.
 
-Both adjoints are made of slices of ε, padded: δ[c, u] = Σ w[o, c, j]·ε[o, u − dj + l] and g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l],
-so that one patch matrix serves the two.
+Both adjoints are made of slices of ε, padded: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l] and
+g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l], so that one patch matrix serves the two.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def correlate(
     W = _taps(xp, w)
     rows = []
     for samples, lines in _blocks(flat, out[0], len(offsets), sides):
-        shifted = _shifted(flat[samples], offsets, lines, sides)
+        shifted = _shifted(flat[samples, ...], offsets, lines, sides)
         if patches and len(shifted) > 1:
             shifted = [xp.concat(shifted, axis=1)]
         y = _product(W, shifted)
@@ -65,7 +66,7 @@ def correlate_adjoint(
         pixels = xp.reshape(wide, (*z.shape[:2], -1))
     rows, g = [], None
     for samples, lines in _blocks(flat, n[0], len(offsets), sides):
-        shifted = _shifted(flat[samples], offsets, lines, sides)
+        shifted = _shifted(flat[samples, ...], offsets, lines, sides)
         if patches and len(shifted) > 1:
             shifted = [xp.concat(shifted, axis=1)]
         delta = _product(W, shifted)
@@ -73,7 +74,7 @@ def correlate_adjoint(
         rows.append((samples, delta[(..., *(slice(m) for m in n[1:]))] if len(n) > 1 else delta))
         if pixels is not None:
             part = pixels[samples, :, _run(lines, sides)]
-            terms = [xp.sum(part @ x.mT, axis=0) for x in shifted]
+            terms = [xp.sum(part @ xp.matrix_transpose(x), axis=0) for x in shifted]
             term = terms[0] if len(terms) == 1 else xp.concat(terms, axis=1)
             g = term if g is None else g + term
     if g is not None:
@@ -86,7 +87,7 @@ def padded(xp: Namespace, x: Array, left: Lengths, right: Lengths) -> Array:
     """x (N, C, *n) with zeros on both sides of the last axes; a negative width cuts."""
     for axis, (a, b) in enumerate(zip(left, right, strict=True), 2):
         if b < 0:
-            x, b = x[(slice(None),) * axis + (slice(x.shape[axis] + b),)], 0
+            x, b = x[(*(slice(None),) * axis, slice(x.shape[axis] + b), ...)], 0
         if a or b:
             parts = [_zeros(xp, x, axis, a), x, _zeros(xp, x, axis, b)]
             x = xp.concat([part for part in parts if part.shape[axis]], axis=axis)
@@ -101,7 +102,7 @@ def spread(xp: Namespace, x: Array, axis: int, step: int) -> Array:
     gaps = xp.zeros(shape, dtype=x.dtype, device=device_of(x))
     both = xp.concat([xp.expand_dims(x, axis=axis + 1), gaps], axis=axis + 1)
     wide = xp.reshape(both, (*x.shape[:axis], x.shape[axis] * step, *x.shape[axis + 1 :]))
-    return wide[(slice(None),) * axis + (slice(0, (x.shape[axis] - 1) * step + 1),)]
+    return wide[(*(slice(None),) * axis, slice(0, (x.shape[axis] - 1) * step + 1), ...)]
 
 
 def _zeros(xp: Namespace, x: Array, axis: int, length: int) -> Array:

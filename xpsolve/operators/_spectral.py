@@ -61,9 +61,9 @@ def correlate_adjoint(
     g = irfftn(_contracted(xp, xp.conj(_swapped(xp, E)), rfftn(z, sides)), sides)
     for axis, (side, a, s, d) in enumerate(zip(sides, left, reach, dilation, strict=True), 2):
         before = (slice(None),) * axis
-        ahead = g[(*before, slice(0, s - a))]
-        g = xp.concat([g[(*before, slice(side - a, side))], ahead], axis=axis) if a else ahead
-        g = g[(*before, slice(None, None, d))] if d > 1 else g
+        ahead = g[(*before, slice(0, s - a), ...)]
+        g = xp.concat([g[(*before, slice(side - a, side), ...)], ahead], axis=axis) if a else ahead
+        g = g[(*before, slice(None, None, d), ...)] if d > 1 else g
     return delta, g
 
 
@@ -74,7 +74,7 @@ def on_torus(xp: Namespace, w: Array, left: Lengths, dilation: Lengths, sides: L
         before, length = (slice(None),) * axis, w.shape[axis]
         shape = (*w.shape[:axis], side - length, *w.shape[axis + 1 :])
         gap = xp.zeros(shape, dtype=w.dtype, device=device_of(w))
-        w = xp.concat([w[(*before, slice(a, length))], gap, w[(*before, slice(0, a))]], axis=axis)
+        w = xp.concat([w[(*before, slice(a, length), ...)], gap, w[(*before, slice(0, a), ...)]], axis=axis)
     return w
 
 

@@ -2,9 +2,9 @@
 
     y[n, o, i] = b[o] + Σ_{c,j} w[o, c, j]·z[n, c, si + dj − l],    [δ, g_w, g_b] = adjoint at ε   (Peyré 2020, §15.3)
 
-with stride s, dilation d and the place l of the kernel's origin, which `mode` sets.  Padding and stride come off first: a
-picture goes on by zeros or by itself, and a stride of s makes s phases of each axis channels of a smaller picture with
-stride 1.  What is left is one correlation, done by matrix products or by Fourier transforms.
+with stride s, dilation d and the place l of the kernel's origin, which `mode` sets.  Padding and stride come off first:
+a picture goes on by zeros or by itself, and a stride of s makes the s phases of an axis channels of a smaller picture
+with stride 1.  What is left is one correlation, done by matrix products or by Fourier transforms.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def convolve(
     b : array, shape (O,), optional
         Added to each channel of the result.
     mode : str
-        "valid": where the kernel lies inside the picture, n − span + 1 pixels, with span = d(k − 1) + 1.  "same": n pixels, the
-        origin of the kernel at index (k − 1)//2.  "full": wherever the two meet, n + span − 1 pixels.
+        "valid": where the kernel lies inside the picture, n − span + 1 pixels, with span = d(k − 1) + 1.  "same":
+        n pixels, the origin of the kernel at index (k − 1)//2.  "full": wherever the two meet, n + span − 1 pixels.
     boundary : str
         What lies around the picture: "zero", or "periodic" for itself again.
     stride, dilation : int or tuple of int
@@ -59,8 +59,9 @@ def convolve(
     flip : bool
         True reverses the kernels, which makes it the convolution Σ_j w[j]·z[i − j].
     method : str
-        "im2col": patches of a block that fits the cache, times the kernels (Chellapilla et al. 2006).  "shift": a product for
-        each tap.  "fft": by the convolution theorem; "im2col" where the library has no transforms.  "auto": by cost.
+        "im2col": patches of a block that fits the cache, times the kernels (Chellapilla et al. 2006).  "shift": a
+        product for each tap.  "fft": by the convolution theorem; "im2col" where the library has no transforms.
+        "auto": by cost.
 
     Returns
     -------
@@ -150,9 +151,7 @@ def convolve_adjoint(
     check_option(method, "method", METHODS)
     expected = (z.shape[0], w.shape[0], *plan.out)
     if tuple(e.shape) != expected:
-        message = (
-            f"e: expected shape {expected}, that of convolve(z, w) with these options, got shape {tuple(e.shape)}."
-        )
+        message = f"e: expected shape {expected}, that of convolve(z, w) with these options, got {tuple(e.shape)}."
         raise ValueError(message)
     delta, g_w = _backward(xp, e, z, w, plan, method)
     return delta, g_w, xp.sum(e, axis=(0, *range(2, e.ndim)))
@@ -221,9 +220,7 @@ def _each(value: Any, name: str, count: int) -> Lengths:
         message = f"{name}: expected an integer or {count} of them, got {value!r}."
         raise TypeError(message)
     if len(values) != count or min(values) < 1:
-        message = (
-            f"{name}: expected an integer of at least 1, or {count} of them, one for each axis of space, got {value!r}."
-        )
+        message = f"{name}: expected an integer of at least 1, or {count} of them, one for each axis, got {value!r}."
         raise ValueError(message)
     return tuple(int(v) for v in values)
 
@@ -267,7 +264,7 @@ def _backward(
 def _prepared(
     xp: Namespace, z: Array | None, w: Array, plan: _Plan
 ) -> tuple[Array | None, Lengths, Lengths, Array, Lengths]:
-    """Picture, its sides, origin, kernel and dilation of the correlation with zeros around and stride 1 that is left."""
+    """Picture, its sides, origin, kernel and dilation of the correlation with stride 1 that is left to do."""
     if not plan.pads:
         return z, plan.n, plan.left, w, plan.dilation
     zero, one = (0,) * len(plan.n), (1,) * len(plan.n)
@@ -317,21 +314,21 @@ def _wrapped(xp: Namespace, z: Array, axis: int, left: int, right: int) -> Array
     n, before = z.shape[axis], (slice(None),) * axis
     parts = [z] * (left // n + 1 + right // n)
     if left % n:
-        parts.insert(0, z[(*before, slice(n - left % n, n))])
+        parts.insert(0, z[(*before, slice(n - left % n, n), ...)])
     if right % n:
-        parts.append(z[(*before, slice(0, right % n))])
+        parts.append(z[(*before, slice(0, right % n), ...)])
     return xp.concat(parts, axis=axis)
 
 
 def _unpadded(xp: Namespace, delta: Array, axis: int, left: int, n: int, right: int, periodic: bool) -> Array:
-    """The adjoint of the padding: cut off, or added where it was taken from.  Pixels beyond the last stride have no part."""
+    """The adjoint of the padding: cut off, or added where it was taken from; beyond the last stride it is zero."""
     before = (slice(None),) * axis
     missing = left + n + right - delta.shape[axis]
     widths = [0] * (delta.ndim - 2)
     widths[axis - 2] = missing
     delta = padded(xp, delta, (0,) * len(widths), tuple(widths))
     if not periodic or not (left or right):
-        return delta[(*before, slice(left, left + n))]
+        return delta[(*before, slice(left, left + n), ...)]
     ahead, behind = -left % n, -right % n
     widths_left, widths_right = [0] * len(widths), [0] * len(widths)
     widths_left[axis - 2], widths_right[axis - 2] = ahead, behind
