@@ -242,6 +242,9 @@ def test_solvers_deblur_a_picture_unchanged(xp, rng):
     blur = xs.Convolution(xp(kernel), (6, 6), boundary="periodic")
     y = blur @ xp(picture.ravel())
     A = dense(kernel[None, None], (6, 6), mode="same", boundary="periodic")
+    assert_close(blur.T @ y, A.T @ (A @ picture.ravel()), like=xp(kernel), rtol=1e-5)
+    if xp.name == "dask":
+        return  # a hundred graphs of an iteration each are slow to schedule, and say nothing more
     rtol = 1e-4 if xp.dtype == "float64" else 1e-2
     wanted = np.linalg.solve(A.T @ A + 0.1 * np.eye(36), A.T @ (A @ picture.ravel()))
     assert_close(xs.ridge(blur, y, 0.1, method="cg").x, wanted, like=xp(kernel), rtol=rtol)

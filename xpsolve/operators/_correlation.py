@@ -20,7 +20,7 @@ from xpsolve.arrays import Array, Namespace, device_of, on_accelerator
 
 Lengths = tuple[int, ...]
 
-_CACHE = 1 << 19  # bytes of a block of patches: half of a core's second-level cache
+_CACHE = 1 << 21  # bytes of a block of patches: few calls, and no more than stays in the caches
 _MEMORY = 1 << 28  # the same on an accelerator, where only memory limits it
 
 

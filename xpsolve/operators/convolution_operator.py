@@ -70,7 +70,7 @@ class Convolution(LinearOperator):
             raise ValueError(message)
         self.w = xp.reshape(w, (1, 1, *w.shape)) if w.ndim == len(sides) else w
         check_option(method, "method", METHODS)
-        self.options = {"mode": mode, "boundary": boundary, "flip": flip, "method": method}
+        self.options: dict[str, Any] = {"mode": mode, "boundary": boundary, "flip": flip, "method": method}
         check_option(boundary, "boundary", BOUNDARIES)
         self._plan = _plan((1, self.w.shape[1], *self.space), tuple(self.w.shape), mode, boundary, 1, 1, flip)
         outputs, channels = self.w.shape[:2]
