@@ -9,6 +9,8 @@ from xpsolve.arrays import backends
 
 A = np.arange(12.0).reshape(4, 3) + np.eye(4, 3)
 Y = np.arange(4.0)
+Z = np.arange(10.0).reshape(1, 2, 5)
+W = np.arange(12.0).reshape(2, 2, 3)
 
 
 def with_value(x, value):
@@ -86,6 +88,28 @@ TABLE = {
     "an operator times text": (lambda: xs.operators.Dense(A) * "2", TypeError, r"expected a real number times"),
     "a vector as an operator": (lambda: xs.operators.aslinearoperator(Y), ValueError, r"A: expected a matrix"),
     "a wrong adjoint": (lambda: xs.dot_test(_Wrong((4, 4)), like=Y), AssertionError, r"rmatvec is the adjoint"),
+    "a matrix for a batch of pictures": (lambda: xs.convolve(A, W), ValueError, r"z: expected shape \(N, C, \*space\)"),
+    "kernels for other channels": (
+        lambda: xs.convolve(Z[:, :1], W),
+        ValueError,
+        r"w: expected shape \(O, 1, \*kernel\)",
+    ),
+    "kernels of another dimension": (lambda: xs.convolve(Z, W[..., None]), ValueError, r"w: .*with 3 axes"),
+    "a kernel larger than the picture": (lambda: xs.convolve(Z[..., :2], W), ValueError, r"reach over at most \(2,\)"),
+    "an unknown mode": (lambda: xs.convolve(Z, W, mode="half"), ValueError, r"mode: .*'valid', 'same', 'full'"),
+    "an unknown boundary": (lambda: xs.convolve(Z, W, boundary="odd"), ValueError, r"boundary: .*'zero', 'periodic'"),
+    "an unknown method of convolution": (
+        lambda: xs.convolve(Z, W, method="x"),
+        ValueError,
+        r"method: .*'im2col', 'shift'",
+    ),
+    "a stride of zero": (lambda: xs.convolve(Z, W, stride=0), ValueError, r"stride: .*at least 1.*got 0"),
+    "a stride that is no integer": (lambda: xs.convolve(Z, W, stride=1.5), TypeError, r"stride: .*1\.5"),
+    "a dilation for two axes": (lambda: xs.convolve(Z, W, dilation=(1, 1)), ValueError, r"dilation: .*or 1 of them"),
+    "a bias of another length": (lambda: xs.convolve(Z, W, np.ones(3)), ValueError, r"b: expected shape \(2,\)"),
+    "residuals of another shape": (lambda: xs.convolve_adjoint(Z, Z, W), ValueError, r"e: expected shape \(1, 2, 3\)"),
+    "complex pictures": (lambda: xs.convolve(Z + 0j, W), TypeError, r"z: expected a real array"),
+    "an operator on another picture": (lambda: xs.Convolution(W, (4, 4)) @ Y, ValueError, r"w: expected 2 axes"),
     "count without arrays": (lambda: xs.count(lambda: 1), TypeError, r"count: expected at least one array"),
     "an unknown backend": (lambda: backends.get("tensorflow"), ValueError, r"backend: expected one of numpy, cupy"),
 }

@@ -12,7 +12,7 @@ from xpsolve.linear import (
     soft_threshold,
 )
 from xpsolve.networks import fit_inverse, invert, lista, mlp_backward, mlp_forward, one_hot, softmax_jacobian
-from xpsolve.operators import LinearOperator, dot_test, operator_norm
+from xpsolve.operators import Convolution, LinearOperator, convolve, convolve_adjoint, dot_test, operator_norm
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.stochastic import (
@@ -42,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Certificate",
     "ConvergenceWarning",
+    "Convolution",
     "Grid",
     "LeastSquares",
     "LinearOperator",
@@ -55,6 +56,8 @@ __all__ = [
     "autodiff",
     "barycenter",
     "basis_pursuit",
+    "convolve",
+    "convolve_adjoint",
     "coordinate_descent",
     "costs",
     "count",

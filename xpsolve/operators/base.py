@@ -46,6 +46,10 @@ class LinearOperator:
         """An array that shows library, device and dtype, None where the operator has none of its own."""
         return None
 
+    def exact_norm(self) -> Array | None:
+        """‖A‖, 0-d, where there is a formula for it; None where there is none."""
+        return None
+
     def _matvec(self, x: Array) -> Array:
         raise NotImplementedError
 

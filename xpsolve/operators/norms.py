@@ -32,8 +32,10 @@ def operator_norm(
 ) -> Array:
     """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᵀA.
 
-    The estimate grows towards the norm from below; its relative error falls with the square of the gap between the
-    two largest singular values (Golub & Van Loan 2013, §8.2).
+    An operator that knows its norm, as a periodic convolution does, is not iterated.
+
+    Otherwise the estimate grows towards the norm from below; its relative error falls with the square of the gap
+    between the two largest singular values (Golub & Van Loan 2013, §8.2).
 
     Parameters
     ----------
@@ -71,6 +73,9 @@ def operator_norm(
     check_count(max_iter, "max_iter", 1)
     operator, like = _with_vector(A, like)
     xp = namespace_of(like)
+    exact = operator.exact_norm()
+    if exact is not None:
+        return exact
 
     def normalised(u: Array, sigma_old: Array) -> _Power:
         length = xp.linalg.vector_norm(u)

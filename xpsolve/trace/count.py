@@ -187,6 +187,8 @@ def _itemsize(x: Array) -> int:
     xp = namespace_of(x)
     if xp.isdtype(dtype, "bool"):
         return 1
+    if xp.isdtype(dtype, "complex floating"):
+        return int(xp.finfo(dtype).bits) // 4  # the bits of one of two parts
     info = xp.finfo(dtype) if xp.isdtype(dtype, "real floating") else xp.iinfo(dtype)
     return int(info.bits) // 8
 

@@ -1,0 +1,119 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Convolution and its adjoints by each method: in the sides of pictures and kernels, and in the channels of networks.
+
+The error is that against the method "shift" in float64 of a picture cut to a corner, where it is cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import convolve, convolve_adjoint, costs
+
+
+@dataclass
+class _Case:
+    """Both calls, and how far their answers are from the truth."""
+
+    call: Callable[[], Any]
+    error: Callable[[], float]
+    warm: bool = False
+
+
+class _Convolutions(_Benchmark):
+    """Time of a convolution, or of its adjoints, and beside it the error of the answer."""
+
+    family = "convolution"
+    cost = "convolve"
+    tol = 1e-10
+    adjoint = False
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        case = self._case(values)
+        if not case.warm:
+            warm(case.call)
+            case.warm = True
+        _Device.last = case.call()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """Largest difference from the dot test's identity, or from a sum over taps."""
+        error = self._case(values).error()
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+    def _made(self, backend: Any, n: int, k: int, method: str, batch: int = 1, c: int = 1, o: int = 1) -> _Case:
+        rng = np.random.default_rng(0)
+        side = n - k + 1
+        z, w, e = (rng.standard_normal(shape) for shape in ((batch, c, n, n), (o, c, k, k), (batch, o, side, side)))
+        there = [backend.asarray(x) for x in (e, z, w)]
+        if self.adjoint:
+            call = lambda: convolve_adjoint(*there, method=method)  # noqa: E731
+        else:
+            call = lambda: convolve(*there[1:], method=method)  # noqa: E731
+
+        def error() -> float:
+            found = call()
+            if not self.adjoint:
+                corner = convolve(z[:1, :, : k + 3, : k + 3], w, method="shift")
+                return _apart(backend.to_numpy(found)[:1, :, :4, :4], corner)
+            delta, g_w, g_b = (backend.to_numpy(x) for x in found)
+            taps = np.einsum("noij,ncij->oc", e, z[:, :, :side, :side])
+            y = np.sum(w * g_w)  # both are ⟨ε, y⟩
+            product = abs(y - np.sum(z * delta)) / (np.linalg.norm(w) * np.linalg.norm(g_w))
+            return max(float(product), _apart(g_w[:, :, 0, 0], taps), _apart(g_b, e.sum(axis=(0, 2, 3))))
+
+        return _Case(call, error)
+
+
+def _apart(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.max(np.abs(found - wanted)) / np.max(np.abs(wanted)))
+
+
+class PictureInSide(_Convolutions):
+    """One picture and a kernel of 9×9: 162 flops a pixel by patches, n² log n by transforms."""
+
+    title = "Convolution of a picture in its side"
+    x = "n"
+    fixed = {"k": 9}
+    param_names = ("backend", "method", "n")
+    params = (BACKENDS, costs.CONVOLUTION_METHODS, (64, 120, 240, 480, 960))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["im2col", "fft"], "n": [64, 240]}}
+
+    def prepare(self, backend, method, n):
+        return self._made(backend, n, self.fixed["k"], method)
+
+
+class KernelInSide(_Convolutions):
+    """A picture of 256×256: patches cost k², transforms nothing more."""
+
+    title = "Convolution of a picture in the side of the kernel"
+    x = "k"
+    fixed = {"n": 256}
+    param_names = ("backend", "method", "k")
+    params = (BACKENDS, ("im2col", "fft", "auto"), (3, 5, 9, 17, 33))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["im2col", "fft"], "k": [3, 9]}}
+    cost = None
+
+    def prepare(self, backend, method, k):
+        return self._made(backend, self.fixed["n"], k, method)
+
+
+class LayerInChannels(_Convolutions):
+    """The adjoints of a layer of a network, kernels of 3×3 on eight pictures: exponent 2 in the channels."""
+
+    title = "Adjoints of a layer in its channels"
+    x = "c"
+    adjoint = True
+    fixed = {"n": 32, "k": 3, "batch": 8, "o": 32, "adjoint": True}
+    param_names = ("backend", "method", "c")
+    params = (BACKENDS, ("im2col", "shift"), (8, 16, 32, 64, 128))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["im2col"], "c": [8, 32]}}
+
+    def prepare(self, backend, method, c):
+        return self._made(backend, 32, 3, method, batch=8, c=c, o=32)

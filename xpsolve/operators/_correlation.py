@@ -1,0 +1,175 @@
+"""Correlation and its two adjoints by matrix products, on pictures whose rows stay where they are.
+
+With stride 1, y[o, i] = Σ_{c,j} w[o, c, j]·z[c, i + dj − l].  In a padded picture, flattened, the shift by j is one
+offset whatever the dimension: the patches of all pixels are K slices of long contiguous runs.  Output rows then carry a
+few pixels that are no output, which are cut off.  `im2col` stacks the slices of a block that fits the
+cache and multiplies once
+(Chellapilla et al. 2006); `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.
+
+Both adjoints are made of slices of ε, padded: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l] and
+g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l], so that one patch matrix serves the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+
+from xpsolve.arrays import Array, Namespace, device_of, on_accelerator
+
+Lengths = tuple[int, ...]
+
+_CACHE = 1 << 21  # bytes of a block of patches: few calls, and no more than stays in the caches
+_MEMORY = 1 << 28  # the same on an accelerator, where only memory limits it
+
+
+def spans(w: Array, dilation: Lengths) -> Lengths:
+    """Pixels that a kernel reaches over along each axis."""
+    return tuple(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
+
+
+def correlate(
+    xp: Namespace, z: Array, w: Array, left: Lengths, out: Lengths, dilation: Lengths, *, patches: bool
+) -> Array:
+    """y (N, O, *out) of z (N, C, *n) with zeros around; `patches` tells im2col from shift."""
+    reach = spans(w, dilation)
+    right = tuple(m + s - 1 - a - n for m, s, a, n in zip(out, reach, left, z.shape[2:], strict=True))
+    flat, sides = _flat(xp, z, left, right, reach)
+    offsets = _offsets(w.shape[2:], sides, dilation)
+    W = _taps(xp, w)
+    rows = []
+    for samples, lines in _blocks(flat, out[0], len(offsets), sides):
+        shifted = _shifted(flat[samples, ...], offsets, lines, sides)
+        if patches and len(shifted) > 1:
+            shifted = [xp.concat(shifted, axis=1)]
+        y = _product(W, shifted)
+        y = xp.reshape(y, (y.shape[0], y.shape[1], lines[1] - lines[0], *sides[1:]))
+        rows.append((samples, y[(..., *(slice(m) for m in out[1:]))] if len(out) > 1 else y))
+    return _joined(xp, rows)
+
+
+def correlate_adjoint(
+    xp: Namespace, e: Array, z: Array | None, w: Array, n: Lengths, left: Lengths, dilation: Lengths, *, patches: bool
+) -> tuple[Array, Array | None]:
+    """δ (N, C, *n) and g (O, C, *k) of the same correlation, z without padding; without z, δ alone."""
+    reach = spans(w, dilation)
+    before = tuple(s - 1 - a for s, a in zip(reach, left, strict=True))
+    after = tuple(m + a - i for m, a, i in zip(n, left, e.shape[2:], strict=True))
+    flat, sides = _flat(xp, e, before, after, reach)
+    offsets = _offsets(w.shape[2:], sides, dilation)
+    axes = tuple(range(2, w.ndim))
+    W = _taps(xp, xp.flip(xp.permute_dims(w, (1, 0, *axes)), axis=axes))
+    pixels = None
+    if z is not None:  # rows as wide as those of ε
+        wide = padded(xp, z, (0,) * len(n), (0, *(s - 1 for s in reach[1:])))
+        pixels = xp.reshape(wide, (*z.shape[:2], -1))
+    rows, g = [], None
+    for samples, lines in _blocks(flat, n[0], len(offsets), sides):
+        shifted = _shifted(flat[samples, ...], offsets, lines, sides)
+        if patches and len(shifted) > 1:
+            shifted = [xp.concat(shifted, axis=1)]
+        delta = _product(W, shifted)
+        delta = xp.reshape(delta, (*delta.shape[:2], lines[1] - lines[0], *sides[1:]))
+        rows.append((samples, delta[(..., *(slice(m) for m in n[1:]))] if len(n) > 1 else delta))
+        if pixels is not None:
+            part = pixels[samples, :, _run(lines, sides)]
+            terms = [xp.sum(part @ xp.matrix_transpose(x), axis=0) for x in shifted]
+            term = terms[0] if len(terms) == 1 else xp.concat(terms, axis=1)
+            g = term if g is None else g + term
+    if g is not None:
+        g = xp.reshape(g, (w.shape[1], *w.shape[2:], w.shape[0]))
+        g = xp.flip(xp.permute_dims(g, (w.ndim - 1, 0, *range(1, w.ndim - 1))), axis=axes)
+    return _joined(xp, rows), g
+
+
+def padded(xp: Namespace, x: Array, left: Lengths, right: Lengths) -> Array:
+    """x (N, C, *n) with zeros on both sides of the last axes; a negative width cuts."""
+    for axis, (a, b) in enumerate(zip(left, right, strict=True), 2):
+        if b < 0:
+            x, b = x[(*(slice(None),) * axis, slice(x.shape[axis] + b), ...)], 0
+        if a or b:
+            parts = [_zeros(xp, x, axis, a), x, _zeros(xp, x, axis, b)]
+            x = xp.concat([part for part in parts if part.shape[axis]], axis=axis)
+    return x
+
+
+def spread(xp: Namespace, x: Array, axis: int, step: int) -> Array:
+    """x with step − 1 zeros between its entries along an axis."""
+    if step == 1:
+        return x
+    shape = (*x.shape[: axis + 1], step - 1, *x.shape[axis + 1 :])
+    gaps = xp.zeros(shape, dtype=x.dtype, device=device_of(x))
+    both = xp.concat([xp.expand_dims(x, axis=axis + 1), gaps], axis=axis + 1)
+    wide = xp.reshape(both, (*x.shape[:axis], x.shape[axis] * step, *x.shape[axis + 1 :]))
+    return wide[(*(slice(None),) * axis, slice(0, (x.shape[axis] - 1) * step + 1), ...)]
+
+
+def _zeros(xp: Namespace, x: Array, axis: int, length: int) -> Array:
+    shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+    return xp.zeros(shape, dtype=x.dtype, device=device_of(x))
+
+
+def _flat(xp: Namespace, x: Array, left: Lengths, right: Lengths, reach: Lengths) -> tuple[Array, Lengths]:
+    """The padded picture as (N, C, pixels), with a line more where the last shift runs over its end; its sides."""
+    line = int(any(s > 1 for s in reach[1:]))
+    x = padded(xp, x, left, (right[0] + line, *right[1:]))
+    return xp.reshape(x, (*x.shape[:2], -1)), (x.shape[2] - line, *x.shape[3:])
+
+
+def _offsets(kernel: Lengths, sides: Lengths, dilation: Lengths) -> list[int]:
+    """Where the pixel of each tap lies in the flat picture, relative to that of the first."""
+    steps = [d * math.prod(sides[a + 1 :]) for a, d in enumerate(dilation)]
+    return [sum(j * s for j, s in zip(tap, steps, strict=True)) for tap in product(*map(range, kernel))]
+
+
+def _taps(xp: Namespace, w: Array) -> Array:
+    """(O, C, *k) as (O, K·C), tap by tap."""
+    return xp.reshape(xp.permute_dims(w, (0, *range(2, w.ndim), 1)), (w.shape[0], -1))
+
+
+def _blocks(flat: Array, rows: int, taps: int, sides: Lengths) -> Iterator[tuple[slice, tuple[int, int]]]:
+    """Samples and rows whose patches fit the cache together: several samples, or rows of one."""
+    item = 4 if "32" in str(flat.dtype) else 8
+    line = item * taps * flat.shape[1] * math.prod(sides[1:])
+    budget = _MEMORY if on_accelerator(flat) else _CACHE
+    together = max(budget // (line * rows), 1)
+    height = min(max(budget // line, 1), rows)
+    height = -(-rows // -(-rows // height))  # the last block as high as the others
+    for first in range(0, flat.shape[0], together):
+        samples = slice(first, min(first + together, flat.shape[0]))
+        for top in range(0, rows, height):
+            yield samples, (top, min(top + height, rows))
+
+
+def _run(lines: tuple[int, int], sides: Lengths) -> slice:
+    step = math.prod(sides[1:])
+    return slice(lines[0] * step, lines[1] * step)
+
+
+def _shifted(flat: Array, offsets: list[int], lines: tuple[int, int], sides: Lengths) -> list[Array]:
+    run = _run(lines, sides)
+    return [flat[:, :, run.start + offset : run.stop + offset] for offset in offsets]
+
+
+def _weighted(W: Array, x: Array) -> Array:
+    """W x; a product over one channel is no matter for BLAS."""
+    return W * x if W.shape[1] == 1 else W @ x
+
+
+def _product(W: Array, parts: list[Array]) -> Array:
+    """W times the parts, one below the other."""
+    height = parts[0].shape[1]
+    y = _weighted(W[:, :height], parts[0])
+    for j, x in enumerate(parts[1:], 1):
+        y = y + _weighted(W[:, j * height : (j + 1) * height], x)
+    return y
+
+
+def _joined(xp: Namespace, blocks: list[tuple[slice, Array]]) -> Array:
+    """Blocks of rows, then samples, one after the other."""
+    pictures: dict[int, list[Array]] = {}
+    for samples, y in blocks:
+        pictures.setdefault(samples.start, []).append(y)
+    whole = [parts[0] if len(parts) == 1 else xp.concat(parts, axis=2) for parts in pictures.values()]
+    return whole[0] if len(whole) == 1 else xp.concat(whole, axis=0)
