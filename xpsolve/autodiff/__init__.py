@@ -1,4 +1,4 @@
-"""Floor 2: derivatives of array-API code: finite differences, dual arrays, the tape, chains of Jacobians."""
+"""Floor 2: derivatives of array-API code: finite differences, dual arrays, the tape, chains of Jacobians, memory."""
 
 from xpsolve.autodiff import rules
 from xpsolve.autodiff.chain import chain_cost, chain_jacobian
@@ -6,10 +6,12 @@ from xpsolve.autodiff.finite_difference import finite_difference
 from xpsolve.autodiff.forward import jacfwd, jvp
 from xpsolve.autodiff.reverse import grad, jacrev, value_and_grad, vjp
 from xpsolve.autodiff.rules import NoRuleError
+from xpsolve.autodiff.scan import Reversible, leapfrog, scan_gradient
 from xpsolve.autodiff.second_order import hvp
 
 __all__ = [
     "NoRuleError",
+    "Reversible",
     "chain_cost",
     "chain_jacobian",
     "finite_difference",
@@ -18,7 +20,9 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "leapfrog",
     "rules",
+    "scan_gradient",
     "value_and_grad",
     "vjp",
 ]
