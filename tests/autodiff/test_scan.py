@@ -167,7 +167,7 @@ def test_steps_are_the_binomial_optimum():
     for slots in range(1, 7):
         for t in range(1, 50):
             calls = []
-            states = list(scan._revolved(lambda x: calls.append(x) or x + 1, 0, lambda k: (), t, slots))
+            states = list(scan._revolved(lambda x, calls=calls: calls.append(x) or x + 1, 0, lambda k: (), t, slots))
             assert states == [(k, k) for k in range(t - 1, -1, -1)]
             r = next(r for r in range(t + 1) if math.comb(slots + r, slots) >= t)
             closed = r * t - (math.comb(slots + r, slots + 1) if r else 0)
