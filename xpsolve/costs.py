@@ -892,10 +892,10 @@ def scan_slots(depth: int, slots: int | str | None = None) -> int:
             message = f"slots: expected a number, 'log' or 'sqrt', got {slots!r}."
             raise ValueError(message)
         return rules[slots]
-    if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
+    if isinstance(slots, bool) or slots < 1 or slots != int(slots):
         message = f"slots: expected a whole number ≥ 1, 'log' or 'sqrt', got {slots!r}."
         raise ValueError(message)
-    return min(slots, depth)
+    return min(int(slots), depth)
 
 
 def scan_steps(depth: int, *, memory: str = "store", slots: int | str | None = None) -> int:

@@ -403,7 +403,7 @@ def implicit_gradient(
         return functools.partial(
             implicit_gradient, fixed_point=fixed_point, stationary=stationary, energy=energy, tol=tol, max_iter=max_iter
         )
-    options = {"tol": tol, "max_iter": max_iter}
+    options: dict[str, Any] = {"tol": tol, "max_iter": max_iter}
     inverse = functools.partial(normal_inverse if fixed_point is not None else symmetric_inverse, **options)
     if fixed_point is not None:
         return ImplicitSolver(solve, lambda x, *args: x - fixed_point(x, *args), inverse, None)

@@ -306,22 +306,24 @@ class _Steps:
     def __init__(self, tree: Any, name: str, shared: int | None) -> None:
         self.tree = tree
         self.shared = shared
+        self.length = 0
         self.listed = isinstance(tree, list | tuple) and not hasattr(tree, "_fields")
-        self.found: list[Any] = []
+        self.found: list[Any] = []  # gradients, from the last step to the first
         if shared is not None:
             check_count(shared, "n_steps", 1)
             floating_arrays(tree, "scan_gradient", name)
+            self.length = shared
             return
         if not self.listed:
-            lengths = {x.shape[0] if x.ndim else None for x in arrays_in(tree)}
-            if len(lengths) != 1 or None in lengths:
+            lengths = {x.shape[0] if x.ndim else -1 for x in arrays_in(tree)}
+            if len(lengths) != 1 or -1 in lengths:
                 message = (
                     f"{name}: expected a list of one entry a step, or arrays with a first axis of one length, got "
-                    f"{type(tree).__qualname__} with first axes {sorted(map(str, lengths))}. "
+                    f"{type(tree).__qualname__} with shapes {[tuple(x.shape) for x in arrays_in(tree)]}. "
                     f"Give n_steps where all steps share them."
                 )
                 raise ValueError(message)
-            (self.length,) = lengths
+            self.length = int(max(lengths))
         else:
             self.length = len(tree)
         if not self.length:
@@ -329,7 +331,7 @@ class _Steps:
             raise ValueError(message)
 
     def __len__(self) -> int:
-        return self.shared or self.length
+        return self.length
 
     def __getitem__(self, k: int) -> Any:
         if self.shared is not None:

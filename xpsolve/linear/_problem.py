@@ -119,6 +119,7 @@ def along(
         F = slope(Z, column_lams(here)) - operator.rmatvec(tiled(here, Y) - operator.matvec(Z))
         return from_columns(here, xp.where(on, F, X) if sparse else F)
 
+    solution: Solution
     x, solution = implicitly(run, condition, (problem.operator, problem.Y, problem.lams, *starts))
     return replace(solution, x=x)
 

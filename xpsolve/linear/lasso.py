@@ -44,7 +44,7 @@ _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite":
 CERTIFICATE = "duality gap, relative to half of ‖y‖²"
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
 def lasso(
     A: Any,
     y: Array,
@@ -134,7 +134,7 @@ def lasso(
     return _solve(A, y, lam, 0.0, options, check_finite)
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
 def elastic_net(
     A: Any,
     y: Array,

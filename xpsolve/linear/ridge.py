@@ -110,7 +110,7 @@ def _largest_diagonal(xp: Namespace, G: Array) -> Array:
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
 
 
-@capabilities(batch="columns of y, values of lam", grad="forward, reverse", syncs=1)
+@capabilities(batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1)
 def ridge(
     A: Any,
     y: Array,
