@@ -119,7 +119,7 @@ class ScanInDepth(_Derivatives):
     params = (BACKENDS, costs.SCAN_MEMORIES, (30, 60, 120, 240, 480))
     profiles = {"quick": {"backend": ["numpy"], "memory": ["store", "checkpoint"]}}
 
-    @measures("states", "states alive at once")
+    @measures("count", "states")
     def track_states(self, *values: Any) -> int:
         return self._case(values).states()
 
