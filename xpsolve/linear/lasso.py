@@ -362,7 +362,7 @@ class _Solver:
             ended = Status.DIVERGED
         if ended is Status.MAX_ITER:
             reached = f"{o.name}(method={method!r}) stopped after {run.n_iter} iterations at {run.measure:.1e}"
-            warnings.warn(f"{reached} > tol = {o.tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=8)
+            warnings.warn(f"{reached} > tol = {o.tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=9)
         history = None
         if run.history is not None:
             kept = run.history[:, :, 0] if problem.single_y else run.history
