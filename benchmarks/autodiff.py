@@ -1,9 +1,11 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""Gradients by differences, forward and in reverse; and what a tape costs an operation."""
+"""Gradients by differences, forward and in reverse; through recurrences; and what a tape costs an operation."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +81,89 @@ class GradientInFeatures(_Derivatives):
         truth = host_A.T @ (host_A @ host_x - host_y)
         norm = np.linalg.norm(truth)
         return _Case(ways[method], lambda g: float(np.linalg.norm(backend.to_numpy(g) - truth) / norm))
+
+
+@dataclass
+class _Recurrence:
+    """Weights and state, on the host and there, and the states alive at once."""
+
+    call: Callable[[], Any]
+    error: Callable[[Any], float]
+    states: Callable[[], int]
+    warm: bool = False
+
+
+def _network() -> autodiff.Reversible:
+    return autodiff.leapfrog(
+        lambda s, W: namespace_of(s).tanh(W[0, ...] @ s), lambda r, W: namespace_of(r).tanh(W[1, ...] @ r)
+    )
+
+
+def _sum_of_r(x: Any) -> Any:
+    return namespace_of(x[0]).sum(x[0])
+
+
+class ScanInDepth(_Derivatives):
+    """The gradient through t reversible steps: all states kept, log₂ t of them, or one.
+
+    Time has exponent 1 in t, with a factor of log t at most for checkpoints; the states alive are t, log₂ t and one,
+    and a few more.
+    """
+
+    title = "Gradient through a recurrence in its depth"
+    x = "depth"
+    cost = "scan"
+    tol = 1e-5  # that of the differences it is compared with
+    fixed = {"width": 32}
+    param_names = ("backend", "memory", "depth")
+    params = (BACKENDS, costs.SCAN_MEMORIES, (30, 60, 120, 240, 480))
+    profiles = {"quick": {"backend": ["numpy"], "memory": ["store", "checkpoint"]}}
+
+    @measures("count", "states")
+    def track_states(self, *values: Any) -> int:
+        return self._case(values).states()
+
+    def prepare(self, backend, memory, depth):
+        rng = np.random.default_rng(0)
+        w = self.fixed["width"]
+        W = rng.standard_normal((2, w, w)) / w
+        W[1] = -W[0].T  # it swings and stays bounded
+        host = (rng.standard_normal(w), rng.standard_normal(w)), W
+        x0, there = (backend.asarray(host[0][0]), backend.asarray(host[0][1])), backend.asarray(W)
+        run = functools.partial(autodiff.scan_gradient, loss=_sum_of_r, n_steps=depth, memory=memory)
+
+        def states() -> int:
+            live, peak, step = 0, 0, _network()
+
+            def gone() -> None:
+                nonlocal live
+                live -= 1
+
+            def noted(x: Any) -> Any:
+                nonlocal live, peak
+                live += 1
+                peak = max(peak, live)
+                weakref.finalize(getattr(x[0], "__xpsolve_value__", x[0]), gone)
+                return x
+
+            watched = autodiff.Reversible(lambda x, W: noted(step(x, W)), lambda x, W: noted(step.inverse(x, W)))
+            run(watched, x0, there)
+            return peak
+
+        def error(result: Any) -> float:
+            (r, s), direction = host[0], np.ones(w) / np.sqrt(w)
+            h = 1e-6
+            ends = []
+            for sign in (1, -1):
+                a, b = r + sign * h * direction, s
+                for _ in range(depth):
+                    a = a + np.tanh(W[0] @ b)
+                    b = b + np.tanh(W[1] @ a)
+                ends.append(a)
+            truth = float(np.sum(ends[0] - ends[1])) / (2 * h)
+            return abs(float(backend.to_numpy(result[1][0]) @ direction) - truth) / (1 + abs(truth))
+
+        return _Recurrence(lambda: run(_network(), x0, there), error, states)
 
 
 class TapeOverhead(_Derivatives):

@@ -18,6 +18,7 @@ LASSO_METHODS = ("ista", "fista", "working_set")
 SINKHORN_METHODS = ("scaling", "stabilized", "log")
 CHAIN_ORDERS = ("forward", "reverse", "optimal")
 CONVOLUTION_METHODS = ("im2col", "shift", "fft")
+SCAN_MEMORIES = ("store", "checkpoint", "reversible")
 
 
 @dataclass(frozen=True)
@@ -1101,6 +1102,95 @@ def chain(depth: int, width: int, n_in: int, n_out: int, *, order: str = "optima
         "inner": (depth - 3) * inner + min(forward, reverse, key=lambda c: c.flops) + last,
     }
     return min(totals.values(), key=lambda c: (c.flops, c.bytes)) if order == "optimal" else totals[order]
+
+
+def binomial(slots: int, repeats: int) -> int:
+    """β(s, r) = (s + r)!/(s! r!): the steps that s kept states can serve with no step taken more than r times again."""
+    return math.comb(slots + repeats, slots) if repeats >= 0 else 0
+
+
+def repetitions(depth: int, slots: int) -> int:
+    """The least r with β(s, r) ≥ t."""
+    r = 0
+    while binomial(slots, r) < depth:
+        r += 1
+    return r
+
+
+def scan_slots(depth: int, slots: int | str | None = None) -> int:
+    """States that "checkpoint" keeps: a number, √t for "sqrt", log₂ t for "log" or None; at most t.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.scan_slots(1000), costs.scan_slots(1000, "sqrt")
+    (10, 31)
+    """
+    rules = {None: max(1, (depth - 1).bit_length()), "log": max(1, (depth - 1).bit_length()), "sqrt": math.isqrt(depth)}
+    if isinstance(slots, str | None):
+        if slots not in rules:
+            message = f"slots: expected a number, 'log' or 'sqrt', got {slots!r}."
+            raise ValueError(message)
+        return rules[slots]
+    if isinstance(slots, bool) or slots < 1 or slots != int(slots):
+        message = f"slots: expected a whole number ≥ 1, 'log' or 'sqrt', got {slots!r}."
+        raise ValueError(message)
+    return min(int(slots), depth)
+
+
+def scan_steps(depth: int, *, memory: str = "store", slots: int | str | None = None) -> int:
+    """Steps of a recurrence of depth t that `autodiff.scan_gradient` takes beside the t on the tape.
+
+    Parameters
+    ----------
+    depth : int
+        t.
+    memory : str
+        "store": t − 1.  "checkpoint": r·t − β(s + 1, r − 1), the least for s kept states (Griewank & Walther 2000).
+        "reversible": t forth and t back.
+    slots : int or str, optional
+        s, for "checkpoint".
+
+    Returns
+    -------
+    int
+        Steps, those of the inverse included.
+
+    Raises
+    ------
+    ValueError
+        If there is no such memory.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.scan_steps(1000), costs.scan_steps(1000, memory="checkpoint", slots=12)
+    (999, 3440)
+    """
+    if memory not in SCAN_MEMORIES:
+        message = f"memory: expected one of {', '.join(SCAN_MEMORIES)}, got {memory!r}."
+        raise ValueError(message)
+    if memory == "reversible":
+        return 2 * depth
+    s = depth if memory == "store" else scan_slots(depth, slots)
+    r = repetitions(depth, s)
+    return r * depth - binomial(s + 1, r - 1)
+
+
+def scan(depth: int, width: int, *, memory: str = "store", slots: int | str | None = None, itemsize: int = 8) -> Cost:
+    """Gradient through t steps r ← r + tanh(W₁s), s ← s + tanh(W₂r) of states 2·w, with W₁ and W₂ shared.
+
+    A step costs two products, 4w² flops, and one on the tape twice that.  States are kept for all steps, for as many
+    as there are slots, or not at all.  The loss is the sum of r.
+    """
+    plain = scan_steps(depth, memory=memory, slots=slots)
+    product = gemm(width, 1, width, itemsize=itemsize)
+    kept = {"store": depth, "checkpoint": scan_slots(depth, slots), "reversible": 0}[memory]
+    total = (2 * plain + 4 * depth) * product
+    total += Cost(launches=4 * plain + 22 * depth + 2)
+    if memory == "reversible":
+        total += Cost(launches=22, syncs=1)  # whether it came back to x_0
+    return Cost(total.flops, total.bytes, total.launches, total.syncs, itemsize * 2 * width * kept)
 
 
 def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> Cost:

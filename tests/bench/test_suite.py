@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 ROLES = {
     "time": {"seconds"},
     "error": {"relative error"},
-    "count": {"launches", "syncs", "flops", "bytes", "passes"},
+    "count": {"launches", "syncs", "flops", "bytes", "passes", "states"},
     "memory": {"bytes"},
     "ceiling": {"flop/s", "byte/s", "seconds per launch"},
 }

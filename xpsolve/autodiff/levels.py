@@ -170,3 +170,20 @@ def following(level: Level) -> Iterator[None]:
         yield
     finally:
         _open_levels.reset(token)
+
+
+@contextmanager
+def inside_of(level: Level) -> Iterator[None]:
+    """While arrays of the level inside are worked on, new levels go around neither this one nor those around it."""
+    token = _open_levels.set(tuple(other for other in _open_levels.get() if not _reaches(other, level)))
+    try:
+        yield
+    finally:
+        _open_levels.reset(token)
+
+
+def _reaches(outer: Level, level: Level) -> bool:
+    xp: Any = outer.namespace
+    while xp is not level.namespace and hasattr(xp, "inside"):
+        xp = xp.inside
+    return xp is level.namespace

@@ -72,6 +72,12 @@ class _Record:
         return [map_arrays(lambda x: next(rest), tree) for tree in self.trees]
 
 
+def taped(owner: str, f: Function, args: tuple[Any, ...]) -> tuple[Any, Callable[[Sequence[Array]], list[Any]]]:
+    """f(*args), and a way back to its first two arguments that can be gone once: the tape goes with it."""
+    record = _Record(owner, f, args, {}, (0, 1))
+    return record.out, lambda gradients: record.back(gradients, once=True)
+
+
 def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """The value of f and the transpose of its derivative, ȳ ↦ f′(x)ᵀȳ, which costs a few times f.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,12 +17,15 @@ from xpsolve.arrays import (
     gram,
     is_array,
     lift,
+    namespace_of,
     regularisation,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
 )
+from xpsolve.autodiff.implicit import implicitly
 from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
+from xpsolve.solution import Solution
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,39 @@ def enter_problem(A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite
     if check_finite:
         _check_finite(xp, lambda: problem.Aty, **checked)
     return problem
+
+
+def along(
+    problem: Problem,
+    solve: Callable[..., Solution],
+    slope: Callable[[Array, Array], Array],
+    *starts: Any,
+    sparse: bool = False,
+) -> Solution:
+    """solve(problem, *starts), with the derivative of its equation slope(X, λ) = Aᵀ(Y − AX), p rows.
+
+    Where x is `sparse` the equation holds on its support, and off it x stays 0.  Where the solver starts does not
+    matter to where it ends, and the numbers beside x carry no derivative.
+    """
+
+    def at(operator: LinearOperator, Y: Array, lams: Array) -> Problem:
+        return replace(problem, xp=namespace_of(Y), operator=operator, Y=Y, lams=lams)
+
+    def run(operator: LinearOperator, Y: Array, lams: Array, *starts: Any) -> tuple[Array, Solution]:
+        solution = solve(at(operator, Y, lams), *starts)
+        return solution.x, solution
+
+    def condition(x: Array, operator: LinearOperator, Y: Array, lams: Array, *_: Any) -> Array:
+        here = at(operator, Y, lams)
+        xp, X = here.xp, to_columns(here, x)
+        on = X != 0
+        Z = xp.where(on, X, xp.zeros_like(X)) if sparse else X  # what is off moves nothing: that keeps it symmetric
+        F = slope(Z, column_lams(here)) - operator.rmatvec(tiled(here, Y) - operator.matvec(Z))
+        return from_columns(here, xp.where(on, F, X) if sparse else F)
+
+    solution: Solution
+    x, solution = implicitly(run, condition, (problem.operator, problem.Y, problem.lams, *starts))
+    return replace(solution, x=x)
 
 
 def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:

@@ -101,7 +101,7 @@ def solve_cg(
     if run.reason == "max_iter":
         reached = f"ridge(method='cg') stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
         message = f"{reached} {Status.MAX_ITER.message}"
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        warnings.warn(message, ConvergenceWarning, stacklevel=7)
     error = normal_equations_error(problem, run.state.X, run.state.scale)
     certificate = Certificate("relative backward error of the normal equations", error, tol)
     return Solution(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +20,13 @@ from xpsolve.arrays import (
     is_array,
     is_concrete,
     is_scalar,
+    namespace_of,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import (
     Problem,
+    along,
     descent,
     enter_problem,
     from_columns,
@@ -42,7 +44,7 @@ _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite":
 CERTIFICATE = "duality gap, relative to half of ‖y‖²"
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
 def lasso(
     A: Any,
     y: Array,
@@ -132,7 +134,7 @@ def lasso(
     return _solve(A, y, lam, 0.0, options, check_finite)
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
 def elastic_net(
     A: Any,
     y: Array,
@@ -232,9 +234,18 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options, check_fi
     if theta == 1:
         return ridge(A, y, lam, check_finite=False)
     method = _choose(problem, options.method)
-    weight = problem.lams[0]
-    penalty = Penalty(weight * (1 - theta), weight * theta if theta else None)
-    return _Solver(problem, penalty, options).solve(method)
+
+    def solve(problem: Problem, x0: Array | None, step: Any) -> Solution:
+        weight = problem.lams[0]
+        penalty = Penalty(weight * (1 - theta), weight * theta if theta else None)
+        return _Solver(problem, penalty, replace(options, x0=x0, step=step)).solve(method)
+
+    def slope(X: Array, lams: Array) -> Array:
+        ones = namespace_of(X).ones_like(X)
+        signs = namespace_of(X).where(X > 0, ones, -ones)
+        return lams * ((1 - theta) * signs + theta * X)
+
+    return along(problem, solve, slope, options.x0, options.step, sparse=True)
 
 
 def _choose(problem: Problem, method: str) -> str:
@@ -351,7 +362,7 @@ class _Solver:
             ended = Status.DIVERGED
         if ended is Status.MAX_ITER:
             reached = f"{o.name}(method={method!r}) stopped after {run.n_iter} iterations at {run.measure:.1e}"
-            warnings.warn(f"{reached} > tol = {o.tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=5)
+            warnings.warn(f"{reached} > tol = {o.tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=9)
         history = None
         if run.history is not None:
             kept = run.history[:, :, 0] if problem.single_y else run.history

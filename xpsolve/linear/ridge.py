@@ -23,8 +23,9 @@ from xpsolve.arrays import (
     shifted,
     thin_svd,
 )
+from xpsolve.autodiff.implicit import implicitly
 from xpsolve.capabilities import capabilities
-from xpsolve.linear._problem import Problem, enter_problem, from_columns, normal_equations_error
+from xpsolve.linear._problem import Problem, along, enter_problem, from_columns, normal_equations_error
 from xpsolve.linear.conjugate_gradient import solve_cg
 from xpsolve.solution import Certificate, Solution
 
@@ -37,16 +38,14 @@ class _Answer(NamedTuple):
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    G = gram(problem.A)
-    X, ok = _solve_shifted(problem, G, problem.Aty)
-    return _Answer(X, _largest_diagonal(problem.xp, G), ok)
+    X, (scale, ok) = _solve_shifted(problem.A, problem.lams, problem.Aty)
+    return _Answer(X, scale, ok)
 
 
 def _woodbury(problem: Problem) -> _Answer:
     """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
-    K = gram(problem.A.T)
-    alpha, ok = _solve_shifted(problem, K, problem.Y)
-    return _Answer(problem.A.T @ alpha, _largest_diagonal(problem.xp, K), ok)
+    alpha, (scale, ok) = _solve_shifted(problem.A.T, problem.lams, problem.Y)
+    return _Answer(problem.A.T @ alpha, scale, ok)
 
 
 def _svd(problem: Problem) -> _Answer:
@@ -60,17 +59,37 @@ def _svd(problem: Problem) -> _Answer:
     return _Answer(Vh.T @ coefficients, xp.max(s) ** 2, None)
 
 
-def _solve_shifted(problem: Problem, G: Array, B: Array) -> tuple[Array, Array | None]:
-    """(G + λI)⁻¹B for every λ: Cholesky for one, one eigendecomposition for many."""
-    xp, lams = problem.xp, problem.lams
-    q = G.shape[0]
-    if lams.shape[0] == 1:
-        L, ok = cholesky(shifted(G, lams[0]))
-        return cholesky_solve(L, B), ok
-    w, V = eigh(G)
-    levels = w[:, None] + lams[None, :]  # (q, m)
-    filters = 1 / _without_rounding(xp, levels, q * xp.finfo(w.dtype).eps * xp.max(w))
-    return V @ _all_pairs(filters, V.T @ B), None
+def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> tuple[Array, Any]:
+    """(MᵀM + λI)⁻¹B for every λ and column of B, or `paired` for λ_j and b_j: Cholesky for one, else eigh.
+
+    Beside it a lower bound of ‖MᵀM‖ and whether the factor could be trusted.  The derivative is that of the system.
+    """
+
+    def solve(M: Array, lams: Array, B: Array) -> tuple[Array, Any]:
+        xp, G = namespace_of(M), gram(M)
+        scale = _largest_diagonal(xp, G)
+        if lams.shape[0] == 1:
+            L, ok = cholesky(shifted(G, lams[0]))
+            return cholesky_solve(L, B), (scale, ok)
+        w, V = eigh(G)
+        levels = w[:, None] + lams[None, :]  # (q, m)
+        filters = 1 / _without_rounding(xp, levels, G.shape[0] * xp.finfo(w.dtype).eps * xp.max(w))
+        coefficients = V.T @ B
+        return V @ (filters * coefficients if paired else _all_pairs(filters, coefficients)), (scale, None)
+
+    def condition(X: Array, M: Array, lams: Array, B: Array) -> Array:
+        ones = namespace_of(M).ones_like
+        k = X.shape[1] // lams.shape[0]
+        shifts = lams if paired else _all_pairs(lams[None, :], ones(X[:1, :k]))
+        return M.T @ (M @ X) + shifts * X - (B if paired else _all_pairs(ones(lams)[None, :], B))
+
+    def inverse(V: Array, X: Array, M: Array, lams: Array, B: Array, *, transposed: bool) -> Array:
+        k = X.shape[1] // lams.shape[0]
+        each = lams if k == 1 or lams.shape[0] == 1 else _all_pairs(lams[None, :], namespace_of(M).ones_like(X[:1, :k]))
+        W, _ = _solve_shifted(M, namespace_of(M).reshape(each, (-1,)), V, paired=True)
+        return W
+
+    return implicitly(solve, condition, (M, lams, B), inverse=inverse)
 
 
 def _without_rounding(xp: Namespace, x: Array, level: Array) -> Array:
@@ -91,7 +110,7 @@ def _largest_diagonal(xp: Namespace, G: Array) -> Array:
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
 
 
-@capabilities(batch="columns of y, values of lam", grad="forward, reverse", syncs=1)
+@capabilities(batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1)
 def ridge(
     A: Any,
     y: Array,
@@ -175,7 +194,12 @@ def ridge(
     problem = enter_problem(A, y, lam, check_finite=check_finite)
     chosen = _choose(problem, method)
     if chosen == "cg":
-        return solve_cg(problem, tol, max_iter, x0, check_every, callback)
+        return along(
+            problem,
+            lambda problem, x0: solve_cg(problem, tol, max_iter, x0, check_every, callback),
+            lambda X, lams: lams * X,
+            x0,
+        )
     return _solve_direct(problem, chosen)
 
 
