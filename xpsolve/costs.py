@@ -1202,7 +1202,7 @@ def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> C
     value = gemm(n, 1, p, itemsize=itemsize)
     if method == "finite_difference":
         total = (p + 1) * value
-        launches, memory = 9 * p + 11, itemsize * (3 * p + 2 * n)  # f has 5 calls, a difference 4
+        launches, memory = 10 * p + 11, itemsize * (3 * p + 2 * n)  # f has 5 calls, a difference 5
     elif method == "forward":
         total = value + gemm(p, n, p, itemsize=itemsize)
         launches, memory = 12, itemsize * (p * p + 3 * n * p)
