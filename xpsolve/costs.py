@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 GRADIENT_METHODS = ("finite_difference", "forward", "reverse")
 RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
@@ -943,7 +944,7 @@ def sgd(
     rows = gemm(B, m, p, itemsize=itemsize) + gemm(p, m, B, itemsize=itemsize) + Cost(launches=5)
     derivative = Cost(launches=_DERIVATIVE[loss])
     if B == 1:
-        return n * runs * (rows + derivative) + Cost(launches=0)
+        return n * runs * (rows + derivative)
     square = Cost(0, 3 * itemsize * B * B, 3, 0)
     system = gemm(B, B, p, itemsize=itemsize) + square
     solve = Cost(B * B * m, itemsize * B * B, 2)
@@ -955,6 +956,20 @@ def sgd(
     else:
         system += sweeps * sweep + derivative
     return -(-n // B) * runs * (rows + system)
+
+
+def sga(n: int, p: int, *, m: int = 1, block: int = 1, itemsize: int = 8, **options: Any) -> Cost:
+    """`sgd`, and the sum of the iterates of a block: one product more with its rows."""
+    more = gemm(p, m, block, itemsize=itemsize) + Cost(launches=4)
+    return sgd(n, p, m=m, block=block, itemsize=itemsize, **options) + -(-n // block) * more
+
+
+def sag(n: int, p: int, *, m: int = 1, block: int = 1, itemsize: int = 8, **options: Any) -> Cost:
+    """`sgd`, and the same two products for the gradient that is remembered; what is remembered enters the system."""
+    more = gemm(block, m, p, itemsize=itemsize) + gemm(p, m, block, itemsize=itemsize) + Cost(launches=7)
+    if block > 1:
+        more += gemm(block, m, block, itemsize=itemsize)
+    return sgd(n, p, m=m, block=block, itemsize=itemsize, **options) + -(-n // block) * more
 
 
 # --- transport -------------------------------------------------------------------------------------
