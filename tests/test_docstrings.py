@@ -18,8 +18,8 @@ import xpsolve
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 CHECKS = tomllib.loads(PYPROJECT.read_text("utf-8"))["tool"]["numpydoc_validation"]["checks"]
-# the building blocks of algorithms, and the parts of the command: explained to those who read their source
-INTERNAL = ("xpsolve.arrays", "xpsolve.trace", "xpsolve.bench", "xpsolve.report", "xpsolve.cli")
+# the building blocks of algorithms, their costs, and the parts of the command: explained to those who read their source
+INTERNAL = ("xpsolve.arrays", "xpsolve.costs", "xpsolve.trace", "xpsolve.bench", "xpsolve.report", "xpsolve.cli")
 
 
 def public_names():

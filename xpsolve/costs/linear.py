@@ -1,0 +1,357 @@
+"""Costs of ridge, least squares, the lasso family and dictionary learning."""
+
+from __future__ import annotations
+
+from xpsolve.costs.model import CHECK_EVERY, Cost, cholesky, cholesky_solve, copy, eigh, gemm, gram, thin_svd
+from xpsolve.costs.operators import LANCZOS_STEPS
+
+RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
+
+
+LASSO_METHODS = ("ista", "fista", "working_set")
+
+
+def normal_equations_error(n: int, p: int, *, k: int = 1, n_lams: int = 1, itemsize: int = 8) -> Cost:
+    """The certificate of `ridge`: Aᵀ(y − Ax) − λx and the norms, two more products with A."""
+    columns = k * n_lams
+    return Cost(4 * n * p * columns, 2 * itemsize * n * p, 15, 0, itemsize * (n + p) * columns)
+
+
+def ridge(
+    n: int,
+    p: int,
+    *,
+    k: int = 1,
+    n_lams: int = 1,
+    method: str = "normal",
+    n_iter: int | None = None,
+    itemsize: int = 8,
+) -> Cost:
+    """Ridge regression by one of its methods, certificate included.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    k : int
+        Columns of y.
+    n_lams : int
+        Values of λ, all from one factorisation.
+    method : str
+        "normal": (AᵀA + λI)x = Aᵀy by Cholesky, np² + p³/3 flops (eq. 14.4).  "woodbury": x = Aᵀ(AAᵀ + λI)⁻¹y,
+        n²p + n³/3 (eq. 14.5).  Both take an eigendecomposition, 9p³ or 9n³, for a path.
+        "svd": x = V diag(s/(s² + λ)) Uᵀy.  "cg": two products with A an iteration and two at each refresh.
+    n_iter : int, optional
+        Iterations of "cg"; None is a guess, min(n, p) and at most 100.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.ridge(1000, 10).flops < costs.ridge(1000, 10, method="woodbury").flops
+    True
+    """
+    columns = k * n_lams
+    error = normal_equations_error(n, p, k=k, n_lams=n_lams, itemsize=itemsize)
+    right = gemm(p, k, n, itemsize=itemsize)  # Aᵀy, which the certificate needs as well
+    q = n if method == "woodbury" else p
+    if method in ("normal", "woodbury"):
+        if n_lams == 1:
+            solve = cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize) + Cost(launches=3, syncs=1)
+        else:
+            once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
+            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize) + Cost(launches=10)
+        total = right + gram(max(n, p) if n == p else n + p - q, q, itemsize=itemsize) + solve + error
+        if method == "woodbury":
+            total += gemm(p, columns, n, itemsize=itemsize)  # Aᵀα
+        return total
+    if method == "svd":
+        q = min(n, p)
+        turns = gemm(q, k, n, itemsize=itemsize) + gemm(p, columns, q, itemsize=itemsize)
+        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=13)
+    if method == "cg":
+        steps = min(n, p, 100) if n_iter is None else n_iter
+        product = gemm(n, columns, p, itemsize=itemsize)
+        refreshes = -(-steps // CHECK_EVERY)
+        loop = product * (2 * steps + 2 * refreshes) + Cost(launches=29 * steps + 16 * refreshes)
+        return right + loop + error + Cost(launches=17, syncs=refreshes + 1)
+    message = f"method: expected one of {', '.join(RIDGE_METHODS)}, got {method!r}."
+    raise ValueError(message)
+
+
+CODE_STEPS, ATOM_STEPS = 20, 5
+"""Steps of the codes and of the atoms in one iteration of dictionary learning."""
+
+
+def lstsq(n: int, p: int, *, k: int = 1, itemsize: int = 8) -> Cost:
+    """Minimum-norm least squares by the SVD, certificate included."""
+    return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=1)
+
+
+def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", itemsize: int = 8) -> Cost:
+    """Proximal gradient on the lasso of a dense A, certificate included.
+
+    Two products with A an iteration, 4npk flops, or one with the Gram matrix where n > p, 2p²k; two more with A at
+    each check, and 12 Lanczos steps for the step size.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    k : int
+        Columns of y.
+    n_iter : int
+        Iterations.
+    method : str
+        "ista" or "fista".
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> (costs.ista(10, 20, n_iter=2) + -1 * costs.ista(10, 20, n_iter=1)).flops
+    800
+    """
+    refreshes, by_gram = -(-n_iter // CHECK_EVERY), n > p
+    momentum = int(method == "fista")
+    pair = gemm(n, k, p, itemsize=itemsize) + gemm(p, k, n, itemsize=itemsize)
+    single = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
+    total = gemm(p, k, n, itemsize=itemsize) + refreshes * pair
+    if by_gram:
+        step, lanczos = gemm(p, k, p, itemsize=itemsize), gemm(p, 1, p, itemsize=itemsize)
+        total += gram(n, p, itemsize=itemsize)
+    else:
+        step, lanczos = pair, single
+    total += n_iter * step + LANCZOS_STEPS * lanczos
+    launches = 244 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 15 * momentum)
+    return total + Cost(launches=launches, syncs=refreshes + 1)
+
+
+def fista(n: int, p: int, *, k: int = 1, n_iter: int = 1, itemsize: int = 8) -> Cost:
+    """`ista` with momentum: the same products, two launches more an iteration."""
+    return ista(n, p, k=k, n_iter=n_iter, method="fista", itemsize=itemsize)
+
+
+def lasso(
+    n: int,
+    p: int,
+    *,
+    k: int = 1,
+    method: str = "working_set",
+    n_iter: int | None = None,
+    size: int = 200,
+    itemsize: int = 8,
+) -> Cost:
+    """The lasso by one of its methods.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    k : int
+        Columns of y.
+    method : str
+        "ista", "fista" or "working_set": a round reads A once, 2np flops, after a Gram matrix of the set, n·size²,
+        and iterations on it, which are lower-order work.
+    n_iter : int, optional
+        Iterations, or rounds.  None is a guess: 3 rounds, 300 iterations of "fista", 3000 of "ista".
+    size : int
+        Features in the set, for "working_set".
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.lasso(1000, 20000).flops < costs.lasso(1000, 20000, method="fista").flops
+    True
+    """
+    if method in ("ista", "fista"):
+        guess = 300 if method == "fista" else 3000
+        return ista(n, p, k=k, n_iter=guess if n_iter is None else n_iter, method=method, itemsize=itemsize)
+    if method != "working_set":
+        message = f"method: expected one of {', '.join(LASSO_METHODS)}, got {method!r}."
+        raise ValueError(message)
+    rounds, size = 3 if n_iter is None else n_iter, min(size, p)
+    one = gemm(p, 1, n, itemsize=itemsize) + gemm(n, 1, size, itemsize=itemsize)
+    return gemm(p, k, n, itemsize=itemsize) + gram(n, size, itemsize=itemsize) + rounds * one
+
+
+def lasso_path(
+    n: int,
+    p: int,
+    *,
+    n_lams: int = 100,
+    method: str = "working_set",
+    n_iter: int | None = None,
+    size: int = 200,
+    itemsize: int = 8,
+) -> Cost:
+    """The lasso for many λ.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    n_lams : int
+        Values of λ.
+    method : str
+        "working_set": one product with Aᵀ for each λ, 2np flops, the Gram matrix of the set, n·size², and Newton steps
+        of size³/3 on it.  "fista": `fista` with a column for each λ.
+    n_iter : int, optional
+        Newton steps, two a λ if None, or iterations, 300 if None.
+    size : int
+        Features in the set, for "working_set".
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole path.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.lasso_path(1000, 5000).flops < costs.lasso_path(1000, 5000, method="fista").flops
+    True
+    """
+    right = gemm(p, 1, n, itemsize=itemsize)
+    if method == "fista":
+        steps = 300 if n_iter is None else n_iter
+        columns = ista(n, p, k=n_lams, n_iter=steps, method="fista", itemsize=itemsize)
+        first = gemm(n, n_lams, p, itemsize=itemsize) + gemm(p, n_lams, n, itemsize=itemsize)  # the gaps at 0
+        return columns + -1 * gemm(p, n_lams, n, itemsize=itemsize) + right + first
+    if method != "working_set":
+        message = f"method: expected one of working_set, fista, got {method!r}."
+        raise ValueError(message)
+    size, steps = min(size, p), 2 * n_lams if n_iter is None else n_iter
+    look = gemm(p, n_lams, n, itemsize=itemsize) + gemm(n, n_lams, size, itemsize=itemsize)
+    newton = cholesky(size, itemsize=itemsize) + cholesky_solve(size, itemsize=itemsize)
+    return right + look + gram(n, size, itemsize=itemsize) + steps * newton
+
+
+def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | None = None, itemsize: int = 8) -> Cost:
+    """The elastic net: the products of `lasso`; the squared norm beside costs launches alone."""
+    total = lasso(n, p, method=method, n_iter=n_iter, itemsize=itemsize)
+    if method == "working_set" or n_iter is None:
+        return total
+    refreshes, momentum = -(-n_iter // CHECK_EVERY), int(method == "fista")
+    return total + Cost(launches=27 + n_iter + refreshes * (26 + 3 * momentum))
+
+
+def soft_threshold(n: int, *, itemsize: int = 8) -> Cost:
+    """n entries read and written; the threshold goes to the device first."""
+    return copy(n, itemsize=itemsize) + Cost(launches=1)
+
+
+def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * CHECK_EVERY, itemsize: int = 8) -> Cost:
+    """Basis pursuit by Douglas–Rachford: one SVD, then a product with A and one with A⁺ a step.
+
+    At every check, and once before the first step, the support is tried: a Gram matrix of at most q = min(n, p)
+    features, its Cholesky factor, two solves, and three certificates of two products each.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    n_iter, check_every : int
+        Iterations, and how many lie between two checks.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.basis_pursuit(10, 20, n_iter=40).syncs
+    3
+    """
+    q = min(n, p)
+    inverse = gemm(q, 1, n, itemsize=itemsize) + gemm(p, 1, q, itemsize=itemsize)
+    product = gemm(n, 1, p, itemsize=itemsize)
+    vertex = gram(n, q, itemsize=itemsize) + cholesky(q, itemsize=itemsize) + 2 * cholesky_solve(q, itemsize=itemsize)
+    check = 2 * inverse + product + vertex + 2 * gemm(n, 1, q, itemsize=itemsize) + 6 * product + Cost(launches=105)
+    checks = -(-n_iter // check_every)
+    steps = n_iter * (product + inverse + Cost(launches=8))
+    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=22)
+    return setup + steps + (checks + 1) * check + Cost(syncs=checks + 1)
+
+
+def dictionary_learning(
+    n: int,
+    p: int,
+    m: int = 32,
+    *,
+    n_iter: int = 100,
+    code_steps: int = CODE_STEPS,
+    check_every: int = CHECK_EVERY,
+    itemsize: int = 8,
+) -> Cost:
+    """Dictionary learning by alternation: nm²·code_steps·2 flops an iteration for the codes, 3nm² + 4npm beside.
+
+    Parameters
+    ----------
+    n, p, m : int
+        Samples, features and atoms.
+    n_iter, code_steps, check_every : int
+        Iterations, steps of the codes in each, and iterations between two checks.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve, from atoms drawn among the samples.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.dictionary_learning(10, 20, 3, n_iter=40).syncs
+    5
+    """
+    into = gemm(m, n, p, itemsize=itemsize)  # DᵀXᵀ, and XᵀZ alike
+    bound = 3 * gemm(m, m, m, itemsize=itemsize)
+    codes = gram(p, m, itemsize=itemsize) + into + bound + (code_steps + 1) * gemm(m, n, m, itemsize=itemsize)
+    codes += Cost(launches=18 + 6 * code_steps)
+    moves = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
+    atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
+    check = 3 * into + Cost(launches=85, syncs=1)
+    checks = -(-n_iter // check_every)
+    return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=11 + int(m > n))

@@ -1,0 +1,152 @@
+"""What a cost is, the ceilings of a machine, and the costs of single products and factorisations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What a machine can do at most, measured in the same run as the times it is compared with.
+
+    Parameters
+    ----------
+    flops_per_s : float
+        Rate of a large matrix product, flop/s.
+    bytes_per_s : float
+        Rate of streaming a large array from memory, byte/s.
+    launch_s : float
+        Time of the smallest array call, s.
+    """
+
+    flops_per_s: float
+    bytes_per_s: float
+    launch_s: float
+
+
+TYPICAL = {"cpu": Ceilings(5e10, 1.5e10, 2e-6), "gpu": Ceilings(1e13, 1e12, 1e-5)}
+"""Round numbers for choosing a method where nothing was measured: only ratios matter there."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Resources that an algorithm needs.
+
+    Parameters
+    ----------
+    flops : int
+        Floating-point operations in products, factorisations and solves.
+    bytes : int
+        Least traffic with memory: every operand of a product once.
+    launches : int
+        Array calls.
+    syncs : int
+        Host reads.
+    memory : int
+        Bytes of the largest temporaries alive together, inputs not counted.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> two_products = costs.gemm(10, 20, 30) + costs.gemm(10, 20, 30)
+    >>> two_products.flops
+    24000
+    """
+
+    flops: int = 0
+    bytes: int = 0
+    launches: int = 0
+    syncs: int = 0
+    memory: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.flops + other.flops,
+            self.bytes + other.bytes,
+            self.launches + other.launches,
+            self.syncs + other.syncs,
+            max(self.memory, other.memory),
+        )
+
+    def __mul__(self, times: int) -> Cost:
+        return Cost(self.flops * times, self.bytes * times, self.launches * times, self.syncs * times, self.memory)
+
+    __rmul__ = __mul__
+
+    def time(self, ceilings: Ceilings) -> float:
+        """Predicted seconds, nothing overlapping: flops/P + bytes/BW + launches·t."""
+        return self.flops / ceilings.flops_per_s + self.bytes / ceilings.bytes_per_s + self.launches * ceilings.launch_s
+
+    def floor(self, ceilings: Ceilings) -> float:
+        """Least seconds on a machine with these ceilings: max(flops/P, bytes/BW, launches·t)."""
+        return max(
+            self.flops / ceilings.flops_per_s,
+            self.bytes / ceilings.bytes_per_s,
+            self.launches * ceilings.launch_s,
+        )
+
+
+def gemm(m: int, n: int, k: int, *, itemsize: int = 8) -> Cost:
+    """(m, k) by (k, n): 2mnk flops."""
+    return Cost(2 * m * n * k, itemsize * (m * k + k * n + m * n), 1, 0, itemsize * m * n)
+
+
+def copy(n: int, *, itemsize: int = 8) -> Cost:
+    """n elements read and written."""
+    return Cost(0, 2 * itemsize * n, 1, 0, itemsize * n)
+
+
+def gram(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """AᵀA of (n, p), one triangle: np² flops, half of the general product."""
+    return Cost(n * p * p, itemsize * (n * p + p * p), 1, 0, itemsize * p * p)
+
+
+def cholesky(p: int, *, itemsize: int = 8) -> Cost:
+    """L of a (p, p) matrix, p³/3 flops."""
+    return Cost(p**3 // 3, 2 * itemsize * p * p, 1, 0, itemsize * p * p)
+
+
+def cholesky_solve(p: int, k: int = 1, *, itemsize: int = 8) -> Cost:
+    """Two triangular solves with k right-hand sides: 2p²k flops."""
+    return Cost(2 * p * p * k, itemsize * (p * p + 2 * p * k), 2, 0, itemsize * p * k)
+
+
+def eigh(p: int, *, itemsize: int = 8) -> Cost:
+    """Eigenvalues and vectors of a symmetric (p, p) matrix: about 9p³ flops (§8.3)."""
+    return Cost(9 * p**3, 3 * itemsize * p * p, 1, 0, 2 * itemsize * p * p)
+
+
+def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """Thin SVD: 14mq² + 8q³ flops directly, 6mq² + 20q³ after a QR reduction (§8.6), m ≥ q the two lengths."""
+    m, q = max(n, p), min(n, p)
+    flops = 14 * m * q * q + 8 * q**3 if 3 * m < 5 * q else 6 * m * q * q + 20 * q**3
+    return Cost(flops, itemsize * (2 * m * q + q * q), 1, 0, itemsize * (m * q + q * q))
+
+
+CHECK_EVERY = 10
+"""Steps between two looks at convergence, in costs and as the default of solvers."""
+
+
+def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:
+    """Name of the option with the least predicted time on a machine with these ceilings.
+
+    Parameters
+    ----------
+    options : mapping of str to Cost
+        What there is to choose from.
+    ceilings : Ceilings
+        Of the machine.
+
+    Returns
+    -------
+    str
+        The winner; of equals, the first.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.cheapest({m: costs.ridge(100, 5000, method=m) for m in ("normal", "woodbury")})
+    'woodbury'
+    """
+    return min(options, key=lambda name: options[name].time(ceilings))

@@ -1,0 +1,319 @@
+"""Costs of the descent methods for f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + ½λ‖x‖²: full gradients, and one sample a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xpsolve.costs.model import CHECK_EVERY, Cost, cholesky, cholesky_solve, eigh, gemm, gram
+from xpsolve.costs.operators import LANCZOS_STEPS
+
+LOSSES = ("least_squares", "logistic", "multinomial")
+
+
+_DERIVATIVE = {"least_squares": 1, "logistic": 5, "multinomial": 8}  # launches of ℓ′
+
+
+_VALUE = {"least_squares": 11, "logistic": 16, "multinomial": 24}  # launches of f
+
+
+_CURVE = {"least_squares": 0, "logistic": 7, "multinomial": 32}  # of ℓ″ and what conjugate gradients prepare with it
+
+
+_CURVED = {"least_squares": 0, "logistic": 1, "multinomial": 6}  # of ℓ″ times a vector, and of the preconditioner
+
+
+_LIPSCHITZ_EXACT = 256
+
+
+def _loss(loss: str, m: int) -> int:
+    """The columns of x: m for "multinomial", 1 otherwise."""
+    if loss not in LOSSES:
+        message = f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}."
+        raise ValueError(message)
+    return m if loss == "multinomial" else 1
+
+
+def _gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
+    """Aᵀℓ′(Ax)/n + λx."""
+    products = gemm(n, m, p, itemsize=itemsize) + gemm(p, m, n, itemsize=itemsize)
+    return products + Cost(launches=3 + _DERIVATIVE[loss])
+
+
+def _value_and_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
+    return _gradient(n, p, m, loss, itemsize) + Cost(launches=_VALUE[loss] - 1)
+
+
+def _first_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
+    """The gradient at 0, and what the certificate is relative to; the first look at it."""
+    return _gradient(n, p, m, loss, itemsize) + Cost(launches=36 + _DERIVATIVE[loss], syncs=1)
+
+
+def lipschitz(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """sup ℓ″·‖A‖²/n + λ: by the eigenvalues of a Gram matrix where it is small, by Lanczos otherwise."""
+    q = min(n, p)
+    if q <= _LIPSCHITZ_EXACT:
+        return gram(max(n, p), q, itemsize=itemsize) + eigh(q, itemsize=itemsize) + Cost(launches=8)
+    pair = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
+    return LANCZOS_STEPS * pair + Cost(launches=194)
+
+
+def gradient_descent(
+    n: int,
+    p: int,
+    *,
+    loss: str = "least_squares",
+    m: int = 1,
+    variant: str = "plain",
+    step: bool = False,
+    n_iter: int = 100,
+    itemsize: int = 8,
+) -> Cost:
+    """Gradient descent: a product with A and one with Aᵀ an iteration, 4npm flops.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    loss : str
+        "least_squares", "logistic" or "multinomial".
+    m : int
+        Classes, for "multinomial".
+    variant : str
+        "plain", "heavy_ball", "nesterov" (one gradient more a check), "armijo" or "exact" (one product more a step).
+    step : bool
+        Whether the step is given, which saves L.
+    n_iter : int
+        Iterations.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve from 0, ended by its certificate or a callback.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> (costs.gradient_descent(10, 20, n_iter=2) + -1 * costs.gradient_descent(10, 20, n_iter=1)).flops
+    800
+    """
+    m = _loss(loss, m)
+    gradient, checks = _gradient(n, p, m, loss, itemsize), -(-n_iter // CHECK_EVERY)
+    each = {"plain": 2, "heavy_ball": 5, "nesterov": 22, "armijo": 26 + _VALUE[loss], "exact": 13}[variant]
+    total = _first_gradient(n, p, m, loss, itemsize) + n_iter * (gradient + Cost(launches=each)) + Cost(launches=1)
+    total += checks * Cost(launches=19, syncs=1)
+    if variant == "nesterov":
+        total += checks * gradient + Cost(launches=2)
+    if variant == "armijo":
+        total += gemm(n, m, p, itemsize=itemsize) + Cost(launches=_VALUE[loss] - 1)
+    if variant == "exact":
+        return total + n_iter * gemm(n, m, p, itemsize=itemsize)
+    total += Cost(launches=7 * (variant == "heavy_ball"))
+    return total if step else total + lipschitz(n, p, itemsize=itemsize) + Cost(launches=7 * (variant == "heavy_ball"))
+
+
+def coordinate_descent(
+    n: int,
+    p: int,
+    *,
+    loss: str = "least_squares",
+    m: int = 1,
+    block: int = 1,
+    n_iter: int = 100,
+    itemsize: int = 8,
+) -> Cost:
+    """Coordinate descent: np² for AᵀA and 3p² a sweep for least squares, 4npm flops a sweep by blocks.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    loss : str
+        "least_squares", "logistic" or "multinomial".
+    m : int
+        Classes, for "multinomial".
+    block : int
+        Coordinates in a block; with 1 a sweep of "least_squares" is a triangular solve.
+    n_iter : int
+        Sweeps.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve from 0, ended by its certificate or a callback.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.coordinate_descent(1000, 10).flops < costs.gradient_descent(1000, 10).flops
+    True
+    """
+    m = _loss(loss, m)
+    product, checks = gemm(n, m, p, itemsize=itemsize), -(-n_iter // CHECK_EVERY)
+    check = _gradient(n, p, m, loss, itemsize) + Cost(launches=14, syncs=1)
+    total = _first_gradient(n, p, m, loss, itemsize) + product + checks * check
+    if block == 1 and loss == "least_squares":
+        sweep = cholesky_solve(p, itemsize=itemsize) + gemm(p, 1, p, itemsize=itemsize)
+        half = Cost(flops=-p * p, launches=2)  # one of the two triangular solves, and three vectors
+        return total + gram(n, p, itemsize=itemsize) + Cost(launches=10) + n_iter * (sweep + half)
+    for start in range(0, p, block):
+        b = min(block, p - start)
+        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=8)
+        pair = gemm(n, m, b, itemsize=itemsize) + gemm(b, m, n, itemsize=itemsize)
+        total += n_iter * (pair + cholesky_solve(b, m, itemsize=itemsize) + Cost(launches=6 + _DERIVATIVE[loss]))
+    return total + Cost(launches=n_iter)
+
+
+def newton(
+    n: int,
+    p: int,
+    *,
+    loss: str = "logistic",
+    m: int = 1,
+    method: str = "cholesky",
+    n_iter: int = 8,
+    cg_iter: int = 6,
+    itemsize: int = 8,
+) -> Cost:
+    """Newton's method: np² + p³/3 flops a step by Cholesky, 4npm a product with the Hessian by conjugate gradients.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    loss : str
+        "least_squares", "logistic" or "multinomial".
+    m : int
+        Classes, for "multinomial".
+    method : str
+        "cholesky" or "cg".
+    n_iter : int
+        Steps.
+    cg_iter : int
+        Conjugate gradient iterations in a step, looked at every third.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole solve from 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.newton(1000, 10).flops < costs.newton(1000, 10, method="cg", cg_iter=20).flops
+    True
+    """
+    m = _loss(loss, m)
+    product, once = gemm(n, m, p, itemsize=itemsize), _value_and_gradient(n, p, m, loss, itemsize)
+    total = _first_gradient(n, p, m, loss, itemsize) + product + Cost(launches=_VALUE[loss])
+    if method == "cholesky":
+        factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize) + cholesky_solve(p, itemsize=itemsize)
+        weights = Cost() if loss == "least_squares" else product + Cost(launches=9)
+        return total + n_iter * (once + factor + weights + Cost(launches=50, syncs=1))
+    checks = -(-cg_iter // 3) + 1
+    inside = product + gemm(p, m, n, itemsize=itemsize) + Cost(launches=21 + _CURVED[loss])
+    step = once + product + cg_iter * inside + Cost(launches=59 + _CURVE[loss] + 6 * checks, syncs=1 + checks)
+    if loss == "multinomial":
+        solves = (cg_iter + 1) * cholesky_solve(p, m, itemsize=itemsize)
+        factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize)
+        step += product + factor + solves + Cost(launches=-2 * (cg_iter + 1) - 3)
+    return total + n_iter * step
+
+
+def sgd(
+    n: int,
+    p: int,
+    *,
+    loss: str = "logistic",
+    m: int = 1,
+    runs: int = 1,
+    block: int = 1,
+    sweeps: int | None = None,
+    itemsize: int = 8,
+) -> Cost:
+    """An epoch of stochastic descent, n steps, taken `block` at a time.
+
+    A block of B rows costs 4Bpm flops, as in the loop, and for the system of its margins the Gram matrix, B²p, and
+    sweeps with it.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A.
+    loss : str
+        "least_squares", "logistic" or "multinomial".
+    m : int
+        Classes, for "multinomial".
+    runs : int
+        Runs side by side.
+    block : int
+        B.
+    sweeps : int, optional
+        Of each system, none for "least_squares"; None is a guess.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the epoch.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.sgd(1000, 100, block=50).launches < costs.sgd(1000, 100).launches
+    True
+    """
+    m = _loss(loss, m)
+    newton = block >= 192 and loss != "multinomial"
+    sweeps = (3 if newton else 8) if sweeps is None else sweeps
+    B = block
+    rows = gemm(B, m, p, itemsize=itemsize) + gemm(p, m, B, itemsize=itemsize) + Cost(launches=5)
+    derivative = Cost(launches=_DERIVATIVE[loss])
+    if B == 1:
+        return n * runs * (rows + derivative)
+    square = Cost(0, 3 * itemsize * B * B, 3, 0)
+    system = gemm(B, B, p, itemsize=itemsize) + square
+    solve = Cost(B * B * m, itemsize * B * B, 2)
+    sweep = gemm(B, m, B, itemsize=itemsize) + Cost(launches=1) + derivative
+    if loss == "least_squares":
+        system += solve
+    elif newton:
+        system += sweeps * (sweep + square + solve + Cost(launches=4)) + derivative
+    else:
+        system += sweeps * sweep + derivative
+    return -(-n // B) * runs * (rows + system)
+
+
+def sga(n: int, p: int, *, m: int = 1, block: int = 1, itemsize: int = 8, **options: Any) -> Cost:
+    """`sgd`, and the sum of the iterates of a block: one product more with its rows."""
+    more = gemm(p, m, block, itemsize=itemsize) + Cost(launches=4)
+    return sgd(n, p, m=m, block=block, itemsize=itemsize, **options) + -(-n // block) * more
+
+
+def sag(n: int, p: int, *, m: int = 1, block: int = 1, itemsize: int = 8, **options: Any) -> Cost:
+    """`sgd`, and the same two products for the gradient that is remembered; what is remembered enters the system."""
+    more = gemm(block, m, p, itemsize=itemsize) + gemm(p, m, block, itemsize=itemsize) + Cost(launches=7)
+    if block > 1:
+        more += gemm(block, m, block, itemsize=itemsize)
+    return sgd(n, p, m=m, block=block, itemsize=itemsize, **options) + -(-n // block) * more
