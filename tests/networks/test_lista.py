@@ -10,6 +10,9 @@ from xpsolve.testing import assert_close
 pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")  # training stops where it is told to
 
 
+KINDS = ("step", "full", "coupled")
+
+
 def problem(rng, n, m, samples):
     """Unit atoms, and samples whose λ_max is 1."""
     D = rng.standard_normal((n, m))
@@ -32,7 +35,7 @@ def mean_loss(D, X, lam, Z):
 
 
 @pytest.mark.of("lista")
-@pytest.mark.parametrize("kind", ["step", "full"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_untrained_it_is_ista_and_training_lowers_the_loss(xp, rng, kind):
     D, X = problem(rng, 5, 8, 12)
     network = xs.lista(xp(D), 0.1, 3, kind=kind)
@@ -62,34 +65,49 @@ def test_learned_steps_beat_ista_on_unseen_samples(T):
     assert np.all(ratios[T // 2 :] > 1.2)  # 1/L is the step for codes that are not sparse
 
 
-@pytest.mark.parametrize("loss", ["unsupervised", "supervised", "semi-supervised"])
-def test_stacked_gradients_equal_slopes_and_the_tape(rng, loss):
-    D, X = problem(rng, 6, 9, 7)
-    network = xs.lista(D, 0.1, 4)
-    codes = rng.standard_normal((7, 9)) if loss == "supervised" else None
-    target = network._target(X, codes, loss)
-    tau = network.steps * np.asarray([1.0, 1.5, 0.7, 1.2])
-    start = np.zeros((7, 9))
-    value, (gradient,) = network._value_and_gradient((tau,), X, start, target)
-    assert value == target(network._forward((tau,), X, start)[-1])[0]
-    by_differences = autodiff.finite_difference(
-        lambda t: np.asarray(target(network._forward((t,), X, start)[-1])[0]), tau, scheme="central"
-    )
-    np.testing.assert_allclose(gradient, by_differences.ravel(), rtol=1e-5)
-
-    out, pullback = autodiff.vjp(unrolled, tau, D, X, start)
-    np.testing.assert_allclose(pullback(target(out)[1])[0], gradient, rtol=1e-10)
+def varied(network, rng):
+    """Its parameters, each layer another."""
+    return tuple(p * (1 + 0.2 * rng.standard_normal(p.shape)) for p in network.parameters)
 
 
-def unrolled(tau, D, X, Z):
-    xp = tau.__array_namespace__()
-    for t in range(4):
-        U = Z - tau[t] * ((Z @ D.T - X) @ D)
-        Z = U - xp.minimum(xp.maximum(U, -0.1 * tau[t]), 0.1 * tau[t])
+def unrolled(kind, D, parameters, X, T):
+    """The network written out, in operations that the tape knows."""
+    xp = D.__array_namespace__()
+    Z = X @ (0.0 * D)
+    for t in range(T):
+        p = [q[min(t, q.shape[0] - 1), ...] for q in parameters]
+        if kind == "step":
+            U, beta = Z - p[0] * ((Z @ D.T - X) @ D), 0.1 * p[0]
+        elif kind == "coupled":
+            U, beta = Z - (Z @ D.T - X) @ p[0].T, p[1]
+        else:
+            U, beta = Z @ p[0].T + X @ p[1].T, p[2]
+        Z = U - xp.minimum(xp.maximum(U, -beta), beta)
     return Z
 
 
-@pytest.mark.parametrize("kind", ["step", "full"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("loss", ["unsupervised", "supervised", "semi-supervised"])
+def test_stacked_gradients_equal_the_tape_and_slopes(rng, kind, tied, loss):
+    D, X = problem(rng, 6, 9, 7)
+    network = xs.lista(D, 0.1, 4, kind=kind, tied=tied)
+    target = network._target(X, rng.standard_normal((7, 9)) if loss == "supervised" else None, loss)
+    parameters = varied(network, rng)
+    value, gradient = network._value_and_gradient(parameters, X, np.zeros((7, 9)), target, 4)
+    out, pullback = autodiff.vjp(lambda *p: unrolled(kind, p[-2], p[:-2], p[-1], 4), *parameters, D, X)
+    assert value == pytest.approx(target(out)[0], rel=1e-13)
+    for found, wanted in zip(gradient, pullback(target(out)[1])[: len(gradient)], strict=True):
+        assert_close(found, wanted, rtol=1e-11)
+
+    def f(last):
+        return network._value_and_gradient((*parameters[:-1], last), X, np.zeros((7, 9)), target, 4)[0]
+
+    by_differences = autodiff.finite_difference(lambda p: np.asarray(f(p)), parameters[-1], scheme="central")
+    np.testing.assert_allclose(gradient[-1], by_differences.ravel(), rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("loss", ["supervised", "semi-supervised"])
 def test_codes_are_learned(rng, kind, loss):
     D, X = problem(rng, 6, 9, 40)
@@ -112,7 +130,7 @@ BAD = {
     "D is a vector": (lambda: xs.lista(X[0], 0.1, 2), ValueError, r"D: expected shape \(n, m\)"),
     "lam is zero": (lambda: xs.lista(D, 0.0, 2), ValueError, r"lam: .*positive"),
     "no layers": (lambda: xs.lista(D, 0.1, 0), ValueError, r"n_layers: .*at least 1"),
-    "a kind": (lambda: xs.lista(D, 0.1, 2, kind="tied"), ValueError, r"kind: .*'step', 'full', got 'tied'"),
+    "a kind": (lambda: xs.lista(D, 0.1, 2, kind="tied"), ValueError, r"kind: .*'step', 'full', 'coupled', got 'tied'"),
     "samples are columns": (lambda: xs.lista(D, 0.1, 2).predict(X.T), ValueError, r"X: expected 3 features"),
     "a loss": (lambda: xs.lista(D, 0.1, 2).fit(X, loss="l1"), ValueError, r"loss: .*'unsupervised'"),
     "no codes": (lambda: xs.lista(D, 0.1, 2).fit(X, loss="supervised"), ValueError, r"codes: expected them"),
@@ -122,6 +140,7 @@ BAD = {
         ValueError,
         r"codes: expected shape \(5, 4\), got \(5, 3\)",
     ),
+    "a bound of zero": (lambda: xs.lista(D, 0.1, 2).fit(X, longest=0.0), ValueError, r"longest: .*positive"),
     "no steps": (lambda: xs.lista(D, 0.1, 2, kind="full").steps, AttributeError, r"steps: .*'full' has none"),
 }
 
