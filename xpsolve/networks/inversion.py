@@ -22,9 +22,7 @@ from xpsolve.trace import arrays_in, map_arrays
 
 
 @capabilities(grad="forward, reverse")
-def invert(
-    f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_steps: int, half: bool = True
-) -> Array:
+def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_steps: int, half: bool = True) -> Array:
     """Take gradient steps on ½‖x − f(y)‖² from y0: an approximate f⁻¹(x).
 
     Parameters

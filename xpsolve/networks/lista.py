@@ -161,9 +161,7 @@ class Lista:
         product = sum(xp.sum(a * b, axis=(1, 2)) for a, b in zip(ours, theirs, strict=True))
         length, wanted = (sum(xp.sum(a * a, axis=(-2, -1)) for a in parts) for parts in (ours, theirs))
         alpha = product / wanted
-        apart = sum(
-            xp.sum((a - alpha[:, None, None] * b) ** 2, axis=(1, 2)) for a, b in zip(ours, theirs, strict=True)
-        )
+        apart = sum(xp.sum((a - alpha[:, None, None] * b) ** 2, axis=(1, 2)) for a, b in zip(ours, theirs, strict=True))
         return alpha, xp.sqrt(apart / xp.where(length > 0, length, xp.ones_like(length)))
 
     def predict(self, X: Array) -> Array:
@@ -230,9 +228,7 @@ class Lista:
 
     # --- the network -----------------------------------------------------------------------------
 
-    def _forward(
-        self, parameters: Parameters, X: Array, Z: Array, n_layers: int
-    ) -> tuple[list[Array], list[Array]]:
+    def _forward(self, parameters: Parameters, X: Array, Z: Array, n_layers: int) -> tuple[list[Array], list[Array]]:
         return _unrolled.forward(self.kind, self.D, self.lam, parameters, X, Z, n_layers)
 
     def _value_and_gradient(

@@ -8,9 +8,13 @@ from xpsolve.report.gallery import (
     barycenters,
     bgd_logistic,
     chain_cost,
+    deblurring,
     digits_multinomial,
     lasso_convergence,
     lasso_path,
+    lista_form,
+    lista_loss,
+    lista_steps,
     lq_balls,
     sgd_against_bgd,
     sgd_cloud,
@@ -31,6 +35,7 @@ PICTURES = {
         soft_threshold.PICTURE,
         lasso_path.PICTURE,
         lasso_convergence.PICTURE,
+        deblurring.PICTURE,
         chain_cost.PICTURE,
         bgd_logistic.PICTURE,
         sgd_cloud.PICTURE,
@@ -40,6 +45,9 @@ PICTURES = {
         sinkhorn_plans.PICTURE,
         sinkhorn_convergence.PICTURE,
         barycenters.PICTURE,
+        lista_loss.PICTURE,
+        lista_steps.PICTURE,
+        lista_form.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""
