@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpsolve as xs
-from xpsolve import autodiff
+from xpsolve import autodiff, costs
 from xpsolve.testing import assert_close, assert_like, slope_test
 
 TRUTH = np.asarray([2.0, -4.0])
@@ -98,6 +98,26 @@ def test_without_the_half_a_step_is_twice_as_long():
     doubled = xs.invert(lambda y: line(y, TRUTH), x, y0, step=0.1, n_steps=3)
     found = xs.invert(lambda y: line(y, TRUTH), x, y0, step=0.05, n_steps=3, half=False)
     np.testing.assert_allclose(found, doubled, rtol=1e-14)
+
+
+def test_costs_are_counted(rng):
+    n, p = 5, 7
+    A, x, y = rng.standard_normal((n, p)), rng.standard_normal(n), rng.standard_normal(p)
+
+    def stated(cost):
+        return cost.launches, cost.flops, cost.syncs
+
+    for N in (0, 1, 4):
+        call = lambda A, x, y, N=N: xs.invert(lambda y: A @ y, x, y, step=0.1, n_steps=N)  # noqa: E731
+        _, tally = xs.count(call, A, x, y)
+        assert (tally.launches, tally.product_flops, tally.syncs) == stated(costs.invert(n, p, N))
+    for N, U, k in ((1, 1, 0), (3, 2, 1), (4, 4, 12)):
+        options = {"step": 0.1, "theta_step": 0.01, "n_steps": N, "n_unrolled": U, "max_iter": k, "tol": 1e-300}
+        call = lambda A, x, y, options=options: xs.fit_inverse(lambda y, A: A @ y, A, x, y, **options)  # noqa: E731
+        with pytest.warns(xs.ConvergenceWarning):
+            _, tally = xs.count(call, A, x, y)
+        cost = costs.fit_inverse(n, p, n_steps=N, n_unrolled=U, n_iter=k)
+        assert (tally.launches, tally.product_flops, tally.syncs) == stated(cost)
 
 
 def test_parameters_may_be_a_structure_and_are_projected():

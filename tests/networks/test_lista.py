@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import xpsolve as xs
-from xpsolve import autodiff
+from xpsolve import autodiff, costs
 from xpsolve.testing import assert_close
 
 pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")  # training stops where it is told to
 
 
-KINDS = ("step", "full", "coupled")
+KINDS = costs.LISTA_KINDS
 
 
 def problem(rng, n, m, samples):
@@ -30,8 +30,12 @@ def ista(D, X, lam, T):
     return Z
 
 
+def objectives(D, X, lam, Z):
+    return 0.5 * np.sum((X - Z @ D.T) ** 2, axis=1) + lam * np.sum(np.abs(Z), axis=1)
+
+
 def mean_loss(D, X, lam, Z):
-    return np.mean(0.5 * np.sum((X - Z @ D.T) ** 2, axis=1) + lam * np.sum(np.abs(Z), axis=1))
+    return np.mean(objectives(D, X, lam, Z))
 
 
 @pytest.mark.of("lista")
@@ -117,6 +121,116 @@ def test_codes_are_learned(rng, kind, loss):
     network.fit(X, S if loss == "supervised" else None, loss=loss, layer_iter=5, max_iter=20)
     assert np.sum((network.predict(X) - S) ** 2) < 0.9 * before
     assert np.all(network.parameters[-1] >= 0)
+
+
+@pytest.mark.parametrize("samples", [50, 150])
+def test_few_samples_are_enough_not_to_diverge_on_others(samples):
+    """Some of 2000 others are less sparse than all that were seen: their loss stays below that of ISTA all the same."""
+    D, X = problem(np.random.default_rng(0), 64, 256, samples + 2000)
+    unseen = X[samples:]
+    network = xs.lista(D, 0.1, 20).fit(X[:samples], layer_iter=8, max_iter=10)
+    found, plain = (objectives(D, unseen, 0.1, Z) for Z in (network.predict(unseen), ista(D, unseen, 0.1, 20)))
+    assert np.all(found < plain)
+    free = xs.lista(D, 0.1, 20).fit(X[:samples], layer_iter=8, max_iter=10, longest=float("inf"))
+    assert np.all(free.steps[-5:] > 0)
+
+
+@pytest.mark.parametrize("data", ["digits", "patches"])
+def test_learned_steps_beat_ista_on_pictures(data):
+    made = xs.problems.sparse_coding(data, m=128, samples=400)
+    D, train, unseen = made.D, made.X[:200], made.X[200:]
+    for T in (5, 10, 20):
+        network = xs.lista(D, 0.1, T).fit(train, layer_iter=8, max_iter=10)
+        found, plain = network.predict(unseen), ista(D, unseen, 0.1, T)
+        assert mean_loss(D, unseen, 0.1, found) < mean_loss(D, unseen, 0.1, plain)
+        assert np.all(network.steps[T // 2 :] > network.inverse_lipschitz)
+
+
+def test_steps_are_bounded_by_what_supports_can_take():
+    """With steps up to 1/L_S no layer raises the loss of a sample that it was trained on."""
+    D, X = problem(np.random.default_rng(3), 20, 40, 60)
+    network = xs.lista(D, 0.1, 6).fit(X, layer_iter=8, max_iter=0, longest=1.0)
+    Z, before = np.zeros((60, 40)), np.full(60, np.inf)
+    for t in range(6):
+        inside = (Z != 0) | (np.abs((X - Z @ D.T) @ D) > 0.1)
+        largest = max(np.linalg.norm(D[:, S], 2) ** 2 for S in inside)
+        assert network.steps[t] <= 1.02 / largest  # the power method is a little short of it
+        Z = network._forward((network.steps[t : t + 1],), X, Z, 1)[0][-1]
+        assert not np.any((Z != 0) & ~inside)
+        after = objectives(D, X, 0.1, Z)
+        assert np.all(after <= before)
+        before = after
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tied_layers_share_their_parameters(rng, kind):
+    D, X = problem(rng, 6, 9, 40)
+    network = xs.lista(D, 0.1, 4, kind=kind, tied=True)
+    np.testing.assert_allclose(network.predict(X), ista(D, X, 0.1, 4), atol=1e-13)
+    before = network.loss(X)
+    network.fit(X, max_iter=20)
+    assert network.loss(X) < before
+    assert all(p.shape[0] == 1 for p in network.parameters)
+    np.testing.assert_allclose(network.predict(X), unrolled(kind, D, network.parameters, X, 4), atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_form_of_ista_is_recognised(xp, rng, kind):
+    D = rng.standard_normal((4, 6))
+    network = xs.lista(xp(D), 0.3, 2, kind=kind)
+    alpha, distance = network.ista_form()
+    assert_close(alpha, np.full(2, 1 / np.linalg.norm(D, 2) ** 2), like=xp(D), rtol=1e2 * xp.eps)
+    assert_close(distance, np.zeros(2), like=xp(D), atol=1e2 * xp.eps)
+
+
+def test_the_distance_from_ista_is_that_to_the_nearest(rng):
+    D = rng.standard_normal((4, 6))
+    network = xs.lista(D, 0.3, 1, kind="full")
+    network.parameters = W1, W2, beta = tuple(rng.standard_normal(p.shape) for p in network.parameters)
+    ours = np.concatenate([(np.eye(6) - W1[0]).ravel(), W2.ravel(), beta])
+    theirs = np.concatenate([(D.T @ D).ravel(), D.T.ravel(), [0.3]])
+    (alpha,), residual, *_ = np.linalg.lstsq(theirs[:, None], ours)
+    assert network.ista_form()[0][0] == pytest.approx(alpha)
+    assert network.ista_form()[1][0] == pytest.approx(np.sqrt(residual[0]) / np.linalg.norm(ours))
+
+
+@pytest.mark.parametrize("kind", ["full", "coupled"])
+def test_deep_layers_learn_no_more_than_a_step(kind):
+    """W₁ → I − αDᵀD, W₂ → αDᵀ and β → αλ along the layers; the first learn something else."""
+    D, X = problem(np.random.default_rng(0), 8, 16, 1000)
+    network = xs.lista(D, 0.2, 20, kind=kind).fit(X, layer_iter=50, max_iter=200)
+    alpha, distance = network.ista_form()
+    assert distance[0] > 0.15
+    assert np.all(distance[-3:] < 0.06)
+    apart = np.abs(network.parameters[-1] / (0.2 * alpha) - 1)
+    assert np.max(apart[:4]) > 0.5
+    assert np.all(apart[-3:] < 0.15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("T", [1, 2, 3, 6])
+def test_costs_are_counted(rng, kind, T):
+    n, m, samples = 5, 7, 11
+    D, X = problem(rng, n, m, samples)
+    _, made = xs.count(lambda D, X: xs.lista(D, 0.1, T, kind=kind), D, X)
+
+    def counted(f):
+        _, tally = xs.count(lambda D, X: f(xs.lista(D, 0.1, T, kind=kind), X), D, X)
+        spent = tally.product_flops - made.product_flops, tally.launches - made.launches
+        return *spent, tally.syncs - made.syncs
+
+    cost = costs.lista(n, m, samples, T, kind=kind)
+    assert counted(lambda net, X: net.predict(X)) == (cost.flops, cost.launches, cost.syncs)
+    for layer_iter, n_iter in ((0, 0), (0, 3), (2, 12)):
+        cost = costs.lista_fit(n, m, samples, T, kind=kind, layer_iter=layer_iter, n_iter=n_iter)
+        options = {"layer_iter": layer_iter, "max_iter": n_iter, "tol": 1e-300}
+        found = counted(lambda net, X, options=options: net.fit(X, **options))
+        assert found == (cost.flops, cost.launches, cost.syncs)
+
+
+def test_a_cost_of_an_unknown_kind():
+    with pytest.raises(ValueError, match="step, full, coupled"):
+        costs.lista(2, 2, 2, 2, kind="tied")
 
 
 def test_steps_stay_at_zero_where_nothing_can_be_gained():

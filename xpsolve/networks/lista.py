@@ -34,7 +34,6 @@ from xpsolve.networks import _unrolled
 from xpsolve.networks._unrolled import Parameters, signs
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 
-KINDS = ("step", "full", "coupled")
 LOSSES = ("unsupervised", "semi-supervised", "supervised")
 Loss = Callable[[Array], tuple[Array, Array]]  # codes to the mean loss and its gradient there
 
@@ -99,7 +98,7 @@ def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step", tied: bool
     check_ndim(D, "D", 2, shape="(n, m)")
     check_positive(lam, "lam")
     check_count(n_layers, "n_layers", 1)
-    check_option(kind, "kind", KINDS)
+    check_option(kind, "kind", costs.LISTA_KINDS)
     return Lista(D, float(lam), n_layers, kind, bool(tied))
 
 
@@ -274,21 +273,26 @@ class Lista:
 
     def _train_layers(self, X: Array, target: Loss, longest: float, tol: float, layer_iter: int) -> Array | None:
         """Train each layer with those before it as they are; the bounds of their steps, where they have any."""
+        bounded, alone = self.kind == "step" and longest != float("inf"), layer_iter > 0 and not self.tied
+        if not (bounded or alone):
+            return None
         xp, bounds, Z = namespace_of(X), [], self._zeros(X)
-        one = xp.asarray(self.inverse_lipschitz)
         for t in range(self.n_layers):
-            if self.kind == "step" and longest != float("inf"):
+            if bounded:
                 L = _unrolled.support_curvature(self.D, self.lam, X, Z)
-                bounds.append(longest * xp.where(L > 0, 1 / xp.where(L > 0, L, xp.ones_like(L)), one))
+                bounds.append(
+                    longest * xp.where(L > 0, 1 / xp.where(L > 0, L, xp.ones_like(L)), self.inverse_lipschitz)
+                )
             layer = self.parameters if self.tied else tuple(p[t : t + 1, ...] for p in self.parameters)
-            if layer_iter and not self.tied:
+            if alone:
                 bound = xp.stack(bounds[-1:]) if bounds else None
                 run = self._descend(layer, X, Z, target, bound, tol, layer_iter, layer_iter, None, 1)
                 layer = run.state.parameters
                 self.parameters = tuple(
                     xp.concat([p[:t, ...], new, p[t + 1 :, ...]]) for p, new in zip(self.parameters, layer, strict=True)
                 )
-            Z = self._forward(layer, X, Z, 1)[0][-1]
+            if t + 1 < self.n_layers:
+                Z = self._forward(layer, X, Z, 1)[0][-1]
         if not bounds:
             return None
         return xp.min(xp.stack(bounds), keepdims=True) if self.tied else xp.stack(bounds)
