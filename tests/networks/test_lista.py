@@ -63,7 +63,7 @@ def test_learned_steps_beat_ista_on_unseen_samples(T):
     gained = (mean_loss(D, unseen, 0.1, plain) - mean_loss(D, unseen, 0.1, found)) / (
         mean_loss(D, unseen, 0.1, plain) - best
     )
-    assert 0.3 < gained <= 1  # of the way from ISTA to the optimum
+    assert 0.25 < gained <= 1  # of the way from ISTA to the optimum
     ratios = network.steps / network.inverse_lipschitz
     assert np.all(ratios >= 0)
     assert np.all(ratios[T // 2 :] > 1.2)  # 1/L is the step for codes that are not sparse
@@ -123,27 +123,23 @@ def test_codes_are_learned(rng, kind, loss):
     assert np.all(network.parameters[-1] >= 0)
 
 
-@pytest.mark.parametrize("samples", [50, 150])
-def test_few_samples_are_enough_not_to_diverge_on_others(samples):
-    """Some of 2000 others are less sparse than all that were seen: their loss stays below that of ISTA all the same."""
-    D, X = problem(np.random.default_rng(0), 64, 256, samples + 2000)
-    unseen = X[samples:]
-    network = xs.lista(D, 0.1, 20).fit(X[:samples], layer_iter=8, max_iter=10)
+@pytest.mark.parametrize("data", ["gaussian", "digits", "patches"])
+def test_few_samples_are_enough_to_beat_ista_on_each_of_many_others(data):
+    """Some of them are less sparse than all that were seen; without a bound the first of these diverge."""
+    made = xs.problems.sparse_coding(data, samples=850)
+    D, train, unseen = made.D, made.X[:50], made.X[50:]
+    network = xs.lista(D, 0.1, 20).fit(train, layer_iter=8, max_iter=10)
     found, plain = (objectives(D, unseen, 0.1, Z) for Z in (network.predict(unseen), ista(D, unseen, 0.1, 20)))
     assert np.all(found < plain)
-    free = xs.lista(D, 0.1, 20).fit(X[:samples], layer_iter=8, max_iter=10, longest=float("inf"))
-    assert np.all(free.steps[-5:] > 0)
+    assert np.all(network.steps > network.inverse_lipschitz)
 
 
-@pytest.mark.parametrize("data", ["digits", "patches"])
-def test_learned_steps_beat_ista_on_pictures(data):
-    made = xs.problems.sparse_coding(data, m=128, samples=400)
-    D, train, unseen = made.D, made.X[:200], made.X[200:]
-    for T in (5, 10, 20):
-        network = xs.lista(D, 0.1, T).fit(train, layer_iter=8, max_iter=10)
-        found, plain = network.predict(unseen), ista(D, unseen, 0.1, T)
-        assert mean_loss(D, unseen, 0.1, found) < mean_loss(D, unseen, 0.1, plain)
-        assert np.all(network.steps[T // 2 :] > network.inverse_lipschitz)
+def test_without_a_bound_unseen_samples_diverge():
+    D, X = problem(np.random.default_rng(0), 64, 256, 500)
+    free = xs.lista(D, 0.1, 20).fit(X[:50], layer_iter=8, max_iter=10, longest=float("inf"))
+    seen, unseen = (objectives(D, part, 0.1, free.predict(part)) for part in (X[:50], X[50:]))
+    assert np.max(seen) < 2
+    assert np.max(unseen) > 10
 
 
 def test_steps_are_bounded_by_what_supports_can_take():
@@ -223,7 +219,7 @@ def test_costs_are_counted(rng, kind, T):
     assert counted(lambda net, X: net.predict(X)) == (cost.flops, cost.launches, cost.syncs)
     for layer_iter, n_iter in ((0, 0), (0, 3), (2, 12)):
         cost = costs.lista_fit(n, m, samples, T, kind=kind, layer_iter=layer_iter, n_iter=n_iter)
-        options = {"layer_iter": layer_iter, "max_iter": n_iter, "tol": 1e-300}
+        options = {"layer_iter": layer_iter, "max_iter": n_iter, "tol": 1e-300, "longest": 99.0}
         found = counted(lambda net, X, options=options: net.fit(X, **options))
         assert found == (cost.flops, cost.launches, cost.syncs)
 

@@ -31,6 +31,16 @@ def test_its_norm_is_exact(rng):
     assert xs.dot_test(xs.Kronecker(A, B)) < 1e-14
 
 
+@pytest.mark.parametrize("shapes", [((3, 2),), ((3, 2), (2, 4), (5, 3))])
+@pytest.mark.parametrize("k", [1, 3])
+def test_its_cost_is_counted(rng, shapes, k):
+    matrices = [rng.standard_normal(shape) for shape in shapes]
+    x = rng.standard_normal((np.prod([p for _, p in shapes]), k)[: 1 + (k > 1)])
+    _, tally = xs.count(lambda x, *matrices: xs.Kronecker(*matrices).matvec(x), x, *matrices)
+    cost = xs.costs.kronecker(shapes, k)
+    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
+
+
 @pytest.mark.parametrize("n", [1, 2, 7, 8])
 def test_cosines_are_those_of_scipy(xp, rng, n):
     C, x = cosine_basis(n, like=xp([0.0])), rng.standard_normal(n)

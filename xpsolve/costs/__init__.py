@@ -66,6 +66,7 @@ from xpsolve.costs.operators import (
     correlation,
     dot_test,
     fast_length,
+    kronecker,
     operator_norm,
 )
 from xpsolve.costs.stochastic import (
@@ -128,6 +129,7 @@ __all__ = [
     "gram",
     "invert",
     "ista",
+    "kronecker",
     "lasso",
     "lasso_path",
     "lipschitz",

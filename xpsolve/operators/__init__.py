@@ -1,4 +1,4 @@
-"""Floor 2: linear operators.  Dense, sparse, convolution, Kronecker, sums, products, transposes; norm and adjoint test."""
+"""Floor 2: linear operators.  Dense, sparse, convolution, Kronecker, sums, products; norm and adjoint test."""
 
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.convolution import convolve, convolve_adjoint

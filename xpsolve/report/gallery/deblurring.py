@@ -66,13 +66,14 @@ PICTURE = Picture(
     name="deblurring",
     family="lasso",
     title="Pictures deblurred: ridge regression, and the lasso in cosines of blocks",
-    alt="Two rows of four grey portraits: the truth, the blurred picture, and what ridge and the lasso restore, each with"
-    " its peak signal-to-noise ratio. Above the blur is Gaussian, and ridge is closer to the truth by a decibel; below "
-    "it is that of motion, where ridge leaves ripples along it and the lasso is closer by a decibel.",
-    caption="The portrait of Grace Hopper on 96 × 96 pixels, in [0, 1], blurred by a periodic xs.Convolution, with white "
-    "noise of deviation 0.01 (xs.problems.blurred_picture). Ridge by conjugate gradients on the pixels; the lasso by "
-    "FISTA on the coefficients of orthonormal cosines in blocks of 8 × 8, an xs.Kronecker product. λ is that of seven "
-    "with which the picture is closest to the truth, which is known here and would not be elsewhere. Setting of G. Peyré,"
-    " Mathematical Foundations of Data Sciences, §14.1.",
+    alt="Two rows of four grey portraits: the truth, the blurred picture, and what ridge and the lasso restore, "
+    "each with its peak signal-to-noise ratio. Above the blur is Gaussian, and ridge is closer to the truth by "
+    "a decibel; below it is that of motion, where ridge leaves ripples along it and the lasso is closer by a "
+    "decibel.",
+    caption="The portrait of Grace Hopper on 96 × 96 pixels, in [0, 1], blurred by a periodic xs.Convolution, with "
+    "white noise of deviation 0.01 (xs.problems.blurred_picture). Ridge by conjugate gradients on the pixels; "
+    "the lasso by FISTA on the coefficients of orthonormal cosines in blocks of 8 × 8, an xs.Kronecker product. "
+    "λ is that of seven with which the picture is closest to the truth, which is known here and would not be "
+    "elsewhere. Setting of G. Peyré, Mathematical Foundations of Data Sciences, §14.1.",
     draw=draw,
 )

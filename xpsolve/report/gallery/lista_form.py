@@ -45,13 +45,14 @@ PICTURE = Picture(
     name="lista-form",
     family="networks",
     title="Deep layers of LISTA stay those of ISTA; the first learn something else",
-    alt="Two panels against the layers 1 to 20, for full layers, circles, and coupled ones, squares. Left, the distance "
-    "of the learned weights from the form of ISTA: 0.2 to 0.3 in the first layer, falling to a few hundredths in the "
-    "last. Right, the learned threshold over that of ISTA: up to 1.9 in the first layers, 1 in the last.",
-    caption="LISTA of 20 layers, D of 9 × 16 with normal entries, λ = 0.2 λ_max, unsupervised on 1000 samples, from ISTA "
-    "with 1/L: 50 steps of gradient descent a layer, then 200 together. The distance is the sine of the angle between "
-    "(I − W₁, W₂, β) and (DᵀD, Dᵀ, λ), or for coupled layers between (W₂, β) and (Dᵀ, λ): ista_form() of the network. "
-    "The theorem of P. Ablin et al. (2019) says what deep layers tend to where they are minimal; ISTA as in G. Peyré, "
-    "Mathematical Foundations of Data Sciences, §14.1.4.",
+    alt="Two panels against the layers 1 to 20, for full layers, circles, and coupled ones, squares. Left, the "
+    "distance of the learned weights from the form of ISTA: 0.2 to 0.3 in the first layer, falling to a few "
+    "hundredths in the last. Right, the learned threshold over that of ISTA: up to 1.9 in the first layers, 1 "
+    "in the last.",
+    caption="LISTA of 20 layers, D of 9 × 16 with normal entries, λ = 0.2 λ_max, unsupervised on 1000 samples, from "
+    "ISTA with 1/L: 50 steps of gradient descent a layer, then 200 together. The distance is the sine of the "
+    "angle between (I − W₁, W₂, β) and (DᵀD, Dᵀ, λ), or for coupled layers between (W₂, β) and (Dᵀ, λ): "
+    "ista_form() of the network. The theorem of P. Ablin et al. (2019) says what deep layers tend to where they "
+    "are minimal; ISTA as in G. Peyré, Mathematical Foundations of Data Sciences, §14.1.4.",
     draw=draw,
 )

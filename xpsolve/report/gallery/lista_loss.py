@@ -47,7 +47,7 @@ def losses(backend: Backend, data: str, n_layers: int, m: int, train: int) -> di
 
 def _mean(Z: Any, D: Any, X: Any) -> float:
     R = X - Z @ D.T
-    return float((R * R).sum() / 2 + LAM * abs(Z).sum()) / X.shape[0]
+    return float((R * R).sum() / 2 + LAM * abs(Z).sum()) / int(X.shape[0])
 
 
 def draw(backend: Backend, *, n_layers: int = 16, m: int = 128, train: int = 400) -> Any:
@@ -73,12 +73,14 @@ PICTURE = Picture(
     family="networks",
     title="Layers that learned lower the loss of unseen samples faster than ISTA",
     alt="Two panels of the mean excess of the lasso loss over its minimum against 1 to 16 layers, on a logarithmic "
-    "ordinate, for normal numbers at the left and digits at the right. ISTA falls slowest. LISTA with full layers leads "
-    "for two or three layers and then stays just below ISTA; step-LISTA leads until about ten, where FISTA overtakes it.",
+    "ordinate, for normal numbers at the left and digits at the right. ISTA falls slowest. LISTA with full "
+    "layers leads for two or three layers and then stays just below ISTA; step-LISTA leads until about ten, "
+    "where FISTA overtakes it.",
     caption="Mean over 300 unseen samples of F(z) = ½‖x − Dz‖² + λ‖z‖₁ less its minimum, λ = 0.1 λ_max, D of 64 × 128 "
-    "(xs.problems.sparse_coding). Both networks are trained unsupervised on 400 samples, each layer after those before "
-    "it and not all together, so that the first T layers are a network of T: 12 steps of gradient descent a layer for "
-    "steps, 60 for full layers, which more samples and steps would still improve. FISTA is xs.lasso from 0. After "
-    "P. Ablin et al. (2019); ISTA as in G. Peyré, Mathematical Foundations of Data Sciences, §14.1.4.",
+    "(xs.problems.sparse_coding). Both networks are trained unsupervised on 400 samples, each layer after those "
+    "before it and not all together, so that the first T layers are a network of T: 12 steps of gradient "
+    "descent a layer for steps, 60 for full layers, which more samples and steps would still improve. FISTA is "
+    "xs.lasso from 0. After P. Ablin et al. (2019); ISTA as in G. Peyré, Mathematical Foundations of Data "
+    "Sciences, §14.1.4.",
     draw=draw,
 )

@@ -34,7 +34,7 @@ def draw(backend: Backend, *, n_layers: int = 20, m: int = 256, train: int = 300
     for axes, lam in zip(row, LAMS, strict=True):
         network = trained(D, lam, n_layers, seen, layer_iter=12, max_iter=10)
         L = 1 / float(network.inverse_lipschitz)
-        codes = [backend.to_numpy(first_layers(network, t).predict(unseen)) for t in layers]
+        codes = [backend.to_numpy(first_layers(network, int(t)).predict(unseen)) for t in layers]
         inverse = np.asarray([L / curvatures(host, Z) for Z in codes])
         support = [100 * np.mean(Z != 0) for Z in codes]
         low, middle, high = np.nanpercentile(inverse, (5, 50, 95), axis=1)
@@ -64,14 +64,14 @@ PICTURE = Picture(
     name="lista-steps",
     family="networks",
     title="Learned steps are longer than 1/L, since codes are sparse",
-    alt="Two panels of the step of each of 20 layers over 1/L. Left, for λ a tenth of λ_max: learned steps, squares, rise "
-    "from 2 to 3 while 1/L_S, dashed with a band, rises below them from 1.2 to 2. Right, for half of λ_max, where codes "
-    "are sparser: learned steps rise from 3 to 5 and settle at 4, where 1/L_S is too.",
-    caption="step-LISTA of 20 layers, D of 64 × 256 with normal entries (xs.problems.sparse_coding), trained unsupervised "
-    "on 300 samples, layer by layer and then all together. Dashed, the median of 1/L_S = 1/‖D_S‖² over 50 unseen samples "
-    "with S the support of their codes after the layer, and the band from 5 % to 95 %; above, the share of entries that "
-    "are not 0 after the first layer and after the last. Left, steps lie at the bound of fit, 1.8 over the largest L_S of "
-    "the samples: from 2/L_S on they diverge. After P. Ablin et al. (2019); ISTA with the step 1/L as in G. Peyré, "
-    "Mathematical Foundations of Data Sciences, §14.1.4.",
+    alt="Two panels of the step of each of 20 layers over 1/L. Left, for λ a tenth of λ_max: learned steps, "
+    "squares, rise from 2 to 3 while 1/L_S, dashed with a band, rises below them from 1.2 to 2. Right, for half "
+    "of λ_max, where codes are sparser: learned steps rise from 3 to 5 and settle at 4, where 1/L_S is too.",
+    caption="step-LISTA of 20 layers, D of 64 × 256 with normal entries (xs.problems.sparse_coding), trained "
+    "unsupervised on 300 samples, layer by layer and then all together. Dashed, the median of 1/L_S = 1/‖D_S‖² "
+    "over 50 unseen samples with S the support of their codes after the layer, and the band from 5 % to 95 %; "
+    "above, the share of entries that are not 0 after the first layer and after the last. Left, steps lie at "
+    "the bound of fit, 1.5 over the largest L_S of the samples: from 2/L_S on they diverge. After P. Ablin et "
+    "al. (2019); ISTA with the step 1/L as in G. Peyré, Mathematical Foundations of Data Sciences, §14.1.4.",
     draw=draw,
 )
