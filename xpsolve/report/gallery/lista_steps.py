@@ -64,9 +64,9 @@ PICTURE = Picture(
     name="lista-steps",
     family="networks",
     title="Learned steps are longer than 1/L, since codes are sparse",
-    alt="Two panels of the step of each of 20 layers over 1/L. Left, for λ a tenth of λ_max: learned steps, "
-    "squares, rise from 2 to 3 while 1/L_S, dashed with a band, rises below them from 1.2 to 2. Right, for half "
-    "of λ_max, where codes are sparser: learned steps rise from 3 to 5 and settle at 4, where 1/L_S is too.",
+    alt="Two panels of the step of each of 20 layers over 1/L. Left, for λ a tenth of λ_max: learned steps, squares, "
+    "rise from 1.6 to 2.5 while 1/L_S, dashed with a band, rises below them from 1.2 to 2. Right, for half of λ_max, "
+    "where codes are sparser: learned steps rise from 2.7 to 4.4 and settle at 4.2, where 1/L_S is too.",
     caption="step-LISTA of 20 layers, D of 64 × 256 with normal entries (xs.problems.sparse_coding), trained "
     "unsupervised on 300 samples, layer by layer and then all together. Dashed, the median of 1/L_S = 1/‖D_S‖² "
     "over 50 unseen samples with S the support of their codes after the layer, and the band from 5 % to 95 %; "
