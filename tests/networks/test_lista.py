@@ -170,6 +170,7 @@ def test_tied_layers_share_their_parameters(rng, kind):
     np.testing.assert_allclose(network.predict(X), unrolled(kind, D, network.parameters, X, 4), atol=1e-13)
 
 
+@pytest.mark.of("lista")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_form_of_ista_is_recognised(xp, rng, kind):
     D = rng.standard_normal((4, 6))

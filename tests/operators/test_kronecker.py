@@ -23,6 +23,7 @@ def test_it_is_its_matrix(xp, rng, shapes):
     assert_close(operator @ xp(X[:, 1]), A @ X[:, 1], rtol=rtol, like=xp(X))
     assert_close(operator.T @ xp(Y), A.T @ Y, rtol=rtol, like=xp(X))
     assert_close(operator.rmatvec(xp(Y[:, 0])), A.T @ Y[:, 0], rtol=rtol, like=xp(X))
+    assert_close(operator.exact_norm(), np.asarray(np.linalg.norm(A, 2)), rtol=rtol)
 
 
 def test_its_norm_is_exact(rng):
