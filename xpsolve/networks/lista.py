@@ -195,8 +195,8 @@ class Lista:
         loss is below `tol`.  ``.solution`` says how training ended; the loss on X is never above what it was when
         layers began to be trained together.
 
-        Of kind "step", steps are at most `longest` over the largest L_S that the samples have in their layer as it is
-        first trained.  Up to 1 no layer raises F_x for any of them; from 2 on codes diverge.  What lies between is the
+        Of kind "step", steps are at most `longest` over the largest L_S that the samples bring to their layer before
+        it is trained.  Up to 1 no layer raises F_x for any of them; from 2 on codes diverge.  What lies between is the
         room for samples that are less sparse than all of these, and for steps that change together: with 1.5 no sample
         of digits, patches or normal numbers was seen to diverge, with 1.8 some were.  ``float("inf")`` sets no bound.
         """

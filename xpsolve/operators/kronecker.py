@@ -157,7 +157,7 @@ def haar_basis(n: int, *, levels: int | None = None, like: Array) -> Array:
     --------
     >>> import numpy as np
     >>> from xpsolve.operators import haar_basis
-    >>> haar_basis(4, like=np.zeros(1)).round(4)[:, :3]
+    >>> haar_basis(4, like=np.zeros(1)).round(4)[:, :3] + 0.0
     array([[ 0.5   ,  0.5   ,  0.7071],
            [ 0.5   ,  0.5   , -0.7071],
            [ 0.5   , -0.5   ,  0.    ],
