@@ -36,7 +36,7 @@ def test_a_run_is_saved_as_asv_reads_it_and_a_second_one_resumes(toy, quick_look
     log = Log()
     outcome = run(toy, "smoke", machine="box", observer=log)
     assert (outcome.measured, outcome.resumed, outcome.failed) == (3, 0, [])
-    assert log.ended_slices == ["toy.Sizes"]
+    assert log.ended_slices == ["counts", "toy.Sizes"]
     assert log.left[-1] == pytest.approx(0.0, abs=1e-9)
 
     results = saved(outcome)
@@ -84,10 +84,30 @@ def test_a_failure_is_reported_and_tried_again(toy, quick_look):
     assert run(toy, "full", machine="box", only="track_error").measured == 1
 
 
+def test_counts_share_a_process_and_one_that_fails_is_alone_in_it(toy, quick_look, monkeypatch):
+    source = toy / "benchmarks" / "toy.py"
+    source.write_text(
+        source.read_text().replace(
+            """        raise SkipNotImplemented("not here")""",
+            """        if n == 10:
+            raise RuntimeError("ten is too many")
+        if n == 100:
+            os._exit(3)
+        return os.getpid()""",
+        )
+    )
+    started, child = [], runner._child
+    monkeypatch.setattr(runner, "_child", lambda *a: started.append(a) or child(*a))
+    outcome = run(toy, "full", machine="box", only="track_skipped")
+    assert [reason for _, reason in outcome.failed] == ["RuntimeError: ten is too many", "no message"]
+    assert saved(outcome)["toy.Sizes.track_skipped"]["result"][0] > 0
+    assert len(started) == 2  # all at once, and the one that took the process with it again alone
+
+
 def test_a_budget_too_small_measures_nothing_and_says_what_was_left_out(toy, quick_look):
     outcome = run(toy, "smoke", machine="box", budget=1e-3)
     assert outcome.measured == 0
-    assert [s.name for s in outcome.left_out] == ["toy.Sizes"]
+    assert [s.name for s in outcome.left_out] == ["counts", "toy.Sizes"]
 
 
 def test_a_broken_result_file_is_set_aside(toy, quick_look):

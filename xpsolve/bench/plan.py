@@ -1,8 +1,9 @@
 """In which order to measure, and what fits in the time there is.
 
-A slice is one benchmark class on all its backends.  Slices run cheapest first; inside one, the sizes go
-up and the backends take turns at each, so that a machine that slows down slows all of them.  What does
-not fit in the budget is left out by class and backend, NumPy last: it is what the others are held against.
+A slice is one benchmark class on all its backends, or everything that is counted on NumPy.  Slices run
+cheapest first; inside one, the sizes go up and the backends take turns at each, so that a machine that
+slows down slows all of them.  What does not fit in the budget is left out by class and backend, NumPy
+last: it is what the others are held against.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 
 from xpsolve import costs
 from xpsolve.bench.profiles import Profile
-from xpsolve.bench.suite import Point, Suite
+from xpsolve.bench.suite import COUNTS, Point, Suite
 
 _PROCESS = 0.3  # seconds that a child takes to start, NumPy included
+_COUNT = 0.05  # the same for a count, of which one child does many
 _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.5  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
@@ -31,7 +33,7 @@ class Slice:
     Parameters
     ----------
     name : str
-        The benchmark class.
+        The benchmark class, or "counts".
     points : tuple of Point
         In the order of measuring.
     seconds : tuple of float
@@ -111,7 +113,8 @@ def predict(suite: Suite, point: Point, profile: Profile, startup: Mapping[str, 
         An estimate that orders slices; the run corrects its scale by what it observes.
     """
     meta = suite.meta(point.benchmark)
-    fixed = _PROCESS + startup.get(point.backend, 0.0)
+    # What is counted shares a process, and wrapped arrays take their time.
+    fixed = _COUNT if point.slice == COUNTS else _PROCESS + startup.get(point.backend, 0.0)
     function = getattr(costs, str(meta.get("cost")), None)
     if function is None:
         return fixed + _UNKNOWN
@@ -144,9 +147,9 @@ def slices(points: Sequence[Point], seconds: Mapping[str, float]) -> list[Slice]
 
     def turn(point: Point) -> tuple[Any, ...]:
         others = tuple((isinstance(v, str), v) for k, v in point.params.items() if k != "backend")
-        return (*others, functions[point.benchmark], point.index)
+        return (point.group, *others, functions[point.benchmark], point.index)
 
-    groups = itertools.groupby(sorted(points, key=lambda p: p.group), key=lambda p: p.group)
+    groups = itertools.groupby(sorted(points, key=lambda p: p.slice), key=lambda p: p.slice)
     made = []
     for name, members in groups:
         ordered = tuple(sorted(members, key=turn))
@@ -179,6 +182,6 @@ def fit(planned: Sequence[Slice], budget: float | None, *, firm: bool = True) ->
         if seconds <= room or (backend == _REFERENCE and not firm):
             room -= seconds
             chosen.add((unit.name, backend))
-    kept = [s.on(lambda p: (p.group, p.backend) in chosen) for s in planned]
-    left = [s.on(lambda p: (p.group, p.backend) not in chosen) for s in planned]
+    kept = [s.on(lambda p: (p.slice, p.backend) in chosen) for s in planned]
+    left = [s.on(lambda p: (p.slice, p.backend) not in chosen) for s in planned]
     return [s for s in kept if s.points], [s for s in left if s.points]

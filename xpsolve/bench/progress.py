@@ -88,7 +88,7 @@ class Bar(Observer):
             self._console.print("There is nothing left to measure, or no time for it.")
             return
         self._console.print(
-            f"Measuring {count} points in {len(slices)} slices on [bold]{outcome.machine}[/bold], about {length}."
+            f"Measuring {count} points in {len(slices)} slice{'s' * (len(slices) > 1)} on [bold]{outcome.machine}[/bold], about {length}."
         )
         self._task = self._progress.add_task("", total=count, left=length)
 

@@ -6,6 +6,7 @@ process measures one point, and its `Results` merges, computes statistics and wr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -23,12 +24,12 @@ from statistics import median
 from typing import Any
 
 from xpsolve.arrays import backends as known_backends
+from xpsolve.bench import batch, plan, profiles
 from xpsolve.bench import ledger as ledgers
 from xpsolve.bench import machine as machines
-from xpsolve.bench import plan, profiles
 from xpsolve.bench.plan import Slice
 from xpsolve.bench.profiles import Profile
-from xpsolve.bench.suite import BenchError, Point, Suite, child_environment, load, script
+from xpsolve.bench.suite import COUNTS, BenchError, Point, Suite, child_environment, load, script
 from xpsolve.files import write_text
 
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
@@ -210,26 +211,13 @@ class _Measured:
 
 def _measure(suite: Suite, point: Point, profile: Profile) -> _Measured:
     """One point, in a process of its own."""
-    benchmark = suite.benchmarks[point.benchmark]
-    name = f"{point.benchmark}-{point.index}" if benchmark["params"] else point.benchmark
-    timeout = benchmark.get("timeout") or suite.conf.get("default_benchmark_timeout", 60.0)
+    timeout = _timeout(suite, point)
     started, before = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "result.json"
-        command = [sys.executable, script(), "run", str(suite.folder), name, json.dumps(profile.attributes)]
+        command = [script(), "run", str(suite.folder), _asv_name(suite, point), json.dumps(profile.attributes)]
         try:
-            done = subprocess.run(
-                [*command, "None", str(answer)],
-                cwd=scratch,
-                env=child_environment(suite.root),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                check=False,
-            )
-            code, output = done.returncode, done.stdout.strip()
+            code, output = _child(suite, [*command, "None", str(answer)], scratch, timeout)
             value = json.loads(answer.read_text(encoding="utf-8")) if code == 0 else None
         except subprocess.TimeoutExpired:
             code, output, value = 1, f"took longer than {timeout:g} s", None
@@ -238,6 +226,53 @@ def _measure(suite: Suite, point: Point, profile: Profile) -> _Measured:
     timed = value if isinstance(value, dict) and {"samples", "number"} <= value.keys() else None
     kept = (value, None, None) if timed is None else (True, timed["samples"], timed["number"])
     return _Measured(kept, code, output, started, time.monotonic() - before)
+
+
+def _count(suite: Suite, points: Sequence[Point]) -> list[_Measured | None]:
+    """Several points in one process; None for one to which it brought back no answer."""
+    started, before = datetime.now(UTC), time.monotonic()
+    found: list[tuple[Any, int, str] | None] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [_asv_name(suite, point) for point in points]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            longest = max(_timeout(suite, point) for point in points)
+            _child(suite, ["-P", batch.__file__, str(suite.folder), scratch, *names], scratch, longest)
+        for i in range(len(points)):
+            answer, reason = (Path(scratch) / f"{i}.{suffix}" for suffix in ("json", "txt"))
+            try:
+                if reason.is_file():
+                    found.append((None, 1, reason.read_text(encoding="utf-8").strip()))
+                else:
+                    found.append((json.loads(answer.read_text(encoding="utf-8")), 0, ""))
+            except (OSError, ValueError):
+                found.append(None)
+    each = (time.monotonic() - before) / len(points)
+    return [f and _Measured((f[0], None, None), f[1], f[2], started, each) for f in found]
+
+
+def _child(suite: Suite, arguments: Sequence[str], where: str, timeout: float) -> tuple[int, str]:
+    """Run Python, and bring back its code and what it said."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=where,
+        env=child_environment(suite.root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+    return done.returncode, done.stdout.strip()
+
+
+def _asv_name(suite: Suite, point: Point) -> str:
+    return f"{point.benchmark}-{point.index}" if suite.benchmarks[point.benchmark]["params"] else point.benchmark
+
+
+def _timeout(suite: Suite, point: Point) -> float:
+    declared = suite.benchmarks[point.benchmark].get("timeout")
+    return float(declared or suite.conf.get("default_benchmark_timeout", 60.0))
 
 
 def _last_line(output: str) -> str:
@@ -407,8 +442,9 @@ class _Run:
         known = {p.text: s for whole in self.pending for p, s in zip(whole.points, whole.seconds, strict=True)}
         disturbed: list[tuple[Point, _Measured]] = []
         here = part.predicted
-        for point, expected in zip(part.points, part.seconds, strict=True):
-            found = _measure(self.store.suite, point, self.profile)
+        counted = _count(self.store.suite, part.points) if part.name == COUNTS else [None] * len(part.points)
+        for point, expected, answer in zip(part.points, part.seconds, counted, strict=True):
+            found = answer or _measure(self.store.suite, point, self.profile)
             self.store.add(point, self.profile, found)
             self.outcome.measured += 1
             if found.code != 0:
