@@ -75,6 +75,33 @@ def test_an_interrupted_run_keeps_what_it_measured_and_goes_on(toy, quick_look):
     assert [v is not None for v in saved(second)["toy.Sizes.time_sum"]["result"][:2]] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("code", "output", "reason"),
+    [
+        (1, "Traceback\nValueError: no", "failed"),
+        (runner.TIMED_OUT, "took longer than 9 s", "timed out"),
+        (1, "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8 TiB", "out of memory"),
+        (1, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB", "out of memory"),
+        (1, "jaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED: failed to allocate", "out of memory"),
+        (-9, "", "out of memory"),
+    ],
+)
+def test_why_there_is_no_value(code, output, reason):
+    assert _Measured((None, None, None), code, output, runner.datetime.now(runner.UTC), 1.0).reason == reason
+
+
+def test_the_ledger_says_what_was_missed_and_why(toy, quick_look):
+    def missed(outcome):
+        (path,) = (outcome.results / "box").glob("*.ledger")
+        return {text.partition("(")[0]: m for text, m in json.loads(path.read_text())["missed"].items()}
+
+    left = missed(run(toy, "smoke", machine="box", only="time_sum", budget=1e-3))
+    assert left["toy.Sizes.time_sum"] == {"reason": "over budget", "detail": "smoke in 0.001 s"}
+    run(toy, "smoke", machine="box", only="time_sum")
+    found = missed(run(toy, "full", machine="box", only="track_error"))
+    assert found == {"toy.Sizes.track_error": {"reason": "failed", "detail": "RuntimeError: no answer for a hundred"}}
+
+
 def test_a_failure_is_reported_and_tried_again(toy, quick_look):
     outcome = run(toy, "full", machine="box", only="track_error")
     ((name, reason),) = outcome.failed
@@ -117,7 +144,20 @@ def test_a_broken_result_file_is_set_aside(toy, quick_look):
     with pytest.warns(UserWarning, match="was set aside"):
         again = run(toy, "smoke", machine="box", only="time_sum")
     assert again.measured == 1  # the ledger alone is no measurement
-    assert path.with_suffix(".broken").read_text() == "{"
+    assert path.with_name(f"{path.name}.broken").read_text() == "{"
+
+
+@pytest.mark.parametrize("content", ["{", '{"notes": "mine"}'])
+def test_a_broken_or_foreign_ledger_is_set_aside_and_the_results_kept(toy, quick_look, content):
+    outcome = run(toy, "smoke", machine="box", only="time_sum")
+    (path,) = (outcome.results / "box").glob("*.ledger")
+    for name in ("broken", "broken-2"):
+        path.write_text(content)
+        with pytest.warns(UserWarning, match=path.name):
+            run(toy, "smoke", machine="box", only="track_error")
+        assert path.with_name(f"{path.name}.{name}").read_text() == content
+    assert saved(outcome)["toy.Sizes.time_sum"]["result"][0] > 0
+    assert len(list((outcome.results / "box").glob("*-existing-py*.json"))) == 1
 
 
 @pytest.mark.parametrize(

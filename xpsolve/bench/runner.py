@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +33,8 @@ from xpsolve.bench.suite import COUNTS, BenchError, Point, Suite, child_environm
 from xpsolve.files import write_text
 
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
+TIMED_OUT = 124  # as the command `timeout` says it
+_NO_MEMORY = ("memoryerror", "unable to allocate", "out of memory", "outofmemory", "resource_exhausted", "cannot allocate memory")
 _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
 
 
@@ -151,8 +153,7 @@ class _Store:
         try:
             self.results.load_data(str(results))
         except (util.UserError, ValueError, TypeError, AttributeError, KeyError) as error:
-            aside = self.path.with_suffix(".broken")
-            os.replace(self.path, aside)
+            aside = ledgers.set_aside(self.path)
             warnings.warn(
                 f"{self.path} is no result file of asv and was set aside as {aside.name}: {error}",
                 stacklevel=2,
@@ -179,12 +180,15 @@ class _Store:
         )
         if found.code == 0:
             self.ledger.record(point, profile, found.seconds)
+        else:
+            self.ledger.miss(point, found.reason, _last_line(found.output))
 
     def save(self) -> None:
         """Write asv's file and the ledger, in this order: a point is done only once it is kept."""
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".saving") as scratch:
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / self.folder.name).mkdir()
             self.results.save(scratch)
-            os.replace(Path(scratch) / str(self.results._filename), self.path)
+            write_text(self.path, (Path(scratch) / str(self.results._filename)).read_text(encoding="utf-8"))
         self.ledger.save()
 
 
@@ -197,6 +201,16 @@ class _Measured:
     output: str
     started: datetime
     seconds: float
+
+    @property
+    def reason(self) -> str:
+        """Why there is no value: "failed", "timed out" or "out of memory"."""
+        if self.code == TIMED_OUT:
+            return "timed out"
+        # A process that takes all the memory is killed by the system, without a word.
+        last = _last_line(self.output).lower()
+        killed = self.code == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False
+        return "out of memory" if killed or any(word in last for word in _NO_MEMORY) else "failed"
 
     @property
     def median(self) -> float:
@@ -220,7 +234,7 @@ def _measure(suite: Suite, point: Point, profile: Profile) -> _Measured:
             code, output = _child(suite, [*command, "None", str(answer)], scratch, timeout)
             value = json.loads(answer.read_text(encoding="utf-8")) if code == 0 else None
         except subprocess.TimeoutExpired:
-            code, output, value = 1, f"took longer than {timeout:g} s", None
+            code, output, value = TIMED_OUT, f"took longer than {timeout:g} s", None
         except (OSError, ValueError) as error:
             code, output, value = 1, f"brought back no result: {error}", None
     timed = value if isinstance(value, dict) and {"samples", "number"} <= value.keys() else None
@@ -385,8 +399,9 @@ def run(
     facts = machines.facts(described, found, source, chosen.name, suite.libraries)
     machines.write(folder, described, facts)
     _write_benchmarks(suite, place)
-    history = ledgers.durations(folder, chosen)
     store = _Store(suite, folder, described, source)
+    store.ledger.facts = facts
+    history = ledgers.durations(folder, chosen)
 
     todo = [p for p in wanted if not store.ledger.done(p, chosen)]
     startup = {name: float(b["startup"]) for name, b in found["backends"].items()}
@@ -422,7 +437,7 @@ class _Run:
             kept, left_out = self.plan()
             if not kept:
                 self.outcome.left_out += left_out
-                return
+                break
             part, began = kept[0], time.monotonic()
             later = sum(s.predicted for s in kept[1:])
             self.observer.began(part, part.predicted + later)
@@ -436,6 +451,10 @@ class _Run:
             self.outcome.left_out += [s for s in left_out if s.name == part.name]
             self.pending = [s for s in self.pending if s.name != part.name]
             self.observer.ended(part, time.monotonic() - began, later)
+        for missed in self.outcome.left_out:
+            for point in missed.points:
+                self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:g} s")
+        self.store.ledger.save()
 
     def measure(self, part: Slice, later: float) -> None:
         """The points of a slice, then once more those that something else disturbed."""
