@@ -163,7 +163,10 @@ def figures(
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Option(help="Where results are kept.")] = _RESULTS,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(help="Where results are kept; may be given more than once.", show_default=str(_RESULTS)),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("reports/latest"),
     machine: Annotated[
         list[str] | None, typer.Option(help="Report on this machine only; may be given more than once.")
@@ -173,7 +176,7 @@ def report(
     with _plain_errors():
         from xpsolve.report import build
 
-        index = build(results, out, machines=machine)
+        index = build(results or [_RESULTS], out, machines=machine)
     print(index)
 
 

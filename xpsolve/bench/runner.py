@@ -34,7 +34,7 @@ from xpsolve.files import write_text
 
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
 TIMED_OUT = 124  # as the command `timeout` says it
-_NO_MEMORY = ("memoryerror", "unable to allocate", "out of memory", "outofmemory", "resource_exhausted", "cannot allocate memory")
+_NO_MEMORY = ("memoryerror", "out of memory", "outofmemory", "resource_exhausted", "unable to allocate")
 _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
 
 
@@ -181,6 +181,7 @@ class _Store:
         if found.code == 0:
             self.ledger.record(point, profile, found.seconds)
         else:
+            self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
             self.ledger.miss(point, found.reason, _last_line(found.output))
 
     def save(self) -> None:
