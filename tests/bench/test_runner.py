@@ -1,5 +1,6 @@
 """A run from beginning to end, on a toy suite."""
 
+import dataclasses
 import json
 import math
 
@@ -195,12 +196,45 @@ def test_a_disturbed_point_is_measured_again_and_the_quieter_run_kept(toy, quick
     assert saved(outcome)["toy.Sizes.time_sum"]["result"][0] == 1.0
 
 
-def test_what_takes_longer_than_predicted_costs_other_backends_their_turn_but_not_numpy(toy, quick_look, monkeypatch):
+@pytest.fixture
+def slow(quick_look, monkeypatch):
+    """A clock that stands still but for 20 s a point; predicted are 30 s on torch and 2 s on NumPy."""
+    now, order = [0.0], []
+
+    def measure(suite, point, *_):
+        now[0] += 20.0
+        order.append(point.backend)
+        return dataclasses.replace(timed(1.0, 1.0), seconds=20.0)
+
     quick_look["backends"]["torch"]["available"] = True
-    clock = iter(range(0, 1000, 5))
-    monkeypatch.setattr(runner.time, "monotonic", lambda: float(next(clock)))  # every look at it, 5 s have passed
-    monkeypatch.setattr(runner, "_measure", lambda *_: timed(1.0, 1.0))
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(runner, "_measure", measure)
+    monkeypatch.setattr(runner, "_count", lambda suite, points, _: [None] * len(points))
     monkeypatch.setattr(runner.plan, "predict", lambda suite, point, *_: 30.0 if point.backend == "torch" else 2.0)
+    return order
+
+
+def test_what_takes_longer_than_predicted_costs_other_backends_their_turn_but_not_numpy(toy, slow):
     outcome = run(toy, "smoke", machine="box", budget=70.0)
-    assert outcome.measured == 3
+    assert slow == ["numpy"] * 3
     assert [s.by_backend().keys() for s in outcome.left_out] == [{"torch"}]
+
+
+def test_time_in_which_no_class_fits_goes_to_its_first_sizes(toy, slow):
+    outcome = run(toy, "smoke", machine="box", budget=110.0)
+    assert slow == ["numpy"] * 3 + ["torch"] * 2
+    assert [(s.name, len(s.points)) for s in outcome.left_out] == [("toy.Sizes", 1)]
+
+
+def test_a_point_that_would_outlive_the_budget_is_given_up_and_no_failure(toy, quick_look):
+    source = toy / "benchmarks" / "toy.py"
+    source.write_text("import time\n" + source.read_text().replace("sum(range(n))", "time.sleep(60)"))
+    outcome = run(toy, "smoke", machine="box", only="time_sum", budget=2.0)
+    assert (outcome.measured, outcome.failed) == (0, [])
+    assert [p.benchmark for s in outcome.left_out for p in s.points] == ["toy.Sizes.time_sum"]
+    assert run(toy, "smoke", machine="box", only="track_error").measured == 1
+
+
+def test_backends_take_turns_in_the_run_itself(toy, slow):
+    run(toy, "quick", machine="box", only="time_sum|track_error", budget=math.inf)
+    assert slow == ["numpy", "torch"] * 4

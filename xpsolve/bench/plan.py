@@ -185,3 +185,35 @@ def fit(planned: Sequence[Slice], budget: float | None, *, firm: bool = True) ->
     kept = [s.on(lambda p: (p.slice, p.backend) in chosen) for s in planned]
     left = [s.on(lambda p: (p.slice, p.backend) not in chosen) for s in planned]
     return [s for s in kept if s.points], [s for s in left if s.points]
+
+
+def fill(planned: Sequence[Slice], room: float) -> Slice | None:
+    """What to measure in time that no class has room in any more: the first sizes of one.
+
+    Parameters
+    ----------
+    planned : sequence of Slice
+        Everything that is left, none of which fits.
+    room : float
+        Seconds.
+
+    Returns
+    -------
+    Slice or None
+        Of the slice of which most points fit, those; None where none does.
+
+    Examples
+    --------
+    >>> from xpsolve.bench.plan import Slice, fill
+    >>> from xpsolve.bench.suite import Point
+    >>> points = tuple(Point("m.A.time_x", i, {"n": i}, f"m.A.time_x({i})", "1") for i in range(3))
+    >>> fill([Slice("m.A", points, (1.0, 2.0, 4.0))], 3.5).seconds
+    (1.0, 2.0)
+    """
+    best: Slice | None = None
+    for part in planned:
+        spent = list(itertools.accumulate(part.seconds))
+        fits = sum(total <= room for total in spent)
+        if fits and (best is None or fits > len(best.points)):
+            best = Slice(part.name, part.points[:fits], part.seconds[:fits])
+    return best

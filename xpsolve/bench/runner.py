@@ -32,8 +32,10 @@ from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import COUNTS, BenchError, Point, Suite, child_environment, load, script
 from xpsolve.files import write_text
 
+_GRACE = 0.05  # share of a firm budget that the last point may take beyond it
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
 TIMED_OUT = 124  # as the command `timeout` says it
+GIVEN_UP = 125  # the run's time was over, not the benchmark's
 _NO_MEMORY = ("memoryerror", "out of memory", "outofmemory", "resource_exhausted", "unable to allocate")
 _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
 
@@ -118,6 +120,13 @@ class _Clock:
     def room(self) -> float | None:
         """Seconds that are left of the budget."""
         return None if self.budget is None else self.budget - (time.monotonic() - self.start)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which even a point under way is given up."""
+        if self.budget is None or self.room is None or not self.firm:
+            return math.inf
+        return self.room + _GRACE * self.budget
 
 
 class _Store:
@@ -224,9 +233,10 @@ class _Measured:
         return bool(self.asv[1]) and self.median > _UNQUIET * min(self.asv[1])
 
 
-def _measure(suite: Suite, point: Point, profile: Profile) -> _Measured:
-    """One point, in a process of its own."""
-    timeout = _timeout(suite, point)
+def _measure(suite: Suite, point: Point, profile: Profile, patience: float) -> _Measured:
+    """One point, in a process of its own, which has so many seconds besides the benchmark's own limit."""
+    allowed = _timeout(suite, point)
+    timeout = max(min(allowed, patience), 0.1)
     started, before = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "result.json"
@@ -235,7 +245,8 @@ def _measure(suite: Suite, point: Point, profile: Profile) -> _Measured:
             code, output = _child(suite, [*command, "None", str(answer)], scratch, timeout)
             value = json.loads(answer.read_text(encoding="utf-8")) if code == 0 else None
         except subprocess.TimeoutExpired:
-            code, output, value = TIMED_OUT, f"took longer than {timeout:g} s", None
+            code, value = TIMED_OUT if timeout == allowed else GIVEN_UP, None
+            output = f"took longer than {timeout:g} s"
         except (OSError, ValueError) as error:
             code, output, value = 1, f"brought back no result: {error}", None
     timed = value if isinstance(value, dict) and {"samples", "number"} <= value.keys() else None
@@ -243,7 +254,7 @@ def _measure(suite: Suite, point: Point, profile: Profile) -> _Measured:
     return _Measured(kept, code, output, started, time.monotonic() - before)
 
 
-def _count(suite: Suite, points: Sequence[Point]) -> list[_Measured | None]:
+def _count(suite: Suite, points: Sequence[Point], patience: float) -> list[_Measured | None]:
     """Several points in one process; None for one to which it brought back no answer."""
     started, before = datetime.now(UTC), time.monotonic()
     found: list[tuple[Any, int, str] | None] = []
@@ -251,7 +262,8 @@ def _count(suite: Suite, points: Sequence[Point]) -> list[_Measured | None]:
         names = [_asv_name(suite, point) for point in points]
         with contextlib.suppress(subprocess.TimeoutExpired):
             longest = max(_timeout(suite, point) for point in points)
-            _child(suite, ["-P", batch.__file__, str(suite.folder), scratch, *names], scratch, longest)
+            command = ["-P", batch.__file__, str(suite.folder), scratch, *names]
+            _child(suite, command, scratch, max(min(longest, patience), 0.1))
         for i in range(len(points)):
             answer, reason = (Path(scratch) / f"{i}.{suffix}" for suffix in ("json", "txt"))
             try:
@@ -426,6 +438,7 @@ class _Run:
     outcome: Outcome
     observer: Observer
     pending: list[Slice]  # in the order of measuring, with the predictions made at the start
+    had: set[str] = field(default_factory=set)  # points that had their turn
 
     def plan(self) -> tuple[list[Slice], list[Slice]]:
         """What of the rest fits in the time left, at the pace observed, and what does not."""
@@ -435,12 +448,11 @@ class _Run:
     def go(self) -> None:
         """Measure slice by slice, planning anew before each; save after each; stop when interrupted."""
         while True:
-            kept, left_out = self.plan()
-            if not kept:
-                self.outcome.left_out += left_out
+            kept, _ = self.plan()
+            part = kept[0] if kept else self.last()
+            if part is None:
                 break
-            part, began = kept[0], time.monotonic()
-            later = sum(s.predicted for s in kept[1:])
+            later, began = sum(s.predicted for s in kept[1:]), time.monotonic()
             self.observer.began(part, part.predicted + later)
             try:
                 self.measure(part, later)
@@ -449,36 +461,49 @@ class _Run:
                 return
             finally:
                 self.store.save()
-            self.outcome.left_out += [s for s in left_out if s.name == part.name]
-            self.pending = [s for s in self.pending if s.name != part.name]
+            rest = [s.on(lambda p: p.text not in self.had) for s in self.pending]
+            self.pending = [s for s in rest if s.points]
             self.observer.ended(part, time.monotonic() - began, later)
+        self.outcome.left_out = [self.clock.expect(part) for part in self.pending]
         for missed in self.outcome.left_out:
             for point in missed.points:
                 self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:g} s")
         self.store.ledger.save()
 
+    def last(self) -> Slice | None:
+        """Where no class fits as a whole: what of one does."""
+        rest, room = [self.clock.expect(part) for part in self.pending], self.clock.room
+        return None if room is None else plan.fill(rest, room)
+
     def measure(self, part: Slice, later: float) -> None:
         """The points of a slice, then once more those that something else disturbed."""
+        suite, clock = self.store.suite, self.clock
         known = {p.text: s for whole in self.pending for p, s in zip(whole.points, whole.seconds, strict=True)}
         disturbed: list[tuple[Point, _Measured]] = []
         here = part.predicted
-        counted = _count(self.store.suite, part.points) if part.name == COUNTS else [None] * len(part.points)
+        together = part.name == COUNTS
+        counted = _count(suite, part.points, clock.patience) if together else [None] * len(part.points)
         for point, expected, answer in zip(part.points, part.seconds, counted, strict=True):
-            found = answer or _measure(self.store.suite, point, self.profile)
+            here -= expected
+            # On a busy machine the slice takes longer than was planned.
+            fits = not clock.firm or clock.room is None or clock.room > expected
+            found = answer or (_measure(suite, point, self.profile, clock.patience) if fits else None)
+            if found is None or found.code == GIVEN_UP:
+                continue
+            self.had.add(point.text)
             self.store.add(point, self.profile, found)
             self.outcome.measured += 1
             if found.code != 0:
                 self.outcome.failed.append((point.text, _last_line(found.output)))
             if found.disturbed:
                 disturbed.append((point, found))
-            self.clock.add(point.backend, known[point.text], found.seconds)
-            here -= expected
+            clock.add(point.backend, known[point.text], found.seconds)
             self.observer.measured(point, here + later)
         for point, first in disturbed:
-            room = self.clock.room
+            room = clock.room
             if room is None or room > later + first.seconds:
                 self.outcome.repeated += 1
-                second = _measure(self.store.suite, point, self.profile)
+                second = _measure(suite, point, self.profile, clock.patience)
                 if second.median < first.median:  # others only ever take time away
                     self.store.add(point, self.profile, second)
 
