@@ -32,7 +32,8 @@ from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import COUNTS, BenchError, Point, Suite, child_environment, load, script
 from xpsolve.files import write_text
 
-_GRACE = 0.05  # share of a firm budget that the last point may take beyond it
+_GRACE = 0.03  # share of a firm budget that the last point may take beyond it
+_MOST = 3.0  # how many times its prediction one point may count towards the pace
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
 TIMED_OUT = 124  # as the command `timeout` says it
 GIVEN_UP = 125  # the run's time was over, not the benchmark's
@@ -105,6 +106,8 @@ class _Clock:
     observed: dict[str, float] = field(default_factory=dict)
 
     def add(self, backend: str, predicted: float, observed: float) -> None:
+        # One point that was taken for far too short says something of itself, not of the machine.
+        observed = min(observed, _MOST * predicted)
         self.predicted[backend] = self.predicted.get(backend, 0.0) + predicted
         self.observed[backend] = self.observed.get(backend, 0.0) + observed
 
@@ -410,6 +413,8 @@ def run(
     place = (results or suite.results).resolve()
     folder = place / described["machine"]
     facts = machines.facts(described, found, source, chosen.name, suite.libraries)
+    for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
+        stale.unlink(missing_ok=True)
     machines.write(folder, described, facts)
     _write_benchmarks(suite, place)
     store = _Store(suite, folder, described, source)
