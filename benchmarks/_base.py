@@ -156,6 +156,7 @@ class _Benchmark:
     fixed: ClassVar[dict[str, Any]] = {}
     derived: ClassVar[dict[str, int]] = {}  # {"p": c}: argument p of the cost is c // x
     mode: ClassVar[str | None] = "latency"
+    pair: ClassVar[str | None] = None  # of a class in throughput mode, that which makes the same calls one at a time
     tol: ClassVar[float | None] = None
     params: ClassVar[tuple[Any, ...]] = ()
     param_names: ClassVar[tuple[str, ...]] = ()
@@ -194,6 +195,7 @@ class _Benchmark:
             "fixed": cls.fixed,
             "derived": cls.derived,
             "mode": cls.mode if role == "time" else None,
+            "pair": cls.pair if role == "time" else None,
             "tol": cls.tol if role == "error" else None,
             "profiles": cls.profiles,
         }

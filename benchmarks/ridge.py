@@ -178,12 +178,12 @@ class Precision(_Planted):
 
 
 class Latency(_Planted):
-    """Small problems, one at a time: what a caller waits for one answer."""
+    """Small problems, one at a time: what a caller waits for one answer.  The largest is no longer small."""
 
     title = "Small ridge, one call at a time"
     x = "n"
     fixed = {"p": 20}
-    params = (BACKENDS, ("normal",), (20, 60, 200, 600, 2000))
+    params = (BACKENDS, ("normal",), (20, 60, 200, 600, 2000, 50_000))
     profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200, 600, 2000]}}
 
 
@@ -192,6 +192,7 @@ class Throughput(Latency):
 
     title = "Small ridge, fifty calls in a row"
     mode = "throughput"
+    pair = "ridge.Latency"
     number = 50
     profiles = {"quick": {"backend": ["numpy"], "n": [20, 200, 600, 2000]}}
 

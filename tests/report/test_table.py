@@ -182,3 +182,17 @@ def test_parquet_and_csv_say_the_same(ridge_suite, tmp_path):
     there = one["value"].to_numpy(float, na_value=math.nan)
     assert there.tolist() == pytest.approx(other["value"].tolist(), nan_ok=True)
     assert one["params"].dropna().tolist() == other["params"].dropna().tolist()
+
+
+def test_the_latency_of_the_same_call_stands_beside_a_throughput(suite):
+    grid = {"backend": ["numpy", "torch"], "n": [10, 20]}
+    alone = suite.meta("Alone", "time", "seconds", "n")
+    row = suite.meta("In a row", "time", "seconds", "n", mode="throughput", pair="r.Alone")
+    suite.add("r.Alone.time_one", grid, lambda backend, n: math.nan if backend == "torch" else 4.0 * n, alone)
+    suite.add("r.Other.time_one", grid, lambda **_: 7.0, alone)
+    suite.add("r.Row.time_one", grid, lambda backend, n: 1.0 * n, row)
+    frame, _ = table(suite)
+    beside = frame[frame["mode"] == "throughput"]
+    assert (beside["value"] / beside["latency"]).tolist()[:2] == [0.25, 0.25]
+    assert beside["latency"].isna().tolist() == [False, False, True, True]
+    assert frame.loc[frame["mode"] == "latency", "latency"].isna().all()

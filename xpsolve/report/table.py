@@ -22,7 +22,7 @@ __all__ = ["COLUMNS", "UNSTEADY", "results", "tidy"]
 COLUMNS = (
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
     "unit backend device dtype method n p depth x_name x params series value lower upper samples status reason detail "
-    "error tol checked valid steady "
+    "error tol checked valid steady latency "
     "flops bytes launches syncs memory floor share bound"
 ).split()
 """What every table has; the other parameters follow, one column each."""
@@ -60,11 +60,12 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
         profile that measured it and ``versions`` that of the library which did the work.  Where ``status`` is not
         "ok", ``reason`` is one of `xpsolve.report.asv.REASONS` and ``detail`` says more.  ``value`` is in SI units
         with the 99 % interval of asv in ``lower`` and ``upper``, and ``steady`` says whether that interval stays above
-        half the value; ``x`` is the abscissa and ``series`` all other parameters as JSON; ``checked`` says whether an
-        error stands beside the value and ``valid`` whether it is below its tolerance (unchecked counts as valid);
-        ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the
-        largest of the three and ``share`` = floor/value; ``current`` marks the latest commit of each machine and
-        environment.
+        half the value; beside a throughput, ``latency`` is the time of the same call alone, so that value/latency
+        tells how much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON;
+        ``checked`` says whether an error stands beside the value and ``valid`` whether it is below its tolerance
+        (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t)
+        in seconds, ``bound`` the largest of the three and ``share`` = floor/value; ``current`` marks the latest commit
+        of each machine and environment.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
     if frame.empty:
         return frame.drop(columns="measured")
     frame["current"] = _current(frame)
-    frame = _subtract_baseline(_join_errors(frame))
+    frame = _join_latencies(_subtract_baseline(_join_errors(frame)), measurements)
     _add_theory(frame, measurements)
     _add_floor(frame)
     return frame.drop(columns="measured").reset_index(drop=True)
@@ -202,6 +203,16 @@ def _join_errors(frame: pd.DataFrame) -> pd.DataFrame:
     joined["checked"] = joined["_error_status"].notna() & ~own
     joined["valid"] = ~(raised | missed)
     return joined.drop(columns=["_tol", "_error_status"])
+
+
+def _join_latencies(frame: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
+    """Beside each throughput the latency of the class that its benchmark names, at the same parameters."""
+    pairs = {point.benchmark: point.meta.get("pair") for point in measurements.points if point.meta.get("pair")}
+    alone = frame[(frame["mode"] == "latency") & (frame["status"] == "ok")]
+    renamed = alone[[*_KEY, "group", "params", "value"]].rename(columns={"group": "_pair", "value": "latency"})
+    paired = frame.drop(columns="latency").assign(_pair=frame["benchmark"].map(lambda name: pairs.get(name, "")))
+    once = renamed.drop_duplicates([*_KEY, "_pair", "params"])
+    return paired.merge(once, on=[*_KEY, "_pair", "params"], how="left").drop(columns="_pair")
 
 
 def _subtract_baseline(frame: pd.DataFrame) -> pd.DataFrame:
