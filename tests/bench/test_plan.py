@@ -96,3 +96,12 @@ def test_counts_of_all_classes_on_numpy_are_one_slice():
     ]
     made = plan.slices(points, {p.text: 1.0 for p in points})
     assert {s.name: len(s.points) for s in made} == {"counts": 2, "r.A": 1}
+
+
+def test_without_a_cost_the_samples_still_take_their_time(tmp_path):
+    def seconds(role, **entry):
+        suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": {"role": role}, **entry}})
+        return plan.predict(suite, point("r.A", "time_x", "numpy", 1), PROFILES["full"], {})
+
+    assert seconds("time") > seconds("error")
+    assert seconds("time", repeat=[30, 40, 0.1]) > seconds("time", repeat=[3, 5, 0.1])

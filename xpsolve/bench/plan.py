@@ -21,7 +21,7 @@ from xpsolve.bench.suite import COUNTS, Point, Suite
 _PROCESS = 0.3  # seconds that a child takes to start, NumPy included
 _COUNT = 0.05  # the same for a count, of which one child does many
 _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
-_UNKNOWN = 0.5  # seconds of work where no cost is declared
+_UNKNOWN = 0.2  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
 
@@ -116,14 +116,15 @@ def predict(suite: Suite, point: Point, profile: Profile, startup: Mapping[str, 
     # What is counted shares a process, and wrapped arrays take their time.
     fixed = _COUNT if point.slice == COUNTS else _PROCESS + startup.get(point.backend, 0.0)
     function = getattr(costs, str(meta.get("cost")), None)
-    if function is None:
-        return fixed + _UNKNOWN
-    sizes = arguments(function, meta, point.params)
-    data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
-    once: float = function(**sizes).floor(costs.TYPICAL["cpu"])
+    once, data = _UNKNOWN, 0.0
+    if function is not None:
+        sizes = arguments(function, meta, point.params)
+        data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
+        once = function(**sizes).floor(costs.TYPICAL["cpu"])
     if meta.get("role") != "time":
         return fixed + data + once
-    least, most, limit = profile.repeat or _SAMPLES
+    own = suite.benchmarks[point.benchmark].get("repeat")
+    least, most, limit = profile.repeat or (own if isinstance(own, list | tuple) and len(own) == 3 else _SAMPLES)
     sampling = min(most * once, max(least * once, limit))
     return fixed + data + once + sampling
 
