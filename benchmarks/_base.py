@@ -115,7 +115,7 @@ class _CountingBackend:
 
 
 class _Counted:
-    """Functions that each class gets which is timed and has a cost."""
+    """Functions that each class gets which is timed and has a cost; what derives from this has them on its own grid."""
 
     @measures("count", "launches")
     def track_launches(self: Any, *values: Any) -> int:
@@ -169,7 +169,8 @@ class _Benchmark:
         timed = cls.mode == "latency" and hasattr(cls, "time_solve")
         counted = timed and cls.cost is not None and bool(cls.params)
         for name, function in _COUNTS.items():
-            if getattr(getattr(cls, name, None), "__code__", function.__code__) is function.__code__:
+            own = getattr(getattr(cls, name, None), "__code__", function.__code__) is not function.__code__
+            if not own and not issubclass(cls, _Counted):
                 setattr(cls, name, function if counted else None)
         for name in dir(cls):
             role = getattr(getattr(cls, name), "_measures", None)
@@ -199,7 +200,7 @@ class _Benchmark:
             "tol": cls.tol if role == "error" else None,
             "profiles": cls.profiles,
         }
-        if function in _COUNTS.values():
+        if function in _COUNTS.values() and not issubclass(cls, _Counted):
             cls._small(copy)
         return copy
 
@@ -243,6 +244,14 @@ class _Benchmark:
                 self._prepared.pop(key, None)
             self._prepared[noted] = counter.tally
         return self._prepared[noted]
+
+
+class _Counts(_Counted, _Benchmark):
+    """What one call asks of the device, counted over a grid of its own; `prepare` returns the tally."""
+
+    def _tally(self, values: tuple[Any, ...]) -> Tally:
+        tally: Tally = self._case(values)
+        return tally
 
 
 def warm(call: Callable[[], Any], at_least: float = 0.02) -> None:

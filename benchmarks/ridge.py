@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
 from xpsolve import count, lstsq, problems, ridge
 from xpsolve.arrays import backends
 
@@ -280,7 +280,7 @@ class LstsqInSamples(_Solves):
         return _Case(backend, lambda: lstsq(A, y).x, lambda: x)
 
 
-class Counts(_Benchmark):
+class Counts(_Counts):
     """What one solve asks of the device, counted and not timed: the same on every machine."""
 
     family = "ridge"
@@ -296,19 +296,6 @@ class Counts(_Benchmark):
         A, y, _ = _planted(n, self.fixed["p"], _LAM)
         _, tally = count(ridge, backend.asarray(A), backend.asarray(y), _LAM, method=method, check_finite=False)
         return tally
-
-    @measures("count", "launches")
-    def track_launches(self, *values: Any) -> int:
-        return int(self._case(values).launches)
-
-    @measures("count", "syncs")
-    def track_syncs(self, *values: Any) -> int:
-        return int(self._case(values).syncs)
-
-    @measures("count", "flops")
-    def track_flops(self, *values: Any) -> int:
-        """Those of matrix products and factorisations: the costs state no others."""
-        return int(self._case(values).product_flops)
 
 
 class Memory(_Benchmark):
