@@ -70,6 +70,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     }
     for name, text in files.items():
         write_text(out / name, text)
+    (out / "results.parquet").unlink(missing_ok=True)
     if importlib.util.find_spec("pyarrow") is not None:
         kept.to_parquet(out / "results.parquet", index=False)
     # Figures of an earlier report would be taken for this one's.
