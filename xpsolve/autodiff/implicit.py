@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import Level, inside_of
 from xpsolve.autodiff.reverse import grad, vjp
 from xpsolve.autodiff.rules.table import Joint
+from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import arrays_in, map_arrays
 
 _UNROLLED: ContextVar[bool] = ContextVar("unrolled", default=False)
@@ -260,6 +262,14 @@ def conjugate_gradient(product: Function, b: Array, tol: float | None = None, ma
         max_iter=10 * math.prod(b.shape) + 100 if max_iter is None else max_iter,
         check_every=5,
     )
+    if run.reason == "max_iter":
+        message = (
+            f"a derivative by an equation: conjugate gradients stopped after {run.n_iter} steps at a residual of "
+            f"{run.measure:.1e} > tol = {tol:.1e}. Its system is ill-conditioned, or not symmetric and positive where "
+            f"that was promised: raise tol or max_iter of implicit_gradient, or go through the iterations, with "
+            f"autodiff.unrolled()."
+        )
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return run.state.u
 
 
@@ -369,6 +379,11 @@ def implicit_gradient(
     ------
     TypeError
         If not exactly one of the three equations is given; when called, if `solve` returns no single array.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a derivative is taken, if conjugate gradients stop at `max_iter`.
 
     See Also
     --------

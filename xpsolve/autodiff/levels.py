@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, shifted
+from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, put, shifted
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
 
@@ -26,7 +26,12 @@ def _shifted_copy(G: Array, shift: Array) -> Array:
     return shifted(namespace_of(G).asarray(G, copy=True), shift)
 
 
-_INSTEAD: dict[str, Callable[..., Any]] = {"shifted": _shifted_copy}
+def _put_copy(x: Array, index: Array, values: Array) -> Array:
+    """`put` writes to x likewise."""
+    return put(namespace_of(x).asarray(x, copy=True), index, values)
+
+
+_INSTEAD: dict[str, Callable[..., Any]] = {"put": _put_copy, "shifted": _shifted_copy}
 
 
 class Tracked(WrappedArray):
