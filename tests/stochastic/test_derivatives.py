@@ -105,7 +105,7 @@ def test_on_every_backend(xp):
 @pytest.mark.parametrize("method", [xs.sgd, xs.sga, xs.sag])
 @pytest.mark.parametrize("block", [1, 4])
 def test_stochastic_methods_are_followed_step_by_step(method, block):
-    A, y, lam = data()
+    A, y, _ = data()
     step = {"step" if method is xs.sag else "step0": 0.05}
     f = lambda A, y: total(method(xs.LeastSquares(A, y, 0.1), epochs=3, block=block, **step).x)  # noqa: E731
     gradients = autodiff.grad(f, (0, 1))(A, y)

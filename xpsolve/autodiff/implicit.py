@@ -84,6 +84,38 @@ def implicitly(
     return _attached(level, args, x, joint), level.wrap_all(rest)
 
 
+def enveloped(solve: Function, energy: Function, args: tuple[Any, ...]) -> Array:
+    """energy(x, *args) at its extremum x = solve(*args) in x, where its derivative is that in the args alone."""
+    level = _outermost(args)
+    if level is None:
+        value: Array = energy(solve(*args), *args)
+        return value
+    inside = map_arrays(level.opened, args)
+    with inside_of(level):
+        x = solve(*inside)
+        value = without_scalars(energy(x, *inside))
+
+    def joint(out: Array, positions: tuple[int, ...]) -> Joint:
+        f, values = _as_function(energy, (x, *inside), [i + 1 for i in positions])
+        return _joint(out, positions, lambda ts: jvp(f, values, ts)[1], vjp(f, *values)[1], values)
+
+    return _attached(level, args, value, joint)
+
+
+def without_levels(args: Any) -> Any:
+    """The same with the arrays inside of all levels that a derivative by an equation is to be taken on."""
+    level = _outermost(args)
+    while level is not None:
+        args = map_arrays(level.opened, args)
+        level = _outermost(args)
+    return args
+
+
+def followed(args: Any) -> bool:
+    """Whether there are such levels."""
+    return _outermost(args) is not None
+
+
 def _outermost(args: Any) -> Level | None:
     """The level of the outermost arrays, where it is that of a derivative to be taken by an equation."""
     found = [] if _UNROLLED.get() else arrays_in(args)
@@ -315,20 +347,7 @@ class ImplicitSolver:
         if self._energy is None:
             message = "minimum: expected an inner energy. Give implicit_gradient(energy=…)."
             raise TypeError(message)
-        args = without_scalars(args)
-        level = _outermost(args)
-        if level is None:
-            return self._energy(self(*args), *args)
-        inside = map_arrays(level.opened, args)
-        with inside_of(level):
-            x = self(*inside)
-            value = without_scalars(self._energy(x, *inside))
-
-        def joint(out: Array, positions: tuple[int, ...]) -> Joint:
-            f, values = _as_function(self._energy, (x, *inside), [i + 1 for i in positions])  # type: ignore[arg-type]
-            return _joint(out, positions, lambda ts: jvp(f, values, ts)[1], vjp(f, *values)[1], values)
-
-        return _attached(level, args, value, joint)
+        return enveloped(self, self._energy, without_scalars(args))
 
 
 def _one(x: Any) -> Array:
