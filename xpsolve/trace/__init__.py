@@ -1,6 +1,7 @@
-"""Floor 1: arrays that wrap arrays.  The generic wrapper and the operation counter."""
+"""Floor 1: arrays that wrap arrays.  The generic wrapper, the operation counter and the memory account."""
 
 from xpsolve.trace.count import OpTally, Tally, count
+from xpsolve.trace.live import peak_bytes
 from xpsolve.trace.wrapper import (
     Interpreter,
     WrappedArray,
@@ -20,4 +21,5 @@ __all__ = [
     "count",
     "lift_all",
     "map_arrays",
+    "peak_bytes",
 ]
