@@ -84,7 +84,7 @@ def graph(f: Callable[..., Array], *point: Array) -> list[Vertex]:
 
 def draw(backend: Backend) -> Any:
     """Nodes from left to right in the order of the calls, local derivatives on the edges."""
-    from matplotlib.patches import BoxStyle, FancyBboxPatch
+    from matplotlib.patches import FancyBboxPatch
 
     figure, axes = panels(height=3.0)
     axes.grid(visible=False)
@@ -92,11 +92,9 @@ def draw(backend: Backend) -> Any:
     blue, orange = list(COLOURS)[:2]
     nodes = graph(course, *(backend.asarray(value) for value in POINT))
     for node, (x, y), (name, formula) in zip(nodes, PLACES, NAMES, strict=True):
-        style = BoxStyle("round", pad=0.02, rounding_size=0.06)
-        corner = (x - WIDE, y - HIGH)
-        axes.add_patch(
-            FancyBboxPatch(corner, 2 * WIDE, 2 * HIGH, style, facecolor="none", edgecolor=FAINT, linewidth=1.1)
-        )
+        corner, style = (x - WIDE, y - HIGH), "round,pad=0.02,rounding_size=0.06"
+        box = FancyBboxPatch(corner, 2 * WIDE, 2 * HIGH, style, facecolor="none", edgecolor=FAINT, linewidth=1.1)
+        axes.add_patch(box)
         axes.text(x, y + 0.2, formula, ha="center", va="center", fontsize=10)
         axes.text(x, y, f"{node.value:.3f}", ha="center", va="center", fontsize=10, color=blue, fontweight="bold")
         axes.text(x, y - 0.2, f"∂f/∂{name} {node.adjoint:.3f}", ha="center", va="center", fontsize=9, color=orange)

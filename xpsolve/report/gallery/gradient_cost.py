@@ -87,9 +87,9 @@ PICTURE = Picture(
     "from 4 to 256. Left, counted flops: finite differences and forward mode rise together in proportion to p, to"
     " 257 for 256; reverse mode is flat below the dashed line at 5. Right, times: the same shape, with reverse "
     "mode flat at a few.",
-    caption="Logistic loss of 1000 Gaussian samples with ½‖x‖². Left: flops found by xs.count; right: shortest of seven "
-    "times of the gradient over the shortest of the function, taken in turns, on the machine that drew it. Dashed: the bound of 5 of"
-    " Baur and Strassen (1983). Forward mode takes p tangents in one sweep. After G. Peyré, Mathematical "
-    "Foundations of Data Sciences, ch. 16.",
+    caption="Logistic loss of 1000 Gaussian samples with ½‖x‖². Left: flops found by xs.count; right: shortest of "
+    "seven times of the gradient over the shortest of the function, taken in turns, on the machine that drew "
+    "it. Dashed: the bound of 5 of Baur and Strassen (1983). Forward mode takes p tangents in one sweep. "
+    "After G. Peyré, Mathematical Foundations of Data Sciences, ch. 16.",
     draw=draw,
 )
