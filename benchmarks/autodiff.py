@@ -16,6 +16,7 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
 from xpsolve import autodiff, costs
 from xpsolve.arrays import namespace_of
+from xpsolve.trace import peak_bytes
 
 
 @dataclass
@@ -85,11 +86,12 @@ class GradientInFeatures(_Derivatives):
 
 @dataclass
 class _Recurrence:
-    """Weights and state, on the host and there, and the states alive at once."""
+    """A gradient to be timed, its error, and the states and the bytes alive at once."""
 
     call: Callable[[], Any]
     error: Callable[[Any], float]
     states: Callable[[], int]
+    live: Callable[[], int]
     warm: bool = False
 
 
@@ -107,7 +109,7 @@ class ScanInDepth(_Derivatives):
     """The gradient through t reversible steps: all states kept, log₂ t of them, or one.
 
     Time has exponent 1 in t, with a factor of log t at most for checkpoints; the states alive are t, log₂ t and one,
-    and a few more.
+    and a few more, and the bytes are those of the states and of the gradient.
     """
 
     title = "Gradient through a recurrence in its depth"
@@ -163,7 +165,21 @@ class ScanInDepth(_Derivatives):
             truth = float(np.sum(ends[0] - ends[1])) / (2 * h)
             return abs(float(backend.to_numpy(result[1][0]) @ direction) - truth) / (1 + abs(truth))
 
-        return _Recurrence(lambda: run(_network(), x0, there), error, states)
+        def live() -> int:
+            return peak_bytes(lambda x0, W: run(_network(), x0, W), x0, there)[1]
+
+        return _Recurrence(lambda: run(_network(), x0, there), error, states, live)
+
+
+class ScanMemoryInDepth(ScanInDepth):
+    """The same with the bytes alive at once: those of t, log₂ t or one states beside a constant."""
+
+    title = "Memory of a gradient through a recurrence in its depth"
+    profiles = {}
+
+    @measures("count", "bytes")
+    def track_live_bytes(self, *values: Any) -> int:
+        return self._case(values).live()
 
 
 class TapeOverhead(_Derivatives):

@@ -32,7 +32,8 @@ from benchmarks.ridge import _planted
 from benchmarks.sinkhorn import _clouds
 from benchmarks.stochastic import _LAM, _loop_sgd, _two_classes
 from xpsolve import Logistic, Multinomial, lasso, lasso_path, newton, problems, ridge, sag, sgd, sinkhorn
-from xpsolve.autodiff import chain_jacobian
+from xpsolve.arrays import namespace_of
+from xpsolve.autodiff import chain_jacobian, grad
 
 Solve = Callable[[float], Any]
 
@@ -89,7 +90,8 @@ def _require(library: str) -> None:
         if library != "xpsolve":
             metadata.version(library)
     except metadata.PackageNotFoundError:
-        raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,peers]"') from None
+        extra = library if library in ("jax", "torch") else "peers"
+        raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,{extra}]"') from None
 
 
 def _lengths(shape: str) -> tuple[int, int]:
@@ -318,6 +320,105 @@ class Chain(_Peers):
 
     def error(self, problem, answer):
         return _missed(problem, answer)
+
+
+# --- gradients -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """½‖z_t‖² with z_k = tanh(W z_{k−1}), differentiated by W; z_0 = Z is (width, batch)."""
+
+    W: np.ndarray
+    Z: np.ndarray
+    depth: int
+
+    def value(self, xp: Any, W: Any, Z: Any) -> Any:
+        for _ in range(self.depth):
+            Z = xp.tanh(W @ Z)
+        return 0.5 * xp.sum(Z * Z)
+
+    def gradient(self) -> np.ndarray:
+        """By hand."""
+        Zs = [self.Z]
+        for _ in range(self.depth):
+            Zs.append(np.tanh(self.W @ Zs[-1]))
+        total, g = np.zeros_like(self.W), Zs[-1]
+        for Z, out in zip(Zs[-2::-1], Zs[:0:-1], strict=True):
+            d = g * (1 - out * out)
+            total, g = total + d @ Z.T, self.W.T @ d
+        return total
+
+
+def _xpsolve_gradient(q: _Layers) -> Solve:
+    gradient = grad(lambda W, Z: q.value(namespace_of(W), W, Z))
+    return lambda _: gradient(q.W, q.Z)
+
+
+def _autograd_gradient(q: _Layers) -> Solve:
+    import autograd
+
+    gradient = autograd.grad(lambda W, Z: q.value(autograd.numpy, W, Z))
+    return lambda _: gradient(q.W, q.Z)
+
+
+def _torch_gradient(q: _Layers) -> Solve:
+    import torch
+
+    W, Z = torch.asarray(q.W), torch.asarray(q.Z)
+
+    def solve(_: float) -> Any:
+        leaf = W.detach().requires_grad_(True)
+        return torch.autograd.grad(q.value(torch, leaf, Z), leaf)[0]
+
+    return solve
+
+
+def _jax_gradient(q: _Layers, *, compiled: bool = False) -> Solve:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    gradient = jax.grad(lambda W, Z: q.value(jax.numpy, W, Z))
+    gradient = jax.jit(gradient) if compiled else gradient
+    W, Z = jax.numpy.asarray(q.W), jax.numpy.asarray(q.Z)
+    return lambda _: jax.block_until_ready(gradient(W, Z))
+
+
+class Gradient(_Peers):
+    """A tape through ten layers that share their weights, nothing compiled; the error is relative to the formula.
+
+    With layers of 8 the time is that of recording, with 256 that of products.
+    """
+
+    family = "autodiff"
+    title = "Gradient of a network by a tape, against other libraries"
+    tol = 1e-12
+    tolerances = (0.0,)  # direct: there is none to choose
+    solvers = {
+        "xpsolve": _xpsolve_gradient,
+        "autograd": _autograd_gradient,
+        "torch": _torch_gradient,
+        "jax": _jax_gradient,
+    }
+    param_names = ("library", "shape")
+    params = (tuple(solvers), ("8×4", "64×64", "256×256"))
+
+    def problem(self, shape):
+        width, batch = _lengths(shape)
+        rng = np.random.default_rng(0)
+        return _Layers(rng.standard_normal((width, width)) / np.sqrt(width), rng.standard_normal((width, batch)), 10)
+
+    def error(self, problem, answer):
+        truth = problem.gradient()
+        return float(np.linalg.norm(np.asarray(answer) - truth) / np.linalg.norm(truth))
+
+
+class GradientCompiled(Gradient):
+    """The same beside a program that was compiled before the clock started."""
+
+    title = "Gradient of a network by a tape, against a compiled program"
+    solvers = {"xpsolve": _xpsolve_gradient, "jax": partial(_jax_gradient, compiled=True)}
+    params = (tuple(solvers), Gradient.params[1])
 
 
 # --- stochastic --------------------------------------------------------------------------------------

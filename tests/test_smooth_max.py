@@ -5,6 +5,8 @@ import pytest
 import scipy.special
 
 import xpsolve as xs
+from xpsolve import autodiff
+from xpsolve.arrays import namespace_of
 from xpsolve.testing import assert_close, slope_test
 
 LARGE = np.asarray([[1e4, 1e4 - 1, -1e4], [-1e4, -1e4, -1e4 + 2], [0.0, 1.0, -np.inf]])
@@ -41,6 +43,18 @@ def test_a_row_of_nothing_has_no_maximum():
 def test_one_is_the_gradient_of_the_other(rng, eps):
     x = rng.standard_normal((3, 4))
     slope_test(lambda x: xs.logsumexp(x, eps=eps), lambda v: np.sum(xs.softmax(x, eps=eps) * v, axis=-1), x)
+
+
+@pytest.mark.parametrize("eps", [1e-3, 0.3, 1.0])
+def test_derivatives(eps):
+    x = np.asarray([[1.0, -np.inf, 1.0, -3e3, 0.5], [2.0, 2.1, 1.9, -1.0, 0.0]])  # equal, absent and far away
+    weights = xs.softmax(x, eps=eps)
+    gradient = autodiff.grad(lambda x: namespace_of(x).sum(xs.logsumexp(x, eps=eps)))(x)
+    assert_close(gradient, weights, rtol=1e-13)
+    for jacobian in (autodiff.jacfwd, autodiff.jacrev):
+        for row, w in zip(x, weights, strict=True):
+            found = jacobian(lambda x: xs.softmax(x, eps=eps))(row)
+            assert_close(found, (np.diag(w) - np.outer(w, w)) / eps, rtol=1e-12, atol=1e-13 / eps)
 
 
 def test_the_smoothed_maximum_lies_above_by_at_most_eps_log_n(rng):

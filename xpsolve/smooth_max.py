@@ -14,7 +14,7 @@ from xpsolve.capabilities import capabilities
 _NOTHING = 1000.0  # exp(−1000) is 0 in every dtype; cutting there keeps (x − max)/ε from overflowing
 
 
-@capabilities(batch="all other axes")
+@capabilities(batch="all other axes", grad="forward, reverse")
 def logsumexp(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     """ε log Σ exp(x/ε), the maximum along an axis smoothed at temperature ε.
 
@@ -68,7 +68,7 @@ def logsumexp(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     return xp.squeeze((smooth if eps == 1 else eps * smooth) + top, axis=axis)
 
 
-@capabilities(batch="all other axes")
+@capabilities(batch="all other axes", grad="forward, reverse")
 def softmax(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     """exp(x/ε) / Σ exp(x/ε), the gradient of `logsumexp`: positive weights that sum to 1 along an axis.
 

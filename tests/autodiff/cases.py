@@ -10,9 +10,11 @@ from xpsolve.arrays import (
     device_of,
     eigh,
     gram,
+    put,
     scatter,
     settled,
     shifted,
+    solve_positive,
     solve_triangular,
     take_columns,
     thin_svd,
@@ -123,6 +125,7 @@ ELEMENTWISE = {
         [distinct(4), lambda r: np.full(4, -0.4), lambda r: np.full(4, 0.1)],
     ),
     "abs": (lambda xp, x: abs(x), [V4]),
+    "sign": (lambda xp, x: xp.sign(x) * x**2, [V4]),
     "shrink": (lambda xp, x, t: shrink(x, t), [distinct(3, 4), positive(4, low=0.2, high=0.3)]),
     "extrapolate": (lambda xp, x, y, j: extrapolate(x, y, j), [M34, M34, positive(4)]),
     **{
@@ -188,6 +191,14 @@ PRODUCTS = {
     "cross": (lambda xp, x, y: xp.linalg.cross(x, y), [normal(2, 3), normal(2, 3)]),
     "matrix_power": (lambda xp, A: xp.linalg.matrix_power(A, 3), [normal(3, 3)]),
     "matrix_power negative": (lambda xp, A: xp.linalg.matrix_power(A, -2), [invertible(3, 3)]),
+    "of linalg": (
+        lambda xp, A, x, y: (
+            xp.linalg.matmul(A, xp.linalg.matrix_transpose(A))[0, :]
+            * xp.linalg.tensordot(A, x, axes=1)
+            * xp.linalg.vecdot(A, x - y)
+        ),
+        [M34, V4, V4],
+    ),
     "gram": (lambda xp, A: gram(A), [M34]),
 }
 
@@ -239,6 +250,11 @@ INDEXING = {
     "full_like": (lambda xp, x: xp.full_like(x, 2.0) * x, [V4]),
     "scatter": (lambda xp, x: scatter(x, ints(xp, x, [4, 0, 2, 3]), 6), [V4]),
     "accumulate": (lambda xp, x: accumulate(x, ints(xp, x, [4, 0, 4, 3]), 6), [M34]),
+    "put": (lambda xp, x, y: put(x * 1, ints(xp, x, [2, 0]), y * y) ** 2, [M34, normal(2, 4)]),
+    "put twice": (
+        lambda xp, x, y: put(x * 1, ints(xp, x, [3, 1, 3]), xp.take(y, ints(xp, x, [0, 1, 0]))),
+        [V4, normal(2)],
+    ),
     "take_columns": (lambda xp, x: take_columns(x, ints(xp, x, [2, 0])), [M34]),
 }
 
@@ -252,6 +268,7 @@ LINALG = {
         [invertible(3, 3), normal(3)],
     ),
     "cholesky_solve": (lambda xp, G, b: cholesky_solve(cholesky(symmetric(G))[0], b), [definite(3), normal(3)]),
+    "solve_positive": (lambda xp, G, B: solve_positive(symmetric(G), B), [definite(3), normal(3, 2)]),
     "inv": (lambda xp, A: xp.linalg.inv(A), [invertible(2, 3, 3)]),
     "det": (lambda xp, A: xp.linalg.det(A), [invertible(2, 3, 3)]),
     "slogdet": (lambda xp, A: xp.linalg.slogdet(A)[1] * xp.linalg.slogdet(A)[0], [invertible(3, 3)]),

@@ -122,6 +122,13 @@ def test_the_loop_is_not_on_the_tape(rng):
     assert calls == [np.ndarray]
 
 
+def test_a_system_that_is_not_solved_warns(rng):
+    theta, c = rng.uniform(0.5, 1.2, 3), rng.standard_normal(3)
+    gradient = autodiff.grad(lambda c: total(by_energy(max_iter=1)(theta, c)))
+    with pytest.warns(xs.ConvergenceWarning, match=r"after 1 steps at a residual of .*unrolled"):
+        gradient(c)
+
+
 # --- our solvers
 
 

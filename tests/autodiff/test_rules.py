@@ -160,10 +160,12 @@ def test_steps_backwards():
     assert_close(found, expected)
 
 
-# to be called with numbers, or about no arrays; and one that has a derivative in neither argument
+# to be called with numbers, or about no arrays; of a shape that values decide; and one that has a derivative in
+# neither argument.  With an argument that carries a derivative each is an error that names it.
 WITHOUT = set(
-    "from_dlpack full nextafter __array_namespace_info__ can_cast finfo iinfo isdtype result_type broadcast_shapes"
-    " get_array_api_strict_flags set_array_api_strict_flags reset_array_api_strict_flags ArrayAPIStrictFlags Device"
+    "from_dlpack full arange linspace unique_all unique_counts unique_inverse unique_values nextafter"
+    " __array_namespace_info__ can_cast finfo iinfo isdtype result_type broadcast_shapes get_array_api_strict_flags"
+    " set_array_api_strict_flags reset_array_api_strict_flags ArrayAPIStrictFlags Device"
     " fft.fftfreq fft.rfftfreq".split()
 )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import Level, inside_of
 from xpsolve.autodiff.reverse import grad, vjp
 from xpsolve.autodiff.rules.table import Joint
+from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import arrays_in, map_arrays
 
 _UNROLLED: ContextVar[bool] = ContextVar("unrolled", default=False)
@@ -80,6 +82,38 @@ def implicitly(
     found = inverse or functools.partial(symmetric_inverse, condition)
     joint = functools.partial(_condition_joint, condition, found, inside)
     return _attached(level, args, x, joint), level.wrap_all(rest)
+
+
+def enveloped(solve: Function, energy: Function, args: tuple[Any, ...]) -> Array:
+    """energy(x, *args) at its extremum x = solve(*args) in x, where its derivative is that in the args alone."""
+    level = _outermost(args)
+    if level is None:
+        value: Array = energy(solve(*args), *args)
+        return value
+    inside = map_arrays(level.opened, args)
+    with inside_of(level):
+        x = solve(*inside)
+        value = without_scalars(energy(x, *inside))
+
+    def joint(out: Array, positions: tuple[int, ...]) -> Joint:
+        f, values = _as_function(energy, (x, *inside), [i + 1 for i in positions])
+        return _joint(out, positions, lambda ts: jvp(f, values, ts)[1], vjp(f, *values)[1], values)
+
+    return _attached(level, args, value, joint)
+
+
+def without_levels(args: Any) -> Any:
+    """The same with the arrays inside of all levels that a derivative by an equation is to be taken on."""
+    level = _outermost(args)
+    while level is not None:
+        args = map_arrays(level.opened, args)
+        level = _outermost(args)
+    return args
+
+
+def followed(args: Any) -> bool:
+    """Whether there are such levels."""
+    return _outermost(args) is not None
 
 
 def _outermost(args: Any) -> Level | None:
@@ -260,6 +294,14 @@ def conjugate_gradient(product: Function, b: Array, tol: float | None = None, ma
         max_iter=10 * math.prod(b.shape) + 100 if max_iter is None else max_iter,
         check_every=5,
     )
+    if run.reason == "max_iter":
+        message = (
+            f"a derivative by an equation: conjugate gradients stopped after {run.n_iter} steps at a residual of "
+            f"{run.measure:.1e} > tol = {tol:.1e}. Its system is ill-conditioned, or not symmetric and positive where "
+            f"that was promised: raise tol or max_iter of implicit_gradient, or go through the iterations, with "
+            f"autodiff.unrolled()."
+        )
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return run.state.u
 
 
@@ -305,20 +347,7 @@ class ImplicitSolver:
         if self._energy is None:
             message = "minimum: expected an inner energy. Give implicit_gradient(energy=…)."
             raise TypeError(message)
-        args = without_scalars(args)
-        level = _outermost(args)
-        if level is None:
-            return self._energy(self(*args), *args)
-        inside = map_arrays(level.opened, args)
-        with inside_of(level):
-            x = self(*inside)
-            value = without_scalars(self._energy(x, *inside))
-
-        def joint(out: Array, positions: tuple[int, ...]) -> Joint:
-            f, values = _as_function(self._energy, (x, *inside), [i + 1 for i in positions])  # type: ignore[arg-type]
-            return _joint(out, positions, lambda ts: jvp(f, values, ts)[1], vjp(f, *values)[1], values)
-
-        return _attached(level, args, value, joint)
+        return enveloped(self, self._energy, without_scalars(args))
 
 
 def _one(x: Any) -> Array:
@@ -369,6 +398,11 @@ def implicit_gradient(
     ------
     TypeError
         If not exactly one of the three equations is given; when called, if `solve` returns no single array.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a derivative is taken, if conjugate gradients stop at `max_iter`.
 
     See Also
     --------

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, shifted
+from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, put, shifted
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
 
@@ -26,7 +26,12 @@ def _shifted_copy(G: Array, shift: Array) -> Array:
     return shifted(namespace_of(G).asarray(G, copy=True), shift)
 
 
-_INSTEAD: dict[str, Callable[..., Any]] = {"shifted": _shifted_copy}
+def _put_copy(x: Array, index: Array, values: Array) -> Array:
+    """`put` writes to x likewise."""
+    return put(namespace_of(x).asarray(x, copy=True), index, values)
+
+
+_INSTEAD: dict[str, Callable[..., Any]] = {"put": _put_copy, "shifted": _shifted_copy}
 
 
 class Tracked(WrappedArray):
@@ -86,16 +91,20 @@ class Level(Interpreter):
         """Run any function, and follow its derivative by the rule in the table."""
         listed = bool(args) and isinstance(args[0], list | tuple)
         followed = [(i, x) for i, x in enumerate(args[0] if listed else args) if self._is_followed(x)]
+        by_name = [k for k, x in kwargs.items() if self._is_followed(x)]
+        nested = listed and any(self._is_followed(x) for x in arrays_in([args[1:]]))
+        follows = bool(followed or by_name or nested) and name not in CONSTANT
+        rule = RULES.get(name)
+        if follows and rule is None and hasattr(function, "standard"):  # a delegate: through its standard functions
+            lifted = map_arrays(lambda x: lift(self.namespace, x), (list(args), kwargs))
+            return function.standard(*lifted[0], **lifted[1])
         values = tuple([self.opened(x) for x in args])
         options = {k: self.opened(x) for k, x in kwargs.items()} if kwargs else kwargs
         result = _INSTEAD.get(name, function)(*values, **options)
         if isinstance(result, np.generic):
             result = np.asarray(result)
-        by_name = [k for k, x in kwargs.items() if self._is_followed(x)]
-        nested = listed and any(self._is_followed(x) for x in arrays_in([args[1:]]))
-        if not (followed or by_name or nested) or name in CONSTANT or not self._any_follows(result):
+        if not follows or not self._any_follows(result):
             return Tracked(result, self) if hasattr(result, "dtype") else self.wrap_all(_as_arrays(result))
-        rule = RULES.get(name)
         if rule is None:
             message = (
                 f"{name}: has no derivative rule. Write it with functions that have one, keep its argument constant, "

@@ -6,10 +6,12 @@ The certificate is ‖∇f(x)‖ at the returned x relative to ‖∇f(0)‖, an
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, Run, device_of, enter, is_concrete
+from xpsolve.autodiff.implicit import implicitly
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.stochastic.objectives import LinearModel
 
@@ -49,6 +51,23 @@ def check_objective(f: Any) -> None:
             f"got {type(f).__qualname__}."
         )
         raise TypeError(message)
+
+
+def along(f: Any, solve: Callable[..., Solution], *starts: Any) -> Solution:
+    """solve(f, *starts), with the derivative of its equation ∇f(x) = 0 for an objective of ours.
+
+    Where the descent starts and with which step does not matter to where it ends.
+    """
+    if not isinstance(f, LinearModel):
+        return solve(f, *starts)
+
+    def run(f: LinearModel, *starts: Any) -> tuple[Array, Solution]:
+        solution = solve(f, *starts)
+        return solution.x, solution
+
+    solution: Solution
+    x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), (f, *starts))
+    return replace(solution, x=x)
 
 
 def begin(f: Any, x0: Array | None) -> Start:
@@ -125,7 +144,8 @@ def finish(
     ended = _ended(f, start, run, x, user_step)
     if run.reason == "max_iter" and ended is not None:
         reached = f"{method} stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=3)
+        deep = 5 if start.model is None else 7  # of the caller of the method: `along` lies between
+        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=deep)
     notes = {"host_reads": run.reads, **(stats or {})}
     return Solution(x, method, certificate, n_iter=run.n_iter, history=run.history, stats=notes, ended=ended)
 

@@ -31,7 +31,7 @@ from xpsolve.arrays import (
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, begin, finish
+from xpsolve.stochastic._run import Start, along, begin, finish
 from xpsolve.stochastic.objectives import LeastSquares, LinearModel
 
 
@@ -44,7 +44,7 @@ class _State(NamedTuple):
 _Step = Callable[[_State], _State]
 
 
-@capabilities(backends=EAGER, syncs=2)
+@capabilities(backends=EAGER, grad="forward, reverse, implicit", syncs=2)
 def coordinate_descent(
     f: Any,
     x0: Array | None = None,
@@ -127,25 +127,29 @@ def coordinate_descent(
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)
-    start = begin(f, x0)
-    sweep = _triangular(f, start) if block == 1 and isinstance(f, LeastSquares) else _blocks(f, block)
 
-    def refresh(s: _State) -> _State:
-        margins = f.margins(s.x)
-        return _State(s.x, f._gradient(s.x, margins), margins)
+    def solve(f: LinearModel, x0: Array | None) -> Solution:
+        start = begin(f, x0)
+        sweep = _triangular(f, start) if block == 1 and isinstance(f, LeastSquares) else _blocks(f, block)
 
-    run = iterate(
-        sweep,
-        _State(start.x, start.g, f.margins(start.x)),
-        measure=lambda s: start.measure(s.g),
-        tol=tol,
-        max_iter=max_iter,
-        check_every=check_every,
-        refresh=refresh,
-        record=(lambda s: f.value(s.x)) if record else None,
-        callback=callback,
-    )
-    return finish(f, start, run, "coordinate_descent", tol, stats={"block": block})
+        def refresh(s: _State) -> _State:
+            margins = f.margins(s.x)
+            return _State(s.x, f._gradient(s.x, margins), margins)
+
+        run = iterate(
+            sweep,
+            _State(start.x, start.g, f.margins(start.x)),
+            measure=lambda s: start.measure(s.g),
+            tol=tol,
+            max_iter=max_iter,
+            check_every=check_every,
+            refresh=refresh,
+            record=(lambda s: f.value(s.x)) if record else None,
+            callback=callback,
+        )
+        return finish(f, start, run, "coordinate_descent", tol, stats={"block": block})
+
+    return along(f, solve, x0)
 
 
 def _triangular(f: LinearModel, start: Start) -> _Step:

@@ -18,7 +18,7 @@ from xpsolve import costs
 from xpsolve.arrays import Array, check_count, check_option, check_positive, is_array, iterate
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, accepted, begin, check_objective, finish, inner, value_and_gradient
+from xpsolve.stochastic._run import Start, accepted, along, begin, check_objective, finish, inner, value_and_gradient
 from xpsolve.stochastic.objectives import LeastSquares
 
 _SEARCHES = ("armijo", "exact")
@@ -38,7 +38,7 @@ class _State(NamedTuple):
 _Step = Callable[[_State], _State]
 
 
-@capabilities(syncs=2)
+@capabilities(grad="forward, reverse, implicit", syncs=2)
 def gradient_descent(
     f: Any,
     x0: Array | None = None,
@@ -125,7 +125,8 @@ def gradient_descent(
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)
-    with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long is a status
+
+    def solve(f: Any, x0: Array | None, step: Any) -> Solution:
         start = begin(f, x0)
         xp = start.xp
         tau, mu = _parameters(f, start, step, search, momentum)
@@ -148,6 +149,9 @@ def gradient_descent(
             callback=callback,
         )
         return finish(f, start, run, "gradient_descent", tol, user_step=step is not None)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long is a status
+        return along(f, solve, x0, step)
 
 
 def _search(line_search: Any) -> str | None:

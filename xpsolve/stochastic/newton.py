@@ -27,7 +27,7 @@ from xpsolve.arrays import (
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, accepted, begin, check_objective, finish, inner, value_and_gradient
+from xpsolve.stochastic._run import Start, accepted, along, begin, check_objective, finish, inner, value_and_gradient
 from xpsolve.stochastic.objectives import LinearModel, Multinomial
 
 _METHODS = ("auto", "cholesky", "cg")
@@ -52,7 +52,7 @@ class _Inner(NamedTuple):
 _Solve = Callable[[_State], Array]
 
 
-@capabilities(syncs=2)
+@capabilities(grad="forward, reverse, implicit", syncs=2)
 def newton(
     f: Any,
     x0: Array | None = None,
@@ -126,7 +126,8 @@ def newton(
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)
-    with np.errstate(over="ignore", invalid="ignore"):
+
+    def run_from(f: Any, x0: Array | None) -> Solution:
         start = begin(f, x0)
         xp = start.xp
         solve = _by_cholesky(f, start) if chosen == "cholesky" else _by_cg(f, start)
@@ -155,6 +156,9 @@ def newton(
             callback=callback,
         )
         return finish(f, start, run, f"newton: {chosen}", tol)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        return along(f, run_from, x0)
 
 
 def _choose(f: Any, method: str) -> str:

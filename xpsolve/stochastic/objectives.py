@@ -22,6 +22,7 @@ from xpsolve.arrays import (
     check_finite,
     check_ndim,
     check_rows,
+    common_namespace,
     device_of,
     eigh,
     enter,
@@ -67,6 +68,8 @@ class LinearModel:
     curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
 
     def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, check_finite: bool = True) -> None:
+        if is_array(y) and is_array(lam):
+            y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
         operator, y = _enter_samples(A, y)
         self.operator: LinearOperator = operator
         self.y: Array = self._targets(y, check_finite)

@@ -139,15 +139,16 @@ class Options:
         if numbers.shape[-1] % self.batch:
             message = f"indices: expected a multiple of batch = {self.batch} sample numbers, got {numbers.shape[-1]}."
             raise ValueError(message)
+        lam = _planned(f.lam, "lam", "Use gradient_descent, which follows lam.")
         if self.step0 is None:
-            worst = float(f.sample_lipschitz())
+            worst = _planned(f.sample_lipschitz(), "A", f"Give {self.step_name}, and it is a constant.")
             tau0: Any = 1 / worst if worst > 0 else 1.0
         else:
             tau0 = _check_step(self.step0, self.step_name, runs)
         k = np.arange(numbers.shape[-1] // self.batch, dtype=np.float64)
         steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or f.n / self.batch)), (*shape, k.size))
         X = x if len(f.shape) == 2 else x[..., None]
-        return Stream(f, X, numbers, steps, float(f.lam), runs, self.batch)
+        return Stream(f, X, numbers, steps, lam, runs, self.batch)
 
     def size(self, stream: Stream) -> int:
         """Steps a block: as asked for, or of the least predicted time an epoch."""
@@ -178,6 +179,15 @@ class Options:
         stats = {"host_reads": record.reads, "block": record.size, "sweeps": record.sweeps}
         certificate = Certificate("gradient norm relative to that at 0", measures, self.tol)
         return Solution(x, name, certificate, n_iter=record.done, history=record.history, stats=stats, ended=ended)
+
+
+def _planned(x: Array, name: str, remedy: str) -> float:
+    """A number that steps are planned with on the host, where a derivative would be lost without a word."""
+    try:
+        return float(x.tolist() if hasattr(x, "__xpsolve_value__") else x)
+    except TypeError:
+        message = f"{name}: steps are planned on the host, where its derivative would be lost. {remedy}"
+        raise TypeError(message) from None
 
 
 def _first(f: Any, x0: Array | None) -> tuple[Array, int | None]:

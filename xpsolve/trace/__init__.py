@@ -1,6 +1,7 @@
-"""Floor 1: arrays that wrap arrays.  The generic wrapper and the operation counter."""
+"""Floor 1: arrays that wrap arrays.  The generic wrapper, the operation counter and the memory account."""
 
 from xpsolve.trace.count import Counter, OpTally, Tally, count
+from xpsolve.trace.live import peak_bytes
 from xpsolve.trace.wrapper import (
     Interpreter,
     WrappedArray,
@@ -21,4 +22,5 @@ __all__ = [
     "count",
     "lift_all",
     "map_arrays",
+    "peak_bytes",
 ]

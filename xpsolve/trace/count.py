@@ -176,7 +176,8 @@ def _size(x: Array) -> int:
     return math.prod(x.shape)
 
 
-def _nbytes(x: Array) -> int:
+def nbytes(x: Array) -> int:
+    """Bytes of an array's numbers."""
     return _size(x) * _itemsize(x)
 
 
@@ -203,6 +204,18 @@ def _is_mask(key: Any) -> bool:
     return any(namespace_of(k).isdtype(k.dtype, "bool") for k in arrays_in(list(keys)))
 
 
+def is_view(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
+    """Whether an operation gives another look at an array that there is, and starts nothing."""
+    if name in _FREE:
+        return True
+    if name == "getitem":
+        return not arrays_in([args[1]])
+    if name not in _SAME_OR_COPY or kwargs.get("copy"):
+        return False
+    read = arrays_in([list(args), kwargs])
+    return bool(read) and bool(arrays_in(out)[0].dtype == read[0].dtype)
+
+
 class Counter(Interpreter):
     """Runs every operation inside and adds up what it cost."""
 
@@ -214,14 +227,12 @@ class Counter(Interpreter):
         """Run and note one operation."""
         args, kwargs = self.unwrap_all(args), self.unwrap_all(kwargs)
         out = self.run(function, args, kwargs)
-        read, written = arrays_in([list(args), kwargs]), arrays_in(out)
-        kept = bool(read) and written[0].dtype == read[0].dtype and not kwargs.get("copy")
-        same = name in _SAME_OR_COPY and kept
-        view = name == "getitem" and not arrays_in([args[1]])
-        if name in _FREE or same or view:
+        written = arrays_in(out)
+        if is_view(name, args, kwargs, out):
             self.tally.add(name)
         else:
-            moved = sum(_nbytes(x) for x in (*{id(x): x for x in read}.values(), *written))
+            read = arrays_in([list(args), kwargs])
+            moved = sum(nbytes(x) for x in (*{id(x): x for x in read}.values(), *written))
             self.tally.add(name, launches=1, flops=self._flops(name, args, written), moved=moved)
         if name in _DATA_DEPENDENT or (name in ("getitem", "setitem") and _is_mask(args[1])):
             self.tally.sync(name)

@@ -27,7 +27,7 @@ class _State(NamedTuple):
     q: Array  # Kᵀu, (k, n)
 
 
-@capabilities(batch="histograms", syncs=2)
+@capabilities(batch="histograms", grad="forward, reverse", syncs=2)
 def barycenter(
     A: Array,
     M: Any,

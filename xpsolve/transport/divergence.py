@@ -14,7 +14,7 @@ from xpsolve.transport.geometry import Grid, PointCloud
 from xpsolve.transport.sinkhorn import sinkhorn
 
 
-@capabilities(batch="rows of a and b", syncs=6)
+@capabilities(batch="rows of a and b", grad="forward, reverse, implicit", syncs=6)
 def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) -> Array:
     """How far the histogram a is from b, by transport without the bias of the entropy.
 

@@ -17,6 +17,7 @@ begin with an ε that is large enough to be easy, and divide it by 4 each time t
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,8 +41,10 @@ from xpsolve.arrays import (
     is_scalar,
     iterate,
 )
+from xpsolve.autodiff.implicit import followed
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.transport._derivatives import along
 from xpsolve.transport._kernels import NOTHING, Axes, Rows, gibbs, relaxed
 from xpsolve.transport._relaxation import control
 from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud
@@ -126,7 +129,7 @@ class _State(NamedTuple):
     good: tuple[Array, ...]  # u, v, p, q at the last check that was no worse than the one before
 
 
-@capabilities(batch="rows of a and b, costs M", syncs=2)
+@capabilities(batch="rows of a and b, costs M", grad="forward, reverse, implicit", syncs=2)
 def sinkhorn(
     a: Array,
     b: Array,
@@ -199,8 +202,14 @@ def sinkhorn(
 
     See Also
     --------
-    sinkhorn_gradient : Derivatives of the value.
+    sinkhorn_gradient : Derivatives of the value, without the plan in memory for a PointCloud.
     sinkhorn_divergence : Without the bias of the entropy.
+
+    Notes
+    -----
+    `autodiff` follows the equation of the potentials and not the iterations, with the plan in memory: the value by the
+    envelope theorem, f and g by a linear system, up to the constant between them.  Derivatives in weights are those
+    among histograms of equal mass; none goes through points without mass.
 
     References
     ----------
@@ -222,6 +231,22 @@ def sinkhorn(
     """
     _check_options(eps, method, tol, max_iter, relaxation, check_every)
     problem = enter_problem(a, b, M, eps, init)
+    if followed((problem.a, problem.b, problem.geometry)):
+        return along(
+            problem,
+            functools.partial(
+                sinkhorn,
+                eps=eps,
+                method=method,
+                tol=tol,
+                max_iter=max_iter,
+                relaxation=relaxation,
+                check_every=check_every,
+                record=record,
+                callback=callback,
+                check_finite=check_finite,
+            ),
+        )
     span = problem.check(check_finite, decide=method == "auto")
     chosen = _choose(problem, method, span, max_iter)
     solver = _Solver(problem, chosen, tol, relaxation, check_every)

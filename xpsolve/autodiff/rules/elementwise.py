@@ -137,6 +137,15 @@ def _abs(xp: Namespace, out: Array, x: Array) -> list[Map]:
     return [Map(lambda t: xp.real(phase * t), lambda g: g * phase)]
 
 
+@rule("sign", by_shape=True)
+def _sign(xp: Namespace, out: Array, x: Array) -> list[Map]:
+    """0: of a complex number it is z/|z|, which is not constant."""
+    if is_complex(xp, x):
+        message = "sign: of complex numbers it has no derivative rule; divide by the absolute value."
+        raise NotImplementedError(message)
+    return [Map(xp.zeros_like, xp.zeros_like)]
+
+
 @rule("real")
 def _real(xp: Namespace, out: Array, z: Array) -> list[Map]:
     return [Map(xp.real if is_complex(xp, z) else same, same)]

@@ -161,3 +161,25 @@ def _take_columns(xp: Namespace, out: Array, A: Array, index: Array) -> list[Map
             lambda g: accumulate(xp.matrix_transpose(g), index, A.shape[-1]),
         )
     ]
+
+
+@rule("put")
+def _put(xp: Namespace, out: Array, x: Array, index: Array, values: Array) -> list[Map | None]:
+    """Values that share an index are equal: each has its part of the derivative."""
+    first, n = -x.ndim, x.shape[0]
+    times = accumulate(xp.ones(index.shape, dtype=out.dtype, device=device_of(out)), index, n)
+    beside = (1,) * (x.ndim - 1)
+    there = xp.reshape(times > 0, (n, *beside))
+    part = xp.reshape(1 / xp.take(times, index), (-1, *beside))
+
+    def kept(t: Array) -> Array:
+        return xp.where(there, xp.zeros_like(t), t)
+
+    return [
+        Map(kept, kept),
+        None,
+        Map(
+            lambda t: added_along(xp, t * part, index, n, first),
+            lambda g: xp.take(g, index, axis=g.ndim + first) * part,
+        ),
+    ]

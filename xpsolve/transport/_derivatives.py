@@ -1,0 +1,133 @@
+"""Derivatives of `sinkhorn` by what its potentials solve, and not by its iterations (Peyré 2020, §14.3.7, eq. 14.32).
+
+    V(a, b, M) = max_{f,g} ⟨a, f⟩ + ⟨b, g⟩ − ε ΣP,  P = exp((f ⊕ g − M)/ε):    ∂V at fixed f, g  (Danskin 1967)
+
+    P1 = a,  Pᵀ1 = b:    J (ḟ, ġ) = (ȧ, ḃ) + ((P∘Ṁ)1, (P∘Ṁ)ᵀ1)/ε,    J = 1/ε [diag(P1)  P; Pᵀ  diag(Pᵀ1)]
+
+J is symmetric and takes k = (1, −1) to 0, since (f + c, g − c) is the same plan.  Of all derivatives of the potentials
+the one orthogonal to k is taken; what leads out of equal masses, along k, is left out.  With D the diagonal of J,
+D^−½ J D^−½ has no eigenvalue above 2, and conjugate gradients on it converge like over-relaxed iterations.  Points
+without mass have potentials −∞, and no derivative goes through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from xpsolve.arrays import Array, lift, namespace_of
+from xpsolve.autodiff.implicit import conjugate_gradient, enveloped, implicitly, without_levels
+from xpsolve.trace import map_arrays
+from xpsolve.transport._kernels import NOTHING, Axes
+from xpsolve.transport.geometry import Geometry, Matrix
+
+if TYPE_CHECKING:
+    from xpsolve.transport.sinkhorn import Problem, TransportSolution
+
+
+def along(problem: Problem, solve: Callable[..., TransportSolution]) -> TransportSolution:
+    """The solution of a problem that carries derivatives, from solve(a, b, M, init) of the plain one."""
+    plain = without_levels((problem.a, problem.b, problem.geometry, problem.init))
+    a, b, geometry, init = map_arrays(lambda x: x[0, ...], plain[:2]) + plain[2:] if problem.single else plain
+    init = None if init is None else tuple(x[0, ...] for x in init) if problem.single else init
+    solution = solve(a, b, geometry.M if isinstance(geometry, Matrix) else geometry, init=init)
+    n, xp = problem.a.shape[1], problem.xp
+    f, g = (x[None, :] if problem.single else x for x in solution.x)
+    equations = _Equations(problem.eps)
+    z0 = equations.finite(f, g)
+    args = (problem.a, problem.b, problem.geometry)
+
+    def potentials(a: Array, b: Array, geometry: Geometry) -> Array:
+        z, _ = implicitly(lambda *_: (z0, None), equations.residual, (a, b, geometry), inverse=equations.inverse)
+        return z
+
+    z, value = potentials(*args), enveloped(potentials, equations.value, args)
+    x = (_without_mass(z[:, :n], problem.a), _without_mass(z[:, n:], problem.b))
+    rest = map_arrays(lambda x: lift(xp, x), (solution.certificate, solution.history))
+    if problem.single:
+        x, value = tuple(part[0, :] for part in x), value[0, ...]
+    return replace(solution, x=x, value=value, geometry=problem.geometry, certificate=rest[0], history=rest[1])
+
+
+def _without_mass(f: Array, a: Array) -> Array:
+    xp = namespace_of(f)
+    return xp.where(a > 0, f, xp.full_like(a, -xp.inf))
+
+
+class _Equations:
+    """What z = (f, g), (B, n + m), solves; 0 stands in where there is no mass."""
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    @staticmethod
+    def finite(f: Array, g: Array) -> Array:
+        """Potentials as z."""
+        z = namespace_of(f).concat([f, g], axis=1)
+        xp = namespace_of(z)
+        return xp.where(xp.isfinite(z), z, xp.zeros_like(z))
+
+    def plan(self, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
+        """P, (B, n, m)."""
+        xp, n = namespace_of(z), a.shape[1]
+        f = xp.where(a > 0, z[:, :n], xp.full_like(a, NOTHING))
+        g = xp.where(b > 0, z[:, n:], xp.full_like(b, NOTHING))
+        kernel = geometry.kernel()
+        M = (kernel.rows if isinstance(kernel, Axes) else kernel).cost(0, n)
+        return xp.exp((f[:, :, None] + (g[:, None, :] - M)) / self.eps)
+
+    def value(self, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
+        """⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, (B,)."""
+        xp = namespace_of(z)
+        P = self.plan(z, a, b, geometry)
+        return xp.sum(xp.concat([a, b], axis=1) * z, axis=1) - self.eps * xp.sum(P, axis=(1, 2))
+
+    def residual(self, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
+        """(P1 − a, Pᵀ1 − b), and z where there is no mass."""
+        xp = namespace_of(z)
+        P = self.plan(z, a, b, geometry)
+        weights = xp.concat([a, b], axis=1)
+        return xp.where(weights > 0, _marginals(P) - weights, z)
+
+    def inverse(self, v: Array, z: Array, a: Array, b: Array, geometry: Geometry, *, transposed: bool = False) -> Array:
+        """J⁺v in the metric of the potentials, differentiable itself."""
+
+        def product(w: Array, P: Array, k: Array) -> Array:
+            n = P.shape[1]
+            f, g = w[:, :n], w[:, n:]
+            Pg, Pf = (P @ g[:, :, None])[:, :, 0], (f[:, None, :] @ P)[:, 0, :]
+            crossed = namespace_of(w).concat([Pg, Pf], axis=1)
+            return (_marginals(P) * w + crossed) / self.eps + (1 - k * k) * w
+
+        def directions(a: Array, b: Array) -> Array:
+            xp = namespace_of(a)
+            return xp.concat([xp.astype(a > 0, a.dtype), -xp.astype(b > 0, b.dtype)], axis=1)
+
+        def solve(v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> tuple[Array, None]:
+            P, k = self.plan(z, a, b, geometry), directions(a, b)
+            root = namespace_of(P).sqrt(_marginals(P) / self.eps + (1 - k * k))
+            u = conjugate_gradient(lambda u: product(u / root, P, k) / root, _beside(v, k) / root)
+            return _beside(u / root, k), None
+
+        def condition(w: Array, v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
+            k = directions(a, b)
+            return product(w, self.plan(z, a, b, geometry), k) - _beside(v, k)
+
+        def again(u: Array, w: Array, v: Array, *args: Any, transposed: bool) -> Array:
+            return self.inverse(u, *args)
+
+        found, _ = implicitly(solve, condition, (v, z, a, b, geometry), inverse=again)
+        return found
+
+
+def _marginals(P: Array) -> Array:
+    """(P1, Pᵀ1)."""
+    xp = namespace_of(P)
+    return xp.concat([xp.sum(P, axis=2), xp.sum(P, axis=1)], axis=1)
+
+
+def _beside(v: Array, k: Array) -> Array:
+    """v less its part along k."""
+    xp = namespace_of(v)
+    return v - k * (xp.sum(k * v, axis=1, keepdims=True) / xp.sum(k * k, axis=1, keepdims=True))
