@@ -51,13 +51,19 @@ from xpsolve.costs.model import (
     thin_svd,
 )
 from xpsolve.costs.networks import (
+    cnn,
     logsumexp,
     mlp,
+    one_hot,
     softmax,
+    softmax_jacobian,
+    softmax_vjp,
 )
 from xpsolve.costs.operators import (
     CONVOLUTION_METHODS,
     convolve,
+    convolve_adjoint,
+    convolve_kernel_adjoint,
     correlation,
     dot_test,
     fast_length,
@@ -104,7 +110,10 @@ __all__ = [
     "cheapest",
     "cholesky",
     "cholesky_solve",
+    "cnn",
     "convolve",
+    "convolve_adjoint",
+    "convolve_kernel_adjoint",
     "coordinate_descent",
     "copy",
     "correlation",
@@ -128,6 +137,7 @@ __all__ = [
     "mlp",
     "newton",
     "normal_equations_error",
+    "one_hot",
     "operator_norm",
     "repetitions",
     "ridge",
@@ -142,5 +152,7 @@ __all__ = [
     "soft_minimum",
     "soft_threshold",
     "softmax",
+    "softmax_jacobian",
+    "softmax_vjp",
     "thin_svd",
 ]

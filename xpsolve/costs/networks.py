@@ -1,8 +1,11 @@
-"""Costs of networks: soft maxima, perceptrons."""
+"""Costs of networks: soft maxima, perceptrons, convolutional networks."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from xpsolve.costs.model import Cost, gemm
+from xpsolve.costs.operators import convolve, convolve_adjoint, convolve_kernel_adjoint
 
 
 def logsumexp(n: int, p: int, *, itemsize: int = 8) -> Cost:
@@ -13,6 +16,24 @@ def logsumexp(n: int, p: int, *, itemsize: int = 8) -> Cost:
 def softmax(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """n rows of p: read, less their maximum, exponentials, a sum and a quotient."""
     return Cost(0, itemsize * 8 * n * p, 7, 0, 2 * itemsize * n * p)
+
+
+def softmax_jacobian(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """n rows of p: softmax, and then diag(p) − ppᵀ in p² numbers a row."""
+    return softmax(n, p, itemsize=itemsize) + Cost(
+        0, itemsize * (3 * n * p * p + 2 * n * p), 3, 0, itemsize * n * p * p
+    )
+
+
+def softmax_vjp(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """The product of n rows of p with the same matrices, p ⊙ (g − ⟨p, g⟩), without them."""
+    return softmax(n, p, itemsize=itemsize) + Cost(0, itemsize * 9 * n * p, 4, 0, 2 * itemsize * n * p)
+
+
+def one_hot(n: int, m: int, *, check_labels: bool = True, itemsize: int = 8) -> Cost:
+    """n labels compared with m classes, after a look at whether they are such."""
+    look = Cost(0, 6 * n + 16 * n, 4, 1, 2 * n) if check_labels else Cost()
+    return look + Cost(0, (itemsize + 2) * n * m + 8 * (n + m), 3, 0, (itemsize + 1) * n * m)
 
 
 def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
@@ -43,3 +64,51 @@ def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
     kept = itemsize * (2 * depth * width * batch + depth * width * width)
     total = (2 * depth - 1) * state + depth * weight
     return Cost(total.flops, total.bytes, total.launches + 6 * depth + 1, 0, kept)
+
+
+def cnn(
+    depth: int, side: int, channels: int, batch: int, *, k: int = 3, classes: int = 10, dim: int = 2, itemsize: int = 8
+) -> Cost:
+    """A convolutional network with tanh, forth and back: R convolutions of one width, and a dense layer.
+
+    All have c channels and squares of k taps a side on N pictures of n pixels a side, which they keep (mode "same").  A
+    convolution costs 2c²k²n²N flops forth and twice that back, but for the input gradient of the first.
+
+    Parameters
+    ----------
+    depth, side, channels, batch : int
+        R, n, c and N.
+    k, classes, dim : int
+        Taps a side, outputs of the dense layer, and the dimension of the pictures.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of `cnn_forward` and `cnn_backward` together.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> one, two, three = (costs.cnn(depth, 8, 16, 32).flops for depth in (1, 2, 3))
+    >>> three - two == two - one
+    True
+    """
+    sizes: dict[str, Any] = {
+        "dim": dim,
+        "batch": batch,
+        "c": channels,
+        "o": channels,
+        "mode": "same",
+        "itemsize": itemsize,
+    }
+    forth = convolve(side, k, method="auto", **sizes)
+    back = convolve_adjoint(side, k, method="auto", **sizes)
+    total = depth * forth + (depth - 1) * back + convolve_kernel_adjoint(side, k, **sizes)
+    state = channels * side**dim
+    dense = gemm(classes, batch, state, itemsize=itemsize)
+    total += 2 * dense + gemm(classes, state, batch, itemsize=itemsize)
+    kept = itemsize * batch * (depth + 1) * state
+    launches = total.launches + 5 * depth + 12  # pointwise work, and columns of pictures
+    return Cost(total.flops, total.bytes, launches, 0, kept + total.memory)

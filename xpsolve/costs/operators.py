@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from xpsolve.costs.model import CHECK_EVERY, Cost, gemm
+from xpsolve.costs.model import CHECK_EVERY, Cost, cheapest, gemm
 
 LANCZOS_STEPS = 12  # steps for the norm of A
 
@@ -132,10 +133,9 @@ def convolve(
     o: int = 1,
     mode: str = "valid",
     method: str = "im2col",
-    adjoint: bool = False,
     itemsize: int = 8,
 ) -> Cost:
-    """Convolution of pictures of n pixels a side with kernels of k, or its adjoints, with zeros around: `correlation`.
+    """Convolution of pictures of n pixels a side with kernels of k, with zeros around: `correlation`.
 
     Parameters
     ----------
@@ -148,9 +148,7 @@ def convolve(
     mode : str
         "valid", "same" or "full".
     method : str
-        "im2col", "shift" or "fft".
-    adjoint : bool
-        The adjoints, in place of the convolution.
+        "im2col", "shift" or "fft"; "auto" is the cheapest.
     itemsize : int
         Bytes a number.
 
@@ -166,6 +164,56 @@ def convolve(
     >>> fft < im2col
     True
     """
+    shapes = _squares(n, k, dim, batch, c, o, mode)
+    return _by(method, lambda m: correlation(*shapes, method=m, itemsize=itemsize))
+
+
+def convolve_adjoint(
+    n: int,
+    k: int,
+    *,
+    dim: int = 2,
+    batch: int = 1,
+    c: int = 1,
+    o: int = 1,
+    mode: str = "valid",
+    method: str = "im2col",
+    itemsize: int = 8,
+) -> Cost:
+    """All three adjoints of the same convolution: twice its products, and the sum of ε over pixels."""
+    shapes = _squares(n, k, dim, batch, c, o, mode)
+    both = _by(method, lambda m: correlation(*shapes, method=m, adjoint=True, itemsize=itemsize))
+    return both + _offset_adjoint(shapes, itemsize)
+
+
+def convolve_kernel_adjoint(
+    n: int, k: int, *, dim: int = 2, batch: int = 1, c: int = 1, o: int = 1, mode: str = "valid", itemsize: int = 8
+) -> Cost:
+    """g_w and g_b alone, as the first layer of a network has them: patches of the pictures times ε."""
+    shapes = _squares(n, k, dim, batch, c, o, mode)
+    out = shapes[2][0]
+    pixels = out * (out + k - 1) ** (dim - 1)
+    patches = itemsize * batch * c * k**dim * pixels
+    blocks = max(1, patches >> 21)
+    product = Cost(2 * batch * o * c * k**dim * pixels, 2 * patches, 10 + blocks * 4, memory=min(patches, 1 << 21))
+    return product + _offset_adjoint(shapes, itemsize)
+
+
+_Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def _squares(n: int, k: int, dim: int, batch: int, c: int, o: int, mode: str) -> _Shapes:
+    """Pictures, kernels, output, origin and dilation for sides that are all alike."""
     sums, left = {"valid": (0, 0), "same": (k - 1, (k - 1) // 2), "full": (2 * (k - 1), k - 1)}[mode]
-    shapes = (batch, c, *(n,) * dim), (o, c, *(k,) * dim), (n + sums - k + 1,) * dim, (left,) * dim, (1,) * dim
-    return correlation(*shapes, method=method, adjoint=adjoint, itemsize=itemsize)
+    return (batch, c, *(n,) * dim), (o, c, *(k,) * dim), (n + sums - k + 1,) * dim, (left,) * dim, (1,) * dim
+
+
+def _offset_adjoint(shapes: _Shapes, itemsize: int) -> Cost:
+    (N, *_), (O, *_), out, *_ = shapes
+    return Cost(0, itemsize * N * O * math.prod(out), 1)
+
+
+def _by(method: str, cost: Callable[[str], Cost]) -> Cost:
+    """The cost of a method, or for "auto" of the one that would be chosen."""
+    options = {name: cost(name) for name in (CONVOLUTION_METHODS if method == "auto" else (method,))}
+    return options[cheapest(options)]

@@ -12,13 +12,17 @@ from xpsolve.networks.activations import (
     softplus,
     tanh,
 )
+from xpsolve.networks.cnn import cnn_backward, cnn_forward
 from xpsolve.networks.inversion import fit_inverse, invert
 from xpsolve.networks.lista import Lista, lista
 from xpsolve.networks.losses import cross_entropy, squared_loss
 from xpsolve.networks.mlp import mlp_backward, mlp_forward
+from xpsolve.networks.train import train
 
 __all__ = [
     "Lista",
+    "cnn_backward",
+    "cnn_forward",
     "cross_entropy",
     "fit_inverse",
     "identity",
@@ -36,4 +40,5 @@ __all__ = [
     "softplus",
     "squared_loss",
     "tanh",
+    "train",
 ]

@@ -83,6 +83,24 @@ def correlate_adjoint(
     return _joined(xp, rows), g
 
 
+def kernel_adjoint(xp: Namespace, e: Array, z: Array, w: Array, left: Lengths, dilation: Lengths) -> Array:
+    """g (O, C, *k) alone: g[o, c, j] = Σ_i ε[o, i]·z[c, i + dj − l], from patches of z as the correlation has them."""
+    reach, out = spans(w, dilation), e.shape[2:]
+    right = tuple(m + s - 1 - a - n for m, s, a, n in zip(out, reach, left, z.shape[2:], strict=True))
+    flat, sides = _flat(xp, z, left, right, reach)
+    offsets = _offsets(w.shape[2:], sides, dilation)
+    wide = padded(xp, e, (0,) * len(out), (0, *(s - 1 for s in reach[1:])))  # rows as wide as those of z
+    pixels = xp.reshape(wide, (*e.shape[:2], -1))
+    g = None
+    for samples, lines in _blocks(flat, out[0], len(offsets), sides):
+        patches = xp.concat(_shifted(flat[samples, ...], offsets, lines, sides), axis=1)
+        part = pixels[samples, :, _run(lines, sides)]
+        term = xp.sum(part @ xp.matrix_transpose(patches), axis=0)
+        g = term if g is None else g + term
+    g = xp.reshape(g, (w.shape[0], *w.shape[2:], w.shape[1]))
+    return xp.permute_dims(g, (0, w.ndim - 1, *range(1, w.ndim - 1)))
+
+
 def padded(xp: Namespace, x: Array, left: Lengths, right: Lengths) -> Array:
     """x (N, C, *n) with zeros on both sides of the last axes; a negative width cuts."""
     for axis, (a, b) in enumerate(zip(left, right, strict=True), 2):
