@@ -1,4 +1,4 @@
-"""Floor 4: small networks.  Activations and losses, the multi-layer perceptron, prediction as inversion."""
+"""Floor 4: small networks.  Activations, losses, perceptrons, convolutional and recurrent nets, training, inversion."""
 
 from xpsolve.networks.activations import (
     identity,
@@ -17,6 +17,14 @@ from xpsolve.networks.inversion import fit_inverse, invert
 from xpsolve.networks.lista import Lista, lista
 from xpsolve.networks.losses import cross_entropy, squared_loss
 from xpsolve.networks.mlp import mlp_backward, mlp_forward
+from xpsolve.networks.recurrent import (
+    flow_energy,
+    recurrent_gradient,
+    recurrent_step,
+    residual_gradient,
+    residual_step,
+)
+from xpsolve.networks.single_layer import single_layer, single_layer_adjoint
 from xpsolve.networks.train import train
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "cnn_forward",
     "cross_entropy",
     "fit_inverse",
+    "flow_energy",
     "identity",
     "invert",
     "leaky_relu",
@@ -33,8 +42,14 @@ __all__ = [
     "mlp_forward",
     "one_hot",
     "project_simplex",
+    "recurrent_gradient",
+    "recurrent_step",
     "relu",
+    "residual_gradient",
+    "residual_step",
     "sigmoid",
+    "single_layer",
+    "single_layer_adjoint",
     "softmax_jacobian",
     "softmax_vjp",
     "softplus",

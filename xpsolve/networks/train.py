@@ -118,7 +118,7 @@ def train(
     >>> def loss(x, A, y):
     ...     r = A @ x - y
     ...     return r @ r / (2 * len(y)), A.T @ r / len(y)
-    >>> run = xs.networks.train(loss, np.zeros(3), A, y, step=0.1, tol=1e-10)
+    >>> run = xs.networks.train(loss, np.zeros(3), A, y, step=0.1, epochs=100, tol=1e-10)
     >>> run.converged, run.x.round(3)
     (True, array([ 1., -2.,  3.]))
     """
