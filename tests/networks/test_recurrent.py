@@ -5,7 +5,6 @@ import pytest
 
 from xpsolve import autodiff, networks, problems
 from xpsolve.arrays import namespace_of
-from xpsolve.networks.activations import ACTIVATIONS
 from xpsolve.networks.recurrent import _ENERGIES
 from xpsolve.testing import assert_close, slope_test
 

@@ -85,12 +85,14 @@ def single_layer_adjoint(
 
     Parameters
     ----------
-    A, b, B, Y, activation
+    A, b, B, Y
         As in `single_layer`.
     H : array, shape (m, N)
         The hidden layer that `single_layer` returned.
     e : array, shape (q, N)
         ε, such as the gradient of a loss at X.
+    activation : str
+        As in `single_layer`.
 
     Returns
     -------
