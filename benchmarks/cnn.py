@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""A convolutional network forth and back in depth, and some epochs of training on digits for it and for a perceptron."""
+"""A convolutional network forth and back in depth, and training on digits for it and for a perceptron."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class InDepth(_Timed):
 
 
 class DigitsEpochs(_Timed):
-    """Four epochs, and a look at the loss before and after; the error is the share of unseen digits misread after 12."""
+    """Four epochs, and the loss before and after them; the error is the share of unseen digits misread after 12."""
 
     title = "Four epochs of training on 1297 digits"
     tol = 0.05

@@ -94,7 +94,7 @@ class JacobianInClasses(_Soft):
 
     title = "A product with the gradient matrix of an activation, in the number of classes"
     x = "p"
-    fixed = {"n": 100}
+    fixed = {"n": 10}
     param_names = ("backend", "way", "p")
     params = (BACKENDS, ("dense softmax", "matrix-free softmax", "diagonal sigmoid"), (10, 30, 100, 300, 1000))
 
@@ -117,7 +117,7 @@ class MatrixInClasses(_Soft):
     title = "The gradient matrix of softmax in the number of classes"
     x = "p"
     cost = "softmax_jacobian"
-    fixed = {"n": 100}
+    fixed = {"n": 10}
     param_names = ("backend", "p")
     params = (BACKENDS, (10, 30, 100, 300, 1000))
 

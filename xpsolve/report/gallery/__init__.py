@@ -8,16 +8,20 @@ from xpsolve.report.gallery import (
     barycenters,
     bgd_logistic,
     chain_cost,
+    convolution_map,
     digits_multinomial,
+    digits_networks,
     lasso_convergence,
     lasso_path,
     lq_balls,
+    mlp_depth,
     sgd_against_bgd,
     sgd_cloud,
     sgd_sga_sag,
     sinkhorn_convergence,
     sinkhorn_plans,
     soft_threshold,
+    softmax_jacobian,
 )
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
@@ -40,6 +44,10 @@ PICTURES = {
         sinkhorn_plans.PICTURE,
         sinkhorn_convergence.PICTURE,
         barycenters.PICTURE,
+        softmax_jacobian.PICTURE,
+        mlp_depth.PICTURE,
+        digits_networks.PICTURE,
+        convolution_map.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""
