@@ -39,7 +39,7 @@ def correlation(
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
     Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
-    patches are written and read.  Transforms cost what so many passes over the torus do, and a product of N, O and C a
+    patches of the side with fewer channels are written and read.  Transforms cost what so many passes over the torus do, and a product of N, O and C a
     frequency.
     A product over one number runs elementwise and counts no flops.
 
@@ -89,19 +89,28 @@ def correlation(
         message = f"method: expected one of {', '.join(CONVOLUTION_METHODS)}, got {method!r}."
         raise ValueError(message)
     rows, taps = (n if adjoint else out), math.prod(k)
-    pixels = rows[0] * math.prod(m + s - 1 for m, s in zip(rows[1:], reach[1:], strict=True))
+    widths = [m + s - 1 for m, s in zip(rows, reach, strict=True)]
+    pixels = rows[0] * math.prod(widths[1:])
     into, onto = (O, C) if adjoint else (C, O)
     product = 2 * N * O * C * taps * pixels
-    height = into if method == "shift" else into * taps  # a product over one row runs elementwise
-    flops = product * (int(height > 1) + int(adjoint))
-    blocks = max(1, N * taps * into * pixels * itemsize >> 21)
     if method == "shift":
+        flops = product * (int(into > 1) + int(adjoint))  # a product over one row runs elementwise
         moved = (3 * onto + into * (1 + adjoint)) * taps
         return Cost(flops, itemsize * N * pixels * moved, (4 + 2 * adjoint) * taps)
-    patches = itemsize * N * into * taps * pixels
-    return Cost(
-        flops, int(_PATCH_PASSES[adjoint] * patches), 8 + blocks * (4 + taps // 8), memory=min(patches, 1 << 21)
-    )
+    patches = itemsize * N * min(C, O) * taps * pixels
+    blocks = max(1, patches >> 21)
+    if onto < into:  # multiplies first, on the slices of all taps together, and adds
+        beyond = sum(d * (m - 1) * math.prod(widths[a + 1 :]) for a, (m, d) in enumerate(zip(k, dilation, strict=True)))
+        flops = 2 * N * O * C * taps * (pixels + beyond)
+        launches = 8 + blocks * (2 + taps)
+        if adjoint:
+            seen = out[0] * math.prod(m + s - 1 for m, s in zip(out[1:], reach[1:], strict=True))
+            flops += 2 * N * O * C * taps * seen
+            launches += 6 + 4 * blocks
+    else:
+        flops = product * (int(into * taps > 1) + int(adjoint))
+        launches = 8 + blocks * (4 + taps // 8)
+    return Cost(flops, int(_PATCH_PASSES[adjoint] * patches), launches, memory=min(patches, 1 << 21))
 
 
 # How often memory is passed over, fitted to times of 38 shapes in both precisions on one core of an AMD EPYC.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from xpsolve.arrays.backends import Backend
 Name = TypeVar("Name", bound=Hashable)
 
 
-def times(backend: Backend, calls: dict[Name, Callable[[], Any]], *, rounds: int = 5) -> dict[Name, float]:
+def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: int = 5) -> dict[Name, float]:
     """Median seconds of each call over so many rounds, after one that does not count."""
     seconds: dict[Name, list[float]] = {name: [] for name in calls}
     for k in range(rounds + 1):

@@ -7,6 +7,7 @@ Source: the convolution theorem, G. Peyré, Mathematical Foundations of Data Sci
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,8 @@ def contest(backend: Backend, n: int, k: int, batch: int, c: int, o: int) -> tup
     rng = np.random.default_rng(0)
     z, w = (backend.asarray(rng.standard_normal(s), dtype="float32") for s in ((batch, c, n, n), (o, c, k, k)))
     rounds = 5 if c * o * (n * k) ** 2 < 1e7 else 3
-    seconds = times(
-        backend, {m: (lambda m=m: xs.convolve(z, w, mode="same", method=m)) for m in CONVOLUTION_METHODS}, rounds=rounds
-    )
+    calls = {m: partial(xs.convolve, z, w, mode="same", method=m) for m in CONVOLUTION_METHODS}
+    seconds = times(backend, calls, rounds=rounds)
     sizes: dict[str, Any] = {"batch": batch, "c": c, "o": o, "mode": "same", "itemsize": 4}
     return seconds, xs.costs.cheapest({m: xs.costs.convolve(n, k, method=m, **sizes) for m in CONVOLUTION_METHODS})
 
@@ -74,7 +74,7 @@ PICTURE = Picture(
     "kernels, diamonds, fft, those of large ones; squares, shift, lie at kernels of one pixel and near the border.",
     caption='xs.convolve in float32, mode "same", by each method on the machine that drew it: medians of three or five '
     'rounds. A number says how much longer the choice of method="auto" takes than the fastest, where that is more than '
-    "15 %. The largest layers are left out. After the convolution theorem in G. Peyré, Mathematical Foundations of Data "
-    "Sciences.",
+    "15 %. The largest layers are left out. After the convolution theorem in G. Peyré, Mathematical Foundations of "
+    "Data Sciences.",
     draw=draw,
 )
