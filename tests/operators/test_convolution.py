@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -275,3 +276,23 @@ def test_under_jit(rng):
         strict=True,
     ):
         assert_close(a, b, rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 128, 5), (4, 8, 16, 32, 3), (4, 16, 8, 32, 3), (8, 16, 32, 64, 3)])
+def test_peak_memory_is_that_of_the_costs(rng, method, sizes):
+    batch, c, o, n, k = sizes
+    z, w = (rng.standard_normal(s).astype("f4") for s in ((batch, c, n, n), (o, c, k, k)))
+    e = xs.convolve(z, w)
+    calls = (
+        (lambda: xs.convolve(z, w, method=method), costs.convolve),
+        (lambda: xs.convolve_adjoint(e, z, w, method=method), costs.convolve_adjoint),
+    )
+    for call, cost in calls:
+        call()
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        said = cost(n, k, batch=batch, c=c, o=o, method=method, itemsize=4).memory
+        assert 0.6 * said < peak < 1.25 * said

@@ -7,8 +7,8 @@ multiplies once (Chellapilla et al. 2006); where channels grow fewer it multipli
 slices of the result.  `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.
 
 δ is the same sum with ε for z and the kernels flipped: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l].  And
-g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l] = Σ_i ε[o, i]·z[c, i + dj − l], from slices of the one with fewer channels: of ε,
-whose patches then serve δ and g, or of z.
+g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l] = Σ_i ε[o, i]·z[c, i + dj − l], from slices of the one with fewer channels:
+of ε, whose patches then serve δ and g, or of z.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def correlate(
     flat, sides = _flat(xp, z, left, right, reach)
     offsets = _offsets(w.shape[2:], sides, dilation)
     W = _taps(xp, w)
-    first = patches and w.shape[0] < w.shape[1]  # the product
+    first = patches and len(offsets) > 1 and w.shape[0] < w.shape[1]  # the product
     rows = []
     for samples, lines in _blocks(flat, out[0], len(offsets) * min(w.shape[:2]), sides):
         if first:
@@ -61,7 +61,7 @@ def correlate_adjoint(
     offsets = _offsets(w.shape[2:], sides, dilation)
     axes = tuple(range(2, w.ndim))
     W = _taps(xp, xp.flip(xp.permute_dims(w, (1, 0, *axes)), axis=axes))
-    first = patches and w.shape[1] < w.shape[0]
+    first = patches and len(offsets) > 1 and w.shape[1] < w.shape[0]
     pixels = None
     if z is not None and not first:  # rows as wide as those of ε
         wide = padded(xp, z, (0,) * len(n), (0, *(s - 1 for s in reach[1:])))
@@ -76,6 +76,7 @@ def correlate_adjoint(
             if pixels is not None:
                 term = _correlated(xp, pixels[samples, :, _run(lines, sides)], parts)
                 g = term if g is None else g + term
+            del parts  # before the next are made
         rows.append((samples, _cropped(xp, delta, lines, sides, n)))
     if g is not None:
         g = xp.reshape(g, (w.shape[1], *w.shape[2:], w.shape[0]))
@@ -95,8 +96,8 @@ def kernel_adjoint(xp: Namespace, e: Array, z: Array, w: Array, left: Lengths, d
     pixels = xp.reshape(wide, (*e.shape[:2], -1))
     g = None
     for samples, lines in _blocks(flat, out[0], len(offsets) * w.shape[1], sides):
-        parts = _parts(xp, flat[samples, ...], offsets, lines, sides, True)
-        term = _correlated(xp, pixels[samples, :, _run(lines, sides)], parts)
+        part = pixels[samples, :, _run(lines, sides)]
+        term = _correlated(xp, part, _parts(xp, flat[samples, ...], offsets, lines, sides, True))
         g = term if g is None else g + term
     g = xp.reshape(g, (w.shape[0], *w.shape[2:], w.shape[1]))
     return xp.permute_dims(g, (0, w.ndim - 1, *range(1, w.ndim - 1)))
