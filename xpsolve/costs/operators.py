@@ -39,8 +39,8 @@ def correlation(
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
     Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
-    patches of the side with fewer channels are written and read.  Transforms cost what so many passes over the torus do, and a product of N, O and C a
-    frequency.
+    patches of the side with fewer channels are written and read.  Transforms cost what so many passes over the torus
+    do, and a product of N, O and C a frequency.
     A product over one number runs elementwise and counts no flops.
 
     Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: int = 5) -> dict[Name, float]:
-    """Median seconds of each call over so many rounds, after one that does not count."""
+    """Shortest seconds of each call over so many rounds, after one that does not count."""
     seconds: dict[Name, list[float]] = {name: [] for name in calls}
     for k in range(rounds + 1):
         for name, call in calls.items():
@@ -21,4 +20,4 @@ def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: 
             backend.synchronize(call())
             if k:
                 seconds[name].append(perf_counter() - begin)
-    return {name: median(found) for name, found in seconds.items()}
+    return {name: min(found) for name, found in seconds.items()}
