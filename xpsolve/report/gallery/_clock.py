@@ -12,12 +12,15 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: int = 5) -> dict[Name, float]:
-    """Shortest seconds of each call over so many rounds, after one that does not count."""
+    """Shortest seconds of each call over so many rounds, each time after one that does not count.
+
+    Otherwise a call would pay for the memory that the one before it, of another contestant, gave back.
+    """
     seconds: dict[Name, list[float]] = {name: [] for name in calls}
-    for k in range(rounds + 1):
+    for _ in range(rounds):
         for name, call in calls.items():
+            backend.synchronize(call())
             begin = perf_counter()
             backend.synchronize(call())
-            if k:
-                seconds[name].append(perf_counter() - begin)
+            seconds[name].append(perf_counter() - begin)
     return {name: min(found) for name, found in seconds.items()}

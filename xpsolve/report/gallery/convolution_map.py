@@ -72,9 +72,9 @@ PICTURE = Picture(
     alt="Two maps over the side of the picture, 16 to 256, and that of the kernel, 1 to 21; each point has the marker "
     "of the fastest method. Left, one channel; right, eight channels to eight. Circles, im2col, fill the rows of small "
     "kernels, diamonds, fft, those of large ones; squares, shift, lie at kernels of one pixel and near the border.",
-    caption='xs.convolve in float32, mode "same", by each method on the machine that drew it: shortest of three or five '
-    'rounds. A number says how much longer the choice of method="auto" takes than the fastest, where that is more than '
-    "15 %. The largest layers are left out. After the convolution theorem in G. Peyré, Mathematical Foundations of "
-    "Data Sciences.",
+    caption='xs.convolve in float32, mode "same", by each method on the machine that drew it: shortest of three or '
+    'five calls. A number says how much longer the choice of method="auto" takes than the fastest, where that is more '
+    "than 15 %. The largest layers are left out. After the convolution theorem in G. Peyré, Mathematical Foundations "
+    "of Data Sciences.",
     draw=draw,
 )

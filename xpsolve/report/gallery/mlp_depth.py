@@ -76,6 +76,6 @@ PICTURE = Picture(
     "two, above 1, hardly changes with depth and is smaller for wide layers.",
     caption="xs.mlp_forward and xs.mlp_backward with tanh in float32 on 128 samples; weights are Gaussian. Dashed: "
     "3R − 1 products of the same shapes, A X, AᵀM and M Xᵀ, timed alone on the machine that drew it. Shortest of "
-    "five rounds. After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.5.",
+    "five calls. After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.5.",
     draw=draw,
 )

@@ -68,7 +68,8 @@ PICTURE = Picture(
     "to hundreds of times the others; those of the matrix-free product with the same matrix, squares, and of the "
     "diagonal matrix of a sigmoid, diamonds, rise slowly towards slope 1.",
     caption="A product with the gradient matrix of an activation for ten Gaussian samples, from its argument: "
-    "xs.softmax_jacobian and a product, xs.networks.softmax_vjp, and s(1 − s)g for s = xs.networks.sigmoid(x). Shortest "
-    "of five rounds on the machine that drew it. After G. Peyré, Mathematical Foundations of Data Sciences, ch. 12.",
+    "xs.softmax_jacobian and a product, xs.networks.softmax_vjp, and s(1 − s)g for s = xs.networks.sigmoid(x). "
+    "Shortest of five calls on the machine that drew it. After G. Peyré, Mathematical Foundations of Data "
+    "Sciences, ch. 12.",
     draw=draw,
 )
