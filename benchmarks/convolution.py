@@ -110,7 +110,8 @@ class LayerInChannels(_Convolutions):
     title = "Adjoints of a layer in its channels"
     x = "c"
     adjoint = True
-    fixed = {"n": 32, "k": 3, "batch": 8, "o": 32, "adjoint": True}
+    cost = "convolve_adjoint"
+    fixed = {"n": 32, "k": 3, "batch": 8, "o": 32}
     param_names = ("backend", "method", "c")
     params = (BACKENDS, ("im2col", "shift"), (8, 16, 32, 64, 128))
     profiles = {"quick": {"backend": ["numpy"], "method": ["im2col"], "c": [8, 32]}}

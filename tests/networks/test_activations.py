@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 
 import xpsolve as xs
-from xpsolve import autodiff, networks
+from xpsolve import autodiff, costs, networks
 from xpsolve.arrays import device_of, library, namespace_of
 from xpsolve.networks.activations import ACTIVATIONS
 from xpsolve.testing import assert_close, assert_like, slope_test
@@ -72,6 +72,22 @@ def test_one_hot(xp):
     assert tally.syncs == 1
     _, tally = xs.count(lambda x: xs.one_hot(x, 3, check_labels=False), labels)
     assert tally.syncs == 0
+
+
+def test_counts_equal_costs(rng):
+    x, labels = rng.standard_normal((4, 6)), np.arange(5) % 3
+    pairs = (
+        (costs.softmax_jacobian(4, 6), lambda: xs.count(xs.softmax_jacobian, x)),
+        (costs.softmax_vjp(4, 6), lambda: xs.count(networks.softmax_vjp, x, x)),
+        (costs.one_hot(5, 3), lambda: xs.count(lambda k: xs.one_hot(k, 3), labels)),
+        (
+            costs.one_hot(5, 3, check_labels=False),
+            lambda: xs.count(lambda k: xs.one_hot(k, 3, check_labels=False), labels),
+        ),
+    )
+    for cost, counted in pairs:
+        _, tally = counted()
+        assert (tally.launches, tally.product_flops, tally.syncs) == (cost.launches, cost.flops, cost.syncs)
 
 
 @pytest.mark.of("project_simplex")

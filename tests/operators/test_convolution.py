@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -179,7 +180,7 @@ def test_counted_products_are_the_costs(rng, method, batch, c, o, dim):
         assert tally.product_flops == costs.convolve(n, k, **sizes).flops
         assert tally.syncs == 0
         _, tally = xs.count(xs.convolve_adjoint, y, z, w, mode=mode, method=method)
-        assert tally.product_flops == costs.convolve(n, k, adjoint=True, **sizes).flops
+        assert tally.product_flops == costs.convolve_adjoint(n, k, **sizes).flops
 
 
 @pytest.mark.parametrize("adjoint", [False, True])
@@ -195,11 +196,11 @@ def test_each_array_is_transformed_once(rng, adjoint):
 def test_the_choice_takes_transforms_for_large_kernels():
     typical = costs.TYPICAL["cpu"]
 
-    def best(n, k, **sizes):
-        return costs.cheapest({m: costs.convolve(n, k, itemsize=4, method=m, **sizes) for m in METHODS}, typical)
+    def best(n, k, call=costs.convolve, **sizes):
+        return costs.cheapest({m: call(n, k, itemsize=4, method=m, **sizes) for m in METHODS}, typical)
 
     assert best(512, 25) == "fft"
-    assert best(512, 25, adjoint=True) == "fft"
+    assert best(512, 25, call=costs.convolve_adjoint) == "fft"
     assert best(64, 3, batch=8, c=16, o=32) != "fft"
     with pytest.raises(ValueError, match="im2col, shift, fft"):
         costs.convolve(8, 3, method="winograd")
@@ -275,3 +276,23 @@ def test_under_jit(rng):
         strict=True,
     ):
         assert_close(a, b, rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 128, 5), (4, 8, 16, 32, 3), (4, 16, 8, 32, 3), (8, 16, 32, 64, 3)])
+def test_peak_memory_is_that_of_the_costs(rng, method, sizes):
+    batch, c, o, n, k = sizes
+    z, w = (rng.standard_normal(s).astype("f4") for s in ((batch, c, n, n), (o, c, k, k)))
+    e = xs.convolve(z, w)
+    calls = (
+        (lambda: xs.convolve(z, w, method=method), costs.convolve),
+        (lambda: xs.convolve_adjoint(e, z, w, method=method), costs.convolve_adjoint),
+    )
+    for call, cost in calls:
+        call()
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        said = cost(n, k, batch=batch, c=c, o=o, method=method, itemsize=4).memory
+        assert 0.6 * said < peak < 1.25 * said

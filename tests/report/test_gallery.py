@@ -20,8 +20,10 @@ from xpsolve.report.gallery import (  # noqa: E402  # noqa: E402
     _classes,
     bgd_logistic,
     chain_cost,
+    convolution_map,
     deblurring,
     digits_multinomial,
+    digits_networks,
     lasso_convergence,
     lasso_path,
     lista_form,
@@ -31,6 +33,7 @@ from xpsolve.report.gallery import (  # noqa: E402  # noqa: E402
     sgd_against_bgd,
     sgd_cloud,
     sgd_sga_sag,
+    softmax_jacobian,
 )
 
 NUMPY = backends.get("numpy")
@@ -212,6 +215,29 @@ def test_deep_layers_are_nearer_to_ista_than_the_first():
     for distance, threshold in zip(left.lines, right.lines, strict=False):
         assert np.all(distance.get_ydata()[-3:] < 0.5 * distance.get_ydata()[0])
         assert np.all(np.abs(threshold.get_ydata()[-3:] - 1) < 0.3 * np.max(np.abs(threshold.get_ydata() - 1)))
+
+
+def test_networks_are_drawn_with_the_accuracy_that_they_have():
+    left, right = digits_networks.draw(NUMPY, epochs=2).axes
+    lines = {
+        line.get_label(): line for line in left.lines if len(line.get_xdata()) == 2 and line.get_marker() != "None"
+    }
+    assert lines.keys() == {"perceptron", "convolutional"}
+    assert all(line.get_ydata()[-1] > 0.9 for line in lines.values())
+    assert all(np.all(np.diff(line.get_xdata()) > 0) for line in right.lines[:2])
+
+
+def test_ways_to_the_gradient_of_softmax_agree():
+    found = softmax_jacobian.products(NUMPY, 7)
+    np.testing.assert_allclose(found["dense"](), found["matrix-free"](), rtol=1e-12)
+    assert found["diagonal"]().shape == found["dense"]().shape
+
+
+def test_the_map_of_convolutions_has_a_marker_for_every_point():
+    left, right = convolution_map.draw(NUMPY, sides=(8, 16), kernels=(1, 3)).axes
+    assert all(len([line for line in axes.lines if len(line.get_xdata())]) == 4 for axes in (left, right))
+    seconds, chosen = convolution_map.contest(NUMPY, 16, 3, 1, 1, 1)
+    assert chosen in seconds
 
 
 def test_the_command_draws_what_is_asked_for(tmp_path):

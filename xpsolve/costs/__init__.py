@@ -51,18 +51,19 @@ from xpsolve.costs.model import (
     thin_svd,
 )
 from xpsolve.costs.networks import (
-    LISTA_KINDS,
-    fit_inverse,
-    invert,
-    lista,
-    lista_fit,
+    cnn,
     logsumexp,
     mlp,
+    one_hot,
     softmax,
+    softmax_jacobian,
+    softmax_vjp,
 )
 from xpsolve.costs.operators import (
     CONVOLUTION_METHODS,
     convolve,
+    convolve_adjoint,
+    convolve_kernel_adjoint,
     correlation,
     dot_test,
     fast_length,
@@ -86,6 +87,13 @@ from xpsolve.costs.transport import (
     sinkhorn,
     sinkhorn_gradient,
     soft_minimum,
+)
+from xpsolve.costs.unrolled import (
+    LISTA_KINDS,
+    fit_inverse,
+    invert,
+    lista,
+    lista_fit,
 )
 
 __all__ = [
@@ -111,7 +119,10 @@ __all__ = [
     "cheapest",
     "cholesky",
     "cholesky_solve",
+    "cnn",
     "convolve",
+    "convolve_adjoint",
+    "convolve_kernel_adjoint",
     "coordinate_descent",
     "copy",
     "correlation",
@@ -140,6 +151,7 @@ __all__ = [
     "mlp",
     "newton",
     "normal_equations_error",
+    "one_hot",
     "operator_norm",
     "repetitions",
     "ridge",
@@ -154,5 +166,7 @@ __all__ = [
     "soft_minimum",
     "soft_threshold",
     "softmax",
+    "softmax_jacobian",
+    "softmax_vjp",
     "thin_svd",
 ]

@@ -1,10 +1,11 @@
-"""Costs of networks: soft maxima, perceptrons, unrolled solvers, inversion by gradient steps."""
+"""Costs of networks: soft maxima, perceptrons, convolutional networks."""
 
 from __future__ import annotations
 
-from xpsolve.costs.model import CHECK_EVERY, Cost, gemm
+from typing import Any
 
-LISTA_KINDS = ("step", "full", "coupled")
+from xpsolve.costs.model import Cost, gemm
+from xpsolve.costs.operators import convolve, convolve_adjoint, convolve_kernel_adjoint
 
 
 def logsumexp(n: int, p: int, *, itemsize: int = 8) -> Cost:
@@ -15,6 +16,24 @@ def logsumexp(n: int, p: int, *, itemsize: int = 8) -> Cost:
 def softmax(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """n rows of p: read, less their maximum, exponentials, a sum and a quotient."""
     return Cost(0, itemsize * 8 * n * p, 7, 0, 2 * itemsize * n * p)
+
+
+def softmax_jacobian(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """n rows of p: softmax, and then diag(p) − ppᵀ in p² numbers a row."""
+    return softmax(n, p, itemsize=itemsize) + Cost(
+        0, itemsize * (3 * n * p * p + 2 * n * p), 3, 0, itemsize * n * p * p
+    )
+
+
+def softmax_vjp(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """The product of n rows of p with the same matrices, p ⊙ (g − ⟨p, g⟩), without them."""
+    return softmax(n, p, itemsize=itemsize) + Cost(0, itemsize * 9 * n * p, 4, 0, 2 * itemsize * n * p)
+
+
+def one_hot(n: int, m: int, *, check_labels: bool = True, itemsize: int = 8) -> Cost:
+    """n labels compared with m classes, after a look at whether they are such."""
+    look = Cost(0, 6 * n + 16 * n, 4, 1, 2 * n) if check_labels else Cost()
+    return look + Cost(0, (itemsize + 2) * n * m + 8 * (n + m), 3, 0, (itemsize + 1) * n * m)
 
 
 def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
@@ -47,175 +66,49 @@ def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
     return Cost(total.flops, total.bytes, total.launches + 6 * depth + 1, 0, kept)
 
 
-_LISTA_FORWARD = {"step": 7, "full": 4, "coupled": 5}  # launches of a layer
-
-
-# Launches of a training: before it, and for each layer then; of an iteration, and for each layer in it; of a look at
-# the gradient; of a layer that is trained alone, besides its iterations; and of the step from one such to the next.
-_LISTA_FIT = {
-    "step": (70, 301, 40, 14, 17, 90, 0),
-    "full": (125, 8, 52, 8, 34, 136, 3),
-    "coupled": (97, 11, 44, 11, 25, 110, 4),
-}
-
-
-_POWER_STEPS = 20  # for the norms of the supports
-
-
-def lista(n: int, m: int, samples: int, n_layers: int, *, kind: str = "step", itemsize: int = 8) -> Cost:
-    """The prediction of an unrolled ISTA: T layers on N samples, with D of n × m.
-
-    A layer with D and its transpose costs 4nmN flops, one with free matrices 2(m² + nm)N.
-
-    Parameters
-    ----------
-    n, m, samples, n_layers : int
-        Shape of D, N and T.
-    kind : str
-        "step", "full" or "coupled".
-    itemsize : int
-        Bytes a number.
-
-    Returns
-    -------
-    Cost
-        Of one call of ``predict``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
-
-    Examples
-    --------
-    >>> from xpsolve import costs
-    >>> costs.lista(10, 20, 100, 3).flops
-    240000
-    """
-    if kind not in LISTA_KINDS:
-        message = f"kind: expected one of {', '.join(LISTA_KINDS)}, got {kind!r}."
-        raise ValueError(message)
-    total = n_layers * _lista_layer(n, m, samples, kind, itemsize)
-    kept = itemsize * samples * m * (n_layers + 1)
-    return Cost(total.flops, total.bytes, _LISTA_FORWARD[kind] * n_layers + 1, 0, kept)
-
-
-def _lista_layer(n: int, m: int, samples: int, kind: str, itemsize: int) -> Cost:
-    first = gemm(samples, m, m, itemsize=itemsize) if kind == "full" else gemm(samples, n, m, itemsize=itemsize)
-    return first + gemm(samples, m, n, itemsize=itemsize)
-
-
-def _lista_gradient(n: int, m: int, samples: int, n_layers: int, kind: str, itemsize: int) -> Cost:
-    """Forth, the unsupervised loss and its gradient, back, and the products that weights need."""
-    layer, pair = (_lista_layer(n, m, samples, k, itemsize) for k in (kind, "step"))
-    back = gemm(samples, m, m, itemsize=itemsize) if kind == "full" else pair
-    into = n_layers * gemm(m, n, samples, itemsize=itemsize) if kind != "step" else Cost()
-    if kind == "full":
-        into += n_layers * gemm(m, m, samples, itemsize=itemsize)
-    return n_layers * layer + pair + (n_layers - 1) * back + into
-
-
-def lista_fit(
-    n: int,
-    m: int,
-    samples: int,
-    n_layers: int,
-    *,
-    kind: str = "step",
-    layer_iter: int = 20,
-    n_iter: int = 200,
-    itemsize: int = 8,
+def cnn(
+    depth: int, side: int, channels: int, batch: int, *, k: int = 3, classes: int = 10, dim: int = 2, itemsize: int = 8
 ) -> Cost:
-    """Unsupervised training of an unrolled ISTA: each layer alone, then all together.
+    """A convolutional network with tanh, forth and back: R convolutions of one width, and a dense layer.
 
-    Steps need the norms of the supports before, 20 products with D and as many with its transpose a layer.
+    All have c channels and squares of k taps a side on N pictures of n pixels a side, which they keep (mode "same").  A
+    convolution costs 2c²k²n²N flops forth and twice that back, but for the input gradient of the first.
 
     Parameters
     ----------
-    n, m, samples, n_layers : int
-        Shape of D, N and T.
-    kind : str
-        "step", "full" or "coupled".
-    layer_iter, n_iter : int
-        Iterations of a layer alone, and of all together.
+    depth, side, channels, batch : int
+        R, n, c and N.
+    k, classes, dim : int
+        Taps a side, outputs of the dense layer, and the dimension of the pictures.
     itemsize : int
         Bytes a number.
 
     Returns
     -------
     Cost
-        Of one call of ``fit``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
+        Of `cnn_forward` and `cnn_backward` together.
 
     Examples
     --------
     >>> from xpsolve import costs
-    >>> costs.lista_fit(10, 20, 100, 3, n_iter=10).syncs
-    8
+    >>> one, two, three = (costs.cnn(depth, 8, 16, 32).flops for depth in (1, 2, 3))
+    >>> three - two == two - one
+    True
     """
-    forward = lista(n, m, samples, 1, kind=kind, itemsize=itemsize)
-    start, each, iteration, in_layer, look, alone, passing = _LISTA_FIT[kind]
-    checks = 1 + -(-n_iter // CHECK_EVERY)
-    total = (n_iter + 1) * _lista_gradient(n, m, samples, n_layers, kind, itemsize)
-    launches = start + each * n_layers + (iteration + in_layer * n_layers) * n_iter + look * (checks - 1)
-    if kind == "step":
-        total += (n_layers * (_POWER_STEPS + 1)) * _lista_layer(n, m, samples, kind, itemsize)
-    if kind == "step" or layer_iter:
-        total += (n_layers - 1) * forward
-    if layer_iter:
-        total += (n_layers * (layer_iter + 1)) * _lista_gradient(n, m, samples, 1, kind, itemsize)
-        launches += n_layers * (alone + (iteration + in_layer) * layer_iter) + passing * (n_layers - 1)
-        checks += 2 * n_layers
-    kept = itemsize * samples * m * (3 * n_layers + 2)
-    return Cost(total.flops, total.bytes, launches, checks, kept)
-
-
-def invert(n: int, p: int, n_steps: int, *, itemsize: int = 8) -> Cost:
-    """Gradient steps on ½‖x − Ay‖², A (n, p): two products each."""
-    return n_steps * (gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize) + Cost(launches=3))
-
-
-def fit_inverse(
-    n: int, p: int, *, n_steps: int = 20, n_unrolled: int | None = None, n_iter: int = 100, itemsize: int = 8
-) -> Cost:
-    """Learning A (n, p) through the inversion of f(y) = Ay: a prediction an iteration, and a tape through its steps.
-
-    Of the U steps on the tape each costs its two products, as many for what goes back through them, and one outer
-    product; the first has no state before it.
-
-    Parameters
-    ----------
-    n, p : int
-        Shape of A.
-    n_steps : int
-        Steps of a prediction, N.
-    n_unrolled : int, optional
-        Steps on the tape, U; all of them if None.
-    n_iter : int
-        Iterations.
-    itemsize : int
-        Bytes a number.
-
-    Returns
-    -------
-    Cost
-        Of one call.
-
-    Examples
-    --------
-    >>> from xpsolve import costs
-    >>> costs.fit_inverse(10, 10, n_steps=2, n_iter=0).flops
-    800
-    """
-    unrolled = n_steps if n_unrolled is None else n_unrolled
-    product = gemm(n, 1, p, itemsize=itemsize)
-    prediction = invert(n, p, n_steps, itemsize=itemsize)
-    back = (5 * unrolled - 1) * product
-    total = (n_iter + 1) * prediction + n_iter * back
-    launches = 8 + 5 * n_steps + n_iter * (2 + 5 * n_steps + 14 * unrolled)
-    kept = itemsize * unrolled * (2 * n * p + 6 * (n + p))
-    return Cost(total.flops, total.bytes, launches, 1 + -(-n_iter // CHECK_EVERY), kept)
+    sizes: dict[str, Any] = {
+        "dim": dim,
+        "batch": batch,
+        "c": channels,
+        "o": channels,
+        "mode": "same",
+        "itemsize": itemsize,
+    }
+    forth = convolve(side, k, method="auto", **sizes)
+    back = convolve_adjoint(side, k, method="auto", **sizes)
+    total = depth * forth + (depth - 1) * back + convolve_kernel_adjoint(side, k, **sizes)
+    state = channels * side**dim
+    dense = gemm(classes, batch, state, itemsize=itemsize)
+    total += 2 * dense + gemm(classes, state, batch, itemsize=itemsize)
+    kept = itemsize * batch * (depth + 1) * state
+    launches = total.launches + 5 * depth + 12  # pointwise work, and columns of pictures
+    return Cost(total.flops, total.bytes, launches, 0, kept + total.memory)

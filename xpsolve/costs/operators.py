@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from xpsolve.costs.model import CHECK_EVERY, Cost, gemm
+from xpsolve.costs.model import CHECK_EVERY, Cost, cheapest, gemm
 
 LANCZOS_STEPS = 12  # steps for the norm of A
 
@@ -38,8 +39,8 @@ def correlation(
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
     Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
-    patches are written and read.  Transforms cost what so many passes over the torus do, and a product of N, O and C a
-    frequency.
+    patches of the side with fewer channels are written and read.  Transforms cost what so many passes over the torus
+    do, and a product of N, O and C a frequency.
     A product over one number runs elementwise and counts no flops.
 
     Parameters
@@ -83,28 +84,43 @@ def correlation(
         inner, arrays = ((O, N), 2 * (N * C + O * C) + N * O) if adjoint else ((C,), N * C + N * O + O * C)
         flops = sum(2 * N * C * O * frequencies for length in inner if length > 1)
         traffic = _FFT_PASSES * itemsize * arrays * pixels
-        return Cost(flops, traffic + 2 * itemsize * N * C * O * frequencies, 30 if adjoint else 18)
+        memory = 8 * itemsize * (N * C + O * C + N * O) * frequencies  # spectra, and copies of them
+        return Cost(flops, traffic + 2 * itemsize * N * C * O * frequencies, 30 if adjoint else 18, memory=memory)
     if method not in CONVOLUTION_METHODS:
         message = f"method: expected one of {', '.join(CONVOLUTION_METHODS)}, got {method!r}."
         raise ValueError(message)
     rows, taps = (n if adjoint else out), math.prod(k)
-    pixels = rows[0] * math.prod(m + s - 1 for m, s in zip(rows[1:], reach[1:], strict=True))
+    widths = [m + s - 1 for m, s in zip(rows, reach, strict=True)]
+    pixels = rows[0] * math.prod(widths[1:])
     into, onto = (O, C) if adjoint else (C, O)
     product = 2 * N * O * C * taps * pixels
-    height = into if method == "shift" else into * taps  # a product over one row runs elementwise
-    flops = product * (int(height > 1) + int(adjoint))
-    blocks = max(1, N * taps * into * pixels * itemsize >> 21)
+    result = itemsize * N * onto * pixels
+    # pictures padded, those of the other side widened, a result and the one it is cut to
+    kept = itemsize * N * (into * math.prod(widths) + C * pixels * adjoint) + 2 * result
     if method == "shift":
+        flops = product * (int(into > 1) + int(adjoint))  # a product over one row runs elementwise
         moved = (3 * onto + into * (1 + adjoint)) * taps
-        return Cost(flops, itemsize * N * pixels * moved, (4 + 2 * adjoint) * taps)
-    patches = itemsize * N * into * taps * pixels
-    return Cost(
-        flops, int(_PATCH_PASSES[adjoint] * patches), 8 + blocks * (4 + taps // 8), memory=min(patches, 1 << 21)
-    )
+        return Cost(flops, itemsize * N * pixels * moved, (4 + 2 * adjoint) * taps, memory=kept + result)
+    patches = itemsize * N * min(C, O) * taps * pixels
+    blocks = max(1, patches >> 21)
+    if onto < into and taps > 1:  # multiplies first, on the slices of all taps together, and adds
+        beyond = sum(d * (m - 1) * math.prod(widths[a + 1 :]) for a, (m, d) in enumerate(zip(k, dilation, strict=True)))
+        flops = 2 * N * O * C * taps * (pixels + beyond)
+        launches = 8 + blocks * (2 + taps)
+        if adjoint:
+            seen = out[0] * math.prod(m + s - 1 for m, s in zip(out[1:], reach[1:], strict=True))
+            flops += 2 * N * O * C * taps * seen
+            launches += 6 + 4 * blocks
+    else:
+        flops = product * (int(into * taps > 1) + int(adjoint))
+        launches = 8 + blocks * (4 + taps // 8)
+    if patches > N << 21:  # blocks of rows are joined before those of samples
+        kept += result
+    return Cost(flops, int(_PATCH_PASSES[adjoint] * patches), launches, memory=kept + min(patches, 1 << 21))
 
 
-# How often memory is passed over, fitted to times of 38 shapes in both precisions on one core of an AMD EPYC.
-_PATCH_PASSES = (1.5, 3)  # over the patches, for the correlation and for its adjoints
+# How often memory is passed over, fitted to times of 91 shapes in both precisions on one core of an AMD EPYC.
+_PATCH_PASSES = (0.75, 1.5)  # over the patches, for the correlation and for its adjoints
 
 
 _FFT_PASSES = 14  # over the arrays, to transform and to multiply them
@@ -132,10 +148,9 @@ def convolve(
     o: int = 1,
     mode: str = "valid",
     method: str = "im2col",
-    adjoint: bool = False,
     itemsize: int = 8,
 ) -> Cost:
-    """Convolution of pictures of n pixels a side with kernels of k, or its adjoints, with zeros around: `correlation`.
+    """Convolution of pictures of n pixels a side with kernels of k, with zeros around: `correlation`.
 
     Parameters
     ----------
@@ -148,9 +163,7 @@ def convolve(
     mode : str
         "valid", "same" or "full".
     method : str
-        "im2col", "shift" or "fft".
-    adjoint : bool
-        The adjoints, in place of the convolution.
+        "im2col", "shift" or "fft"; "auto" is the cheapest.
     itemsize : int
         Bytes a number.
 
@@ -166,9 +179,59 @@ def convolve(
     >>> fft < im2col
     True
     """
+    shapes = _squares(n, k, dim, batch, c, o, mode)
+    return _by(method, lambda m: correlation(*shapes, method=m, itemsize=itemsize))
+
+
+def convolve_adjoint(
+    n: int,
+    k: int,
+    *,
+    dim: int = 2,
+    batch: int = 1,
+    c: int = 1,
+    o: int = 1,
+    mode: str = "valid",
+    method: str = "im2col",
+    itemsize: int = 8,
+) -> Cost:
+    """All three adjoints of the same convolution: twice its products, and the sum of ε over pixels."""
+    shapes = _squares(n, k, dim, batch, c, o, mode)
+    both = _by(method, lambda m: correlation(*shapes, method=m, adjoint=True, itemsize=itemsize))
+    return both + _offset_adjoint(shapes, itemsize)
+
+
+def convolve_kernel_adjoint(
+    n: int, k: int, *, dim: int = 2, batch: int = 1, c: int = 1, o: int = 1, mode: str = "valid", itemsize: int = 8
+) -> Cost:
+    """g_w and g_b alone, as the first layer of a network has them: patches of the pictures times ε."""
+    shapes = _squares(n, k, dim, batch, c, o, mode)
+    out = shapes[2][0]
+    pixels = out * (out + k - 1) ** (dim - 1)
+    patches = itemsize * batch * c * k**dim * pixels
+    blocks = max(1, patches >> 21)
+    product = Cost(2 * batch * o * c * k**dim * pixels, 2 * patches, 10 + blocks * 4, memory=min(patches, 1 << 21))
+    return product + _offset_adjoint(shapes, itemsize)
+
+
+_Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def _squares(n: int, k: int, dim: int, batch: int, c: int, o: int, mode: str) -> _Shapes:
+    """Pictures, kernels, output, origin and dilation for sides that are all alike."""
     sums, left = {"valid": (0, 0), "same": (k - 1, (k - 1) // 2), "full": (2 * (k - 1), k - 1)}[mode]
-    shapes = (batch, c, *(n,) * dim), (o, c, *(k,) * dim), (n + sums - k + 1,) * dim, (left,) * dim, (1,) * dim
-    return correlation(*shapes, method=method, adjoint=adjoint, itemsize=itemsize)
+    return (batch, c, *(n,) * dim), (o, c, *(k,) * dim), (n + sums - k + 1,) * dim, (left,) * dim, (1,) * dim
+
+
+def _offset_adjoint(shapes: _Shapes, itemsize: int) -> Cost:
+    (N, *_), (O, *_), out, *_ = shapes
+    return Cost(0, itemsize * N * O * math.prod(out), 1)
+
+
+def _by(method: str, cost: Callable[[str], Cost]) -> Cost:
+    """The cost of a method, or for "auto" of the one that would be chosen."""
+    options = {name: cost(name) for name in (CONVOLUTION_METHODS if method == "auto" else (method,))}
+    return options[cheapest(options)]
 
 
 def kronecker(shapes: tuple[tuple[int, int], ...], k: int = 1, *, itemsize: int = 8) -> Cost:

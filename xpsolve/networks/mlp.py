@@ -11,6 +11,7 @@ the three products of a layer are all there is to pay, and the first layer pays 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from xpsolve.arrays import Array, Namespace, enter
 from xpsolve.capabilities import capabilities
@@ -71,11 +72,19 @@ def mlp_forward(
     >>> X[1].ravel(), X[2].ravel()
     (array([1., 3.]), array([4.5]))
     """
-    rhos = _activations(weights, biases, activation, last_activation)
-    xp, arrays = _enter(weights, biases, Z=Z)
-    depth, X = len(rhos), [arrays[-1]]
-    _check_chain(arrays[:depth], arrays[depth:-1], arrays[-1])
-    for A, b, rho in zip(arrays[:depth], arrays[depth:-1], rhos, strict=True):
+    rhos = activations(weights, biases, activation, last_activation)
+    xp, arrays = enter_layers(weights, biases, Z=Z)
+    depth = len(rhos)
+    check_chain(arrays[:depth], arrays[depth:-1], arrays[-1])
+    return forward(xp, arrays[:depth], arrays[depth:-1], arrays[-1], rhos)
+
+
+def forward(
+    xp: Namespace, weights: Sequence[Array], biases: Sequence[Array], Z: Array, rhos: Sequence[Activation]
+) -> list[Array]:
+    """[X_0, …, X_R] of arguments that are checked."""
+    X = [Z]
+    for A, b, rho in zip(weights, biases, rhos, strict=True):
         inner = A @ X[-1]
         inner += b[:, None]  # the product is ours to write to
         X.append(rho.value(xp, inner))
@@ -141,35 +150,42 @@ def mlp_backward(
     >>> g_A[0].ravel(), g_b[0]
     (array([30., 20.]), array([10.]))
     """
-    rhos = _activations(weights, biases, activation, last_activation)
+    rhos = activations(weights, biases, activation, last_activation)
     depth = len(rhos)
-    if not isinstance(X, list | tuple) or len(X) != depth + 1:
-        found = len(X) if isinstance(X, list | tuple) else type(X).__qualname__
-        message = f"X: expected the list of {depth + 1} arrays that mlp_forward returned, got {found}."
-        raise ValueError(message)
-    states = {f"X[{r}]": x for r, x in enumerate(X)}
-    xp, arrays = _enter(weights, biases, **states, loss_gradient=loss_gradient)
+    states = named_states(X, depth, "mlp_forward")
+    xp, arrays = enter_layers(weights, biases, **states, loss_gradient=loss_gradient)
     weights, X, g = arrays[:depth], arrays[2 * depth : -1], arrays[-1]
-    _check_chain(weights, arrays[depth : 2 * depth], X[0])
-    for r, A in enumerate(weights):
-        _check_shape(X[r + 1], f"X[{r + 1}]", (A.shape[0], X[0].shape[1]))
-    _check_shape(g, "loss_gradient", X[-1].shape)
+    check_states(weights, arrays[depth : 2 * depth], X)
+    check_shape(g, "loss_gradient", X[-1].shape)
 
-    g = xp.asarray(g, copy=True)  # activations write to it
+    _, g_weights, g_biases = backward(xp, weights, X, xp.asarray(g, copy=True), rhos)
+    return g_weights, g_biases
+
+
+def backward(
+    xp: Namespace,
+    weights: Sequence[Array],
+    X: Sequence[Array],
+    g: Array,
+    rhos: Sequence[Activation],
+    *,
+    to_input: bool = False,
+) -> tuple[Any, list[Array], list[Array]]:
+    """∇_{X_0} where it is asked for, and the gradients of all layers, from ∇L at X_R, which is written to."""
     g_weights, g_biases = [], []
-    for r in reversed(range(depth)):
+    for r in reversed(range(len(weights))):
         M = rhos[r].pull(xp, X[r + 1], g)
         g_weights.append(M @ X[r].T)
         g_biases.append(xp.sum(M, axis=1))
-        if r > 0:
+        if r > 0 or to_input:
             g = weights[r].T @ M
-    return g_weights[::-1], g_biases[::-1]
+    return g if to_input else None, g_weights[::-1], g_biases[::-1]
 
 
-def _activations(
+def activations(
     weights: Sequence[Array], biases: Sequence[Array], activation: str, last_activation: str | None
 ) -> list[Activation]:
-    """One for each layer."""
+    """One for each layer, of which there must be as many weights as biases."""
     for layers, name in ((weights, "weights"), (biases, "biases")):
         if not isinstance(layers, list | tuple):
             message = f"{name}: expected a list of arrays, one a layer, got {type(layers).__qualname__}."
@@ -182,26 +198,44 @@ def _activations(
     return [rho] * (len(weights) - 1) + [last]
 
 
-def _enter(weights: Sequence[Array], biases: Sequence[Array], **others: Array) -> tuple[Namespace, list[Array]]:
+def enter_layers(weights: Sequence[Array], biases: Sequence[Array], **others: Array) -> tuple[Namespace, list[Array]]:
+    """The door of networks: weights, biases and what else there is."""
     layers = {f"weights[{r}]": A for r, A in enumerate(weights)} | {f"biases[{r}]": b for r, b in enumerate(biases)}
     return enter(**layers, **others)
 
 
-def _check_chain(weights: Sequence[Array], biases: Sequence[Array], Z: Array) -> None:
+def named_states(X: Any, depth: int, maker: str) -> dict[str, Array]:
+    """The states that `maker` kept, by names for messages."""
+    if not isinstance(X, list | tuple) or len(X) != depth + 1:
+        found = len(X) if isinstance(X, list | tuple) else type(X).__qualname__
+        message = f"X: expected the list of {depth + 1} arrays that {maker} returned, got {found}."
+        raise ValueError(message)
+    return {f"X[{r}]": x for r, x in enumerate(X)}
+
+
+def check_states(weights: Sequence[Array], biases: Sequence[Array], X: Sequence[Array], *, first: int = 0) -> None:
+    """Raise unless layers chain and have returned states of these shapes; `first` is the number of the first layer."""
+    check_chain(weights, biases, X[0], first=first)
+    for r, A in enumerate(weights):
+        check_shape(X[r + 1], f"X[{first + r + 1}]", (A.shape[0], X[0].shape[1]))
+
+
+def check_chain(weights: Sequence[Array], biases: Sequence[Array], Z: Array, *, first: int = 0) -> None:
     """Raise unless A_r is (n_{r+1}, n_r), b_r (n_{r+1},) and Z (n_0, N)."""
     if Z.ndim != 2:
         message = f"Z: expected shape (n_0, N), one sample a column, got {tuple(Z.shape)}."
         raise ValueError(message)
     n = Z.shape[0]
-    for r, (A, b) in enumerate(zip(weights, biases, strict=True)):
+    for r, (A, b) in enumerate(zip(weights, biases, strict=True), first):
         if A.ndim != 2 or A.shape[1] != n:
             message = f"weights[{r}]: expected shape (n_{r + 1}, {n}), got {tuple(A.shape)}. Layers must chain."
             raise ValueError(message)
         n = A.shape[0]
-        _check_shape(b, f"biases[{r}]", (n,))
+        check_shape(b, f"biases[{r}]", (n,))
 
 
-def _check_shape(x: Array, name: str, shape: tuple[int, ...]) -> None:
+def check_shape(x: Array, name: str, shape: tuple[int, ...]) -> None:
+    """Raise unless x has this shape."""
     if tuple(x.shape) != tuple(shape):
         message = f"{name}: expected shape {tuple(shape)}, got {tuple(x.shape)}."
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Floor 2: linear operators.  Dense, sparse, convolution, Kronecker, sums, products; norm and adjoint test."""
+"""Floor 2: linear operators.  Dense, sparse, tensor, convolution, Kronecker, sums, products; norm, adjoint test."""
 
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.convolution import convolve, convolve_adjoint
@@ -7,6 +7,7 @@ from xpsolve.operators.entry import aslinearoperator
 from xpsolve.operators.kronecker import Kronecker, cosine_basis, haar_basis
 from xpsolve.operators.norms import dot_test, eigenvalue_bound, operator_norm
 from xpsolve.operators.sparse import Sparse
+from xpsolve.operators.tensor import Tensor
 
 __all__ = [
     "Convolution",
@@ -14,6 +15,7 @@ __all__ = [
     "Kronecker",
     "LinearOperator",
     "Sparse",
+    "Tensor",
     "aslinearoperator",
     "convolve",
     "convolve_adjoint",

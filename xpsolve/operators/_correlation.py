@@ -2,12 +2,13 @@
 
 With stride 1, y[o, i] = Σ_{c,j} w[o, c, j]·z[c, i + dj − l].  In a padded picture, flattened, the shift by j is one
 offset whatever the dimension: the patches of all pixels are K slices of long contiguous runs.  Output rows then carry a
-few pixels that are no output, which are cut off.  `im2col` stacks the slices of a block that fits the
-cache and multiplies once
-(Chellapilla et al. 2006); `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.
+few pixels that are no output, which are cut off.  `im2col` stacks the slices of a block that fits the cache and
+multiplies once (Chellapilla et al. 2006); where channels grow fewer it multiplies first, by all taps at once, and adds
+slices of the result.  `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.
 
-Both adjoints are made of slices of ε, padded: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l] and
-g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l], so that one patch matrix serves the two.
+δ is the same sum with ε for z and the kernels flipped: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l].  And
+g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l] = Σ_i ε[o, i]·z[c, i + dj − l], from slices of the one with fewer channels:
+of ε, whose patches then serve δ and g, or of z.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ def correlate(
     flat, sides = _flat(xp, z, left, right, reach)
     offsets = _offsets(w.shape[2:], sides, dilation)
     W = _taps(xp, w)
+    first = patches and len(offsets) > 1 and w.shape[0] < w.shape[1]  # the product
     rows = []
-    for samples, lines in _blocks(flat, out[0], len(offsets), sides):
-        shifted = _shifted(flat[samples, ...], offsets, lines, sides)
-        if patches and len(shifted) > 1:
-            shifted = [xp.concat(shifted, axis=1)]
-        y = _product(W, shifted)
-        y = xp.reshape(y, (y.shape[0], y.shape[1], lines[1] - lines[0], *sides[1:]))
-        rows.append((samples, y[(..., *(slice(m) for m in out[1:]))] if len(out) > 1 else y))
+    for samples, lines in _blocks(flat, out[0], len(offsets) * min(w.shape[:2]), sides):
+        if first:
+            y = _summed(xp, W, flat[samples, ...], offsets, lines, sides)
+        else:
+            y = _product(W, _parts(xp, flat[samples, ...], offsets, lines, sides, patches))
+        rows.append((samples, _cropped(xp, y, lines, sides, out)))
     return _joined(xp, rows)
 
 
@@ -60,27 +61,46 @@ def correlate_adjoint(
     offsets = _offsets(w.shape[2:], sides, dilation)
     axes = tuple(range(2, w.ndim))
     W = _taps(xp, xp.flip(xp.permute_dims(w, (1, 0, *axes)), axis=axes))
+    first = patches and len(offsets) > 1 and w.shape[1] < w.shape[0]
     pixels = None
-    if z is not None:  # rows as wide as those of ε
+    if z is not None and not first:  # rows as wide as those of ε
         wide = padded(xp, z, (0,) * len(n), (0, *(s - 1 for s in reach[1:])))
         pixels = xp.reshape(wide, (*z.shape[:2], -1))
     rows, g = [], None
-    for samples, lines in _blocks(flat, n[0], len(offsets), sides):
-        shifted = _shifted(flat[samples, ...], offsets, lines, sides)
-        if patches and len(shifted) > 1:
-            shifted = [xp.concat(shifted, axis=1)]
-        delta = _product(W, shifted)
-        delta = xp.reshape(delta, (*delta.shape[:2], lines[1] - lines[0], *sides[1:]))
-        rows.append((samples, delta[(..., *(slice(m) for m in n[1:]))] if len(n) > 1 else delta))
-        if pixels is not None:
-            part = pixels[samples, :, _run(lines, sides)]
-            terms = [xp.sum(part @ xp.matrix_transpose(x), axis=0) for x in shifted]
-            term = terms[0] if len(terms) == 1 else xp.concat(terms, axis=1)
-            g = term if g is None else g + term
+    for samples, lines in _blocks(flat, n[0], len(offsets) * min(w.shape[:2]), sides):
+        if first:
+            delta = _summed(xp, W, flat[samples, ...], offsets, lines, sides)
+        else:
+            parts = _parts(xp, flat[samples, ...], offsets, lines, sides, patches)
+            delta = _product(W, parts)
+            if pixels is not None:
+                term = _correlated(xp, pixels[samples, :, _run(lines, sides)], parts)
+                g = term if g is None else g + term
+            del parts  # before the next are made
+        rows.append((samples, _cropped(xp, delta, lines, sides, n)))
     if g is not None:
         g = xp.reshape(g, (w.shape[1], *w.shape[2:], w.shape[0]))
         g = xp.flip(xp.permute_dims(g, (w.ndim - 1, 0, *range(1, w.ndim - 1))), axis=axes)
+    elif z is not None:
+        g = kernel_adjoint(xp, e, z, w, left, dilation)
     return _joined(xp, rows), g
+
+
+def kernel_adjoint(xp: Namespace, e: Array, z: Array, w: Array, left: Lengths, dilation: Lengths) -> Array:
+    """g (O, C, *k) alone: g[o, c, j] = Σ_i ε[o, i]·z[c, i + dj − l], from patches of z as the correlation has them."""
+    reach, out = spans(w, dilation), e.shape[2:]
+    right = tuple(m + s - 1 - a - n for m, s, a, n in zip(out, reach, left, z.shape[2:], strict=True))
+    flat, sides = _flat(xp, z, left, right, reach)
+    offsets = _offsets(w.shape[2:], sides, dilation)
+    wide = padded(xp, e, (0,) * len(out), (0, *(s - 1 for s in reach[1:])))  # rows as wide as those of z
+    pixels = xp.reshape(wide, (*e.shape[:2], -1))
+    g = None
+    for samples, lines in _blocks(flat, out[0], len(offsets) * w.shape[1], sides):
+        part = pixels[samples, :, _run(lines, sides)]
+        term = _correlated(xp, part, _parts(xp, flat[samples, ...], offsets, lines, sides, True))
+        g = term if g is None else g + term
+    g = xp.reshape(g, (w.shape[0], *w.shape[2:], w.shape[1]))
+    return xp.permute_dims(g, (0, w.ndim - 1, *range(1, w.ndim - 1)))
 
 
 def padded(xp: Namespace, x: Array, left: Lengths, right: Lengths) -> Array:
@@ -128,10 +148,10 @@ def _taps(xp: Namespace, w: Array) -> Array:
     return xp.reshape(xp.permute_dims(w, (0, *range(2, w.ndim), 1)), (w.shape[0], -1))
 
 
-def _blocks(flat: Array, rows: int, taps: int, sides: Lengths) -> Iterator[tuple[slice, tuple[int, int]]]:
-    """Samples and rows whose patches fit the cache together: several samples, or rows of one."""
+def _blocks(flat: Array, rows: int, height: int, sides: Lengths) -> Iterator[tuple[slice, tuple[int, int]]]:
+    """Samples and rows whose patches, so many numbers a pixel, fit the cache: some samples, or some rows of one."""
     item = 4 if "32" in str(flat.dtype) else 8
-    line = item * taps * flat.shape[1] * math.prod(sides[1:])
+    line = item * height * math.prod(sides[1:])
     budget = _MEMORY if on_accelerator(flat) else _CACHE
     together = max(budget // (line * rows), 1)
     height = min(max(budget // line, 1), rows)
@@ -147,9 +167,41 @@ def _run(lines: tuple[int, int], sides: Lengths) -> slice:
     return slice(lines[0] * step, lines[1] * step)
 
 
-def _shifted(flat: Array, offsets: list[int], lines: tuple[int, int], sides: Lengths) -> list[Array]:
+def _parts(
+    xp: Namespace, flat: Array, offsets: list[int], lines: tuple[int, int], sides: Lengths, patches: bool
+) -> list[Array]:
+    """The slices of all taps, one below the other where they are patches."""
     run = _run(lines, sides)
-    return [flat[:, :, run.start + offset : run.stop + offset] for offset in offsets]
+    shifted = [flat[:, :, run.start + offset : run.stop + offset] for offset in offsets]
+    return [xp.concat(shifted, axis=1)] if patches and len(shifted) > 1 else shifted
+
+
+def _summed(xp: Namespace, W: Array, flat: Array, offsets: list[int], lines: tuple[int, int], sides: Lengths) -> Array:
+    """The same product, by all taps at once and then the sum of slices, each one a tap."""
+    run, onto, taps = _run(lines, sides), W.shape[0], len(offsets)
+    stacked = xp.reshape(xp.permute_dims(xp.reshape(W, (onto, taps, -1)), (1, 0, 2)), (taps * onto, -1))
+    P = stacked @ flat[:, :, run.start : run.stop + offsets[-1]]
+    length = run.stop - run.start
+    slices = [P[:, j * onto : (j + 1) * onto, a : a + length] for j, a in enumerate(offsets)]
+    y = slices[0]
+    for j, x in enumerate(slices[1:], 1):
+        if j == 1:
+            y = y + x
+        else:
+            y += x  # the sum is ours to write to
+    return y
+
+
+def _correlated(xp: Namespace, pixels: Array, parts: list[Array]) -> Array:
+    """Σ_n pixels·partsᵀ: kernels of as many taps as there are parts."""
+    terms = [xp.sum(pixels @ xp.matrix_transpose(x), axis=0) for x in parts]
+    return terms[0] if len(terms) == 1 else xp.concat(terms, axis=1)
+
+
+def _cropped(xp: Namespace, y: Array, lines: tuple[int, int], sides: Lengths, out: Lengths) -> Array:
+    """Rows without the pixels at their ends that are no output."""
+    y = xp.reshape(y, (*y.shape[:2], lines[1] - lines[0], *sides[1:]))
+    return y[(..., *(slice(m) for m in out[1:]))] if len(out) > 1 else y
 
 
 def _weighted(W: Array, x: Array) -> Array:

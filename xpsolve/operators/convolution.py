@@ -146,6 +146,32 @@ def convolve_adjoint(
     >>> delta, g_w, g_b
     (array([[[  1.,   9., -10.]]]), array([[[21., 42.]]]), array([11.]))
     """
+    xp, e, z, w, plan = _entered_adjoint(e, z, w, mode, boundary, stride, dilation, flip, method)
+    delta, g_w = _backward(xp, e, z, w, plan, method)
+    return delta, g_w, _offset_adjoint(xp, e)
+
+
+def convolve_kernel_adjoint(
+    e: Array, z: Array, w: Array, *, mode: str = "valid", stride: int | tuple[int, ...] = 1
+) -> tuple[Array, Array]:
+    """g_w and g_b alone, for pictures that nothing comes before: patches of z, which has the fewer channels there."""
+    xp, e, z, w, plan = _entered_adjoint(e, z, w, mode, "zero", stride, 1, False, "auto")
+    taps = tuple(slice(k) for k in w.shape[2:])
+    z, _, left, w, dilation = _prepared(xp, z, w, plan)
+    g = _correlation.kernel_adjoint(xp, e, z, w, left, dilation)
+    if plan.strided:
+        g = _unphased(xp, g, plan.stride)[(..., *taps)]
+    return g, _offset_adjoint(xp, e)
+
+
+def _offset_adjoint(xp: Namespace, e: Array) -> Array:
+    return xp.sum(e, axis=(0, *range(2, e.ndim)))
+
+
+def _entered_adjoint(
+    e: Array, z: Array, w: Array, mode: str, boundary: str, stride: Any, dilation: Any, flip: bool, method: str
+) -> tuple[Namespace, Array, Array, Array, _Plan]:
+    """The arguments of an adjoint, checked."""
     xp, (e, z, w) = enter(e=e, z=z, w=w)
     plan = _plan(tuple(z.shape), tuple(w.shape), mode, boundary, stride, dilation, flip)
     check_option(method, "method", METHODS)
@@ -153,8 +179,7 @@ def convolve_adjoint(
     if tuple(e.shape) != expected:
         message = f"e: expected shape {expected}, that of convolve(z, w) with these options, got {tuple(e.shape)}."
         raise ValueError(message)
-    delta, g_w = _backward(xp, e, z, w, plan, method)
-    return delta, g_w, xp.sum(e, axis=(0, *range(2, e.ndim)))
+    return xp, e, z, w, plan
 
 
 @dataclass(frozen=True)

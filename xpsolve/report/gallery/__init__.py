@@ -9,8 +9,10 @@ from xpsolve.report.gallery import (
     bgd_logistic,
     chain_cost,
     computational_graph,
+    convolution_map,
     deblurring,
     digits_multinomial,
+    digits_networks,
     gradient_cost,
     lasso_convergence,
     lasso_path,
@@ -18,6 +20,7 @@ from xpsolve.report.gallery import (
     lista_loss,
     lista_steps,
     lq_balls,
+    mlp_depth,
     recurrence_memory,
     sgd_against_bgd,
     sgd_cloud,
@@ -25,6 +28,7 @@ from xpsolve.report.gallery import (
     sinkhorn_convergence,
     sinkhorn_plans,
     soft_threshold,
+    softmax_jacobian,
 )
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
@@ -51,6 +55,10 @@ PICTURES = {
         sinkhorn_plans.PICTURE,
         sinkhorn_convergence.PICTURE,
         barycenters.PICTURE,
+        convolution_map.PICTURE,
+        softmax_jacobian.PICTURE,
+        mlp_depth.PICTURE,
+        digits_networks.PICTURE,
         lista_loss.PICTURE,
         lista_steps.PICTURE,
         lista_form.PICTURE,

@@ -1,0 +1,132 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""A convolutional network forth and back in depth, and training on digits for it and for a perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import mlp_backward, mlp_forward, networks, problems
+
+EAGER = tuple(name for name in BACKENDS if name != "dask")
+
+
+@dataclass
+class _Case:
+    """What is timed, and how far its answer is from the truth."""
+
+    call: Callable[[], Any]
+    error: Callable[[], float]
+
+
+class _Timed(_Benchmark):
+    """Time of a call, and beside it its error."""
+
+    family = "cnn"
+    profiles = {}
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        _Device.last = self._case(values).call()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """As each class says."""
+        error = self._case(values).error()
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+
+class InDepth(_Timed):
+    """Exponent 1 in the depth; the error is that of the gradient along one direction, by a central difference."""
+
+    title = "Gradient of a convolutional network in depth"
+    x = "depth"
+    cost = "cnn"
+    tol = 1e-6
+    fixed = {"side": 16, "channels": 16, "batch": 32}
+    param_names = ("backend", "depth")
+    params = (BACKENDS, (1, 2, 4, 8, 16))
+
+    def prepare(self, backend, depth):
+        side, c, batch = self.fixed["side"], self.fixed["channels"], self.fixed["batch"]
+        rng = np.random.default_rng(0)
+        shapes = [(c, c, 3, 3)] * depth + [(10, c * side * side)]
+        weights = [rng.standard_normal(s) / np.sqrt(np.prod(s[1:])) for s in shapes]
+        biases = [0.1 * rng.standard_normal(s[0]) for s in shapes]
+        Z, g = rng.standard_normal((batch, c, side, side)), rng.standard_normal((10, batch))
+        W, B, (z, e) = ([backend.asarray(x) for x in part] for part in (weights, biases, (Z, g)))
+
+        def gradient():
+            X = networks.cnn_forward(W, B, z, mode="same")
+            return networks.cnn_backward(W, B, X, e, mode="same")[0]
+
+        def error():
+            V = [rng.standard_normal(w.shape) / np.sqrt(w.size) for w in weights]
+            moved = [
+                np.vdot(
+                    g,
+                    networks.cnn_forward([w + h * v for w, v in zip(weights, V, strict=True)], biases, Z, mode="same")[
+                        -1
+                    ],
+                )
+                for h in (1e-5, -1e-5)
+            ]
+            found = [backend.to_numpy(x) for x in gradient()]
+            slope = sum(np.vdot(x, v) for x, v in zip(found, V, strict=True))
+            return float(abs(slope - (moved[0] - moved[1]) / 2e-5) / np.sqrt(sum(np.vdot(x, x) for x in found)))
+
+        warm(lambda: gradient()[0])
+        return _Case(lambda: gradient()[0], error)
+
+
+class DigitsEpochs(_Timed):
+    """Four epochs, and the loss before and after them; the error is the share of unseen digits misread after 12."""
+
+    title = "Four epochs of training on 1297 digits"
+    tol = 0.05
+    param_names = ("backend", "network", "batch")
+    params = (EAGER, ("perceptron", "convolutional"), (32, 128))
+
+    def prepare(self, backend, network, batch):
+        data, rng = problems.digits(standardise=False), np.random.default_rng(0)
+        order = rng.permutation(data.A.shape[0])
+        pictures = data.A / 16 - 0.3
+        if network == "perceptron":
+            shapes, options = ((256, 64), (10, 256)), {}
+        else:
+            shapes, options = ((16, 1, 3, 3), (32, 16, 3, 3), (10, 512)), {"stride": (1, 2), "mode": "same"}
+            pictures = pictures.reshape(-1, 1, 8, 8)
+        options = {"activation": "relu", "last_activation": "identity", **options}
+        weights = [rng.standard_normal(s) * np.sqrt(2 / np.prod(s[1:])) for s in shapes]
+        start = tuple(
+            [backend.asarray(x, dtype="float32") for x in part] for part in (weights, [np.zeros(s[0]) for s in shapes])
+        )
+        Z, Y, unseen = (
+            backend.asarray(np.ascontiguousarray(x), dtype="float32")
+            for x in (pictures[order[:1297]], data.y[order[:1297]], pictures[order[1297:]])
+        )
+
+        def states(parameters, Z):
+            if network == "perceptron":
+                return mlp_forward(*parameters, Z.T, **options)
+            return networks.cnn_forward(*parameters, Z, **options)
+
+        def loss(parameters, Z, Y):
+            X = states(parameters, Z)
+            value, g = networks.cross_entropy(X[-1], Y.T)
+            backward = mlp_backward if network == "perceptron" else networks.cnn_backward
+            return value, backward(*parameters, X, g, **options)
+
+        def trained(epochs):
+            return networks.train(loss, start, Z, Y, step=0.05, batch=batch, epochs=epochs, tol=1e-4).x
+
+        def error():
+            named = np.argmax(backend.to_numpy(states(trained(12), unseen)[-1]), axis=0)
+            return float(np.mean(named != np.argmax(data.y[order[1297:]], axis=1)))
+
+        warm(lambda: trained(4)[0][0])
+        return _Case(lambda: trained(4)[0][0], error)

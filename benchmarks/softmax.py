@@ -1,0 +1,144 @@
+# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
+"""Soft maxima in the number of classes: values, and the derivative of softmax times a vector in three ways.
+
+Beside the product with the dense matrix diag(p) − ppᵀ stand the same product without it, and what it takes where the
+gradient matrix is diagonal, as that of a pointwise activation is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from xpsolve import logsumexp, networks, one_hot, softmax, softmax_jacobian
+
+
+@dataclass
+class _Case:
+    """A call, and what it should return."""
+
+    call: Callable[[], Any]
+    host: Callable[[Any], np.ndarray]
+    wanted: np.ndarray
+
+
+class _Soft(_Benchmark):
+    """Time of a call, and beside it its largest error."""
+
+    family = "softmax"
+    tol = 1e-12
+    profiles = {}
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        _Device.last = self._case(values).call()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """Against NumPy in a loop over rows, relative to the largest entry."""
+        case = self._case(values)
+        found = case.host(case.call())
+        error = float(np.max(np.abs(found - case.wanted)) / np.max(np.abs(case.wanted)))
+        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+
+    def _made(self, backend, call, wanted):
+        warm(call)
+        return _Case(call, backend.to_numpy, wanted)
+
+
+def _data(rows: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gaussian rows, their softmax, and vectors to multiply with."""
+    x, g = np.random.default_rng(0).standard_normal((2, rows, classes))
+    p = np.exp(x)
+    return x, p / np.sum(p, axis=1, keepdims=True), g
+
+
+class LogSumExpInClasses(_Soft):
+    """Read, exponentials and a sum: exponent 1."""
+
+    title = "log-sum-exp in the number of classes"
+    x = "p"
+    cost = "logsumexp"
+    fixed = {"n": 1000}
+    param_names = ("backend", "p")
+    params = (BACKENDS, (10, 30, 100, 300, 1000))
+
+    def prepare(self, backend, p):
+        x, _, _ = _data(self.fixed["n"], p)
+        there = backend.asarray(x)
+        return self._made(backend, lambda: logsumexp(there), np.log(np.sum(np.exp(x), axis=1)))
+
+
+class SoftmaxInClasses(_Soft):
+    """The same and a quotient: exponent 1."""
+
+    title = "Softmax in the number of classes"
+    x = "p"
+    cost = "softmax"
+    fixed = {"n": 1000}
+    param_names = ("backend", "p")
+    params = (BACKENDS, (10, 30, 100, 300, 1000))
+
+    def prepare(self, backend, p):
+        x, probabilities, _ = _data(self.fixed["n"], p)
+        there = backend.asarray(x)
+        return self._made(backend, lambda: softmax(there), probabilities)
+
+
+class JacobianInClasses(_Soft):
+    """diag(p) − ppᵀ built and multiplied has exponent 2; the product without it, and that of a diagonal, 1."""
+
+    title = "A product with the gradient matrix of an activation, in the number of classes"
+    x = "p"
+    fixed = {"n": 10}
+    param_names = ("backend", "way", "p")
+    params = (BACKENDS, ("dense softmax", "matrix-free softmax", "diagonal sigmoid"), (10, 30, 100, 300, 1000))
+
+    def prepare(self, backend, way, p):
+        x, probabilities, g = _data(self.fixed["n"], p)
+        there, at = backend.asarray(x), backend.asarray(g)
+        if way == "diagonal sigmoid":
+            s = 1 / (1 + np.exp(-x))
+            slope = backend.asarray(s)
+            return self._made(backend, lambda: slope * (1 - slope) * at, s * (1 - s) * g)
+        inner = np.sum(probabilities * g, axis=1, keepdims=True)
+        dense = lambda: (softmax_jacobian(there) @ at[..., None])[..., 0]  # noqa: E731
+        call = dense if way == "dense softmax" else lambda: networks.softmax_vjp(there, at)
+        return self._made(backend, call, probabilities * (g - inner))
+
+
+class MatrixInClasses(_Soft):
+    """The dense matrix alone: exponent 2."""
+
+    title = "The gradient matrix of softmax in the number of classes"
+    x = "p"
+    cost = "softmax_jacobian"
+    fixed = {"n": 10}
+    param_names = ("backend", "p")
+    params = (BACKENDS, (10, 30, 100, 300, 1000))
+
+    def prepare(self, backend, p):
+        x, probabilities, _ = _data(self.fixed["n"], p)
+        there = backend.asarray(x)
+        wanted = np.stack([np.diag(row) - np.outer(row, row) for row in probabilities])
+        return self._made(backend, lambda: softmax_jacobian(there), wanted)
+
+
+class OneHotInLabels(_Soft):
+    """A comparison with each of ten classes: exponent 1."""
+
+    title = "One-hot encoding in the number of labels"
+    x = "n"
+    cost = "one_hot"
+    fixed = {"m": 10}
+    param_names = ("backend", "n")
+    params = (BACKENDS, (1000, 3000, 10_000, 30_000, 100_000))
+
+    def prepare(self, backend, n):
+        labels = np.random.default_rng(0).integers(0, 10, n)
+        there = backend.asarray(labels, dtype="int64")
+        return self._made(backend, lambda: one_hot(there, 10), np.eye(10)[labels])

@@ -1,0 +1,114 @@
+"""Training in small batches: the steps of the formula, what is kept, and how it ends."""
+
+import math
+
+import numpy as np
+import pytest
+
+import xpsolve as xs
+from xpsolve import networks
+from xpsolve.testing import assert_close
+
+
+def least_squares(x, A, y):
+    r = A @ x - y
+    return r @ r / (2 * r.shape[0]), A.T @ r / r.shape[0]
+
+
+@pytest.mark.of("train")
+def test_the_steps_of_the_formula(xp, rng):
+    A, y = rng.standard_normal((7, 3)), rng.standard_normal(7)
+    x, v, k = np.zeros(3), np.zeros(3), 0
+    for epoch in range(3):
+        order = np.random.default_rng((5, epoch)).permutation(7)
+        for part in (order[:3], order[3:6], order[6:]):
+            v = 0.8 * v - 0.1 / (1 + k / 4) * least_squares(x, A[part], y[part])[1]
+            x, k = x + v, k + 1
+    options = {"step": 0.1, "momentum": 0.8, "warmup": 4, "batch": 3, "epochs": 3, "seed": 5}
+    run = networks.train(least_squares, xp(np.zeros(3)), xp(A), xp(y), **options)
+    assert_close(run.x, x, like=xp(A), rtol=64 * xp.eps)
+    assert run.certificate.value == pytest.approx(float(least_squares(x, A, y)[0]), rel=1e3 * xp.eps)
+    assert (run.n_iter, run.status, run.method) == (3, xs.Status.MAX_ITER, "heavy_ball")
+
+
+def test_parameters_keep_their_structure_and_are_not_written(rng):
+    A, y = rng.standard_normal((9, 2)), np.arange(9)  # targets may be integers
+    params = {"x": np.zeros(2), "offset": [np.zeros(())]}
+
+    def loss(p, A, y):
+        assert y.dtype.kind == "i"
+        value, g = least_squares(p["x"], A, y - p["offset"][0])
+        return value, {"x": g, "offset": [np.mean(A @ p["x"] + p["offset"][0] - y)]}
+
+    run = networks.train(loss, params, A, y, step=0.1, epochs=300, batch=9)
+    with_ones = np.column_stack([A, np.ones(9)])
+    best = np.linalg.lstsq(with_ones, y, rcond=None)[0]
+    np.testing.assert_allclose([*run.x["x"], run.x["offset"][0]], best, rtol=1e-3)
+    assert not params["x"].any()
+
+
+def test_it_stops_at_its_tolerance_and_reads_once_an_epoch(rng):
+    A = rng.standard_normal((20, 3))
+    y = A @ np.ones(3)
+    seen = []
+    options = {"step": 0.1, "batch": 5, "epochs": 200, "record": True}
+    run = networks.train(
+        least_squares, np.zeros(3), A, y, tol=1e-6, callback=lambda k, x: seen.append((k, x)), **options
+    )
+    assert run.converged
+    assert run.certificate.value <= 1e-6
+    assert run.n_iter < 200
+    assert [k for k, _ in seen] == list(range(run.n_iter + 1))
+    assert run.history.shape == (run.n_iter + 1,)
+    assert run.history[0] == least_squares(np.zeros(3), A, y)[0]
+    assert run.stats["steps"] == 4 * run.n_iter
+    for epochs in (2, 5):
+        _, tally = xs.count(
+            lambda A, y, epochs=epochs: networks.train(
+                least_squares, 0 * A[0], A, y, step=0.1, tol=1e-9, epochs=epochs
+            ),
+            A,
+            y,
+        )
+        assert tally.syncs == epochs + 2
+
+
+def test_a_callback_stops_it_and_a_long_step_is_a_status(rng):
+    A, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    run = networks.train(least_squares, np.zeros(3), A, y, step=0.1, callback=lambda k, _: k == 2)
+    assert (run.n_iter, run.status) == (2, xs.Status.STOPPED)
+    with np.errstate(all="ignore"):
+        run = networks.train(least_squares, np.zeros(3), A, y, step=1e3, epochs=200)
+    assert run.status is xs.Status.DIVERGED
+    assert not math.isfinite(run.certificate.value)
+
+
+ONE = np.ones(2)
+BAD = {
+    "params are numbers": (lambda: networks.train(least_squares, 1.0, ONE, step=1.0), TypeError, r"params, samples"),
+    "no samples": (lambda: networks.train(least_squares, ONE, step=1.0), TypeError, r"params, samples"),
+    "samples disagree": (
+        lambda: networks.train(least_squares, ONE, ONE, np.ones(3), step=1.0),
+        ValueError,
+        r"samples\[1\]: .*2, as samples\[0\]",
+    ),
+    "momentum of 1": (
+        lambda: networks.train(least_squares, ONE, ONE, step=1.0, momentum=1),
+        ValueError,
+        r"momentum: .*\[0, 1\), got 1",
+    ),
+    "a step of 0": (lambda: networks.train(least_squares, ONE, ONE, step=0.0), ValueError, r"step: expected a pos"),
+    "no batch": (lambda: networks.train(least_squares, ONE, ONE, step=1.0, batch=0), ValueError, r"batch"),
+    "a gradient of another shape": (
+        lambda: networks.train(lambda p, a: (a[0], a[:1]), ONE, ONE, step=1.0),
+        ValueError,
+        r"value_and_gradient: .*\[\(2,\)\], got \[\(1,\)\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input(kind):
+    call, error, words = BAD[kind]
+    with pytest.raises(error, match=words):
+        call()

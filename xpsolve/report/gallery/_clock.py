@@ -1,0 +1,26 @@
+"""Times for figures: calls of all contestants in turn, so that what else the machine does hits them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from time import perf_counter
+from typing import Any, TypeVar
+
+from xpsolve.arrays.backends import Backend
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: int = 5) -> dict[Name, float]:
+    """Shortest seconds of each call over so many rounds, each time after one that does not count.
+
+    Otherwise a call would pay for the memory that the one before it, of another contestant, gave back.
+    """
+    seconds: dict[Name, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            backend.synchronize(call())
+            begin = perf_counter()
+            backend.synchronize(call())
+            seconds[name].append(perf_counter() - begin)
+    return {name: min(found) for name, found in seconds.items()}
