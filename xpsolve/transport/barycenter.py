@@ -18,7 +18,7 @@ from xpsolve.arrays import Array, check_count, check_positive, enter, is_array, 
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.transport._kernels import relaxed
-from xpsolve.transport.sinkhorn import enter_problem, widest
+from xpsolve.transport._problem import enter_problem, widest
 
 
 class _State(NamedTuple):
