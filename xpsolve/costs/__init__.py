@@ -74,6 +74,7 @@ from xpsolve.costs.stochastic import (
     sgd,
 )
 from xpsolve.costs.transport import (
+    INCREMENTS,
     SINKHORN_METHODS,
     barycenter,
     gibbs,
@@ -89,6 +90,7 @@ __all__ = [
     "CODE_STEPS",
     "CONVOLUTION_METHODS",
     "GRADIENT_METHODS",
+    "INCREMENTS",
     "LASSO_METHODS",
     "LOSSES",
     "RIDGE_METHODS",

@@ -11,6 +11,7 @@ p = Kv and q = Kᵀu are kept with u and v, so that both marginals u·p and v·q
 *Over-relaxation* takes u ← u^(1−ω) (a/p)^ω (Thibault et al. 2021; Lehmann et al. 2022), ω from the contraction that is
 observed.  Where the error grows, the last good point comes back with plain steps.  *ε-scaling*: "stabilized" and "log"
 begin with an ε that is large enough to be easy, and divide it by 4 each time that the marginals are nearly right.
+*Increments*: where K is large its products are taken in float32 on a base in float64, see `_increments`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from xpsolve.arrays import Array, device_of
+from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
 from xpsolve.transport._kernels import NOTHING, relaxed
-from xpsolve.transport._problem import Problem
+from xpsolve.transport._problem import Problem, widest
 from xpsolve.transport._relaxation import control
 
 LEAST = 0.9  # part of tol at which the loop stops: rounding must not carry the certificate above
@@ -45,7 +47,9 @@ class _State(NamedTuple):
     error: Array  # of the marginals, (B, 1)
     watched: Array  # the same, 0 for a problem that rests
     floor: Array  # error that is rounding, 0-d
-    good: tuple[Array, ...]  # u, v, p, q at the last check that was no worse than the one before
+    good: Any  # u, v, p, q at the last check that was no worse than the one before
+    low: Increments | None = None  # K in float32, where products are increments
+    base: Any = ()  # the same, or 0 before the first check
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Iteration:
     tol: float
     relaxation: Any
     check_every: int
+    mixed: bool
+    span: float | None  # of the costs, where it is known
 
     @property
     def log(self) -> bool:
@@ -93,6 +99,8 @@ class Iteration:
         kernel = self.problem.kernel
         if self.log:
             p, u, q = kernel.soft_sweep(s.eps, v, update)
+        elif s.low is not None:
+            p, u, q = sweep(s.low, s.base, v, update)
         else:
             p, u, q = kernel.sweep(s.K, s.f, s.g, s.eps, v, update)
         return {"p": p, "u": u, "q": q}
@@ -107,25 +115,45 @@ class Iteration:
         """The largest error of those that do not rest; −1 asks for `renew`."""
         xp = self.problem.xp
         worst = xp.max(s.watched)
-        if self.method == "scaling":
+        if not self.renews:
             return worst
-        again = (s.eps > self.problem.eps) & (worst <= _NEXT)
-        if self.method == "stabilized":
-            again = again | self._grown(s)
+        again = worst <= _NEXT
+        if self.method != "scaling":
+            again = again & (s.eps > self.problem.eps)
+            if self.method == "stabilized":
+                again = again | self._grown(s)
+        elif s.low is not None:
+            again = self._grown(s)
+        else:
+            again = again & (worst > LEAST * self.tol)
         return xp.where(again, -xp.ones_like(worst), worst)
+
+    @property
+    def renews(self) -> bool:
+        """Whether the kernel changes on the way: under "scaling" only that in float32, which is made at a point."""
+        return self.method != "scaling" or (self.mixed and not self._shared)
+
+    @property
+    def _shared(self) -> bool:
+        """Whether "scaling" has one kernel for many problems."""
+        return self.problem.a.shape[0] > 1 and self.problem.shares
 
     def _grown(self, s: _State) -> Array:
         """Whether some u or v has grown or shrunk so much that it should move into the kernel."""
         xp = self.problem.xp
-        limit = 1e30 if s.u.dtype == xp.float64 else 1e8
+        limit = 1e8 if s.u.dtype != xp.float64 else 1e12 if s.low is not None else 1e30
+        u, v = (s.u, s.v) if s.low is None else (s.u * s.low.to_u, s.v * s.low.to_v)
         largest = [
-            xp.max(xp.where(x > 0, xp.maximum(x, a / x), a)) for x, a in ((s.u, self.problem.a), (s.v, self.problem.b))
+            xp.max(xp.where(x > 0, xp.maximum(x, a / x), a)) for x, a in ((u, self.problem.a), (v, self.problem.b))
         ]
         return (xp.maximum(*largest) > limit) & xp.any(s.watched > 0)
 
     def refresh(self, s: _State) -> _State:
         """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
         xp = self.problem.xp
+        if s.low is not None:  # what increments have left out
+            p, _, q = self.problem.kernel.sweep(s.K, s.f, s.g, s.eps, s.v, lambda p, i, j: s.u[:, i:j])
+            s = s._replace(p=p, q=q)
         fixed = 0.0 if self.relaxation == "auto" else float(self.relaxation)
         omega, trust, age, error, watched, back = control(
             self.error(s),
@@ -141,7 +169,17 @@ class Iteration:
         )
         u, v, p, q = (xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
         return s._replace(
-            u=u, v=v, p=p, q=q, omega=omega, trust=trust, age=age, error=error, watched=watched, good=(u, v, p, q)
+            u=u,
+            v=v,
+            p=p,
+            q=q,
+            omega=omega,
+            trust=trust,
+            age=age,
+            error=error,
+            watched=watched,
+            good=(u, v, p, q),
+            base=(u, v, p, q),
         )
 
     def _floor(self) -> Array:
@@ -168,18 +206,26 @@ class Iteration:
             u = xp.exp(f / eps)
             v = xp.exp((g - low) / eps) if problem.init else xp.ones_like(b)
             K = problem.kernel.hold(*zero, eps)
-            return self._fresh(xp.where(a > 0, u, 0 * a), xp.where(b > 0, v, 0 * b), zero, K, eps)
+            narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
+            return self._fresh(xp.where(a > 0, u, 0 * a), xp.where(b > 0, v, 0 * b), zero, K, eps, lower=narrow)
         if problem.init is None:
             eps = xp.maximum(eps, (high - low) / _BEGIN)
         F = xp.where(a > 0, f / eps, xp.full_like(a, NOTHING))
         return self._log_start(F, eps)
 
-    def _fresh(self, u: Array, v: Array, absorbed: tuple[Array, Array], K: Any, eps: Array) -> _State:
+    def _fresh(
+        self, u: Array, v: Array, absorbed: tuple[Array, Array], K: Any, eps: Array, *, lower: bool = True
+    ) -> _State:
         """A state with p and q for u and v, and nothing learnt yet."""
         xp = self.problem.xp
         one = xp.ones_like(u[:, :1])
         blank = _State(u, v, u, v, *absorbed, K, eps, one, one, one, one, one, eps, ())
-        return self._begun(blank._replace(**self._swept(blank, v, lambda p, i, j: u[:, i:j])))
+        begun = self._begun(blank._replace(**self._swept(blank, v, lambda p, i, j: u[:, i:j])))
+        if not (self.mixed and lower):
+            return begun
+        i = slice(0, 1 if self._shared else None)
+        low = increments_at_one(K, u[i, :], v[i, :])
+        return begun._replace(low=low, base=tuple(xp.zeros_like(x) for x in begun.good))
 
     def _begun(self, s: _State) -> _State:
         xp = self.problem.xp
@@ -220,6 +266,9 @@ class Iteration:
     def renew(self, s: _State) -> _State:
         """Potentials into the kernel, with a smaller ε while there is one to come."""
         xp, problem = self.problem.xp, self.problem  # what was learnt of ω stays
+        if self.method == "scaling":
+            unit = xp.mean(problem.a, axis=1, keepdims=True)
+            return s._replace(low=increments(s.K, s.u, s.v, unit), base=s.good)
         smaller = xp.maximum(s.eps / 4, problem.scalar(problem.eps))
         f, _ = self.potentials(s)
         new = self._log_start(f / smaller, smaller)

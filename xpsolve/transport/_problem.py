@@ -33,6 +33,11 @@ class Problem:
         """Smallest and largest cost."""
         return self.geometry.range()
 
+    @property
+    def shares(self) -> bool:
+        """Whether all problems have one cost."""
+        return not isinstance(self.geometry, Matrix) or self.geometry.M.ndim == 2
+
     def scalar(self, value: float) -> Array:
         """A 0-d array of the problem's dtype and device."""
         return self.xp.asarray(value, dtype=self.a.dtype, device=device_of(self.a))
