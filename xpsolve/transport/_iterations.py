@@ -49,7 +49,8 @@ class _State(NamedTuple):
     floor: Array  # error that is rounding, 0-d
     good: Any  # u, v, p, q at the last check that was no worse than the one before
     low: Increments | None = None  # K in float32, where products are increments
-    base: Any = ()  # the same, or 0 before the first check
+    base: Any = ()  # the same at the last exact products, 0 before the first
+    exact: bool = False  # whether they were made at the last check
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ class Iteration:
     def refresh(self, s: _State) -> _State:
         """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
         xp = self.problem.xp
-        if s.low is not None:  # what increments have left out
+        exact = s.low is not None and not s.exact  # every second time: increments have then left out little
+        if exact:
             p, _, q = self.problem.kernel.sweep(s.K, s.f, s.g, s.eps, s.v, lambda p, i, j: s.u[:, i:j])
             s = s._replace(p=p, q=q)
         fixed = 0.0 if self.relaxation == "auto" else float(self.relaxation)
@@ -167,20 +169,10 @@ class Iteration:
             float(self.check_every),
             fixed,
         )
-        u, v, p, q = (xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
-        return s._replace(
-            u=u,
-            v=v,
-            p=p,
-            q=q,
-            omega=omega,
-            trust=trust,
-            age=age,
-            error=error,
-            watched=watched,
-            good=(u, v, p, q),
-            base=(u, v, p, q),
-        )
+        good = tuple(xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
+        new = s._replace(omega=omega, trust=trust, age=age, error=error, watched=watched, good=good, exact=exact)
+        u, v, p, q = good
+        return new._replace(u=u, v=v, p=p, q=q, base=good if exact else s.base)
 
     def _floor(self) -> Array:
         """What rounding of the potentials does to the marginals."""
