@@ -417,3 +417,67 @@ def test_launches_of_an_iteration(rng):
         assert launches[0] - launches[1] <= 20 * 8
     few, many = (counted("scaling", histogram(rng, k, 9), b, M)[1].launches for k in (2, 20))
     assert few == many
+
+
+# --- products in float32 on a base in float64
+
+
+@pytest.mark.parametrize("method", ["scaling", "stabilized"])
+@pytest.mark.parametrize("eps", [0.2, 0.02, 0.003])
+def test_increments_find_the_same_plan(rng, method, eps):
+    """Wide and narrow kernels, from the start and from a point on the way, and with a mass other than 1."""
+    a, b, M = transport(rng, 30, 25, zeros=3)
+    for mass in (1.0, 30.0):
+        options = {"method": method, "tol": 1e-10 * mass, "check_finite": False}
+        full, mixed = (xs.sinkhorn(mass * a, mass * b, M, eps, mixed=m, **options) for m in (False, True))
+        assert full.converged
+        assert mixed.converged
+        assert mixed.n_iter <= 1.2 * full.n_iter + 20
+        assert_close(mixed.plan() / mass, full.plan() / mass, rtol=0, atol=1e-9)
+        assert np.all(mixed.plan()[:3] == 0)
+
+
+def test_increments_of_many_costs(rng):
+    M = rng.random((4, 8, 7))
+    a, b = histogram(rng, 8), histogram(rng, 4, 7)
+    for method in ("scaling", "stabilized"):
+        full, mixed = (xs.sinkhorn(a, b, M, 0.02, mixed=m, method=method) for m in (False, True))
+        assert mixed.converged
+        assert_close(mixed.plan(), full.plan(), rtol=0, atol=1e-8)
+    shared = [xs.sinkhorn(histogram(rng, 8), b, M[0], eps, mixed=True) for eps in (0.1, 0.003)]  # wide: without
+    assert all(s.converged for s in shared)
+
+
+@pytest.mark.of("sinkhorn")
+def test_increments_on_every_backend(xp, rng):
+    a, b, M = transport(rng, zeros=2)
+    tol = 1e-9 if xp.dtype == "float64" else 1e-5
+    solution = xs.sinkhorn(xp(a), xp(b), xp(M), 0.05, tol=tol, mixed=True)
+    assert solution.converged
+    P = check(solution, xp(a), xp(b))
+    assert_close(P, xs.sinkhorn(a, b, M, 0.05).plan(), rtol=0, atol=1e-8 if xp.dtype == "float64" else 1e-5)
+
+
+def test_a_large_kernel_is_lowered_by_itself(rng):
+    n = 370
+    a, b, M = transport(rng, n, n)
+    assert n * n >= costs.INCREMENTS
+    seen = []
+    options = {"callback": lambda k, s: seen.append(s.low), "tol": 1e-8}
+    xs.sinkhorn(a, b, M, 0.1, **options)
+    assert seen[0].W.dtype == np.float32
+    seen.clear()
+    xs.sinkhorn(a[:99] / a[:99].sum(), b, M[:99], 0.1, **options)
+    assert seen[0] is None
+
+
+@pytest.mark.parametrize("method", ["scaling", "stabilized"])
+def test_counted_increments_are_the_costs(rng, method):
+    a, b, M = transport(rng, 20, 30)
+    counts = [counted(method, a, b, 0.1 * M, check_finite=True, mixed=m) for m in (False, True)]
+    n_iter = [solution.n_iter for solution, _ in counts]
+    stated = [costs.sinkhorn(20, 30, method=method, n_iter=n_iter[m], mixed=bool(m)) for m in (0, 1)]
+    found = [tally for _, tally in counts]
+    assert found[1].product_flops == stated[1].flops
+    assert found[1].launches - found[0].launches == stated[1].launches - stated[0].launches
+    assert found[1].syncs - found[0].syncs == stated[1].syncs - stated[0].syncs

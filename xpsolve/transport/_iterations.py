@@ -50,7 +50,7 @@ class _State(NamedTuple):
     good: Any  # u, v, p, q at the last check that was no worse than the one before
     low: Increments | None = None  # K in float32, where products are increments
     base: Any = ()  # the same at the last exact products, 0 before the first
-    exact: bool = False  # whether they were made at the last check
+    exact: bool = True  # whether they were made at the last check
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class Iteration:
     def refresh(self, s: _State) -> _State:
         """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
         xp = self.problem.xp
-        exact = s.low is not None and not s.exact  # every second time: increments have then left out little
-        if exact:
+        exact = s.low is None or not s.exact  # every second time: increments have then left out little
+        if exact and s.low is not None:
             p, _, q = self.problem.kernel.sweep(s.K, s.f, s.g, s.eps, s.v, lambda p, i, j: s.u[:, i:j])
             s = s._replace(p=p, q=q)
         fixed = 0.0 if self.relaxation == "auto" else float(self.relaxation)
@@ -260,7 +260,7 @@ class Iteration:
         xp, problem = self.problem.xp, self.problem  # what was learnt of ω stays
         if self.method == "scaling":
             unit = xp.mean(problem.a, axis=1, keepdims=True)
-            return s._replace(low=increments(s.K, s.u, s.v, unit), base=s.good)
+            return s._replace(low=increments(s.K, s.u, s.v, unit), base=s.good, exact=True)
         smaller = xp.maximum(s.eps / 4, problem.scalar(problem.eps))
         f, _ = self.potentials(s)
         new = self._log_start(f / smaller, smaller)
