@@ -272,6 +272,11 @@ class Iteration:
             return s.u * s.eps, s.v * s.eps
         return s.f + s.eps * self._logarithm(s.u), s.g + s.eps * self._logarithm(s.v)
 
+    def scalings(self, s: _State, f: Array, g: Array) -> tuple[Array, Array]:
+        """u and v with the plan diag(u) K diag(v) for potentials f and g."""
+        xp, eps = self.problem.xp, self.problem.eps
+        return xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
+
     def finish(self, s: _State) -> tuple[Array, Array, Array, Array]:
         """Potentials, the error of their marginals, (B,), and the dual value."""
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
@@ -280,7 +285,7 @@ class Iteration:
         f, g = self.potentials(s)
         f, g = xp.where(a > 0, f, nothing), xp.where(b > 0, g, nothing)
         if self.method == "scaling":  # K is at hand, and so are exp(f/ε) and exp(g/ε)
-            u, v = xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
+            u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
             rows, columns = u * p, v * q
         else:

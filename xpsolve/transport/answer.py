@@ -8,7 +8,7 @@ from typing import Any
 
 from xpsolve.arrays import Array
 from xpsolve.solution import Solution
-from xpsolve.transport._kernels import Axes, gibbs
+from xpsolve.transport._kernels import Axes, gibbs, scaled
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,6 +27,8 @@ class TransportSolution(Solution):
         The cost.
     eps : float
         ε.
+    factors : tuple of three arrays, optional
+        u, K and v with P = diag(u) K diag(v), for one problem as for a batch of one: kept where `keep_kernel`.
 
     Examples
     --------
@@ -41,12 +43,17 @@ class TransportSolution(Solution):
     value: Any = None
     geometry: Any = field(default=None)
     eps: float = 0.0
+    factors: Any = None
 
     def plan(self) -> Array:
-        """P_ij = exp((f_i + g_j − M_ij)/ε), (n, m) or (batch, n, m): made here, from the potentials."""
-        f, g, kernel = self._parts
-        rows = kernel.rows if isinstance(kernel, Axes) else kernel
-        P = gibbs(rows.cost(0, rows.shape[0]), f, g, self.eps)
+        """P_ij = exp((f_i + g_j − M_ij)/ε), (n, m) or (batch, n, m): made here, from the potentials or `factors`."""
+        if self.factors is None:
+            f, g, kernel = self._parts
+            rows = kernel.rows if isinstance(kernel, Axes) else kernel
+            P = gibbs(rows.cost(0, rows.shape[0]), f, g, self.eps)
+        else:
+            u, K, v = self.factors
+            P = scaled(K, u, v)
         return P[0, ...] if P.ndim == 3 and self.x[0].ndim == 1 else P
 
     @property

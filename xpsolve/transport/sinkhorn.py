@@ -43,6 +43,7 @@ def sinkhorn(
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
     mixed: bool | None = None,
+    keep_kernel: bool = False,
     init: tuple[Array, Array] | None = None,
     callback: Callable[[int, Any], Any] | None = None,
     check_finite: bool = True,
@@ -78,6 +79,8 @@ def sinkhorn(
         Whether products with a K in float64 are taken in float32 between two checks, as increments on exact ones, which
         gives the same digits from half of the memory traffic.  None takes them where K is held and has 2¹⁷ entries or
         more, and not under ``jax.jit`` and for "log".
+    keep_kernel : bool
+        Whether the solution keeps K, as large as M, from which its plan and gradients are made without an exponential.
     init : tuple of two arrays, optional
         Potentials f and g to start from; ε-scaling is then left out.
     callback : callable, optional
@@ -147,6 +150,9 @@ def sinkhorn(
             callback=callback,
         )
         f, g, error, value = solver.finish(run.state)
+        at_eps = chosen == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
+        holds = keep_kernel and at_eps and isinstance(problem.kernel, Rows) and run.state.K is not None
+        u, v = solver.scalings(run.state, f, g) if holds else (None, None)
     ended = _ENDED.get(run.reason)
     if ended is Status.NOT_FINITE and chosen == "scaling":
         ended = Status.UNDERFLOW
@@ -168,6 +174,7 @@ def sinkhorn(
         value=value,
         geometry=problem.geometry,
         eps=problem.eps,
+        factors=(u, run.state.K, v) if holds else None,
     )
 
 
