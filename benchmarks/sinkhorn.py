@@ -15,10 +15,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
-from xpsolve import ConvergenceWarning, Grid, barycenter, count, sinkhorn, sinkhorn_gradient
+from xpsolve import (
+    ConvergenceWarning,
+    Grid,
+    PointCloud,
+    barycenter,
+    count,
+    sinkhorn,
+    sinkhorn_divergence,
+    sinkhorn_gradient,
+)
 from xpsolve.arrays import backends
 
 _STEPS = 50
+_SHIFT = np.asarray([0.3, -0.2])
 
 
 @dataclass
@@ -153,6 +163,41 @@ def _scaled(case: _Case, f: Any, g: Any) -> tuple[Any, Any]:
     host = [case.backend.to_numpy(x) for x in (f, g)]
     mass = np.sum(np.exp((host[0][:, None] + host[1] - case.M) / case.eps))
     return f, g - case.eps * float(np.log(mass))
+
+
+class Divergence(_Sinkhorn):
+    """Three solves between two clouds, each with itself and with the other."""
+
+    title = "The Sinkhorn divergence of two clouds in the number of their points"
+    x = "n"
+    cost = "sinkhorn_divergence"
+    tol = 1e-6
+    fixed = {"n_iter": _STEPS}
+    param_names = ("backend", "n")
+    params = (BACKENDS, (200, 350, 600, 1100, 2000))
+
+    def prepare(self, backend, n):
+        rng = np.random.default_rng(n)
+        x = rng.random((n, 2))
+        there = backend.asarray(np.full(n, 1 / n))
+        cloud = PointCloud(backend.asarray(x), backend.asarray(x + _SHIFT))
+        options = {"tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "mixed": False, "check_finite": False}
+        return backend, lambda: sinkhorn_divergence(there, there, cloud, 0.2, method="scaling", **options)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            _Device.last = self._case(values)[1]()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """Of ‖shift‖², which the divergence of a cloud from itself moved is."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = float(self._case(values)[1]())
+        exact = float(np.sum(np.square(_SHIFT)))
+        return abs(found - exact) / exact
 
 
 class Barycenter(_Benchmark):

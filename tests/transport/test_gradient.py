@@ -131,6 +131,15 @@ def test_divergence_is_that_of_pot(rng):
     assert float(ours) == pytest.approx(float(plans[0].value - 0.5 * (plans[1].value + plans[2].value)), rel=1e-6)
 
 
+def test_counted_products_of_a_divergence_are_the_costs(rng):
+    a, b, cloud = histogram(rng, 9), histogram(rng, 7), xs.PointCloud(rng.random((9, 2)), rng.random((7, 2)))
+    options = {"method": "scaling", "relaxation": 1.0, "tol": 1e-300, "max_iter": 10, "check_finite": False}
+    with pytest.warns(ConvergenceWarning):
+        _, tally = xs.count(xs.sinkhorn_divergence, a, b, cloud, 0.5, **options)
+    cost = costs.sinkhorn_divergence(9, 7, n_iter=10)
+    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
+
+
 def test_divergence_needs_points(rng):
     with pytest.raises(TypeError, match="M: expected a PointCloud or a Grid, got ndarray"):
         xs.sinkhorn_divergence(np.ones(2), np.ones(2), np.ones((2, 2)), 1.0)

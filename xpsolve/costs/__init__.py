@@ -79,6 +79,7 @@ from xpsolve.costs.transport import (
     barycenter,
     gibbs,
     sinkhorn,
+    sinkhorn_divergence,
     sinkhorn_gradient,
     soft_minimum,
 )
@@ -140,6 +141,7 @@ __all__ = [
     "sga",
     "sgd",
     "sinkhorn",
+    "sinkhorn_divergence",
     "sinkhorn_gradient",
     "soft_minimum",
     "soft_threshold",

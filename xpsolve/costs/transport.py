@@ -106,6 +106,18 @@ def sinkhorn_gradient(
     return solve + Cost(bytes=2 * itemsize * n * m, launches=23, memory=itemsize * n * m)
 
 
+def sinkhorn_divergence(
+    n: int, m: int | None = None, *, d: int = 2, method: str = "scaling", n_iter: int = 100, itemsize: int = 8
+) -> Cost:
+    """Three solves between points in d dimensions, and a product of n × (d + 2) by (d + 2) × m for each cost."""
+    m = n if m is None else m
+    solves = [
+        sinkhorn(i, j, method=method, n_iter=n_iter, itemsize=itemsize) + gemm(i, d + 2, j, itemsize=itemsize)
+        for i, j in ((n, m), (n, n), (m, m))
+    ]
+    return solves[0] + solves[1] + solves[2] + Cost(launches=105)
+
+
 def barycenter(k: int, n: int, *, n_iter: int = 100, itemsize: int = 8) -> Cost:
     """The barycentre of k histograms on n points by Bregman projections: 4kn² flops an iteration."""
     checks = -(-n_iter // CHECK_EVERY)
