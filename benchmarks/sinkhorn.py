@@ -25,7 +25,7 @@ from xpsolve import (
     sinkhorn_divergence,
     sinkhorn_gradient,
 )
-from xpsolve.arrays import backends
+from xpsolve.arrays import backends, namespace_of
 
 _STEPS = 50
 _SHIFT = np.asarray([0.3, -0.2])
@@ -96,16 +96,16 @@ class IterationsInSamples(_Sinkhorn):
     x = "n"
     cost = "sinkhorn"
     tol = 1e-3  # from 1 at the start: fifty iterations must have brought it down
-    fixed = {"n_iter": _STEPS}
+    fixed = {"n_iter": _STEPS, "mixed": True}  # at every size, that one law may fit them all
     param_names = ("backend", "method", "n")
-    params = (BACKENDS, ("scaling", "stabilized", "log"), (200, 350, 600, 1100, 2000))
+    params = (BACKENDS, ("scaling", "stabilized", "log"), (200, 350, 600, 1100, 2000, 4000))
     profiles = {
         "smoke": {"backend": ["numpy"], "method": ["scaling"], "n": [200]},
-        "quick": {"backend": ["numpy"], "method": ["scaling"]},
+        "quick": {"backend": ["numpy"], "method": ["scaling"], "n": [200, 350, 600, 1100, 2000]},
     }
 
     def prepare(self, backend, method, n):
-        options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0}
+        options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "mixed": True}
         return self.case(backend, _clouds(n), 0.03, **options)
 
 
@@ -138,6 +138,31 @@ class Batch(_Sinkhorn):
 
     def prepare(self, backend, batch):
         return self.case(backend, _clouds(self.fixed["n"], batch), 0.05)
+
+
+class BatchOfCosts(_Sinkhorn):
+    """Problems of n = 200 with a cost each: together, and in as many calls."""
+
+    title = "Many Sinkhorn problems with a cost each in their number"
+    x = "batch"
+    tol = 1.01e-9
+    fixed = {"n": 200}
+    param_names = ("backend", "how", "batch")
+    params = (BACKENDS, ("together", "one by one"), (1, 4, 16, 64))
+
+    def prepare(self, backend, how, batch):
+        rng, n = np.random.default_rng(batch), self.fixed["n"]
+        x, y = rng.random((2, batch, n, 2))
+        M = np.sum((x[:, :, None, :] - y[:, None, :, :]) ** 2, axis=-1)
+        a, b = (weights / weights.sum(axis=1, keepdims=True) for weights in rng.random((2, batch, n)) + 0.1)
+        case = self.case(backend, (a, b, M), 0.05)
+        if how == "one by one":
+            there = [[backend.asarray(z[k]) for z in (a, b, M)] for k in range(batch)]
+            case.solve = lambda: tuple(
+                namespace_of(z[0]).stack(z)
+                for z in zip(*(sinkhorn(*one, 0.05, check_finite=False).x for one in there), strict=True)
+            )
+        return case
 
 
 class Gradient(_Sinkhorn):
