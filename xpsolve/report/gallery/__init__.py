@@ -8,6 +8,7 @@ from xpsolve.report.gallery import (
     barycenters,
     bgd_logistic,
     chain_cost,
+    colour_transfer,
     digits_multinomial,
     lasso_convergence,
     lasso_path,
@@ -17,6 +18,7 @@ from xpsolve.report.gallery import (
     sgd_sga_sag,
     sinkhorn_convergence,
     sinkhorn_plans,
+    sinkhorn_seconds,
     soft_threshold,
 )
 from xpsolve.report.gallery._picture import Picture
@@ -39,7 +41,9 @@ PICTURES = {
         digits_multinomial.PICTURE,
         sinkhorn_plans.PICTURE,
         sinkhorn_convergence.PICTURE,
+        sinkhorn_seconds.PICTURE,
         barycenters.PICTURE,
+        colour_transfer.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""
