@@ -24,14 +24,14 @@ def value(a, b, M, eps=0.1):
 
 @pytest.mark.of("sinkhorn_gradient")
 def test_gradients_live_where_the_inputs_do(xp, rng):
-    a, b, M = xp(histogram(rng, 6)), xp(histogram(rng, 5)), xp(rng.random((6, 5)))
+    a, b, M = xp(histogram(rng, 8)), xp(histogram(rng, 7)), xp(rng.random((8, 7)))
     tol = 1e-9 if xp.dtype == "float64" else 1e-5
-    g_a, g_b, g_M = xs.sinkhorn_gradient(a, b, M, 0.1, tol=tol)
+    g_a, g_b, g_M = xs.sinkhorn_gradient(a, b, M, 0.2, tol=tol)
     for g, x in ((g_a, a), (g_b, b), (g_M, M)):
         assert_like(g, x)
         assert tuple(g.shape) == tuple(x.shape)
     assert abs(float(xp.xp.sum(g_a))) < 100 * xp.eps
-    assert_close(g_M, xs.sinkhorn(a, b, M, 0.1, tol=tol).plan())
+    assert_close(g_M, xs.sinkhorn(a, b, M, 0.2, tol=tol).plan())
 
 
 def test_gradient_in_weights_and_costs_by_taylor(rng):
@@ -101,7 +101,7 @@ def test_a_grid_has_no_gradient():
 
 @pytest.mark.of("sinkhorn_divergence")
 def test_divergence_is_zero_only_for_equal_histograms(xp, rng):
-    a, b, x = xp(histogram(rng, 6)), xp(histogram(rng, 6)), xp(rng.random((6, 2)))
+    a, b, x = xp(histogram(rng, 8)), xp(histogram(rng, 8)), xp(rng.random((8, 2)))
     cloud = xs.PointCloud(x, x)
     tol = 1e-9 if xp.dtype == "float64" else 1e-5
     same, other = (xs.sinkhorn_divergence(a, c, cloud, 0.5, tol=tol) for c in (a, b))

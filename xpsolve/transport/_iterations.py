@@ -50,7 +50,7 @@ class _State(NamedTuple):
     good: Any  # u, v, p, q at the last check that was no worse than the one before
     low: Increments | None = None  # K in float32, where products are increments
     base: Any = ()  # the same at the last exact products, 0 before the first
-    exact: bool = True  # whether they were made at the last check
+    late: bool | None = None  # True where they were left out at the last check
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Iteration:
     def refresh(self, s: _State) -> _State:
         """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
         xp = self.problem.xp
-        exact = s.low is None or not s.exact  # every second time: increments have then left out little
+        exact = bool(s.late) if s.low is not None else True  # every second time: until then little is left out
         if exact and s.low is not None:
             p, _, q = self.problem.kernel.sweep(s.K, s.f, s.g, s.eps, s.v, lambda p, i, j: s.u[:, i:j])
             s = s._replace(p=p, q=q)
@@ -170,7 +170,9 @@ class Iteration:
             fixed,
         )
         good = tuple(xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
-        new = s._replace(omega=omega, trust=trust, age=age, error=error, watched=watched, good=good, exact=exact)
+        new = s._replace(
+            omega=omega, trust=trust, age=age, error=error, watched=watched, good=good, late=None if exact else True
+        )
         u, v, p, q = good
         return new._replace(u=u, v=v, p=p, q=q, base=good if exact else s.base)
 
@@ -260,7 +262,7 @@ class Iteration:
         xp, problem = self.problem.xp, self.problem  # what was learnt of ω stays
         if self.method == "scaling":
             unit = xp.mean(problem.a, axis=1, keepdims=True)
-            return s._replace(low=increments(s.K, s.u, s.v, unit), base=s.good, exact=True)
+            return s._replace(low=increments(s.K, s.u, s.v, unit), base=s.good, late=None)
         smaller = xp.maximum(s.eps / 4, problem.scalar(problem.eps))
         f, _ = self.potentials(s)
         new = self._log_start(f / smaller, smaller)
