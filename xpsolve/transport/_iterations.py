@@ -152,8 +152,8 @@ class Iteration:
     def refresh(self, s: _State) -> _State:
         """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
         xp = self.problem.xp
-        exact = bool(s.late) if s.low is not None else True  # every second time: until then little is left out
-        if exact and s.low is not None:
+        exact = s.late is True  # every second time: until then little is left out
+        if exact:
             p, _, q = self.problem.kernel.sweep(s.K, s.f, s.g, s.eps, s.v, lambda p, i, j: s.u[:, i:j])
             s = s._replace(p=p, q=q)
         fixed = 0.0 if self.relaxation == "auto" else float(self.relaxation)
@@ -171,7 +171,13 @@ class Iteration:
         )
         good = tuple(xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
         new = s._replace(
-            omega=omega, trust=trust, age=age, error=error, watched=watched, good=good, late=None if exact else True
+            omega=omega,
+            trust=trust,
+            age=age,
+            error=error,
+            watched=watched,
+            good=good,
+            late=None if exact or s.low is None else True,
         )
         u, v, p, q = good
         return new._replace(u=u, v=v, p=p, q=q, base=good if exact else s.base)
