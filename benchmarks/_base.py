@@ -13,6 +13,12 @@ throughput
 
 Every function carries a dictionary ``meta`` of its own, which asv exports to ``benchmarks.json``: the
 report reads there what it measures, what is on the abscissa, and which cost function draws the theory.
+
+A class that is timed and declares a ``cost`` is counted too, without a line of its own: ``track_launches``,
+``track_syncs`` and ``track_flops`` (role "count", quantity "launches", "syncs" or "flops") run its call once on
+counting arrays over NumPy, for each of its parameters but at the smallest abscissa only.  What they give is the same on
+every machine, so that two commits can be compared by it; the flops are those of products and factorisations, as in
+`xpsolve.costs`.
 """
 
 from __future__ import annotations
@@ -20,12 +26,14 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from xpsolve.arrays import backends
+from xpsolve.arrays import Array, backends
+from xpsolve.trace import Counter, Tally, WrappedArray
 
 BACKENDS = tuple(name for name in backends.NAMES if name != "array-api-strict")
 """Backends worth timing, installed or not: the grid is the same on every machine."""
@@ -37,6 +45,7 @@ class _Device:
     backend: ClassVar[backends.Backend | None] = None
     last: ClassVar[Any] = None
     uncounted: ClassVar[float] = 0.0
+    counting: ClassVar[bool] = False
 
     @classmethod
     def open(cls, name: str) -> backends.Backend:
@@ -91,6 +100,39 @@ def measures(role: str, quantity: str) -> Callable[[Callable[..., Any]], Callabl
     return declare
 
 
+@dataclass(frozen=True)
+class _CountingBackend:
+    """NumPy, whose arrays count what is done with them."""
+
+    inside: backends.Backend
+    counter: Counter
+
+    def asarray(self, x: Any, **options: Any) -> WrappedArray:
+        return self.counter.wrap(self.inside.asarray(x, **options))
+
+    def to_numpy(self, x: Array) -> Any:
+        return self.inside.to_numpy(self.counter.unwrap_all(x))
+
+
+class _Counted:
+    """Functions that each class gets which is timed and has a cost; what derives from this has them on its own grid."""
+
+    @measures("count", "launches")
+    def track_launches(self: Any, *values: Any) -> int:
+        return int(self._tally(values).launches)
+
+    @measures("count", "syncs")
+    def track_syncs(self: Any, *values: Any) -> int:
+        return int(self._tally(values).syncs)
+
+    @measures("count", "flops")
+    def track_flops(self: Any, *values: Any) -> int:
+        return int(self._tally(values).product_flops)
+
+
+_COUNTS = {name: function for name, function in vars(_Counted).items() if name.startswith("track_")}
+
+
 class _Benchmark:
     """A class of benchmark functions over one grid of parameters.
 
@@ -114,6 +156,7 @@ class _Benchmark:
     fixed: ClassVar[dict[str, Any]] = {}
     derived: ClassVar[dict[str, int]] = {}  # {"p": c}: argument p of the cost is c // x
     mode: ClassVar[str | None] = "latency"
+    pair: ClassVar[str | None] = None  # of a class in throughput mode, that which makes the same calls one at a time
     tol: ClassVar[float | None] = None
     params: ClassVar[tuple[Any, ...]] = ()
     param_names: ClassVar[tuple[str, ...]] = ()
@@ -123,6 +166,12 @@ class _Benchmark:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        timed = cls.mode == "latency" and hasattr(cls, "time_solve")
+        counted = timed and cls.cost is not None and bool(cls.params)
+        for name, function in _COUNTS.items():
+            own = getattr(getattr(cls, name, None), "__code__", function.__code__) is not function.__code__
+            if not own and not issubclass(cls, _Counted):
+                setattr(cls, name, function if counted else None)
         for name in dir(cls):
             role = getattr(getattr(cls, name), "_measures", None)
             if role is not None:
@@ -147,10 +196,21 @@ class _Benchmark:
             "fixed": cls.fixed,
             "derived": cls.derived,
             "mode": cls.mode if role == "time" else None,
+            "pair": cls.pair if role == "time" else None,
             "tol": cls.tol if role == "error" else None,
             "profiles": cls.profiles,
         }
+        if function in _COUNTS.values() and not issubclass(cls, _Counted):
+            cls._small(copy)
         return copy
+
+    @classmethod
+    def _small(cls, function: Any) -> None:
+        """Give a counting function its part of the grid."""
+        part = {"backend": lambda values: ("numpy",), cls.x: lambda values: (min(values),)}
+        grid = zip(cls.param_names, cls.params, strict=True)
+        function.params = tuple(part.get(name, tuple)(values) for name, values in grid)
+        function.meta["profiles"] = {"quick": {}}
 
     def prepare(self, backend: backends.Backend, **point: Any) -> Any:
         """Data at one point of the grid; each family says what it returns."""
@@ -166,12 +226,41 @@ class _Benchmark:
                 self._prepared[key] = self.prepare(_Device.open(point.pop("backend", "numpy")), **point)
         return self._prepared[key]
 
+    def _tally(self, values: tuple[Any, ...]) -> Tally:
+        """What one timed call costs, without what its data cost."""
+        key, noted = (type(self), *values), ("tally", type(self), *values)
+        if noted not in self._prepared:
+            point = dict(zip(self.param_names, values, strict=True))
+            inside = backends.get("numpy")
+            counter = Counter(inside.namespace)
+            point["backend"] = _CountingBackend(inside, counter)
+            _Device.counting = True
+            try:
+                self._prepared[key] = self.prepare(**point)
+                counter.tally = Tally()
+                self.time_solve(*values)
+            finally:
+                _Device.counting, _Device.last = False, None
+                self._prepared.pop(key, None)
+            self._prepared[noted] = counter.tally
+        return self._prepared[noted]
+
+
+class _Counts(_Counted, _Benchmark):
+    """What one call asks of the device, counted over a grid of its own; `prepare` returns the tally."""
+
+    def _tally(self, values: tuple[Any, ...]) -> Tally:
+        tally: Tally = self._case(values)
+        return tally
+
 
 def warm(call: Callable[[], Any], at_least: float = 0.02) -> None:
     """Run, uncounted, until threads, caches and kernels are awake.
 
     asv's own warm-up is over with the call that makes the data, and ``asv run --quick`` has none.
     """
+    if _Device.counting:
+        return
     with _Device.uncounting():
         start = _clock()
         while _clock() - start < at_least:

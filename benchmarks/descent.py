@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
 from xpsolve import LeastSquares, Logistic, Multinomial, coordinate_descent, count, gradient_descent, newton, problems
 
 _STEPS = 50
@@ -151,7 +151,7 @@ class Digits(_ToTheMinimum):
         return Multinomial(asarray(data.A), asarray(data.y), self.lam, check_finite=False)
 
 
-class Counts(_Benchmark):
+class Counts(_Counts):
     """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
 
     family = "descent"
@@ -169,16 +169,3 @@ class Counts(_Benchmark):
         f = Logistic(backend.asarray(rng.standard_normal((60, p))), backend.asarray(y), 0.1)
         momentum = None if variant == "plain" else variant
         return count(gradient_descent, f, momentum=momentum, tol=1e-300, callback=_stop)[1]
-
-    @measures("count", "launches")
-    def track_launches(self, *values: Any) -> int:
-        return int(self._case(values).launches)
-
-    @measures("count", "syncs")
-    def track_syncs(self, *values: Any) -> int:
-        return int(self._case(values).syncs)
-
-    @measures("count", "flops")
-    def track_flops(self, *values: Any) -> int:
-        """Those of matrix products and factorisations: the costs state no others."""
-        return int(self._case(values).product_flops)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
 from xpsolve import (
     ConvergenceWarning,
     basis_pursuit,
@@ -404,7 +404,7 @@ class DictionaryInSamples(_Dictionary):
         return problems.patches(count=n)
 
 
-class Counts(_Benchmark):
+class Counts(_Counts):
     """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
 
     family = "lasso"
@@ -423,16 +423,3 @@ class Counts(_Benchmark):
             warnings.simplefilter("ignore", ConvergenceWarning)
             _, tally = count(lasso, backend.asarray(A), backend.asarray(y), lam, **options)
         return tally
-
-    @measures("count", "launches")
-    def track_launches(self, *values: Any) -> int:
-        return int(self._case(values).launches)
-
-    @measures("count", "syncs")
-    def track_syncs(self, *values: Any) -> int:
-        return int(self._case(values).syncs)
-
-    @measures("count", "flops")
-    def track_flops(self, *values: Any) -> int:
-        """Those of matrix products and factorisations: the costs state no others."""
-        return int(self._case(values).product_flops)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
 from xpsolve import count, lstsq, problems, ridge
 from xpsolve.arrays import backends
 
@@ -178,12 +178,12 @@ class Precision(_Planted):
 
 
 class Latency(_Planted):
-    """Small problems, one at a time: what a caller waits for one answer."""
+    """Small problems, one at a time: what a caller waits for one answer.  The largest is no longer small."""
 
     title = "Small ridge, one call at a time"
     x = "n"
     fixed = {"p": 20}
-    params = (BACKENDS, ("normal",), (20, 60, 200, 600, 2000))
+    params = (BACKENDS, ("normal",), (20, 60, 200, 600, 2000, 50_000))
     profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200, 600, 2000]}}
 
 
@@ -192,6 +192,7 @@ class Throughput(Latency):
 
     title = "Small ridge, fifty calls in a row"
     mode = "throughput"
+    pair = "ridge.Latency"
     number = 50
     profiles = {"quick": {"backend": ["numpy"], "n": [20, 200, 600, 2000]}}
 
@@ -279,7 +280,7 @@ class LstsqInSamples(_Solves):
         return _Case(backend, lambda: lstsq(A, y).x, lambda: x)
 
 
-class Counts(_Benchmark):
+class Counts(_Counts):
     """What one solve asks of the device, counted and not timed: the same on every machine."""
 
     family = "ridge"
@@ -295,19 +296,6 @@ class Counts(_Benchmark):
         A, y, _ = _planted(n, self.fixed["p"], _LAM)
         _, tally = count(ridge, backend.asarray(A), backend.asarray(y), _LAM, method=method, check_finite=False)
         return tally
-
-    @measures("count", "launches")
-    def track_launches(self, *values: Any) -> int:
-        return int(self._case(values).launches)
-
-    @measures("count", "syncs")
-    def track_syncs(self, *values: Any) -> int:
-        return int(self._case(values).syncs)
-
-    @measures("count", "flops")
-    def track_flops(self, *values: Any) -> int:
-        """Those of matrix products and factorisations: the costs state no others."""
-        return int(self._case(values).product_flops)
 
 
 class Memory(_Benchmark):

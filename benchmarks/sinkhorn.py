@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
 from xpsolve import (
     ConvergenceWarning,
     Grid,
@@ -256,7 +256,7 @@ class Barycenter(_Benchmark):
         return error if np.isfinite(error) else 1e300
 
 
-class Counts(_Benchmark):
+class Counts(_Counts):
     """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
 
     family = "transport"
@@ -275,16 +275,3 @@ class Counts(_Benchmark):
             warnings.simplefilter("ignore", ConvergenceWarning)
             _, tally = count(sinkhorn, a, b, M, 0.04, **options)
         return tally
-
-    @measures("count", "launches")
-    def track_launches(self, *values: Any) -> int:
-        return int(self._case(values).launches)
-
-    @measures("count", "syncs")
-    def track_syncs(self, *values: Any) -> int:
-        return int(self._case(values).syncs)
-
-    @measures("count", "flops")
-    def track_flops(self, *values: Any) -> int:
-        """Those of products and kernels: the costs state no others."""
-        return int(self._case(values).product_flops)

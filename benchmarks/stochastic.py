@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, measures
+from benchmarks._base import BACKENDS, _Counts, measures
 from benchmarks.descent import _Case, _Descent
 from xpsolve import ConvergenceWarning, Logistic, count, gradient_descent, newton, problems, sag, sga, sgd
 
@@ -218,7 +218,7 @@ class ToTheMinimum(_ToExcess):
     params = (_EAGER, ("sag", "gradient_descent", "nesterov"))
 
 
-class Counts(_Benchmark):
+class Counts(_Counts):
     """What an epoch asks of the device, counted and not timed: the same on every machine."""
 
     family = "stochastic"
@@ -227,23 +227,10 @@ class Counts(_Benchmark):
     fixed = {"n": 1024, "p": 20}
     param_names = ("backend", "method", "block")
     params = (("numpy",), ("sgd", "sga", "sag"), (1, 16, 64, 256))
-    profiles = {"smoke": {"method": ["sgd"], "block": [64]}}
+    profiles = {"smoke": {"method": ["sgd"], "block": [64]}, "quick": {}}
 
     def prepare(self, backend, method, block):
         A, y, indices, tau = _two_classes(self.fixed["n"], self.fixed["p"])
         f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
         step = {"step" if method == "sag" else "step0": tau}
         return count(_PASSES[method], f, indices=indices, block=block, **step)[1]
-
-    @measures("count", "launches")
-    def track_launches(self, *values: Any) -> int:
-        return int(self._case(values).launches)
-
-    @measures("count", "syncs")
-    def track_syncs(self, *values: Any) -> int:
-        return int(self._case(values).syncs)
-
-    @measures("count", "flops")
-    def track_flops(self, *values: Any) -> int:
-        """Those of matrix products and factorisations: the costs state no others."""
-        return int(self._case(values).product_flops)

@@ -12,7 +12,15 @@ from xpsolve.linear import (
     soft_threshold,
 )
 from xpsolve.networks import fit_inverse, invert, lista, mlp_backward, mlp_forward, one_hot, softmax_jacobian
-from xpsolve.operators import Convolution, LinearOperator, convolve, convolve_adjoint, dot_test, operator_norm
+from xpsolve.operators import (
+    Convolution,
+    Kronecker,
+    LinearOperator,
+    convolve,
+    convolve_adjoint,
+    dot_test,
+    operator_norm,
+)
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.stochastic import (
@@ -44,6 +52,7 @@ __all__ = [
     "ConvergenceWarning",
     "Convolution",
     "Grid",
+    "Kronecker",
     "LeastSquares",
     "LinearOperator",
     "Logistic",

@@ -123,13 +123,13 @@ def test_report_prints_where_the_page_is(monkeypatch, tmp_path):
     asked = []
 
     def build(results, out, *, machines=None):
-        asked.append((results.name, out, machines))
+        asked.append(([r.name for r in results], out, machines))
         return out / "index.html"
 
     monkeypatch.setattr(report, "build", build, raising=False)
     result = invoke("report", "--out", str(tmp_path))
     assert result.output.strip() == str(tmp_path / "index.html")
-    assert asked == [("results", tmp_path, None)]
+    assert asked == [(["results"], tmp_path, None)]
 
 
 def test_report_without_results_says_what_to_do(tmp_path):

@@ -82,3 +82,26 @@ def test_derived_argument_follows_the_abscissa(tmp_path):
     wide, tall = point("r.A", "time_x", "numpy", 100), point("r.A", "time_x", "numpy", 10**5)
     startup = {"numpy": 0.0}
     assert plan.predict(suite, wide, PROFILES["full"], startup) > plan.predict(suite, tall, PROFILES["full"], startup)
+
+
+def test_counts_of_all_classes_on_numpy_are_one_slice():
+    def counted(group, backend, **params):
+        params = {"backend": backend, **params}
+        return Point(f"{group}.track_flops", 0, params, f"{group}{params}", "1", "count")
+
+    points = [
+        counted("r.A", "numpy", n=3, method="cg"),
+        counted("r.B", "numpy", loss="huber"),
+        counted("r.A", "torch", n=3, method="cg"),
+    ]
+    made = plan.slices(points, {p.text: 1.0 for p in points})
+    assert {s.name: len(s.points) for s in made} == {"counts": 2, "r.A": 1}
+
+
+def test_without_a_cost_the_samples_still_take_their_time(tmp_path):
+    def seconds(role, **entry):
+        suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": {"role": role}, **entry}})
+        return plan.predict(suite, point("r.A", "time_x", "numpy", 1), PROFILES["full"], {})
+
+    assert seconds("time") > seconds("error")
+    assert seconds("time", repeat=[30, 40, 0.1]) > seconds("time", repeat=[3, 5, 0.1])

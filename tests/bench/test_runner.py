@@ -1,5 +1,6 @@
 """A run from beginning to end, on a toy suite."""
 
+import dataclasses
 import json
 import math
 
@@ -36,7 +37,7 @@ def test_a_run_is_saved_as_asv_reads_it_and_a_second_one_resumes(toy, quick_look
     log = Log()
     outcome = run(toy, "smoke", machine="box", observer=log)
     assert (outcome.measured, outcome.resumed, outcome.failed) == (3, 0, [])
-    assert log.ended_slices == ["toy.Sizes"]
+    assert log.ended_slices == ["counts", "toy.Sizes"]
     assert log.left[-1] == pytest.approx(0.0, abs=1e-9)
 
     results = saved(outcome)
@@ -75,6 +76,33 @@ def test_an_interrupted_run_keeps_what_it_measured_and_goes_on(toy, quick_look):
     assert [v is not None for v in saved(second)["toy.Sizes.time_sum"]["result"][:2]] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("code", "output", "reason"),
+    [
+        (1, "Traceback\nValueError: no", "failed"),
+        (runner.TIMED_OUT, "took longer than 9 s", "timed out"),
+        (1, "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8 TiB", "out of memory"),
+        (1, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB", "out of memory"),
+        (1, "jaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED: failed to allocate", "out of memory"),
+        (-9, "", "out of memory"),
+    ],
+)
+def test_why_there_is_no_value(code, output, reason):
+    assert _Measured((None, None, None), code, output, runner.datetime.now(runner.UTC), 1.0).reason == reason
+
+
+def test_the_ledger_says_what_was_missed_and_why(toy, quick_look):
+    def missed(outcome):
+        (path,) = (outcome.results / "box").glob("*.ledger")
+        return {text.partition("(")[0]: m for text, m in json.loads(path.read_text())["missed"].items()}
+
+    left = missed(run(toy, "smoke", machine="box", only="time_sum", budget=1e-3))
+    assert left["toy.Sizes.time_sum"] == {"reason": "over budget", "detail": "smoke in 0.001 s"}
+    run(toy, "smoke", machine="box", only="time_sum")
+    found = missed(run(toy, "full", machine="box", only="track_error"))
+    assert found == {"toy.Sizes.track_error": {"reason": "failed", "detail": "RuntimeError: no answer for a hundred"}}
+
+
 def test_a_failure_is_reported_and_tried_again(toy, quick_look):
     outcome = run(toy, "full", machine="box", only="track_error")
     ((name, reason),) = outcome.failed
@@ -84,10 +112,30 @@ def test_a_failure_is_reported_and_tried_again(toy, quick_look):
     assert run(toy, "full", machine="box", only="track_error").measured == 1
 
 
+def test_counts_share_a_process_and_one_that_fails_is_alone_in_it(toy, quick_look, monkeypatch):
+    source = toy / "benchmarks" / "toy.py"
+    source.write_text(
+        source.read_text().replace(
+            """        raise SkipNotImplemented("not here")""",
+            """        if n == 10:
+            raise RuntimeError("ten is too many")
+        if n == 100:
+            os._exit(3)
+        return os.getpid()""",
+        )
+    )
+    started, child = [], runner._child
+    monkeypatch.setattr(runner, "_child", lambda *a: started.append(a) or child(*a))
+    outcome = run(toy, "full", machine="box", only="track_skipped")
+    assert [reason for _, reason in outcome.failed] == ["RuntimeError: ten is too many", "no message"]
+    assert saved(outcome)["toy.Sizes.track_skipped"]["result"][0] > 0
+    assert len(started) == 2  # all at once, and the one that took the process with it again alone
+
+
 def test_a_budget_too_small_measures_nothing_and_says_what_was_left_out(toy, quick_look):
     outcome = run(toy, "smoke", machine="box", budget=1e-3)
     assert outcome.measured == 0
-    assert [s.name for s in outcome.left_out] == ["toy.Sizes"]
+    assert [s.name for s in outcome.left_out] == ["counts", "toy.Sizes"]
 
 
 def test_a_broken_result_file_is_set_aside(toy, quick_look):
@@ -97,7 +145,20 @@ def test_a_broken_result_file_is_set_aside(toy, quick_look):
     with pytest.warns(UserWarning, match="was set aside"):
         again = run(toy, "smoke", machine="box", only="time_sum")
     assert again.measured == 1  # the ledger alone is no measurement
-    assert path.with_suffix(".broken").read_text() == "{"
+    assert path.with_name(f"{path.name}.broken").read_text() == "{"
+
+
+@pytest.mark.parametrize("content", ["{", '{"notes": "mine"}'])
+def test_a_broken_or_foreign_ledger_is_set_aside_and_the_results_kept(toy, quick_look, content):
+    outcome = run(toy, "smoke", machine="box", only="time_sum")
+    (path,) = (outcome.results / "box").glob("*.ledger")
+    for name in ("broken", "broken-2"):
+        path.write_text(content)
+        with pytest.warns(UserWarning, match=path.name):
+            run(toy, "smoke", machine="box", only="track_error")
+        assert path.with_name(f"{path.name}.{name}").read_text() == content
+    assert saved(outcome)["toy.Sizes.time_sum"]["result"][0] > 0
+    assert len(list((outcome.results / "box").glob("*-existing-py*.json"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -135,12 +196,45 @@ def test_a_disturbed_point_is_measured_again_and_the_quieter_run_kept(toy, quick
     assert saved(outcome)["toy.Sizes.time_sum"]["result"][0] == 1.0
 
 
-def test_what_takes_longer_than_predicted_costs_other_backends_their_turn_but_not_numpy(toy, quick_look, monkeypatch):
+@pytest.fixture
+def slow(quick_look, monkeypatch):
+    """A clock that stands still but for 20 s a point; predicted are 30 s on torch and 2 s on NumPy."""
+    now, order = [0.0], []
+
+    def measure(suite, point, *_):
+        now[0] += 20.0
+        order.append(point.backend)
+        return dataclasses.replace(timed(1.0, 1.0), seconds=20.0)
+
     quick_look["backends"]["torch"]["available"] = True
-    clock = iter(range(0, 1000, 5))
-    monkeypatch.setattr(runner.time, "monotonic", lambda: float(next(clock)))  # every look at it, 5 s have passed
-    monkeypatch.setattr(runner, "_measure", lambda *_: timed(1.0, 1.0))
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(runner, "_measure", measure)
+    monkeypatch.setattr(runner, "_count", lambda suite, points, _: [None] * len(points))
     monkeypatch.setattr(runner.plan, "predict", lambda suite, point, *_: 30.0 if point.backend == "torch" else 2.0)
+    return order
+
+
+def test_what_takes_longer_than_predicted_costs_other_backends_their_turn_but_not_numpy(toy, slow):
     outcome = run(toy, "smoke", machine="box", budget=70.0)
-    assert outcome.measured == 3
+    assert slow == ["numpy"] * 3
     assert [s.by_backend().keys() for s in outcome.left_out] == [{"torch"}]
+
+
+def test_time_in_which_no_class_fits_goes_to_its_first_sizes(toy, slow):
+    outcome = run(toy, "smoke", machine="box", budget=110.0)
+    assert slow == ["numpy"] * 3 + ["torch"] * 2
+    assert [(s.name, len(s.points)) for s in outcome.left_out] == [("toy.Sizes", 1)]
+
+
+def test_a_point_that_would_outlive_the_budget_is_given_up_and_no_failure(toy, quick_look):
+    source = toy / "benchmarks" / "toy.py"
+    source.write_text("import time\n" + source.read_text().replace("sum(range(n))", "time.sleep(60)"))
+    outcome = run(toy, "smoke", machine="box", only="time_sum", budget=2.0)
+    assert (outcome.measured, outcome.failed) == (0, [])
+    assert [p.benchmark for s in outcome.left_out for p in s.points] == ["toy.Sizes.time_sum"]
+    assert run(toy, "smoke", machine="box", only="track_error").measured == 1
+
+
+def test_backends_take_turns_in_the_run_itself(toy, slow):
+    run(toy, "quick", machine="box", only="time_sum|track_error", budget=math.inf)
+    assert slow == ["numpy", "torch"] * 4

@@ -114,6 +114,15 @@ def test_no_setup_hooks(found):
     assert all(entry.get("setup_cache_key") is None for entry in found.benchmarks.values())
 
 
+def test_each_throughput_names_the_latency_of_the_same_calls(found):
+    many = [(name, entry) for name, entry, meta in each(found) if meta["mode"] == "throughput"]
+    assert many
+    for name, entry in many:
+        alone = found.benchmarks[f"{entry['meta']['pair']}.{name.rpartition('.')[2]}"]
+        assert alone["meta"]["mode"] == "latency"
+        assert alone["params"] == entry["params"]
+
+
 def test_points_follow_asvs_order():
     entry = {
         "name": "m.A.time_x",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpsolve as xs
-from xpsolve import autodiff
+from xpsolve import autodiff, costs
 from xpsolve.testing import assert_close, assert_like, slope_test
 
 TRUTH = np.asarray([2.0, -4.0])
@@ -61,33 +61,63 @@ def test_a_line_is_learned(xp):
     assert solution.certificate.value == pytest.approx(wanted, rel=1e-3 if xp.dtype == "float32" else 1e-9)
 
 
-def test_the_published_example():
-    """α = 0.05 and β = 0.005 for losses without the ½: twice as much here.
+@pytest.mark.parametrize(("start", "published"), [(2.0, True), (None, False)])
+def test_the_published_example(start, published):
+    """α = 0.05 and β = 0.005 for losses without the ½, 20 steps forth and 10 back, a ≥ 0.5.
 
-    Each inversion starts from y = 2, where that of x = 0 ended.  What 20 steps leave of that start is in the answer:
-    with q = (1 − 2αa²)²⁰ the fit is exact at a = 2(1 − q), b = −4 + 2·2q.
+    What 20 steps leave of the start c is in the answer: with q = (1 − 2αa²)²⁰ the fit is exact at a = 2(1 − q),
+    b = −4 + 2cq.  Published numbers are those of c = 2, where an inversion of x = 0 had ended before.
     """
     solution = xs.fit_inverse(
         line,
         np.asarray([1.5, 0.0]),
         line(Y, TRUTH),
         Y,
-        step=2 * 0.05,
-        theta_step=2 * 0.005,
-        y0=np.full(5, 2.0),
+        step=0.05,
+        theta_step=0.005,
+        half=False,
+        y0=None if start is None else np.full(5, start),
         n_steps=20,
         n_unrolled=10,
         project=lambda theta: np.stack([np.maximum(theta[0], 0.5), theta[1]]),
-        tol=1e-8,
+        tol=1e-8 if published else 1e-5,
         max_iter=2500,
     )
     a, b = solution.x
     assert solution.converged
     assert a == pytest.approx(1.9999, abs=2e-4)
     assert b == pytest.approx(-3.9998, abs=5e-4)
-    assert (a, b) == pytest.approx((1.99993, -3.99985), abs=6e-6)  # as published
     q = (1 - 0.1 * a * a) ** 20
-    assert (a, b) == pytest.approx((2 * (1 - q), -4 + 4 * q), abs=1e-6)
+    assert (a, b) == pytest.approx((2 * (1 - q), -4 + 2 * (start or 0.0) * q), abs=1e-6 if published else 5e-5)
+    if published:
+        assert (a, b) == pytest.approx((1.99993, -3.99985), abs=6e-6)
+
+
+def test_without_the_half_a_step_is_twice_as_long():
+    x, y0 = line(Y, TRUTH), np.zeros(5)
+    doubled = xs.invert(lambda y: line(y, TRUTH), x, y0, step=0.1, n_steps=3)
+    found = xs.invert(lambda y: line(y, TRUTH), x, y0, step=0.05, n_steps=3, half=False)
+    np.testing.assert_allclose(found, doubled, rtol=1e-14)
+
+
+def test_costs_are_counted(rng):
+    n, p = 5, 7
+    A, x, y = rng.standard_normal((n, p)), rng.standard_normal(n), rng.standard_normal(p)
+
+    def stated(cost):
+        return cost.launches, cost.flops, cost.syncs
+
+    for N in (0, 1, 4):
+        call = lambda A, x, y, N=N: xs.invert(lambda y: A @ y, x, y, step=0.1, n_steps=N)  # noqa: E731
+        _, tally = xs.count(call, A, x, y)
+        assert (tally.launches, tally.product_flops, tally.syncs) == stated(costs.invert(n, p, N))
+    for N, U, k in ((1, 1, 0), (3, 2, 1), (4, 4, 12)):
+        options = {"step": 0.1, "theta_step": 0.01, "n_steps": N, "n_unrolled": U, "max_iter": k, "tol": 1e-300}
+        call = lambda A, x, y, options=options: xs.fit_inverse(lambda y, A: A @ y, A, x, y, **options)  # noqa: E731
+        with pytest.warns(xs.ConvergenceWarning):
+            _, tally = xs.count(call, A, x, y)
+        cost = costs.fit_inverse(n, p, n_steps=N, n_unrolled=U, n_iter=k)
+        assert (tally.launches, tally.product_flops, tally.syncs) == stated(cost)
 
 
 def test_parameters_may_be_a_structure_and_are_projected():

@@ -39,7 +39,7 @@ class Suite:
 
     def __init__(self, folder, seed=0):
         self.folder, self.described = folder, {"version": 2}
-        self.results, self.noise = {}, np.random.default_rng(seed)
+        self.results, self.noise, self.ledgers = {}, np.random.default_rng(seed), {}
 
     def add(self, name, grid, value, meta=None, machine="box", commit=COMMIT, started=1_795_309_237_117):
         """Measure ``value(**params)`` over a grid; None fails, NaN is skipped."""
@@ -64,6 +64,15 @@ class Suite:
         mode = "latency" if role == "time" else None
         given = {"family": family, "title": title, "role": role, "quantity": quantity, "x": x, "cost": cost}
         return {**given, "fixed": {}, "mode": mode, "tol": tol, **more}
+
+    def note(self, text, machine="box", commit=COMMIT, *, missed=None, **entry):
+        """Say in the ledger that a point was measured, or why it was not."""
+        ledger = self.ledgers.setdefault((machine, commit), {"tree": "t", "facts": {}, "entries": {}, "missed": {}})
+        if missed is None:
+            ledger["entries"][text] = {"version": "1", "rank": 1, "profile": "quick", "seconds": 1.0, **entry}
+        else:
+            ledger["missed"][text] = dict(zip(("reason", "detail"), missed, strict=True))
+        return ledger
 
     def jitter(self, scale=0.03):
         return float(np.exp(scale * self.noise.standard_normal()))
@@ -91,6 +100,8 @@ class Suite:
                 "version": 2,
             }
             (there / f"{commit[:8]}-{ENVIRONMENT}.json").write_text(json.dumps(content))
+            if (machine, commit) in self.ledgers:
+                (there / f"{commit[:8]}.ledger").write_text(json.dumps(self.ledgers[machine, commit]))
         return self.folder
 
 

@@ -103,3 +103,66 @@ def test_nothing_to_report_says_how_to_measure(tmp_path):
     (tmp_path / "benchmarks.json").write_text(json.dumps({"version": 2}))
     with pytest.raises(NoResultsError, match=r"box/torn\.json"):
         read(tmp_path)
+
+
+def test_every_point_without_a_value_has_a_reason(suite):
+    grid = {"backend": ["numpy", "cupy"], "n": [1, 2, 3, 4, 5]}
+    found = {1: 1.0, 2: None, 3: math.nan, 4: math.nan, 5: None}
+    suite.add("r.A.time_solve", grid, lambda backend, n: math.nan if backend == "cupy" else found[n])
+    suite.add("r.Never.time_solve", {"n": [1, 2]}, lambda n: 1.0)
+    del suite.results["box", suite.COMMIT]["r.Never.time_solve"]
+    suite.add("peers.Ridge.time_solve", {"library": ["celer", "skglm"]}, lambda library: math.nan)
+    suite.note("r.A.time_solve('numpy', 1)")
+    suite.note("r.A.time_solve('numpy', 2)", missed=("out of memory", "MemoryError: 8 TiB"))
+    suite.note("r.A.time_solve('numpy', 3)", missed=("over budget", "quick in 30 s"))
+    suite.note("r.Never.time_solve(2)", missed=("over budget", "quick in 30 s"))
+    ledger = suite.note("peers.Ridge.time_solve('skglm')")
+    backends = {
+        "numpy": {"available": True, "version": "2.3.0"},
+        "cupy": {"available": False, "reason": "no CUDA device", "version": None},
+    }
+    ledger["facts"] = {"backends": backends, "libraries": {"celer": None, "skglm": "0.5"}}
+    points = read(suite.write()).points
+    told = {
+        (p.benchmark.split(".")[1], *p.params.values()): (p.status, p.reason, p.detail, p.suite, p.versions)
+        for p in points
+        if p.params.get("backend") != "cupy"
+    }
+    assert told == {
+        ("A", "numpy", 1): ("ok", "", "", "quick", "numpy 2.3.0"),
+        ("A", "numpy", 2): ("failed", "out of memory", "MemoryError: 8 TiB", "", "numpy 2.3.0"),
+        ("A", "numpy", 3): ("skipped", "over budget", "quick in 30 s", "", "numpy 2.3.0"),
+        ("A", "numpy", 4): ("skipped", "not selected", "", "", "numpy 2.3.0"),
+        ("A", "numpy", 5): ("failed", "failed", "", "", "numpy 2.3.0"),
+        ("Ridge", "celer"): ("skipped", "missing library", "celer is not installed", "", ""),
+        ("Ridge", "skglm"): ("skipped", "does not apply", "", "quick", "skglm 0.5"),
+        ("Never", 1): ("skipped", "not selected", "", "", "numpy 2.3.0"),
+        ("Never", 2): ("skipped", "over budget", "quick in 30 s", "", "numpy 2.3.0"),
+    }
+    absent = {(p.status, p.reason, p.detail) for p in points if p.params.get("backend") == "cupy"}
+    assert absent == {("skipped", "missing backend", "no CUDA device")}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"entries": 1, "missed": [], "facts": 2}', '{"missed": {"a": 1}}'])
+def test_a_broken_or_foreign_ledger_takes_nothing_with_it(suite, content):
+    folder = suite.add("a.time_one", {"n": [1, 2]}, lambda n: 1.0 if n == 1 else math.nan).write() / "box"
+    (folder / f"{suite.COMMIT[:8]}.ledger").write_text(content)
+    found = read(suite.folder)
+    assert [(p.status, p.reason) for p in found.points] == [("ok", ""), ("skipped", "not selected")]
+    if len(content) < 3:
+        assert any(f"{suite.COMMIT[:8]}.ledger" in line for line in found.warnings)
+
+
+def test_folders_are_read_at_once_and_the_latest_of_a_point_counts(suite, tmp_path):
+    other = type(suite)(tmp_path / "other")
+    suite.add("a.time_one", {"n": [1, 2]}, lambda n: 1.0 if n == 1 else math.nan, started=2)
+    other.add("a.time_one", {"n": [1, 2]}, lambda n: 7.0, started=1)
+    other.add("a.time_one", {"n": [1]}, lambda n: 3.0, machine="gpu", commit="f" * 40)
+    found = read([suite.write(), other.write()])
+    assert {(p.machine, p.commit[:1], p.params["n"]): p.value for p in found.points} == {
+        ("box", "e", 1): 1.0,
+        ("box", "e", 2): 7.0,
+        ("gpu", "f", 1): 3.0,
+    }
+    assert set(found.facts) == {"box", "gpu"}
+    assert set(read([suite.folder, other.folder], ["gpu"]).facts) == {"gpu"}

@@ -20,9 +20,13 @@ from xpsolve.report.gallery import (  # noqa: E402  # noqa: E402
     _classes,
     bgd_logistic,
     chain_cost,
+    deblurring,
     digits_multinomial,
     lasso_convergence,
     lasso_path,
+    lista_form,
+    lista_loss,
+    lista_steps,
     lq_balls,
     sgd_against_bgd,
     sgd_cloud,
@@ -176,6 +180,38 @@ def test_digits_are_told_apart_by_what_was_not_seen():
     )
     scored = theirs.fit(A, np.argmax(y, axis=1)).score(A_out, np.argmax(y_out, axis=1))
     assert abs(scored - best[0]) < 1.5 / A_out.shape[0]  # one image may lie on a border
+
+
+def test_the_best_of_ridge_and_of_the_lasso_are_shown_and_motion_is_for_the_lasso():
+    problem, found = deblurring.restored(NUMPY, "motion", 48)
+    sharper = {name: problem.psnr(x) for name, (_, x) in found.items()}
+    assert problem.psnr(problem.y) + 2 < sharper["ridge"] < sharper["lasso"]
+    for name, (lam, _) in found.items():
+        assert min(deblurring.LAMS[name]) < lam < max(deblurring.LAMS[name])  # within what was tried
+
+
+def test_networks_lead_ista_at_every_depth():
+    found = lista_loss.losses(NUMPY, "digits", 6, 96, 200)
+    assert all(0 < found["step-LISTA"][t] < found["ISTA"][t] for t in range(6))
+    assert all(0 < found["LISTA, full"][t] < found["ISTA"][t] for t in range(6))
+    assert found["LISTA, full"][0] < found["step-LISTA"][0]  # a matrix can do more than a step
+    assert found["FISTA"][0] == pytest.approx(found["ISTA"][0])
+
+
+def test_learned_steps_and_those_of_the_supports_are_above_1():
+    for axes in lista_steps.draw(NUMPY, n_layers=6, train=100).axes:
+        inverse, learned = (line.get_ydata() for line in axes.lines[:2])
+        assert np.all(inverse > 1)
+        assert np.all(learned > 1)
+        assert inverse[-1] > inverse[0]  # codes become sparser
+        assert learned[-1] > learned[0]
+
+
+def test_deep_layers_are_nearer_to_ista_than_the_first():
+    left, right = lista_form.draw(NUMPY, n_layers=12, train=300, iterations=60).axes
+    for distance, threshold in zip(left.lines, right.lines, strict=False):
+        assert np.all(distance.get_ydata()[-3:] < 0.5 * distance.get_ydata()[0])
+        assert np.all(np.abs(threshold.get_ydata()[-3:] - 1) < 0.3 * np.max(np.abs(threshold.get_ydata() - 1)))
 
 
 def test_the_command_draws_what_is_asked_for(tmp_path):

@@ -117,8 +117,11 @@ def test_tables_for_other_programs(built):
     fits = pd.read_csv(path.parent / "scaling.csv")
     assert {"alpha", "low", "high", "theory", "verdict", "local_slopes"} <= set(fits.columns)
     everything = pd.read_csv(path.parent / "results.csv")
-    assert set(everything["status"]) == {"ok", "failed"}
+    assert set(everything["status"]) == {"ok", "failed", "skipped"}
     assert len(fits) < len(everything)
+    absent = everything[everything["status"] == "skipped"]
+    assert set(absent["reason"]) == {"missing backend"}
+    assert set(absent["detail"]) == {"no CUDA device"}
 
 
 def test_figures_of_an_earlier_report_do_not_stay(ridge_suite, tmp_path):

@@ -1,12 +1,13 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from xpsolve import costs
 from xpsolve.report.asv import read
 from xpsolve.report.findings import crossings, scaling_table, series
-from xpsolve.report.table import tidy
+from xpsolve.report.table import results, tidy
 
 
 def table(suite):
@@ -141,3 +142,57 @@ def test_unsteady_times_are_not_fitted(suite):
     frame, _ = table(suite)
     assert frame["steady"].tolist() == [True, True, True, False, False]
     assert series(frame)[0].law.alpha == pytest.approx(1.0)
+
+
+def test_sizes_are_columns_whether_they_vary_or_not(suite):
+    given = suite.meta("A", "time", "seconds", "n", fixed={"p": 40, "depth": 3, "method": "cg"})
+    suite.add("r.A.time_one", {"backend": ["torch"], "n": [10]}, lambda **_: 1.0, given)
+    along = suite.meta("B", "time", "seconds", "n", derived={"p": 1000})
+    suite.add("r.B.time_one", {"method": ["svd"], "dtype": ["float32"], "n": [10]}, lambda **_: 1.0, along)
+    first, second = table(suite)[0].itertuples()
+    assert (first.n, first.p, first.depth, first.method, first.dtype) == (10, 40, 3, "cg", "float64")
+    assert (second.n, second.p, second.method, second.dtype) == (10, 100, "svd", "float32")
+    assert (first.backend, second.backend, second.device, second.versions) == ("torch", "numpy", "cpu", "numpy 2.3.0")
+
+
+def test_files_hold_what_was_measured_and_in_few_rows_what_was_not(suite):
+    grid = {"backend": ["numpy", "cupy"], "n": [1, 2, 3, 4]}
+    values = {1: 1.0, 2: 2.0, 3: None, 4: math.nan}
+    suite.add("r.A.time_one", grid, lambda backend, n: math.nan if backend == "cupy" else values[n])
+    suite.add("r.B.time_one", {"n": ["a few"]}, lambda n: 1.0)  # a word where others have numbers
+    kept = results(table(suite)[0])
+    assert kept["status"].tolist() == ["ok", "ok", "ok", "failed", "skipped"]
+    assert kept["points"].tolist() == [1, 1, 1, 1, 4]
+    assert kept["reason"].tolist()[3:] == ["failed", "missing backend"]
+    assert kept["backend"].tolist() == ["numpy"] * 4 + ["cupy"]
+    for name in (
+        "suite machine commit versions benchmark family method backend device dtype n p depth mode value lower upper "
+        "samples error valid status reason flops bytes launches syncs"
+    ).split():
+        assert name in kept, name
+
+
+def test_parquet_and_csv_say_the_same(ridge_suite, tmp_path):
+    pytest.importorskip("pyarrow")
+    kept = results(table(ridge_suite)[0])
+    kept.to_parquet(tmp_path / "t.parquet", index=False)
+    kept.to_csv(tmp_path / "t.csv", index=False)
+    one, other = pd.read_parquet(tmp_path / "t.parquet"), pd.read_csv(tmp_path / "t.csv")
+    assert one.columns.tolist() == other.columns.tolist()
+    there = one["value"].to_numpy(float, na_value=math.nan)
+    assert there.tolist() == pytest.approx(other["value"].tolist(), nan_ok=True)
+    assert one["params"].dropna().tolist() == other["params"].dropna().tolist()
+
+
+def test_the_latency_of_the_same_call_stands_beside_a_throughput(suite):
+    grid = {"backend": ["numpy", "torch"], "n": [10, 20]}
+    alone = suite.meta("Alone", "time", "seconds", "n")
+    row = suite.meta("In a row", "time", "seconds", "n", mode="throughput", pair="r.Alone")
+    suite.add("r.Alone.time_one", grid, lambda backend, n: math.nan if backend == "torch" else 4.0 * n, alone)
+    suite.add("r.Other.time_one", grid, lambda **_: 7.0, alone)
+    suite.add("r.Row.time_one", grid, lambda backend, n: 1.0 * n, row)
+    frame, _ = table(suite)
+    beside = frame[frame["mode"] == "throughput"]
+    assert (beside["value"] / beside["latency"]).tolist()[:2] == [0.25, 0.25]
+    assert beside["latency"].isna().tolist() == [False, False, True, True]
+    assert frame.loc[frame["mode"] == "latency", "latency"].isna().all()

@@ -1,13 +1,15 @@
 """What was measured already, so that a run that was stopped goes on where it stopped.
 
-asv's results do not say with how many samples a point was taken, nor which of the tuples without a
-value were skipped and which never tried.  The ledger does, one file a machine and commit beside them.
-It also keeps how long each point took, from which the next run predicts its own length.
+asv's results do not say with how many samples a point was taken, which of the tuples without a value were
+skipped and which never tried, nor why one failed.  The ledger does, one file a machine and commit beside
+them, with the facts of the run.  It also keeps how long each point took, from which the next run predicts
+its own length.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +29,30 @@ def read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         warnings.warn(f"{path} is not readable and is skipped: {error}", stacklevel=2)
         return {}
-    if not isinstance(content, dict):
-        warnings.warn(f"{path} does not hold a JSON object and is skipped", stacklevel=2)
+    if not isinstance(content, dict) or not isinstance(content.get("entries"), dict):
+        warnings.warn(f"{path} is not a ledger and is skipped", stacklevel=2)
         return {}
     return content
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that is not ours to write over, to a name that nothing has."""
+    aside, serial = path.with_name(f"{path.name}.broken"), 1
+    while aside.exists():
+        serial += 1
+        aside = path.with_name(f"{path.name}.broken-{serial}")
+    os.replace(path, aside)
+    return aside
+
+
+def _well_formed(entries: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        text: entry
+        for text, entry in entries.items()
+        if isinstance(entry, dict)
+        and isinstance(entry.get("rank"), int)
+        and isinstance(entry.get("seconds"), int | float)
+    }
 
 
 @dataclass
@@ -44,39 +66,59 @@ class Ledger:
     tree : str
         Digest of the sources; entries made from others are worth nothing.
     entries : dict
-        By a point's text: version, rank of the profile, seconds.
+        By a point's text: version, rank and name of the profile, seconds.
+    missed : dict
+        By the text of a point that has no value: ``reason`` ("failed", "timed out", "out of memory", "over
+        budget") and ``detail``, a line that says more.
+    facts : dict
+        Of the last run at this commit.
     """
 
     path: Path
     tree: str
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    missed: dict[str, dict[str, str]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path, commit: str, tree: str) -> Ledger:
-        """The ledger of a machine's folder, empty where the sources have changed since."""
+        """The ledger of a machine's folder, empty where the sources have changed since.
+
+        A file that is no ledger is set aside under another name.
+        """
         path = folder / f"{commit[:8]}.ledger"
         content = read_object(path)
-        entries = content.get("entries") if content.get("tree") == tree else None
-        return cls(path, tree, entries if isinstance(entries, dict) else {})
+        if not content and path.exists():
+            set_aside(path)
+        if content.get("tree") != tree:
+            return cls(path, tree)
+        missed = content.get("missed")
+        return cls(path, tree, _well_formed(content["entries"]), missed if isinstance(missed, dict) else {})
 
     def done(self, point: Point, profile: Profile) -> bool:
         """Whether a point was measured at least as carefully as this profile does."""
         entry = self.entries.get(point.text)
-        if not isinstance(entry, dict) or entry.get("version") != point.version:
-            return False
-        return int(entry.get("rank", -1)) >= profile.rank
+        return entry is not None and entry.get("version") == point.version and entry["rank"] >= profile.rank
 
     def record(self, point: Point, profile: Profile, seconds: float) -> None:
         """Note that a point was measured."""
+        self.missed.pop(point.text, None)
         self.entries[point.text] = {
             "version": point.version,
             "rank": profile.rank,
+            "profile": profile.name,
             "seconds": round(seconds, 3),
         }
 
+    def miss(self, point: Point, reason: str, detail: str) -> None:
+        """Note why a point has no value; one that has kept a value from before is left alone."""
+        if point.text not in self.entries:
+            self.missed[point.text] = {"reason": reason, "detail": detail}
+
     def save(self) -> None:
         """Write it down."""
-        write_text(self.path, json.dumps({"tree": self.tree, "entries": self.entries}, indent=0))
+        content = {"tree": self.tree, "facts": self.facts, "entries": self.entries, "missed": self.missed}
+        write_text(self.path, json.dumps(content, indent=0))
 
 
 def durations(folder: Path, profile: Profile) -> dict[str, float]:
@@ -96,8 +138,7 @@ def durations(folder: Path, profile: Profile) -> dict[str, float]:
     """
     known: dict[str, float] = {}
     for path in sorted(folder.glob("*.ledger"), key=lambda p: p.stat().st_mtime):
-        entries = read_object(path).get("entries")
-        for text, entry in (entries if isinstance(entries, dict) else {}).items():
-            if isinstance(entry, dict) and entry.get("rank") == profile.rank and "seconds" in entry:
+        for text, entry in _well_formed(read_object(path).get("entries", {})).items():
+            if entry["rank"] == profile.rank:
                 known[text] = float(entry["seconds"])
     return known

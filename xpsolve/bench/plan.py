@@ -1,8 +1,9 @@
 """In which order to measure, and what fits in the time there is.
 
-A slice is one benchmark class on all its backends.  Slices run cheapest first; inside one, the sizes go
-up and the backends take turns at each, so that a machine that slows down slows all of them.  What does
-not fit in the budget is left out by class and backend, NumPy last: it is what the others are held against.
+A slice is one benchmark class on all its backends, or everything that is counted on NumPy.  Slices run
+cheapest first; inside one, the sizes go up and the backends take turns at each, so that a machine that
+slows down slows all of them.  What does not fit in the budget is left out by class and backend, NumPy
+last: it is what the others are held against.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 
 from xpsolve import costs
 from xpsolve.bench.profiles import Profile
-from xpsolve.bench.suite import Point, Suite
+from xpsolve.bench.suite import COUNTS, Point, Suite
 
 _PROCESS = 0.3  # seconds that a child takes to start, NumPy included
+_COUNT = 0.05  # the same for a count, of which one child does many
 _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
-_UNKNOWN = 0.5  # seconds of work where no cost is declared
+_UNKNOWN = 0.2  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
 
@@ -31,7 +33,7 @@ class Slice:
     Parameters
     ----------
     name : str
-        The benchmark class.
+        The benchmark class, or "counts".
     points : tuple of Point
         In the order of measuring.
     seconds : tuple of float
@@ -111,16 +113,18 @@ def predict(suite: Suite, point: Point, profile: Profile, startup: Mapping[str, 
         An estimate that orders slices; the run corrects its scale by what it observes.
     """
     meta = suite.meta(point.benchmark)
-    fixed = _PROCESS + startup.get(point.backend, 0.0)
+    # What is counted shares a process, and wrapped arrays take their time.
+    fixed = _COUNT if point.slice == COUNTS else _PROCESS + startup.get(point.backend, 0.0)
     function = getattr(costs, str(meta.get("cost")), None)
-    if function is None:
-        return fixed + _UNKNOWN
-    sizes = arguments(function, meta, point.params)
-    data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
-    once: float = function(**sizes).floor(costs.TYPICAL["cpu"])
+    once, data = _UNKNOWN, 0.0
+    if function is not None:
+        sizes = arguments(function, meta, point.params)
+        data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
+        once = function(**sizes).floor(costs.TYPICAL["cpu"])
     if meta.get("role") != "time":
         return fixed + data + once
-    least, most, limit = profile.repeat or _SAMPLES
+    own = suite.benchmarks[point.benchmark].get("repeat")
+    least, most, limit = profile.repeat or (own if isinstance(own, list | tuple) and len(own) == 3 else _SAMPLES)
     sampling = min(most * once, max(least * once, limit))
     return fixed + data + once + sampling
 
@@ -144,9 +148,9 @@ def slices(points: Sequence[Point], seconds: Mapping[str, float]) -> list[Slice]
 
     def turn(point: Point) -> tuple[Any, ...]:
         others = tuple((isinstance(v, str), v) for k, v in point.params.items() if k != "backend")
-        return (*others, functions[point.benchmark], point.index)
+        return (point.group, *others, functions[point.benchmark], point.index)
 
-    groups = itertools.groupby(sorted(points, key=lambda p: p.group), key=lambda p: p.group)
+    groups = itertools.groupby(sorted(points, key=lambda p: p.slice), key=lambda p: p.slice)
     made = []
     for name, members in groups:
         ordered = tuple(sorted(members, key=turn))
@@ -179,6 +183,38 @@ def fit(planned: Sequence[Slice], budget: float | None, *, firm: bool = True) ->
         if seconds <= room or (backend == _REFERENCE and not firm):
             room -= seconds
             chosen.add((unit.name, backend))
-    kept = [s.on(lambda p: (p.group, p.backend) in chosen) for s in planned]
-    left = [s.on(lambda p: (p.group, p.backend) not in chosen) for s in planned]
+    kept = [s.on(lambda p: (p.slice, p.backend) in chosen) for s in planned]
+    left = [s.on(lambda p: (p.slice, p.backend) not in chosen) for s in planned]
     return [s for s in kept if s.points], [s for s in left if s.points]
+
+
+def fill(planned: Sequence[Slice], room: float) -> Slice | None:
+    """What to measure in time that no class has room in any more: the first sizes of one.
+
+    Parameters
+    ----------
+    planned : sequence of Slice
+        Everything that is left, none of which fits.
+    room : float
+        Seconds.
+
+    Returns
+    -------
+    Slice or None
+        Of the slice of which most points fit, those; None where none does.
+
+    Examples
+    --------
+    >>> from xpsolve.bench.plan import Slice, fill
+    >>> from xpsolve.bench.suite import Point
+    >>> points = tuple(Point("m.A.time_x", i, {"n": i}, f"m.A.time_x({i})", "1") for i in range(3))
+    >>> fill([Slice("m.A", points, (1.0, 2.0, 4.0))], 3.5).seconds
+    (1.0, 2.0)
+    """
+    best: Slice | None = None
+    for part in planned:
+        spent = list(itertools.accumulate(part.seconds))
+        fits = sum(total <= room for total in spent)
+        if fits and (best is None or fits > len(best.points)):
+            best = Slice(part.name, part.points[:fits], part.seconds[:fits])
+    return best

@@ -87,9 +87,8 @@ class Bar(Observer):
         if not slices:
             self._console.print("There is nothing left to measure, or no time for it.")
             return
-        self._console.print(
-            f"Measuring {count} points in {len(slices)} slices on [bold]{outcome.machine}[/bold], about {length}."
-        )
+        where = f"in {len(slices)} slices on" if len(slices) > 1 else "on"
+        self._console.print(f"Measuring {count} points {where} [bold]{outcome.machine}[/bold], about {length}.")
         self._task = self._progress.add_task("", total=count, left=length)
 
     def began(self, part: Slice, left: float) -> None:

@@ -6,10 +6,11 @@ process measures one point, and its `Results` merges, computes statistics and wr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,15 +24,20 @@ from statistics import median
 from typing import Any
 
 from xpsolve.arrays import backends as known_backends
+from xpsolve.bench import batch, plan, profiles
 from xpsolve.bench import ledger as ledgers
 from xpsolve.bench import machine as machines
-from xpsolve.bench import plan, profiles
 from xpsolve.bench.plan import Slice
 from xpsolve.bench.profiles import Profile
-from xpsolve.bench.suite import BenchError, Point, Suite, child_environment, load, script
+from xpsolve.bench.suite import COUNTS, BenchError, Point, Suite, child_environment, load, script
 from xpsolve.files import write_text
 
+_GRACE = 0.03  # share of a firm budget that the last point may take beyond it
+_MOST = 3.0  # how many times its prediction one point may count towards the pace
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
+TIMED_OUT = 124  # as the command `timeout` says it
+GIVEN_UP = 125  # the run's time was over, not the benchmark's
+_NO_MEMORY = ("memoryerror", "out of memory", "outofmemory", "resource_exhausted", "unable to allocate")
 _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
 
 
@@ -100,6 +106,8 @@ class _Clock:
     observed: dict[str, float] = field(default_factory=dict)
 
     def add(self, backend: str, predicted: float, observed: float) -> None:
+        # One point that was taken for far too short says something of itself, not of the machine.
+        observed = min(observed, _MOST * predicted)
         self.predicted[backend] = self.predicted.get(backend, 0.0) + predicted
         self.observed[backend] = self.observed.get(backend, 0.0) + observed
 
@@ -115,6 +123,13 @@ class _Clock:
     def room(self) -> float | None:
         """Seconds that are left of the budget."""
         return None if self.budget is None else self.budget - (time.monotonic() - self.start)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which even a point under way is given up."""
+        if self.budget is None or self.room is None or not self.firm:
+            return math.inf
+        return self.room + _GRACE * self.budget
 
 
 class _Store:
@@ -150,8 +165,7 @@ class _Store:
         try:
             self.results.load_data(str(results))
         except (util.UserError, ValueError, TypeError, AttributeError, KeyError) as error:
-            aside = self.path.with_suffix(".broken")
-            os.replace(self.path, aside)
+            aside = ledgers.set_aside(self.path)
             warnings.warn(
                 f"{self.path} is no result file of asv and was set aside as {aside.name}: {error}",
                 stacklevel=2,
@@ -178,12 +192,16 @@ class _Store:
         )
         if found.code == 0:
             self.ledger.record(point, profile, found.seconds)
+        else:
+            self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
+            self.ledger.miss(point, found.reason, _last_line(found.output))
 
     def save(self) -> None:
         """Write asv's file and the ledger, in this order: a point is done only once it is kept."""
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".saving") as scratch:
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / self.folder.name).mkdir()
             self.results.save(scratch)
-            os.replace(Path(scratch) / str(self.results._filename), self.path)
+            write_text(self.path, (Path(scratch) / str(self.results._filename)).read_text(encoding="utf-8"))
         self.ledger.save()
 
 
@@ -198,6 +216,16 @@ class _Measured:
     seconds: float
 
     @property
+    def reason(self) -> str:
+        """Why there is no value: "failed", "timed out" or "out of memory"."""
+        if self.code == TIMED_OUT:
+            return "timed out"
+        # A process that takes all the memory is killed by the system, without a word.
+        last = _last_line(self.output).lower()
+        killed = self.code == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False
+        return "out of memory" if killed or any(word in last for word in _NO_MEMORY) else "failed"
+
+    @property
     def median(self) -> float:
         """Of the samples, NaN where there are none."""
         return median(self.asv[1]) if self.asv[1] else math.nan
@@ -208,36 +236,73 @@ class _Measured:
         return bool(self.asv[1]) and self.median > _UNQUIET * min(self.asv[1])
 
 
-def _measure(suite: Suite, point: Point, profile: Profile) -> _Measured:
-    """One point, in a process of its own."""
-    benchmark = suite.benchmarks[point.benchmark]
-    name = f"{point.benchmark}-{point.index}" if benchmark["params"] else point.benchmark
-    timeout = benchmark.get("timeout") or suite.conf.get("default_benchmark_timeout", 60.0)
+def _measure(suite: Suite, point: Point, profile: Profile, patience: float) -> _Measured:
+    """One point, in a process of its own, which has so many seconds besides the benchmark's own limit."""
+    allowed = _timeout(suite, point)
+    timeout = max(min(allowed, patience), 0.1)
     started, before = datetime.now(UTC), time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch) / "result.json"
-        command = [sys.executable, script(), "run", str(suite.folder), name, json.dumps(profile.attributes)]
+        command = [script(), "run", str(suite.folder), _asv_name(suite, point), json.dumps(profile.attributes)]
         try:
-            done = subprocess.run(
-                [*command, "None", str(answer)],
-                cwd=scratch,
-                env=child_environment(suite.root),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                check=False,
-            )
-            code, output = done.returncode, done.stdout.strip()
+            code, output = _child(suite, [*command, "None", str(answer)], scratch, timeout)
             value = json.loads(answer.read_text(encoding="utf-8")) if code == 0 else None
         except subprocess.TimeoutExpired:
-            code, output, value = 1, f"took longer than {timeout:g} s", None
+            code, value = TIMED_OUT if timeout == allowed else GIVEN_UP, None
+            output = f"took longer than {timeout:g} s"
         except (OSError, ValueError) as error:
             code, output, value = 1, f"brought back no result: {error}", None
     timed = value if isinstance(value, dict) and {"samples", "number"} <= value.keys() else None
     kept = (value, None, None) if timed is None else (True, timed["samples"], timed["number"])
     return _Measured(kept, code, output, started, time.monotonic() - before)
+
+
+def _count(suite: Suite, points: Sequence[Point], patience: float) -> list[_Measured | None]:
+    """Several points in one process; None for one to which it brought back no answer."""
+    started, before = datetime.now(UTC), time.monotonic()
+    found: list[tuple[Any, int, str] | None] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        names = [_asv_name(suite, point) for point in points]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            longest = max(_timeout(suite, point) for point in points)
+            command = ["-P", batch.__file__, str(suite.folder), scratch, *names]
+            _child(suite, command, scratch, max(min(longest, patience), 0.1))
+        for i in range(len(points)):
+            answer, reason = (Path(scratch) / f"{i}.{suffix}" for suffix in ("json", "txt"))
+            try:
+                if reason.is_file():
+                    found.append((None, 1, reason.read_text(encoding="utf-8").strip()))
+                else:
+                    found.append((json.loads(answer.read_text(encoding="utf-8")), 0, ""))
+            except (OSError, ValueError):
+                found.append(None)
+    each = (time.monotonic() - before) / len(points)
+    return [f and _Measured((f[0], None, None), f[1], f[2], started, each) for f in found]
+
+
+def _child(suite: Suite, arguments: Sequence[str], where: str, timeout: float) -> tuple[int, str]:
+    """Run Python, and bring back its code and what it said."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=where,
+        env=child_environment(suite.root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+    return done.returncode, done.stdout.strip()
+
+
+def _asv_name(suite: Suite, point: Point) -> str:
+    return f"{point.benchmark}-{point.index}" if suite.benchmarks[point.benchmark]["params"] else point.benchmark
+
+
+def _timeout(suite: Suite, point: Point) -> float:
+    declared = suite.benchmarks[point.benchmark].get("timeout")
+    return float(declared or suite.conf.get("default_benchmark_timeout", 60.0))
 
 
 def _last_line(output: str) -> str:
@@ -348,10 +413,13 @@ def run(
     place = (results or suite.results).resolve()
     folder = place / described["machine"]
     facts = machines.facts(described, found, source, chosen.name, suite.libraries)
+    for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
+        stale.unlink(missing_ok=True)
     machines.write(folder, described, facts)
     _write_benchmarks(suite, place)
-    history = ledgers.durations(folder, chosen)
     store = _Store(suite, folder, described, source)
+    store.ledger.facts = facts
+    history = ledgers.durations(folder, chosen)
 
     todo = [p for p in wanted if not store.ledger.done(p, chosen)]
     startup = {name: float(b["startup"]) for name, b in found["backends"].items()}
@@ -375,6 +443,7 @@ class _Run:
     outcome: Outcome
     observer: Observer
     pending: list[Slice]  # in the order of measuring, with the predictions made at the start
+    had: set[str] = field(default_factory=set)  # points that had their turn
 
     def plan(self) -> tuple[list[Slice], list[Slice]]:
         """What of the rest fits in the time left, at the pace observed, and what does not."""
@@ -384,12 +453,11 @@ class _Run:
     def go(self) -> None:
         """Measure slice by slice, planning anew before each; save after each; stop when interrupted."""
         while True:
-            kept, left_out = self.plan()
-            if not kept:
-                self.outcome.left_out += left_out
-                return
-            part, began = kept[0], time.monotonic()
-            later = sum(s.predicted for s in kept[1:])
+            kept, _ = self.plan()
+            part = kept[0] if kept else self.last()
+            if part is None:
+                break
+            later, began = sum(s.predicted for s in kept[1:]), time.monotonic()
             self.observer.began(part, part.predicted + later)
             try:
                 self.measure(part, later)
@@ -398,31 +466,49 @@ class _Run:
                 return
             finally:
                 self.store.save()
-            self.outcome.left_out += [s for s in left_out if s.name == part.name]
-            self.pending = [s for s in self.pending if s.name != part.name]
+            rest = [s.on(lambda p: p.text not in self.had) for s in self.pending]
+            self.pending = [s for s in rest if s.points]
             self.observer.ended(part, time.monotonic() - began, later)
+        self.outcome.left_out = [self.clock.expect(part) for part in self.pending]
+        for missed in self.outcome.left_out:
+            for point in missed.points:
+                self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:g} s")
+        self.store.ledger.save()
+
+    def last(self) -> Slice | None:
+        """Where no class fits as a whole: what of one does."""
+        rest, room = [self.clock.expect(part) for part in self.pending], self.clock.room
+        return None if room is None else plan.fill(rest, room)
 
     def measure(self, part: Slice, later: float) -> None:
         """The points of a slice, then once more those that something else disturbed."""
+        suite, clock = self.store.suite, self.clock
         known = {p.text: s for whole in self.pending for p, s in zip(whole.points, whole.seconds, strict=True)}
         disturbed: list[tuple[Point, _Measured]] = []
         here = part.predicted
-        for point, expected in zip(part.points, part.seconds, strict=True):
-            found = _measure(self.store.suite, point, self.profile)
+        together = part.name == COUNTS
+        counted = _count(suite, part.points, clock.patience) if together else [None] * len(part.points)
+        for point, expected, answer in zip(part.points, part.seconds, counted, strict=True):
+            here -= expected
+            # On a busy machine the slice takes longer than was planned.
+            fits = not clock.firm or clock.room is None or clock.room > expected
+            found = answer or (_measure(suite, point, self.profile, clock.patience) if fits else None)
+            if found is None or found.code == GIVEN_UP:
+                continue
+            self.had.add(point.text)
             self.store.add(point, self.profile, found)
             self.outcome.measured += 1
             if found.code != 0:
                 self.outcome.failed.append((point.text, _last_line(found.output)))
             if found.disturbed:
                 disturbed.append((point, found))
-            self.clock.add(point.backend, known[point.text], found.seconds)
-            here -= expected
+            clock.add(point.backend, known[point.text], found.seconds)
             self.observer.measured(point, here + later)
         for point, first in disturbed:
-            room = self.clock.room
+            room = clock.room
             if room is None or room > later + first.seconds:
                 self.outcome.repeated += 1
-                second = _measure(self.store.suite, point, self.profile)
+                second = _measure(suite, point, self.profile, clock.patience)
                 if second.median < first.median:  # others only ever take time away
                     self.store.add(point, self.profile, second)
 

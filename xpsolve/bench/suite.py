@@ -15,6 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+COUNTS = "counts"
+"""The slice of what is counted on NumPy: one process does for all, since nothing is timed."""
+
 
 class BenchError(Exception):
     """Something the person at the keyboard can put right; the message says how."""
@@ -36,6 +39,8 @@ class Point:
         Name and tuple as asv matches them with ``--bench``.
     version : str
         asv's version of the benchmark; another version is another measurement.
+    role : str
+        What it measures, as the benchmark declares it: "time", "error", "count", …
 
     Examples
     --------
@@ -50,6 +55,7 @@ class Point:
     params: Mapping[str, Any]
     text: str
     version: str
+    role: str = ""
 
     @property
     def group(self) -> str:
@@ -60,6 +66,11 @@ class Point:
     def backend(self) -> str:
         """The backend it runs on; a benchmark without that parameter runs on NumPy."""
         return str(self.params.get("backend", "numpy"))
+
+    @property
+    def slice(self) -> str:
+        """With what it is measured and saved: its class, or all that is counted on NumPy."""
+        return COUNTS if self.role == "count" and self.backend == "numpy" else self.group
 
 
 def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:
@@ -84,11 +95,13 @@ def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:
     ["m.C.time_x('numpy', 1)", "m.C.time_x('numpy', 2)"]
     """
     name, version = benchmark["name"], str(benchmark["version"])
+    meta = benchmark.get("meta")
+    role = str(meta.get("role", "")) if isinstance(meta, dict) else ""
     for index, reprs in enumerate(itertools.product(*benchmark["params"])):
         values = (ast.literal_eval(text) for text in reprs)
         params = dict(zip(benchmark["param_names"], values, strict=True))
         text = f"{name}({', '.join(reprs)})" if reprs else name
-        yield Point(name, index, params, text, version)
+        yield Point(name, index, params, text, version, role)
 
 
 @dataclass(frozen=True)

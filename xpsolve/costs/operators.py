@@ -169,3 +169,12 @@ def convolve(
     sums, left = {"valid": (0, 0), "same": (k - 1, (k - 1) // 2), "full": (2 * (k - 1), k - 1)}[mode]
     shapes = (batch, c, *(n,) * dim), (o, c, *(k,) * dim), (n + sums - k + 1,) * dim, (left,) * dim, (1,) * dim
     return correlation(*shapes, method=method, adjoint=adjoint, itemsize=itemsize)
+
+
+def kronecker(shapes: tuple[tuple[int, int], ...], k: int = 1, *, itemsize: int = 8) -> Cost:
+    """A Kronecker product of matrices (n_i, p_i) on k columns: axis after axis, those before have their n_i."""
+    total, length = Cost(), k * math.prod(p for _, p in shapes)
+    for n, p in shapes:
+        total += gemm(n, length // p, p, itemsize=itemsize)
+        length = length // p * n
+    return total

@@ -5,7 +5,7 @@
     T(θ) = ½‖h_θ(x) − y‖²,   θ ← Π(θ − β ∂_θ h_θ(x)ᵀ (h_θ(x) − y))
 
 ∂_θ h goes backwards through the unrolled iterations, with a tape for θ around the tape for y; it may unroll fewer of
-them than the prediction takes.  Where losses are written without the ½, steps α and β are half of these.
+them than the prediction takes.  ``half=False`` leaves the ½ out of both losses, which doubles their gradients.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xpsolve.trace import arrays_in, map_arrays
 
 
 @capabilities(grad="forward, reverse")
-def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_steps: int) -> Array:
+def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_steps: int, half: bool = True) -> Array:
     """Take gradient steps on ½‖x − f(y)‖² from y0: an approximate f⁻¹(x).
 
     Parameters
@@ -37,6 +37,8 @@ def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_s
         Length α > 0 of a step; below 2/L, with L the largest eigenvalue of ∂fᵀ∂f, it converges where f is linear.
     n_steps : int
         Steps, N ≥ 0.
+    half : bool
+        False takes the steps on ‖x − f(y)‖², as some texts write it: twice as far each.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_s
     _, (x, y) = enter(x=x, y0=y0)
     check_positive(step, "step")
     check_count(n_steps, "n_steps", 0)
-    return _descended(f, (), x, y, float(step), n_steps)
+    return _descended(f, (), x, y, _SCALE[bool(half)] * float(step), n_steps)
 
 
 def _descended(f: Callable[..., Array], theta: tuple[Any, ...], x: Array, y: Array, step: float, n_steps: int) -> Array:
@@ -84,6 +86,9 @@ def _descended(f: Callable[..., Array], theta: tuple[Any, ...], x: Array, y: Arr
         (gradient,) = pullback(found - x)
         y = y - step * gradient
     return y
+
+
+_SCALE = {True: 1.0, False: 2.0}  # of the gradients of ½‖·‖² and of ‖·‖²
 
 
 class _State(NamedTuple):
@@ -105,6 +110,7 @@ def fit_inverse(
     n_steps: int = 20,
     n_unrolled: int | None = None,
     project: Callable[[Any], Any] | None = None,
+    half: bool = True,
     tol: float = 1e-6,
     max_iter: int = 10_000,
     check_every: int = costs.CHECK_EVERY,
@@ -134,6 +140,8 @@ def fit_inverse(
         Steps that the derivative goes through, at most N; all of them if None.
     project : callable, optional
         Applied to θ after each step, Π: keeps it where the inversion converges.
+    half : bool
+        False leaves the ½ out of both losses, as some texts do: twice the step in y and in θ.
     tol : float
         The certificate to reach.
     max_iter : int
@@ -201,11 +209,12 @@ def fit_inverse(
     entered = iter(arrays[len(names) :])
     theta0 = map_arrays(lambda _: next(entered), theta0)
     project = project or (lambda theta: theta)
+    scale = _SCALE[bool(half)]
     size = xp.linalg.vector_norm(xp.reshape(y, (-1,)))
     size = xp.where(size > 0, size, xp.ones_like(size))
 
     def inverse(theta: Any, n: int) -> Array:
-        return _descended(f, (theta,), x, start, float(step), n)
+        return _descended(f, (theta,), x, start, scale * float(step), n)
 
     def state_at(theta: Any) -> _State:
         residual = inverse(theta, n_steps) - y
@@ -216,7 +225,7 @@ def fit_inverse(
         _, pullback = autodiff.vjp(lambda theta: inverse(theta, unrolled), state.theta)
         (gradient,) = pullback(state.residual)
         slopes = iter(arrays_in(gradient))
-        return state_at(project(map_arrays(lambda t: t - theta_step * next(slopes), state.theta)))
+        return state_at(project(map_arrays(lambda t: t - scale * theta_step * next(slopes), state.theta)))
 
     run = iterate(
         descended,

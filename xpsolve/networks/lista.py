@@ -2,16 +2,12 @@
 
     F_x(z) = ½‖x − Dz‖² + λ‖z‖₁,   z_0 = 0,   z_{t+1} = S_{β_t}(W₁_t z_t + W₂_t x)
 
-    "full"  W₁, W₂ and β ≥ 0 of each layer are free; they start as those of ISTA, I − DᵀD/L, Dᵀ/L and λ/L
-    "step"  W₁ = I − τ_t DᵀD,  W₂ = τ_t Dᵀ,  β = λτ_t:  one step τ_t ≥ 0 a layer, the threshold with it
+Layers start as those of ISTA, W₁ = I − DᵀD/L, W₂ = Dᵀ/L and β = λ/L; `_unrolled` says what of them is free.  Each is
+trained first, with those before it as they are, and then all together.  A step of training that would not lower the
+loss is taken back, on the device, and the next is shorter.
 
-Samples are rows, as in `dictionary_learning`.  For "step", backpropagation is, with c_t the gradient of the smooth part
-at z_t, M_t = δ_{t+1} ⊙ [z_{t+1} ≠ 0] and z_{t+1} of the sign s_{t+1},
-
-    δ_t = M_t − τ_t DᵀD M_t,      ∂/∂τ_t = −⟨M_t, c_t + λ s_{t+1}⟩,   all t in one reduction over the stacked layers
-
-Each layer is trained first, with those before it as they are, and then all together.  A step of training that would
-not lower the loss is taken back, on the device, and the next is shorter.
+A step τ on codes with supports in S diverges from 2/L_S on, L_S = ‖D_S‖².  What is learned stays a part of it, for the
+largest L_S among the samples: else those that were not seen, some less sparse than all that were, may diverge.
 """
 
 from __future__ import annotations
@@ -20,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from xpsolve import autodiff, costs
+from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     check_count,
@@ -30,22 +26,20 @@ from xpsolve.arrays import (
     device_of,
     enter,
     iterate,
-    lift,
     namespace_of,
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear.lasso import lasso
-from xpsolve.linear.prox import shrink
+from xpsolve.networks import _unrolled
+from xpsolve.networks._unrolled import Parameters, signs
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 
-KINDS = ("step", "full")
 LOSSES = ("unsupervised", "semi-supervised", "supervised")
-Parameters = tuple[Array, ...]  # each with the layers along its first axis
 Loss = Callable[[Array], tuple[Array, Array]]  # codes to the mean loss and its gradient there
 
 
 @capabilities(backends=EAGER, jit=False, batch="rows of X")
-def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step") -> Lista:
+def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step", tied: bool = False) -> Lista:
     """A network that approximates the lasso with a fixed dictionary; untrained, it is ISTA.
 
     Parameters
@@ -57,7 +51,10 @@ def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step") -> Lista:
     n_layers : int
         Layers T, each one iteration of ISTA.
     kind : str
-        What is learned: "step" is one step a layer, "full" W₁, W₂ and β of each.
+        What is learned: "step" is one step a layer, "full" W₁, W₂ and β of each, "coupled" W₂ and β with
+        W₁ = I − W₂D.
+    tied : bool
+        All layers share one set of parameters.
 
     Returns
     -------
@@ -77,9 +74,9 @@ def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step") -> Lista:
 
     Notes
     -----
-    Learned steps are longer than 1/L because codes are sparse.  Nothing bounds what the network does to a sample whose
-    codes are less sparse than all it was trained on; from few samples it can diverge there.  Compare `loss` on samples
-    left out before using it.
+    Learned steps are longer than 1/L because codes are sparse.  Those of kind "step" stay below 2/L_S, see `Lista.fit`,
+    with which unseen samples are safe in practice.  Nothing bounds what the other kinds do to a sample whose codes are
+    less sparse than all they were trained on; compare `Lista.loss` on samples left out before using them.
 
     References
     ----------
@@ -101,8 +98,8 @@ def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step") -> Lista:
     check_ndim(D, "D", 2, shape="(n, m)")
     check_positive(lam, "lam")
     check_count(n_layers, "n_layers", 1)
-    check_option(kind, "kind", KINDS)
-    return Lista(D, float(lam), n_layers, kind)
+    check_option(kind, "kind", costs.LISTA_KINDS)
+    return Lista(D, float(lam), n_layers, kind, bool(tied))
 
 
 class Lista:
@@ -117,7 +114,9 @@ class Lista:
     n_layers : int
         Layers.
     kind : str
-        "step" or "full".
+        "step", "full" or "coupled".
+    tied : bool
+        Whether layers share their parameters.
 
     Examples
     --------
@@ -128,31 +127,46 @@ class Lista:
     array([[2., 0.]])
     """
 
-    def __init__(self, D: Array, lam: float, n_layers: int, kind: str) -> None:
+    def __init__(self, D: Array, lam: float, n_layers: int, kind: str, tied: bool = False) -> None:
         xp = namespace_of(D)
-        self.D, self.lam, self.n_layers, self.kind = D, lam, n_layers, kind
+        self.D, self.lam, self.n_layers, self.kind, self.tied = D, lam, n_layers, kind, tied
         self.inverse_lipschitz = 1 / xp.max(xp.linalg.svdvals(D)) ** 2
         self.solution: Solution | None = None
-        steps = xp.ones((n_layers,), dtype=D.dtype, device=device_of(D)) * self.inverse_lipschitz
-        if kind == "step":
-            self.parameters: Parameters = (steps,)
-        else:
-            tau = steps[:, None, None]
-            eye = xp.eye(D.shape[1], dtype=D.dtype, device=device_of(D))
-            self.parameters = (eye - tau * (D.T @ D), tau * D.T, lam * steps)
+        layers = [_unrolled.ista(kind, D, lam, self.inverse_lipschitz)] * (1 if tied else n_layers)
+        self.parameters: Parameters = tuple(xp.concat(list(same)) for same in zip(*layers, strict=True))
 
     @property
     def steps(self) -> Array:
-        """The step sizes τ_t of kind "step", (n_layers,)."""
+        """The step sizes τ_t of kind "step", (n_layers,), or (1,) where they are tied."""
         if self.kind != "step":
-            message = f"steps: a network of kind {self.kind!r} has none; look at parameters, (W1, W2, β)."
+            message = f"steps: a network of kind {self.kind!r} has none; look at parameters, or at ista_form()."
             raise AttributeError(message)
         return self.parameters[0]
+
+    def ista_form(self) -> tuple[Array, Array]:
+        """Each layer as one of ISTA: the step α of the nearest, and how far that is.
+
+        The nearest (I − αDᵀD, αDᵀ, αλ) to (W₁, W₂, β) in the sum of squares.  The distance is relative to the length of
+        (I − W₁, W₂, β): the sine of its angle with (DᵀD, Dᵀ, λ), 0 for ISTA and at most 1.  Both (n_layers,).
+        """
+        xp, D = namespace_of(self.D), self.D
+        if self.kind == "step":
+            return self.steps, xp.zeros_like(self.steps)
+        *W, beta = self.parameters
+        ours, theirs = [W[-1], beta[:, None, None]], [D.T, xp.full_like(beta[:1], self.lam)[:, None, None]]
+        if self.kind == "full":
+            ours.append(xp.eye(D.shape[1], dtype=D.dtype, device=device_of(D)) - W[0])
+            theirs.append(D.T @ D)
+        product = sum(xp.sum(a * b, axis=(1, 2)) for a, b in zip(ours, theirs, strict=True))
+        length, wanted = (sum(xp.sum(a * a, axis=(-2, -1)) for a in parts) for parts in (ours, theirs))
+        alpha = product / wanted
+        apart = sum(xp.sum((a - alpha[:, None, None] * b) ** 2, axis=(1, 2)) for a, b in zip(ours, theirs, strict=True))
+        return alpha, xp.sqrt(apart / xp.where(length > 0, length, xp.ones_like(length)))
 
     def predict(self, X: Array) -> Array:
         """Codes of samples: X (N, n) to (N, m), one sample (n,) to (m,)."""
         single, X = self._samples(X)
-        Z = self._forward(self.parameters, X, self._zeros(X))[-1]
+        Z = self._forward(self.parameters, X, self._zeros(X), self.n_layers)[0][-1]
         return Z[0, :] if single else Z
 
     def loss(self, X: Array) -> Array:
@@ -166,6 +180,7 @@ class Lista:
         codes: Array | None = None,
         *,
         loss: str = "unsupervised",
+        longest: float = 1.5,
         layer_iter: int = 20,
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -176,30 +191,35 @@ class Lista:
 
         The loss is "unsupervised", the mean of F_x; "supervised", half the mean squared distance from given codes
         (N, m); or "semi-supervised", the same with solutions of the lasso as codes.  Each layer takes `layer_iter`
-        steps alone, then all together at most `max_iter`, until the gradient relative to the loss is below `tol`.
-        ``.solution`` says how training ended; the loss on X is never above what it was when layers began to be trained
-        together.
+        steps alone, where layers are not tied, then all together at most `max_iter`, until the gradient relative to the
+        loss is below `tol`.  ``.solution`` says how training ended; the loss on X is never above what it was when
+        layers began to be trained together.
+
+        Of kind "step", steps are at most `longest` over the largest L_S that the samples bring to their layer before
+        it is trained.  Up to 1 no layer raises F_x for any of them; from 2 on codes diverge.  What lies between is the
+        room for samples that are less sparse than all of these, and for steps that change together: with 1.5 no sample
+        of digits, patches or normal numbers was seen to diverge, with 1.8 some were.  ``float("inf")`` sets no bound.
         """
         _, X = self._samples(X)
         check_option(loss, "loss", LOSSES)
+        if longest != float("inf"):
+            check_positive(longest, "longest")
         check_positive(tol, "tol")
         check_count(layer_iter, "layer_iter", 0)
         check_count(max_iter, "max_iter", 0)
         check_count(check_every, "check_every", 1)
         target = self._target(X, codes, loss)
-        before = self._zeros(X)
-        for t in range(self.n_layers if layer_iter else 0):
-            run = self._descend(self._layer(t), X, before, target, tol, layer_iter, layer_iter, None)
-            self._set_layer(t, run.state.parameters)
-            before = self._forward(run.state.parameters, X, before)[-1]
-        run = self._descend(self.parameters, X, self._zeros(X), target, tol, max_iter, check_every, callback)
+        bound = self._train_layers(X, target, longest, tol, layer_iter)
+        run = self._descend(
+            self.parameters, X, self._zeros(X), target, bound, tol, max_iter, check_every, callback, self.n_layers
+        )
         self.parameters = run.state.parameters
         reasons = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
         ended = reasons.get(run.reason)
         if ended is Status.MAX_ITER and max_iter:
             reached = f"fit stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
             warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
-        certificate = Certificate("length of the gradient relative to the loss", self._slope(run.state), tol)
+        certificate = Certificate("length of the gradient relative to the loss", self._slope(run.state, bound), tol)
         stats = {"loss": run.state.loss}
         self.solution = Solution(
             self.parameters, f"unrolled {self.kind}", certificate, n_iter=run.n_iter, stats=stats, ended=ended
@@ -208,48 +228,15 @@ class Lista:
 
     # --- the network -----------------------------------------------------------------------------
 
-    def _forward(self, parameters: Parameters, X: Array, Z: Array) -> list[Array]:
-        """[z_0, …] of samples that enter the first of these layers with codes Z."""
-        states = [Z]
-        for t in range(parameters[0].shape[0]):
-            if self.kind == "step":
-                tau = parameters[0][t]
-                states.append(shrink(states[-1] - tau * self._residual_gradient(X, states[-1]), tau * self.lam))
-            else:
-                W1, W2, beta = (p[t, ...] for p in parameters)
-                states.append(shrink(states[-1] @ W1.T + X @ W2.T, beta))
-        return states
+    def _forward(self, parameters: Parameters, X: Array, Z: Array, n_layers: int) -> tuple[list[Array], list[Array]]:
+        return _unrolled.forward(self.kind, self.D, self.lam, parameters, X, Z, n_layers)
 
-    def _residual_gradient(self, X: Array, Z: Array) -> Array:
-        """(ZDᵀ − X)D, the gradient of the smooth part."""
-        return (Z @ self.D.T - X) @ self.D
-
-    def _value_and_gradient(self, parameters: Parameters, X: Array, Z: Array, target: Loss) -> tuple[Array, Parameters]:
-        if self.kind == "full":
-            return self._by_tape(parameters, X, Z, target)
-        xp, (tau,) = namespace_of(X), parameters
-        states = self._forward(parameters, X, Z)
+    def _value_and_gradient(
+        self, parameters: Parameters, X: Array, Z: Array, target: Loss, n_layers: int
+    ) -> tuple[Array, Parameters]:
+        states, kept = self._forward(parameters, X, Z, n_layers)
         value, delta = target(states[-1])
-        masked, slopes = [], []
-        for t in reversed(range(tau.shape[0])):
-            z = states[t + 1]
-            M = xp.where(z != 0, delta, xp.zeros_like(delta))
-            masked.append(M)
-            slopes.append(self._residual_gradient(X, states[t]) + self.lam * _signs(xp, z))
-            if t > 0:
-                delta = M - tau[t] * ((M @ self.D.T) @ self.D)
-        gradient = -xp.sum(xp.stack(masked[::-1]) * xp.stack(slopes[::-1]), axis=(1, 2))
-        return value, (gradient,)
-
-    def _by_tape(self, parameters: Parameters, X: Array, Z: Array, target: Loss) -> tuple[Array, Parameters]:
-        """The gradient at the end goes back through the layers on a tape."""
-        out, pullback = autodiff.vjp(lambda *p: self._lifted_forward(p, X, Z), *parameters)
-        value, delta = target(out)
-        return value, pullback(delta)
-
-    def _lifted_forward(self, parameters: Parameters, X: Array, Z: Array) -> Array:
-        xp = namespace_of(parameters[0])
-        return self._forward(parameters, lift(xp, X), lift(xp, Z))[-1]
+        return value, _unrolled.backward(self.kind, self.D, self.lam, parameters, X, states, kept, delta)
 
     # --- training --------------------------------------------------------------------------------
 
@@ -260,7 +247,7 @@ class Lista:
         def mean(Z: Array) -> tuple[Array, Array]:
             R = Z @ self.D.T - X
             value = (0.5 * xp.sum(R * R) + self.lam * xp.sum(xp.abs(Z))) / samples
-            return value, (R @ self.D + self.lam * _signs(xp, Z)) / samples
+            return value, (R @ self.D + self.lam * signs(xp, Z)) / samples
 
         return mean
 
@@ -285,25 +272,54 @@ class Lista:
 
         return mean
 
+    def _train_layers(self, X: Array, target: Loss, longest: float, tol: float, layer_iter: int) -> Array | None:
+        """Train each layer with those before it as they are; the bounds of their steps, where they have any."""
+        bounded, alone = self.kind == "step" and longest != float("inf"), layer_iter > 0 and not self.tied
+        if not (bounded or alone):
+            return None
+        xp, bounds, Z = namespace_of(X), [], self._zeros(X)
+        for t in range(self.n_layers):
+            if bounded:
+                L = _unrolled.support_curvature(self.D, self.lam, X, Z)
+                bounds.append(
+                    longest * xp.where(L > 0, 1 / xp.where(L > 0, L, xp.ones_like(L)), self.inverse_lipschitz)
+                )
+            layer = self.parameters if self.tied else tuple(p[t : t + 1, ...] for p in self.parameters)
+            if alone:
+                bound = xp.stack(bounds[-1:]) if bounds else None
+                run = self._descend(layer, X, Z, target, bound, tol, layer_iter, layer_iter, None, 1)
+                layer = run.state.parameters
+                self.parameters = tuple(
+                    xp.concat([p[:t, ...], new, p[t + 1 :, ...]]) for p, new in zip(self.parameters, layer, strict=True)
+                )
+            if t + 1 < self.n_layers:
+                Z = self._forward(layer, X, Z, 1)[0][-1]
+        if not bounds:
+            return None
+        return xp.min(xp.stack(bounds), keepdims=True) if self.tied else xp.stack(bounds)
+
     def _descend(
         self,
         parameters: Parameters,
         X: Array,
         Z: Array,
         target: Loss,
+        bound: Array | None,
         tol: float,
         max_iter: int,
         check_every: int,
         callback: Callable[[int, Any], Any] | None,
+        n_layers: int,
     ) -> Any:
         """Projected gradient descent on these layers, which codes Z enter."""
         xp = namespace_of(X)
+        parameters = self._feasible(parameters, bound)
 
         def step(state: _State) -> _State:
             trial = self._feasible(
-                tuple(p - state.rate * g for p, g in zip(state.parameters, state.gradient, strict=True))
+                tuple(p - state.rate * g for p, g in zip(state.parameters, state.gradient, strict=True)), bound
             )
-            value, gradient = self._value_and_gradient(trial, X, Z, target)
+            value, gradient = self._value_and_gradient(trial, X, Z, target, n_layers)
             better = value <= state.loss  # a NaN is not
 
             def chosen(new: Array, old: Array) -> Array:
@@ -316,41 +332,34 @@ class Lista:
                 tuple(map(chosen, gradient, state.gradient)),
             )
 
-        value, gradient = self._value_and_gradient(parameters, X, Z, target)
+        value, gradient = self._value_and_gradient(parameters, X, Z, target, n_layers)
         # the first step is a tenth of the parameters' length
         rate = 0.1 * _length(xp, parameters) / xp.maximum(_length(xp, gradient), xp.full_like(value, _TINY))
         return iterate(
             step,
             _State(value, rate, parameters, gradient),
-            measure=self._slope,
+            measure=lambda state: self._slope(state, bound),
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
             callback=callback,
         )
 
-    def _slope(self, state: _State) -> Array:
+    def _slope(self, state: _State, bound: Array | None) -> Array:
         """‖p − Π(p − ‖p‖²∇)‖ / ‖p‖ of the logarithm of the loss: free of the scale of either."""
         xp = namespace_of(state.loss)
         scale = _length(xp, state.parameters)
         factor = scale * scale / xp.maximum(state.loss, xp.full_like(state.loss, _TINY))
-        moved = self._feasible(tuple(p - factor * g for p, g in zip(state.parameters, state.gradient, strict=True)))
+        moved = self._feasible(
+            tuple(p - factor * g for p, g in zip(state.parameters, state.gradient, strict=True)), bound
+        )
         return _length(xp, tuple(p - q for p, q in zip(state.parameters, moved, strict=True))) / scale
 
-    def _feasible(self, parameters: Parameters) -> Parameters:
-        """Steps and thresholds, which come last, are never negative."""
-        xp = namespace_of(parameters[-1])
-        return (*parameters[:-1], xp.maximum(parameters[-1], xp.zeros_like(parameters[-1])))
-
-    def _layer(self, t: int) -> Parameters:
-        """Layer t alone, as it is."""
-        return tuple(p[t : t + 1, ...] for p in self.parameters)
-
-    def _set_layer(self, t: int, layer: Parameters) -> None:
-        xp = namespace_of(self.D)
-        self.parameters = tuple(
-            xp.concat([p[:t, ...], new, p[t + 1 :, ...]]) for p, new in zip(self.parameters, layer, strict=True)
-        )
+    def _feasible(self, parameters: Parameters, bound: Array | None) -> Parameters:
+        """Steps and thresholds, which come last, are never negative, and steps not above their bound."""
+        xp, last = namespace_of(parameters[-1]), parameters[-1]
+        last = last if bound is None else xp.minimum(last, bound)
+        return (*parameters[:-1], xp.maximum(last, xp.zeros_like(last)))
 
     def _samples(self, X: Array) -> tuple[bool, Array]:
         _, (_, X) = enter(D=self.D, X=X)
@@ -380,8 +389,3 @@ _TINY = 1e-30  # keeps divisions by what may be 0 finite in either dtype
 def _length(xp: Any, arrays: Parameters) -> Array:
     squares = [xp.sum(x * x) for x in arrays]
     return xp.sqrt(sum(squares[1:], squares[0]))
-
-
-def _signs(xp: Any, x: Array) -> Array:
-    """±1, and 0 where x is; `sign` of CuPy's compatible namespace would read from the device."""
-    return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)

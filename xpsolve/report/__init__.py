@@ -1,12 +1,14 @@
 """From asv's results to pages: one tidy table, fitted exponents against theory, crossings, limits, figures.
 
 `build` makes a folder that opens from disk without a network: ``index.html``, ``summary.md``, ``scaling.csv`` (a row
-per fitted series), ``results.csv`` (a row per measurement) and ``figures/``, those of the gallery
+per fitted series), ``results.csv`` (a row per measurement, and what is missing with the reason; the same as
+``results.parquet`` where pyarrow is installed) and ``figures/``, those of the gallery
 among them where `xpsolve figures` has drawn it.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,13 +17,14 @@ from xpsolve.report.asv import NoResultsError
 __all__ = ["NoResultsError", "build"]
 
 
-def build(results: Path, out: Path, *, machines: Sequence[str] | None = None) -> Path:
+def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] | None = None) -> Path:
     """Make a report from asv results.
 
     Parameters
     ----------
-    results : Path
-        asv's ``results_dir``.  Figures of the gallery are taken from the folder ``gallery`` beside it, if there is one.
+    results : Path or sequence of Path
+        asv's ``results_dir``, or several of them.  Figures of the gallery are taken from the folder ``gallery`` beside
+        the first, if there is one.
     out : Path
         Folder to write; made if missing, its files are replaced one by one, ``index.html`` last.
     machines : sequence of str, optional
@@ -52,21 +55,24 @@ def build(results: Path, out: Path, *, machines: Sequence[str] | None = None) ->
     from xpsolve.files import write_text
     from xpsolve.report import asv, findings, gallery, page, table
 
-    results, out = Path(results), Path(out)
-    found = asv.read(results, machines)
-    shown, left_out = gallery.read(results.parent / "gallery")
+    out, folders = Path(out), [results] if isinstance(results, Path) else list(results)
+    found = asv.read(folders, machines)
+    shown, left_out = gallery.read(folders[0].parent / "gallery")
     found.warnings += left_out
     frame = table.tidy(found)
     lines = findings.series(frame)
     pairs = findings.crossings(lines)
+    kept = table.results(frame)
     files = {
-        # asv lists every point of every grid; those that nobody asked to measure are no results
-        "results.csv": frame[frame["status"] != "skipped"].convert_dtypes().to_csv(index=False),
+        "results.csv": kept.to_csv(index=False),
         "scaling.csv": findings.scaling_table(lines).to_csv(index=False),
         **page.render(page.context(frame, lines, pairs, found, shown)),
     }
     for name, text in files.items():
         write_text(out / name, text)
+    (out / "results.parquet").unlink(missing_ok=True)
+    if importlib.util.find_spec("pyarrow") is not None:
+        kept.to_parquet(out / "results.parquet", index=False)
     # Figures of an earlier report would be taken for this one's.
     for stale in (out / "figures").glob("*.svg"):
         if f"figures/{stale.name}" not in files:

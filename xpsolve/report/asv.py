@@ -5,6 +5,9 @@ and every plain attribute of the function, among them our ``meta``); ``<machine>
 ``result_columns`` and, per benchmark, one row of that layout with trailing nulls dropped. Parameters are lists of
 ``repr`` strings, values follow ``itertools.product`` with the last parameter fastest. ``null`` is a failure and
 ``NaN`` a point that was skipped or not selected; ``Infinity`` occurs.
+
+Which of these it was, and why, stands in the ledger that `xpsolve bench` keeps beside (``<commit>.ledger``), with the
+facts of that run; without one the reasons are told as far as ``facts.json`` goes.
 """
 
 from __future__ import annotations
@@ -20,6 +23,19 @@ from typing import Any
 
 __all__ = ["Measurements", "NoResultsError", "Point", "read"]
 
+REASONS = (
+    "missing backend",
+    "missing library",
+    "out of memory",
+    "timed out",
+    "over budget",
+    "failed",
+    "does not apply",
+    "not selected",
+)
+"""Why a point has no value; nobody has asked for one that is "not selected"."""
+
+_FAILURES = ("out of memory", "timed out", "failed")
 _NOT_RESULTS = ("machine.json", "facts.json")
 
 
@@ -45,7 +61,13 @@ class Point:
     lower: float
     upper: float
     samples: int
-    status: str  # "ok", "skipped" (n/a, or not selected) or "failed"
+    status: str  # "ok", "skipped" (there was no attempt) or "failed"
+    reason: str = ""  # one of REASONS
+    detail: str = ""  # a line that says more
+    suite: str = ""  # the profile that measured it
+    backend: str = ""  # "" for another library
+    device: str = ""
+    versions: str = ""  # of what was measured: the backend's library, or another
 
 
 @dataclass
@@ -57,13 +79,14 @@ class Measurements:
     warnings: list[str] = field(default_factory=list)
 
 
-def read(results: Path, machines: Sequence[str] | None = None) -> Measurements:
-    """Read every result file under an asv results folder.
+def read(results: Path | Sequence[Path], machines: Sequence[str] | None = None) -> Measurements:
+    """Read every result file under asv results folders, of any number of machines and commits.
 
     Parameters
     ----------
-    results : Path
-        The folder that holds ``benchmarks.json`` and one folder per machine (asv's ``results_dir``).
+    results : Path or sequence of Path
+        Folders that hold ``benchmarks.json`` and one folder per machine (asv's ``results_dir``); where two hold the
+        same point of the same machine and commit, what was measured last counts.
     machines : sequence of str, optional
         Names of the machines to read; all of them when left out.
 
@@ -75,7 +98,7 @@ def read(results: Path, machines: Sequence[str] | None = None) -> Measurements:
     Raises
     ------
     NoResultsError
-        If the folder holds no measurement at all.
+        If the folders hold no measurement at all.
     ValueError
         If `machines` names one that has no results.
 
@@ -89,28 +112,105 @@ def read(results: Path, machines: Sequence[str] | None = None) -> Measurements:
     xpsolve.report.asv.NoResultsError: no asv results in 'no-such-folder': measure something ...
     """
     advice = "measure something first with `xpsolve bench`, or name another folder with --results"
-    if not results.is_dir():
-        raise NoResultsError(f"no asv results in '{results}': {advice}")
-    present = sorted(p.name for p in results.iterdir() if p.is_dir())
+    folders = [results] if isinstance(results, Path) else list(results)
+    where = ", ".join(f"'{folder}'" for folder in folders)
+    for folder in folders:
+        if not folder.is_dir():
+            raise NoResultsError(f"no asv results in '{folder}': {advice}")
+    present = sorted({p.name for folder in folders for p in folder.iterdir() if p.is_dir()})
     unknown = sorted(set(machines or ()) - set(present))
     if unknown:
         raise ValueError(f"machines: expected names among {present}, got {unknown}")
 
     found = Measurements()
-    described = _describe(results / "benchmarks.json", found.warnings)
-    for name in present if machines is None else machines:
-        folder = results / name
-        facts = _load(folder / "facts.json", found.warnings) if (folder / "facts.json").exists() else None
-        machine = _load(folder / "machine.json", found.warnings) if (folder / "machine.json").exists() else None
-        found.facts[name] = {**(machine or {}), **(facts or {})}
-        for path in sorted(folder.glob("*.json")):
-            if path.name not in _NOT_RESULTS:
-                _read_file(path, name, described, found)
+    for folder in folders:
+        described = _describe(folder / "benchmarks.json", found.warnings)
+        for name in present if machines is None else machines:
+            if (folder / name).is_dir():
+                _read_machine(folder / name, described, found)
+    if len(folders) > 1:
+        found.points = _latest(found.points)
     found.facts = {name: facts for name, facts in found.facts.items() if any(p.machine == name for p in found.points)}
     if not found.points:
         reasons = "".join(f"\n  - {line}" for line in found.warnings)
-        raise NoResultsError(f"no asv results in '{results}': {advice}{reasons}")
+        raise NoResultsError(f"no asv results in {where}: {advice}{reasons}")
     return found
+
+
+def _read_machine(folder: Path, described: dict[str, dict[str, Any]], found: Measurements) -> None:
+    facts = _load(folder / "facts.json", found.warnings) if (folder / "facts.json").exists() else None
+    machine = _load(folder / "machine.json", found.warnings) if (folder / "machine.json").exists() else None
+    found.facts[folder.name] = {**found.facts.get(folder.name, {}), **(machine or {}), **(facts or {})}
+    ledgers = {path.stem: _load(path, found.warnings) or {} for path in sorted(folder.glob("*.ledger"))}
+    for path in sorted(folder.glob("*.json")):
+        if path.name not in _NOT_RESULTS:
+            run = _Run.of(ledgers.get(path.name.partition("-")[0], {}), facts or {})
+            _read_file(path, folder.name, described, run, found)
+
+
+def _latest(points: Sequence[Point]) -> list[Point]:
+    """One of each: a value before none, then the one measured last."""
+    best: dict[tuple[Any, ...], Point] = {}
+    for point in points:
+        key = (point.machine, point.environment, point.commit, point.benchmark, json.dumps(point.params))
+        rank = (point.status == "ok", point.measured)
+        if key not in best or rank > (best[key].status == "ok", best[key].measured):
+            best[key] = point
+    return list(best.values())
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stands beside a result file: libraries, profiles, and why points have no value."""
+
+    backends: Mapping[str, Any]
+    libraries: Mapping[str, Any]
+    entries: Mapping[str, Any]
+    missed: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, ledger: Mapping[str, Any], facts: Mapping[str, Any]) -> _Run:
+        """Facts of the commit's own run, else the machine's latest; whatever is malformed is empty."""
+        own = ledger.get("facts")
+        facts = own if isinstance(own, dict) and own else facts
+        parts = (facts.get("backends"), facts.get("libraries"), ledger.get("entries"), ledger.get("missed"))
+        return cls(*(part if isinstance(part, dict) else {} for part in parts))
+
+    def about(self, text: str, params: Mapping[str, Any], value: float | None) -> dict[str, str]:
+        """Fields of a point that has this text and value."""
+        library = params.get("library")
+        backend = str(params.get("backend", "numpy" if library is None else ""))
+        known = _entry(self.backends, backend)
+        version = known.get("version") if library is None else self.libraries.get(str(library))
+        status, reason, detail = self._status(text, value, library, known)
+        return {
+            "status": status,
+            "reason": reason,
+            "detail": detail,
+            "suite": str(_entry(self.entries, text).get("profile", "")),
+            "backend": backend,
+            "device": str(known.get("device") or ""),
+            "versions": f"{library or backend} {version}" if version else "",
+        }
+
+    def _status(self, text: str, value: float | None, library: Any, known: Mapping[str, Any]) -> tuple[str, str, str]:
+        if value is not None and not math.isnan(value):
+            return "ok", "", ""
+        missed = _entry(self.missed, text)
+        if value is None or missed:
+            reason = str(missed.get("reason", "failed"))
+            failed = value is None or reason in _FAILURES
+            return "failed" if failed else "skipped", reason, str(missed.get("detail", ""))
+        if known.get("available") is False:
+            return "skipped", "missing backend", str(known.get("reason", ""))
+        if library in self.libraries and self.libraries[library] is None:
+            return "skipped", "missing library", f"{library} is not installed"
+        return "skipped", "does not apply" if text in self.entries else "not selected", ""
+
+
+def _entry(entries: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    entry = entries.get(name)
+    return entry if isinstance(entry, dict) else {}
 
 
 def _load(path: Path, warnings: list[str]) -> dict[str, Any] | None:
@@ -136,7 +236,7 @@ def _describe(path: Path, warnings: list[str]) -> dict[str, dict[str, Any]]:
     return {name: entry for name, entry in content.items() if isinstance(entry, dict)}
 
 
-def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], found: Measurements) -> None:
+def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], run: _Run, found: Measurements) -> None:
     content = _load(path, found.warnings)
     if content is None:
         return
@@ -156,9 +256,14 @@ def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], f
             if entry is not None and record.get("version") not in (None, entry.get("version")):
                 stale.append(benchmark)
                 continue
-            found.points.extend(_points(content, machine, benchmark, entry or {}, record))
+            found.points.extend(_points(content, machine, benchmark, entry or {}, record, run))
         except (TypeError, ValueError, SyntaxError, KeyError, AttributeError, OverflowError) as error:
             found.warnings.append(f"{where}: {benchmark} cannot be decoded ({error}); skipped")
+    # A benchmark of which every point was missed has no row.
+    for benchmark in sorted({text.partition("(")[0] for text in run.missed} & described.keys() - results.keys()):
+        params = described[benchmark].get("params") or []
+        nothing = {"params": params, "result": [math.nan] * math.prod(len(values) for values in params)}
+        found.points.extend(_points(content, machine, benchmark, described[benchmark], nothing, run))
     for names, reason in (
         (unknown, "no longer among the benchmarks"),
         (stale, "measured with an earlier version of the benchmark"),
@@ -168,9 +273,15 @@ def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], f
 
 
 def _points(
-    content: Mapping[str, Any], machine: str, benchmark: str, entry: Mapping[str, Any], record: Mapping[str, Any]
+    content: Mapping[str, Any],
+    machine: str,
+    benchmark: str,
+    entry: Mapping[str, Any],
+    record: Mapping[str, Any],
+    run: _Run,
 ) -> Iterator[Point]:
-    grid = [[ast.literal_eval(value) for value in values] for values in record.get("params") or []]
+    reprs = record.get("params") or []
+    grid = [[ast.literal_eval(value) for value in values] for values in reprs]
     names = [str(name) for name in entry.get("param_names") or []]
     names += [f"param{i + 1}" for i in range(len(names), len(grid))]
     tuples = list(itertools.product(*grid))
@@ -183,8 +294,10 @@ def _points(
         record.get(column) or [None] * len(tuples) for column in ("stats_ci_99_a", "stats_ci_99_b", "stats_repeat")
     )
     meta = entry.get("meta")
-    for i, (parameters, value) in enumerate(zip(tuples, values, strict=True)):
+    for i, (words, parameters, value) in enumerate(zip(itertools.product(*reprs), tuples, values, strict=True)):
         number = math.nan if value is None else float(value)
+        params = dict(zip(names, parameters, strict=True))
+        text = f"{benchmark}({', '.join(words)})" if words else benchmark
         yield Point(
             machine=machine,
             environment=str(content.get("env_name", "")),
@@ -195,12 +308,12 @@ def _points(
             benchmark=benchmark,
             meta=meta if isinstance(meta, dict) else {},
             unit=str(entry.get("unit", "")),
-            params=dict(zip(names, parameters, strict=True)),
+            params=params,
             value=number,
             lower=_finite(lower[i]),
             upper=_finite(upper[i]),
             samples=int(samples[i] or 0),
-            status="failed" if value is None else "skipped" if math.isnan(number) else "ok",
+            **run.about(text, params, None if value is None else number),
         )
 
 

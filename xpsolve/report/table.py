@@ -17,14 +17,15 @@ import pandas as pd
 from xpsolve import costs
 from xpsolve.report.asv import Measurements, Point
 
-__all__ = ["COLUMNS", "UNSTEADY", "tidy"]
+__all__ = ["COLUMNS", "UNSTEADY", "results", "tidy"]
 
 COLUMNS = (
-    "machine commit date environment python current benchmark group family title role quantity mode unit x_name x "
-    "params series value lower upper samples status error tol checked valid steady "
+    "suite machine commit date environment python versions current benchmark group family title role quantity mode "
+    "unit backend device dtype method n p depth x_name x params series value lower upper samples status reason detail "
+    "error tol checked valid steady latency "
     "flops bytes launches syncs memory floor share bound"
 ).split()
-"""What every table has; the parameters follow, one column each."""
+"""What every table has; the other parameters follow, one column each."""
 
 UNSTEADY = 0.5
 """A time whose interval reaches below this share of its median is left out of fits.
@@ -36,6 +37,10 @@ itself was disturbed.
 _ITEMSIZE = {"float32": 4, "float64": 8}
 _KEY = ["machine", "environment", "commit"]
 _THEORY = ["flops", "bytes", "launches", "syncs", "memory"]
+_SAME = (  # what points without a value have in common where one row stands for them
+    "suite machine commit date environment python versions current benchmark group family title role quantity mode "
+    "unit backend device library status reason detail"
+).split()
 Limits = dict[tuple[str, str, str, str, str], costs.Ceilings]
 
 
@@ -50,12 +55,17 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row per benchmark and parameters. ``value`` is in SI units with the 99 % interval of asv in ``lower`` and
-        ``upper``, and ``steady`` says whether that interval stays above half the value; ``x`` is the abscissa and
-        ``series`` all other parameters as JSON; ``checked`` says whether an error stands beside the value and ``valid``
-        whether it is below its tolerance (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is
-        max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the largest of the three and ``share`` = floor/value;
-        ``current`` marks the latest commit of each machine and environment.
+        A row per benchmark and parameters, of every machine and commit.  ``n``, ``p``, ``depth``, ``method`` and
+        ``dtype`` are those of the point, whether the benchmark varies them or keeps them fixed; ``suite`` is the
+        profile that measured it and ``versions`` that of the library which did the work.  Where ``status`` is not
+        "ok", ``reason`` is one of `xpsolve.report.asv.REASONS` and ``detail`` says more.  ``value`` is in SI units
+        with the 99 % interval of asv in ``lower`` and ``upper``, and ``steady`` says whether that interval stays above
+        half the value; beside a throughput, ``latency`` is the time of the same call alone, so that value/latency
+        tells how much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON;
+        ``checked`` says whether an error stands beside the value and ``valid`` whether it is below its tolerance
+        (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t)
+        in seconds, ``bound`` the largest of the three and ``share`` = floor/value; ``current`` marks the latest commit
+        of each machine and environment.
 
     Examples
     --------
@@ -70,10 +80,44 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
     if frame.empty:
         return frame.drop(columns="measured")
     frame["current"] = _current(frame)
-    frame = _subtract_baseline(_join_errors(frame))
+    frame = _join_latencies(_subtract_baseline(_join_errors(frame)), measurements)
     _add_theory(frame, measurements)
     _add_floor(frame)
     return frame.drop(columns="measured").reset_index(drop=True)
+
+
+def results(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table as it is kept in files: what was measured, and in few rows what was not and why.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Result of `tidy`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per measured point.  Points without a value are one row per machine, commit, benchmark, backend, library
+        and reason, their number in ``points``; those that nobody asked for are none.
+
+    Examples
+    --------
+    >>> from xpsolve.report.asv import Measurements
+    >>> from xpsolve.report.table import results, tidy
+    >>> results(tidy(Measurements())).empty
+    True
+    """
+    measured = frame[frame["status"] == "ok"].assign(points=1)
+    missed = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")]
+    same = [name for name in _SAME if name in frame]
+    if len(missed):
+        number = missed.groupby(same, sort=False, dropna=False).size().rename("points")
+        measured = pd.concat([measured, number.reset_index()], ignore_index=True)
+    kept = [name for name in measured.columns if name in COLUMNS or name == "points" or measured[name].notna().any()]
+    columns = measured[kept].convert_dtypes()
+    # A parameter may be a number in one benchmark and a word in another; a column of a file has one type.
+    words = {name: "string" for name in kept if columns[name].dtype == object}
+    return columns.astype(words)
 
 
 def _row(point: Point) -> dict[str, Any]:
@@ -86,14 +130,19 @@ def _row(point: Point) -> dict[str, Any]:
     if role == "memory" and function.endswith("baseline"):
         role = "baseline"
     tol = meta.get("tol")
+    known = {**(meta.get("fixed") or {}), **point.params}
+    if numeric and x:
+        known |= {name: int(c) // int(x) for name, c in (meta.get("derived") or {}).items()}
     return {
         **{name: value for name, value in point.params.items() if name not in COLUMNS},
+        "suite": point.suite,
         "machine": point.machine,
         "commit": point.commit,
         "date": datetime.fromtimestamp(point.date / 1000, tz=UTC).isoformat(timespec="seconds"),
         "measured": point.measured,
         "environment": point.environment,
         "python": point.python,
+        "versions": point.versions,
         "benchmark": point.benchmark,
         "group": group,
         "family": str(meta.get("family") or "other"),
@@ -102,6 +151,11 @@ def _row(point: Point) -> dict[str, Any]:
         "quantity": str(meta.get("quantity") or point.unit),
         "mode": meta.get("mode") or "",
         "unit": point.unit,
+        "backend": point.backend,
+        "device": point.device,
+        "dtype": _dtype(known.get("dtype")),
+        "method": str(known.get("method") or ""),
+        **{name: _length(known.get(name)) for name in ("n", "p", "depth")},
         "x_name": (x_name or "") if numeric else "",
         "x": float(x) if isinstance(x, int | float) and numeric else math.nan,
         "params": _json(point.params),
@@ -111,9 +165,15 @@ def _row(point: Point) -> dict[str, Any]:
         "upper": point.upper,
         "samples": point.samples,
         "status": point.status,
+        "reason": point.reason,
+        "detail": point.detail,
         "steady": not point.lower < UNSTEADY * point.value,
         "tol": float(tol) if isinstance(tol, int | float) else math.nan,
     }
+
+
+def _length(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
 def _json(params: Mapping[str, Any]) -> str:
@@ -143,6 +203,16 @@ def _join_errors(frame: pd.DataFrame) -> pd.DataFrame:
     joined["checked"] = joined["_error_status"].notna() & ~own
     joined["valid"] = ~(raised | missed)
     return joined.drop(columns=["_tol", "_error_status"])
+
+
+def _join_latencies(frame: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
+    """Beside each throughput the latency of the class that its benchmark names, at the same parameters."""
+    pairs = {point.benchmark: point.meta.get("pair") for point in measurements.points if point.meta.get("pair")}
+    alone = frame[(frame["mode"] == "latency") & (frame["status"] == "ok")]
+    renamed = alone[[*_KEY, "group", "params", "value"]].rename(columns={"group": "_pair", "value": "latency"})
+    paired = frame.drop(columns="latency").assign(_pair=frame["benchmark"].map(lambda name: pairs.get(name, "")))
+    once = renamed.drop_duplicates([*_KEY, "_pair", "params"])
+    return paired.merge(once, on=[*_KEY, "_pair", "params"], how="left").drop(columns="_pair")
 
 
 def _subtract_baseline(frame: pd.DataFrame) -> pd.DataFrame:
@@ -196,14 +266,9 @@ def _cost(meta: Mapping[str, Any], params: Mapping[str, Any], x_name: str, x: fl
 def _add_floor(frame: pd.DataFrame) -> None:
     limits = _limits(frame)
     floors: list[tuple[float, str, float]] = []
-    parameters = [frame[name] if name in frame else pd.Series("", index=frame.index) for name in ("backend", "dtype")]
-    cells = zip(
-        frame[[*_KEY, "role", *_THEORY]].itertuples(index=False, name=None),
-        *parameters,
-        strict=True,
-    )
-    for (machine, environment, commit, role, *theory), backend, dtype in cells:
-        ceilings = limits.get((machine, environment, commit, str(backend), _dtype(dtype)))
+    wanted = frame[[*_KEY, "backend", "dtype", "role", *_THEORY]]
+    for machine, environment, commit, backend, dtype, role, *theory in wanted.itertuples(index=False, name=None):
+        ceilings = limits.get((machine, environment, commit, backend, dtype))
         if ceilings is None or role != "time" or math.isnan(theory[0]):
             floors.append((math.nan, "", theory[0]))
             continue
@@ -227,10 +292,7 @@ def _limits(frame: pd.DataFrame) -> Limits:
     """The best of each kind of ceiling, per run, backend and dtype; a kind that was not measured does not bind."""
     limits: Limits = {}
     rows = frame[(frame["role"] == "ceiling") & (frame["status"] == "ok")]
-    if rows.empty or "backend" not in rows:
-        return limits
-    dtype = rows["dtype"].map(_dtype) if "dtype" in rows else pd.Series("float64", index=rows.index)
-    for key, group in rows.groupby([*_KEY, "backend", dtype.rename("dtype_")], sort=False):
+    for key, group in rows.groupby([*_KEY, "backend", "dtype"], sort=False):
         best = group.groupby("quantity")["value"].agg(["max", "min"])
         flops = float(best["max"].get("flop/s", math.inf))
         stream = float(best["max"].get("byte/s", math.inf))

@@ -1,6 +1,6 @@
 """Floor 1: arrays that wrap arrays.  The generic wrapper and the operation counter."""
 
-from xpsolve.trace.count import OpTally, Tally, count
+from xpsolve.trace.count import Counter, OpTally, Tally, count
 from xpsolve.trace.wrapper import (
     Interpreter,
     WrappedArray,
@@ -11,6 +11,7 @@ from xpsolve.trace.wrapper import (
 )
 
 __all__ = [
+    "Counter",
     "Interpreter",
     "OpTally",
     "Tally",

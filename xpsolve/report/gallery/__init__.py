@@ -9,9 +9,13 @@ from xpsolve.report.gallery import (
     bgd_logistic,
     chain_cost,
     colour_transfer,
+    deblurring,
     digits_multinomial,
     lasso_convergence,
     lasso_path,
+    lista_form,
+    lista_loss,
+    lista_steps,
     lq_balls,
     sgd_against_bgd,
     sgd_cloud,
@@ -33,6 +37,7 @@ PICTURES = {
         soft_threshold.PICTURE,
         lasso_path.PICTURE,
         lasso_convergence.PICTURE,
+        deblurring.PICTURE,
         chain_cost.PICTURE,
         bgd_logistic.PICTURE,
         sgd_cloud.PICTURE,
@@ -44,6 +49,9 @@ PICTURES = {
         sinkhorn_seconds.PICTURE,
         barycenters.PICTURE,
         colour_transfer.PICTURE,
+        lista_loss.PICTURE,
+        lista_steps.PICTURE,
+        lista_form.PICTURE,
     )
 }
 """Every figure there is by its name, in the order of pages."""

@@ -1,0 +1,97 @@
+"""What the benchmarks count: every class with a cost, the same numbers each time, and nothing of its data."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+from xpsolve import costs
+from xpsolve.arrays import namespace_of
+from xpsolve.bench import plan
+
+pytest.importorskip("asv_runner")
+ROOT = Path(__file__).parents[2]
+QUANTITIES = ("launches", "syncs", "flops")
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """Benchmark modules, which are not installed."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from benchmarks import _base, chain, mlp, operators, ridge, stochastic
+    finally:
+        sys.path.remove(str(ROOT))
+    return _base, (chain, mlp, operators, ridge, stochastic)
+
+
+def classes(modules):
+    base, families = modules
+    found = {c for m in families for c in vars(m).values() if isinstance(c, type) and issubclass(c, base._Benchmark)}
+    return [c for c in found if c.params and not c.__name__.startswith("_")]
+
+
+def test_every_timed_class_with_a_cost_is_counted_at_its_smallest_size(modules):
+    for cls in classes(modules):
+        timed = cls.cost is not None and cls.mode == "latency" and hasattr(cls, "time_solve")
+        for quantity in QUANTITIES:
+            function = getattr(cls, f"track_{quantity}", None)
+            if cls.__name__ != "Counts":
+                assert (function is not None) == timed, cls
+            if timed:
+                grid = dict(zip(cls.param_names, function.params, strict=True))
+                assert (function.meta["role"], function.meta["quantity"]) == ("count", quantity)
+                assert (grid["backend"], grid[cls.x]) == (
+                    ("numpy",),
+                    (min(cls.params[cls.param_names.index(cls.x)]),),
+                )
+
+
+@pytest.mark.parametrize("name", ["chain.InDepth", "mlp.InDepth", "operators.NormInFeatures", "ridge.Latency"])
+def test_counts_are_those_of_the_cost(modules, name):
+    (cls,) = (c for c in classes(modules) if f"{c.__module__}.{c.__name__}" == f"benchmarks.{name}")
+    for values in itertools.product(*cls.track_flops.params):
+        sizes = plan.arguments(
+            getattr(costs, cls.cost), cls.track_flops.meta, dict(zip(cls.param_names, values, strict=True))
+        )
+        stated = getattr(costs, cls.cost)(**sizes)
+        for quantity in QUANTITIES:
+            assert getattr(cls(), f"track_{quantity}")(*values) == getattr(stated, quantity), (values, quantity)
+
+
+def test_one_launch_and_one_read_more_show(modules):
+    base, _ = modules
+
+    class Planted(base._Benchmark):
+        cost = "soft_threshold"
+        x = "n"
+        params = (("numpy",), (4, 8))
+        param_names = ("backend", "n")
+        more = False
+
+        def prepare(self, backend, n):
+            x = backend.asarray([1.0] * n)
+            x = x + x  # data cost nothing
+            return lambda: namespace_of(x).abs(x)
+
+        @base.measures("time", "seconds")
+        def time_solve(self, *values):
+            y = self._case(values)()
+            if self.more:
+                assert float((y + y)[0]) == 4.0
+
+    class More(Planted):
+        more = True
+
+    def counted(cls):
+        return [getattr(cls(), f"track_{q}")("numpy", 4) for q in QUANTITIES]
+
+    assert counted(Planted) == [1, 0, 0]
+    assert counted(More) == [2, 1, 0]
+
+
+def test_a_class_without_a_cost_drops_what_it_inherits(modules):
+    sag = next(c for c in classes(modules) if c.__name__ == "SagInSamples")
+    assert sag.__mro__[1].track_launches is not None
+    assert sag.track_launches is None

@@ -1,0 +1,182 @@
+"""Kronecker products, and orthonormal bases for them: cosines and Haar wavelets (Mallat 2009, §7.7 and §8.3).
+
+(A ⊗ B) x is A X Bᵀ for x with the entries of X row after row: a basis of pictures costs one product along each axis,
+and no matrix of the picture's size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from xpsolve.arrays import Array, check_count, device_of, enter, namespace_of, thin_svd
+from xpsolve.operators.base import LinearOperator
+
+
+class Kronecker(LinearOperator):
+    """A_1 ⊗ … ⊗ A_d: each matrix along its own axis of an array that is flattened row after row.
+
+    Parameters
+    ----------
+    *matrices : array, shape (n_i, p_i)
+        One for each axis.
+
+    Raises
+    ------
+    TypeError
+        If one is not a real array, or libraries are mixed.
+    ValueError
+        If there is none, or one is not a matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, B = np.asarray([[1.0, 1.0], [0.0, 1.0]]), np.asarray([[1.0, 2.0]])
+    >>> xs.Kronecker(A, B) @ np.asarray([1.0, 2.0, 3.0, 4.0])
+    array([16., 11.])
+    >>> np.kron(A, B) @ np.asarray([1.0, 2.0, 3.0, 4.0])
+    array([16., 11.])
+    """
+
+    def __init__(self, *matrices: Array) -> None:
+        if not matrices:
+            message = "matrices: expected at least one."
+            raise ValueError(message)
+        _, arrays = enter(**{f"matrices[{i}]": A for i, A in enumerate(matrices)})
+        for i, A in enumerate(arrays):
+            if A.ndim != 2:
+                message = f"matrices[{i}]: expected a matrix (n, p), got shape {tuple(A.shape)}."
+                raise ValueError(message)
+        self.matrices = tuple(arrays)
+        super().__init__((math.prod(A.shape[0] for A in arrays), math.prod(A.shape[1] for A in arrays)))
+
+    @property
+    def like(self) -> Array:
+        """The first matrix."""
+        return self.matrices[0]
+
+    def exact_norm(self) -> Array:
+        """The product of the norms of the matrices."""
+        xp = namespace_of(self.like)
+        return reduce(lambda a, b: a * b, (xp.max(thin_svd(A)[1]) for A in self.matrices))
+
+    def _matvec(self, x: Array) -> Array:
+        return _along_axes(self.matrices, x)
+
+    def _rmatvec(self, y: Array) -> Array:
+        return _along_axes(tuple(A.T for A in self.matrices), y)
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Kronecker:
+        return Kronecker(*map(function, self.matrices))
+
+
+def _along_axes(matrices: tuple[Array, ...], x: Array) -> Array:
+    """The first axis is multiplied and goes to the end, d times; then the columns of x are first."""
+    xp = namespace_of(x)
+    Z = x
+    for A in matrices:
+        Z = (A @ xp.reshape(Z, (A.shape[1], -1))).T
+    return xp.reshape(Z, (-1,)) if x.ndim == 1 else xp.reshape(Z, (x.shape[1], -1)).T
+
+
+def cosine_basis(n: int, *, block: int | None = None, like: Array) -> Array:
+    """Cosines cos(πk(j + ½)/n), normalised: the inverse of the discrete cosine transform.
+
+    Parameters
+    ----------
+    n : int
+        Length of the signals.
+    block : int, optional
+        Length of the blocks that have cosines each of their own; it divides n.  One block if None.
+    like : array
+        Shows library, device and dtype.
+
+    Returns
+    -------
+    array, shape (n, n)
+        Orthonormal; column k is the cosine of frequency k, block after block.
+
+    Raises
+    ------
+    TypeError
+        If a length is not an integer, or like no real array.
+    ValueError
+        If a length is less than 1, or blocks do not fill n.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import cosine_basis
+    >>> cosine_basis(2, like=np.zeros(1)).round(4)
+    array([[ 0.7071,  0.7071],
+           [ 0.7071, -0.7071]])
+    """
+    _, (like,) = enter(like=like)
+    check_count(n, "n", 1)
+    length = n if block is None else block
+    check_count(length, "block", 1)
+    if n % length:
+        message = f"block: expected a divisor of n = {n}, got {block}."
+        raise ValueError(message)
+    j = np.arange(length)
+    C = np.cos(np.pi * np.outer(j + 0.5, j) / length) * np.sqrt(2 / length)
+    C[:, 0] /= np.sqrt(2)
+    return _placed(np.kron(np.eye(n // length), C), like)
+
+
+def haar_basis(n: int, *, levels: int | None = None, like: Array) -> Array:
+    """Haar's wavelets, normalised: steps from + to − at places and widths that halve, and means.
+
+    Parameters
+    ----------
+    n : int
+        Length of the signals.
+    levels : int, optional
+        How often widths halve; 2**levels divides n.  As often as n can be halved if None.
+    like : array
+        Shows library, device and dtype.
+
+    Returns
+    -------
+    array, shape (n, n)
+        Orthonormal; means come first, then wavelets from wide to narrow.
+
+    Raises
+    ------
+    TypeError
+        If n or levels is not an integer, or like no real array.
+    ValueError
+        If n is less than 1, or cannot be halved so often.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import haar_basis
+    >>> haar_basis(4, like=np.zeros(1)).round(4)[:, :3] + 0.0
+    array([[ 0.5   ,  0.5   ,  0.7071],
+           [ 0.5   ,  0.5   , -0.7071],
+           [ 0.5   , -0.5   ,  0.    ],
+           [ 0.5   , -0.5   ,  0.    ]])
+    """
+    _, (like,) = enter(like=like)
+    check_count(n, "n", 1)
+    most = (n & -n).bit_length() - 1
+    depth = most if levels is None else levels
+    check_count(depth, "levels", 0)
+    if depth > most:
+        message = f"levels: expected at most {most}, as often as n = {n} can be halved, got {levels}."
+        raise ValueError(message)
+    W = np.eye(n >> depth)  # columns are the basis
+    for _ in range(depth):
+        m = W.shape[0]
+        W = np.hstack([np.kron(W, [[1.0], [1.0]]), np.kron(np.eye(m), [[1.0], [-1.0]])]) / np.sqrt(2)
+    return _placed(W, like)
+
+
+def _placed(host: np.ndarray[Any, Any], like: Array) -> Array:
+    return namespace_of(like).asarray(host, dtype=like.dtype, device=device_of(like))
