@@ -568,16 +568,37 @@ class _Transport:
     b: np.ndarray
     M: np.ndarray
     eps: float
+    method: str = "auto"
 
 
 def _xpsolve_sinkhorn(q: _Transport) -> Solve:
-    return lambda tol: sinkhorn(q.a, q.b, q.M, q.eps, tol=tol, max_iter=100_000, check_finite=False).plan()
+    options = {"method": q.method, "max_iter": 100_000, "check_finite": False}
+    return lambda tol: sinkhorn(q.a, q.b, q.M, q.eps, tol=tol, **options).plan()
 
 
 def _pot_sinkhorn(q: _Transport) -> Solve:
     import ot
 
-    return lambda tol: ot.sinkhorn(q.a, q.b, q.M, q.eps, stopThr=tol, numItermax=100_000)
+    method = "sinkhorn" if q.method == "auto" else f"sinkhorn_{q.method}"
+    return lambda tol: ot.sinkhorn(q.a, q.b, q.M, q.eps, method=method, stopThr=tol, numItermax=100_000)
+
+
+def _ott_sinkhorn(q: _Transport) -> Solve:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from ott.geometry.geometry import Geometry
+    from ott.problems.linear.linear_problem import LinearProblem
+    from ott.solvers.linear.sinkhorn import Sinkhorn as Solver
+
+    a, b, M = (jax.numpy.asarray(x) for x in (q.a, q.b, q.M))
+
+    @partial(jax.jit, static_argnums=0)
+    def plan(tol: float) -> Any:
+        solver = Solver(threshold=tol, max_iterations=100_000, lse_mode=q.method == "log")
+        return solver(LinearProblem(Geometry(cost_matrix=M, epsilon=q.eps), a, b)).matrix
+
+    return lambda tol: np.asarray(plan(tol))
 
 
 class Sinkhorn(_Peers):
@@ -587,7 +608,7 @@ class Sinkhorn(_Peers):
     title = "Sinkhorn's plan to a marginal error of 1e-9"
     tol = 1e-9
     tolerances = tuple(10.0**-k for k in range(8, 14))
-    solvers = {"xpsolve": _xpsolve_sinkhorn, "POT": _pot_sinkhorn}
+    solvers = {"xpsolve": _xpsolve_sinkhorn, "POT": _pot_sinkhorn, "ott-jax": _ott_sinkhorn}
     param_names = ("library", "n", "eps")
     params = (tuple(solvers), (500, 2000), ("1e-1", "1e-2", "3e-3"))
 
@@ -596,3 +617,14 @@ class Sinkhorn(_Peers):
 
     def error(self, problem, answer):
         return float(np.sum(np.abs(answer.sum(1) - problem.a)) + np.sum(np.abs(answer.sum(0) - problem.b)))
+
+
+class SinkhornStable(Sinkhorn):
+    """The methods for small ε, which the entries of K would leave the range of numbers for."""
+
+    title = "Sinkhorn's plan in logarithms and stabilised, to a marginal error of 1e-9"
+    param_names = ("library", "method")
+    params = (tuple(Sinkhorn.solvers), ("log", "stabilized"))
+
+    def problem(self, method):
+        return _Transport(*_clouds(200), 1e-2, method)

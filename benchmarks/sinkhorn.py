@@ -15,10 +15,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
-from xpsolve import ConvergenceWarning, Grid, barycenter, count, sinkhorn, sinkhorn_gradient
-from xpsolve.arrays import backends
+from xpsolve import (
+    ConvergenceWarning,
+    Grid,
+    PointCloud,
+    barycenter,
+    count,
+    sinkhorn,
+    sinkhorn_divergence,
+    sinkhorn_gradient,
+)
+from xpsolve.arrays import backends, namespace_of
 
 _STEPS = 50
+_SHIFT = np.asarray([0.3, -0.2])
 
 
 @dataclass
@@ -86,16 +96,16 @@ class IterationsInSamples(_Sinkhorn):
     x = "n"
     cost = "sinkhorn"
     tol = 1e-3  # from 1 at the start: fifty iterations must have brought it down
-    fixed = {"n_iter": _STEPS}
+    fixed = {"n_iter": _STEPS, "mixed": True}  # at every size, that one law may fit them all
     param_names = ("backend", "method", "n")
-    params = (BACKENDS, ("scaling", "stabilized", "log"), (200, 350, 600, 1100, 2000))
+    params = (BACKENDS, ("scaling", "stabilized", "log"), (200, 350, 600, 1100, 2000, 4000))
     profiles = {
         "smoke": {"backend": ["numpy"], "method": ["scaling"], "n": [200]},
-        "quick": {"backend": ["numpy"], "method": ["scaling"]},
+        "quick": {"backend": ["numpy"], "method": ["scaling"], "n": [200, 350, 600, 1100, 2000]},
     }
 
     def prepare(self, backend, method, n):
-        options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0}
+        options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "mixed": True}
         return self.case(backend, _clouds(n), 0.03, **options)
 
 
@@ -130,6 +140,31 @@ class Batch(_Sinkhorn):
         return self.case(backend, _clouds(self.fixed["n"], batch), 0.05)
 
 
+class BatchOfCosts(_Sinkhorn):
+    """Problems of n = 200 with a cost each: together, and in as many calls."""
+
+    title = "Many Sinkhorn problems with a cost each in their number"
+    x = "batch"
+    tol = 1.01e-9
+    fixed = {"n": 200}
+    param_names = ("backend", "how", "batch")
+    params = (BACKENDS, ("together", "one by one"), (1, 4, 16, 64))
+
+    def prepare(self, backend, how, batch):
+        rng, n = np.random.default_rng(batch), self.fixed["n"]
+        x, y = rng.random((2, batch, n, 2))
+        M = np.sum((x[:, :, None, :] - y[:, None, :, :]) ** 2, axis=-1)
+        a, b = (weights / weights.sum(axis=1, keepdims=True) for weights in rng.random((2, batch, n)) + 0.1)
+        case = self.case(backend, (a, b, M), 0.05)
+        if how == "one by one":
+            there = [[backend.asarray(z[k]) for z in (a, b, M)] for k in range(batch)]
+            case.solve = lambda: tuple(
+                namespace_of(z[0]).stack(z)
+                for z in zip(*(sinkhorn(*one, 0.05, check_finite=False).x for one in there), strict=True)
+            )
+        return case
+
+
 class Gradient(_Sinkhorn):
     """Solve and gradient: by the envelope theorem one pass over K more than the solve."""
 
@@ -153,6 +188,41 @@ def _scaled(case: _Case, f: Any, g: Any) -> tuple[Any, Any]:
     host = [case.backend.to_numpy(x) for x in (f, g)]
     mass = np.sum(np.exp((host[0][:, None] + host[1] - case.M) / case.eps))
     return f, g - case.eps * float(np.log(mass))
+
+
+class Divergence(_Sinkhorn):
+    """Three solves between two clouds, each with itself and with the other."""
+
+    title = "The Sinkhorn divergence of two clouds in the number of their points"
+    x = "n"
+    cost = "sinkhorn_divergence"
+    tol = 1e-6
+    fixed = {"n_iter": _STEPS}
+    param_names = ("backend", "n")
+    params = (BACKENDS, (200, 350, 600, 1100, 2000))
+
+    def prepare(self, backend, n):
+        rng = np.random.default_rng(n)
+        x = rng.random((n, 2))
+        there = backend.asarray(np.full(n, 1 / n))
+        cloud = PointCloud(backend.asarray(x), backend.asarray(x + _SHIFT))
+        options = {"tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "mixed": False, "check_finite": False}
+        return backend, lambda: sinkhorn_divergence(there, there, cloud, 0.2, method="scaling", **options)
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            _Device.last = self._case(values)[1]()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """Of ‖shift‖², which the divergence of a cloud from itself moved is."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = float(self._case(values)[1]())
+        exact = float(np.sum(np.square(_SHIFT)))
+        return abs(found - exact) / exact
 
 
 class Barycenter(_Benchmark):

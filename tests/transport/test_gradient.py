@@ -24,14 +24,14 @@ def value(a, b, M, eps=0.1):
 
 @pytest.mark.of("sinkhorn_gradient")
 def test_gradients_live_where_the_inputs_do(xp, rng):
-    a, b, M = xp(histogram(rng, 6)), xp(histogram(rng, 5)), xp(rng.random((6, 5)))
+    a, b, M = xp(histogram(rng, 8)), xp(histogram(rng, 7)), xp(rng.random((8, 7)))
     tol = 1e-9 if xp.dtype == "float64" else 1e-5
-    g_a, g_b, g_M = xs.sinkhorn_gradient(a, b, M, 0.1, tol=tol)
+    g_a, g_b, g_M = xs.sinkhorn_gradient(a, b, M, 0.2, tol=tol)
     for g, x in ((g_a, a), (g_b, b), (g_M, M)):
         assert_like(g, x)
         assert tuple(g.shape) == tuple(x.shape)
     assert abs(float(xp.xp.sum(g_a))) < 100 * xp.eps
-    assert_close(g_M, xs.sinkhorn(a, b, M, 0.1, tol=tol).plan())
+    assert_close(g_M, xs.sinkhorn(a, b, M, 0.2, tol=tol).plan())
 
 
 def test_gradient_in_weights_and_costs_by_taylor(rng):
@@ -79,10 +79,15 @@ def test_points_without_mass_have_no_gradient(rng):
 
 def test_a_gradient_costs_one_pass_more(rng):
     a, b, M = histogram(rng, 9), histogram(rng, 7), rng.random((9, 7))
-    _, solve = xs.count(xs.sinkhorn, a, b, M, 0.1, check_finite=False)
-    _, gradient = xs.count(xs.sinkhorn_gradient, a, b, M, 0.1, check_finite=False)
-    assert gradient.syncs == solve.syncs
-    assert gradient.product_flops - solve.product_flops == costs.gibbs(9, 7).flops
+    for method in costs.SINKHORN_METHODS:
+        solution, solve = xs.count(xs.sinkhorn, a, b, M, 0.1, check_finite=False, method=method)
+        _, gradient = xs.count(xs.sinkhorn_gradient, a, b, M, 0.1, check_finite=False, method=method)
+        stated = [f(9, 7, n_iter=solution.n_iter, method=method) for f in (costs.sinkhorn, costs.sinkhorn_gradient)]
+        for name in ("product_flops", "launches", "syncs"):
+            of_cost = name.removeprefix("product_")
+            assert getattr(gradient, name) - getattr(solve, name) == getattr(stated[1], of_cost) - getattr(
+                stated[0], of_cost
+            )
 
 
 def test_a_grid_has_no_gradient():
@@ -96,7 +101,7 @@ def test_a_grid_has_no_gradient():
 
 @pytest.mark.of("sinkhorn_divergence")
 def test_divergence_is_zero_only_for_equal_histograms(xp, rng):
-    a, b, x = xp(histogram(rng, 6)), xp(histogram(rng, 6)), xp(rng.random((6, 2)))
+    a, b, x = xp(histogram(rng, 8)), xp(histogram(rng, 8)), xp(rng.random((8, 2)))
     cloud = xs.PointCloud(x, x)
     tol = 1e-9 if xp.dtype == "float64" else 1e-5
     same, other = (xs.sinkhorn_divergence(a, c, cloud, 0.5, tol=tol) for c in (a, b))
@@ -124,6 +129,15 @@ def test_divergence_is_that_of_pot(rng):
     theirs = ot.bregman.empirical_sinkhorn_divergence(x, y, 0.2, a, b, stopThr=1e-12)
     assert float(theirs) == pytest.approx(costs_alone, rel=1e-6)
     assert float(ours) == pytest.approx(float(plans[0].value - 0.5 * (plans[1].value + plans[2].value)), rel=1e-6)
+
+
+def test_counted_products_of_a_divergence_are_the_costs(rng):
+    a, b, cloud = histogram(rng, 9), histogram(rng, 7), xs.PointCloud(rng.random((9, 2)), rng.random((7, 2)))
+    options = {"method": "scaling", "relaxation": 1.0, "tol": 1e-300, "max_iter": 10, "check_finite": False}
+    with pytest.warns(ConvergenceWarning):
+        _, tally = xs.count(xs.sinkhorn_divergence, a, b, cloud, 0.5, **options)
+    cost = costs.sinkhorn_divergence(9, 7, n_iter=10)
+    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
 
 
 def test_divergence_needs_points(rng):
@@ -187,11 +201,53 @@ def test_bad_input_of_barycentres(rng):
     with pytest.raises(ValueError, match="weights: expected numbers >= 0"):
         xs.barycenter(A, M, 1.0, np.asarray([1.0, -1.0]))
     with pytest.raises(ValueError, match="eps: expected at least"):
-        xs.barycenter(A, M, 1e-5)
+        xs.barycenter(A, M, 1e-5, method="scaling")
     with pytest.raises(ValueError, match="same sum, got 2 and 1 in problem 1"):
         xs.barycenter(A * np.asarray([[1.0], [2.0]]), M, 1.0)
     with pytest.raises(ValueError, match="A: expected an array of shape"):
         xs.barycenter(A[0], M, 1.0)
+
+
+@pytest.mark.parametrize("eps", [1e-3, 1e-4])
+def test_barycentre_for_small_eps(eps):
+    """Two Gaussian bumps have a third between them; K itself would underflow."""
+    x = np.linspace(0, 1, 80)
+    A = np.stack([np.exp(-((x - c) ** 2) / (2 * 0.06**2)) for c in (0.3, 0.7)])
+    A[:, 0] = 0
+    A /= A.sum(axis=1, keepdims=True)
+    assert eps * 650 < 1
+    solution = xs.barycenter(A, xs.Grid(x), eps, tol=1e-5)
+    assert solution.converged
+    assert solution.method == "log"
+    b = solution.x
+    mean = float(x @ b)
+    assert mean == pytest.approx(0.5, abs=2e-3)
+    # the entropy blurs each plan by about ε/2
+    assert float((x - mean) ** 2 @ b) == pytest.approx(0.06**2 + eps / 2, rel=0.05)
+
+
+def test_barycentre_in_logarithms_is_the_same(rng):
+    A, M = histogram(rng, 3, 12), rng.random((12, 12))
+    A[0, :2] = 0
+    A /= A.sum(axis=1, keepdims=True)
+    w = np.asarray([0.5, 0.3, 0.2])
+    one, other = (xs.barycenter(A, M, 0.02, w, tol=1e-10, method=m) for m in ("scaling", "log"))
+    assert (one.method, other.method) == ("scaling", "log")
+    assert one.converged
+    assert other.converged
+    assert_close(other.x, one.x, rtol=0, atol=1e-8)
+
+
+def test_barycentre_for_small_eps_is_that_of_pot(rng):
+    ot = pytest.importorskip("ot")
+    A, M = histogram(rng, 2, 8), rng.random((8, 8))
+    M = M + M.T
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = ot.barycenter(A.T, M, 2e-3, method="sinkhorn_log", stopThr=1e-13, numItermax=20_000)
+    solution = xs.barycenter(A, M, 2e-3, tol=1e-9, max_iter=20_000)
+    assert solution.method == "log"
+    assert_close(solution.x, expected, rtol=0, atol=1e-6)
 
 
 def test_barycentre_stops_when_it_is_told(rng):
@@ -201,10 +257,11 @@ def test_barycentre_stops_when_it_is_told(rng):
     assert xs.barycenter(A, M, 0.01, callback=lambda k, state: k >= 10).status is Status.STOPPED
 
 
-def test_counted_products_of_barycentres_are_the_costs(rng):
+@pytest.mark.parametrize("method", ["scaling", "log"])
+def test_counted_products_of_barycentres_are_the_costs(rng, method):
     A, M = histogram(rng, 3, 9), rng.random((9, 9))
-    stop = {"callback": lambda k, state: k >= 30, "tol": 1e-300, "check_finite": False}
-    solution, tally = xs.count(xs.barycenter, A, M, 0.5, **stop)
-    cost = costs.barycenter(3, 9, n_iter=solution.n_iter)
+    stop = {"callback": lambda k, state: k >= 30, "tol": 1e-300, "check_finite": False, "method": method}
+    solution, tally = xs.count(xs.barycenter, A, 0.01 * M, 0.5, **stop)
+    cost = costs.barycenter(3, 9, method=method, n_iter=solution.n_iter)
     assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
     assert cost.syncs <= solution.n_iter // 10 + TABLE["barycenter"].syncs

@@ -81,10 +81,12 @@ from xpsolve.costs.stochastic import (
     sgd,
 )
 from xpsolve.costs.transport import (
+    INCREMENTS,
     SINKHORN_METHODS,
     barycenter,
     gibbs,
     sinkhorn,
+    sinkhorn_divergence,
     sinkhorn_gradient,
     soft_minimum,
 )
@@ -103,6 +105,7 @@ __all__ = [
     "CODE_STEPS",
     "CONVOLUTION_METHODS",
     "GRADIENT_METHODS",
+    "INCREMENTS",
     "LASSO_METHODS",
     "LISTA_KINDS",
     "LOSSES",
@@ -162,6 +165,7 @@ __all__ = [
     "sga",
     "sgd",
     "sinkhorn",
+    "sinkhorn_divergence",
     "sinkhorn_gradient",
     "soft_minimum",
     "soft_threshold",

@@ -1,10 +1,11 @@
 """Floor 3: entropic optimal transport.  Sinkhorn's iterations, gradients, divergence and barycentres."""
 
+from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.barycenter import barycenter
 from xpsolve.transport.divergence import sinkhorn_divergence
 from xpsolve.transport.geometry import Grid, PointCloud
 from xpsolve.transport.gradient import sinkhorn_gradient
-from xpsolve.transport.sinkhorn import TransportSolution, sinkhorn
+from xpsolve.transport.sinkhorn import sinkhorn
 
 __all__ = [
     "Grid",

@@ -23,7 +23,8 @@ from xpsolve.transport._kernels import NOTHING, Axes
 from xpsolve.transport.geometry import Geometry, Matrix
 
 if TYPE_CHECKING:
-    from xpsolve.transport.sinkhorn import Problem, TransportSolution
+    from xpsolve.transport._problem import Problem
+    from xpsolve.transport.answer import TransportSolution
 
 
 def along(problem: Problem, solve: Callable[..., TransportSolution]) -> TransportSolution:

@@ -148,6 +148,26 @@ def _relaxed_cupy(u: Array, a: Array, p: Array, omega: Array) -> Array:
     return cupy.ElementwiseKernel("T u, T a, T p, T w", "T z", source, "xpsolve_relaxed")(u, a, p, omega)
 
 
+@native
+def scaled(K: Array, u: Array, v: Array) -> Array:
+    """diag(u) K diag(v): (n, m) for one K and u (1, n), v (1, m), else (B, n, m)."""
+    u, v = _beside(K, u, v)
+    return K * u * v
+
+
+@scaled.register("numpy")
+def _scaled_numpy(K: Array, u: Array, v: Array) -> Array:
+    u, v = _beside(K, u, v)
+    P = np.empty(np.broadcast_shapes(K.shape, u.shape, v.shape), K.dtype)
+    K, u, v = (np.broadcast_to(x, P.shape) for x in (K, u, v))
+    rows = max(1, _CACHED // P.shape[-1])
+    for k in np.ndindex(P.shape[:-2]):
+        for i in range(0, P.shape[-2], rows):
+            part = np.multiply(K[k][i : i + rows], u[k][i : i + rows], out=P[k][i : i + rows])
+            part *= v[k][i : i + rows]
+    return P
+
+
 def times(K: Array, v: Array) -> Array:
     """Kv for each v of (B, m), with one K for all or one for each."""
     return v @ K.T if K.ndim == 2 else (K @ v[:, :, None])[:, :, 0]

@@ -1,8 +1,10 @@
 """Barycentres  argmin_b Σ_k w_k W(a_k, b)  of histograms, by iterative Bregman projections (Benamou et al. 2015).
 
-    u_k ← a_k/(Kv_k),   b ← Π_k (v_k·Kᵀu_k)^{w_k},   v_k ← b/(Kᵀu_k)
+    scaling   u_k ← a_k/(Kv_k),   b ← Π_k (v_k·Kᵀu_k)^{w_k},   v_k ← b/(Kᵀu_k)
+    log       the same of log u, log v and log b, with soft minima in place of products
 
-All k move together; each plan has its first marginal a_k, and the iteration makes their second marginals one.
+All k move together; each plan has its first marginal a_k, and the iteration makes their second marginals one.  "log"
+begins with an ε that is large enough to be easy, and divides it by 4 each time that they nearly are.
 """
 
 from __future__ import annotations
@@ -14,17 +16,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_count, check_positive, enter, is_array, is_concrete, iterate
+from xpsolve.arrays import Array, check_count, check_option, check_positive, enter, is_array, is_concrete, iterate
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
-from xpsolve.transport._kernels import relaxed
-from xpsolve.transport.sinkhorn import enter_problem, widest
+from xpsolve.transport._kernels import NOTHING, relaxed
+from xpsolve.transport._problem import Problem, enter_problem, widest
+
+_METHODS = ("scaling", "log")
+_BEGIN, _NEXT = 50.0, 0.03  # ε-scaling begins where costs span this many ε, and goes on at this error
 
 
 class _State(NamedTuple):
-    u: Array  # (k, n)
+    u: Array  # (k, n), for "log" its logarithm
     v: Array
     q: Array  # Kᵀu, (k, n)
+    eps: Array  # 0-d
 
 
 @capabilities(batch="histograms", grad="forward, reverse", syncs=2)
@@ -34,6 +40,7 @@ def barycenter(
     eps: float,
     weights: Array | None = None,
     *,
+    method: str = "auto",
     tol: float = 1e-6,
     max_iter: int = 10_000,
     check_every: int = costs.CHECK_EVERY,
@@ -49,9 +56,13 @@ def barycenter(
     M : array (n, n), PointCloud or Grid
         The cost between their points.
     eps : float
-        ε > 0, in the units of M, which may span 650 ε in float64 and 60 in float32.
+        ε > 0, in the units of M.
     weights : array, shape (k,), optional
         w ≥ 0, divided by their sum; None weighs all alike.
+    method : str
+        "scaling" iterates on products with K, where the costs span at most 650 ε in float64, 60 in float32.  "log"
+        takes soft minima, for any ε, and more time.  "auto" takes "scaling" where it is safe, for which it reads the
+        span of the costs; under ``jax.jit``, where it cannot, "log".
     tol : float
         The certificate to reach.
     max_iter : int
@@ -61,8 +72,8 @@ def barycenter(
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look at values first: NaN, negative weights, sums that differ, an ε that is too small.  It costs one
-        host read.
+        Whether to look at values first: NaN, negative weights, sums that differ, an ε that is too small for the method.
+        It costs one host read, the same that "auto" takes.
 
     Returns
     -------
@@ -73,7 +84,7 @@ def barycenter(
     Raises
     ------
     TypeError, ValueError
-        As `sinkhorn`, and if the weights do not fit or ε is too small for the span of M.
+        As `sinkhorn`, and if the weights do not fit or ε is too small for "scaling".
 
     Warns
     -----
@@ -97,6 +108,7 @@ def barycenter(
     array([0., 1., 0.])
     """
     check_positive(eps, "eps")
+    check_option(method, "method", ("auto", *_METHODS))
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)
@@ -106,55 +118,127 @@ def barycenter(
         )
         raise (ValueError if is_array(A) else TypeError)(message)
     problem = enter_problem(A, A[:1, :], M, eps)  # all must have the sum of the first
-    xp, a, kernel = problem.xp, problem.a, problem.kernel
+    xp, a = problem.xp, problem.a
     w = xp.ones_like(a[:, :1]) if weights is None else _weights(problem, weights)
-    span = problem.check(check_finite, decide=False)
-    if span is not None and span > widest(xp, a.dtype) * eps:
+    span = problem.check(check_finite, decide=method == "auto")
+    safe = span is not None and span <= widest(xp, a.dtype) * eps
+    if method == "scaling" and span is not None and not safe:
         message = (
             f"eps: expected at least {span / widest(xp, a.dtype):.3g} for costs that span {span:.3g}, got {eps!r}: "
         )
-        raise ValueError(message + "the kernel exp(−M/ε) would underflow.")
-    w = w / xp.sum(w)
-    zero, unit = (xp.zeros_like(a[:1, :]), xp.zeros_like(a[:1, :]) + problem.range[0]), xp.ones_like(w)
-    scale = problem.scalar(problem.eps)
-    K = kernel.hold(*zero, scale)
-
-    def swept(u: Array, v: Array) -> _State:
-        _, u, q = kernel.sweep(K, *zero, scale, v, lambda p, i, j: relaxed(u[:, i:j], a[:, i:j], p, unit))
-        return _State(u, v, q)
-
-    def step(s: _State) -> _State:
-        b = xp.exp(xp.sum(w * xp.log(s.v * s.q), axis=0, keepdims=True))
-        return swept(s.u, b / s.q)
-
-    def disagreement(s: _State) -> Array:
-        columns = s.v * s.q
-        return xp.max(xp.sum(xp.abs(columns - xp.sum(w * columns, axis=0, keepdims=True)), axis=1))
-
+        raise ValueError(message + "the kernel exp(−M/ε) would underflow. Take method='log'.")
+    chosen = method if method != "auto" else "scaling" if safe else "log"
+    solver = (_Scaling if chosen == "scaling" else _Log)(problem, w / xp.sum(w))
     with np.errstate(all="ignore"):
         run = iterate(
-            step,
-            swept(xp.astype(a > 0, a.dtype), xp.ones_like(a)),
-            measure=disagreement,
+            solver.step,
+            solver.start(),
+            measure=solver.measure,
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
+            renew=solver.renew if isinstance(solver, _Log) else None,
             callback=callback,
         )
-    ended = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.UNDERFLOW}.get(run.reason)
+    unsound = Status.UNDERFLOW if chosen == "scaling" else Status.NOT_FINITE
+    ended = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": unsound}.get(run.reason)
     if ended is Status.MAX_ITER:
         reached = f"barycenter stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
         warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
     s = run.state
     name = "largest ‖P_kᵀ1 − b‖₁ over the histograms"
     return Solution(
-        xp.sum(w * (s.v * s.q), axis=0),
-        "bregman_projections",
-        Certificate(name, disagreement(s), tol),
+        solver.mean(solver.columns(s))[0, :],
+        chosen,
+        Certificate(name, solver.disagreement(s), tol),
         n_iter=run.n_iter,
         stats={"host_reads": run.reads},
         ended=ended,
     )
+
+
+class _Scaling:
+    """The iteration on products with K."""
+
+    def __init__(self, problem: Problem, w: Array) -> None:
+        self.problem, self.xp, self.w, self.kernel = problem, problem.xp, w, problem.kernel
+        zero = self.xp.zeros_like(problem.a[:1, :])
+        self.absorbed = zero, zero + problem.range[0]  # the smallest cost, so that K has entries near 1
+        self.eps = problem.scalar(problem.eps)
+        self.K = self.kernel.hold(*self.absorbed, self.eps)
+        self.unit = self.xp.ones_like(w)
+        self.some = self.xp.astype(problem.a > 0, problem.a.dtype)
+
+    def _swept(self, v: Array) -> _State:
+        a = self.problem.a
+        _, u, q = self.kernel.sweep(
+            self.K, *self.absorbed, self.eps, v, lambda p, i, j: relaxed(self.some[:, i:j], a[:, i:j], p, self.unit)
+        )
+        return _State(u, v, q, self.eps)
+
+    def start(self) -> _State:
+        """From v = 1."""
+        return self._swept(self.xp.ones_like(self.problem.a))
+
+    def step(self, s: _State) -> _State:
+        """b, then v and u of every plan."""
+        b = self.xp.exp(self.xp.sum(self.w * self.xp.log(s.v * s.q), axis=0, keepdims=True))
+        return self._swept(b / s.q)
+
+    def columns(self, s: _State) -> Array:
+        """P_kᵀ1, (k, n)."""
+        return s.v * s.q
+
+    def mean(self, columns: Array) -> Array:
+        """Σ_k w_k P_kᵀ1, (1, n)."""
+        return self.xp.sum(self.w * columns, axis=0, keepdims=True)
+
+    def disagreement(self, s: _State) -> Array:
+        """The largest ‖P_kᵀ1 − b‖₁."""
+        columns = self.columns(s)
+        return self.xp.max(self.xp.sum(self.xp.abs(columns - self.mean(columns)), axis=1))
+
+    measure = disagreement
+
+
+class _Log(_Scaling):
+    """The same on logarithms, with soft minima."""
+
+    def __init__(self, problem: Problem, w: Array) -> None:
+        self.problem, self.xp, self.w, self.kernel = problem, problem.xp, w, problem.kernel
+        xp, a = self.xp, problem.a
+        self.eps = problem.scalar(problem.eps)
+        some = a > 0
+        self.log_a = xp.where(some, xp.log(xp.where(some, a, xp.ones_like(a))), xp.full_like(a, NOTHING))
+        low, high = problem.range
+        self.begin = xp.maximum(self.eps, (high - low) / _BEGIN)
+
+    def _at(self, V: Array, eps: Array) -> _State:
+        _, U, Q = self.kernel.soft_sweep(eps, V, lambda P, i, j: self.log_a[:, i:j] - P)
+        return _State(U, V, Q, eps)
+
+    def start(self) -> _State:
+        """From log v = 0 and a large ε."""
+        return self._at(self.xp.zeros_like(self.log_a), self.begin)
+
+    def step(self, s: _State) -> _State:
+        """log b, then log v and log u of every plan."""
+        B = self.xp.sum(self.w * (s.v + s.q), axis=0, keepdims=True)
+        return self._at(B - s.q, s.eps)
+
+    def columns(self, s: _State) -> Array:
+        """P_kᵀ1, (k, n)."""
+        return self.xp.exp(s.v + s.q)
+
+    def measure(self, s: _State) -> Array:
+        """The disagreement; −1 asks for `renew`."""
+        found = self.disagreement(s)
+        return self.xp.where((s.eps > self.eps) & (found <= _NEXT), -self.xp.ones_like(found), found)
+
+    def renew(self, s: _State) -> _State:
+        """The same potentials for a smaller ε."""
+        eps = self.xp.maximum(s.eps / 4, self.eps)
+        return self._at(s.v * (s.eps / eps), eps)
 
 
 def _weights(problem: Any, weights: Array) -> Array:

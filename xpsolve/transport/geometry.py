@@ -177,6 +177,6 @@ def squared_distances(x: Array, y: Array, block: int) -> Rows:
 
     def cost(start: int, stop: int) -> Array:
         M = left[start:stop, :] @ right
-        return xp.maximum(M, xp.zeros_like(M))
+        return xp.maximum(M, xp.zeros_like(xx[:1, :]))
 
     return Rows(cost, (x.shape[0], y.shape[0]), block)

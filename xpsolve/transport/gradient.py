@@ -63,7 +63,7 @@ def sinkhorn_gradient(a: Array, b: Array, M: Any, eps: float, **options: Any) ->
     if isinstance(M, Grid):
         message = "M: expected an array or a PointCloud, got a Grid, whose costs do not change one by one."
         raise TypeError(message)
-    solution = sinkhorn(a, b, M, eps, **options)
+    solution = sinkhorn(a, b, M, eps, **({"keep_kernel": True} | options))
     f, g = solution.x
     if isinstance(M, PointCloud):
         return _centred(f), _centred(g), _of_points(solution)
@@ -85,6 +85,11 @@ def _of_points(solution: Any) -> tuple[Array, Array]:
     x, y = solution.geometry.x, solution.geometry.y
     # a column of ones beside the points: one product gives Py and P1
     beside_x, beside_y = (xp.concat([z, xp.ones_like(z[:, :1])], axis=1) for z in (x, y))
+    if solution.factors is not None:
+        u, K, v = solution.factors
+        single = solution.x[0].ndim == 1
+        u, v = (z[0, :, None] if single else z[:, :, None] for z in (u, v))
+        return _pull(x, u * (K @ (v * beside_y))), _pull(y, v * (xp.matrix_transpose(K) @ (u * beside_x)))
     to_y: list[Array] = []
     to_x: Any = 0
     for start, stop in kernel.blocks():
@@ -92,5 +97,9 @@ def _of_points(solution: Any) -> tuple[Array, Array]:
         to_y.append(P @ beside_y)
         to_x = to_x + xp.matrix_transpose(P) @ beside_x[start:stop, :]
     found = to_y[0] if len(to_y) == 1 else xp.concat(to_y, axis=-2)
-    g_x, g_y = (2 * (z * part[..., -1:] - part[..., :-1]) for z, part in ((x, found), (y, to_x)))
-    return g_x, g_y
+    return _pull(x, found), _pull(y, to_x)
+
+
+def _pull(x: Array, to_y: Array) -> Array:
+    """2(x·(P1) − Py) of P beside (y, 1)."""
+    return 2 * (x * to_y[..., -1:] - to_y[..., :-1])

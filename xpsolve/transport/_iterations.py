@@ -1,0 +1,304 @@
+"""Sinkhorn's iterations on one problem, or on many at once.
+
+The plan is P = diag(u) K diag(v), K = exp(−M/ε), and the potentials are f = ε log u, g = ε log v:
+
+    scaling      v ← b/(Kᵀu),  u ← a/(Kv)
+    stabilized   the same with K = exp((f ⊕ g − M)/ε): where u or v grows it moves into f and g (Schmitzer 2019)
+    log          log u ← log a − log Σ_j exp(log v_j − M_ij/ε), and so log v
+
+p = Kv and q = Kᵀu are kept with u and v, so that both marginals u·p and v·q are known after every iteration.
+
+*Over-relaxation* takes u ← u^(1−ω) (a/p)^ω (Thibault et al. 2021; Lehmann et al. 2022), ω from the contraction that is
+observed.  Where the error grows, the last good point comes back with plain steps.  *ε-scaling*: "stabilized" and "log"
+begin with an ε that is large enough to be easy, and divide it by 4 each time that the marginals are nearly right.
+*Increments*: where K is large its products are taken in float32 on a base in float64, see `_increments`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from xpsolve.arrays import Array, device_of
+from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
+from xpsolve.transport._kernels import NOTHING, relaxed
+from xpsolve.transport._problem import Problem, widest
+from xpsolve.transport._relaxation import control
+
+LEAST = 0.9  # part of tol at which the loop stops: rounding must not carry the certificate above
+_BEGIN = 50.0  # ε-scaling begins where the costs span this many ε
+_NEXT = 0.03  # the error at which it goes on to the next ε
+
+
+class _State(NamedTuple):
+    u: Array  # (B, n), for "log" its logarithm
+    v: Array  # (B, m)
+    p: Array  # Kv, (B, n)
+    q: Array  # Kᵀu, (B, m)
+    f: Array  # in K, (B, n) or (1, n)
+    g: Array
+    K: Any  # where it is kept
+    eps: Array  # 0-d
+    omega: Array  # (B, 1): 0 for a problem that rests, 1 for a plain step
+    trust: Array  # (B, 1): part of ω − 1 that is taken
+    age: Array  # (B, 1): iterations since it went back
+    error: Array  # of the marginals, (B, 1)
+    watched: Array  # the same, 0 for a problem that rests
+    floor: Array  # error that is rounding, 0-d
+    good: Any  # u, v, p, q at the last check that was no worse than the one before
+    low: Increments | None = None  # K in float32, where products are increments
+    base: Any = ()  # the same at the last exact products, 0 before the first
+    late: bool | None = None  # True where they were left out at the last check
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """The iteration on one problem, or on many at once."""
+
+    problem: Problem
+    method: str
+    tol: float
+    relaxation: Any
+    check_every: int
+    mixed: bool
+    span: float | None  # of the costs, where it is known
+
+    @property
+    def log(self) -> bool:
+        """Whether u and v are logarithms."""
+        return self.method == "log"
+
+    @cached_property
+    def weights(self) -> tuple[Array, Array]:
+        """a and b, or their logarithms."""
+        if not self.log:
+            return self.problem.a, self.problem.b
+        return self._logarithm(self.problem.a), self._logarithm(self.problem.b)
+
+    def _logarithm(self, x: Array) -> Array:
+        xp = self.problem.xp
+        some = x > 0
+        return xp.where(some, xp.log(xp.where(some, x, xp.ones_like(x))), xp.full_like(x, NOTHING))
+
+    def _relax(self, u: Array, a: Array, p: Array, omega: Array) -> Array:
+        return u + omega * (a - p - u) if self.log else relaxed(u, a, p, omega)
+
+    def _mass(self, u: Array, p: Array) -> Array:
+        return self.problem.xp.exp(u + p) if self.log else u * p
+
+    # --- the loop
+
+    def step(self, s: _State) -> _State:
+        """v, then u with one pass over K."""
+        a, b = self.weights
+        v = self._relax(s.v, b, s.q, s.omega)
+        return s._replace(v=v, **self._swept(s, v, lambda p, i, j: self._relax(s.u[:, i:j], a[:, i:j], p, s.omega)))
+
+    def _swept(self, s: _State, v: Array, update: Callable[[Array, int, int], Array]) -> dict[str, Array]:
+        kernel = self.problem.kernel
+        if self.log:
+            p, u, q = kernel.soft_sweep(s.eps, v, update)
+        elif s.low is not None:
+            p, u, q = sweep(s.low, s.base, v, update)
+        else:
+            p, u, q = kernel.sweep(s.K, s.f, s.g, s.eps, v, update)
+        return {"p": p, "u": u, "q": q}
+
+    def error(self, s: _State) -> Array:
+        """‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, (B, 1)."""
+        problem, norm = self.problem, self.problem.xp.linalg.vector_norm
+        rows = norm(self._mass(s.u, s.p) - problem.a, ord=1, axis=1, keepdims=True)
+        return rows + norm(self._mass(s.v, s.q) - problem.b, ord=1, axis=1, keepdims=True)
+
+    def measure(self, s: _State) -> Array:
+        """The largest error of those that do not rest; −1 asks for `renew`."""
+        xp = self.problem.xp
+        worst = xp.max(s.watched)
+        if not self.renews:
+            return worst
+        again = worst <= _NEXT
+        if self.method != "scaling":
+            again = again & (s.eps > self.problem.eps)
+            if self.method == "stabilized":
+                again = again | self._grown(s)
+        elif s.low is not None:
+            again = self._grown(s)
+        else:
+            again = again & (worst > LEAST * self.tol)
+        return xp.where(again, -xp.ones_like(worst), worst)
+
+    @property
+    def renews(self) -> bool:
+        """Whether the kernel changes on the way: under "scaling" only that in float32, which is made at a point."""
+        return self.method != "scaling" or (self.mixed and not self._shared)
+
+    @property
+    def _shared(self) -> bool:
+        """Whether "scaling" has one kernel for many problems."""
+        return self.problem.a.shape[0] > 1 and self.problem.shares
+
+    def _grown(self, s: _State) -> Array:
+        """Whether some u or v has grown or shrunk so much that it should move into the kernel."""
+        xp = self.problem.xp
+        limit = 1e8 if s.u.dtype != xp.float64 else 1e12 if s.low is not None else 1e30
+        u, v = (s.u, s.v) if s.low is None else (s.u * s.low.to_u, s.v * s.low.to_v)
+        largest = [
+            xp.max(xp.where(x > 0, xp.maximum(x, a / x), a)) for x, a in ((u, self.problem.a), (v, self.problem.b))
+        ]
+        return (xp.maximum(*largest) > limit) & xp.any(s.watched > 0)
+
+    def refresh(self, s: _State) -> _State:
+        """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
+        xp = self.problem.xp
+        exact = s.late is True  # every second time: until then little is left out
+        if exact:
+            p, _, q = self.problem.kernel.sweep(s.K, s.f, s.g, s.eps, s.v, lambda p, i, j: s.u[:, i:j])
+            s = s._replace(p=p, q=q)
+        fixed = 0.0 if self.relaxation == "auto" else float(self.relaxation)
+        omega, trust, age, error, watched, back = control(
+            self.error(s),
+            s.error,
+            s.omega,
+            s.trust,
+            s.age,
+            s.floor,
+            s.eps <= self.problem.eps,
+            LEAST * self.tol,
+            float(self.check_every),
+            fixed,
+        )
+        good = tuple(xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
+        new = s._replace(
+            omega=omega,
+            trust=trust,
+            age=age,
+            error=error,
+            watched=watched,
+            good=good,
+            late=None if exact or s.low is None else True,
+        )
+        u, v, p, q = good
+        return new._replace(u=u, v=v, p=p, q=q, base=good if exact else s.base)
+
+    def _floor(self) -> Array:
+        """What rounding of the potentials does to the marginals."""
+        low, high = self.problem.range
+        unit = float(self.problem.xp.finfo(self.problem.a.dtype).eps)
+        return 8 * unit * (4 + (high - low) / self.problem.eps)
+
+    # --- where it starts, changes and ends
+
+    def start(self) -> _State:
+        """From u = 1, or from potentials that were given."""
+        problem, xp = self.problem, self.problem.xp
+        a, b = problem.a, problem.b
+        low, high = (
+            problem.range
+        )  # this and the weights are kept: a value first made while JAX traces the loop would not be
+        _ = self.weights
+        eps = problem.scalar(problem.eps)
+        f, g = problem.init or (xp.zeros_like(a), xp.zeros_like(b))
+        if self.method == "scaling":
+            # the smallest cost goes into g, so that K has entries near 1; f and g stay the same for all problems
+            zero = xp.zeros_like(a[:1, :]), xp.zeros_like(b[:1, :]) + low
+            u = xp.exp(f / eps)
+            v = xp.exp((g - low) / eps) if problem.init else xp.ones_like(b)
+            K = problem.kernel.hold(*zero, eps)
+            narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
+            return self._fresh(xp.where(a > 0, u, 0 * a), xp.where(b > 0, v, 0 * b), zero, K, eps, lower=narrow)
+        if problem.init is None:
+            eps = xp.maximum(eps, (high - low) / _BEGIN)
+        F = xp.where(a > 0, f / eps, xp.full_like(a, NOTHING))
+        return self._log_start(F, eps)
+
+    def _fresh(
+        self, u: Array, v: Array, absorbed: tuple[Array, Array], K: Any, eps: Array, *, lower: bool = True
+    ) -> _State:
+        """A state with p and q for u and v, and nothing learnt yet."""
+        xp = self.problem.xp
+        one = xp.ones_like(u[:, :1])
+        blank = _State(u, v, u, v, *absorbed, K, eps, one, one, one, one, one, eps, ())
+        begun = self._begun(blank._replace(**self._swept(blank, v, lambda p, i, j: u[:, i:j])))
+        if not (self.mixed and lower):
+            return begun
+        i = slice(0, 1 if self._shared else None)
+        low = increments_at_one(K, u[i, :], v[i, :])
+        return begun._replace(low=low, base=tuple(xp.zeros_like(x) for x in begun.good))
+
+    def _begun(self, s: _State) -> _State:
+        xp = self.problem.xp
+        error = self.error(s)
+        one = xp.ones_like(error)
+        rests = (error <= LEAST * self.tol) & (s.eps <= self.problem.eps)
+        omega, watched = xp.where(rests, 0 * one, one), xp.where(rests, 0 * one, error)
+        return s._replace(
+            omega=omega,
+            trust=one,
+            age=0 * one,
+            error=error,
+            watched=watched,
+            floor=self._floor(),
+            good=(s.u, s.v, s.p, s.q),
+        )
+
+    def _log_start(self, F: Array, eps: Array) -> _State:
+        """Two soft minima from F = f/ε: the potentials are then right for ε up to a plain iteration."""
+        xp, (la, lb) = self.problem.xp, (self._logarithm(self.problem.a), self._logarithm(self.problem.b))
+        kernel = self.problem.kernel
+        V = lb - kernel.soft_columns(eps, F)
+        P = kernel.soft_rows(eps, V)
+        U = la - P
+        if not self.log:
+            return self._absorbed(U * eps, V * eps, eps)
+        Q = kernel.soft_columns(eps, U)
+        one = xp.ones_like(U[:, :1])
+        return self._begun(_State(U, V, P, Q, U, V, None, eps, one, one, one, one, one, eps, ()))
+
+    def _absorbed(self, f: Array, g: Array, eps: Array) -> _State:
+        xp, problem = self.problem.xp, self.problem
+        f = xp.where(problem.a > 0, f, xp.zeros_like(f) + NOTHING)
+        g = xp.where(problem.b > 0, g, xp.zeros_like(g) + NOTHING)
+        u, v = (xp.astype(x > 0, x.dtype) for x in (problem.a, problem.b))
+        return self._fresh(u, v, (f, g), problem.kernel.hold(f, g, eps), eps)
+
+    def renew(self, s: _State) -> _State:
+        """Potentials into the kernel, with a smaller ε while there is one to come."""
+        xp, problem = self.problem.xp, self.problem  # what was learnt of ω stays
+        if self.method == "scaling":
+            unit = xp.mean(problem.a, axis=1, keepdims=True)
+            return s._replace(low=increments(s.K, s.u, s.v, unit), base=s.good, late=None)
+        smaller = xp.maximum(s.eps / 4, problem.scalar(problem.eps))
+        f, _ = self.potentials(s)
+        new = self._log_start(f / smaller, smaller)
+        return new._replace(omega=s.omega, trust=s.trust, age=s.age, watched=s.watched)
+
+    def potentials(self, s: _State) -> tuple[Array, Array]:
+        """f and g, with what the kernel has absorbed."""
+        if self.log:
+            return s.u * s.eps, s.v * s.eps
+        return s.f + s.eps * self._logarithm(s.u), s.g + s.eps * self._logarithm(s.v)
+
+    def scalings(self, s: _State, f: Array, g: Array) -> tuple[Array, Array]:
+        """u and v with the plan diag(u) K diag(v) for potentials f and g."""
+        xp, eps = self.problem.xp, self.problem.eps
+        return xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
+
+    def finish(self, s: _State) -> tuple[Array, Array, Array, Array]:
+        """Potentials, the error of their marginals, (B,), and the dual value."""
+        problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
+        a, b = problem.a, problem.b
+        nothing = xp.asarray(-xp.inf, dtype=a.dtype, device=device_of(a))
+        f, g = self.potentials(s)
+        f, g = xp.where(a > 0, f, nothing), xp.where(b > 0, g, nothing)
+        if self.method == "scaling":  # K is at hand, and so are exp(f/ε) and exp(g/ε)
+            u, v = self.scalings(s, f, g)
+            p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
+            rows, columns = u * p, v * q
+        else:
+            rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
+        error = xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)
+        zero = xp.zeros_like(a[:, :1])
+        value = xp.sum(a * xp.where(a > 0, f, zero), axis=1) + xp.sum(b * xp.where(b > 0, g, zero), axis=1)
+        return f, g, error, value - eps * xp.sum(rows, axis=1)

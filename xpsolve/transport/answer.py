@@ -1,0 +1,73 @@
+"""What `sinkhorn` returns: potentials, and the plan and its cost made from them when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from xpsolve.arrays import Array
+from xpsolve.solution import Solution
+from xpsolve.transport._kernels import Axes, gibbs, scaled
+
+
+@dataclass(frozen=True, repr=False)
+class TransportSolution(Solution):
+    """The answer of `sinkhorn`.
+
+    Parameters
+    ----------
+    x : tuple of two arrays
+        The dual potentials f and g, −∞ where there is no mass.
+    method, certificate, n_iter, history, stats, ended
+        As in `Solution`.
+    value : array
+        The dual value ⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, 0-d or one for each problem; at convergence ⟨P, M⟩ + ε Σ P (log P − 1).
+    geometry : object
+        The cost.
+    eps : float
+        ε.
+    factors : tuple of three arrays, optional
+        u, K and v with P = diag(u) K diag(v), for one problem as for a batch of one: kept where `keep_kernel`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> M = np.asarray([[0.0, 1.0], [1.0, 0.0]])
+    >>> solution = xs.sinkhorn(np.asarray([0.5, 0.5]), np.asarray([0.25, 0.75]), M, 0.1)
+    >>> solution.plan().round(4), round(float(solution.cost), 4)
+    (array([[0.25, 0.25], [0.  , 0.5 ]]), 0.25)
+    """
+
+    value: Any = None
+    geometry: Any = field(default=None)
+    eps: float = 0.0
+    factors: Any = None
+
+    def plan(self) -> Array:
+        """P_ij = exp((f_i + g_j − M_ij)/ε), (n, m) or (batch, n, m): made here, from the potentials or `factors`."""
+        if self.factors is None:
+            f, g, kernel = self._parts
+            rows = kernel.rows if isinstance(kernel, Axes) else kernel
+            P = gibbs(rows.cost(0, rows.shape[0]), f, g, self.eps)
+        else:
+            u, K, v = self.factors
+            P = scaled(K, u, v)
+        return P[0, ...] if P.ndim == 3 and self.x[0].ndim == 1 else P
+
+    @property
+    def cost(self) -> Array:
+        """⟨P, M⟩, 0-d or one for each problem."""
+        f, g, kernel = self._parts
+        total = kernel.spent(f, g, self.eps)
+        return total[0, ...] if self.x[0].ndim == 1 else total
+
+    @cached_property
+    def _parts(self) -> tuple[Array, Array, Any]:
+        f, g = (x if x.ndim == 2 else x[None, :] for x in self.x)
+        return f, g, self.geometry.kernel()
+
+    def __repr__(self) -> str:
+        shapes = " and ".join("×".join(map(str, x.shape)) for x in self.x)
+        return f"TransportSolution(f, g: {shapes}, method={self.method!r}, n_iter={self.n_iter}, {self.status.name})"
