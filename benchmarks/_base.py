@@ -2,8 +2,8 @@
 
 No benchmark here has a ``setup``: with one, asv times every call between two setups and adds its own
 overhead to each.  The data of a parameter tuple are made on the first call and kept, since asv runs one
-tuple in one process; the clock stands still meanwhile.  Two things can then be measured, and each class
-says in ``mode`` which one it is:
+tuple in one process; the clock stands still meanwhile, and while another process has the processor.  Two
+things can then be measured, and each class says in ``mode`` which one it is:
 
 latency
     ``number = 1``: one call between two looks at a drained device, what a user waits for one answer.
@@ -23,6 +23,7 @@ every machine, so that two commits can be compared by it; the flops are those of
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,15 +67,41 @@ class _Device:
     @contextmanager
     def uncounting(cls) -> Iterator[None]:
         """Stop the clock: for what the first call does besides its work."""
-        start = perf_counter()
+        start = _own()
         yield
         cls.drain()
-        cls.uncounted += perf_counter() - start
+        cls.uncounted += _own() - start
 
 
 def _clock() -> float:
     _Device.drain()
-    return perf_counter() - _Device.uncounted
+    return _own() - _Device.uncounted
+
+
+def _own() -> float:
+    """Seconds so far, without those in which another process had our processor.
+
+    On a shared machine such a wait of a few milliseconds falls into one sample and not into the next, and long samples
+    all take a multiple of their time.  The kernel knows how long this thread was ready to run and was not let.
+    """
+    now = perf_counter()
+    return now - _waited()
+
+
+def _waited() -> float:
+    """Seconds for which this thread waited for a processor; zero where the kernel does not say."""
+    global _schedule
+    if _schedule[0] != os.getpid():  # a fork inherits the file of its parent's thread
+        try:
+            _schedule = os.getpid(), os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+        except OSError:
+            _schedule = os.getpid(), None
+    if _schedule[1] is None:
+        return 0.0
+    return int(os.pread(_schedule[1], 64, 0).split()[1]) * 1e-9
+
+
+_schedule: tuple[int, int | None] = (0, None)
 
 
 def seconds(call: Callable[[], Any], *, at_least: float = 0.2, samples: int = 5) -> float:

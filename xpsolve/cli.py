@@ -1,4 +1,4 @@
-"""The ``xpsolve`` command: which backends there are, measuring the suite, the gallery, and the report of both."""
+"""The ``xpsolve`` command: backends, measuring the suite, the gallery, the report of both, and the gate."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ except ModuleNotFoundError as missing:
 
 import xpsolve
 from xpsolve.arrays import backends as known_backends
+from xpsolve.files import write_text
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich", help=xpsolve.__doc__)
 
@@ -24,11 +25,12 @@ _EXTRA = ("asv", "asv_runner", "jinja2", "matplotlib", "pandas", "psutil", "scip
 _RESULTS = Path(".asv/results")
 _GALLERY = _RESULTS.with_name("gallery")  # where a report of those results looks for it
 _INTERRUPTED = 130  # what a shell reports for a command stopped by ctrl-C
+_NOT_COMPARED = 2  # of the gate, which says 1 for an alarm
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn what a person can put right into one line without a traceback."""
+def _plain_errors(code: int = 1) -> Iterator[None]:
+    """Turn what a person can put right into one line without a traceback, and exit with `code`."""
     from xpsolve.bench import BenchError
 
     try:
@@ -42,7 +44,7 @@ def _plain_errors() -> Iterator[None]:
     else:
         return
     Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(reason)}")
-    raise typer.Exit(1)
+    raise typer.Exit(code)
 
 
 def _show_version(wanted: bool) -> None:
@@ -184,6 +186,47 @@ def report(
 
         index = build(results or [_RESULTS], out, machines=machine)
     print(index)
+
+
+@app.command()
+def gate(
+    base: Annotated[
+        str,
+        typer.Argument(
+            help="What there was: a results folder, a report or the hash of a commit; or several, with commas between."
+        ),
+    ],
+    new: Annotated[str, typer.Argument(help="What there is: the same.")],
+    results: Annotated[Path, typer.Option(help="Where commits are looked for.")] = _RESULTS,
+    counts_only: Annotated[
+        bool, typer.Option("--counts-only", help="Compare counts and errors; needs no quiet machine.")
+    ] = False,
+    only: Annotated[str, typer.Option(help="Regular expression that name(parameters) must contain.")] = "",
+    least: Annotated[float, typer.Option(help="The least factor by which a slowdown is an alarm.")] = 1.25,
+    markdown: Annotated[Path | None, typer.Option(help="Write the findings to this file too, for a comment.")] = None,
+) -> None:
+    """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared."""
+    console = Console(highlight=False)
+    with _plain_errors(_NOT_COMPARED):
+        from xpsolve.report import gate as gates
+
+        sides = [gates.load(side, results) for side in (base, new)]
+        verdict = gates.compare(*sides, counts_only=counts_only, least=least, only=only)
+        if markdown is not None:
+            write_text(markdown, gates.markdown(verdict))
+    if verdict.changes:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("", "what", "benchmark", "where", "base", "new", "why"):
+            table.add_column(column, overflow="fold")
+        for c in verdict.changes:
+            mark = "[red]alarm[/red]" if c.alarm else ""
+            table.add_row(mark, *map(escape, (c.kind, c.benchmark, c.where, c.base, c.new, c.why)))
+        console.print(table)
+    for note in verdict.notes:
+        console.print(f"[dim]note:[/dim] {escape(note)}", soft_wrap=True)
+    console.print(verdict.summary, markup=False)
+    if verdict.alarms:
+        raise typer.Exit(1)
 
 
 def main() -> None:

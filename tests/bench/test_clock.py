@@ -1,4 +1,4 @@
-"""The clock of the benchmarks: it waits for the device, and stands still while data are made."""
+"""The clock of the benchmarks: it waits for the device, and stands still while data are made or others run."""
 
 import importlib.util
 import sys
@@ -41,6 +41,33 @@ def test_making_the_data_takes_no_time(benchmarks):
     before = base._clock()
     Slow().time_nothing("numpy")
     assert base._clock() - before < 0.3
+
+
+def test_time_that_another_process_takes_does_not_count(benchmarks, monkeypatch):
+    base, _ = benchmarks
+    waits = iter([1.0, 1.0, 1.0, 3.0, 3.0])  # two seconds while the data are made
+    monkeypatch.setattr(base, "perf_counter", lambda: 100.0)
+    monkeypatch.setattr(base, "_waited", lambda: next(waits))
+    monkeypatch.setattr(base._Device, "uncounted", 0.0)
+    before = base._clock()
+    assert base._clock() == before == 99.0
+    with base._Device.uncounting():
+        pass
+    assert base._clock() == before
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the kernel does not say")
+def test_waits_for_the_processor_are_known_and_only_grow(benchmarks):
+    base, _ = benchmarks
+    first, again = base._waited(), base._waited()
+    assert 0.0 <= first <= again < time.monotonic()
+
+
+def test_without_the_kernel_s_word_nothing_is_taken_away(benchmarks, monkeypatch):
+    base, _ = benchmarks
+    monkeypatch.setattr(base, "_schedule", (0, None))
+    monkeypatch.setattr(base.os, "open", lambda *_: (_ for _ in ()).throw(FileNotFoundError))
+    assert base._waited() == 0.0
 
 
 def test_each_result_is_waited_for_once(benchmarks, monkeypatch):

@@ -36,6 +36,7 @@ class Suite:
 
     COMMIT = "eacdf32a301920f219ad44ae773f26a3eaffdde8"
     RATE, STREAM, LAUNCH = 5e10, 2e10, 1e-6
+    COLUMNS, FACTS = COLUMNS, FACTS
 
     def __init__(self, folder, seed=0):
         self.folder, self.described = folder, {"version": 2}

@@ -1,9 +1,9 @@
 """From asv's results to pages: one tidy table, fitted exponents against theory, crossings, limits, figures.
 
 `build` makes a folder that opens from disk without a network: ``index.html``, ``summary.md``, ``scaling.csv`` (a row
-per fitted series), ``results.csv`` (a row per measurement, and what is missing with the reason; the same as
-``results.parquet`` where pyarrow is installed) and ``figures/``, those of the gallery
-among them where `xpsolve figures` has drawn it.
+per fitted series), ``joint.csv`` (a row per method and length, of all its benchmarks together), ``results.csv`` (a row
+per measurement, and what is missing with the reason; the same as ``results.parquet`` where pyarrow is installed) and
+``figures/``, those of the gallery among them where `xpsolve figures` has drawn it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     """
     # Here, so that `import xpsolve.report` needs none of pandas, matplotlib and jinja2.
     from xpsolve.files import write_text
-    from xpsolve.report import asv, findings, gallery, page, table
+    from xpsolve.report import asv, findings, gallery, joint, page, table
 
     out, folders = Path(out), [results] if isinstance(results, Path) else list(results)
     found = asv.read(folders, machines)
@@ -66,6 +66,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     files = {
         "results.csv": kept.to_csv(index=False),
         "scaling.csv": findings.scaling_table(lines).to_csv(index=False),
+        "joint.csv": joint.joint_fits(frame, lines).to_csv(index=False),
         **page.render(page.context(frame, lines, pairs, found, shown)),
     }
     for name, text in files.items():

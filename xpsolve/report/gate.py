@@ -1,0 +1,424 @@
+"""The gate: what changed for the worse between two sets of results, and whether that stops a merge.
+
+Counted launches, host reads and flops are compared exactly, on any two machines; so are errors, by their order, and
+what no longer runs.  Times are compared between runs of one machine with one set of versions only: see `noise`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from xpsolve.report import noise
+from xpsolve.report.digest import readable
+from xpsolve.report.formats import error, exponent, interval, number, quantity
+from xpsolve.report.sides import SHOWN, SIDED, Side, load
+
+__all__ = ["Change", "Side", "Verdict", "compare", "load", "markdown"]
+
+GROWTH = 10.0
+"""An error that grows by less is rounding on another day."""
+
+MARGIN = 1e-3
+"""Errors below this share of their tolerance are as good as each other."""
+
+_OURS = "xpsolve"
+_EXACT = ("count", "error")  # roles that are the same on every machine
+_EXCUSED = ("missing backend", "missing library", "over budget")  # reasons not to be measured that are no fault
+Run = tuple[str, str]  # machine and environment
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is not as it was.
+
+    Parameters
+    ----------
+    kind : str
+        "launches", "syncs", "flops" …, "slower", "faster", "exponent", "error", "failed" or "vanished".
+    benchmark : str
+        asv's name.
+    where : str
+        Parameters of the series, in words.
+    base, new : str
+        What it was and what it is.
+    why : str
+        Why it counts.
+    alarm : bool
+        Whether it stops a merge.
+    """
+
+    kind: str
+    benchmark: str
+    where: str
+    base: str
+    new: str
+    why: str
+    alarm: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that changed, alarms first, what was compared, and what could not be.
+
+    Parameters
+    ----------
+    changes : list of Change
+        Alarms first.
+    compared : mapping of str to int
+        How many counts, errors and series of times were compared.
+    notes : list of str
+        What limits the comparison: versions, machines, noise.
+    """
+
+    changes: list[Change]
+    compared: Mapping[str, int]
+    notes: list[str]
+
+    @property
+    def alarms(self) -> list[Change]:
+        """Changes that stop a merge."""
+        return [change for change in self.changes if change.alarm]
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        what = ", ".join(f"{n} {name}" for name, n in self.compared.items())
+        found = f"{len(self.alarms)} alarm{'s' * (len(self.alarms) != 1)}" if self.alarms else "no alarm"
+        return f"{found}; compared: {what}"
+
+
+def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = noise.LEAST, only: str = "") -> Verdict:
+    """Compare two sets of results.
+
+    Parameters
+    ----------
+    base, new : Side
+        What `load` found.
+    counts_only : bool, optional
+        Look at counts and errors alone, which need no quiet machine.
+    least : float, optional
+        The least factor by which a slowdown is an alarm.
+    only : str, optional
+        Regular expression that ``name(parameters)`` must contain.
+
+    Returns
+    -------
+    Verdict
+        What changed, and why it matters.
+
+    Raises
+    ------
+    LookupError
+        If the two have nothing in common that could be compared.
+    ValueError
+        If `least` is not above 1, or `only` no regular expression.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from xpsolve.report.gate import Side, compare
+    >>> point = {"machine": "box", "environment": "py", "benchmark": "m.C.track_syncs", "params": '{"n": 2}',
+    ...     "role": "count", "quantity": "syncs", "x_name": "n", "x": 2, "series": "{}", "status": "ok",
+    ...     "reason": "", "suite": "quick"}
+    >>> before, after = (Side(str(v), pd.DataFrame([point | {"value": v}])) for v in (1.0, 2.0))
+    >>> [(change.kind, change.base, change.new) for change in compare(before, after).alarms]
+    [('syncs', '1', '2')]
+    """
+    if not least > 1:
+        raise ValueError(f"least: expected a factor above 1, such as 1.2, got {least}")
+    try:
+        pattern = re.compile(only)
+    except re.error as why:
+        raise ValueError(f"only: expected a regular expression, got {only!r} ({why})") from why
+    changes: list[Change] = []
+    notes = [f"{side.name}: {warning}" for side in (base, new) for warning in side.warnings]
+    compared = {"counts": 0, "errors": 0} | ({} if counts_only else {"series of times": 0})
+    shared = 0
+    for run, other, timed in _runs(base, new, notes, counts_only):
+        pairs = _join(_of(base, run), _of(new, other))
+        text = pairs["benchmark"] + " " + pairs["params"]
+        pairs = pairs[text.map(lambda line: bool(pattern.search(line)))]
+        if counts_only:
+            pairs = pairs[pairs["role"].isin(_EXACT)]
+        pairs = _same_version(pairs, base, new, notes)
+        both = pairs[(pairs["status_base"] == "ok") & (pairs["status_new"] == "ok")]
+        shared += len(both)
+        for role, name, check in (("count", "counts", _counts), ("error", "errors", _errors)):
+            points = both[both["role"] == role]
+            compared[name] += len(points)
+            changes += check(points)
+        changes += _lost(pairs, new.suite, notes)
+        if timed and _same_machine(base, new, run[0], notes):
+            series, found = _times(both, run[0], least, notes)
+            compared["series of times"] += series
+            changes += found
+    if not shared and all(change.kind == "vanished" for change in changes):
+        raise LookupError(f"{base.name} and {new.name} have no measurement in common: nothing can be compared")
+    return Verdict(sorted(changes, key=lambda c: (not c.alarm, c.kind, c.benchmark, c.where)), compared, notes)
+
+
+def _runs(base: Side, new: Side, notes: list[str], counts_only: bool) -> Iterator[tuple[Run, Run, bool]]:
+    """Which runs to compare, and whether their times can be."""
+    ours, theirs = ([*dict.fromkeys(_keys(side.frame))] for side in (base, new))
+    common = [run for run in ours if run in theirs]
+    for side, runs in ((base, ours), (new, theirs)):
+        for machine, environment in runs:
+            if common and (machine, environment) not in common:
+                notes.append(f"{machine} ({environment}) is in {side.name} only, and is not compared")
+    if common:
+        yield from ((run, run, not counts_only) for run in common)
+        return
+    for run in theirs:
+        other = max(ours, key=lambda r: len(_join(_of(base, r), _of(new, run), how="inner")))
+        if not counts_only:
+            notes.append(
+                f"times are not compared: {base.name} is of {' '.join(other)}, {new.name} of {' '.join(run)}; "
+                "they must come from one machine and environment"
+            )
+        yield other, run, False
+
+
+def _keys(frame: pd.DataFrame) -> Iterator[Run]:
+    yield from frame[["machine", "environment"]].itertuples(index=False, name=None)
+
+
+def _of(side: Side, run: Run) -> pd.DataFrame:
+    frame = side.frame
+    chosen = (frame["machine"] == run[0]) & (frame["environment"] == run[1])
+    return frame[chosen & (frame["reason"] != "not selected")]
+
+
+def _join(base: pd.DataFrame, new: pd.DataFrame, how: Any = "outer") -> pd.DataFrame:
+    """A row per benchmark and parameters, with what both sides say of it."""
+    key = ["benchmark", "params"]
+    sides = [side.reindex(columns=[*key, *SHOWN, *SIDED]).drop_duplicates(key) for side in (base, new)]
+    pairs = sides[0].merge(sides[1], on=key, how=how, suffixes=("_base", "_new"))
+    for name in SHOWN:
+        both = pairs.pop(name + "_new"), pairs.pop(name + "_base")
+        pairs[name] = both[0].where(both[0].notna(), both[1])
+    return pairs
+
+
+def _same_version(pairs: pd.DataFrame, base: Side, new: Side, notes: list[str]) -> pd.DataFrame:
+    """Without benchmarks that measure something else than they did."""
+    other = {name for name, version in base.suite.items() if new.suite.get(name, version) != version}
+    seen = sorted(other & set(pairs["benchmark"]))
+    if seen:
+        notes.append(f"not compared, since they measure something new (their version was raised): {', '.join(seen)}")
+    return pairs[~pairs["benchmark"].isin(seen)]
+
+
+# --- exact checks ------------------------------------------------------------------------------------
+
+
+def _lines(points: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    for (benchmark, series), line in points.groupby(["benchmark", "series"], sort=False, dropna=False):
+        yield str(benchmark), "" if pd.isna(series) else readable(str(series)), line.sort_values("x")
+
+
+def _at(row: pd.Series) -> str:
+    return f"{row['x_name']} = {number(row['x'])}" if row["x_name"] and not pd.isna(row["x"]) else ""
+
+
+def _counts(points: pd.DataFrame) -> Iterator[Change]:
+    for benchmark, where, line in _lines(points[points["value_base"] != points["value_new"]]):
+        worse = line[line["value_new"] > line["value_base"]]
+        shown = (worse if len(worse) else line).iloc[-1]
+        whole = points[(points["benchmark"] == benchmark) & (points["series"] == shown["series"])]
+        verb = "more" if len(worse) else "fewer"
+        yield Change(
+            str(shown["quantity"]),
+            benchmark,
+            ", ".join(filter(None, (where, _at(shown)))),
+            f"{shown['value_base']:.15g}",
+            f"{shown['value_new']:.15g}",
+            f"{verb}, at {len(worse) or len(line)} of {len(whole)} points",
+            bool(len(worse)),
+        )
+
+
+def _errors(points: pd.DataFrame) -> Iterator[Change]:
+    level = pd.concat([points["value_base"], MARGIN * points["tol"].fillna(0.0)], axis=1).max(axis=1)
+    missed = (points["value_new"] > points["tol"]) & ~(points["value_base"] > points["tol"])
+    grown = points["value_new"] > GROWTH * level
+    for benchmark, where, line in _lines(points[missed | grown]):
+        shown = line.loc[(line["value_new"] / line["value_base"].clip(lower=1e-300)).idxmax()]
+        lost = bool(missed[shown.name])
+        yield Change(
+            "error",
+            benchmark,
+            ", ".join(filter(None, (where, _at(shown)))),
+            error(shown["value_base"]),
+            error(shown["value_new"]),
+            f"above its tolerance {error(shown['tol'])}"
+            if lost
+            else f"more than {GROWTH:g} times as large, at {len(line)} points",
+            True,
+        )
+
+
+def _lost(pairs: pd.DataFrame, suite: Mapping[str, str], notes: list[str]) -> Iterator[Change]:
+    """Benchmarks that newly fail, or that are not there any more."""
+    # A table of results has one line for all points that failed alike, without their parameters.
+    before = pairs[(pairs["status_base"] == "ok") & pairs["params"].ne("")]
+    missed = pairs[(pairs["status_new"] == "failed") & pairs["status_base"].ne("failed")]
+    for benchmark, where, line in _lines(missed[missed["status_base"].eq("ok") | missed["params"].eq("")]):
+        at, reason = ", ".join(filter(None, (where, _at(line.iloc[0])))), str(line["reason_new"].iloc[0])
+        yield Change("failed", benchmark, at, "ran", reason or "failed", "it ran, and fails now", True)
+    there = set(pairs.loc[pairs["status_new"].isin(["ok", "failed"]), "benchmark"])
+    gone = before[~before["benchmark"].isin(there)]
+    suites = [set(pairs[name].dropna()) - {""} for name in ("suite_base", "suite_new")]
+    other = bool(suites[0] and suites[1] and suites[0] != suites[1])
+    excused = set(pairs.loc[pairs["reason_new"].isin(_EXCUSED), "benchmark"])
+    # A backend that NEW did not measure at all is no benchmark that vanished.
+    backends = {_backend(params) for params in pairs.loc[pairs["status_new"].eq("ok"), "params"]}
+    for name, points in gone.groupby("benchmark", sort=False):
+        if suite and name not in suite:
+            yield Change("vanished", str(name), "", "measured", "gone", "it is no longer in the suite", True)
+        elif not other and name not in excused and backends & set(points["params"].map(_backend)):
+            why = "it was not measured; --only compares a part of the suite"
+            yield Change("vanished", str(name), "", "measured", "not measured", why, True)
+    partly = before["status_new"].ne("ok") & before["status_new"].ne("failed")
+    if partly.any():
+        notes.append(f"{partly.sum()} of {len(before)} points of BASE were not measured in NEW")
+    if other:
+        notes.append(f"BASE is of the profile {', '.join(suites[0])}, NEW of {', '.join(suites[1])}")
+
+
+def _backend(params: str) -> str:
+    return str(json.loads(params or "{}").get("backend", "numpy"))
+
+
+# --- times -------------------------------------------------------------------------------------------
+
+
+def _same_machine(base: Side, new: Side, machine: str, notes: list[str]) -> bool:
+    """Whether a machine is what it was."""
+    facts = [side.facts.get(machine) or {} for side in (base, new)]
+    changed = [name for name in ("cpu", "cores", "blas") if all(facts) and facts[0].get(name) != facts[1].get(name)]
+    if changed:
+        notes.append(f"{machine}: times are not compared, since it changed in {', '.join(changed)}")
+    return not changed
+
+
+def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> tuple[int, list[Change]]:
+    """How many series were compared, and which changed beyond noise."""
+    times = both[both["role"] == "time"]
+    usable = (times["value_base"] > 0) & (times["value_new"] > 0)
+    for name in ("valid", "steady"):
+        for side in ("_base", "_new"):
+            usable &= times[name + side].isna() | times[name + side].eq(True)
+    times = times[usable & _alike(times, machine, notes)].copy()
+    # Another library's times are no fault of ours.
+    library = times["params"].map(lambda params: json.loads(params).get("library", _OURS))
+    times = times[library == _OURS]
+    # Lines of one or two sizes, such as data sets, agree or not as a group.
+    few = times.groupby(["benchmark", "series"])["x"].transform("size") < noise.SIZES
+    times["series"] = times["series"].where(
+        ~few, times["params"].map(lambda params: json.dumps({"backend": _backend(params)}))
+    )
+    times["x"] = times["x"].where(~few)
+    found = noise.compare(times, ["benchmark", "series"], least=least)
+    left = len(times) - sum(len(shift.points) for shift in found.shifts)
+    if left:
+        notes.append(f"{machine}: {left} times stand alone, in groups of fewer than {noise.SIZES}, and are not judged")
+    if found.few and found.shifts:
+        notes.append(f"{machine}: {len(found.shifts)} series are too few to tell drift and noise of the machine")
+    elif found.shifts:
+        notes.append(
+            f"{machine}: the median series takes ×{found.drift:.2f} of its time, which is the machine's drift; by the "
+            f"noise of all, slowdowns are seen from ×{math.exp(found.limit):.2f} on and exponents that rise by "
+            f"{found.slope_limit:.2f}; several runs a side, with commas between, see more"
+        )
+    changes = [_change(shift, found, "slower") for shift in found.slowdowns]
+    changes += [_change(shift, found, "faster") for shift in found.speedups]
+    return len(found.shifts), changes + [_steeper(shift, found) for shift in found.steeper]
+
+
+def _alike(times: pd.DataFrame, machine: str, notes: list[str]) -> pd.Series:
+    """Which times were taken with one version of everything, as far as it is known."""
+    alike = pd.Series(True, index=times.index)
+    for name in ("python", "versions", "device"):
+        before, after = times[name + "_base"].fillna(""), times[name + "_new"].fillna("")
+        other = before.ne(after) & before.ne("") & after.ne("")
+        for was, now in sorted(set(zip(before[other], after[other], strict=True))):
+            notes.append(f"{machine}: times are not compared where {was} became {now}")
+        alike &= ~other
+    unknown = times["versions_base"].fillna("").eq("") | times["versions_new"].fillna("").eq("")
+    if unknown.any():
+        notes.append(f"{machine}: of {unknown.sum()} times the versions are not known, and are taken for the same")
+    return alike
+
+
+def _change(shift: noise.Shift, found: noise.Comparison, kind: str) -> Change:
+    """A row for a series, with the times at the size that stands for it: so many others changed at least as much."""
+    sign, log = (1, shift.slower) if kind == "slower" else (-1, shift.faster)
+    ratio = shift.points["value_new"] / shift.points["value_base"] / found.drift
+    beyond = sign * ratio.map(math.log) - log
+    shown = shift.points.loc[beyond.abs().idxmin()]
+    count = int((beyond > -1e-9).sum())
+    return Change(
+        kind,
+        shift.key[0],
+        ", ".join(filter(None, (readable(shift.key[1]), _at(shown)))),
+        quantity(shown["value_base"], "seconds"),
+        quantity(shown["value_new"], "seconds"),
+        f"×{math.exp(log):.2f} or more {kind} at {count} of {len(shift.points)} sizes; beyond noise from "
+        f"×{math.exp(found.limit):.2f} on",
+        kind == "slower",
+    )
+
+
+def _steeper(shift: noise.Shift, found: noise.Comparison) -> Change:
+    assert shift.laws is not None
+    base, new = shift.laws
+    return Change(
+        "exponent",
+        shift.key[0],
+        readable(shift.key[1]),
+        f"{exponent(base.alpha)} {interval(base.low, base.high)}",
+        f"{exponent(new.alpha)} {interval(new.low, new.high)}",
+        f"the ratio of times grows as x^{shift.slope:.2f}; beyond noise from {found.slope_limit:.2f} on",
+        True,
+    )
+
+
+# --- words -------------------------------------------------------------------------------------------
+
+
+def markdown(verdict: Verdict) -> str:
+    """A verdict as a comment on a change.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        What `compare` found.
+
+    Returns
+    -------
+    str
+        GitHub's Markdown.
+
+    Examples
+    --------
+    >>> from xpsolve.report.gate import Verdict, markdown
+    >>> print(markdown(Verdict([], {"counts": 12}, [])))
+    **no alarm; compared: 12 counts**
+    <BLANKLINE>
+    """
+    lines = [f"**{verdict.summary}**", ""]
+    if verdict.changes:
+        lines += ["| | what | benchmark | where | base | new | why |", "|---|---|---|---|--:|--:|---|"]
+        for c in verdict.changes:
+            cells = ("alarm" if c.alarm else "", c.kind, f"`{c.benchmark}`", c.where, c.base, c.new, c.why)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    lines += [f"- {note}" for note in verdict.notes]
+    return "\n".join(lines).rstrip("\n") + "\n"

@@ -1,0 +1,130 @@
+"""One law for all sizes of a method: log t = c + α log n + β log p + γ log L, over all its benchmarks together.
+
+A sweep gives one exponent with all else fixed.  Here every sweep of a method counts at once, with a level c of its own
+for each, since one may do fifty iterations and another go to a tolerance: least squares on the logarithms, less their
+means over each sweep.  The theory is the cost at the same points, fitted in the same way.  Sweeps that a constant
+rules, and points that launches bound, have no power law to tell and are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from xpsolve.report.findings import Series, series
+from xpsolve.report.fit import AGREEMENT, MIN_DECADES, MIN_POINTS, WIDEST
+
+__all__ = ["LENGTHS", "joint_fits"]
+
+Matrix = npt.NDArray[np.float64]
+
+LENGTHS = ("n", "p", "depth")
+"""Columns of the table that are lengths of a problem: samples, features, layers or steps."""
+
+ALIKE = 100.0
+"""Lengths whose design is worse conditioned than this vary together: their exponents cannot be told apart."""
+
+_GROUP = ["machine", "environment", "family", "method", "backend", "dtype", "mode"]
+_SWEEP = ["benchmark", "series"]
+COLUMNS = [*_GROUP, "length", "smallest", "largest", "points", "sweeps", "exponent", "low", "high", "theory"]
+COLUMNS += ["verdict", "reason", "rms"]
+
+
+def joint_fits(frame: pd.DataFrame, lines: Sequence[Series] | None = None) -> pd.DataFrame:
+    """Exponents of every method in all of its lengths together.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Result of `xpsolve.report.table.tidy`.
+    lines : sequence of Series, optional
+        Result of `xpsolve.report.findings.series`, if it is there already.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per machine, environment, family, method, backend, dtype, mode and length, for methods of which at least
+        two lengths are swept: ``exponent`` with its 95 % interval ``low``, ``high``; ``theory``, that of the cost at
+        the same points; ``verdict`` "agrees" (the theory lies in the interval, or within 0.1), "differs" or
+        "unresolved" and its ``reason``; ``smallest`` and ``largest`` length; ``points``, ``sweeps``, and ``rms``, the
+        scatter of log t about the law.
+
+    Examples
+    --------
+    >>> from xpsolve.report.asv import Measurements
+    >>> from xpsolve.report.joint import joint_fits
+    >>> from xpsolve.report.table import tidy
+    >>> list(joint_fits(tidy(Measurements())).columns[7:10])
+    ['length', 'smallest', 'largest']
+    """
+    if frame.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    found = series(frame) if lines is None else lines
+    constant = {line.key for line in found if line.verdict == "floor-bound"}
+    points = frame[(frame["role"] == "time") & frame["current"] & (frame["status"] == "ok")]
+    points = points[points["valid"] & points["steady"] & (points["value"] > 0) & points["x_name"].isin(LENGTHS)]
+    points = points[points["bound"] != "launches"]
+    key = ["machine", "environment", *_SWEEP]
+    kept = [tuple(row) not in constant for row in points[key].itertuples(index=False, name=None)]
+    points = points[np.asarray(kept, dtype=bool)]
+    rows = [row for group, of in points.groupby(_GROUP, sort=False) for row in _fit(group, of)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _fit(group: Any, points: pd.DataFrame) -> list[list[Any]]:
+    """The rows of one method; none where fewer than two of its lengths are swept."""
+    swept = [name for name in LENGTHS if points.groupby(_SWEEP)[name].nunique().gt(1).any()]
+    points = points.dropna(subset=swept)
+    design = _centred(points, points[swept])
+    freedom = len(points) - len(swept) - points.groupby(_SWEEP).ngroups
+    # Along n·p = const alone, one exponent cannot be told from the other.
+    if len(swept) < 2 or freedom < 1 or np.linalg.cond(design) > ALIKE:
+        return []
+    measured = _centred(points, points[["value"]])[:, 0]
+    slopes = np.linalg.lstsq(design, measured)[0]
+    rss = float(np.sum((measured - design @ slopes) ** 2))
+    covariance = np.linalg.inv(design.T @ design) * rss / freedom
+    half = float(stats.t.ppf(0.975, freedom)) * np.sqrt(np.diag(covariance))
+    theory = _theory(points, design)
+    rms = math.sqrt(rss / len(points))
+    rows = []
+    for i, name in enumerate(swept):
+        judged = _verdict(points[name], slopes[i], half[i], theory[i])
+        span = points[name].min(), points[name].max()
+        counted = len(points), points.groupby(_SWEEP).ngroups
+        fitted = slopes[i], slopes[i] - half[i], slopes[i] + half[i], theory[i]
+        rows.append([*group, name, *span, *counted, *fitted, *judged, rms])
+    return rows
+
+
+def _centred(points: pd.DataFrame, columns: pd.DataFrame) -> Matrix:
+    """Logarithms, less their mean over each sweep."""
+    logs = np.log(columns.astype(np.float64))
+    return np.asarray(logs - logs.groupby([points[name] for name in _SWEEP]).transform("mean"), dtype=np.float64)
+
+
+def _theory(points: pd.DataFrame, design: Matrix) -> Matrix:
+    """Exponents of the cost at the same points: of the time that it predicts, else of its flops."""
+    for name in ("work", "flops"):
+        if name in points and (points[name] > 0).all():
+            return np.asarray(np.linalg.lstsq(design, _centred(points, points[[name]])[:, 0])[0], dtype=np.float64)
+    return np.full(design.shape[1], math.nan)
+
+
+def _verdict(lengths: pd.Series, slope: float, half: float, theory: float) -> tuple[str, str]:
+    decades = math.log10(lengths.max() / lengths.min())
+    if lengths.nunique() < MIN_POINTS or decades < MIN_DECADES - 1e-9:
+        return "unresolved", f"{lengths.nunique()} lengths over a factor {lengths.max() / lengths.min():.3g}"
+    if math.isnan(theory):
+        return "unresolved", "no theoretical cost to compare with"
+    if 2 * half > WIDEST:
+        return "unresolved", f"the interval is {2 * half:.2g} wide"
+    if abs(slope - theory) <= max(half, AGREEMENT):
+        return "agrees", "theory in the interval" if abs(slope - theory) <= half else f"within {AGREEMENT} of theory"
+    return "differs", f"{abs(slope - theory):.2f} {'above' if slope > theory else 'below'} theory"

@@ -1,0 +1,241 @@
+"""Which changes of time are more than noise: two runs of one machine, compared series by series.
+
+asv's interval holds the scatter *within* one process.  From one run to the next more changes – where memory lies, the
+clock of the processor, other work on the machine – and hundreds of series are compared at once.  So the noise is taken
+from the comparison itself.  With d = log(t_new/t_base) at each size:
+
+- The *drift* is the median of d over all series and is divided out: a machine that is slower today is no regression.
+- The *change* of a series is the k-th largest d, k = max(3, half of its sizes): at k sizes it is as slow, or slower.
+- Noise makes as many series faster as slower.  Its law is therefore read off those that became *faster*, where no
+  slowdown can hide it: its scale, for Student's law, and how fast its upper quarter falls, for tails heavier than that.
+- A slowdown is an alarm if k sizes have intervals that do not overlap, and the change exceeds both the least that
+  matters and what such noise exceeds in one of a hundred comparisons, all series together.
+
+Exponents are held to the same: the slope of d over log x, against those of all other series, and intervals that do not
+overlap at the two largest sizes.  What bends both curves alike, such as a cache, drops out of d, as it does not out of
+two fits; these are shown beside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from xpsolve.report.findings import LEAST_SCATTER
+from xpsolve.report.fit import MIN_DECADES, MIN_POINTS, PowerLaw, fit_power_law
+
+__all__ = ["LEAST", "LEAST_SLOPE", "Comparison", "Shift", "compare"]
+
+Vector = npt.NDArray[np.float64]
+
+LEAST = 1.25
+"""A change of time by less than this factor is no alarm, however sure."""
+
+LEAST_SLOPE = 0.2
+"""A rise of an exponent by less is none either: caches and clocks bend curves that much from one day to the next."""
+
+LEVEL = 0.01  # chance of one false alarm among all series of a comparison
+SIZES = 3  # sizes that must agree
+ENOUGH = 8  # series from which drift and noise can be told
+GUESS = 0.05  # noise of a series where there are fewer
+_QUANTILES = (0.75, 0.9, 0.95)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How one series changed.
+
+    Parameters
+    ----------
+    key : tuple of str
+        What the frame was grouped by.
+    points : pandas.DataFrame
+        The sizes that both runs measured, in increasing order.
+    slower, faster : float
+        log of the factor by which k sizes became slower, or faster; drift divided out.
+    separate : int
+        Sizes at which the intervals of the two runs do not overlap, in the direction of the change.
+    slope : float
+        Growth of log(t_new/t_base) with log x; NaN under 4 sizes or a decade.
+    laws : tuple of PowerLaw, optional
+        Both fits, where the slope is in doubt.
+    """
+
+    key: tuple[str, ...]
+    points: pd.DataFrame
+    slower: float
+    faster: float
+    separate: int
+    slope: float
+    laws: tuple[PowerLaw, PowerLaw] | None = None
+
+    @property
+    def agreeing(self) -> int:
+        """How many sizes must agree."""
+        return _agreeing(len(self.points))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All series of two runs, and what can be seen through their noise.
+
+    Parameters
+    ----------
+    shifts : list of Shift
+        One for each series of three sizes or more.
+    drift : float
+        Factor by which the median series changed.
+    noise : float
+        Standard deviation of log t from run to run, for a series.
+    limit, slope_limit : float
+        The log of the least slowdown, and the least change of an exponent, that raise an alarm.
+    few : bool
+        Whether there were too few series to tell drift and noise, so that they are a guess.
+    """
+
+    shifts: list[Shift]
+    drift: float
+    noise: float
+    limit: float
+    slope_limit: float
+    few: bool
+
+    @property
+    def slowdowns(self) -> list[Shift]:
+        """Series that became slower, beyond noise."""
+        return [s for s in self.shifts if s.slower > self.limit and s.separate >= s.agreeing]
+
+    @property
+    def speedups(self) -> list[Shift]:
+        """Series that became faster, beyond noise."""
+        return [s for s in self.shifts if s.faster > self.limit and s.separate >= s.agreeing]
+
+    @property
+    def steeper(self) -> list[Shift]:
+        """Series whose exponent rose beyond noise, and whose largest sizes are slower for it."""
+        return [s for s in self.shifts if s.slope > self.slope_limit and s.laws and s.laws[1].alpha > s.laws[0].alpha]
+
+
+def compare(pairs: pd.DataFrame, by: Sequence[str], *, least: float = LEAST) -> Comparison:
+    """Compare the times of two runs of one machine.
+
+    Parameters
+    ----------
+    pairs : pandas.DataFrame
+        A row per point: the columns `by`, the abscissa ``x``, and for both runs time and interval, ``value_base``,
+        ``lower_base``, ``upper_base``, ``value_new``, ``lower_new``, ``upper_new``.
+    by : sequence of str
+        Columns that make a series.
+    least : float, optional
+        Factors below this raise no alarm.
+
+    Returns
+    -------
+    Comparison
+        Every series with three sizes or more, drift and noise.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from xpsolve.report.noise import compare
+    >>> x = [100.0, 1000.0, 10000.0] * 10
+    >>> name = [str(i // 3) for i in range(30)]
+    >>> pairs = pd.DataFrame({"name": name, "x": x, "value_base": x, "lower_base": x, "upper_base": x})
+    >>> for column in ("value", "lower", "upper"):
+    ...     pairs[column + "_new"] = [t * (1.5 if i == "4" else 1.01) for i, t in zip(name, x)]
+    >>> found = compare(pairs, ["name"])
+    >>> round(found.drift, 2), [shift.key for shift in found.slowdowns]
+    (1.01, [('4',)])
+    """
+    lines = [
+        (key if isinstance(key, tuple) else (key,), points.sort_values("x", kind="stable"))
+        for key, points in pairs.groupby(list(by), sort=False)
+        if len(points) >= SIZES
+    ]
+    changes = [np.asarray(np.log(points["value_new"] / points["value_base"]), dtype=np.float64) for _, points in lines]
+    few = len(lines) < ENOUGH
+    drift = 0.0 if few else float(np.median([np.median(d) for d in changes]))
+    shifts = [_shift(key, points, d - drift, drift) for (key, points), d in zip(lines, changes, strict=True)]
+    within = [float(np.std(d)) for d in changes]  # where a few series are all there is
+    noise = max(GUESS, *within, 0.0) if few else max(LEAST_SCATTER, _scale([s.faster for s in shifts]))
+    limit = max(math.log(least), _quantile(len(shifts)) * noise, _tail([s.faster for s in shifts]))
+    bent = [-s.slope for s in shifts if not math.isnan(s.slope)]
+    spread = GUESS if len(bent) < ENOUGH else _scale(bent)
+    slope_limit = max(LEAST_SLOPE, _quantile(len(bent)) * spread, _tail(bent))
+    shifts = [_fitted(s) if s.slope > slope_limit and _ends_slower(s, drift) else s for s in shifts]
+    return Comparison(shifts, math.exp(drift), noise, limit, slope_limit, few)
+
+
+def _agreeing(sizes: int) -> int:
+    return max(SIZES, math.ceil(sizes / 2))
+
+
+def _shift(key: tuple[str, ...], points: pd.DataFrame, change: Vector, drift: float) -> Shift:
+    k = _agreeing(len(points))
+    slower, faster = float(np.sort(change)[-k]), float(-np.sort(change)[k - 1])
+    gap = _gap(points, "base", "new") - drift if slower > faster else _gap(points, "new", "base") + drift
+    return Shift(key, points, slower, faster, int(np.count_nonzero(gap > 0)), _slope(points["x"], change))
+
+
+def _gap(points: pd.DataFrame, below: str, above: str) -> Vector:
+    """log of the room between two intervals; one that is not known is taken for `LEAST_SCATTER`."""
+    upper = points["upper_" + below].fillna(points["value_" + below] * (1 + LEAST_SCATTER))
+    lower = points["lower_" + above].fillna(points["value_" + above] * (1 - LEAST_SCATTER))
+    # asv's model for very few samples may reach below zero
+    return np.asarray(np.log(np.maximum(lower, 1e-300)) - np.log(upper), dtype=np.float64)
+
+
+def _slope(x: pd.Series, change: Vector) -> float:
+    """Median of the slopes between all pairs of sizes (Theil and Sen): one disturbed size does not turn it."""
+    size = np.asarray(x, dtype=np.float64)
+    if size.size < MIN_POINTS or not np.all(size > 0) or np.log10(size.max() / size.min()) < MIN_DECADES - 1e-9:
+        return math.nan
+    i, j = np.triu_indices(size.size, 1)
+    apart = size[i] != size[j]
+    return float(np.median((change[j] - change[i])[apart] / np.log(size[j] / size[i])[apart]))
+
+
+def _scale(changes: Sequence[float]) -> float:
+    """Standard deviation of the noise: from upper quantiles of changes that noise alone makes, and from the middle."""
+    usable = [q for q in _QUANTILES if len(changes) * (1 - q) >= 2] or _QUANTILES[:1]
+    return float(
+        max(
+            stats.median_abs_deviation(changes, scale="normal"),  # fewer than half of the series changed
+            *(np.quantile(changes, q) / stats.norm.ppf(q) for q in usable),
+        )
+    )
+
+
+def _tail(changes: Sequence[float]) -> float:
+    """What noise alone exceeds with the chance `LEVEL`: the upper quarter continued exponentially.
+
+    Its median excess, not its mean, says how fast it falls: a few series that really became faster hide nothing.
+    """
+    if len(changes) < ENOUGH:
+        return 0.0
+    high = float(np.quantile(changes, 0.75))
+    excess = float(np.median([c - high for c in changes if c > high] or [0.0])) / math.log(2)
+    return high + excess * math.log(0.25 * len(changes) / LEVEL)
+
+
+def _quantile(series: int) -> float:
+    """How many standard deviations are beyond chance among so many series, their scale being estimated from them."""
+    return float(stats.t.isf(LEVEL / max(series, 1), max(3.0, series / 2)))
+
+
+def _ends_slower(shift: Shift, log_drift: float) -> bool:
+    """Whether the two largest sizes lost time beyond their intervals: exponents also rise where small sizes gained."""
+    last = shift.points.iloc[-2:]
+    change = np.log(last["value_new"] / last["value_base"]) - log_drift
+    return bool(np.all(_gap(last, "base", "new") > log_drift)) and float(change.mean()) > 0.5 * math.log(LEAST)
+
+
+def _fitted(shift: Shift) -> Shift:
+    base, new = (fit_power_law(shift.points["x"], shift.points["value_" + side]) for side in ("base", "new"))
+    return Shift(shift.key, shift.points, shift.slower, shift.faster, shift.separate, shift.slope, (base, new))

@@ -1,0 +1,154 @@
+"""One side of a comparison: results of one commit, from asv's folder, from a report, or from several runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xpsolve.report import asv
+from xpsolve.report.table import tidy
+
+__all__ = ["SHOWN", "SIDED", "Side", "load"]
+
+SHOWN = ["role", "quantity", "x_name", "x", "series", "tol"]
+"""Columns that say what a point is."""
+
+SIDED = ["status", "reason", "value", "lower", "upper", "valid", "steady", "suite", "versions", "python", "device"]
+"""Columns that say what was measured there."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two sets of results.
+
+    Parameters
+    ----------
+    name : str
+        As it was asked for.
+    frame : pandas.DataFrame
+        Result of `xpsolve.report.table.tidy`, one commit a machine and environment.
+    facts : mapping
+        By machine, what is known of it at the time of the run.
+    suite : mapping of str to str
+        Version of every benchmark there was to measure; empty where it is not known.
+    warnings : list of str
+        What could not be read.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    suite: Mapping[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def load(where: str, results: Path) -> Side:
+    """Find one side of a comparison.
+
+    Parameters
+    ----------
+    where : str
+        A results folder of asv, a report's folder or its results.csv or .parquet, or the beginning of a commit's hash;
+        several runs of one commit with commas between, of which the fastest time counts at each point.
+    results : Path
+        Where commits are looked for.
+
+    Returns
+    -------
+    Side
+        The commit named, else the one measured last on each machine.
+
+    Raises
+    ------
+    LookupError
+        If there are no results, or none of that commit.
+    ValueError
+        If a file is no table of results, the hash has several continuations, or runs are of different commits.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from xpsolve.report import sides
+    >>> sides.load("0a1b2c3", Path("no-such-folder"))
+    Traceback (most recent call last):
+    ...
+    xpsolve.report.asv.NoResultsError: no asv results in 'no-such-folder': measure something ...
+    """
+    if "," in where:
+        return _fastest(where, [load(part, results) for part in where.split(",")])
+    path = Path(where)
+    tables = [path] if path.is_file() else [p for p in (path / "results.csv", path / "results.parquet") if p.is_file()]
+    if tables:
+        return Side(where, _read_table(tables[0]))
+    if not path.is_dir() and not re.fullmatch(r"[0-9a-f]{4,40}", where):
+        raise LookupError(f"{where!r}: expected a folder, a table or the hash of a commit, and there is no such thing")
+    place = path if path.is_dir() else results
+    found = asv.read(place)
+    frame = tidy(found)
+    if path.is_dir():
+        frame = frame[frame["current"]]
+    else:
+        commits = sorted(commit for commit in frame["commit"].unique() if commit.startswith(where))
+        if not commits:
+            known = ", ".join(commit[:8] for commit in frame["commit"].unique())
+            raise LookupError(f"no results of commit {where} in '{results}', which has {known}; measure it first")
+        if len(commits) > 1:
+            raise ValueError(
+                f"{where} begins the hashes of {len(commits)} commits: {', '.join(commits)}; write more of it"
+            )
+        frame = frame[frame["commit"] == commits[0]]
+    runs = frame[["machine", "commit"]].drop_duplicates().itertuples(index=False, name=None)
+    facts = {machine: _facts(place / machine, commit) for machine, commit in runs}
+    described = json.loads((place / "benchmarks.json").read_text()) if (place / "benchmarks.json").is_file() else {}
+    suite = {name: str(entry["version"]) for name, entry in described.items() if isinstance(entry, dict)}
+    return Side(where, frame, facts, suite, found.warnings)
+
+
+def _fastest(where: str, sides: list[Side]) -> Side:
+    """Several runs as one: other work on the machine only ever takes time away, and rarely twice."""
+    commits = {commit for side in sides for commit in side.frame["commit"]}
+    if len(commits) > 1:
+        raise ValueError(f"{where}: expected runs of one commit, got {', '.join(sorted(commits))}")
+    frame = pd.concat([side.frame for side in sides], ignore_index=True)
+    failed, timed = frame["status"].ne("ok"), frame["role"].eq("time")
+    order = pd.DataFrame({"failed": failed, "invalid": ~frame["valid"].eq(True), "t": frame["value"].where(timed, 0.0)})
+    order = order.sort_values(["failed", "invalid", "t"], kind="stable").index
+    best = frame.loc[order].drop_duplicates(["machine", "environment", "benchmark", "params"]).sort_index()
+    facts = {machine: known for side in reversed(sides) for machine, known in side.facts.items()}
+    suite = {name: version for side in reversed(sides) for name, version in side.suite.items()}
+    return Side(where, best, facts, suite, [line for side in sides for line in side.warnings])
+
+
+def _facts(folder: Path, commit: str) -> Mapping[str, Any]:
+    """What the ledger of a commit says of its machine, else ``facts.json`` where it is of that commit."""
+    for name in (f"{commit[:8]}.ledger", "facts.json"):
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            facts = content["facts"] if name != "facts.json" else content
+            if facts["commit"] == commit:
+                return dict(facts)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return {}
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (ValueError, OSError, ImportError) as why:
+        raise ValueError(f"{path} is not readable as a table: {why}") from why
+    wanted = ["machine", "environment", "commit", "current", "benchmark", "params", *SHOWN, *SIDED]
+    missing = [name for name in wanted if name not in frame]
+    if missing:
+        raise ValueError(f"{path} is no results.csv of a report: it has no {', '.join(missing)}")
+    words = ["machine", "environment", "x_name", "reason", "suite", "versions", "device"]
+    frame[words] = frame[words].astype(object).fillna("").astype(str)
+    for name, empty in (("series", "{}"), ("params", "")):
+        frame[name] = frame[name].astype(object).fillna(empty)
+    return frame[frame["current"].astype(bool)]
