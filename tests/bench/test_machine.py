@@ -130,3 +130,15 @@ def test_look_asks_a_child_process_about_every_backend():
     assert found["backends"]["numpy"]["available"]
     assert set(found["backends"]) < set(backends.NAMES)
     assert all(pool["threads"] >= 1 for pool in found["blas"])
+
+
+def test_caches_are_those_of_data(tmp_path):
+    for i, (level, kind, size) in enumerate(
+        (("1", "Data", "48K"), ("1", "Instruction", "32K"), ("3", "Unified", "32M"))
+    ):
+        folder = tmp_path / f"index{i}"
+        folder.mkdir()
+        for name, text in (("level", level), ("type", kind), ("size", size)):
+            (folder / name).write_text(f"{text}\n")
+    (tmp_path / "index9").mkdir()
+    assert machine.caches(tmp_path) == {"L1d": "48 KiB", "L3": "32 MiB"}

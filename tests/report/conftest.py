@@ -116,6 +116,14 @@ def suite(tmp_path):
 
 
 @pytest.fixture
+def small_suite(suite):
+    """One benchmark, for what does not depend on what was measured."""
+    return suite.add(
+        "a.A.time_it", {"n": [1, 10, 100, 1000]}, lambda n: 1e-3 * n, suite.meta("A", "time", "seconds", "n")
+    )
+
+
+@pytest.fixture
 def ridge_suite(suite):
     """A machine that follows the costs at 80 % of its ceilings, with a floor of 50 µs."""
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from xpsolve import report
+from xpsolve.report.page import MARK
 
 
 class Page(HTMLParser):
@@ -33,6 +34,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def pages(folder):
+    return {path.name: Page(path.read_text()) for path in sorted(folder.glob("*.html"))}
+
+
 @pytest.fixture
 def built(ridge_suite, tmp_path):
     ridge_suite.add("plain.track_depth", {"k": [1, 2]}, lambda k: 3.0 * k)
@@ -40,21 +45,25 @@ def built(ridge_suite, tmp_path):
     folder = ridge_suite.write()
     (folder / "box" / "torn.json").write_text("{")
     page = report.build(folder, tmp_path / "report")
-    return page, page.read_text()
+    return page, {path.name: path.read_text() for path in page.parent.glob("*.html")}
 
 
-def test_the_page_is_whole_and_needs_no_network(built):
-    path, text = built
+def test_pages_are_whole_and_need_no_network(built):
+    path, texts = built
     assert path.name == "index.html"
-    page = Page(text)
+    found = pages(path.parent)
+    own = {"index.html", "exponents.html", "backends.html", "machine.html", "methods.html"}
+    assert own | {"ridge.html", "other.html"} == set(found)
     figures = sorted(p.name for p in (path.parent / "figures").iterdir())
-    assert figures
-    assert sorted(image["src"] for image in page.images) == [f"figures/{name}" for name in figures]
-    assert all(len(image["alt"]) > 40 for image in page.images)
-    assert len(page.ids) == len(set(page.ids))
-    for link in page.links:
-        assert (link[1:] in page.ids) if link.startswith("#") else (path.parent / link).is_file()
-    assert "http" not in text
+    assert sorted(image["src"] for page in found.values() for image in page.images) == [f"figures/{n}" for n in figures]
+    for name, page in found.items():
+        assert all(len(image["alt"]) > 40 for image in page.images)
+        assert len(page.ids) == len(set(page.ids))
+        assert "http" not in texts[name]
+        for link in page.links:
+            file, _, place = link.partition("#")
+            assert not file or (path.parent / file).is_file()
+            assert not place or place in found[file or name].ids
     for name in figures:
         svg = (path.parent / "figures" / name).read_text()
         # Names of XML vocabularies are no addresses to load from.
@@ -63,22 +72,29 @@ def test_the_page_is_whole_and_needs_no_network(built):
         assert "<text" in svg
 
 
-def test_the_page_says_what_was_found(built):
-    _, text = built
-    for words in (
-        "normal overtakes woodbury at n",
-        "floor-bound",
-        "share of limit",
-        "Counted operations",
-        "exceeds",  # two syncs counted, one stated
-        "openblas 0.3.30",
-        "not available: no CUDA device",
-        "plain.track_depth",
-        "plain.time_broken",
-        "box/torn.json",
-        "eacdf32a30",
-    ):
-        assert words in text
+def test_every_page_is_reached_from_every_page(built):
+    path, _ = built
+    found = pages(path.parent)
+    for page in found.values():
+        assert set(found) <= set(page.links)
+
+
+SAID = {
+    "index.html": ("normal overtakes woodbury at n", "What scales how", 'href="ridge.html"', "eacdf32a30"),
+    "ridge.html": ("floor-bound", "share of limit", "Counted operations", "exceeds", "Where measurement"),
+    "machine.html": ("openblas 0.3.30", "not available: no CUDA device", "Predicted against measured", "right"),
+    "backends.html": ("fastest numpy in", "No accelerator was measured"),
+    "exponents.html": ("agree with the exponent of their cost", "floor-bound"),
+    "other.html": ("plain.track_depth",),
+    "methods.html": ("plain.time_broken", "box/torn.json", "no CUDA device"),
+}
+
+
+def test_each_page_says_what_was_found(built):
+    _, texts = built
+    for name, words in SAID.items():
+        for word in words:
+            assert word in texts[name]
 
 
 def test_a_new_benchmark_needs_no_line_here(suite, tmp_path):
@@ -87,25 +103,41 @@ def test_a_new_benchmark_needs_no_line_here(suite, tmp_path):
         "n.New.time_it", {"backend": ["numpy"], "depth": [1, 10, 100, 1000]}, lambda depth, **_: 1e-4 * depth, given
     )
     path = report.build(suite.write(facts=None), tmp_path / "out")
-    page = Page(path.read_text())
-    assert "A brand new thing" in path.read_text()
-    assert "No machine limits were measured" in path.read_text()
-    assert [image["src"] for image in page.images] == ["figures/n-New-time_it.svg"]
+    text = (path.parent / "networks.html").read_text()
+    assert "A brand new thing" in text
+    assert [image["src"] for image in Page(text).images] == ["figures/n-New-time_it.svg"]
+    assert "No machine limits were measured" in (path.parent / "machine.html").read_text()
+    assert not (path.parent / "peers.html").exists()
+
+
+def test_families_called_like_a_page_or_like_each_other_have_pages_of_their_own(suite, tmp_path):
+    for i, family in enumerate(("Index", "a b", "a-b", "…")):
+        given = suite.meta(f"Benchmark {i}", "time", "seconds", "n", family=family)
+        suite.add(f"b.B{i}.time_it", {"n": [1, 10, 100, 1000]}, lambda n: 1e-3 * n, given)
+    out = report.build(suite.write(), tmp_path / "out").parent
+    for name, words in (("family-index", 0), ("a-b", 1), ("a-b-2", 2), ("family", 3)):
+        assert "<h2>How the time grows</h2>" in (out / f"{name}.html").read_text()
+        assert f"Benchmark {words}" in (out / f"{name}.html").read_text()
 
 
 def test_names_are_text_and_never_markup(suite, tmp_path):
     name = "<script>alert(1)<b>"
-    given = suite.meta("<img src=x> & |", "time", "seconds", "n")
+    given = suite.meta("<img src=x> & |", "time", "seconds", "n", family="<i>family")
     for machine in (name, "other"):
         suite.add(
-            "a.A.time_it", {"method": ["<i>"], "n": [1, 10, 100, 1000]}, lambda n, **_: 1e-3 * n, given, machine=machine
+            "a.A.time_it",
+            {"method": ["<i>"], "backend": ["<u>", "numpy"], "n": [1, 10, 100, 1000]},
+            lambda n, **_: 1e-3 * n,
+            given,
+            machine=machine,
         )
     path = report.build(suite.write(), tmp_path / "out")
-    page = Page(path.read_text())
-    assert page.scripts == 1
-    assert all(image["src"].startswith("figures/") for image in page.images)
-    assert len(page.images) == 2
-    assert "&lt;script&gt;alert(1)" in path.read_text()
+    for page in pages(path.parent).values():
+        assert page.scripts == 1
+        assert all(image["src"].startswith("figures/") for image in page.images)
+    for text in (page.read_text() for page in path.parent.glob("*.html")):
+        assert "&lt;script&gt;alert(1)" in text
+        assert not re.search(r"<(i|u|b)>", text)
     markdown = (path.parent / "summary.md").read_text()
     assert "<" not in markdown
     for svg in (path.parent / "figures").iterdir():
@@ -124,14 +156,18 @@ def test_tables_for_other_programs(built):
     assert set(absent["detail"]) == {"no CUDA device"}
 
 
-def test_figures_of_an_earlier_report_do_not_stay(ridge_suite, tmp_path):
+def test_figures_and_pages_of_an_earlier_report_do_not_stay(small_suite, tmp_path):
     out = tmp_path / "report"
     (out / "figures").mkdir(parents=True)
     (out / "figures" / "stale.svg").write_text("<svg/>")
     (out / "notes.txt").write_text("mine")
-    report.build(ridge_suite.write(), out)
+    (out / "notes.html").write_text("<p>mine")
+    (out / "gone.html").write_text(f"<head>{MARK}</head>")
+    report.build(small_suite.write(), out)
     assert not (out / "figures" / "stale.svg").exists()
+    assert not (out / "gone.html").exists()
     assert (out / "notes.txt").exists()
+    assert (out / "notes.html").exists()
     assert not list(out.rglob("*.part"))
 
 

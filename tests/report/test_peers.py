@@ -118,16 +118,20 @@ def test_the_page_shows_peers_once_and_escaped(suite, tmp_path):
     race(suite, {"xpsolve": 2.0, "celer": 1.0}, title="<b>Lasso | path")
     facts = {"libraries": VERSIONS | {"celer": "<i>0"}}
     path = report.build(suite.write(facts), tmp_path / "out")
-    page, summary = path.read_text(), (path.parent / "summary.md").read_text()
-    assert page.count("&lt;b&gt;Lasso | path") == 1
+    page, summary = ((path.parent / name).read_text() for name in ("peers.html", "summary.md"))
+    assert page.count("<h2>&lt;b&gt;Lasso | path</h2>") == 1
     assert "<b>Lasso" not in page
+    assert "slower in 1, level in 0" in page
+    assert '<img src="figures/peers.svg"' in page
     assert "&lt;i&gt;0" in page
-    assert 'href="#peers"' in page
+    assert 'href="peers.html"' in path.read_text()
     assert "not installed" in page
     assert "## Peers" in summary
     assert "<" not in summary
     assert "2× slower" in summary
 
 
-def test_without_peers_the_page_has_no_such_section(ridge_suite, tmp_path):
-    assert 'id="peers"' not in report.build(ridge_suite.write(), tmp_path / "out").read_text()
+def test_without_peers_there_is_no_such_page(small_suite, tmp_path):
+    path = report.build(small_suite.write(), tmp_path / "out")
+    assert not (path.parent / "peers.html").exists()
+    assert "peers.html" not in path.read_text()

@@ -245,6 +245,37 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, str]:
+    """Sizes of the first core's caches, as Linux tells them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where it does.
+
+    Returns
+    -------
+    dict of str to str
+        Such as ``{"L1d": "32 KiB", "L2": "512 KiB"}``; empty where nothing is told.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from xpsolve.bench import machine
+    >>> machine.caches(Path("no-such-folder"))
+    {}
+    """
+    found = {}
+    for index in sorted(folder.glob("index*")):
+        try:
+            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        except OSError:
+            continue
+        if kind != "Instruction":
+            found[f"L{level}{'d' if kind == 'Data' else ''}"] = re.sub(r"([KMG])$", r" \1iB", size)
+    return found
+
+
 def versions(libraries: Collection[str]) -> dict[str, str | None]:
     """Versions of installed distributions; none of them is imported.
 
@@ -307,6 +338,7 @@ def facts(
         "machine": described["machine"],
         "cpu": described.get("cpu", ""),
         "cores": _cores(),
+        "caches": caches(),
         "load": round(os.getloadavg()[0] / _cores(), 2) if hasattr(os, "getloadavg") else 0.0,
         "memory_bytes": int(psutil.virtual_memory().total),
         "os": f"{platform.system()} {platform.release()}",

@@ -1,8 +1,9 @@
 """From asv's results to pages: one tidy table, fitted exponents against theory, crossings, limits, figures.
 
-`build` makes a folder that opens from disk without a network: ``index.html``, ``summary.md``, ``scaling.csv`` (a row
-per fitted series), ``joint.csv`` (a row per method and length, of all its benchmarks together), ``results.csv`` (a row
-per measurement, and what is missing with the reason; the same as ``results.parquet`` where pyarrow is installed) and
+`build` makes a folder that opens from disk without a network: ``index.html`` with the summary, a page for each family
+and for exponents, peers, backends, machine, gallery and methods, ``summary.md``, ``scaling.csv`` (a row per fitted
+series), ``joint.csv`` (a row per method and length, of all its benchmarks together), ``results.csv`` (a row per
+measurement, and what is missing with the reason; the same as ``results.parquet`` where pyarrow is installed) and
 ``figures/``, those of the gallery among them where `xpsolve figures` has drawn it.
 """
 
@@ -62,20 +63,24 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     frame = table.tidy(found)
     lines = findings.series(frame)
     pairs = findings.crossings(lines)
+    joined = joint.joint_fits(frame, lines)
     kept = table.results(frame)
     files = {
         "results.csv": kept.to_csv(index=False),
         "scaling.csv": findings.scaling_table(lines).to_csv(index=False),
-        "joint.csv": joint.joint_fits(frame, lines).to_csv(index=False),
-        **page.render(page.context(frame, lines, pairs, found, shown)),
+        "joint.csv": joined.to_csv(index=False),
+        **page.render(page.pages(frame, lines, pairs, joined, found, shown)),
     }
     for name, text in files.items():
         write_text(out / name, text)
     (out / "results.parquet").unlink(missing_ok=True)
     if importlib.util.find_spec("pyarrow") is not None:
         kept.to_parquet(out / "results.parquet", index=False)
-    # Figures of an earlier report would be taken for this one's.
+    # Figures and pages of an earlier report would be taken for this one's.
     for stale in (out / "figures").glob("*.svg"):
         if f"figures/{stale.name}" not in files:
+            stale.unlink()
+    for stale in out.glob("*.html"):
+        if stale.name not in files and page.MARK in stale.read_text(encoding="utf-8", errors="replace"):
             stale.unlink()
     return out / "index.html"

@@ -16,28 +16,34 @@ from xpsolve.report.findings import RIVALS, Pair, Series
 from xpsolve.report.formats import error, exponent, interval, number, quantity, share
 
 __all__ = [
+    "LEVEL",
     "Cell",
     "Table",
     "counts",
     "crossing_table",
+    "disagreements",
     "exponents",
     "fastest",
     "interval_cell",
+    "joint",
     "key",
     "limits",
+    "missing",
     "readable",
     "text",
     "values",
+    "winners",
     "with_run",
 ]
 
 
 class Cell(NamedTuple):
-    """What is written in a table, what it sorts by, and how it is marked."""
+    """What is written in a table, what it sorts by, how it is marked, and the page that tells more."""
 
     text: str
     key: float | str = ""
     mark: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,15 @@ class Table:
 
 
 LEVEL = 1.05  # a lead below this may be gone in the next run
+LEVEL_RACE = "no clear winner"
 
 RunName = Callable[[str, str], str]
 """Name of the run of a machine and environment; empty where there is only one."""
 
 
-def text(words: Any, mark: str = "") -> Cell:
+def text(words: Any, mark: str = "", link: str = "") -> Cell:
     """A cell of words, which sorts by them."""
-    return Cell(str(words), str(words), mark)
+    return Cell(str(words), str(words), mark, link)
 
 
 def _value(value: Any, name: str) -> Cell:
@@ -97,7 +104,7 @@ def _span(x: Iterable[float], name: str) -> str:
 
 def exponents(lines: Sequence[Series], run: RunName) -> Table:
     """One row per series: the measured exponent beside the theoretical one."""
-    columns = ["benchmark", "series", "sizes", "of", "exponent", "95 % interval", "theory", "verdict", "why"]
+    columns = ["benchmark", "series", "sizes", "of", "exponent", "95 % interval", "theory", "verdict"]
     rows = []
     for line in lines:
         law = line.law
@@ -116,11 +123,50 @@ def exponents(lines: Sequence[Series], run: RunName) -> Table:
                     else Cell("–"),
                     Cell(exponent(line.theory), key(line.theory)),
                     text(line.verdict, line.verdict),
-                    text(line.reason),
                 ],
             )
         )
     return with_run(columns, rows)
+
+
+def joint(found: pd.DataFrame, run: RunName) -> Table:
+    """Exponents in all lengths together, of `xpsolve.report.joint.joint_fits`."""
+    columns = ["family", "method", "in", "sizes", "exponent", "95 % interval", "theory", "verdict", "why"]
+    rows = []
+    for _, row in found.iterrows():
+        method = ", ".join(str(row[name]) for name in ("method", "backend", "dtype", "mode") if row[name])
+        cells = [
+            text(row["family"]),
+            text(method),
+            text(row["length"]),
+            text(_span((row["smallest"], row["largest"]), row["length"])),
+            Cell(exponent(row["exponent"]), key(row["exponent"])),
+            Cell(interval(row["low"], row["high"]), key(row["low"])),
+            Cell(exponent(row["theory"]), key(row["theory"])),
+            text(row["verdict"], row["verdict"]),
+            text(row["reason"]),
+        ]
+        rows.append((run(row["machine"], row["environment"]), cells))
+    return with_run(columns, rows)
+
+
+def disagreements(lines: Sequence[Series], run: RunName, link: Callable[[str], str] = lambda _: "") -> Table:
+    """A sentence for each exponent whose verdict is not "agrees"."""
+    order = ("differs", "floor-bound", "unresolved")
+    told = sorted((line for line in lines if line.verdict in order), key=lambda line: order.index(line.verdict))
+    rows = [
+        (
+            run(*line.key[:2]),
+            [
+                text(line.head["title"], link=link(str(line.head["family"]))),
+                text(line.label),
+                text(line.verdict, line.verdict),
+                text(line.reason),
+            ],
+        )
+        for line in told
+    ]
+    return with_run(["benchmark", "series", "verdict", "why"], rows)
 
 
 def fastest(lines: Sequence[Series], run: RunName) -> Table:
@@ -130,21 +176,42 @@ def fastest(lines: Sequence[Series], run: RunName) -> Table:
     for (machine, environment, title, common), rivals in _arenas(lines).items():
         what = f"{title} ({common})" if common else title
         x_name = str(rivals[0].head["x_name"])
-        for who, sizes, lead in _stretches(rivals):
+        for who, sizes, lead in _stretches(rivals, _who):
             cells = [text(what), text(_span(sizes, x_name)), text(who), Cell(f"{lead:.2f} ×", lead)]
             rows.append((run(machine, environment), cells))
     return with_run(columns, rows)
 
 
-def _stretches(rivals: Sequence[Series]) -> list[tuple[str, list[float], float]]:
+def winners(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -> Table:
+    """The fastest method along each benchmark that has several, each on the backend that suits it best."""
+    rows = []
+    for (machine, environment, title, common), rivals in _arenas(lines).items():
+        methods = {line.params.get("method") for line in rivals}
+        if None in methods or len(methods) < 2:
+            continue
+        x_name = str(rivals[0].head["x_name"])
+        stretches = _stretches(rivals, lambda line: str(line.params["method"]))
+        said = "; ".join(
+            f"{who} at {_span(sizes, x_name)}{f' ({number(lead)} ×)' if who != LEVEL_RACE else ''}"
+            for who, sizes, lead in stretches
+        )
+        if said:
+            what = f"{title} ({common})" if common else title
+            family = str(rivals[0].head["family"])
+            rows.append((run(machine, environment), [text(what, link=link(family)), text(said)]))
+    return with_run(["benchmark", "fastest method (lead over the next)"], rows)
+
+
+def _stretches(rivals: Sequence[Series], name: Callable[[Series], str]) -> list[tuple[str, list[float], float]]:
     """Neighbouring sizes with one winner: who, where, and its median lead over the next."""
-    points = pd.concat([line.valid.assign(who=_who(line)) for line in rivals])
+    points = pd.concat([line.valid.assign(who=name(line)) for line in rivals])
+    points = points.sort_values("value").drop_duplicates(["x", "who"])  # the best of each name
     races = []
     for x, here in points.groupby("x"):
         ranked = here.sort_values("value")
         if len(ranked) > 1:
             lead = float(ranked["value"].iloc[1] / ranked["value"].iloc[0])
-            races.append((float(x), str(ranked["who"].iloc[0]) if lead >= LEVEL else "no clear winner", lead))
+            races.append((float(x), str(ranked["who"].iloc[0]) if lead >= LEVEL else LEVEL_RACE, lead))
     return [
         (who, [x for x, _, _ in stretch], statistics.median(lead for _, _, lead in stretch))
         for who, stretch in ((who, list(group)) for who, group in itertools.groupby(races, key=lambda race: race[1]))
@@ -178,7 +245,7 @@ def crossing_table(pairs: Sequence[Pair], run: RunName) -> Table:
 
 def limits(lines: Sequence[Series], run: RunName) -> Table:
     """How near each series comes to the machine's limits at its largest size."""
-    columns = ["benchmark", "series", "at", "time", "limit", "share of limit", "bound by"]
+    columns = ["benchmark", "series", "at", "time", "limit", "time / limit", "share of limit", "bound by"]
     rows = []
     for line in lines:
         known = line.valid[line.valid["share"].notna()]
@@ -190,6 +257,7 @@ def limits(lines: Sequence[Series], run: RunName) -> Table:
                 text(f"{last['x_name']} = {number(last['x'])}"),
                 _value(last["value"], "seconds"),
                 _value(last["floor"], "seconds"),
+                Cell(f"{number(1 / last['share'])} ×", 1 / float(last["share"])),
                 Cell(share(last["share"]), float(last["share"])),
                 text(last["bound"]),
             ]
@@ -252,6 +320,23 @@ def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
             )
         )
     return with_run([*columns, *shown], rows)
+
+
+def missing(frame: pd.DataFrame, run: RunName) -> Table:
+    """What was asked for and has no value, and why: a failure by its point, a backend that is not there in one row."""
+    gone = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")]
+    rows = []
+    for _, row in gone[gone["status"] == "failed"].iterrows():
+        words = (row["benchmark"], readable(row["params"]) or "–", row["reason"] or "failed", row["detail"])
+        rows.append((run(row["machine"], row["environment"]), [text(word) for word in words]))
+    rest = gone[gone["status"] != "failed"]
+    same = ["machine", "environment", "backend", "reason", "detail"]
+    for (machine, environment, backend, reason, detail), part in rest.groupby(same, sort=False):
+        benchmarks, points = part["benchmark"].nunique(), len(part)
+        what = f"{number(benchmarks)} benchmark{'s' if benchmarks > 1 else ''}, {number(points)} points"
+        words = (what, backend or "–", reason or "no attempt", detail)
+        rows.append((run(str(machine), str(environment)), [text(word) for word in words]))
+    return with_run(["what", "parameters or backend", "why", "message"], rows)
 
 
 def interval_cell(row: Any, name: str) -> Cell:

@@ -18,9 +18,9 @@ import pandas as pd
 
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.formats import exponent, number, quantity
-from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, STYLE, label_ends, svg
+from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, STYLE, TITLE, label_ends, svg
 
-__all__ = ["roofline", "scaling"]
+__all__ = ["log_axes", "roofline", "scaling", "styles"]
 
 
 def scaling(lines: Sequence[Series], pairs: Sequence[Pair], title: str) -> str:
@@ -57,13 +57,15 @@ def scaling(lines: Sequence[Series], pairs: Sequence[Pair], title: str) -> str:
         ends: list[tuple[float, float, str, str]] = []
         common = _common_words(lines)
         for line, colour, marker in zip(lines, COLOURS, MARKERS, strict=False):
-            ends.append(_draw_line(axes, line, colour, marker, _short(line, common)))
-        _log_axes(axes, [x for line in lines for x in line.points["x"]], "seconds")
+            # What a single line shows stands in the title.
+            label = textwrap.fill(_short(line, common), 15) if len(lines) > 1 else ""
+            ends.append(_draw_line(axes, line, colour, marker, label))
+        log_axes(axes, [x for line in lines for x in line.points["x"]], "seconds")
         axes.set_xlabel(str(lines[0].head["x_name"]) if lines else "")
         axes.set_ylabel("time")
         for pair in pairs:
             _draw_crossing(axes, pair)
-        label_ends(axes, ends, room=0.105)
+        label_ends(axes, ends, room=0.052 * max((text.count("\n") + 1 for _, _, text, _ in ends), default=1))
     return out.getvalue()
 
 
@@ -73,7 +75,7 @@ def roofline(points: pd.DataFrame, flops_per_s: float, bytes_per_s: float, title
     Parameters
     ----------
     points : pandas.DataFrame
-        Rows of the tidy table with ``flops``, ``bytes``, ``value`` and ``label``.
+        Rows of the tidy table with ``flops``, ``bytes``, ``value`` and ``family``; ``line`` tells series apart.
     flops_per_s, bytes_per_s : float
         The ceilings; inf where one was not measured.
     title : str
@@ -88,25 +90,24 @@ def roofline(points: pd.DataFrame, flops_per_s: float, bytes_per_s: float, title
     --------
     >>> import pandas as pd
     >>> from xpsolve.report.figures import roofline
-    >>> one = pd.DataFrame({"flops": [1e9], "bytes": [1e8], "value": [0.1], "label": ["ridge"]})
+    >>> one = pd.DataFrame({"flops": [1e9], "bytes": [1e8], "value": [0.1], "family": ["ridge"], "line": [0]})
     >>> roofline(one, 5e10, 2e10, "below the roof").startswith("<?xml")
     True
     """
-    rows = points["label"].nunique()  # one a line: readers' fonts may be wider than ours
-    with _figure(title, left=0.2, right=0.97, height=3.7 + 0.19 * rows, bottom=0.7 + 0.19 * rows) as (axes, out):
+    with _figure(title, left=0.13, right=0.78) as (axes, out):
         intensity = points["flops"] / points["bytes"]
-        for (label, group), style in zip(points.groupby("label", sort=False), _styles(), strict=False):
-            colour, marker, filled = style
-            axes.plot(
-                intensity[group.index],
-                group["flops"] / group["value"],
-                marker=marker,
-                markersize=5,
-                color=colour,
-                markerfacecolor=colour if filled else "none",
-                linewidth=0.7,
-                label=label,
-            )
+        for (family, group), (colour, marker, filled) in zip(points.groupby("family"), styles(), strict=False):
+            for i, (_, one) in enumerate(group.groupby("line")):
+                axes.plot(
+                    intensity[one.index],
+                    one["flops"] / one["value"],
+                    marker=marker,
+                    markersize=5,
+                    color=colour,
+                    markerfacecolor=colour if filled else "none",
+                    linewidth=0.7,
+                    label=None if i else family,
+                )
         low, high = intensity.min() / 2, intensity.max() * 2
         if math.isfinite(flops_per_s) and math.isfinite(bytes_per_s):
             low, high = min(low, flops_per_s / bytes_per_s / 4), max(high, flops_per_s / bytes_per_s * 4)
@@ -121,10 +122,10 @@ def roofline(points: pd.DataFrame, flops_per_s: float, bytes_per_s: float, title
             axes.annotate(
                 quantity(bytes_per_s, "byte/s"), (low, roof[0]), (6, -2), textcoords="offset points", va="top"
             )
-        _log_axes(axes, [], "flop/s")
+        log_axes(axes, [], "flop/s")
         axes.set_xlabel("arithmetic intensity, flop/byte")
         axes.set_ylabel("attained rate")
-        axes.legend(loc="upper left", bbox_to_anchor=(-0.2, -0.19), fontsize=8.5, handlelength=1.4)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, handlelength=1.4)
     return out.getvalue()
 
 
@@ -138,7 +139,7 @@ def _figure(
     from matplotlib.figure import Figure
 
     buffer = io.StringIO()
-    wrapped = textwrap.fill(title, 72)
+    wrapped = textwrap.fill(title, TITLE)
     lines = wrapped.count("\n") + 1
     height += 0.2 * lines
     # Figure and canvas by hand: pyplot would keep state and choose a window system.
@@ -176,7 +177,7 @@ def _draw_line(axes: Any, line: Series, colour: str, marker: str, label: str) ->
     along = np.exp(np.interp(np.log(grid), np.log(x), np.log(theory))) if line.variable == "work" else grid
     if line.law.resolved:
         axes.plot(grid, line.law(along), color=colour, linewidth=1.3)
-        label = label if line.law.vague else f"{label}\n{line.variable}^{exponent(line.law.alpha)}"
+        label = label if line.law.vague else f"{label}\n{line.variable}^{exponent(line.law.alpha)}".strip()
     else:
         axes.plot(x, t, color=colour, linewidth=0.6)
     if known:
@@ -203,7 +204,29 @@ def _draw_crossing(axes: Any, pair: Pair) -> None:
     )
 
 
-def _log_axes(axes: Any, sizes: Sequence[float], ordinate: str) -> None:
+def log_axes(axes: Any, sizes: Sequence[float], ordinate: str, *, both: bool = False) -> None:
+    """Two logarithmic axes whose ticks are the measured sizes and powers of ten with their unit.
+
+    Parameters
+    ----------
+    axes : Axes
+        With what is drawn in them.
+    sizes : sequence of float
+        The abscissae that were measured; none for powers of ten.
+    ordinate : str
+        The quantity of the ordinate.
+    both : bool
+        Whether the abscissa is of the same quantity.
+
+    Examples
+    --------
+    >>> from xpsolve.report.figures import log_axes
+    >>> from xpsolve.report.style import panels
+    >>> axes = panels()[1]
+    >>> log_axes(axes, [100, 200], "seconds")
+    >>> axes.get_xscale()
+    'log'
+    """
     from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     axes.set_xscale("log")
@@ -222,6 +245,8 @@ def _log_axes(axes: Any, sizes: Sequence[float], ordinate: str) -> None:
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_major_formatter(FixedFormatter([number(tick) for tick in ticks]))
         axes.xaxis.set_minor_locator(NullLocator())
+    if both:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, ordinate)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(which="major", color=FAINT, alpha=0.25, linewidth=0.6)
 
@@ -237,8 +262,20 @@ def _short(line: Series, common: set[tuple[str, Any]]) -> str:
     return line.named({k: v for k, v in line.params.items() if (k, str(v)) not in common})
 
 
-def _styles() -> Iterator[tuple[str, str, bool]]:
-    """Colour, marker and filled or not: enough for two dozen lines before any looks like another."""
+def styles() -> Iterator[tuple[str, str, bool]]:
+    """Colour, marker and filled or not: enough for two dozen lines before any looks like another.
+
+    Yields
+    ------
+    tuple
+        A colour, a marker, and whether the marker is filled.
+
+    Examples
+    --------
+    >>> from xpsolve.report.figures import styles
+    >>> next(styles())
+    ('#0072b2', 'o', True)
+    """
     while True:
         for filled in (True, False):
             for shift in range(len(MARKERS)):

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from xpsolve.report.crossover import Crossover, crossover
-from xpsolve.report.fit import PowerLaw, fit_power_law, local_slopes, verdict
+from xpsolve.report.fit import MIN_POINTS, PowerLaw, fit_power_law, local_slopes, verdict
+from xpsolve.report.reasons import explain
 
 __all__ = ["Pair", "Series", "crossings", "scaling_table", "series"]
 
@@ -131,7 +132,9 @@ def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame) -> Series:
     bare = Series(key, points, None, "unresolved", math.nan, "no valid points", name)
     valid = bare.valid
     if len(valid) < 2:
-        return replace(bare, reason=f"{len(valid)} of {len(points)} points usable")
+        return replace(
+            bare, reason=explain(points, None, "unresolved", f"{len(valid)} usable points, {MIN_POINTS} needed")
+        )
     x, t, work = (valid[column].to_numpy(dtype=np.float64) for column in ("x", "value", "work"))
     known = bool(np.all(work > 0))
     if known and _bends(x, work):
@@ -139,7 +142,7 @@ def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame) -> Series:
         x, name = work, "work"
     law = fit_power_law(x, t)
     word, expected, reason = verdict(law, np.sort(work) if name == "work" else work if known else None)
-    return Series(key, points, law, word, expected, reason, name)
+    return Series(key, points, law, word, expected, explain(points, law, word, reason), name)
 
 
 def _bends(x: Any, work: Any) -> bool:

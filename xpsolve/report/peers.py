@@ -19,11 +19,12 @@ from typing import Any
 
 import pandas as pd
 
+from xpsolve.report.comparisons import Dot
 from xpsolve.report.digest import Cell, RunName, Table, interval_cell, key, readable, text, with_run
 from xpsolve.report.findings import LEAST_SCATTER, Z99
 from xpsolve.report.formats import error, number, quantity
 
-__all__ = ["Contest", "Entrant", "Ratio", "contests", "lead", "ratio", "tables", "takes_part"]
+__all__ = ["Contest", "Entrant", "Ratio", "contests", "dots", "lead", "ratio", "tables", "takes_part"]
 
 OURS = "xpsolve"
 
@@ -227,6 +228,20 @@ def _table(found: Sequence[Contest], run: RunName) -> Table:
             name = run(contest.machine, contest.environment)
             rows.append((name, [text(contest.case, "whole"), *cells] if cases else cells))
     return with_run(["case", *columns] if cases else columns, rows)
+
+
+def dots(found: Sequence[Contest], run: RunName) -> list[Dot]:
+    """The time of each other library as a multiple of ours, wherever both take part."""
+    told: list[Dot] = []
+    for contest in found:
+        words = (run(contest.machine, contest.environment), contest.title, contest.case)
+        row = ": ".join(word for word in words if word)
+        told += [
+            Dot(row, one.library, one.ours.value, one.ours.low, one.ours.high)
+            for one in sorted(contest.entrants, key=lambda entrant: entrant.library)
+            if one.compared and one.ours is not None
+        ]
+    return told
 
 
 def lead(found: Sequence[Contest]) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["COLOURS", "FAINT", "INK", "MARKERS", "STYLE", "label_ends", "panels", "power_of_ten", "svg"]
+__all__ = ["COLOURS", "FAINT", "INK", "MARKERS", "STYLE", "TITLE", "label_ends", "panels", "power_of_ten", "svg"]
 
 INK, FAINT = "#24292f", "#8c959f"
 # Okabe and Ito's palette without its yellow, each with the shade that replaces it on a dark page.
@@ -24,6 +24,7 @@ COLOURS = {
 }
 DARK = {INK: "#e6edf3", FAINT: "#7d8590", **COLOURS}
 MARKERS = "osD^vP"
+TITLE = 58  # characters a line, which a phone shows without scrolling
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 STYLE = {
     "svg.fonttype": "none",

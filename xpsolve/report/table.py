@@ -64,8 +64,9 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
         tells how much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON;
         ``checked`` says whether an error stands beside the value and ``valid`` whether it is below its tolerance
         (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t)
-        in seconds, ``bound`` the largest of the three and ``share`` = floor/value; ``current`` marks the latest commit
-        of each machine and environment.
+        in seconds, ``bound`` the largest of the three and ``share`` = floor/value; ``work`` is flops/P + bytes/BW
+        (flops alone without ceilings) and ``predicted`` adds the launches; ``current`` marks the latest commit of each
+        machine and environment.
 
     Examples
     --------
@@ -265,12 +266,12 @@ def _cost(meta: Mapping[str, Any], params: Mapping[str, Any], x_name: str, x: fl
 
 def _add_floor(frame: pd.DataFrame) -> None:
     limits = _limits(frame)
-    floors: list[tuple[float, str, float]] = []
+    floors: list[tuple[float, str, float, float]] = []
     wanted = frame[[*_KEY, "backend", "dtype", "role", *_THEORY]]
     for machine, environment, commit, backend, dtype, role, *theory in wanted.itertuples(index=False, name=None):
         ceilings = limits.get((machine, environment, commit, backend, dtype))
         if ceilings is None or role != "time" or math.isnan(theory[0]):
-            floors.append((math.nan, "", theory[0]))
+            floors.append((math.nan, "", theory[0], math.nan))
             continue
         parts = {
             "arithmetic": theory[0] / ceilings.flops_per_s,
@@ -278,8 +279,9 @@ def _add_floor(frame: pd.DataFrame) -> None:
             "launches": theory[2] * ceilings.launch_s,
         }
         bound = max(parts, key=lambda part: parts[part])
-        floors.append((parts[bound], bound, parts["arithmetic"] + parts["memory"]))
-    columns = ["floor", "bound", "work"]
+        work = parts["arithmetic"] + parts["memory"]
+        floors.append((parts[bound], bound, work, work + parts["launches"]))
+    columns = ["floor", "bound", "work", "predicted"]
     frame[columns] = pd.DataFrame(floors, index=frame.index, columns=columns)
     frame["share"] = frame["floor"] / frame["value"]
 

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from xpsolve.arrays.backends import Backend
-from xpsolve.report.style import STYLE, svg
+from xpsolve.report.style import STYLE, TITLE, svg
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Picture:
 
         with mpl.rc_context(STYLE):
             figure = self.draw(backend)
-            figure.suptitle(textwrap.fill(self.title, 72), x=0.004, ha="left", fontsize=11)
+            figure.suptitle(textwrap.fill(self.title, TITLE), x=0.004, ha="left", fontsize=11)
             text = svg(figure)
         start = text.index(">", text.index("<svg")) + 1
         words = f"<title>{escape(self.title)}</title><desc>{escape(self.alt)}</desc>"
