@@ -202,13 +202,13 @@ class LambdaPath(_Solves):
 
     title = "Ridge for many λ from one factorisation"
     x = "n_lams"
-    fixed = {"n": 4000, "p": 400}
+    fixed = {"n": 4000, "p": 400, "moved": False}
     param_names = ("backend", "method", "n_lams")
     params = (BACKENDS, ("normal", "svd"), (2, 10, 50, 250))
     profiles = {"quick": {"backend": ["numpy"], "method": ["normal"]}}
 
     def prepare(self, backend, method, n_lams):
-        A, y, _ = _planted(**self.fixed, lam=_LAM)
+        A, y, _ = _planted(self.fixed["n"], self.fixed["p"], _LAM)
         lams = np.geomspace(1e-3, 10.0, n_lams)
         there = [backend.asarray(host) for host in (A, y, lams)]
         ends = [0, n_lams - 1]  # the reference is slow
@@ -269,7 +269,7 @@ class LstsqInSamples(_Solves):
     title = "Least squares in the number of samples"
     cost = "lstsq"
     x = "n"
-    fixed = {"p": 100}
+    fixed = {"p": 100, "check_finite": True}
     param_names = ("backend", "n")
     params = (BACKENDS, (1000, 2000, 4000, 8000, 16000, 32000))
     profiles = {"quick": {"backend": ["numpy"], "n": [1000, 2000, 4000, 8000, 16000]}}

@@ -116,7 +116,7 @@ class TrainingInDepth(_Calls):
     x = "n_layers"
     cost = "lista_fit"
     tol = 1e-5
-    fixed = {"n": 64, "m": 256, "samples": 200, "layer_iter": 0, "n_iter": 10}
+    fixed = {"n": 64, "m": 256, "samples": 200, "layer_iter": 0, "n_iter": 10, "new": True}
     param_names = ("backend", "n_layers")
     params = (_EAGER, (2, 4, 8, 16, 32))
     profiles = {}

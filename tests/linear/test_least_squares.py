@@ -46,9 +46,10 @@ def test_a_zero_matrix_has_the_zero_solution():
 
 @pytest.mark.parametrize(("n", "p"), [(30, 8), (8, 30), (12, 12)])
 def test_counted_work_is_the_cost(rng, n, p):
-    _, tally = xs.count(xs.lstsq, rng.standard_normal((n, p)), rng.standard_normal(n), check_finite=False)
-    cost = costs.lstsq(n, p)
-    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, 0)
+    for looks in (False, True):
+        _, tally = xs.count(xs.lstsq, rng.standard_normal((n, p)), rng.standard_normal(n), check_finite=looks)
+        cost = costs.lstsq(n, p, check_finite=looks)
+        assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, int(looks))
 
 
 def test_traces_under_jax_jit(rng):

@@ -223,6 +223,8 @@ def test_costs_are_counted(rng, kind, T):
         options = {"layer_iter": layer_iter, "max_iter": n_iter, "tol": 1e-300, "longest": 99.0}
         found = counted(lambda net, X, options=options: net.fit(X, **options))
         assert found == (cost.flops, cost.launches, cost.syncs)
+    new = costs.lista_fit(n, m, samples, T, kind=kind, new=True) + -1 * costs.lista_fit(n, m, samples, T, kind=kind)
+    assert (made.product_flops, made.launches, made.syncs) == (new.flops, new.launches, new.syncs)
 
 
 def test_a_cost_of_an_unknown_kind():

@@ -489,3 +489,25 @@ def test_counted_increments_are_the_costs(rng, method):
     assert found[1].product_flops == stated[1].flops
     assert found[1].launches - found[0].launches == stated[1].launches - stated[0].launches
     assert found[1].syncs - found[0].syncs == stated[1].syncs - stated[0].syncs
+
+
+@pytest.mark.parametrize("method", ["scaling", "stabilized", "log"])
+@pytest.mark.parametrize("steps", [40, 50])
+def test_counts_of_a_kernel_that_changes_on_the_way_are_the_costs(rng, method, steps):
+    a, b, M = transport(rng, 20, 30)
+    seen = []
+
+    def watch(k, state):
+        seen.append((state.low is not None, float(state.eps)))
+        return k >= steps
+
+    M *= 2.8 / np.max(M)  # 56 times ε: one smaller ε is to come
+    counted(method, a, b, M, mixed=True, relaxation=1.0, callback=watch)
+    lowered = [low for low, _ in seen]
+    lowered_at = 10 * max(lowered.index(True) - 1, 0) if method != "log" else 0  # after the look at that check
+    renewals = len({eps for _, eps in seen}) - 1
+    assert (lowered_at > 0, renewals) == (method == "scaling", int(method != "scaling"))
+    _, tally = counted(method, a, b, M, mixed=True, relaxation=1.0, callback=lambda k, state: k >= steps)
+    options = {"n_iter": steps, "mixed": True, "renewals": renewals, "lowered_at": lowered_at}
+    cost = costs.sinkhorn(20, 30, method=method, **options)
+    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)

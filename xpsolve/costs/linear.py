@@ -25,6 +25,7 @@ def ridge(
     n_lams: int = 1,
     method: str = "normal",
     n_iter: int | None = None,
+    moved: bool = True,
     itemsize: int = 8,
 ) -> Cost:
     """Ridge regression by one of its methods, certificate included.
@@ -43,6 +44,8 @@ def ridge(
         "svd": x = V diag(s/(s² + λ)) Uᵀy.  "cg": two products with A an iteration and two at each refresh.
     n_iter : int, optional
         Iterations of "cg"; None is a guess, min(n, p) and at most 100.
+    moved : bool
+        Whether λ comes from the host, as numbers, and goes to the device first.
     itemsize : int
         Bytes a number.
 
@@ -64,6 +67,8 @@ def ridge(
     """
     columns = k * n_lams
     error = normal_equations_error(n, p, k=k, n_lams=n_lams, itemsize=itemsize)
+    if not moved:
+        error += Cost(launches=-1)
     right = gemm(p, k, n, itemsize=itemsize)  # Aᵀy, which the certificate needs as well
     q = n if method == "woodbury" else p
     if method in ("normal", "woodbury"):
@@ -94,9 +99,10 @@ CODE_STEPS, ATOM_STEPS = 20, 5
 """Steps of the codes and of the atoms in one iteration of dictionary learning."""
 
 
-def lstsq(n: int, p: int, *, k: int = 1, itemsize: int = 8) -> Cost:
-    """Minimum-norm least squares by the SVD, certificate included."""
-    return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=1)
+def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: int = 8) -> Cost:
+    """Minimum-norm least squares by the SVD, certificate included; a look at A and y first reads from the device."""
+    look = Cost(launches=2, syncs=1) if check_finite else Cost()
+    return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=1) + look
 
 
 def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", itemsize: int = 8) -> Cost:

@@ -33,6 +33,7 @@ def sinkhorn(
     check_every: int = CHECK_EVERY,
     itemsize: int = 8,
     mixed: bool = False,
+    lowered_at: int = 0,
 ) -> Cost:
     """Sinkhorn's iterations on a dense cost that all problems share, certificate included.
 
@@ -49,12 +50,15 @@ def sinkhorn(
     n_iter, check_every : int
         Iterations, and how many lie between two checks.
     renewals : int
-        How often ε was lowered or potentials were absorbed.
+        How often ε was lowered or potentials were absorbed; never under "scaling".
     itemsize : int
         Bytes a number.
     mixed : bool
-        Whether products are increments in float32 from the start: half of the bytes, twice the launches, and the
-        products of every second check once more in full.
+        Whether products are increments in float32: half of the bytes, twice the launches, and the products of every
+        second check once more in full.
+    lowered_at : int
+        For "scaling" that is mixed: the iteration, one of a check, from which on they are.  0 is from the start, where
+        the span of the costs is known and small.
 
     Returns
     -------
@@ -75,16 +79,27 @@ def sinkhorn(
     m = n if m is None else m
     checks = -(-n_iter // check_every)
     syncs = Cost(syncs=checks + 1)
+    if method == "scaling":
+        renewals = 0
     pair = gemm(batch, m, n, itemsize=itemsize) + gemm(batch, n, m, itemsize=itemsize)
     kernel, soft = gibbs(n, m, itemsize=itemsize), batch * soft_minimum(n, m, itemsize=itemsize)
-    step, again = pair, Cost()
+    step, before, again = pair, 0, Cost()
     if mixed and method in ("scaling", "stabilized"):
         step = gemm(batch, m, n, itemsize=4) + gemm(batch, n, m, itemsize=4)
-        looks = (21 if method == "scaling" else 2) * (checks + 1)
-        again = checks // 2 * (batch if method == "stabilized" else 1) * pair
-        again = replace(again, launches=8 * (1 + renewals) + 4 * n_iter + looks + 2 * (checks // 2))
+        before = lowered_at if method == "scaling" else 0  # iterations in full
+        full = -(-before // check_every)  # and their checks
+        looks = (
+            6 * (full + (before > 0)) + 21 * (checks - full + (before == 0))
+            if method == "scaling"
+            else 2 * (checks + 1)
+        )
+        exact = (checks - full) // 2
+        again = exact * (batch if method == "stabilized" else 1) * pair
+        made = 17 if before else 8 * (1 + renewals)  # W, at the u and v that are there or at 1
+        again = replace(again, launches=made + 4 * (n_iter - before) + looks + 2 * exact)
     if method == "scaling":  # a product more at the start and at the end, for the marginals
-        return kernel + n_iter * step + 2 * pair + again + Cost(launches=88 + 2 * n_iter + 14 * checks) + syncs
+        steps = before * pair + (n_iter - before) * step
+        return kernel + steps + 2 * pair + again + Cost(launches=88 + 2 * n_iter + 14 * checks) + syncs
     if method == "stabilized":
         start = 2 * soft + batch * (kernel + pair)
         total = (1 + renewals) * start + n_iter * batch * step + batch * kernel

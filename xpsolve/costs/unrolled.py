@@ -17,6 +17,9 @@ _LISTA_FIT = {
 }
 
 
+_LISTA_NEW = {"step": 5, "full": 12, "coupled": 8}  # launches of a network's first parameters
+
+
 _POWER_STEPS = 20  # for the norms of the supports
 
 
@@ -82,6 +85,7 @@ def lista_fit(
     kind: str = "step",
     layer_iter: int = 20,
     n_iter: int = 200,
+    new: bool = False,
     itemsize: int = 8,
 ) -> Cost:
     """Unsupervised training of an unrolled ISTA: each layer alone, then all together.
@@ -96,6 +100,8 @@ def lista_fit(
         "step", "full" or "coupled".
     layer_iter, n_iter : int
         Iterations of a layer alone, and of all together.
+    new : bool
+        Whether the network is made first.
     itemsize : int
         Bytes a number.
 
@@ -120,6 +126,9 @@ def lista_fit(
     checks = 1 + -(-n_iter // CHECK_EVERY)
     total = (n_iter + 1) * _lista_gradient(n, m, samples, n_layers, kind, itemsize)
     launches = start + each * n_layers + (iteration + in_layer * n_layers) * n_iter + look * (checks - 1)
+    if new:
+        launches += _LISTA_NEW[kind]
+        total += Cost(2 * n * m * m) if kind == "full" else Cost()  # DᵀD
     if kind == "step":
         total += (n_layers * (_POWER_STEPS + 1)) * _lista_layer(n, m, samples, kind, itemsize)
     if kind == "step" or layer_iter:
