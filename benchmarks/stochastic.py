@@ -58,7 +58,7 @@ class _Epoch(_Descent):
     """One epoch of logistic regression on given sample numbers."""
 
     family = "stochastic"
-    cost = "sgd"
+    cost = "sgd_solve"
     tol = 1e-8
     fixed = {"loss": "logistic"}
     method = "sgd"
@@ -81,7 +81,7 @@ class SgdInSamples(_Epoch):
 
     title = "An epoch of SGD in the number of samples"
     x = "n"
-    fixed = {**_Epoch.fixed, "p": 100}
+    fixed = {**_Epoch.fixed, "p": 100, "retries": 1}
     param_names = ("backend", "block", "n")
     params = (_EAGER, (1, 64), (1000, 1800, 3200, 5600, 10_000))
     profiles = {
@@ -95,7 +95,7 @@ class SgdInFeatures(_Epoch):
 
     title = "An epoch of SGD in the number of features"
     x = "p"
-    fixed = {**_Epoch.fixed, "n": 1000}
+    fixed = {**_Epoch.fixed, "n": 1000, "retries": 1}
     param_names = ("backend", "block", "p")
     params = (_EAGER, (1, 64), (200, 360, 640, 1120, 2000))
 

@@ -103,6 +103,28 @@ def test_a_smaller_gradient_deserves_more(rng):
         assert tuple(step) == stated(once + -1 * start)
 
 
+@pytest.mark.parametrize(
+    ("loss", "n", "block", "step", "retries"),
+    [
+        ("least_squares", 60, 1, 0.1, 0),
+        ("least_squares", 61, 16, 0.1, 0),
+        ("least_squares", 13000, 1024, 0.01, 0),  # chunks as long as they become
+        ("logistic", 60, 1, 0.1, 0),
+        ("logistic", 61, 16, 0.5, 1),
+        ("logistic", 80, 16, 0.2, 0),
+        ("logistic", 5000, 512, 0.1, 0),  # Newton's method
+        ("multinomial", 60, 1, 0.1, 0),
+        ("multinomial", 80, 16, 0.1, 0),
+    ],
+)
+def test_a_call_of_sgd_whose_blocks_need_as_many_sweeps_as_the_first(loss, n, block, step, retries):
+    rng = np.random.default_rng(0)
+    f = objective(rng, loss, n, 5)
+    _, tally = xs.count(xs.sgd, f, indices=rng.permutation(n).tolist(), block=block, step0=step)
+    cost = costs.sgd_solve(n, 5, loss=loss, m=3, block=block, retries=retries)
+    assert (tally.launches, tally.product_flops, tally.syncs) == stated(cost)
+
+
 def test_logsumexp_and_softmax(rng):
     x = rng.standard_normal((4, 6))
     for function, cost in ((xs.logsumexp, costs.logsumexp(4, 6)), (xs.softmax, costs.softmax(4, 6))):

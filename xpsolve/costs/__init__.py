@@ -71,7 +71,10 @@ from xpsolve.costs.operators import (
     operator_norm,
 )
 from xpsolve.costs.stochastic import (
+    CHUNK,
     LOSSES,
+    NEWTON_FROM,
+    SWEEPS,
     coordinate_descent,
     gradient_descent,
     lipschitz,
@@ -79,6 +82,7 @@ from xpsolve.costs.stochastic import (
     sag,
     sga,
     sgd,
+    sgd_solve,
 )
 from xpsolve.costs.transport import (
     INCREMENTS,
@@ -102,6 +106,7 @@ __all__ = [
     "ATOM_STEPS",
     "CHAIN_ORDERS",
     "CHECK_EVERY",
+    "CHUNK",
     "CODE_STEPS",
     "CONVOLUTION_METHODS",
     "GRADIENT_METHODS",
@@ -109,9 +114,11 @@ __all__ = [
     "LASSO_METHODS",
     "LISTA_KINDS",
     "LOSSES",
+    "NEWTON_FROM",
     "RIDGE_METHODS",
     "SCAN_MEMORIES",
     "SINKHORN_METHODS",
+    "SWEEPS",
     "TYPICAL",
     "Ceilings",
     "Cost",
@@ -164,6 +171,7 @@ __all__ = [
     "scan_steps",
     "sga",
     "sgd",
+    "sgd_solve",
     "sinkhorn",
     "sinkhorn_divergence",
     "sinkhorn_gradient",

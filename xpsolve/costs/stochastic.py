@@ -25,6 +25,18 @@ _CURVED = {"least_squares": 0, "logistic": 1, "multinomial": 6}  # of ℓ″ tim
 _LIPSCHITZ_EXACT = 256
 
 
+NEWTON_FROM = 192
+"""Steps in a block from where on Newton's method solves its system."""
+
+
+SWEEPS = {"picard": (10, 26), "newton": (4, 8)}
+"""Sweeps over the system of a block, at first and at most."""
+
+
+CHUNK = 4096
+"""Samples, about, between two host reads of a stochastic method."""
+
+
 def _loss(loss: str, m: int) -> int:
     """The columns of x: m for "multinomial", 1 otherwise."""
     if loss not in LOSSES:
@@ -285,7 +297,7 @@ def sgd(
     True
     """
     m = _loss(loss, m)
-    newton = block >= 192 and loss != "multinomial"
+    newton = _by_newton(block, loss)
     sweeps = (3 if newton else 8) if sweeps is None else sweeps
     B = block
     rows = gemm(B, m, p, itemsize=itemsize) + gemm(p, m, B, itemsize=itemsize) + Cost(launches=5)
@@ -293,16 +305,80 @@ def sgd(
     if B == 1:
         return n * runs * (rows + derivative)
     square = Cost(0, 3 * itemsize * B * B, 3, 0)
-    system = gemm(B, B, p, itemsize=itemsize) + square
+    system = gemm(B, B, p, itemsize=itemsize) + square + Cost(launches=1)
     solve = Cost(B * B * m, itemsize * B * B, 2)
     sweep = gemm(B, m, B, itemsize=itemsize) + Cost(launches=1) + derivative
     if loss == "least_squares":
         system += solve
     elif newton:
-        system += sweeps * (sweep + square + solve + Cost(launches=4)) + derivative
+        system += sweeps * (sweep + square + solve + Cost(launches=3)) + derivative
     else:
         system += sweeps * sweep + derivative
     return -(-n // B) * runs * (rows + system)
+
+
+def _by_newton(block: int, loss: str) -> bool:
+    return block >= NEWTON_FROM and loss != "multinomial"
+
+
+def sgd_solve(
+    n: int, p: int, *, loss: str = "logistic", m: int = 1, block: int = 1, retries: int = 0, itemsize: int = 8
+) -> Cost:
+    """One call of `xpsolve.sgd` with n steps: its epoch in chunks, each read once, and the certificate.
+
+    Chunks hold one block, then twice as many each time, and `CHUNK` samples at most; what is less than a block comes
+    last, as a shorter one.  The certificate takes the gradient at x and at 0.
+
+    Parameters
+    ----------
+    n, p : int
+        Shape of A, and n the steps.
+    loss : str
+        "least_squares", "logistic" or "multinomial".
+    m : int
+        Classes, for "multinomial".
+    block : int
+        Steps taken together.
+    retries : int
+        How often the first block was taken again with a quarter more sweeps, which depends on the data.  Later blocks
+        are taken to need as many; a solver that needs fewer tries fewer.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of the whole call, from 0 and with a step that is given.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.sgd_solve(1000, 100, block=50).syncs  # chunks of 1, 2, 4, 8 and 5 blocks, and λ
+    6
+    """
+    m, size, done, blocks = _loss(loss, m), min(block, n), 0, 1
+    derivative = _DERIVATIVE[loss]
+    total = 2 * _gradient(n, p, m, loss, itemsize) + Cost(launches=24 + derivative, syncs=1)
+    sweeps, most = (min(s, size) for s in SWEEPS["newton" if _by_newton(size, loss) else "picard"])
+
+    def chunk(blocks: int, size: int, sweeps: int) -> Cost:
+        launches = 7 if size == 1 else 10 if loss == "least_squares" else 14
+        one = sgd(size, p, loss=loss, m=m, block=size, sweeps=sweeps, itemsize=itemsize)
+        return blocks * one + Cost(launches=launches, syncs=1)
+
+    for _ in range(retries if size > 1 and loss != "least_squares" else 0):
+        total += chunk(1, size, sweeps)
+        sweeps = min(sweeps + 1 + sweeps // 4, most)
+    while n - done >= size:
+        taken = min(blocks, max(CHUNK // size, 1), (n - done) // size)
+        total += chunk(taken, size, sweeps)
+        done, blocks = done + taken * size, 2 * blocks
+    return total + chunk(1, n - done, sweeps) if n > done else total
 
 
 def sga(n: int, p: int, *, m: int = 1, block: int = 1, itemsize: int = 8, **options: Any) -> Cost:

@@ -15,12 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from xpsolve import costs
 from xpsolve.arrays import Array, device_of, namespace_of, solve_triangular
 from xpsolve.operators import Dense, LinearOperator, Sparse
 from xpsolve.operators.sparse import sparse_gram, sparse_product
 from xpsolve.stochastic.objectives import LeastSquares, LinearModel
-
-_NEWTON_FROM = 192
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def derivatives(model: LinearModel, base: Array, M: Array | None, y: Array, swee
 
 def by_newton(model: LinearModel, size: int) -> bool:
     """Whether Newton's method solves a block of this size: from where on its few launches are worth the systems."""
-    return size >= _NEWTON_FROM and len(model.shape) == 1
+    return size >= costs.NEWTON_FROM and len(model.shape) == 1
 
 
 def _solve(L: Array, B: Array) -> Array:

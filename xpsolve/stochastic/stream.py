@@ -23,10 +23,12 @@ from xpsolve.stochastic.block import by_newton
 from xpsolve.stochastic.objectives import LeastSquares, LinearModel, Logistic
 
 _SIZES = (1, 16, 32, 64, 128, 256)  # blocks to choose from
-_CHUNK = 4096  # samples, about, between two host reads
 _CAREFUL = 1  # blocks in the first chunk, which may have to be taken again; then twice as many each time
-_PICARD = (10, 26, 0.64)  # sweeps at first and at most, and the power of eps that the last may still change
-_NEWTON = (4, 8, 0.4)  # the same: what remains after a step is of the order of its square
+_PICARD = (
+    *costs.SWEEPS["picard"],
+    0.64,
+)  # sweeps at first and at most, and the power of eps that the last may still change
+_NEWTON = (*costs.SWEEPS["newton"], 0.4)  # the same: what remains after a step is of the order of its square
 _SHRINK = 1e-3  # a block may shrink x by its penalty to this part of it and no further: powers are divided by
 
 State = TypeVar("State", bound=tuple[Any, ...])
@@ -248,7 +250,7 @@ def _check_step(value: Any, name: str, runs: int | None) -> Any:
 def _next(stream: Stream, start: int, pace: _Pace, stop: int) -> Chunk:
     """The next blocks from `start` on, and where less than one is left before `stop`, that as a shorter one."""
     size = pace.size
-    most = max(_CHUNK // (size * stream.batch * (stream.runs or 1)), 1)
+    most = max(costs.CHUNK // (size * stream.batch * (stream.runs or 1)), 1)
     length = min(size * min(pace.blocks, most), (stop - start) // size * size)
     if length == 0:
         size = length = stop - start
