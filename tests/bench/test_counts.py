@@ -1,5 +1,6 @@
 """What the benchmarks count: every class with a cost, the same numbers each time, and nothing of its data."""
 
+import importlib
 import itertools
 import sys
 from pathlib import Path
@@ -48,16 +49,42 @@ def test_every_timed_class_with_a_cost_is_counted_at_its_smallest_size(modules):
                 )
 
 
-@pytest.mark.parametrize("name", ["chain.InDepth", "mlp.InDepth", "operators.NormInFeatures", "ridge.Latency"])
-def test_counts_are_those_of_the_cost(modules, name):
-    (cls,) = (c for c in classes(modules) if f"{c.__module__}.{c.__name__}" == f"benchmarks.{name}")
-    for values in itertools.product(*cls.track_flops.params):
-        sizes = plan.arguments(
-            getattr(costs, cls.cost), cls.track_flops.meta, dict(zip(cls.param_names, values, strict=True))
-        )
-        stated = getattr(costs, cls.cost)(**sizes)
-        for quantity in QUANTITIES:
-            assert getattr(cls(), f"track_{quantity}")(*values) == getattr(stated, quantity), (values, quantity)
+FAMILIES = (
+    "autodiff",
+    "chain",
+    "descent",
+    "lasso",
+    "mlp",
+    "operators",
+    "ridge",
+    "sinkhorn",
+    "softmax",
+    "stochastic",
+    "unrolled",
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_counts_are_those_of_the_cost(modules, family, monkeypatch):
+    base, _ = modules
+    monkeypatch.syspath_prepend(ROOT)
+    module = importlib.import_module(f"benchmarks.{family}")
+    differ, compared = [], 0
+    for cls in classes((base, [module])):
+        if cls.cost is None or getattr(cls, "track_flops", None) is None:
+            continue
+        cost = getattr(costs, cls.cost)
+        grid = getattr(cls.track_flops, "params", None) or cls.params
+        for values in itertools.product(*grid):
+            point = dict(zip(cls.param_names, values, strict=True))
+            stated = cost(**plan.arguments(cost, cls.track_flops.meta, point))
+            for quantity in QUANTITIES:
+                counted, expected = getattr(cls(), f"track_{quantity}")(*values), getattr(stated, quantity)
+                compared += 1
+                if counted != expected:
+                    differ.append((cls.__name__, values, quantity, counted, expected))
+    assert not differ
+    assert compared
 
 
 def test_one_launch_and_one_read_more_show(modules):
