@@ -3,8 +3,8 @@
 One function an algorithm, one file a family.  It draws the theory line in reports, gives the floor of the
 roofline, drives ``method="auto"`` and is held to what `xpsolve.count` counts.  ``flops`` counts matrix products,
 factorisations and solves with the conventions of the counter; lower-order elementwise work is left out.
-``launches`` and ``syncs`` are those of a solve with ``check_finite=False``.  A is (n, p), k the columns of y, n_lams
-the length of a path.
+``launches`` and ``syncs`` are those of a solve with ``check_finite=False`` unless an argument says otherwise.  A is
+(n, p), k the columns of y, n_lams the length of a path.
 """
 
 from xpsolve.costs.autodiff import (

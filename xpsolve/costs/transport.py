@@ -87,13 +87,9 @@ def sinkhorn(
     if mixed and method in ("scaling", "stabilized"):
         step = gemm(batch, m, n, itemsize=4) + gemm(batch, n, m, itemsize=4)
         before = lowered_at if method == "scaling" else 0  # iterations in full
-        full = -(-before // check_every)  # and their checks
-        looks = (
-            6 * (full + (before > 0)) + 21 * (checks - full + (before == 0))
-            if method == "scaling"
-            else 2 * (checks + 1)
-        )
-        exact = (checks - full) // 2
+        early = before // check_every  # and their checks
+        looks = 21 * (checks + 1) - 15 * (early + 1 if before else 0) if method == "scaling" else 2 * (checks + 1)
+        exact = (checks - early) // 2
         again = exact * (batch if method == "stabilized" else 1) * pair
         made = 17 if before else 8 * (1 + renewals)  # W, at the u and v that are there or at 1
         again = replace(again, launches=made + 4 * (n_iter - before) + looks + 2 * exact)
