@@ -18,7 +18,8 @@ from typing import Any
 from xpsolve.arrays import Array, device_of, namespace_of, solve_triangular
 from xpsolve.operators import Dense, LinearOperator, Sparse
 from xpsolve.operators.sparse import sparse_gram, sparse_product
-from xpsolve.stochastic.objectives import LeastSquares, LinearModel
+from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.objectives import LeastSquares
 
 _NEWTON_FROM = 192
 
