@@ -26,7 +26,7 @@ class _Case:
 class _Timed(_Benchmark):
     """Time of a call, and beside it its error."""
 
-    family = "cnn"
+    family = "networks"
     profiles = {}
 
     @measures("time", "seconds")

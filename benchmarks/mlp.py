@@ -33,7 +33,7 @@ class _Case:
 class _Perceptron(_Benchmark):
     """Time of a gradient, and beside it its error along one direction."""
 
-    family = "mlp"
+    family = "networks"
     cost = "mlp"
     tol = 1e-6
     mode = "latency"

@@ -265,7 +265,7 @@ class RealData(_Solves):
 class LstsqInSamples(_Solves):
     """Minimum-norm least squares in n at p = 100, on a consistent system whose answer is known."""
 
-    family = "lstsq"
+    family = "least squares"
     title = "Least squares in the number of samples"
     cost = "lstsq"
     x = "n"

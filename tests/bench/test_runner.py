@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from xpsolve.bench import BenchError, Observer, run, runner
-from xpsolve.bench.runner import _Measured
+from xpsolve.bench import BenchError, Observer, measure, run, runner
+from xpsolve.bench.measure import Measured
 
 
 class Log(Observer):
@@ -80,7 +80,7 @@ def test_an_interrupted_run_keeps_what_it_measured_and_goes_on(toy, quick_look):
     ("code", "output", "reason"),
     [
         (1, "Traceback\nValueError: no", "failed"),
-        (runner.TIMED_OUT, "took longer than 9 s", "timed out"),
+        (measure.TIMED_OUT, "took longer than 9 s", "timed out"),
         (1, "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8 TiB", "out of memory"),
         (1, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB", "out of memory"),
         (1, "jaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED: failed to allocate", "out of memory"),
@@ -88,7 +88,7 @@ def test_an_interrupted_run_keeps_what_it_measured_and_goes_on(toy, quick_look):
     ],
 )
 def test_why_there_is_no_value(code, output, reason):
-    assert _Measured((None, None, None), code, output, runner.datetime.now(runner.UTC), 1.0).reason == reason
+    assert Measured((None, None, None), code, output, measure.datetime.now(measure.UTC), 1.0).reason == reason
 
 
 def test_the_ledger_says_what_was_missed_and_why(toy, quick_look):
@@ -124,8 +124,8 @@ def test_counts_share_a_process_and_one_that_fails_is_alone_in_it(toy, quick_loo
         return os.getpid()""",
         )
     )
-    started, child = [], runner._child
-    monkeypatch.setattr(runner, "_child", lambda *a: started.append(a) or child(*a))
+    started, child = [], measure._child
+    monkeypatch.setattr(measure, "_child", lambda *a: started.append(a) or child(*a))
     outcome = run(toy, "full", machine="box", only="track_skipped")
     assert [reason for _, reason in outcome.failed] == ["RuntimeError: ten is too many", "no message"]
     assert saved(outcome)["toy.Sizes.track_skipped"]["result"][0] > 0
@@ -179,18 +179,18 @@ def test_bad_requests_are_refused_before_anything_is_measured(toy, quick_look, o
 
 
 def timed(*samples):
-    return _Measured((True, list(samples), 1), 0, "", runner.datetime.now(runner.UTC), 1.0)
+    return Measured((True, list(samples), 1), 0, "", measure.datetime.now(measure.UTC), 1.0)
 
 
 def test_scatter_tells_a_disturbed_measurement():
     assert timed(1.0, 2.0, 3.0).disturbed
     assert not timed(1.0, 1.05, 9.0).disturbed  # one slow sample among quiet ones does no harm
-    assert not _Measured((0.0, None, None), 0, "", runner.datetime.now(runner.UTC), 1.0).disturbed
+    assert not Measured((0.0, None, None), 0, "", measure.datetime.now(measure.UTC), 1.0).disturbed
 
 
 def test_a_disturbed_point_is_measured_again_and_the_quieter_run_kept(toy, quick_look, monkeypatch):
     runs = iter([timed(1.0, 2.0, 3.0), timed(1.0, 1.0, 1.1)])
-    monkeypatch.setattr(runner, "_measure", lambda *_: next(runs))
+    monkeypatch.setattr(runner, "measure", lambda *_: next(runs))
     outcome = run(toy, "smoke", machine="box", only="time_sum")
     assert (outcome.measured, outcome.repeated) == (1, 1)
     assert saved(outcome)["toy.Sizes.time_sum"]["result"][0] == 1.0
@@ -208,8 +208,8 @@ def slow(quick_look, monkeypatch):
 
     quick_look["backends"]["torch"]["available"] = True
     monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(runner, "_measure", measure)
-    monkeypatch.setattr(runner, "_count", lambda suite, points, _: [None] * len(points))
+    monkeypatch.setattr(runner, "measure", measure)
+    monkeypatch.setattr(runner, "count", lambda suite, points, _: [None] * len(points))
     monkeypatch.setattr(runner.plan, "predict", lambda suite, point, *_: 30.0 if point.backend == "torch" else 2.0)
     return order
 

@@ -6,39 +6,26 @@ process measures one point, and its `Results` merges, computes statistics and wr
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import platform
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from xpsolve.arrays import backends as known_backends
-from xpsolve.bench import batch, plan, profiles
 from xpsolve.bench import ledger as ledgers
 from xpsolve.bench import machine as machines
+from xpsolve.bench import plan, profiles
+from xpsolve.bench.measure import GIVEN_UP, Measured, count, last_line, measure
 from xpsolve.bench.plan import Slice
 from xpsolve.bench.profiles import Profile
-from xpsolve.bench.suite import COUNTS, BenchError, Point, Suite, child_environment, load, script
-from xpsolve.files import write_text
+from xpsolve.bench.store import Store, write_benchmarks
+from xpsolve.bench.suite import COUNTS, BenchError, Point, load
 
 _GRACE = 0.03  # share of a firm budget that the last point may take beyond it
 _MOST = 3.0  # how many times its prediction one point may count towards the pace
 _TRUST = 5.0  # seconds of observation that weigh as much as the prediction
-TIMED_OUT = 124  # as the command `timeout` says it
-GIVEN_UP = 125  # the run's time was over, not the benchmark's
-_NO_MEMORY = ("memoryerror", "out of memory", "outofmemory", "resource_exhausted", "unable to allocate")
-_UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
 
 
 @dataclass
@@ -130,183 +117,6 @@ class _Clock:
         if self.budget is None or self.room is None or not self.firm:
             return math.inf
         return self.room + _GRACE * self.budget
-
-
-class _Store:
-    """asv's results of one machine and commit, and the ledger beside them."""
-
-    def __init__(self, suite: Suite, folder: Path, described: dict[str, str], source: machines.Sources) -> None:
-        from asv.results import Results
-
-        self.suite, self.folder = suite, folder
-        python = ".".join(platform.python_version_tuple()[:2])
-        # asv would name the environment after the path of its Python: another checkout, another series.
-        self.results = Results(
-            {**described, "python": python},
-            {},
-            source.commit,
-            source.date,
-            python,
-            f"existing-py{python}",
-            {},
-        )
-        self._load(folder.parent)
-        self.ledger = ledgers.Ledger.open(folder, source.commit, source.tree)
-        if not self.path.is_file():
-            self.ledger.entries.clear()
-
-    @property
-    def path(self) -> Path:
-        return self.folder.parent / str(self.results._filename)
-
-    def _load(self, results: Path) -> None:
-        from asv import util
-
-        try:
-            self.results.load_data(str(results))
-        except (util.UserError, ValueError, TypeError, AttributeError, KeyError) as error:
-            aside = ledgers.set_aside(self.path)
-            warnings.warn(
-                f"{self.path} is no result file of asv and was set aside as {aside.name}: {error}",
-                stacklevel=2,
-            )
-
-    def add(self, point: Point, profile: Profile, found: _Measured) -> None:
-        """Merge one measured point; a failure is kept as asv keeps it, and tried again next time."""
-        from asv.runner import BenchmarkResult
-
-        benchmark = self.suite.benchmarks[point.benchmark]
-        size = math.prod(len(values) for values in benchmark["params"])
-        value: list[Any] = [math.nan] * size
-        samples: list[Any] = [None] * size
-        number: list[Any] = [None] * size
-        value[point.index], samples[point.index], number[point.index] = found.asv
-        before = self.results.duration.get(point.benchmark) or 0.0
-        self.results.add_result(
-            benchmark,
-            BenchmarkResult(value, samples, number, found.code, found.output, None),
-            started_at=found.started,
-            duration=before + found.seconds,
-            record_samples=True,
-            selected_idx=[point.index],
-        )
-        if found.code == 0:
-            self.ledger.record(point, profile, found.seconds)
-        else:
-            self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
-            self.ledger.miss(point, found.reason, _last_line(found.output))
-
-    def save(self) -> None:
-        """Write asv's file and the ledger, in this order: a point is done only once it is kept."""
-        with tempfile.TemporaryDirectory() as scratch:
-            (Path(scratch) / self.folder.name).mkdir()
-            self.results.save(scratch)
-            write_text(self.path, (Path(scratch) / str(self.results._filename)).read_text(encoding="utf-8"))
-        self.ledger.save()
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What a child process brought back."""
-
-    asv: tuple[Any, Any, Any]  # result, samples, number, as asv stores them
-    code: int
-    output: str
-    started: datetime
-    seconds: float
-
-    @property
-    def reason(self) -> str:
-        """Why there is no value: "failed", "timed out" or "out of memory"."""
-        if self.code == TIMED_OUT:
-            return "timed out"
-        # A process that takes all the memory is killed by the system, without a word.
-        last = _last_line(self.output).lower()
-        killed = self.code == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False
-        return "out of memory" if killed or any(word in last for word in _NO_MEMORY) else "failed"
-
-    @property
-    def median(self) -> float:
-        """Of the samples, NaN where there are none."""
-        return median(self.asv[1]) if self.asv[1] else math.nan
-
-    @property
-    def disturbed(self) -> bool:
-        """Whether the samples scatter as they only do when the machine has something else to do."""
-        return bool(self.asv[1]) and self.median > _UNQUIET * min(self.asv[1])
-
-
-def _measure(suite: Suite, point: Point, profile: Profile, patience: float) -> _Measured:
-    """One point, in a process of its own, which has so many seconds besides the benchmark's own limit."""
-    allowed = _timeout(suite, point)
-    timeout = max(min(allowed, patience), 0.1)
-    started, before = datetime.now(UTC), time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        answer = Path(scratch) / "result.json"
-        command = [script(), "run", str(suite.folder), _asv_name(suite, point), json.dumps(profile.attributes)]
-        try:
-            code, output = _child(suite, [*command, "None", str(answer)], scratch, timeout)
-            value = json.loads(answer.read_text(encoding="utf-8")) if code == 0 else None
-        except subprocess.TimeoutExpired:
-            code, value = TIMED_OUT if timeout == allowed else GIVEN_UP, None
-            output = f"took longer than {timeout:g} s"
-        except (OSError, ValueError) as error:
-            code, output, value = 1, f"brought back no result: {error}", None
-    timed = value if isinstance(value, dict) and {"samples", "number"} <= value.keys() else None
-    kept = (value, None, None) if timed is None else (True, timed["samples"], timed["number"])
-    return _Measured(kept, code, output, started, time.monotonic() - before)
-
-
-def _count(suite: Suite, points: Sequence[Point], patience: float) -> list[_Measured | None]:
-    """Several points in one process; None for one to which it brought back no answer."""
-    started, before = datetime.now(UTC), time.monotonic()
-    found: list[tuple[Any, int, str] | None] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        names = [_asv_name(suite, point) for point in points]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            longest = max(_timeout(suite, point) for point in points)
-            command = ["-P", batch.__file__, str(suite.folder), scratch, *names]
-            _child(suite, command, scratch, max(min(longest, patience), 0.1))
-        for i in range(len(points)):
-            answer, reason = (Path(scratch) / f"{i}.{suffix}" for suffix in ("json", "txt"))
-            try:
-                if reason.is_file():
-                    found.append((None, 1, reason.read_text(encoding="utf-8").strip()))
-                else:
-                    found.append((json.loads(answer.read_text(encoding="utf-8")), 0, ""))
-            except (OSError, ValueError):
-                found.append(None)
-    each = (time.monotonic() - before) / len(points)
-    return [f and _Measured((f[0], None, None), f[1], f[2], started, each) for f in found]
-
-
-def _child(suite: Suite, arguments: Sequence[str], where: str, timeout: float) -> tuple[int, str]:
-    """Run Python, and bring back its code and what it said."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=where,
-        env=child_environment(suite.root),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=timeout,
-        check=False,
-    )
-    return done.returncode, done.stdout.strip()
-
-
-def _asv_name(suite: Suite, point: Point) -> str:
-    return f"{point.benchmark}-{point.index}" if suite.benchmarks[point.benchmark]["params"] else point.benchmark
-
-
-def _timeout(suite: Suite, point: Point) -> float:
-    declared = suite.benchmarks[point.benchmark].get("timeout")
-    return float(declared or suite.conf.get("default_benchmark_timeout", 60.0))
-
-
-def _last_line(output: str) -> str:
-    return output.splitlines()[-1].strip() if output else "no message"
 
 
 def choose_backends(wanted: Collection[str], found: dict[str, Any]) -> list[str]:
@@ -416,8 +226,8 @@ def run(
     for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
         stale.unlink(missing_ok=True)
     machines.write(folder, described, facts)
-    _write_benchmarks(suite, place)
-    store = _Store(suite, folder, described, source)
+    write_benchmarks(suite, place)
+    store = Store(suite, folder, described, source)
     store.ledger.facts = facts
     history = ledgers.durations(folder, chosen)
 
@@ -438,7 +248,7 @@ class _Run:
     """A run under way."""
 
     profile: Profile
-    store: _Store
+    store: Store
     clock: _Clock
     outcome: Outcome
     observer: Observer
@@ -484,22 +294,22 @@ class _Run:
         """The points of a slice, then once more those that something else disturbed."""
         suite, clock = self.store.suite, self.clock
         known = {p.text: s for whole in self.pending for p, s in zip(whole.points, whole.seconds, strict=True)}
-        disturbed: list[tuple[Point, _Measured]] = []
+        disturbed: list[tuple[Point, Measured]] = []
         here = part.predicted
         together = part.name == COUNTS
-        counted = _count(suite, part.points, clock.patience) if together else [None] * len(part.points)
+        counted = count(suite, part.points, clock.patience) if together else [None] * len(part.points)
         for point, expected, answer in zip(part.points, part.seconds, counted, strict=True):
             here -= expected
             # On a busy machine the slice takes longer than was planned.
             fits = not clock.firm or clock.room is None or clock.room > expected
-            found = answer or (_measure(suite, point, self.profile, clock.patience) if fits else None)
+            found = answer or (measure(suite, point, self.profile, clock.patience) if fits else None)
             if found is None or found.code == GIVEN_UP:
                 continue
             self.had.add(point.text)
             self.store.add(point, self.profile, found)
             self.outcome.measured += 1
             if found.code != 0:
-                self.outcome.failed.append((point.text, _last_line(found.output)))
+                self.outcome.failed.append((point.text, last_line(found.output)))
             if found.disturbed:
                 disturbed.append((point, found))
             clock.add(point.backend, known[point.text], found.seconds)
@@ -508,14 +318,6 @@ class _Run:
             room = clock.room
             if room is None or room > later + first.seconds:
                 self.outcome.repeated += 1
-                second = _measure(suite, point, self.profile, clock.patience)
+                second = measure(suite, point, self.profile, clock.patience)
                 if second.median < first.median:  # others only ever take time away
                     self.store.add(point, self.profile, second)
-
-
-def _write_benchmarks(suite: Suite, results: Path) -> None:
-    """asv's ``benchmarks.json``, which says what the numbers in its result files are."""
-    from asv.benchmarks import Benchmarks
-
-    content = {**suite.benchmarks, "version": Benchmarks.api_version}
-    write_text(results / "benchmarks.json", json.dumps(content, indent=4, sort_keys=True) + "\n")

@@ -13,7 +13,7 @@ from typing import Any
 from xpsolve.arrays import Array, Namespace, Run, device_of, enter, is_concrete
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
-from xpsolve.stochastic.objectives import LinearModel
+from xpsolve.stochastic.linear_model import LinearModel
 
 _EXPLODED = 1e8  # a convex f with a step that suits it has no gradient that grows, but for what momentum does
 

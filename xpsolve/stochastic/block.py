@@ -19,7 +19,8 @@ from xpsolve import costs
 from xpsolve.arrays import Array, device_of, namespace_of, solve_triangular
 from xpsolve.operators import Dense, LinearOperator, Sparse
 from xpsolve.operators.sparse import sparse_gram, sparse_product
-from xpsolve.stochastic.objectives import LeastSquares, LinearModel
+from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.objectives import LeastSquares
 
 
 @dataclass(frozen=True)

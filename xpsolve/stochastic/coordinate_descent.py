@@ -32,7 +32,8 @@ from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution
 from xpsolve.stochastic._run import Start, along, begin, finish
-from xpsolve.stochastic.objectives import LeastSquares, LinearModel
+from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.objectives import LeastSquares
 
 
 class _State(NamedTuple):

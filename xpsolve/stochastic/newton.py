@@ -28,7 +28,8 @@ from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution
 from xpsolve.stochastic._run import Start, accepted, along, begin, check_objective, finish, inner, value_and_gradient
-from xpsolve.stochastic.objectives import LinearModel, Multinomial
+from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.objectives import Multinomial
 
 _METHODS = ("auto", "cholesky", "cg")
 _FEW = 1000  # features up to which np² flops for a Hessian are less time than the products of conjugate gradients

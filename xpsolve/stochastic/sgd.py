@@ -24,7 +24,7 @@ from xpsolve.arrays import Array
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Solution
 from xpsolve.stochastic.block import derivatives, rows_of
-from xpsolve.stochastic.objectives import LinearModel
+from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 
 

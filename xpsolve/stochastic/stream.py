@@ -20,7 +20,8 @@ from xpsolve.operators import Dense, Sparse
 from xpsolve.solution import Certificate, Solution, Status
 from xpsolve.stochastic._run import begin, no_minimiser
 from xpsolve.stochastic.block import by_newton
-from xpsolve.stochastic.objectives import LeastSquares, LinearModel, Logistic
+from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.objectives import LeastSquares, Logistic
 
 _SIZES = (1, 16, 32, 64, 128, 256)  # blocks to choose from
 _CAREFUL = 1  # blocks in the first chunk, which may have to be taken again; then twice as many each time

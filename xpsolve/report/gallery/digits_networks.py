@@ -111,7 +111,7 @@ def draw(backend: Backend, *, epochs: int = EPOCHS) -> Any:
 
 PICTURE = Picture(
     name="digits-networks",
-    family="mlp",
+    family="networks",
     title="Digits: two small networks read 97 % of unseen images in seconds",
     alt="Two panels with the accuracy on unseen images, from 90 to 100 %, of a perceptron, circles, and a "
     "convolutional network, squares. Left, against epochs 1 to 10: both rise above a dashed line at 97 %, the "

@@ -69,7 +69,7 @@ def draw(backend: Backend, *, widths: tuple[int, ...] = WIDTHS, depths: tuple[in
 
 PICTURE = Picture(
     name="mlp-depth",
-    family="mlp",
+    family="networks",
     title="A perceptron: time grows with depth as its products do",
     alt="Two panels against the number of layers, 1 to 32, for widths 64, 128 and 256. Left, log-log: the times of "
     "forward and backward lie above dashed lines of 3R − 1 products, with the same slope of 1. Right: the ratio of the "

@@ -1,0 +1,100 @@
+"""What is kept of a run: asv's results of one machine and commit, and the ledger beside them."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from xpsolve.bench import ledger as ledgers
+from xpsolve.bench import machine as machines
+from xpsolve.bench.measure import Measured, last_line
+from xpsolve.bench.profiles import Profile
+from xpsolve.bench.suite import Point, Suite
+from xpsolve.files import write_text
+
+
+class Store:
+    """asv's results of one machine and commit, and the ledger beside them."""
+
+    def __init__(self, suite: Suite, folder: Path, described: dict[str, str], source: machines.Sources) -> None:
+        from asv.results import Results
+
+        self.suite, self.folder = suite, folder
+        python = ".".join(platform.python_version_tuple()[:2])
+        # asv would name the environment after the path of its Python: another checkout, another series.
+        self.results = Results(
+            {**described, "python": python},
+            {},
+            source.commit,
+            source.date,
+            python,
+            f"existing-py{python}",
+            {},
+        )
+        self._load(folder.parent)
+        self.ledger = ledgers.Ledger.open(folder, source.commit, source.tree)
+        if not self.path.is_file():
+            self.ledger.entries.clear()
+
+    @property
+    def path(self) -> Path:
+        """asv's result file."""
+        return self.folder.parent / str(self.results._filename)
+
+    def _load(self, results: Path) -> None:
+        from asv import util
+
+        try:
+            self.results.load_data(str(results))
+        except (util.UserError, ValueError, TypeError, AttributeError, KeyError) as error:
+            aside = ledgers.set_aside(self.path)
+            warnings.warn(
+                f"{self.path} is no result file of asv and was set aside as {aside.name}: {error}",
+                stacklevel=2,
+            )
+
+    def add(self, point: Point, profile: Profile, found: Measured) -> None:
+        """Merge one measured point; a failure is kept as asv keeps it, and tried again next time."""
+        from asv.runner import BenchmarkResult
+
+        benchmark = self.suite.benchmarks[point.benchmark]
+        size = math.prod(len(values) for values in benchmark["params"])
+        value: list[Any] = [math.nan] * size
+        samples: list[Any] = [None] * size
+        number: list[Any] = [None] * size
+        value[point.index], samples[point.index], number[point.index] = found.asv
+        before = self.results.duration.get(point.benchmark) or 0.0
+        self.results.add_result(
+            benchmark,
+            BenchmarkResult(value, samples, number, found.code, found.output, None),
+            started_at=found.started,
+            duration=before + found.seconds,
+            record_samples=True,
+            selected_idx=[point.index],
+        )
+        if found.code == 0:
+            self.ledger.record(point, profile, found.seconds)
+        else:
+            self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
+            self.ledger.miss(point, found.reason, last_line(found.output))
+
+    def save(self) -> None:
+        """Write asv's file and the ledger, in this order: a point is done only once it is kept."""
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / self.folder.name).mkdir()
+            self.results.save(scratch)
+            write_text(self.path, (Path(scratch) / str(self.results._filename)).read_text(encoding="utf-8"))
+        self.ledger.save()
+
+
+def write_benchmarks(suite: Suite, results: Path) -> None:
+    """asv's ``benchmarks.json``, which says what the numbers in its result files are."""
+    from asv.benchmarks import Benchmarks
+
+    content = {**suite.benchmarks, "version": Benchmarks.api_version}
+    write_text(results / "benchmarks.json", json.dumps(content, indent=4, sort_keys=True) + "\n")
