@@ -309,6 +309,7 @@ class _Pace:
         self.size = size
         self.sweeps, self.most, power = _NEWTON if by_newton(self.stream.model, size * self.stream.batch) else _PICARD
         self.sweeps, self.most = min(self.sweeps, size), min(self.most, size)
+        self.least, self.lowered = 2, False  # what was lowered and failed is not tried again
         self.tol = float(self.stream.model.xp.finfo(self.stream.model.y.dtype).eps) ** power
         # a last sweep that changed so little was one too many
         self.slack = self.tol**2 if power == _NEWTON[2] else 1e-3 * self.tol
@@ -334,11 +335,13 @@ class _Pace:
         self.reads += 1
         if changes and not worst <= self.tol:
             if self.sweeps < self.most:
+                if self.lowered:
+                    self.least, self.lowered = self.sweeps + 1, False
                 self.sweeps = min(self.sweeps + 1 + self.sweeps // 4, self.most)
             else:
                 self._cut(chunk.size // 2)
             return state, True, 0
         if changes and worst <= self.slack:
-            self.sweeps = max(self.sweeps - 1, 2)
+            self.sweeps, self.lowered = max(self.sweeps - 1, self.least), True
         self.blocks *= 2
         return trial, math.isfinite(worst), chunk.size * chunk.blocks
