@@ -6,6 +6,10 @@ frequency, and its adjoints are δ̂ = Σ_o V̂·Ê and ĝ = Σ_n conj(Ê)·Ẑ.
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from xpsolve.arrays import Array, Namespace, device_of, namespace_of, native
 from xpsolve.costs import fast_length
 from xpsolve.operators._correlation import Lengths, spans, spread
@@ -23,6 +27,17 @@ def irfftn(X: Array, lengths: Lengths) -> Array:
     """Its inverse, to a real array of these lengths."""
     axes = tuple(range(X.ndim - len(lengths), X.ndim))
     return namespace_of(X).fft.irfftn(X, s=lengths, axes=axes)
+
+
+@rfftn.register("numpy")
+def _rfftn_numpy(x: Array, lengths: Lengths) -> Array:
+    """With a factor of float32: without one, NumPy up to 2.4 takes transforms of float32 in a generic loop, 8 times as
+    long."""
+    if x.dtype != np.float32:
+        return rfftn.standard(x, lengths)
+    X = np.fft.rfftn(x, s=lengths, axes=tuple(range(x.ndim - len(lengths), x.ndim)), norm="forward")
+    X *= np.float32(math.prod(lengths))
+    return X
 
 
 @rfftn.register("dask")
