@@ -39,8 +39,8 @@ def correlation(
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
     Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
-    patches of the side with fewer channels are written and read.  Transforms cost what so many passes over the torus
-    do, and a product of N, O and C a frequency, for some kernels at a time.
+    patches of the side with fewer channels are written and read.  Transforms cost n log n on the torus for
+    each array, and a product of N, O and C a frequency, for some kernels at a time.
     A product over one number, or a small one a frequency, runs elementwise and counts no flops.
 
     Parameters
@@ -114,12 +114,13 @@ def correlation(
     return Cost(flops, int(_PATCH_PASSES[adjoint] * patches), launches, memory=kept + min(patches, 1 << 21))
 
 
-# How often memory is passed over, fitted to times of 91 shapes in both precisions on one core of an AMD EPYC.
+# How often memory is passed over, fitted to times in both precisions on one core of an AMD EPYC: 91 shapes for products,
+# 80 for transforms.
 _PATCH_PASSES = (0.75, 1.5)  # over the patches, for the correlation and for its adjoints
 
 
-_FFT_PASSES = 9  # over the arrays, to transform them
-_COPIES, _TERMS = 0.5, 0.25  # over the spectra, for products of them by BLAS; over all terms of sums along them
+_FFT_LEVEL = 3.5  # bytes a pixel and level of a transform, in both precisions alike
+_COPIES, _TERMS = 3, 1  # over the spectra, for products of them by BLAS; over all terms of sums along them
 
 
 def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsize: int) -> Cost:
@@ -127,7 +128,7 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
     pixels, frequencies = math.prod(sides), math.prod(sides[:-1]) * (sides[-1] // 2 + 1)
     arrays = 2 * (N * C + O * C) + N * O if adjoint else N * C + N * O + O * C
     blocks = spectral_blocks(O, C, sides, itemsize=itemsize)
-    flops, passed, launches = 0, 0.0, 12 + (8 if adjoint else 5) * len(blocks)
+    flops, passed, launches = 0, 0, 12 + (8 if adjoint else 5) * len(blocks)
     for o in blocks:
         for i, k, j in ((N, o, C), (o, N, C)) if adjoint else ((N, C, o),):
             if spectral_products(i, k, j):
@@ -137,7 +138,7 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
             else:
                 passed += _TERMS * i * k * j
                 launches += 2 * k
-    traffic = itemsize * (_FFT_PASSES * arrays * pixels + 2 * passed * frequencies)
+    traffic = _FFT_LEVEL * arrays * pixels * math.log2(pixels) + 2 * itemsize * passed * frequencies
     several = len(blocks) > 1  # then one block is there until the next is
     if adjoint:
         held = 5 * (N * C + N * O) // 2 + (3 + several) * blocks[0] * C
