@@ -114,8 +114,8 @@ def correlation(
     return Cost(flops, int(_PATCH_PASSES[adjoint] * patches), launches, memory=kept + min(patches, 1 << 21))
 
 
-# How often memory is passed over, fitted to times in both precisions on one core of an AMD EPYC: 91 shapes for products,
-# 80 for transforms.
+# How often memory is passed over, fitted to times in both precisions on one core of an AMD EPYC: products at 91 shapes,
+# transforms at 80.
 _PATCH_PASSES = (0.75, 1.5)  # over the patches, for the correlation and for its adjoints
 
 
