@@ -210,9 +210,11 @@ def test_kernels_are_transformed_some_at_a_time(rng, batch, c, o):
 
 
 def test_large_products_at_each_frequency_are_matrix_products():
-    assert costs.spectral_products(16, 32, 32)
-    assert not costs.spectral_products(1, 64, 64)  # matrix times vector: BLAS would be called for each frequency
-    assert not costs.spectral_products(2, 8, 8)
+    assert costs.spectral_products(16, 32, 32, 1000)
+    assert not costs.spectral_products(1, 64, 64, 1000)  # matrix times vector: BLAS has no batch of them
+    assert not costs.spectral_products(2, 8, 8, 1000)
+    assert costs.spectral_products(2, 8, 8, 10)  # sums along ten frequencies are calls and little else
+    assert not costs.spectral_products(8, 1, 8, 10)
 
 
 def test_the_choice_takes_transforms_for_large_kernels():

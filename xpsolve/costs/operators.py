@@ -131,7 +131,7 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
     flops, passed, launches = 0, 0, 12 + (8 if adjoint else 5) * len(blocks)
     for o in blocks:
         for i, k, j in ((N, o, C), (o, N, C)) if adjoint else ((N, C, o),):
-            if spectral_products(i, k, j):
+            if spectral_products(i, k, j, frequencies):
                 flops += 2 * i * k * j * frequencies
                 passed += _COPIES * (i * k + k * j + i * j)
                 launches += 3
@@ -147,9 +147,15 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
     return Cost(flops, int(traffic), launches, memory=2 * itemsize * held * frequencies)
 
 
-def spectral_products(i: int, k: int, j: int) -> bool:
-    """Whether products (i, k) by (k, j) at each frequency are large enough for BLAS, not for sums over k along them."""
-    return i * k * j > 128 + i * k + k * j + i * j
+def spectral_products(i: int, k: int, j: int, frequencies: int) -> bool:
+    """Whether products (i, k) by (k, j) at each frequency are for BLAS, not for k sums along the frequencies.
+
+    BLAS is called for each frequency, on copies; a matrix times a vector it is not called for.
+    """
+    products, copies = i * k * j, i * k + k * j + i * j
+    if min(i, j) == 1:
+        copies += 5 * products
+    return k > 1 and products + 8000 * k // frequencies > 128 + copies
 
 
 def spectral_blocks(

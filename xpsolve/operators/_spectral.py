@@ -116,7 +116,8 @@ def _swapped(xp: Namespace, X: Array) -> Array:
 
 def _contracted(xp: Namespace, A: Array, B: Array) -> Array:
     """Σ_k A[i, k, f]·B[k, j, f] at each frequency f: along the frequencies where the products are small."""
-    if not spectral_products(A.shape[0], A.shape[1], B.shape[1]) and (A.shape[1] == 1 or not on_accelerator(A)):
+    sizes = A.shape[0], A.shape[1], B.shape[1], math.prod(A.shape[2:])
+    if A.shape[1] == 1 or not (spectral_products(*sizes) or on_accelerator(A)):
         Y = A[:, :1, ...] * B[:1, ...]  # (i, 1, f) and (1, j, f)
         for k in range(1, A.shape[1]):
             Y += A[:, k : k + 1, ...] * B[k : k + 1, ...]
