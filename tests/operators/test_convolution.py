@@ -193,6 +193,30 @@ def test_each_array_is_transformed_once(rng, adjoint):
     assert sum(entry.launches for name, entry in names.items() if "irfftn" not in name) == (3 if adjoint else 2)
 
 
+@pytest.mark.parametrize(("batch", "c", "o"), [(2, 40, 44), (1, 30, 60), (3, 2, 700)])
+def test_kernels_are_transformed_some_at_a_time(rng, batch, c, o):
+    n, k = 16, 3
+    z, w = rng.standard_normal((batch, c, n, n)), rng.standard_normal((o, c, k, k))
+    y, tally = xs.count(xs.convolve, z, w, method="fft")
+    assert len(costs.spectral_blocks(o, c, (n, n))) > 1
+    assert_close(y, xs.convolve(z, w, method="shift"), rtol=1e-10)
+    sizes = {"batch": batch, "c": c, "o": o, "method": "fft"}
+    assert tally.product_flops == costs.convolve(n, k, **sizes).flops
+    wanted = xs.convolve_adjoint(y, z, w, method="shift")
+    found, tally = xs.count(xs.convolve_adjoint, y, z, w, method="fft")
+    for a, b in zip(found, wanted, strict=True):
+        assert_close(a, b, rtol=1e-10)
+    assert tally.product_flops == costs.convolve_adjoint(n, k, **sizes).flops
+
+
+def test_large_products_at_each_frequency_are_matrix_products():
+    assert costs.spectral_products(16, 32, 32, 1000)
+    assert not costs.spectral_products(1, 64, 64, 1000)  # matrix times vector: BLAS has no batch of them
+    assert not costs.spectral_products(2, 8, 8, 1000)
+    assert costs.spectral_products(2, 8, 8, 10)  # sums along ten frequencies are calls and little else
+    assert not costs.spectral_products(8, 1, 8, 10)
+
+
 def test_the_choice_takes_transforms_for_large_kernels():
     typical = costs.TYPICAL["cpu"]
 

@@ -69,6 +69,8 @@ from xpsolve.costs.operators import (
     fast_length,
     kronecker,
     operator_norm,
+    spectral_blocks,
+    spectral_products,
 )
 from xpsolve.costs.stochastic import (
     CHUNK,
@@ -180,5 +182,7 @@ __all__ = [
     "softmax",
     "softmax_jacobian",
     "softmax_vjp",
+    "spectral_blocks",
+    "spectral_products",
     "thin_svd",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from xpsolve.costs.model import CHECK_EVERY, Cost, cheapest, gemm
 
@@ -39,9 +39,9 @@ def correlation(
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
     Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
-    patches of the side with fewer channels are written and read.  Transforms cost what so many passes over the torus
-    do, and a product of N, O and C a frequency.
-    A product over one number runs elementwise and counts no flops.
+    patches of the side with fewer channels are written and read.  Transforms cost n log n on the torus for
+    each array, and a product of N, O and C a frequency, for some kernels at a time.
+    A product over one number, or a small one a frequency, runs elementwise and counts no flops.
 
     Parameters
     ----------
@@ -80,12 +80,7 @@ def correlation(
     reach = [d * (m - 1) + 1 for m, d in zip(k, dilation, strict=True)]
     if method == "fft":
         sides = [fast_length(max(m + a, i + s - 1 - a)) for m, i, s, a in zip(n, out, reach, left, strict=True)]
-        pixels, frequencies = math.prod(sides), math.prod(sides[:-1]) * (sides[-1] // 2 + 1)
-        inner, arrays = ((O, N), 2 * (N * C + O * C) + N * O) if adjoint else ((C,), N * C + N * O + O * C)
-        flops = sum(2 * N * C * O * frequencies for length in inner if length > 1)
-        traffic = _FFT_PASSES * itemsize * arrays * pixels
-        memory = 8 * itemsize * (N * C + O * C + N * O) * frequencies  # spectra, and copies of them
-        return Cost(flops, traffic + 2 * itemsize * N * C * O * frequencies, 30 if adjoint else 18, memory=memory)
+        return _spectral(N, C, O, sides, adjoint=adjoint, itemsize=itemsize)
     if method not in CONVOLUTION_METHODS:
         message = f"method: expected one of {', '.join(CONVOLUTION_METHODS)}, got {method!r}."
         raise ValueError(message)
@@ -119,11 +114,58 @@ def correlation(
     return Cost(flops, int(_PATCH_PASSES[adjoint] * patches), launches, memory=kept + min(patches, 1 << 21))
 
 
-# How often memory is passed over, fitted to times of 91 shapes in both precisions on one core of an AMD EPYC.
+# How often memory is passed over, fitted to times in both precisions on one core of an AMD EPYC: products at 91 shapes,
+# transforms at 80.
 _PATCH_PASSES = (0.75, 1.5)  # over the patches, for the correlation and for its adjoints
 
 
-_FFT_PASSES = 14  # over the arrays, to transform and to multiply them
+_FFT_LEVEL = 3.5  # bytes a pixel and level of a transform, in both precisions alike
+_COPIES, _TERMS = 3, 1  # over the spectra, for products of them by BLAS; over all terms of sums along them
+
+
+def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsize: int) -> Cost:
+    """By transforms, kernels some at a time."""
+    pixels, frequencies = math.prod(sides), math.prod(sides[:-1]) * (sides[-1] // 2 + 1)
+    arrays = 2 * (N * C + O * C) + N * O if adjoint else N * C + N * O + O * C
+    blocks = spectral_blocks(O, C, sides, itemsize=itemsize)
+    flops, passed, launches = 0, 0, 12 + (8 if adjoint else 5) * len(blocks)
+    for o in blocks:
+        for i, k, j in ((N, o, C), (o, N, C)) if adjoint else ((N, C, o),):
+            if spectral_products(i, k, j, frequencies):
+                flops += 2 * i * k * j * frequencies
+                passed += _COPIES * (i * k + k * j + i * j)
+                launches += 3
+            else:
+                passed += _TERMS * i * k * j
+                launches += 2 * k
+    traffic = _FFT_LEVEL * arrays * pixels * math.log2(pixels) + 2 * itemsize * passed * frequencies
+    several = len(blocks) > 1  # then one block is there until the next is
+    if adjoint:
+        held = 5 * (N * C + N * O) // 2 + (3 + several) * blocks[0] * C
+    else:
+        held = 2 * N * C + (1 if several else 3) * N * O + (1 + several) * blocks[0] * C
+    return Cost(flops, int(traffic), launches, memory=2 * itemsize * held * frequencies)
+
+
+def spectral_products(i: int, k: int, j: int, frequencies: int) -> bool:
+    """Whether products (i, k) by (k, j) at each frequency are for BLAS, not for k sums along the frequencies.
+
+    BLAS is called for each frequency, on copies; a matrix times a vector it is not called for.
+    """
+    products, copies = i * k * j, i * k + k * j + i * j
+    if min(i, j) == 1:
+        copies += 5 * products
+    return k > 1 and products + 8000 * k // frequencies > 128 + copies
+
+
+def spectral_blocks(
+    kernels: int, channels: int, sides: Sequence[int], *, itemsize: int = 8, accelerator: bool = False
+) -> list[int]:
+    """How many kernels to transform at a time, their spectra no larger than the caches."""
+    spectrum = 2 * itemsize * channels * math.prod(sides[:-1]) * (sides[-1] // 2 + 1)
+    together = max(1, (1 << 28 if accelerator else 1 << 21) // spectrum)
+    together = -(-kernels // -(-kernels // together))  # the last block as large as the others
+    return [min(together, kernels - first) for first in range(0, kernels, together)]
 
 
 def fast_length(n: int) -> int:

@@ -1,14 +1,19 @@
 """Correlation and its two adjoints by the fast Fourier transform, each array transformed once.
 
-With v[dj − l] = w[j] on a torus too large for anything to wrap onto an output, y = v ⋆ z is Ŷ = Σ_c conj(V̂)·Ẑ at every
-frequency, and its adjoints are δ̂ = Σ_o V̂·Ê and ĝ = Σ_n conj(Ê)·Ẑ.
+With v[dj] = w[j] and z from l on, on a torus too large for anything to wrap onto an output, y = v ⋆ z is
+Ŷ = Σ_c conj(V̂)·Ẑ at every frequency, and its adjoints are δ̂ = Σ_o V̂·Ê and ĝ = Σ_n conj(Ê)·Ẑ.
 """
 
 from __future__ import annotations
 
-from xpsolve.arrays import Array, Namespace, device_of, namespace_of, native
-from xpsolve.costs import fast_length
-from xpsolve.operators._correlation import Lengths, spans, spread
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from xpsolve.arrays import Array, Namespace, namespace_of, native, on_accelerator
+from xpsolve.costs import fast_length, spectral_blocks, spectral_products
+from xpsolve.operators._correlation import Lengths, padded, spans, spread
 
 
 @native
@@ -19,10 +24,23 @@ def rfftn(x: Array, lengths: Lengths) -> Array:
 
 
 @native
-def irfftn(X: Array, lengths: Lengths) -> Array:
-    """Its inverse, to a real array of these lengths."""
-    axes = tuple(range(X.ndim - len(lengths), X.ndim))
-    return namespace_of(X).fft.irfftn(X, s=lengths, axes=axes)
+def irfftn(X: Array, lengths: Lengths, kept: tuple[slice, ...]) -> Array:
+    """Its inverse, from a real array of these lengths what is kept: rows that are not are left out in time."""
+    xp = namespace_of(X)
+    for axis, part in enumerate(kept[:-1], X.ndim - len(lengths)):
+        X = xp.fft.ifft(X, axis=axis)[(*(slice(None),) * axis, part, ...)]
+    return xp.fft.irfft(X, n=lengths[-1], axis=-1)[..., kept[-1]]
+
+
+@rfftn.register("numpy")
+def _rfftn_numpy(x: Array, lengths: Lengths) -> Array:
+    """With a factor of float32: without one, NumPy up to 2.4 takes transforms of float32 in a generic loop, 8 times as
+    long."""
+    if x.dtype != np.float32:
+        return rfftn.standard(x, lengths)
+    X = np.fft.rfftn(x, s=lengths, axes=tuple(range(x.ndim - len(lengths), x.ndim)), norm="forward")
+    X *= np.float32(math.prod(lengths))
+    return X
 
 
 @rfftn.register("dask")
@@ -31,8 +49,8 @@ def _rfftn_dask(x: Array, lengths: Lengths) -> Array:
 
 
 @irfftn.register("dask")
-def _irfftn_dask(X: Array, lengths: Lengths) -> Array:
-    return irfftn.standard(X.rechunk((*X.chunks[: -len(lengths)], *(-1,) * len(lengths))), lengths)
+def _irfftn_dask(X: Array, lengths: Lengths, kept: tuple[slice, ...]) -> Array:
+    return irfftn.standard(X.rechunk((*X.chunks[: -len(lengths)], *(-1,) * len(lengths))), lengths, kept)
 
 
 def torus(n: Lengths, out: Lengths, reach: Lengths, left: Lengths) -> Lengths:
@@ -43,9 +61,13 @@ def torus(n: Lengths, out: Lengths, reach: Lengths, left: Lengths) -> Lengths:
 def correlate(xp: Namespace, z: Array, w: Array, left: Lengths, out: Lengths, dilation: Lengths) -> Array:
     """y (N, O, *out) of z (N, C, *n) with zeros around."""
     sides = torus(tuple(z.shape[2:]), out, spans(w, dilation), left)
-    Z, V = rfftn(z, sides), rfftn(on_torus(xp, w, left, dilation, sides), sides)
-    Y = _contracted(xp, Z, xp.conj(_swapped(xp, V)))
-    return irfftn(Y, sides)[(..., *(slice(m) for m in out))]
+    Z = xp.conj(rfftn(_placed(xp, z, left), sides))
+    kept = tuple(slice(m) for m in out)
+    parts = []
+    for _, V in _spectra(xp, w, dilation, sides):
+        Y = _contracted(xp, Z, _swapped(xp, V))
+        parts.append(irfftn(xp.conj(Y), sides, kept))
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
 
 
 def correlate_adjoint(
@@ -54,28 +76,38 @@ def correlate_adjoint(
     """δ (N, C, *n) and g (O, C, *k) of the same correlation; without z, δ alone."""
     reach = spans(w, dilation)
     sides = torus(n, tuple(e.shape[2:]), reach, left)
-    E, V = rfftn(e, sides), rfftn(on_torus(xp, w, left, dilation, sides), sides)
-    delta = irfftn(_contracted(xp, E, V), sides)[(..., *(slice(m) for m in n))]
-    if z is None:
-        return delta, None
-    g = irfftn(_contracted(xp, xp.conj(_swapped(xp, E)), rfftn(z, sides)), sides)
-    for axis, (side, a, s, d) in enumerate(zip(sides, left, reach, dilation, strict=True), 2):
-        before = (slice(None),) * axis
-        ahead = g[(*before, slice(0, s - a), ...)]
-        g = xp.concat([g[(*before, slice(side - a, side), ...)], ahead], axis=axis) if a else ahead
-        g = g[(*before, slice(None, None, d), ...)] if d > 1 else g
-    return delta, g
+    E = rfftn(e, sides)
+    Z = None if z is None else rfftn(_placed(xp, z, left), sides)
+    E_swapped = xp.conj(_swapped(xp, E))
+    taps = tuple(slice(0, s, d) for s, d in zip(reach, dilation, strict=True))
+    delta, parts = None, []
+    for kernels, V in _spectra(xp, w, dilation, sides):
+        term = _contracted(xp, E[:, kernels, ...], V)
+        if delta is None:
+            delta = term
+        else:
+            delta += term  # the sum is ours to write to
+        if Z is not None:
+            parts.append(irfftn(_contracted(xp, E_swapped[kernels, ...], Z), sides, taps))
+    delta = irfftn(delta, sides, tuple(slice(a, a + m) for a, m in zip(left, n, strict=True)))
+    return delta, (parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)) if parts else None
 
 
-def on_torus(xp: Namespace, w: Array, left: Lengths, dilation: Lengths, sides: Lengths) -> Array:
-    """v (O, C, *sides) with v[dj − l] = w[j]: the taps before the origin lie at the far end."""
-    for axis, (side, a, d) in enumerate(zip(sides, left, dilation, strict=True), 2):
+def _placed(xp: Namespace, z: Array, left: Lengths) -> Array:
+    """The picture as far from the origin of the torus as the kernel reaches before its own: w then starts at 0."""
+    return padded(xp, z, left, (0,) * len(left))
+
+
+def _spectra(xp: Namespace, w: Array, dilation: Lengths, sides: Lengths) -> Iterator[tuple[slice, Array]]:
+    """Kernels some at a time, with spectra V (o, C, *f) that fit the cache: all O·C take more room than z."""
+    for axis, d in enumerate(dilation, 2):
         w = spread(xp, w, axis, d)
-        before, length = (slice(None),) * axis, w.shape[axis]
-        shape = (*w.shape[:axis], side - length, *w.shape[axis + 1 :])
-        gap = xp.zeros(shape, dtype=w.dtype, device=device_of(w))
-        w = xp.concat([w[(*before, slice(a, length), ...)], gap, w[(*before, slice(0, a), ...)]], axis=axis)
-    return w
+    first = 0
+    item = 4 if "32" in str(w.dtype) else 8
+    for count in spectral_blocks(w.shape[0], w.shape[1], sides, itemsize=item, accelerator=on_accelerator(w)):
+        kernels = slice(first, first + count)
+        yield kernels, rfftn(w[kernels, ...], sides)
+        first += count
 
 
 def _swapped(xp: Namespace, X: Array) -> Array:
@@ -83,8 +115,12 @@ def _swapped(xp: Namespace, X: Array) -> Array:
 
 
 def _contracted(xp: Namespace, A: Array, B: Array) -> Array:
-    """Σ_k A[i, k, f]·B[k, j, f] at each frequency f."""
-    if A.shape[1] == 1:
-        return A * B  # (i, 1, f) and (1, j, f)
+    """Σ_k A[i, k, f]·B[k, j, f] at each frequency f: along the frequencies where the products are small."""
+    sizes = A.shape[0], A.shape[1], B.shape[1], math.prod(A.shape[2:])
+    if A.shape[1] == 1 or not (spectral_products(*sizes) or on_accelerator(A)):
+        Y = A[:, :1, ...] * B[:1, ...]  # (i, 1, f) and (1, j, f)
+        for k in range(1, A.shape[1]):
+            Y += A[:, k : k + 1, ...] * B[k : k + 1, ...]
+        return Y
     first, last = (*range(2, A.ndim), 0, 1), (A.ndim - 2, A.ndim - 1, *range(A.ndim - 2))
     return xp.permute_dims(xp.permute_dims(A, first) @ xp.permute_dims(B, first), last)
