@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""Soft maxima in the number of classes: values, and the derivative of softmax times a vector in three ways.
+"""Soft maxima and the simplex in the number of classes, and the derivative of softmax times a vector in three ways.
 
 Beside the product with the dense matrix diag(p) − ppᵀ stand the same product without it, and what it takes where the
 gradient matrix is diagonal, as that of a pointwise activation is.
@@ -15,6 +15,8 @@ import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
 from xpsolve import logsumexp, networks, one_hot, softmax, softmax_jacobian
+
+EAGER = tuple(name for name in BACKENDS if name != "dask")  # Dask does not sort
 
 
 @dataclass
@@ -142,3 +144,24 @@ class OneHotInLabels(_Soft):
         labels = np.random.default_rng(0).integers(0, 10, n)
         there = backend.asarray(labels, dtype="int64")
         return self._made(backend, lambda: one_hot(there, 10), np.eye(10)[labels])
+
+
+class ProjectionInClasses(_Soft):
+    """The projection on the simplex, by sorting: exponent 1 and a logarithm."""
+
+    title = "Projection on the simplex in the number of classes"
+    x = "p"
+    cost = "project_simplex"
+    fixed = {"n": 1000}
+    param_names = ("backend", "p")
+    params = (EAGER, (10, 30, 100, 300, 1000))
+
+    def prepare(self, backend, p):
+        x, _, _ = _data(self.fixed["n"], p)
+        there = backend.asarray(x)
+        low, high = np.min(x, axis=1, keepdims=True) - 1.0, np.max(x, axis=1, keepdims=True)
+        for _ in range(60):  # the θ at which Σ max(x − θ, 0) = 1, by halving
+            middle = (low + high) / 2
+            above = np.sum(np.maximum(x - middle, 0), axis=1, keepdims=True) > 1
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return self._made(backend, lambda: networks.project_simplex(there), np.maximum(x - low, 0))

@@ -56,6 +56,7 @@ FAMILIES = (
     "lasso",
     "mlp",
     "operators",
+    "recurrent",
     "ridge",
     "sinkhorn",
     "softmax",

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from xpsolve import autodiff, networks, problems
+import xpsolve as xs
+from xpsolve import autodiff, costs, networks, problems
 from xpsolve.arrays import namespace_of
 from xpsolve.networks.recurrent import _ENERGIES
 from xpsolve.testing import assert_close, slope_test
@@ -156,3 +157,19 @@ def test_bad_input(kind):
     call, words = BAD[kind]
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": "checkpoint", "slots": 3}], ids=["store", "checkpoint"])
+def test_counts_are_those_of_the_costs(rng, options):
+    square = lambda z: namespace_of(z).sum(z * z)  # noqa: E731
+    first, second, x = *rng.standard_normal((2, 4, 6)), rng.standard_normal((6, 5))
+    for t in (1, 2, 7):
+        theta, U = recurrent(rng, 7, 3, 2), rng.standard_normal((t, 3, 5))
+        _, tally = xs.count(lambda U, *theta: networks.recurrent_gradient(theta, U, square, **options), U, *theta)
+        cost = costs.recurrent(t, 7, 5, inputs=3, outputs=2, **options)
+        assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
+        _, tally = xs.count(
+            lambda x, *theta, t=t: networks.residual_gradient(theta, x, square, n_steps=t, **options), x, first, second
+        )
+        cost = costs.residual(t, 6, 4, 5, **options)
+        assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)

@@ -1,9 +1,10 @@
-"""Costs of networks: soft maxima, perceptrons, convolutional networks."""
+"""Costs of networks: soft maxima, perceptrons, convolutional, recurrent and residual networks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from xpsolve.costs.autodiff import scan_slots, scan_steps
 from xpsolve.costs.model import Cost, gemm
 from xpsolve.costs.operators import convolve, convolve_adjoint, convolve_kernel_adjoint
 
@@ -64,6 +65,111 @@ def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
     kept = itemsize * (2 * depth * width * batch + depth * width * width)
     total = (2 * depth - 1) * state + depth * weight
     return Cost(total.flops, total.bytes, total.launches + 6 * depth + 1, 0, kept)
+
+
+def project_simplex(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """n rows of p, each sorted, summed up and cut: 11 passes."""
+    return Cost(0, itemsize * 18 * n * p, 11, 0, itemsize * 4 * n * p)
+
+
+def single_layer(inputs: int, width: int, outputs: int, batch: int, *, itemsize: int = 8) -> Cost:
+    """B σ(A y + b) with tanh and all its gradients: three products with A and three with B."""
+    first = gemm(width, batch, inputs, itemsize=itemsize)
+    last = gemm(outputs, batch, width, itemsize=itemsize)
+    return 3 * (first + last) + Cost(launches=6, memory=itemsize * 3 * width * batch)
+
+
+def recurrent(
+    depth: int,
+    width: int,
+    batch: int,
+    *,
+    inputs: int = 1,
+    outputs: int = 1,
+    memory: str = "store",
+    slots: int | str | None = None,
+    itemsize: int = 8,
+) -> Cost:
+    """Gradient of t steps h ← tanh(W h + V u + b), o ← C h + c for N sequences, of a loss of two launches.
+
+    Parameters
+    ----------
+    depth, width, batch : int
+        t, n (the length of h) and N.
+    inputs, outputs : int
+        Lengths of u and of o.
+    memory, slots
+        As in `autodiff.scan_gradient`.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of one value and gradient.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> one, two, three = (costs.recurrent(t, 10, 5).flops for t in (1, 2, 3))
+    >>> three - two == two - one
+    True
+    """
+    own = gemm(width, batch, width, itemsize=itemsize)
+    read = gemm(width, batch, inputs, itemsize=itemsize)
+    written = gemm(outputs, batch, width, itemsize=itemsize)
+    step = own + read + written
+    back = 2 * own + read + 2 * written  # nobody asks for the gradient at the inputs
+    plain = scan_steps(depth, memory=memory, slots=slots)
+    total = (plain + depth) * step + depth * back
+    launches = 7 * plain + 29 * depth + 4
+    return Cost(
+        total.flops, total.bytes, launches, 0, itemsize * batch * (width + outputs) * _kept(depth, memory, slots)
+    )
+
+
+def residual(
+    depth: int,
+    width: int,
+    hidden: int,
+    batch: int,
+    *,
+    memory: str = "store",
+    slots: int | str | None = None,
+    itemsize: int = 8,
+) -> Cost:
+    """Gradient of t steps x ← x + W₂ᵀ tanh(W₁ x), q × n being W₁, for N samples, of a loss of two launches.
+
+    Parameters
+    ----------
+    depth, width, hidden, batch : int
+        t, n, q and N.
+    memory, slots
+        As in `autodiff.scan_gradient`.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of one value and gradient.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.residual(2, 10, 20, 5).flops == 14 * 2 * 10 * 20 * 5
+    True
+    """
+    step = gemm(hidden, batch, width, itemsize=itemsize) + gemm(width, batch, hidden, itemsize=itemsize)
+    plain = scan_steps(depth, memory=memory, slots=slots)
+    total = (plain + depth) * step + 2 * depth * step
+    launches = 4 * plain + 15 * depth + 4
+    return Cost(total.flops, total.bytes, launches, 0, itemsize * batch * width * _kept(depth, memory, slots))
+
+
+def _kept(depth: int, memory: str, slots: int | str | None) -> int:
+    """States that are kept."""
+    return depth if memory == "store" else scan_slots(depth, slots)
 
 
 def cnn(
