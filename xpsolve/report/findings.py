@@ -174,7 +174,12 @@ def crossings(lines: list[Series]) -> list[Pair]:
         if one.key[:3] != two.key[:3]:
             continue
         differing = [name for name in one.params if one.params[name] != two.params.get(name)]
-        if len(differing) == 1 and differing[0] in RIVALS:
+        # "auto" is one of the others at each size, and crosses nothing
+        if (
+            len(differing) == 1
+            and differing[0] in RIVALS
+            and "auto" not in (one.params[differing[0]], two.params[differing[0]])
+        ):
             both = one.valid.merge(two.valid, on="x", suffixes=("_1", "_2"))
             if len(both) > 1:
                 scatter = np.hypot(_scatter(both, "_1"), _scatter(both, "_2"))
