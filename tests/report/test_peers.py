@@ -94,6 +94,12 @@ def test_a_library_that_is_there_and_was_not_asked_for_is_left_out(suite):
     assert "scikit-learn" not in outcomes(contest)
 
 
+def test_before_ours_is_measured_nobody_has_won(suite):
+    found = held(race(suite, {"celer": 1.0, "scikit-learn": 5.0}))
+    assert set(outcomes(found[0]).values()) == {"", "not installed"}
+    assert peers.lead(found) == ""
+
+
 def test_the_lead_counts_wins(suite):
     race(suite, {"xpsolve": 2.0, "celer": 1.0}, title="One", cases=("wide", "tall"))
     race(suite, {"xpsolve": 1.0, "celer": 3.0}, title="Two")

@@ -169,6 +169,8 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
     best = min(able, key=lambda row: float(row["value"]), default=None)
     front = {row["library"] for row in able if ratio(row, best).level}  # the best itself too
     ours = next((row for row in able if row["library"] == OURS), None)
+    # Where ours was not measured, for want of time, the contest is not over.
+    over = not any(row["library"] == OURS and outcome is None for row, outcome in zip(rows, outcomes, strict=True))
     entrants = []
     for row, outcome in zip(rows, outcomes, strict=True):
         if outcome is None:
@@ -176,7 +178,7 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
         library, place, against = str(row["library"]), outcome, None
         if outcome == "":
             # Alone, nobody wins.
-            if len(able) > 1 and library in front:
+            if over and len(able) > 1 and library in front:
                 place = "fastest" if len(front) == 1 else "among the fastest"
             if ours is not None and row is not ours:
                 against = ratio(row, ours)
