@@ -98,7 +98,8 @@ def solve_working_set(
         return Round(X, C, gap, stuck, features, how_many(xp, x != 0), outside)
 
     C, gap = start
-    first = Round(X, C, gap, gap != gap, None, how_many(xp, X != 0), 0)
+    never = xp.zeros_like(gap) > 0  # also where the gap is NaN
+    first = Round(X, C, gap, never, None, how_many(xp, X != 0), 0)
     run = iterate(
         step,
         first,
