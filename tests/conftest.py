@@ -10,9 +10,9 @@ from typing import Any
 
 import hypothesis
 import numpy as np
+import oracle
 import pytest
 
-import oracle
 import xpsolve
 import xpsolve.capabilities
 from xpsolve.arrays import backends

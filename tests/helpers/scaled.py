@@ -98,18 +98,37 @@ def _sinkhorn(method):
 
 
 CASES = [
-    *(Case(f"ridge-{m}", s, _ridge(m, 0.0 if s[0] > s[1] else 0.3), nonzero_lam=s[0] < s[1]) for m in ("normal", "svd", "cg") for s in ((9, 5), (5, 9))),
+    *(
+        Case(f"ridge-{m}", s, _ridge(m, 0.0 if s[0] > s[1] else 0.3), nonzero_lam=s[0] < s[1])
+        for m in ("normal", "svd", "cg")
+        for s in ((9, 5), (5, 9))
+    ),
     Case("ridge-woodbury", (5, 9), _ridge("woodbury", 0.3), nonzero_lam=True),
     Case("ridge-normal-lam", (9, 5), _ridge("normal", 0.3), nonzero_lam=True),
     Case("ridge-cg-lam", (9, 5), _ridge("cg", 0.3), nonzero_lam=True),
     Case("ridge-path", (9, 5), lambda A, y, a, c: xs.ridge(A, y, [0.1 * a * a, a * a]), nonzero_lam=True),
     Case("lstsq-tall", (9, 5), lambda A, y, a, c: xs.lstsq(A, y)),
     Case("lstsq-wide", (5, 9), lambda A, y, a, c: xs.lstsq(A, y)),
-    *(Case(f"lasso-{m}-{s[0]}x{s[1]}", s, _lasso(m), nonzero_lam=True) for m in ("ista", "fista", "working_set") for s in ((12, 5), (8, 14))),
+    *(
+        Case(f"lasso-{m}-{s[0]}x{s[1]}", s, _lasso(m), nonzero_lam=True)
+        for m in ("ista", "fista", "working_set")
+        for s in ((12, 5), (8, 14))
+    ),
     Case("elastic_net", (12, 5), _elastic_net, nonzero_lam=True),
-    Case("lasso_path", (12, 5), lambda A, y, a, c: xs.lasso_path(A, y, n_lams=4, ratio=0.01, tol=tight(A)), nonzero_lam=True),
+    Case(
+        "lasso_path",
+        (12, 5),
+        lambda A, y, a, c: xs.lasso_path(A, y, n_lams=4, ratio=0.01, tol=tight(A)),
+        nonzero_lam=True,
+    ),
     Case("basis_pursuit", (4, 9), lambda A, y, a, c: xs.basis_pursuit(A, y)),
-    Case("dictionary_learning", (9, 5), lambda A, y, a, c: xs.dictionary_learning(A, 3, 0.1 * a, max_iter=50), answer="1", nonzero_lam=False),
+    Case(
+        "dictionary_learning",
+        (9, 5),
+        lambda A, y, a, c: xs.dictionary_learning(A, 3, 0.1 * a, max_iter=50),
+        answer="1",
+        nonzero_lam=False,
+    ),
     Case("gradient_descent", (9, 5), _descent(xs.gradient_descent)),
     Case("gradient_descent-nesterov", (9, 5), _descent(xs.gradient_descent, momentum="nesterov")),
     Case("gradient_descent-line_search", (9, 5), _descent(xs.gradient_descent, line_search=True)),
@@ -123,4 +142,4 @@ CASES = [
     Case("sga", (9, 5), _stochastic(xs.sga)),
     Case("sag", (9, 5), _stochastic(xs.sag)),
     *(Case(f"sinkhorn-{m}", (6, 5), _sinkhorn(m), answer="a") for m in ("scaling", "stabilized", "log")),
-]  # fmt: skip
+]
