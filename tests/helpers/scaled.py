@@ -41,7 +41,7 @@ class Case:
         return A.astype(dtype), (A @ x + 0.1 * rng.standard_normal(n)).astype(dtype)
 
     def run(self, dtype, i, j):
-        """The solution of the problem scaled by 10^i and 10^j, and what x must be divided by; None if not representable."""
+        """The solution of the problem scaled by 10^i and 10^j, and what x is divided by; None if not representable."""
         dtype, info = np.dtype(dtype), np.finfo(dtype)
         a, c = power(i), power(j)
         A, y = self.data(dtype)
