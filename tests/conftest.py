@@ -7,9 +7,6 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before JAX is imported: float64 in must be float64 out
 
-EMULATED = importlib.util.find_spec("cupy") is None
-if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
-    sys.path.append(str(Path(__file__).parent / "cupy_on_cpu"))
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +20,10 @@ import pytest
 import xpsolve
 import xpsolve.capabilities
 from xpsolve.arrays import backends
+
+EMULATED = importlib.util.find_spec("cupy") is None
+if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
+    sys.path.append(str(Path(__file__).parent / "cupy_on_cpu"))
 
 for _name in oracle.TRUTHS:  # every answer that a test gets from xs.solver(...) is judged in extended precision
     setattr(xpsolve, _name, oracle.judged(_name, getattr(xpsolve, _name)))

@@ -1,4 +1,4 @@
-"""Each kernel in CUDA C against its version in standard functions, on ordinary numbers and on the edges of the dtype."""
+"""Each kernel in CUDA C against its version in standard functions, on ordinary numbers and at the edges."""
 
 import numpy as np
 import pytest

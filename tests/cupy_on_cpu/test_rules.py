@@ -11,7 +11,7 @@ x = cupy.asarray(np.arange(6.0).reshape(2, 3))
 REFUSED = {
     "an array of NumPy in an operator": (lambda: x + np.ones(3), TypeError),
     "an array of NumPy in a function": (lambda: cupy.concatenate([x, np.ones((1, 3))]), TypeError),
-    "a list": (lambda: x + [1, 2, 3], TypeError),
+    "a list": (lambda: x * [1, 2, 3], TypeError),
     "conversion to NumPy": (lambda: np.asarray(x), TypeError),
     "an argument that CuPy does not have": (lambda: cupy.sum(x, where=x > 0), TypeError),
     "a function that CuPy does not have": (lambda: cupy.spacing(x), AttributeError),
