@@ -33,11 +33,12 @@ from typing import Any, ClassVar
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
+from benchmarks._grid import listed
 from xpsolve.arrays import Array, backends
 from xpsolve.trace import Counter, Tally, WrappedArray
 
-BACKENDS = tuple(name for name in backends.NAMES if name != "array-api-strict")
-"""Backends worth timing, installed or not: the grid is the same on every machine."""
+BACKENDS = listed()
+"""Backends that the grids list: see `benchmarks._grid`."""
 
 
 class _Device:
