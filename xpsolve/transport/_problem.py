@@ -18,7 +18,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.levels import Level
 from xpsolve.transport._kernels import Axes, Rows, mirrored
-from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud
+from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud, ordinary
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,12 @@ class Problem:
 
     @cached_property
     def range(self) -> tuple[Array, Array]:
-        """The smallest cost, and the largest that can matter: a plan along costs beyond has no accurate digit."""
-        return self.geometry.range(self.eps * 0.01 / float(self.xp.finfo(self.a.dtype).eps))
+        """The smallest cost, and the largest in use.
+
+        Potentials as large as costs beyond would have lost half of their digits at ε: what lies there stands for pairs
+        that are forbidden, as ∞ does.
+        """
+        return self.geometry.range(self.eps / math.sqrt(float(self.xp.finfo(self.a.dtype).eps)))
 
     @property
     def shares(self) -> bool:
@@ -56,11 +60,9 @@ class Problem:
 
     def divided(self) -> tuple[Problem, float]:
         """The same problem in a unit in which ε is an ordinary number, and the unit: a power of 4, which is exact."""
-        if 2.0**-32 <= self.eps <= 2.0**32:
-            return self, 1.0
-        double = "64" in str(self.a.dtype)
-        most = 510 if double else 62  # the unit and its inverse are normal numbers
-        unit = 4.0 ** min(max(math.frexp(self.eps)[1] // 2, -most), most)
+        unit = ordinary(self.eps, self.a)
+        if unit == 1:
+            return self, unit
         init = None if self.init is None else tuple(x / unit for x in self.init)
         return replace(self, geometry=self.geometry.divided(unit), eps=self.eps / unit, init=init), unit
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -194,6 +195,17 @@ class Matrix:
 
 
 Geometry = Matrix | PointCloud | Grid
+
+
+def ordinary(eps: float, like: Array) -> float:
+    """A unit in which ε is an ordinary number: a power of 4, which is exact and has an exact root; 1 where it is one.
+
+    The unit and its inverse are normal numbers of the dtype of `like`.
+    """
+    if 2.0**-32 <= eps <= 2.0**32:
+        return 1.0
+    most = 510 if "64" in str(like.dtype) else 62
+    return 4.0 ** min(max(math.frexp(eps)[1] // 2, -most), most)
 
 
 def squared_distances(x: Array, y: Array, block: int) -> Rows:

@@ -36,10 +36,11 @@ from xpsolve.transport.geometry import Grid
 
 CERTIFICATE = "(‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa"
 ADVICE = {
-    Status.MAX_ITER: "Raise max_iter, or take a larger eps.  If some costs are infinite or huge, there may be no plan.",
-    Status.INACCURATE: "The potentials are rounded at (span of M)/eps rounding units: take a larger eps or tol.",
-    Status.NOT_FINITE: "If some costs are infinite, there may be no plan; else take a larger eps.",
-    Status.UNDERFLOW: "If some costs are infinite, there may be no plan.",
+    Status.MAX_ITER: "Or take a larger eps. Where costs are infinite or huge, there may be no plan.",
+    Status.INACCURATE: "Potentials carry about (span of M)/eps rounding units into the plan: take a larger eps.",
+    Status.NOT_FINITE: "Take a larger eps. Where costs are infinite, there may be no plan.",
+    Status.UNDERFLOW: "Or use method='log', or 'stabilized' if M is no Grid. Where costs are infinite, there may be "
+    "no plan.",
 }
 
 
@@ -192,7 +193,7 @@ def sinkhorn(
     at_eps = chosen == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
     holds = keep_kernel and at_eps and isinstance(problem.kernel, Rows) and run.state.K is not None
     u, v = solver.scalings(run.state, f, g) if holds else (None, None)
-    measure, ended = run.measure, None
+    measure, ended = None if run.reason == "traced" else run.measure, None
     if run.reason == "not finite" and chosen == "scaling":
         ended = Status.UNDERFLOW
     elif run.reason == "tolerance":
