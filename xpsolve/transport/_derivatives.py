@@ -8,7 +8,7 @@ J is symmetric and takes k = (1, −1) to 0, since (f + c, g − c) is the same 
 the one orthogonal to k is taken; what leads out of equal masses, along k, is left out.  With D the diagonal of J,
 D^−½ J D^−½ has no eigenvalue above 2, and conjugate gradients on it converge like over-relaxed iterations; its only
 eigenvalue 0, along D^½k, is made 1, so that rounding errors do not add up along it.  Points without mass have
-potentials −∞, and no derivative goes through them.
+potentials −∞: that is the derivative of the value in their weights, and no other derivative goes through them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xpsolve.arrays import Array, lift, namespace_of
+from xpsolve.arrays import Array, lift, namespace_of, native
 from xpsolve.autodiff.implicit import conjugate_gradient, enveloped, implicitly, without_levels
+from xpsolve.autodiff.rules import Map, rule
 from xpsolve.trace import map_arrays
 from xpsolve.transport._kernels import NOTHING, Axes
 from xpsolve.transport.geometry import Geometry, Matrix
@@ -83,7 +84,8 @@ class _Equations:
         """⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, (B,)."""
         xp = namespace_of(z)
         P = self.plan(z, a, b, geometry)
-        return xp.sum(xp.concat([a, b], axis=1) * z, axis=1) - self.eps * xp.sum(P, axis=(1, 2))
+        weights = xp.concat([a, b], axis=1)
+        return xp.sum(weighted(weights, z), axis=1) - self.eps * xp.sum(P, axis=(1, 2))
 
     def residual(self, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
         """(P1 − a, Pᵀ1 − b), and z where there is no mass."""
@@ -128,6 +130,25 @@ class _Equations:
 
         found, _ = implicitly(solve, condition, (v, z, a, b, geometry), inverse=again)
         return found
+
+
+@native
+def weighted(weights: Array, z: Array) -> Array:
+    """weights·z, where z stands for −∞ and the product for 0 where there is no weight."""
+    return weights * z
+
+
+@rule("weighted")
+def _(xp: Any, out: Array, weights: Array, z: Array) -> list[Map]:
+    potentials = _without_mass(z, weights)
+
+    def by_weight(t: Array) -> Array:
+        return xp.where(t == 0, xp.zeros_like(t), t * potentials)  # 0·∞ = 0: who leaves the weight alone
+
+    def by_potential(t: Array) -> Array:
+        return weights * t
+
+    return [Map(by_weight, by_weight), Map(by_potential, by_potential)]
 
 
 def _marginals(P: Array) -> Array:
