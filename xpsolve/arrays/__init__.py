@@ -45,7 +45,7 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import native
-from xpsolve.arrays.scaling import power_of_two, two_to_the
+from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
     "Array",
@@ -87,6 +87,7 @@ __all__ = [
     "power_of_two",
     "put",
     "regularisation",
+    "safe_norm",
     "scatter",
     "settled",
     "shifted",
