@@ -15,7 +15,7 @@ from xpsolve.arrays import Array, Namespace, Run, cholesky, device_of, enter, is
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.solution import Certificate, Solution, Status
 from xpsolve.solution import finish as finish_solution
-from xpsolve.stochastic._units import Units, in_units, rescaled
+from xpsolve.stochastic._units import Units, in_units, largest_ordinary, rescaled
 from xpsolve.stochastic.linear_model import LinearModel
 
 _EXPLODED = 1e8  # a convex f with a step that suits it has no gradient that grows, but for what momentum does
@@ -50,7 +50,7 @@ class Start:
     def certificate_of(self, x: Array, g: Array) -> Array:
         """The same; NaN where x is not representable in the units of the caller."""
         ratio = self.relative(g)
-        if self.units is None or self.units.trivial:
+        if self.units is None or self.units.D is None:  # A and y are of a size from which x is in range
             return ratio
         return self.xp.where(self.units.representable(x), ratio, self.xp.full_like(ratio, self.xp.nan))
 
@@ -155,7 +155,7 @@ def _begin_model(f: LinearModel, x0: Array | None, units: Units) -> Start:
         x0 = first_x(f, x0)
     x, d = model.zeros(), model.derivative(model._no_margins(), model.y)
     g = model._adjoint(d) / model.n
-    weights, ordinary = _weights(model, g)
+    weights, ordinary = _weights(units, g)
     # where ∇f(0) is nothing but rounding, the size of the terms that cancel in it
     terms = safe_norm(d)
     if weights is not None:  # no entry of AD is above 1
@@ -175,9 +175,10 @@ def _begin_model(f: LinearModel, x0: Array | None, units: Units) -> Start:
     return replace(start, x=x, g=g, limit=limit)
 
 
-def _weights(f: LinearModel, g: Array) -> tuple[Array | None, Array]:
-    """D of the certificate, and whether A and λ are within the range in which nothing overflows or underflows."""
-    xp = f.xp
+def _weights(units: Units, g: Array) -> tuple[Array | None, Array]:
+    """D of the certificate, and whether A, y and λ are within the range in which nothing overflows or underflows."""
+    f = units.model
+    xp, most = f.xp, largest_ordinary(f)
     sizes = f.column_sizes()
     if sizes is None:  # then the gradient has to tell
         there = xp.abs(g)
@@ -185,8 +186,9 @@ def _weights(f: LinearModel, g: Array) -> tuple[Array | None, Array]:
     else:
         top = xp.max(sizes)
         there = xp.where(sizes == 0, xp.where(top > 0, top, xp.ones_like(top)), sizes)
-    most = float(xp.finfo(f.y.dtype).max) ** 0.25
     ordinary = (xp.max(there) < most) & (xp.min(there) > 1 / most) & (xp.max(f.lam) < most)
+    if units.b is not None and units.D is None:
+        ordinary = ordinary & (units.b < most) & (units.b > 1 / most)
     if sizes is None:
         return None, ordinary
     D = 1 / there
@@ -277,7 +279,7 @@ def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: 
     if run.reason in ("callback", "traced"):
         return None
     if run.reason == "not finite":
-        beyond = run.n_iter == 0 or not can_diverge or (start.units and not bool(start.units.representable(x)))
+        beyond = run.n_iter == 0 or not can_diverge
         return Status.NOT_FINITE if beyond else Status.DIVERGED
     if no_minimiser(start, x):
         return Status.UNBOUNDED

@@ -28,7 +28,7 @@ class Units:
 
     model: LinearModel
     b: Array | None = None  # 0-d; None is 1
-    D: Array | None = None  # 0-d, or of the shape of x with axes of length 1; None is 1
+    D: Array | None = None  # 0-d, or of the shape of x with axes of length 1; None is 1, where A is in its range
 
     @property
     def trivial(self) -> bool:
@@ -68,6 +68,11 @@ class Units:
         return ~xp.any(small | (out > info.max))
 
 
+def largest_ordinary(f: LinearModel) -> float:
+    """Numbers up to this, and above its inverse, have products of four that neither overflow nor underflow."""
+    return float(f.xp.finfo(f.y.dtype).max) ** 0.25
+
+
 def in_units(f: LinearModel) -> Units:
     """f with max|y| = 1, up to a factor below two, where the answer scales with y."""
     if not isinstance(f, LeastSquares):
@@ -84,7 +89,7 @@ def rescaled(f: LinearModel, *, columns: bool) -> Units | None:
     units, sizes, xp = in_units(f), f.column_sizes(), f.xp
     if sizes is None:
         return None
-    most = float(xp.finfo(f.y.dtype).max) ** 0.25
+    most = largest_ordinary(f)
     sizes = xp.maximum(sizes, xp.sqrt(f.lam) / most**0.5)
     D = 1 / (power_of_two(sizes[None, :], axis=0) if columns else power_of_two(sizes))
     operator: Any = f.operator

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_iteration, check_option, check_positive, is_array, is_concrete, iterate, power_of_two
+from xpsolve.arrays import Array, check_iteration, check_option, check_positive, is_array, is_concrete, iterate, safe_norm
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Solution, Status
 from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
@@ -273,9 +273,11 @@ def _armijo(f: Any, start: Start) -> _Step:
 
 def _steepest(f: LeastSquares, start: Start) -> _Step:
     xp = start.xp
+    length = safe_norm(start.g)
+    unit = 1 / xp.where(length > 0, length, xp.ones_like(length))  # so that no fourth power of A's numbers is taken
 
     def advance(s: _State) -> _State:
-        u = s.g / power_of_two(s.g)  # so that no fourth power of A's numbers is taken
+        u = s.g * unit
         Au, gg = f.margins(u), inner(xp, u, u)
         curved = inner(xp, Au, Au) / f.n + f.lam * gg
         t = gg / xp.where(curved > 0, curved, xp.ones_like(curved))  # g is 0 where its curvature is

@@ -198,7 +198,9 @@ def _by_cg(f: Any, start: Start) -> _Solve:
 
         def step(c: _Inner) -> _Inner:
             q = product(c.d)
-            alpha = xp.where(c.rho > rounding, ratio(c.rho, inner(xp, c.d, q)), xp.zeros_like(c.rho))
+            curved = inner(xp, c.d, q)
+            good = (curved > tiny) & (c.rho > rounding)
+            alpha = c.rho / xp.where(good, curved, xp.full_like(curved, xp.inf))
             r = c.r - alpha * q
             z = precondition(r)
             rho = inner(xp, r, z)
