@@ -45,6 +45,7 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import native
+from xpsolve.arrays.precision import cast, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, two_to_the
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Run",
     "accumulate",
     "backends",
+    "cast",
     "check_callable",
     "check_count",
     "check_finite",
@@ -95,4 +97,6 @@ __all__ = [
     "take_columns",
     "thin_svd",
     "two_to_the",
+    "wide_dtype",
+    "wide_product",
 ]
