@@ -11,6 +11,7 @@ from xpsolve.bench.measure import Measured
 from xpsolve.bench.suite import Point
 
 _GRACE = 0.02  # share of the budget that the last point may take beyond it
+_SHARE = 0.1  # of the budget, which any one point may take
 _MOST = 3.0  # how many times its prediction one point may count towards the pace of its backend
 _TRUST, _TRUST_HERE = 3.0, 0.3  # seconds of observation that weigh as much as the prediction: of a backend, of a class
 
@@ -102,7 +103,8 @@ class Clock:
         """Seconds that are left of the budget."""
         return math.inf if self.budget is None else self.budget - self.spent
 
-    @property
-    def patience(self) -> float:
-        """Seconds after which even a point under way is given up."""
-        return math.inf if self.budget is None else self.room + _GRACE * self.budget
+    def patience(self, point: Point) -> float:
+        """Seconds after which a point under way is given up for the sake of the others."""
+        if self.budget is None:
+            return math.inf
+        return min(self.room + _GRACE * self.budget, max(_SHARE * self.budget, _MOST * self.work(point)))

@@ -3,7 +3,7 @@
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one family.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
 no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings, one sweep of four sizes
-of every family on NumPy, and one sweep of three families on every other backend.  Counts follow, then whatever fits:
+of every family on NumPy, and one sweep of three families on every other backend, these three last.  Counts follow, then whatever fits:
 other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
 """
 
@@ -13,7 +13,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from xpsolve import costs
@@ -29,7 +29,7 @@ _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
-_ESSENTIAL, _COUNTED, _REST = range(3)  # in this order
+_ALONE, _COMPARED, _COUNTED, _REST = range(4)  # in this order
 
 
 class Estimate(Protocol):
@@ -54,11 +54,14 @@ class Slice:
         In the order of measuring.
     seconds : tuple of float
         Predicted for each of them; the first of each backend pays for its process.
+    essential : bool
+        Whether the slices before it must leave time for it.
     """
 
     name: str
     points: tuple[Point, ...]
     seconds: tuple[float, ...]
+    essential: bool = False
 
     @property
     def predicted(self) -> float:
@@ -286,8 +289,9 @@ def choose(
     counted = [line for line in lines if line.slice.startswith(COUNTS)]
     rest = [line for line in lines if line not in parts and line not in counted]
     rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
+    compared = {line.slice for line in parts if line.backend != _REFERENCE}
     wanted = [
-        *((_ESSENTIAL, line, part) for line, part in _by_need(parts)),
+        *((_COMPARED if line.slice in compared else _ALONE, line, part) for line, part in _by_need(parts)),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
         *((_REST, line, line.spread) for line in rest),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
@@ -341,8 +345,12 @@ class _Chosen:
 
     def slices(self) -> list[Slice]:
         opened: set[str] = set()
-        parts = ([p for p in self._points if self._taken[p.text] == phase] for phase in (_ESSENTIAL, _COUNTED, _REST))
-        return [part for points in parts for part in slices(points, self._estimate, opened)]
+        made = []
+        for phase in (_ALONE, _COMPARED, _COUNTED, _REST):
+            points = [p for p in self._points if self._taken[p.text] == phase]
+            for part in slices(points, self._estimate, opened):
+                made.append(replace(part, essential=phase in (_ALONE, _COMPARED)))
+        return made
 
 
 def slices(self) -> list[Slice]:

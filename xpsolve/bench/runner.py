@@ -221,6 +221,7 @@ class _Run:
     pending: dict[str, Point]  # by their texts, those that have not had their turn
     lines: list[Sweep]
     essential: list[Sweep]
+    left: list[Point] = field(default_factory=list)  # those that had no time when their turn came
 
     def plan(self) -> list[Slice]:
         """What of the rest fits in the time left, at the pace observed."""
@@ -232,8 +233,9 @@ class _Run:
             self._go(children)
         if self.outcome.interrupted:
             return
-        self.outcome.left_out = plan.slices(list(self.pending.values()), self.clock)
-        for point in self.pending.values():
+        left = [*self.left, *self.pending.values()]
+        self.outcome.left_out = plan.slices(left, self.clock)
+        for point in left:
             self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:g} s")
         self.store.ledger.save()
 
@@ -241,9 +243,9 @@ class _Run:
         rest, known, measuring = self.plan(), False, time.monotonic()
         self.observer.planned(rest, self.outcome)
         while rest:
-            part, later = rest[0], sum(s.predicted for s in rest[1:])
+            part, later = rest[0], rest[1:]
             began = time.monotonic()
-            self.observer.began(part, part.predicted + later)
+            self.observer.began(part, sum(s.predicted for s in rest))
             try:
                 self.measure(children, part, later)
             except KeyboardInterrupt:
@@ -252,35 +254,41 @@ class _Run:
             finally:
                 children.end_slice()
                 self.store.save()
-            self.observer.ended(part, time.monotonic() - began, later)
+            self.observer.ended(part, time.monotonic() - began, sum(s.predicted for s in later))
             rest = self.plan()
             if not known and time.monotonic() - measuring > _CALIBRATED:
                 known = True
                 self.observer.corrected(rest)
 
-    def measure(self, children: Children, part: Slice, later: float) -> None:
+    def measure(self, children: Children, part: Slice, later: list[Slice]) -> None:
         """The points of a slice, then once more those that something else disturbed."""
         clock, here = self.clock, part.predicted
+        after, needed = (sum(s.predicted for s in later if s.essential or not only) for only in (False, True))
+        before = self.outcome.measured
         disturbed: list[tuple[Point, Measured]] = []
         for point, expected in zip(part.points, part.seconds, strict=True):
             here -= expected
-            # On a busy machine the slice takes longer than was planned.
-            if clock.room <= clock.work(point):
-                continue
-            found = children.measure(point, self.profile, clock.patience)
-            if found.code == GIVEN_UP:
+            # A slice may take longer than was planned, but not the time of what is needed more.
+            if clock.room - needed <= clock.work(point):
                 continue
             del self.pending[point.text]
-            self.store.add(point, self.profile, found, clock.add(point, found))
+            found = children.measure(point, self.profile, clock.patience(point))
+            seconds = clock.add(point, found)
+            if found.code == GIVEN_UP:
+                self.left.append(point)
+                continue
+            self.store.add(point, self.profile, found, seconds)
             self.outcome.measured += 1
             if found.code != 0:
                 self.outcome.failed.append((point.text, last_line(found.output)))
             if found.disturbed:
                 disturbed.append((point, found))
-            self.observer.measured(point, here + later)
+            self.observer.measured(point, here + after)
         for point, first in disturbed:
-            if clock.room > later + first.seconds:
+            if clock.room > after + first.seconds:
                 self.outcome.repeated += 1
-                second = children.measure(point, self.profile, clock.patience)
+                second = children.measure(point, self.profile, clock.patience(point))
                 if second.median < first.median:  # others only ever take time away
                     self.store.add(point, self.profile, second, clock.add(point, second))
+        if self.outcome.measured == before:  # else the same slice would come again and again
+            self.left += [self.pending.pop(p.text) for p in part.points if p.text in self.pending]
