@@ -2,9 +2,13 @@
 
 from xpsolve.arrays import backends
 from xpsolve.arrays.checks import (
+    check_callable,
     check_count,
     check_finite,
+    check_flag,
+    check_iteration,
     check_ndim,
+    check_number,
     check_option,
     check_positive,
     check_rows,
@@ -41,6 +45,7 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import native
+from xpsolve.arrays.scaling import power_of_two, two_to_the
 
 __all__ = [
     "Array",
@@ -48,9 +53,13 @@ __all__ = [
     "Run",
     "accumulate",
     "backends",
+    "check_callable",
     "check_count",
     "check_finite",
+    "check_flag",
+    "check_iteration",
     "check_ndim",
+    "check_number",
     "check_option",
     "check_positive",
     "check_rows",
@@ -75,6 +84,7 @@ __all__ = [
     "namespace_of",
     "native",
     "on_accelerator",
+    "power_of_two",
     "put",
     "regularisation",
     "scatter",
@@ -84,4 +94,5 @@ __all__ = [
     "solve_triangular",
     "take_columns",
     "thin_svd",
+    "two_to_the",
 ]

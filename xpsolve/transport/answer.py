@@ -11,7 +11,7 @@ from xpsolve.solution import Solution
 from xpsolve.transport._kernels import Axes, gibbs, scaled
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class TransportSolution(Solution):
     """The answer of `sinkhorn`.
 

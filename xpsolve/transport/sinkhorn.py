@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -187,7 +186,7 @@ def sinkhorn(
         Certificate(CERTIFICATE, error, tol),
         n_iter=run.n_iter,
         history=history,
-        stats=MappingProxyType({"host_reads": run.reads}),
+        stats={"host_reads": run.reads},
         ended=ended,
         value=value,
         geometry=problem.geometry,
