@@ -236,7 +236,7 @@ class _Run:
         left = [*self.left, *self.pending.values()]
         self.outcome.left_out = plan.slices(left, self.clock)
         for point in left:
-            self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:g} s")
+            self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:.3g} s")
         self.store.ledger.save()
 
     def _go(self, children: Children) -> None:
