@@ -345,7 +345,7 @@ class _Solver:
         """The first X, its Aᵀ(Y − AX) and its gap."""
         xp, problem = self.problem.xp, self.problem
         if self.x0 is not None:
-            X = self.x0 if problem.A_unit is None else self.x0 / problem.l1_unit
+            X = self.x0 if self._unit is None else self.x0 / self._unit
             return X, *self.look(X)[:2]
         X = xp.zeros_like(problem.Aty)
         return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
@@ -401,7 +401,7 @@ class _Solver:
 
     @property
     def _unit(self) -> Array | None:
-        return None if self.problem.A_unit is None else self.problem.l1_unit
+        return self.problem.l1_unit
 
     def _step(self, product: Callable[[Array], Array]) -> Array:
         problem, tau = self.problem, self.tau
