@@ -130,7 +130,7 @@ def test_sparse_matrices_and_operators_are_scaled_too():
     for A in (D, scipy.sparse.csr_matrix(D), 2.0 * xs.operators.Dense(0.5 * D)):
         for solution in (xs.ridge(A, ones, 1.0, method="cg"), xs.lasso(A, ones, 0), xs.lasso(A, ones, 1e-3)):
             assert solution.converged
-            assert_close(solution.x, wanted, rtol=1e-4)
+            assert_close(solution.x, wanted, rtol=2e-3)
 
 
 def test_the_callback_and_the_history_see_the_units_of_the_answer():

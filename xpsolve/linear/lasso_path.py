@@ -256,7 +256,7 @@ class _Way:
         k = lams.shape[0]
         x = self._small(self.last, lams)
         while True:
-            R = problem.Y - self.features.product(problem, x)
+            R = problem.Y - cast(self.features.product(problem, x), problem.Y.dtype)
             C = problem.operator.rmatvec(R)
             X = self.features.spread(x, problem.shape[1])
             gaps = Penalty(lams).gap(X, C, xp.sum(R * R, axis=0)) / self.half
@@ -291,8 +291,12 @@ class _Way:
         """From the answer x to one λ to those for the next, among the features of the set."""
         problem, features = self.problem, self.features
         xp = problem.xp
-        small = GramProblem(features.gram, xp.take(problem.Aty, features.index, axis=0), self.yy, self.half)
-        columns, c = [], small.b - small.G @ x
+        dtype = features.gram.dtype  # float64 where the library has it
+        small = GramProblem(
+            features.gram, features.correlation(problem), cast(self.yy, dtype), cast(self.half, dtype)
+        )
+        x, lams, columns = cast(x, dtype), cast(lams, dtype), list[Array]()
+        c = small.b - small.G @ x
         for i in range(lams.shape[0]):
             x, c, taken = solve_on_gram(
                 small, Penalty(lams[i]), x, c, tol=_SHARE * self.tol, max_iter=self.max_iter, near=True
@@ -300,7 +304,7 @@ class _Way:
             self.steps += taken
             self.limited |= taken >= self.max_iter
             columns.append(x)
-        return xp.concat(columns, axis=1)
+        return cast(xp.concat(columns, axis=1), problem.Y.dtype)
 
 
 def _together(
