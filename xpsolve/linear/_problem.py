@@ -1,7 +1,7 @@
 """A least-squares problem behind the public functions: checked arrays, columns, scaling, and its certificate.
 
-Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which is seen in max|y| and
-max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by powers of two, exactly:
+Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which is seen in max|y|
+and max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by powers of two, exactly:
 
     Â = A/a,  ŷ = y/b,      x = x̂·b/a,      ½λ‖x‖² has λ̂ = λ/a²,  λ‖x‖₁ has λ̂ = λ/(a·b)
 """
@@ -93,7 +93,7 @@ class Problem:
         if self.A_unit is None:
             return tiled(self, self.y_unit[None, :])[0, :]
         rest = self._cap / self.xp.maximum(self._relative_lams, self._cap)
-        return _columns(self, rest) * tiled(self, self.l1_unit[None, :])[0, :]
+        return _columns(self, rest) * tiled(self, (self.y_unit / self.A_unit)[None, :])[0, :]
 
     @property
     def l1_unit(self) -> Array | None:

@@ -111,9 +111,7 @@ def basis_pursuit(
     >>> xs.basis_pursuit(A, np.asarray([1.0, 1.0])).x.round(6)  # the shortest in ‖·‖₂ has no zero
     array([0., 1., 0.])
     """
-    check_iteration(
-        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
-    )
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
     problem = enter_problem(A, y, 0.0, check_finite=check_finite)
     if not problem.dense:
         message = f"A: expected a dense array, got {problem.operator!r}."
@@ -121,6 +119,7 @@ def basis_pursuit(
     if not problem.single_y:
         message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
         raise ValueError(message)
+    extreme = problem.ordinary is False
     if problem.ordinary is not True:
         problem = scaled(problem)
 
@@ -196,13 +195,14 @@ def basis_pursuit(
     x, error_of_x, unit = run.state.x, run.state.error, problem.l1_unit
     if unit is not None:
         x, error_of_x = x * unit, error_of_x + lost_in_units(x, unit[0])
+    certificate = Certificate(_CERTIFICATE, error_of_x, tol)
     return finish(
         "basis_pursuit",
         x,
         method="douglas_rachford",
-        certificate=Certificate(_CERTIFICATE, error_of_x, tol),
+        certificate=certificate,
         reason=run.reason,
-        measure=run.measure,
+        measure=certificate.value if extreme else run.measure,
         n_iter=run.n_iter,
         ended=Status.INFEASIBLE if infeasible else None,
         advice=_ADVICE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -419,13 +419,17 @@ class _Solver:
         X, gap = run.state.X, run.state.gap
         if unit is not None:
             X, gap = X * unit, gap + lost_in_units(X, unit)
+        certificate = Certificate(CERTIFICATE, gap, o.tol)
+        measure = run.measure if isinstance(run.measure, float) else None
+        if measure is not None and unit is not None:
+            measure = certificate.value
         return finish(
             o.name,
             from_columns(problem, X),
             method=method,
-            certificate=Certificate(CERTIFICATE, gap, o.tol),
+            certificate=certificate,
             reason=run.reason,
-            measure=run.measure if isinstance(run.measure, float) else None,
+            measure=measure,
             n_iter=run.n_iter,
             history=history,
             stats={"host_reads": run.reads, **stats},

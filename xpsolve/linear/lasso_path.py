@@ -200,7 +200,7 @@ def lasso_path(
         method=method,
         certificate=certificate,
         reason=reason,
-        measure=None if reason in ("tolerance", "traced") else certificate.value,
+        measure=None if reason == "traced" or (reason == "tolerance" and problem.A_unit is None) else certificate.value,
         n_iter=n_iter,
         stats=stats,
         advice=_ADVICE,
@@ -292,9 +292,7 @@ class _Way:
         problem, features = self.problem, self.features
         xp = problem.xp
         dtype = features.gram.dtype  # float64 where the library has it
-        small = GramProblem(
-            features.gram, features.correlation(problem), cast(self.yy, dtype), cast(self.half, dtype)
-        )
+        small = GramProblem(features.gram, features.correlation(problem), cast(self.yy, dtype), cast(self.half, dtype))
         x, lams, columns = cast(x, dtype), cast(lams, dtype), list[Array]()
         c = small.b - small.G @ x
         for i in range(lams.shape[0]):

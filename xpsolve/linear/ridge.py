@@ -283,6 +283,7 @@ def _solve_direct(problem: Problem, method: str) -> Solution:
         if math.isnan(measure) and answer.problem is problem and not bool(_is_safe(problem, answer.factor)):
             problem = problem.knowing(ordinary=False)
             answer = solve(scaled(problem))
+            assert answer.factor is not None
             error = normal_equations_error(answer.problem, answer.X, answer.norm)
             measure = _read(problem, answer.factor, error)
             stats["factorisations"] += 1
