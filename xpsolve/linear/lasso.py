@@ -117,7 +117,7 @@ def lasso(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not certified, and no callback has stopped it.
 
     See Also
     --------
@@ -181,7 +181,7 @@ def elastic_net(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not certified, and no callback has stopped it.
 
     See Also
     --------
