@@ -33,18 +33,23 @@ _NOT_COMPARED = 2  # of the gate, which says 1 for an alarm
 
 
 @contextmanager
-def _plain_errors(code: int = 1) -> Iterator[None]:
+def _plain_errors(code: int = 1, *expected: type[Exception]) -> Iterator[None]:
     """Turn what a person can put right into one line without a traceback, and exit with `code`."""
     from xpsolve.bench import BenchError
 
     try:
         yield
-    except (BenchError, LookupError, ValueError) as error:
-        reason = str(error)
+    except typer.Exit:
+        raise
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in _EXTRA:
             raise
         reason = f'this needs {error.name}: pip install "xpsolve[bench]"'
+    except (BenchError, LookupError, ValueError) as error:
+        reason = str(error)
+    except (OSError, *expected) as error:
+        named = isinstance(error, OSError) and error.filename
+        reason = f"{error.filename}: {error.strerror}" if named else f"{type(error).__name__}: {error}"
     else:
         return
     Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(reason)}")
@@ -266,7 +271,7 @@ def gate(
 ) -> None:
     """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared."""
     console = Console(highlight=False)
-    with _plain_errors(_NOT_COMPARED):
+    with _plain_errors(_NOT_COMPARED, Exception):  # 1 says that NEW is worse, never that something broke
         from xpsolve.report import gate as gates
 
         sides = [gates.load(side, results) for side in (base, new)]

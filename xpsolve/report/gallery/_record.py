@@ -143,7 +143,7 @@ def read(folder: Path) -> tuple[dict[Drawn, str], list[str]]:
         return {}, []
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return {}, [f"{path}: not readable as JSON ({error}); skipped"]
     if (
         not isinstance(content, dict)
