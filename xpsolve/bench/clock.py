@@ -61,7 +61,7 @@ class Clock:
     _opened: set[str] = field(default_factory=set)
     _openings: Pace = field(default_factory=lambda: Pace(_TRUST))
     _backends: dict[str, Pace] = field(default_factory=dict)
-    _classes: dict[str, Pace] = field(default_factory=dict)
+    _classes: dict[str, dict[str, Pace]] = field(default_factory=dict)
 
     def add(self, point: Point, found: Measured) -> float:
         """Observe a point; return the seconds of its work, without those of opening its process."""
@@ -73,21 +73,22 @@ class Clock:
             self._opened.add(point.backend)
             self._openings.add(self.openings.get(point.backend, 0.0), opening * share)
         work = expected * share
-        here = self._classes.setdefault(point.slice, Pace(_TRUST_HERE))
-        here.add(self.predicted[point.text] * self._pace(point), work)
-        # One point that was taken for far too short says something of itself, not of the machine.
         own = self.predicted[point.text]
+        self._classes.setdefault(point.slice, {}).setdefault(point.backend, Pace(0.0)).add(own, work)
+        # One point that was taken for far too short says something of itself, not of the machine.
         self._backends.setdefault(point.backend, Pace(_TRUST)).add(own, min(work, _MOST * own))
         return work
 
-    def _pace(self, point: Point) -> float:
-        pace = self._backends.get(point.backend)
+    def _pace(self, backend: str) -> float:
+        pace = self._backends.get(backend)
         return pace.ratio if pace else 1.0
 
     def work(self, point: Point) -> float:
         """Seconds of a point in a process that is open."""
-        here = self._classes.get(point.slice)
-        return self.predicted[point.text] * self._pace(point) * (here.ratio if here else 1.0)
+        here = self._classes.get(point.slice, {})
+        expected = sum(seen.predicted * self._pace(backend) for backend, seen in here.items())
+        of_class = Pace(_TRUST_HERE, expected, sum(seen.observed for seen in here.values()))
+        return self.predicted[point.text] * self._pace(point.backend) * of_class.ratio
 
     def opening(self, backend: str) -> float:
         """Seconds to open the process of a backend, 0 for one that is open."""
