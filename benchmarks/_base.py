@@ -36,11 +36,12 @@ from typing import Any, ClassVar
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
+from benchmarks._grid import listed_backends, part
 from xpsolve.arrays import Array, backends
 from xpsolve.trace import Counter, Tally, WrappedArray
 
-BACKENDS = tuple(name for name in backends.NAMES if name != "array-api-strict")
-"""Backends worth timing, installed or not: the grid is the same on every machine."""
+BACKENDS = listed_backends()
+"""Backends that the grids list: see `benchmarks._grid`."""
 
 
 class _Device:
@@ -239,6 +240,8 @@ class _Benchmark:
         }
         if function in _COUNTS.values() and not issubclass(cls, _Counted):
             cls._small(copy)
+        elif cls.params:
+            copy.params = part(cls.param_names, cls.params, cls.profiles.get("quick"))  # type: ignore[attr-defined]
         return copy
 
     @classmethod

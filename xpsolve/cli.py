@@ -269,7 +269,10 @@ def gate(
     least: Annotated[float, typer.Option(help="The least factor by which a slowdown is an alarm.")] = 1.25,
     markdown: Annotated[Path | None, typer.Option(help="Write the findings to this file too, for a comment.")] = None,
 ) -> None:
-    """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared."""
+    """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared or hardly.
+
+    The first line says how much was compared, of how much there is.
+    """
     console = Console(highlight=False)
     with _plain_errors(_NOT_COMPARED, Exception):  # 1 says that NEW is worse, never that something broke
         from xpsolve.report import gate as gates
@@ -278,6 +281,7 @@ def gate(
         verdict = gates.compare(*sides, counts_only=counts_only, least=least, only=only)
         if markdown is not None:
             write_text(markdown, gates.markdown(verdict))
+    console.print(verdict.summary, markup=False, soft_wrap=True)
     if verdict.changes:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("", "what", "benchmark", "where", "base", "new", "why"):
@@ -288,9 +292,12 @@ def gate(
         console.print(table)
     for note in verdict.notes:
         console.print(f"[dim]note:[/dim] {escape(note)}", soft_wrap=True)
-    console.print(verdict.summary, markup=False)
     if verdict.alarms:
         raise typer.Exit(1)
+    if verdict.thin:
+        advice = "measure the same profile and backends on both sides, or compare a part of the suite with --only"
+        Console(stderr=True, highlight=False).print(f"[red]error:[/red] too little was compared: {advice}")
+        raise typer.Exit(_NOT_COMPARED)
 
 
 def main() -> None:

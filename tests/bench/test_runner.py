@@ -26,10 +26,15 @@ class Log(Observer):
         self.ended_slices.append(part.name)
 
 
-def saved(outcome):
-    """asv's result file: by benchmark, the row as a dictionary."""
+def saved_file(outcome):
+    """asv's result file."""
     (path,) = (outcome.results / outcome.machine).glob("*-existing-py*.json")
-    content = json.loads(path.read_text())
+    return path
+
+
+def saved(outcome):
+    """What is in it: by benchmark, the row as a dictionary."""
+    content = json.loads(saved_file(outcome).read_text())
     return {n: dict(zip(content["result_columns"], row, strict=False)) for n, row in content["results"].items()}
 
 
@@ -49,7 +54,8 @@ def test_a_run_is_saved_as_asv_reads_it_and_a_second_one_resumes(toy, quick_look
     assert math.isnan(results["toy.Sizes.track_skipped"]["result"][0])
 
     folder = outcome.results / "box"
-    facts = json.loads((folder / "facts.json").read_text())
+    (ledger,) = folder.glob("*.ledger")
+    facts = json.loads(ledger.read_text())["facts"]
     assert (facts["machine"], facts["profile"], facts["versioned"]) == ("box", "smoke", False)
     assert json.loads((folder / "machine.json").read_text())["machine"] == "box"
     assert "toy.Sizes.time_sum" in json.loads((outcome.results / "benchmarks.json").read_text())
@@ -57,6 +63,7 @@ def test_a_run_is_saved_as_asv_reads_it_and_a_second_one_resumes(toy, quick_look
     from asv.results import iter_results_for_machine
 
     assert [r.commit_hash for r in iter_results_for_machine(str(outcome.results), "box")] == [facts["commit"]]
+    assert not {p.name for p in folder.glob("*.json")} - {"machine.json", saved_file(outcome).name}  # asv reads them all
 
     again = run(toy, "smoke", machine="box")
     assert (again.measured, again.resumed) == (0, 3)

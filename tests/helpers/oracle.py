@@ -184,6 +184,8 @@ def can_be_judged(name, call):
         arrays = [getattr(model.operator, "A", None), model.y]
     else:
         arrays = [call.get(k) for k in ("A", "y")] if "A" in call else [call.get(k) for k in ("a", "b", "M")]
+    if is_array(lam := call.get("lam")) and not _plain(lam):
+        return False
     return all(_plain(x) for x in arrays) and max(x.size if isinstance(x.size, int) else 0 for x in arrays) <= LARGEST
 
 

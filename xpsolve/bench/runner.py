@@ -204,7 +204,7 @@ def run(
             ) from None
         for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
             stale.unlink(missing_ok=True)
-        machines.write(folder, described, facts)
+        machines.write(folder, described)
         write_benchmarks(suite, place)
         store = Store(suite, folder, described, source)
         store.ledger.facts = facts
