@@ -119,7 +119,7 @@ def bench(
         from xpsolve.bench.progress import Bar, human
 
         began = _process_began() if report else time.monotonic()
-        place = results or root / _RESULTS
+        place, later = results or root / _RESULTS, 0.0
         if report:
             from xpsolve import report as reports
             from xpsolve.files import check_writable
@@ -128,8 +128,8 @@ def bench(
             whole = budget or (PROFILES[profile].budget if profile in PROFILES else None) or math.inf
             console.print(f"Figures, measurements and a report{_within(whole)}: first the figures.")
             pace = _draw(console, "numpy", place.with_name("gallery"), (), _FIGURES * whole)
-            reserved = min(reports.TYPICAL_SECONDS * pace, _REPORT * whole)
-            budget = max(whole - (time.monotonic() - began) - reserved, 1.0)
+            reserved, later = (seconds * pace for seconds in reports.TYPICAL_SECONDS)
+            budget = max(whole - (time.monotonic() - began) - min(reserved, _REPORT * whole), 1.0)
         console.print("Looking at benchmarks, backends and machine …")
         with Bar(console) as bar:
             outcome = run(
@@ -138,6 +138,7 @@ def bench(
                 backends=backend or (),
                 only=only or None,
                 budget=budget,
+                later=later,
                 machine=machine,
                 results=results,
                 observer=bar,

@@ -2,8 +2,8 @@
 
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one family.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
-no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings, one sweep of four sizes
-of every family on NumPy, and one sweep of three families on every other backend, these three last.  Counts follow, then whatever fits:
+no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings and one sweep of four
+sizes of every family on NumPy, then one sweep of three families on every other backend.  Counts follow, then whatever fits:
 other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
 """
 
@@ -29,7 +29,7 @@ _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
-_ALONE, _COMPARED, _COUNTED, _REST = range(4)  # in this order
+_FAMILIES, _BACKENDS, _COUNTED, _REST = range(4)  # in this order
 
 
 class Estimate(Protocol):
@@ -289,9 +289,9 @@ def choose(
     counted = [line for line in lines if line.slice.startswith(COUNTS)]
     rest = [line for line in lines if line not in parts and line not in counted]
     rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
-    compared = {line.slice for line in parts if line.backend != _REFERENCE}
     wanted = [
-        *((_COMPARED if line.slice in compared else _ALONE, line, part) for line, part in _by_need(parts)),
+        *((_FAMILIES, line, part) for line, part in parts.items() if line.backend == _REFERENCE),
+        *((_BACKENDS, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
         *((_REST, line, line.spread) for line in rest),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
@@ -302,11 +302,6 @@ def choose(
             if not chosen.take(phase, line, [size]):
                 break
     return chosen.slices()
-
-
-def _by_need(parts: Mapping[Sweep, list[tuple[Point, ...]]]) -> list[tuple[Sweep, list[tuple[Point, ...]]]]:
-    """NumPy first: it is what the others are held against."""
-    return sorted(parts.items(), key=lambda item: item[0].backend != _REFERENCE)
 
 
 class _Chosen:
@@ -346,10 +341,10 @@ class _Chosen:
     def slices(self) -> list[Slice]:
         opened: set[str] = set()
         made = []
-        for phase in (_ALONE, _COMPARED, _COUNTED, _REST):
+        for phase in (_FAMILIES, _BACKENDS, _COUNTED, _REST):
             points = [p for p in self._points if self._taken[p.text] == phase]
             for part in slices(points, self._estimate, opened):
-                made.append(replace(part, essential=phase in (_ALONE, _COMPARED)))
+                made.append(replace(part, essential=phase in (_FAMILIES, _BACKENDS)))
         return made
 
 

@@ -136,6 +136,7 @@ def run(
     backends: Collection[str] = (),
     only: str | None = None,
     budget: float | None = None,
+    later: float = 0.0,
     machine: str | None = None,
     results: Path | None = None,
     observer: Observer | None = None,
@@ -155,6 +156,8 @@ def run(
     budget : float, optional
         Seconds that the run may take, ``inf`` is no limit.  None is the profile's own.  What does not fit is left
         out by points: see `xpsolve.bench.plan`.
+    later : float, optional
+        Seconds of the budget to keep for each point that is measured, for what is done with it after the run.
     machine : str, optional
         Name of this machine among the results; see `xpsolve.bench.machine.register`.
     results : pathlib.Path, optional
@@ -214,7 +217,7 @@ def run(
         openings = {name: plan.PROCESS + float(b["startup"]) for name, b in found["backends"].items()}
         predicted = {p.text: history.get(p.text) or plan.predict(suite, p, chosen) for p in wanted}
         limit = chosen.budget if budget is None else budget
-        clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start)
+        clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start, later)
         outcome = Outcome(described["machine"], place, resumed=len(wanted) - len(todo), busy=facts["load"])
         lines = plan.sweeps(suite, wanted)
         going = _Run(chosen, store, clock, outcome, observer or Observer(), todo, lines, plan.essential(lines, clock))
