@@ -37,6 +37,7 @@ def _plain_errors(code: int = 1, *expected: type[Exception]) -> Iterator[None]:
     """Turn what a person can put right into one line without a traceback, and exit with `code`."""
     from xpsolve.bench import BenchError
 
+    caught: tuple[type[Exception], ...] = (OSError, *expected)
     try:
         yield
     except typer.Exit:
@@ -47,9 +48,10 @@ def _plain_errors(code: int = 1, *expected: type[Exception]) -> Iterator[None]:
         reason = f'this needs {error.name}: pip install "xpsolve[bench]"'
     except (BenchError, LookupError, ValueError) as error:
         reason = str(error)
-    except (OSError, *expected) as error:
-        named = isinstance(error, OSError) and error.filename
-        reason = f"{error.filename}: {error.strerror}" if named else f"{type(error).__name__}: {error}"
+    except caught as error:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{error.filename}: {error.strerror}"
     else:
         return
     Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(reason)}")
@@ -172,7 +174,7 @@ def _process_began() -> float:
     """When this process began, by the monotonic clock: a budget is one of all that a person waits for."""
     import psutil
 
-    return time.monotonic() - (time.time() - psutil.Process().create_time())
+    return time.monotonic() - (time.time() - float(psutil.Process().create_time()))
 
 
 def _within(seconds: float) -> str:

@@ -55,3 +55,11 @@ def test_time_runs_out_and_a_point_may_not_take_it_all(clock, monkeypatch):
     assert clock.room == pytest.approx(1.0)
     assert clock.patience(point()) == pytest.approx(7.0)
     assert Clock(None, {}, {}).room == Clock(None, {}, {point().text: 1.0}).patience(point()) == math.inf
+
+
+def test_time_is_kept_for_what_is_done_with_each_point(clock):
+    clock.later = 2.0
+    assert clock.work(point()) == pytest.approx(3.0)
+    room = clock.room
+    assert clock.add(point(), took(1.0)) == pytest.approx(1.0)
+    assert clock.room == pytest.approx(room - 2.0, abs=0.5)

@@ -168,4 +168,3 @@ def test_a_folder_that_cannot_be_written_is_one_line(two, tmp_path, command):
     assert "file/report" in output
     assert "Notadirectory" in output
     assert "Traceback" not in output
-

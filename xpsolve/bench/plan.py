@@ -1,10 +1,10 @@
 """In which order to measure, and what fits in the time there is.
 
-A slice is one benchmark class on all its backends, or what is counted on NumPy for one family.  Inside a slice the
+A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
 no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings and one sweep of four
-sizes of every family on NumPy, then one sweep of three families on every other backend.  Counts follow, then whatever fits:
-other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
+sizes of every family on NumPy, then one sweep of three families on every other backend.  Counts follow, then whatever
+fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
     Returns
     -------
     list of Sweep
-        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for every
-        other backend, the same of three families, the cheapest.
+        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for
+        every other backend, the same of three families, the cheapest.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
@@ -340,17 +340,12 @@ class _Chosen:
 
     def slices(self) -> list[Slice]:
         opened: set[str] = set()
-        made = []
+        made: list[Slice] = []
         for phase in (_FAMILIES, _BACKENDS, _COUNTED, _REST):
             points = [p for p in self._points if self._taken[p.text] == phase]
-            for part in slices(points, self._estimate, opened):
-                made.append(replace(part, essential=phase in (_FAMILIES, _BACKENDS)))
+            needed = phase in (_FAMILIES, _BACKENDS)
+            made += [replace(part, essential=needed) for part in slices(points, self._estimate, opened)]
         return made
-
-
-def slices(self) -> list[Slice]:
-        parts = ([p for p in self._points if self._taken[p.text] == phase] for phase in (_ESSENTIAL, _COUNTED, _REST))
-        return [part for points in parts for part in slices(points, self._estimate)]
 
 
 def slices(points: Sequence[Point], estimate: Estimate, opened: set[str] | None = None) -> list[Slice]:

@@ -202,8 +202,8 @@ def run(
             held.enter_context(lock(folder / ".lock", holder))
         except BlockingIOError as other:
             raise BenchError(
-                f"another `xpsolve bench` ({other or 'of which nothing is known'}) writes to {folder}: wait until it has "
-                "ended, or keep these results elsewhere with --results. Two at once would disturb each other's times."
+                f"another `xpsolve bench` ({other or 'of which nothing is known'}) writes to {folder}: wait until it "
+                "has ended, or keep these results elsewhere with --results. Two at once would disturb each other."
             ) from None
         for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
             stale.unlink(missing_ok=True)

@@ -28,11 +28,10 @@ class Store:
         python = ".".join(platform.python_version_tuple()[:2])
         # asv would name the environment after the path of its Python: another checkout, another series.
         environment = f"existing-py{python}"
-        self._empty = lambda: Results(
-            {**described, "python": python}, {}, source.commit, source.date, python, environment, {}
-        )
+        run = {**described, "python": python}
+        self._made_of: tuple[Any, ...] = (run, {}, source.commit, source.date, python, environment, {})
         self._added: list[dict[str, Any]] = []
-        self.results = self._empty()
+        self.results = Results(*self._made_of)
         self._load(folder.parent)
         self.ledger = ledgers.Ledger.open(folder, source.commit, source.tree)
         if not self.path.is_file():
@@ -96,8 +95,10 @@ class Store:
 
     def save(self) -> None:
         """Write asv's file and the ledger, in this order: a point is done only once it is kept."""
+        from asv.results import Results
+
         if self._stamp() != self._seen:  # asv itself wrote to it meanwhile: what we measured is added to that
-            self.results = self._empty()
+            self.results = Results(*self._made_of)
             self._load(self.folder.parent)
             for added in self._added:
                 self._put(added)
