@@ -27,7 +27,8 @@ _EXTRA = ("asv", "asv_runner", "jinja2", "matplotlib", "pandas", "psutil", "scip
 _RESULTS = Path(".asv/results")
 _GALLERY = _RESULTS.with_name("gallery")  # where a report of those results looks for it
 _LATEST = Path("reports/latest")
-_FIGURES, _REPORT = 0.2, 0.3  # shares of the budget that figures and the report may take at most
+_FIGURES = 0.15  # share of the budget that figures may take at most
+_SLOWEST = 6.0  # times the usual time of a report, which is kept for it at most
 _INTERRUPTED = 130  # what a shell reports for a command stopped by ctrl-C
 _NOT_COMPARED = 2  # of the gate, which says 1 for an alarm
 
@@ -130,8 +131,8 @@ def bench(
             whole = budget or (PROFILES[profile].budget if profile in PROFILES else None) or math.inf
             console.print(f"Figures, measurements and a report{_within(whole)}: first the figures.")
             pace = _draw(console, "numpy", place.with_name("gallery"), (), _FIGURES * whole)
-            reserved, later = (seconds * pace for seconds in reports.TYPICAL_SECONDS)
-            budget = max(whole - (time.monotonic() - began) - min(reserved, _REPORT * whole), 1.0)
+            kept, later = (seconds * min(pace, _SLOWEST) for seconds in reports.TYPICAL_SECONDS)
+            budget = max(whole - (time.monotonic() - began) - kept, 1.0)
         console.print("Looking at benchmarks, backends and machine …")
         with Bar(console) as bar:
             outcome = run(

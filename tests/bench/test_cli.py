@@ -163,7 +163,7 @@ def test_bench_and_report_share_one_budget(finished, monkeypatch, tmp_path):
     asked = finished[1]
     said = invoke("bench", "--report", "--budget", "300", "--results", str(results), "--out", str(out))
     assert said.exit_code == 0, said.output
-    assert order == [("figures", 60.0, results.with_name("gallery")), ("report", [finished[0].results], out)]
+    assert order == [("figures", 45.0, results.with_name("gallery")), ("report", [finished[0].results], out)]
     # 24 s are gone, and this machine takes twice the usual time.
     base, each = report.TYPICAL_SECONDS
     assert (asked["budget"], asked["later"]) == pytest.approx((300 - 24 - 2 * base, 2 * each))

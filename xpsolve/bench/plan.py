@@ -289,18 +289,19 @@ def choose(
     counted = [line for line in lines if line.slice.startswith(COUNTS)]
     rest = [line for line in lines if line not in parts and line not in counted]
     rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
+    families = sorted((line for line in parts if line.backend == _REFERENCE), key=lambda line: chosen.work(parts[line]))
+    for line in families:
+        if not chosen.take(_FAMILIES, line, parts[line]):
+            chosen.fill(_FAMILIES, line)
     wanted = [
-        *((_FAMILIES, line, part) for line, part in parts.items() if line.backend == _REFERENCE),
         *((_BACKENDS, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
         *((_REST, line, line.spread) for line in rest),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
     ]
     refused = [(phase, line) for phase, line, part in wanted if not chosen.take(phase, line, part)]
-    for phase, line in refused:  # not all of it: the smallest sizes that fit
-        for size in line.sizes:
-            if not chosen.take(phase, line, [size]):
-                break
+    for phase, line in refused:
+        chosen.fill(phase, line)
     return chosen.slices()
 
 
@@ -337,6 +338,12 @@ class _Chosen:
         self._points += new
         self._taken.update((p.text, phase) for p in new)
         return True
+
+    def fill(self, phase: int, line: Sweep) -> None:
+        """Take of a sweep that does not fit as a whole the smallest sizes that do."""
+        for size in line.sizes:
+            if not self.take(phase, line, [size]):
+                break
 
     def slices(self) -> list[Slice]:
         opened: set[str] = set()

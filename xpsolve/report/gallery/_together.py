@@ -125,7 +125,10 @@ def _side_by_side(
 
 
 def _alone() -> None:
-    """One thread for each process: there are as many processes as cores."""
+    """One thread for each process, as there are as many processes as cores; and imports before any time is taken."""
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
     threadpool_limits(1)
 
 
