@@ -125,6 +125,13 @@ def test_what_was_measured_before_costs_nothing(suite, points):
     assert covered(chosen(suite, few, 700.0, done=done)) == {("a.Dear", "numpy"): {1, 2, 4, 8}}
 
 
+def test_a_sweep_that_has_four_sizes_needs_no_more(suite, points):
+    few = [p for p in points if p.group in ("a.Cheap", "b.Dear") and p.backend == "numpy"]
+    done = [p.text for p in few if p.group == "a.Cheap" and p.params["n"] != 4]
+    essential = [s for s in chosen(suite, few, 650.0, done=done) if s.essential]
+    assert covered(essential) == {("b.Dear", "numpy"): {1, 2, 4, 8}}
+
+
 def test_families_run_first_then_the_comparison_of_backends_then_the_rest(suite, points):
     made = chosen(suite, points, 300.0)
     essential = [s for s in made if s.essential]
@@ -132,6 +139,17 @@ def test_families_run_first_then_the_comparison_of_backends_then_the_rest(suite,
     backends = [set(s.by_backend()) for s in essential]
     assert backends[:-3] == [{"numpy"}] * 6
     assert backends[-3:] == [{"torch", "jax"}] * 3
+
+
+def test_what_other_backends_are_compared_with_is_needed_too(suite):
+    few = [point("a.Cheap", "time_x", "numpy", n) for n in SIZES]
+    few += [point("a.Dear", "time_x", backend, 1) for backend in ("numpy", "torch")]
+    lines = plan.sweeps(suite, few)
+    assert {(line.slice, line.backend) for line in plan.essential(lines, COSTS)} == {
+        ("a.Cheap", "numpy"),
+        ("a.Dear", "torch"),
+        ("a.Dear", "numpy"),
+    }
 
 
 def test_words_are_sizes_too_and_none_is_one(suite):

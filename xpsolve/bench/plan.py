@@ -223,7 +223,7 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
     -------
     list of Sweep
         The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for
-        every other backend, the same of three families, the cheapest.
+        every other backend, the same of three families, the cheapest, with that on NumPy beside each.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
@@ -239,6 +239,7 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
         if line.backend == _REFERENCE and line.family not in reference:
             reference[line.family] = best(o for o in timed if (o.family, o.backend) == (line.family, _REFERENCE))
     chosen += reference.values()
+    beside = {(line.slice, line.others): line for line in timed if line.backend == _REFERENCE}
     for backend in dict.fromkeys(line.backend for line in timed if line.backend != _REFERENCE):
         here: dict[str, list[Sweep]] = {}
         for line in timed:
@@ -246,11 +247,12 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
                 here.setdefault(line.family, []).append(line)
         compared = []
         for family, candidates in here.items():
-            beside = reference.get(family)
-            same = [o for o in candidates if beside and (o.slice, o.others) == (beside.slice, beside.others)]
+            own = reference.get(family)
+            same = [o for o in candidates if own and (o.slice, o.others) == (own.slice, own.others)]
             compared.append(best(same or candidates))
-        chosen += sorted(compared, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))[:FAMILIES]
-    return chosen
+        for line in sorted(compared, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))[:FAMILIES]:
+            chosen += [line, *filter(None, [beside.get((line.slice, line.others))])]
+    return list(dict.fromkeys(chosen))
 
 
 def choose(
@@ -285,7 +287,7 @@ def choose(
     for line in slowest:
         if chosen.price(parts) <= room:
             break
-        parts[line] = list(line.sizes[:SIZES])
+        parts[line] = chosen.smallest(line)
     counted = [line for line in lines if line.slice.startswith(COUNTS)]
     rest = [line for line in lines if line not in parts and line not in counted]
     rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
@@ -338,6 +340,11 @@ class _Chosen:
         self._points += new
         self._taken.update((p.text, phase) for p in new)
         return True
+
+    def smallest(self, line: Sweep) -> list[tuple[Point, ...]]:
+        """Of a sweep the smallest sizes that make it four, with those that were measured."""
+        new = [size for size in line.sizes if self._new([size])]
+        return new[: max(SIZES - (len(line.sizes) - len(new)), 0)]
 
     def fill(self, phase: int, line: Sweep) -> None:
         """Take of a sweep that does not fit as a whole the smallest sizes that do."""
