@@ -214,6 +214,8 @@ class _Benchmark:
         copy.__doc__ = function.__doc__
         copy._measures = (role, quantity)  # type: ignore[attr-defined]
         copy.unit = quantity  # type: ignore[attr-defined]
+        subject = "time" if role == "time" else function.__name__.partition("_")[2]
+        copy.pretty_name = f"{cls.title}: {subject}"  # type: ignore[attr-defined]  (on asv's pages)
         copy.meta = {  # type: ignore[attr-defined]
             "family": cls.family,
             "title": cls.title,

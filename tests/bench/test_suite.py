@@ -1,6 +1,13 @@
 """The suite as asv discovers it: every function keeps the contract that the report reads."""
 
+import ast
+import importlib.util
 import inspect
+import json
+import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +128,61 @@ def test_each_throughput_names_the_latency_of_the_same_calls(found):
         alone = found.benchmarks[f"{entry['meta']['pair']}.{name.rpartition('.')[2]}"]
         assert alone["meta"]["mode"] == "latency"
         assert alone["params"] == entry["params"]
+
+
+def grids(wanted, code):
+    """What a process says in which asv imports the benchmarks."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("XPSOLVE_GRID", None)
+    if wanted:
+        environment["XPSOLVE_GRID"] = wanted
+    done = subprocess.run([sys.executable, "-c", DISCOVER + code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+DISCOVER = """
+import json, sys
+from asv_runner.discovery import disc_benchmarks
+found = {b.name: b for b in disc_benchmarks("benchmarks")}
+points = {name: [p for p in b.params] for name, b in found.items()}
+"""
+
+
+def test_asv_by_itself_sees_a_part_of_every_benchmark_and_only_what_is_here(found):
+    own = grids("", "print(json.dumps(points))")
+    assert own.keys() == found.benchmarks.keys()
+    here = [name for name in backends.NAMES if importlib.util.find_spec(backends.get(name).library)]
+    whole = 0
+    for name, params in own.items():
+        entry = found.benchmarks[name]
+        assert all(set(part) <= set(values) for part, values in zip(params, entry["params"], strict=True)), name
+        assert all(params), name  # asv would not run it
+        for values, parameter in zip(params, entry["param_names"], strict=True):
+            assert parameter != "backend" or {ast.literal_eval(value) for value in values} <= set(here)
+        whole += math.prod(map(len, params))
+    assert whole < len(found.points) / 5
+
+
+def test_the_whole_grid_on_what_is_here(found):
+    own = grids("full", "print(json.dumps(points))")
+    for name, entry in found.benchmarks.items():
+        for part, values, parameter in zip(own[name], entry["params"], entry["param_names"], strict=True):
+            assert part == values or parameter in ("backend", "library"), name
+
+
+def test_a_grid_that_does_not_exist_is_named(monkeypatch):
+    monkeypatch.setenv("XPSOLVE_GRID", "huge")
+    done = subprocess.run(
+        [sys.executable, "-c", "import benchmarks._grid; benchmarks._grid.grid()"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "XPSOLVE_GRID: expected one of quick, full, everywhere, got 'huge'" in done.stderr
+
+
+def test_the_fork_server_holds_no_library_that_does_not_survive_a_fork():
+    heavy = "[m for m in ('torch', 'jax', 'cupy', 'dask', 'scipy', 'sklearn', 'matplotlib') if m in sys.modules]"
+    assert grids("everywhere", f"print(json.dumps({heavy}))") == []
 
 
 def test_points_follow_asvs_order():
