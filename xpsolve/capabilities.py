@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,7 +64,8 @@ def capabilities(
     Returns
     -------
     callable
-        A decorator that notes the declaration in `TABLE` and leaves the function as it is.
+        A decorator that notes the declaration in `TABLE`.  Within the function NumPy does not warn of overflow and the
+        like: the status of the answer says it, or the answer is what the formula gives.
 
     Examples
     --------
@@ -72,7 +76,13 @@ def capabilities(
 
     def declare(function: F) -> F:
         TABLE[function.__name__] = Capabilities(function.__name__, backends, jit, batch, grad, syncs)
-        return function
+
+        @wraps(function)
+        def quiet(*args: Any, **kwargs: Any) -> Any:
+            with np.errstate(all="ignore"):
+                return function(*args, **kwargs)
+
+        return cast(F, quiet)
 
     return declare
 

@@ -257,7 +257,7 @@ def test_the_callback_sees_and_stops(rng, method):
 
 @pytest.mark.parametrize("method", ["ista", "fista", "working_set"])
 def test_stops_at_max_iter_with_a_warning_and_a_status(rng, method):
-    with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match="largest number of iterations"):
         solution = xs.lasso(*data(rng, 30, 90), 0.01, method=method, tol=1e-12, max_iter=3)
     assert solution.status is Status.MAX_ITER
 

@@ -179,7 +179,7 @@ def test_an_operator_made_of_functions(xp, rng):
 @pytest.mark.of("ridge")
 def test_cg_stops_at_max_iter_with_a_warning_and_a_status(xp, rng):
     A, y = data(rng, 60, 40)
-    with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match="largest number of iterations"):
         solution = xs.ridge(xp(A), xp(y), 1e-3, method="cg", max_iter=3)
     assert solution.status is Status.MAX_ITER
     assert not solution.converged

@@ -2,9 +2,13 @@
 
 from xpsolve.arrays import backends
 from xpsolve.arrays.checks import (
+    check_callable,
     check_count,
     check_finite,
+    check_flag,
+    check_iteration,
     check_ndim,
+    check_number,
     check_option,
     check_positive,
     check_rows,
@@ -17,6 +21,7 @@ from xpsolve.arrays.linalg import (
     eigh,
     gram,
     shifted,
+    solve,
     solve_positive,
     solve_triangular,
     thin_svd,
@@ -41,6 +46,8 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import native
+from xpsolve.arrays.precision import cast, wide_dtype, wide_product
+from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
     "Array",
@@ -48,9 +55,14 @@ __all__ = [
     "Run",
     "accumulate",
     "backends",
+    "cast",
+    "check_callable",
     "check_count",
     "check_finite",
+    "check_flag",
+    "check_iteration",
     "check_ndim",
+    "check_number",
     "check_option",
     "check_positive",
     "check_rows",
@@ -75,13 +87,19 @@ __all__ = [
     "namespace_of",
     "native",
     "on_accelerator",
+    "power_of_two",
     "put",
     "regularisation",
+    "safe_norm",
     "scatter",
     "settled",
     "shifted",
+    "solve",
     "solve_positive",
     "solve_triangular",
     "take_columns",
     "thin_svd",
+    "two_to_the",
+    "wide_dtype",
+    "wide_product",
 ]

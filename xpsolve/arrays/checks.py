@@ -1,4 +1,4 @@
-"""Checks at the public door: every message names the argument, what was expected, what came, what to do."""
+"""Checks of arguments: every message names the argument, what was expected, what came and what to do."""
 
 from __future__ import annotations
 
@@ -42,31 +42,101 @@ def check_rows(x: Array, name: str, n: int, owner: str) -> None:
         raise ValueError(message)
 
 
-def check_option(value: str, name: str, allowed: tuple[str, ...]) -> None:
-    """Raise ValueError unless `value` is one of the `allowed` words."""
-    if value not in allowed:
-        message = f"{name}: expected one of {', '.join(map(repr, allowed))}, got {value!r}."
-        raise ValueError(message)
-
-
-def check_positive(value: Any, name: str) -> None:
-    """Raise unless `value` is a finite real number above zero."""
-    if not is_scalar(value):
-        message = f"{name}: expected a positive number, got {type(value).__qualname__}."
+def check_option(value: Any, name: str, allowed: tuple[str, ...]) -> None:
+    """Raise unless `value` is one of the `allowed` words."""
+    expected = f"{name}: expected one of {', '.join(map(repr, allowed))}"
+    if not isinstance(value, str):
+        message = f"{expected}, got {_shown(value)}."
         raise TypeError(message)
-    if not (value > 0 and math.isfinite(value)):
-        message = f"{name}: expected a positive number, got {value!r}."
+    if value not in allowed:
+        message = f"{expected}, got {value!r}."
         raise ValueError(message)
 
 
-def check_count(value: Any, name: str, minimum: int) -> None:
-    """Raise unless `value` is an integer of at least `minimum`."""
+def check_number(value: Any, name: str, *, minimum: float = -math.inf, dtype: Any = None) -> float:
+    """`value` as a float: a finite real number of at least `minimum`, also in `dtype` if one is given."""
+    expected = "a finite number" if minimum == -math.inf else f"a finite number >= {minimum:g}"
+    number = _real(value, name, expected, dtype)
+    if not (number >= minimum and math.isfinite(number)):
+        message = f"{name}: expected {expected}{_within(value, dtype)}, got {_shown(value)}."
+        raise ValueError(message)
+    return number
+
+
+def check_positive(value: Any, name: str, *, dtype: Any = None) -> float:
+    """`value` as a float: a finite real number above zero, also in `dtype` if one is given."""
+    number = _real(value, name, "a positive number", dtype)
+    if not (number > 0 and math.isfinite(number)):
+        message = f"{name}: expected a positive number{_within(value, dtype)}, got {_shown(value)}."
+        raise ValueError(message)
+    return number
+
+
+def _real(value: Any, name: str, expected: str, dtype: Any) -> float:
+    if not is_scalar(value):
+        message = f"{name}: expected {expected}, got {_shown(value)}."
+        raise TypeError(message)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer such as 10**400
+        return math.inf if value > 0 else -math.inf
+    if dtype is None:
+        return number
+    with np.errstate(over="ignore", under="ignore"):
+        return number if "64" in str(dtype) else float(np.float32(number))
+
+
+def _within(value: Any, dtype: Any) -> str:
+    return "" if dtype is None or "64" in str(dtype) else " that float32 can hold"
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: short, and nothing is read from a device."""
+    kind = type(value).__qualname__
+    if is_array(value):
+        return f"an array of shape {tuple(value.shape)}"
+    text = repr(value) if isinstance(value, str | bytes | bool | float | int | complex | np.generic | None) else ""
+    return f"{text} of type {kind}" if text and len(text) <= 60 else f"an object of type {kind}"
+
+
+def check_count(value: Any, name: str, minimum: int) -> int:
+    """`value` as an int: an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        message = f"{name}: expected an integer, got {value!r} of type {type(value).__qualname__}."
+        message = f"{name}: expected an integer, got {_shown(value)}."
         raise TypeError(message)
     if value < minimum:
         message = f"{name}: expected an integer of at least {minimum}, got {value}."
         raise ValueError(message)
+    return int(value)
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """`value` as a bool: True or False."""
+    if not isinstance(value, bool | np.bool_):
+        message = f"{name}: expected True or False, got {_shown(value)}."
+        raise TypeError(message)
+    return bool(value)
+
+
+def check_callable(value: Any, name: str) -> None:
+    """Raise TypeError unless `value` is None or can be called."""
+    if value is not None and not callable(value):
+        message = f"{name}: expected a function or None, got {_shown(value)}."
+        raise TypeError(message)
+
+
+def check_iteration(
+    *, tol: Any, max_iter: Any, check_every: Any, callback: Any, check_finite: Any = True, record: Any = False
+) -> None:
+    """Check the options that all iterative solvers share; None is left to the solver where it means a default."""
+    if tol is not None:
+        check_number(tol, "tol", minimum=0)
+    if max_iter is not None:
+        check_count(max_iter, "max_iter", 0)
+    check_count(check_every, "check_every", 1)
+    check_callable(callback, "callback")
+    check_flag(check_finite, "check_finite")
+    check_flag(record, "record")
 
 
 def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -> None:
@@ -108,17 +178,13 @@ def regularisation(xp: Namespace, lam: Any, name: str, *, like: Array, check_val
         if lam.dtype != like.dtype:
             lam = xp.astype(lam, like.dtype)
         if check_values and is_concrete(lam) and not bool(xp.all((lam >= 0) & xp.isfinite(lam))):
-            message = f"{name}: expected finite numbers >= 0, got an array with others."
+            message = f"{name}: expected finite numbers >= 0, got an array with negative or non-finite entries."
             raise ValueError(message)
         return lam
     values = list(lam) if isinstance(lam, list | tuple) else [lam]
     if not values or not all(is_scalar(value) for value in values):
         message = f"{name}: expected a number, a list of numbers or a 1-D array, got {lam!r}."
         raise TypeError(message)
-    for value in values:
-        if not (value >= 0 and math.isfinite(value)):
-            message = f"{name}: expected a finite number >= 0, got {value!r}. It weighs a norm in the objective."
-            raise ValueError(message)
-    numbers = [float(value) for value in values]
+    numbers = [check_number(value, name, minimum=0, dtype=like.dtype) for value in values]
     host = numbers if isinstance(lam, list | tuple) else numbers[0]
     return xp.asarray(host, dtype=like.dtype, device=device_of(like))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 COUNTS = "counts"
-"""The slice of what is counted on NumPy: one process does for all, since nothing is timed."""
+"""How slices of what is counted on NumPy begin, one for each module: one process does for all, as nothing is timed."""
 
 
 class BenchError(Exception):
@@ -69,8 +69,9 @@ class Point:
 
     @property
     def slice(self) -> str:
-        """With what it is measured and saved: its class, or all that is counted on NumPy."""
-        return COUNTS if self.role == "count" and self.backend == "numpy" else self.group
+        """With what it is measured and saved: its class, or all of its module that is counted on NumPy."""
+        counted = self.role == "count" and self.backend == "numpy"
+        return f"{COUNTS} {self.benchmark.partition('.')[0]}" if counted else self.group
 
 
 def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:

@@ -50,7 +50,7 @@ _CERTIFICATE = "what codes alone and atoms alone can still gain, relative to hal
 _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class DictionarySolution(Solution):
     """A dictionary and the codes of the samples in it.
 

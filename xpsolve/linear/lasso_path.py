@@ -42,7 +42,7 @@ _NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ
 _METHODS = ("auto", "working_set", "fista")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LassoPath(Solution):
     """Lasso solutions for many λ.
 

@@ -1,0 +1,77 @@
+"""Powers of two by which a problem is scaled, so that no square in it overflows or underflows.
+
+A product with a power of two is exact: a scaled problem is the same problem, and its answer is scaled back without
+rounding.
+"""
+
+from __future__ import annotations
+
+from xpsolve.arrays.namespace import Array, device_of, namespace_of
+from xpsolve.arrays.native import native
+
+
+def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Array:
+    """The power of two at or just below max|x|, along an axis or of all entries; nothing is read from the device.
+
+    It is 1 where the maximum is 0 or not finite.  The exponent is kept within the range in which both the power and
+    its inverse are normal numbers of the dtype, so that x divided by it is at most 4 in size.
+
+    Parameters
+    ----------
+    x : array
+        Real and of a floating dtype, with no empty axis.
+    axis : int or tuple of int, optional
+        Where the maximum is taken; None is over all entries.
+    keepdims : bool
+        Whether these axes stay, with length 1.
+
+    Returns
+    -------
+    array
+        Of the dtype and device of x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import power_of_two
+    >>> power_of_two(np.asarray([3.0, -5.0, 0.1]))
+    array(4.)
+    >>> power_of_two(np.asarray([[1e-300, 0.0], [2e-300, 0.0]]), axis=0) < 1e-299
+    array([ True, False])
+    """
+    xp = namespace_of(x)
+    # two passes that read, where abs(x) would write as much as it reads
+    size = xp.maximum(xp.max(x, axis=axis, keepdims=keepdims), -xp.min(x, axis=axis, keepdims=keepdims))
+    ordinary = (size > 0) & xp.isfinite(size)
+    exponent = xp.floor(xp.log2(xp.where(ordinary, size, xp.ones_like(size))))
+    info = xp.finfo(x.dtype)
+    most = _exponent_of(float(info.smallest_normal))
+    return two_to_the(xp.minimum(xp.maximum(exponent, xp.full_like(size, most)), xp.full_like(size, -most)))
+
+
+def _exponent_of(smallest_normal: float) -> int:
+    """−1022 for float64, −126 for float32."""
+    return -1022 if smallest_normal < 1e-300 else -126
+
+
+@native
+def two_to_the(k: Array) -> Array:
+    """2ᵏ for whole numbers k of a floating dtype, exact."""
+    xp = namespace_of(k)
+    return xp.pow(xp.asarray(2.0, dtype=k.dtype, device=device_of(k)), k)
+
+
+@two_to_the.register("cupy", "jax")
+def _by_ldexp(k: Array) -> Array:
+    # pow of a GPU is not promised to be exact
+    xp = namespace_of(k)
+    return xp.ldexp(xp.ones_like(k), xp.astype(k, xp.int32))
+
+
+def safe_norm(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """‖x‖₂ of all entries or along axes, where no square overflows or underflows; NaN if an entry is not finite."""
+    xp = namespace_of(x)
+    size = xp.max(xp.abs(x), axis=axis, keepdims=True)
+    unit = xp.where(size > 0, size, xp.ones_like(size))
+    y = x / unit
+    return xp.sqrt(xp.sum(y * y, axis=axis)) * (xp.max(size) if axis is None else xp.squeeze(size, axis=axis))
