@@ -136,7 +136,9 @@ def grids(wanted, code):
     environment.pop("XPSOLVE_GRID", None)
     if wanted:
         environment["XPSOLVE_GRID"] = wanted
-    done = subprocess.run([sys.executable, "-c", DISCOVER + code], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", DISCOVER + code], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
