@@ -130,29 +130,37 @@ def test_each_throughput_names_the_latency_of_the_same_calls(found):
         assert alone["params"] == entry["params"]
 
 
-def grids(wanted, code):
-    """What a process says in which asv imports the benchmarks."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("XPSOLVE_GRID", None)
-    if wanted:
-        environment["XPSOLVE_GRID"] = wanted
-    done = subprocess.run(
-        [sys.executable, "-c", DISCOVER + code], env=environment, capture_output=True, text=True, check=False
+SEEN = """
+import json, sys
+from asv_runner.discovery import disc_benchmarks
+seen = {b.name: b.params for b in disc_benchmarks("benchmarks")}
+heavy = ("torch", "jax", "cupy", "dask", "scipy", "sklearn", "matplotlib")
+print(json.dumps([seen, [m for m in heavy if m in sys.modules]]))
+"""
+
+
+def asv(code, **environment):
+    """A process in which asv imports the benchmarks."""
+    inherited = {name: value for name, value in os.environ.items() if name != "XPSOLVE_GRID"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """The grids that asv sees where nothing is said, and what else its fork server holds."""
+    done = asv(SEEN)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-DISCOVER = """
-import json, sys
-from asv_runner.discovery import disc_benchmarks
-found = {b.name: b for b in disc_benchmarks("benchmarks")}
-points = {name: [p for p in b.params] for name, b in found.items()}
-"""
-
-
-def test_asv_by_itself_sees_a_part_of_every_benchmark_and_only_what_is_here(found):
-    own = grids("", "print(json.dumps(points))")
+def test_asv_by_itself_sees_a_part_of_every_benchmark_and_only_what_is_here(found, bare):
+    own, _ = bare
     assert own.keys() == found.benchmarks.keys()
     here = [name for name in backends.NAMES if importlib.util.find_spec(backends.get(name).library)]
     whole = 0
@@ -167,24 +175,20 @@ def test_asv_by_itself_sees_a_part_of_every_benchmark_and_only_what_is_here(foun
 
 
 def test_the_whole_grid_on_what_is_here(found):
-    own = grids("full", "print(json.dumps(points))")
+    own, _ = json.loads(asv(SEEN, XPSOLVE_GRID="full").stdout)
     for name, entry in found.benchmarks.items():
         for part, values, parameter in zip(own[name], entry["params"], entry["param_names"], strict=True):
             assert part == values or parameter in ("backend", "library"), name
 
 
-def test_a_grid_that_does_not_exist_is_named(monkeypatch):
-    monkeypatch.setenv("XPSOLVE_GRID", "huge")
-    done = subprocess.run(
-        [sys.executable, "-c", "import benchmarks._grid; benchmarks._grid.grid()"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "XPSOLVE_GRID: expected one of quick, full, everywhere, got 'huge'" in done.stderr
+def test_a_grid_that_does_not_exist_is_named():
+    said = asv("import benchmarks._grid; benchmarks._grid.grid()", XPSOLVE_GRID="huge").stderr
+    assert "XPSOLVE_GRID: expected one of quick, full, everywhere, got 'huge'" in said
 
 
-def test_the_fork_server_holds_no_library_that_does_not_survive_a_fork():
-    heavy = "[m for m in ('torch', 'jax', 'cupy', 'dask', 'scipy', 'sklearn', 'matplotlib') if m in sys.modules]"
-    assert grids("everywhere", f"print(json.dumps({heavy}))") == []
+def test_the_fork_server_holds_no_library_that_does_not_survive_a_fork(bare):
+    _, heavy = bare
+    assert heavy == []
 
 
 def test_points_follow_asvs_order():
