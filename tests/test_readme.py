@@ -73,8 +73,12 @@ def shrink(module):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with a history of three commits and a tiny suite, and what a shell finds there."""
-    top = tmp_path_factory.mktemp("readme")
+    """A shell in a scratch clone."""
+    return scratch(tmp_path_factory.mktemp("readme"))
+
+
+def scratch(top):
+    """A clone with a history of three commits and a tiny suite; returns what runs a script there."""
     root, bin_, home = top / "clone", top / "bin", top / "home"
     skipped = shutil.ignore_patterns(".*", "__pycache__", "reports", "tests")
     shutil.copytree(ROOT, root, ignore=skipped)
@@ -180,7 +184,8 @@ def test_ci(clone):
 
 
 @slow
-def test_asv(clone):
+def test_asv(tmp_path):
+    clone = scratch(tmp_path)
     (block,) = (block for block in SHELL if block.startswith("asv"))
     said = {}
     for command in lines(block):
