@@ -195,7 +195,7 @@ def test_asv(tmp_path):
         # two commits with the same code; but on a busy machine one may seem slower
         allowed = (0, 1) if command.startswith("asv continuous") else (0,)
         assert done.returncode in allowed, f"{command}\n{done.stdout}"
-        assert "No information stored" not in done.stdout
+        assert command.startswith("asv machine") or "No information stored" not in done.stdout
     assert "ridge.RealData.time_solve" in said["asv run"]
     assert "| Change " in said["asv compare"]
     assert "Writing index" in said["asv publish"]
