@@ -19,17 +19,20 @@ BIN := $(VENV)/bin
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint clean
+.PHONY: help bench test test-readme lint clean
 .NOTPARALLEL:
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 bench: $(call with,bench)  ## measure on every backend there is, and write the report (five minutes)
 	$(BIN)/xpsolve bench --report $(BENCH)
 
 test: $(call with,test)  ## run the tests, and the examples in the documentation
 	$(BIN)/python -m pytest --doctest-modules $(PYTEST)
+
+test-readme: $(call with,test)  ## run every command of the README, in a scratch clone (some minutes)
+	XPSOLVE_TEST_README=1 $(BIN)/python -m pytest tests/test_readme.py $(PYTEST)
 
 lint: $(call with,lint)  ## style, types, and which folder may import which
 	$(BIN)/ruff check .
