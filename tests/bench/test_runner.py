@@ -63,7 +63,10 @@ def test_a_run_is_saved_as_asv_reads_it_and_a_second_one_resumes(toy, quick_look
     from asv.results import iter_results_for_machine
 
     assert [r.commit_hash for r in iter_results_for_machine(str(outcome.results), "box")] == [facts["commit"]]
-    assert not {p.name for p in folder.glob("*.json")} - {"machine.json", saved_file(outcome).name}  # asv reads them all
+    assert not {p.name for p in folder.glob("*.json")} - {
+        "machine.json",
+        saved_file(outcome).name,
+    }  # asv reads them all
 
     again = run(toy, "smoke", machine="box")
     assert (again.measured, again.resumed) == (0, 3)
