@@ -11,3 +11,4 @@ for requirement in [*project["dependencies"], *extras["bench"], *extras["dask"],
     if found:  # pinned ones stay as they are
         name, version = found.groups()
         print(f"{name}=={version if version.count('.') else version + '.0'}.*")
+print("pyparsing<3.3")  # later ones warn of names that the oldest matplotlib uses

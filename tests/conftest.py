@@ -6,19 +6,16 @@ import re
 import sys
 from pathlib import Path
 
-for _name, _value in {
-    # Read when a library is loaded, so before any import; the workers of pytest-xdist inherit them.
-    "OPENBLAS_NUM_THREADS": "1",  # many small problems: threads of BLAS only wait for one another
-    "OMP_NUM_THREADS": "1",  # PyTorch and scikit-learn
-    "MKL_NUM_THREADS": "1",
-    "JAX_ENABLE_X64": "1",  # float64 in must be float64 out
-    # What JAX has compiled is shared by the workers and by the next run; most kernels compile in milliseconds.
-    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).parents[1] / ".pytest_cache" / "jax"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several workers share one GPU
-}.items():
-    os.environ.setdefault(_name, _value)
+# Read when a library is loaded, so before any import; the workers of pytest-xdist inherit them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small problems: threads of BLAS only wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch and scikit-learn
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # float64 in must be float64 out
+# What JAX has compiled is shared by the workers and by the next run; most kernels compile in milliseconds.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several workers share one GPU
 
 from contextlib import nullcontext
 from dataclasses import dataclass
