@@ -31,6 +31,9 @@ import xpsolve
 import xpsolve.capabilities
 from xpsolve.arrays import backends
 
+# Programs and stand-ins of libraries, which hold neither tests nor examples.
+collect_ignore_glob = ["helpers/*", "cupy_on_cpu/cupy/*", "cupy_on_cpu/cupyx/*", "kernels.py"]
+
 EMULATED = importlib.util.find_spec("cupy") is None
 if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
     sys.path.append(str(Path(__file__).parent / "cupy_on_cpu"))
