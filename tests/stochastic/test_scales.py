@@ -99,9 +99,7 @@ def test_features_of_very_different_sizes(name, loss, dtype):
     make = (lambda A: xs.LeastSquares(A, y.astype(dtype))) if loss == "LeastSquares" else (
         lambda A: xs.Logistic(A, classes.astype(dtype))
     )  # fmt: skip
-    wanted = xs.newton(
-        xs.LeastSquares(A, y) if loss == "LeastSquares" else xs.Logistic(A, classes), tol=1e-12
-    ).x
+    wanted = xs.newton(xs.LeastSquares(A, y) if loss == "LeastSquares" else xs.Logistic(A, classes), tol=1e-12).x
     for c in (1e3, 1e6, 1e-8, 1e15) + ((1e100, 1e-200) if dtype == "float64" else ()):
         sizes = np.asarray([1.0, 1.0, 1.0, c])
         solution = SOLVERS[name](make((A * sizes).astype(dtype)))
