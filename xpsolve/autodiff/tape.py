@@ -19,7 +19,7 @@ from xpsolve.arrays import Array, Namespace, device_of
 from xpsolve.autodiff.arguments import rebuilt
 from xpsolve.autodiff.levels import Level, Tracked, checked_map
 from xpsolve.autodiff.rules import BY_SHAPE, ELEMENTWISE
-from xpsolve.autodiff.rules.table import MASKS, Choice, Joint, Pole, fitted_dtype, passed, unbroadcast
+from xpsolve.autodiff.rules.table import MASKS, Choice, Joint, fitted_dtype, passed, unbroadcast
 
 _clock = itertools.count()
 
@@ -161,12 +161,12 @@ def sweep(xp: Namespace, starts: list[tuple[Node, Array]], masked: bool = False)
                     d, hides = partials[i], masked
                     if d.__class__ is int:
                         c = g if d == 1 else -g if d else xp.zeros_like(g)
+                    elif d.__class__ is Choice:
+                        c, hides = d.times(xp, g, saved[0], *saved[1]), True
+                    elif masked:
+                        c = passed(xp, g, d(xp, saved[0], *saved[1]))
                     else:
-                        if d.__class__ is Pole or d.__class__ is Choice:
-                            hides = masked or d.__class__ is Choice
-                            d = d.partial
-                        d = d(xp, saved[0], *saved[1])
-                        c = passed(xp, g, d) if masked else g * d
+                        c = g * d(xp, saved[0], *saved[1])
                     if c.shape != parent.shape or c.dtype != parent.dtype:
                         c = _fitted(xp, c, parent, len(g.shape) - len(node.shape))
                     order = parent.order

@@ -10,7 +10,7 @@ general
 
 Complex numbers follow the convention of JAX: the gradient g of a real function f(z) has df = Re Σ g dz, which is
 g = ∂f/∂x − i ∂f/∂y for z = x + iy.  `pull` is therefore a transpose without conjugation, and holomorphic functions need
-no case of their own.  `hermitian` makes such a `pull` of the adjoint in the inner product Re Σ z̄w, as textbooks have it.
+no case of their own.  `hermitian` makes such a `pull` of the adjoint in the inner product Re Σ z̄w of the textbooks.
 
 0 · ∞ = 0: what a result does not depend on contributes nothing, even where its own derivative is infinite or NaN.
 Forward mode takes this for functions that are finite where their derivative is not (`Pole`), reverse mode also for all
@@ -36,12 +36,16 @@ class Pole(NamedTuple):
     partial: Callable[..., Array]
     everywhere_finite: Callable[..., bool] = lambda *arguments: False
 
+    def __call__(self, xp: Namespace, z: Array, *arguments: Any) -> Array:
+        """∂z/∂x_i."""
+        return self.partial(xp, z, *arguments)
+
     def times(self, xp: Namespace, t: Array, z: Array, *arguments: Any) -> Array:
         """A tangent t times ∂z/∂x_i."""
         if self.everywhere_finite(*arguments):
-            return t * self.partial(xp, z, *arguments)
+            return t * self(xp, z, *arguments)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return passed(xp, t, self.partial(xp, z, *arguments))
+            return passed(xp, t, self(xp, z, *arguments))
 
 
 class Choice(NamedTuple):
@@ -50,8 +54,13 @@ class Choice(NamedTuple):
     partial: Callable[..., Array]
 
     def times(self, xp: Namespace, t: Array, z: Array, *arguments: Any) -> Array:
-        """A tangent t times ∂z/∂x_i."""
-        return t * self.partial(xp, z, *arguments)
+        """A tangent or gradient t times ∂z/∂x_i, with ∞·0 = 0."""
+        d = self.partial(xp, z, *arguments)
+        return xp.where(d == 0, 0.0, t * d)
+
+    def __call__(self, xp: Namespace, z: Array, *arguments: Any) -> Array:
+        """∂z/∂x_i."""
+        return self.partial(xp, z, *arguments)
 
 
 Partial = Callable[..., Array] | int | Pole | Choice
@@ -99,6 +108,8 @@ BY_SHAPE: set[str] = set()
 """Functions whose rule looks at shapes and dtypes only, so that reverse mode keeps no values for it."""
 MASKS: set[str] = set()
 """Functions that pass nothing on to some entries of their argument: gradients have zeros there."""
+SQUARES: dict[str, Callable[..., Array | None]] = {}
+"""Norms, which have no derivative at 0, to (xp, *arguments) ↦ their square as a sum, which has; or None."""
 
 CONSTANT = frozenset(
     "zeros_like ones_like empty_like zeros ones empty eye all any argmax argmin argsort count_nonzero "
@@ -258,6 +269,11 @@ def passed(xp: Namespace, t: Array, d: Array) -> Array:
     """t·d with 0·∞ = 0; what depends on t keeps its derivative."""
     c = t * d
     return xp.where((t == 0) & xp.isnan(c), 0.0, c)
+
+
+def squared_size(xp: Namespace, z: Array) -> Array:
+    """|z|² of each entry."""
+    return xp.real(xp.conj(z) * z) if is_complex(xp, z) else z * z
 
 
 def conjugate(xp: Namespace, z: Array) -> Array:
