@@ -31,8 +31,8 @@ def floating_arrays(tree: Any, name: str, *, real: bool = False) -> list[Array]:
         if not namespace_of(x).isdtype(x.dtype, kinds):
             what = "a real floating dtype" if real else "a floating dtype"
             message = (
-                f"{name}: expected arrays of {what}, got {x.dtype}. Convert them with astype, or pass them as arguments "
-                f"that are not differentiated."
+                f"{name}: expected arrays of {what}, got {x.dtype}. Convert them with astype, or pass them as "
+                f"arguments that are not differentiated."
             )
             raise TypeError(message)
     return found
