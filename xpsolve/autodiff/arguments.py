@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, depth, device_of, is_array, namespace_of
+from xpsolve.autodiff.rules.table import is_complex, kind_of
 from xpsolve.trace import arrays_in, map_arrays
 
 Function = Callable[..., Any]
@@ -26,9 +27,9 @@ def floating_arrays(tree: Any, name: str, *, real: bool = False) -> list[Array]:
     if not found:
         message = f"{name}: expected an array, a float or a structure with arrays in it, got {type(tree).__qualname__}."
         raise TypeError(message)
-    kinds = "real floating" if real else ("real floating", "complex floating")
+    kinds = ("real",) if real else ("real", "complex")
     for x in found:
-        if not namespace_of(x).isdtype(x.dtype, kinds):
+        if kind_of(namespace_of(x), x.dtype) not in kinds:
             what = "a real floating dtype" if real else "a floating dtype"
             message = (
                 f"{name}: expected arrays of {what}, got {x.dtype}. Convert them with astype, or pass them as "
@@ -54,7 +55,7 @@ def with_numbers(given: Sequence[Any], positions: Sequence[int], beside: Any = (
         return [np.asarray(x) if i in numbers else x for i, x in enumerate(args)]
     like = max(others, key=lambda x: depth(namespace_of(x)))
     xp = namespace_of(like)
-    floating = xp.isdtype(like.dtype, "real floating")
+    floating = kind_of(xp, like.dtype) == "real"
     for i in numbers:
         dtype = like.dtype if floating and type(args[i]) is float else None
         args[i] = xp.asarray(args[i], dtype=dtype, device=device_of(like))
@@ -122,8 +123,7 @@ def same_arrays(given: Any, wanted: Sequence[Array], name: str, of: str) -> list
         message = f"{name}: expected arrays of the shapes of {of}, {expected}, got {got}."
         raise ValueError(message)
     for x, y in zip(found, wanted, strict=True):
-        is_complex = [namespace_of(a).isdtype(a.dtype, "complex floating") for a in (x, y)]
-        if is_complex == [True, False]:
+        if is_complex(namespace_of(x), x) and not is_complex(namespace_of(y), y):
             message = f"{name}: expected real numbers, as those of {of}, got {x.dtype}."
             raise TypeError(message)
     return found

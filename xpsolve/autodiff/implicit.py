@@ -36,7 +36,7 @@ from xpsolve.autodiff.arguments import Function, rebuilt, without_scalars
 from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import Level, inside_of
 from xpsolve.autodiff.reverse import grad, vjp
-from xpsolve.autodiff.rules.table import Joint, NoRuleError
+from xpsolve.autodiff.rules.table import Joint, NoRuleError, is_complex
 from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import arrays_in, map_arrays
 
@@ -145,7 +145,7 @@ def _attached(level: Level, args: Any, x: Array, joint: Callable[[Array, tuple[i
     x = without_scalars(x)
     if not followed:
         return level.wrap(x)
-    if any(namespace_of(v).isdtype(v.dtype, "complex floating") for v in (x, *(a for _, a in followed))):
+    if any(is_complex(namespace_of(v), v) for v in (x, *(a for _, a in followed))):
         message = "a derivative by an equation: of complex numbers it has no rule; use real and imaginary parts."
         raise NoRuleError(message)
     positions = tuple(i for i, _ in followed)

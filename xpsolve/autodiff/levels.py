@@ -17,7 +17,7 @@ import numpy as np
 
 from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, put, shifted
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
-from xpsolve.autodiff.rules.table import SQUARES
+from xpsolve.autodiff.rules.table import SQUARES, kind_of
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
 
 _open_levels: ContextVar[tuple[Level, ...]] = ContextVar("open_levels", default=())
@@ -66,7 +66,6 @@ class Level(Interpreter):
     def __init__(self, inside: Namespace) -> None:
         super().__init__(inside)
         self.nested = hasattr(inside, "inside")
-        self._follows: dict[Any, bool] = {}
 
     def wrap(self, value: Array) -> Tracked:
         """A constant of this level."""
@@ -84,10 +83,7 @@ class Level(Interpreter):
 
     def follows(self, dtype: Any) -> bool:
         """Whether arrays of this dtype carry derivatives."""
-        known = self._follows.get(dtype)
-        if known is None:
-            known = self._follows[dtype] = bool(self.inside.isdtype(dtype, ("real floating", "complex floating")))
-        return known
+        return kind_of(self.inside, dtype) != "other"
 
     def opened(self, x: Any) -> Any:
         """An argument as the level inside takes it."""

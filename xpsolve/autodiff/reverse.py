@@ -22,6 +22,7 @@ from xpsolve.autodiff.arguments import (
     with_numbers,
 )
 from xpsolve.autodiff.levels import following, innermost_common
+from xpsolve.autodiff.rules.table import is_complex
 from xpsolve.autodiff.tape import Node, Reverse, sweep
 from xpsolve.trace import arrays_in, lift_all, map_arrays
 
@@ -196,7 +197,7 @@ def _scalar(out: Any) -> Array:
 
 
 def _check_real(out: Array) -> None:
-    if namespace_of(out).isdtype(out.dtype, "complex floating"):
+    if is_complex(namespace_of(out), out):
         message = (
             f"f: expected a function that returns real numbers, got {out.dtype}. Take its real and imaginary parts, or "
             f"its absolute value, or use jvp and vjp, which take complex directions."

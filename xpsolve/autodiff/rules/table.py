@@ -255,20 +255,39 @@ elementwise("quotient_or_zero", lambda xp, z, x, r: 1 / r, lambda xp, z, x, r: -
 
 def fitted_dtype(xp: Namespace, t: Array, dtype: Any) -> Array:
     """A tangent or gradient in the dtype of its array."""
-    if xp.isdtype(t.dtype, "complex floating") and xp.isdtype(dtype, "real floating"):
+    if kind_of(xp, t.dtype) == "complex" and kind_of(xp, dtype) == "real":
         t = xp.real(t)
     return t if t.dtype == dtype else xp.astype(t, dtype)
 
 
+_KINDS: dict[tuple[type, Any], str] = {}  # `isdtype` takes as long as a small product, and is asked at every call
+
+
+def kind_of(xp: Namespace, dtype: Any) -> str:
+    """Whether a dtype is "real", "complex" or "other"."""
+    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    kind = _KINDS.get(key)
+    if kind is None:
+        kinds = {"real": "real floating", "complex": "complex floating"}
+        kind = next((name for name, standard in kinds.items() if xp.isdtype(dtype, standard)), "other")
+        _KINDS[key] = kind
+    return kind
+
+
 def is_complex(xp: Namespace, x: Array) -> bool:
     """Whether the dtype is complex."""
-    return bool(xp.isdtype(x.dtype, "complex floating"))
+    return kind_of(xp, x.dtype) == "complex"
 
 
 def passed(xp: Namespace, t: Array, d: Array) -> Array:
     """t·d with 0·∞ = 0; what depends on t keeps its derivative."""
     c = t * d
     return xp.where((t == 0) & xp.isnan(c), 0.0, c)
+
+
+def stopped(xp: Namespace, t: Array, d: Array) -> Array:
+    """The same of arrays that carry no derivatives, for less."""
+    return xp.where(t == 0, 0.0, t * d)
 
 
 def squared_size(xp: Namespace, z: Array) -> Array:
