@@ -111,9 +111,11 @@ def test_taken_and_put_on_every_backend(xp):
     x, index = xp([[1.0, 2.0], [3.0, 4.0]]), xp([1, 1], dtype="int64")
     found = grad(total(lambda xp, x: x[:, index] ** 2 + x[index, 0]))(x)
     assert_close(found, [[0.0, 8.0], [4.0, 16.0]], like=x)
-    if xp.name.startswith("jax"):
+    if xp.name.startswith("jax"):  # which takes no lists
         return
     assert_close(grad(total(lambda xp, x: x[:, [0, 0]]))(x), [[2.0, 0.0], [2.0, 0.0]], like=x)
+    if xp.name.startswith("cupy"):  # where it is not defined which value stays
+        return
 
     def put(xp, v):
         y = 0 * v
