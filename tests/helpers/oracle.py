@@ -6,6 +6,7 @@ first, and returns a number that is 0 for the exact answer and does not change w
 
 import functools
 import inspect
+import types
 
 import numpy as np
 
@@ -218,11 +219,12 @@ def judged(name, function):
     """`function`, every answer of which is judged before it is handed on."""
     signature = inspect.signature(function)
 
-    @functools.wraps(function)
     def call(*args, **kwargs):
         solution = function(*args, **kwargs)
         given = dict(signature.bind(*args, **kwargs).arguments)
         judge(name, given, solution)
         return solution
 
-    return call
+    # a frame of the package, so that warnings point at the line of the test
+    inside = {**globals(), "__name__": "xpsolve"}
+    return functools.wraps(function)(types.FunctionType(call.__code__, inside, closure=call.__closure__))
