@@ -61,8 +61,10 @@ def logsumexp(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     """
     xp, x, eps = _enter(x, eps, axis)
     top = xp.max(x, axis=axis, keepdims=True)
-    total = xp.sum(_exponentials(xp, x, top, eps), axis=axis, keepdims=True)
-    smooth = xp.log(total)
+    finite = xp.isfinite(top)
+    terms = _exponentials(xp, x, xp.where(finite, top, xp.zeros_like(top)), eps)
+    total = xp.sum(terms, axis=axis, keepdims=True)
+    smooth = xp.log(xp.where(finite, total, xp.ones_like(total)))
     return xp.squeeze((smooth if eps == 1 else eps * smooth) + top, axis=axis)
 
 
@@ -73,7 +75,7 @@ def softmax(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     Parameters
     ----------
     x : array
-        Any shape; −∞ gives the weight 0, or an equal one where all entries are −∞; infinities share all weight.
+        Any shape; −∞ gives the weight 0.
     eps : float
         Temperature ε > 0; towards 0 all weight goes to the largest entry.
     axis : int
@@ -124,7 +126,5 @@ def _enter(x: Array, eps: float, axis: int) -> tuple[Namespace, Array, float]:
 
 
 def _exponentials(xp: Namespace, x: Array, top: Array, eps: float) -> Array:
-    """exp((x − top)/ε); 1 for entries that are the infinity at the top."""
-    below = xp.where((x == top) & ~xp.isfinite(top), 0.0, x - top)
-    below = xp.maximum(below, xp.full_like(top, -_NOTHING * eps))
+    below = xp.maximum(x - top, xp.full_like(top, -_NOTHING * eps))
     return xp.exp(below if eps == 1 else below / eps)

@@ -98,7 +98,7 @@ class _Seen(dict):
         return super().get(name, default)
 
 
-ELSEWHERE = {"sparse_product", "copy"}  # of libraries that JAX and the standard know nothing of
+ELSEWHERE = {"sparse_product", "copy", "weighted"}  # of what JAX and the standard know nothing of; tested there
 EXAMPLES = {"cube", "doubled"}  # that docstrings add
 
 

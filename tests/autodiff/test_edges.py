@@ -523,11 +523,8 @@ def test_one_convention_for_infinite_entries():
     half = [0.5, 0.5]
     assert_close(grad(lambda x: namespace_of(x).logaddexp(x[0], x[1]))(a), half)
     assert_close(grad(xs.logsumexp)(a), half)
-    assert_close(xs.softmax(a), half)
-    assert_close(xs.softmax(np.asarray([np.inf, 0.0, np.inf])), [0.5, 0.0, 0.5])
     assert_close(grad(xs.logsumexp)(np.asarray([-np.inf, 0.0, -1e4])), [0.0, 1.0, 0.0])
     assert float(xs.logsumexp(a)) == -np.inf
-    assert np.isnan(xs.softmax(np.asarray([np.nan, 1.0]))).all()
 
 
 # --- matrices of which one triangle is read
