@@ -73,7 +73,7 @@ def lipschitz(n: int, p: int, *, itemsize: int = 8) -> Cost:
     if q <= _LIPSCHITZ_EXACT:
         return gram(max(n, p), q, itemsize=itemsize) + eigh(q, itemsize=itemsize) + Cost(launches=8)
     pair = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
-    return LANCZOS_STEPS * pair + Cost(launches=194)
+    return LANCZOS_STEPS * pair + Cost(launches=168)
 
 
 def gradient_descent(
