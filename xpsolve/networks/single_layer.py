@@ -131,6 +131,8 @@ def single_layer_adjoint(
 
 def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: str) -> Activation:
     """σ, once shapes are found to follow each other."""
+    is_softmax = isinstance(activation, str) and activation == "softmax"
+    sigma = _SOFTMAX if is_softmax else activation_of(activation, "activation")
     if Y.ndim != 2 or A.ndim != 2 or A.shape[1] != Y.shape[0]:
         message = f"A: expected shape (m, n) for Y of shape (n, N), got {tuple(A.shape)} and {tuple(Y.shape)}."
         raise ValueError(message)
@@ -138,4 +140,4 @@ def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: str) -> Activatio
     if B.ndim != 2 or B.shape[1] != A.shape[0]:
         message = f"B: expected shape (q, {A.shape[0]}), a column for each hidden neuron, got {tuple(B.shape)}."
         raise ValueError(message)
-    return _SOFTMAX if activation == "softmax" else activation_of(activation, "activation")
+    return sigma

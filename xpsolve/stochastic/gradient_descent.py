@@ -38,7 +38,7 @@ class _State(NamedTuple):
 _Step = Callable[[_State], _State]
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, try momentum='nesterov' or newton, or scale the columns of A to like size.",
-    Status.DIVERGED: "The argument is step.",
+    Status.DIVERGED: "step=None is a safe one.",
 }
 
 

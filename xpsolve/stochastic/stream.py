@@ -250,7 +250,7 @@ class Options:
             ended=ended,
             advice={
                 Status.MAX_ITER: f"Raise epochs{'' if self.step_name == 'step' else ' or warmup'}, or use newton.",
-                Status.DIVERGED: f"The argument is {self.step_name}.",
+                Status.DIVERGED: f"{self.step_name}=None is a safe one.",
             },
         )
 
