@@ -26,7 +26,6 @@ from xpsolve.arrays import (
     iterate,
     lift,
     namespace_of,
-    safe_norm,
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Certificate, Solution, Status, finish
@@ -228,7 +227,7 @@ def fit_inverse(
     entered = iter(arrays[len(names) :])
     theta0 = map_arrays(lambda _: next(entered), theta0)
     project = project or (lambda theta: theta)
-    size = safe_norm(y)
+    size = xp.linalg.vector_norm(xp.reshape(y, (-1,)))
     size = xp.where(size > 0, size, xp.ones_like(size))
 
     def inverse(theta: Any, n: int) -> Array:
@@ -236,7 +235,7 @@ def fit_inverse(
 
     def state_at(theta: Any) -> _State:
         residual = inverse(theta, n_steps) - y
-        error = safe_norm(residual) / size
+        error = xp.linalg.vector_norm(xp.reshape(residual, (-1,))) / size
         return _State(error, residual, theta)
 
     def descended(state: _State) -> _State:
