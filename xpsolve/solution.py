@@ -45,7 +45,7 @@ class Status(Enum):
     )
     UNDERFLOW = (
         "The kernel exp(−M/ε) has underflowed, or its multipliers have overflowed: the costs span too many ε. "
-        "Use method='stabilized' or 'log', float64, or a larger eps."
+        "Work in float64, or with a larger eps."
     )
     STOPPED = "The callback asked to stop."
 

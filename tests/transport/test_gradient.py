@@ -133,7 +133,7 @@ def test_divergence_is_that_of_pot(rng):
 
 def test_counted_products_of_a_divergence_are_the_costs(rng):
     a, b, cloud = histogram(rng, 9), histogram(rng, 7), xs.PointCloud(rng.random((9, 2)), rng.random((7, 2)))
-    options = {"method": "scaling", "relaxation": 1.0, "tol": 1e-300, "max_iter": 10, "check_finite": False}
+    options = {"method": "scaling", "relaxation": 1.0, "tol": 0.0, "max_iter": 10, "check_finite": False}
     with pytest.warns(ConvergenceWarning):
         _, tally = xs.count(xs.sinkhorn_divergence, a, b, cloud, 0.5, **options)
     cost = costs.sinkhorn_divergence(9, 7, n_iter=10)
@@ -200,8 +200,6 @@ def test_bad_input_of_barycentres(rng):
         xs.barycenter(A, M, 1.0, np.ones(3))
     with pytest.raises(ValueError, match="weights: expected numbers >= 0"):
         xs.barycenter(A, M, 1.0, np.asarray([1.0, -1.0]))
-    with pytest.raises(ValueError, match="eps: expected at least"):
-        xs.barycenter(A, M, 1e-5, method="scaling")
     with pytest.raises(ValueError, match="same sum, got 2 and 1 in problem 1"):
         xs.barycenter(A * np.asarray([[1.0], [2.0]]), M, 1.0)
     with pytest.raises(ValueError, match="A: expected an array of shape"):
@@ -252,7 +250,7 @@ def test_barycentre_for_small_eps_is_that_of_pot(rng):
 
 def test_barycentre_stops_when_it_is_told(rng):
     A, M = histogram(rng, 2, 8), rng.random((8, 8))
-    with pytest.warns(ConvergenceWarning, match="barycenter stopped after 3"):
+    with pytest.warns(ConvergenceWarning, match="barycenter.*Stopped .* after 3 iterations"):
         assert xs.barycenter(A, M, 0.01, max_iter=3).status is Status.MAX_ITER
     assert xs.barycenter(A, M, 0.01, callback=lambda k, state: k >= 10).status is Status.STOPPED
 
@@ -260,7 +258,7 @@ def test_barycentre_stops_when_it_is_told(rng):
 @pytest.mark.parametrize("method", ["scaling", "log"])
 def test_counted_products_of_barycentres_are_the_costs(rng, method):
     A, M = histogram(rng, 3, 9), rng.random((9, 9))
-    stop = {"callback": lambda k, state: k >= 30, "tol": 1e-300, "check_finite": False, "method": method}
+    stop = {"callback": lambda k, state: k >= 30, "tol": 0.0, "check_finite": False, "method": method}
     solution, tally = xs.count(xs.barycenter, A, 0.01 * M, 0.5, **stop)
     cost = costs.barycenter(3, 9, method=method, n_iter=solution.n_iter)
     assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)

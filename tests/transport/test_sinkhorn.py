@@ -140,7 +140,8 @@ def test_small_eps_in_each_dtype(rng, method, dtype, part, tol):
 def test_float32_never_claims_what_it_cannot_hold(rng):
     a, b, M = (x.astype(np.float32) for x in transport(rng, 20, 15))
     for part in (1e-1, 1e-3):
-        solution = xs.sinkhorn(a, b, M, part * float(M.max()))
+        with pytest.warns(ConvergenceWarning, match=r"sinkhorn\(.*exceeds its tolerance.*larger eps"):
+            solution = xs.sinkhorn(a, b, M, part * float(M.max()))
         assert solution.status is Status.INACCURATE
         assert solution.n_iter < 10_000
 
@@ -208,9 +209,10 @@ def test_costs_that_are_huge(rng):
 
 def test_underflow_is_a_status(rng):
     a, b, M = transport(rng)
-    solution = xs.sinkhorn(a, b, M, 1e-6, method="scaling")
+    with pytest.warns(ConvergenceWarning, match="underflowed.*method='log', or 'stabilized'"):
+        solution = xs.sinkhorn(a, b, M, 1e-6, method="scaling")
     assert solution.status is Status.UNDERFLOW
-    assert "stabilized" in solution.status.message
+    assert "stabilized" in solution.message
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -321,7 +323,7 @@ def test_large_clouds_need_no_matrix(rng):
 
 def test_it_stops_when_it_is_told(rng):
     a, b, M = transport(rng)
-    with pytest.warns(ConvergenceWarning, match=r"sinkhorn\(method='scaling'\) stopped after 7"):
+    with pytest.warns(ConvergenceWarning, match=r"sinkhorn\(method='scaling'\): Stopped .* after 7 iterations"):
         solution = xs.sinkhorn(a, b, M, 0.01, max_iter=7, record=True)
     assert solution.status is Status.MAX_ITER
     assert solution.history.shape == (8,)
@@ -401,7 +403,7 @@ def test_traces_under_jax_jit(rng):
 
 
 def counted(method, a, b, M, **options):
-    stop = {"callback": lambda k, state: k >= 40, "tol": 1e-300, "check_finite": False, "method": method}
+    stop = {"callback": lambda k, state: k >= 40, "tol": 0.0, "check_finite": False, "method": method}
     return xs.count(xs.sinkhorn, a, b, M, 0.05, **(stop | options))
 
 

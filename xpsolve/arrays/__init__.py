@@ -48,6 +48,7 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import native
+from xpsolve.arrays.precision import cast, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Run",
     "accumulate",
     "backends",
+    "cast",
     "check_axis",
     "check_callable",
     "check_count",
@@ -102,4 +104,6 @@ __all__ = [
     "take_columns",
     "thin_svd",
     "two_to_the",
+    "wide_dtype",
+    "wide_product",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, is_array, is_scalar
+from xpsolve.arrays import Array, is_array, is_scalar, wide_product
 from xpsolve.trace import map_arrays
 
 
@@ -142,10 +142,10 @@ class Dense(LinearOperator):
         return self.A
 
     def _matvec(self, x: Array) -> Array:
-        return self.A @ x
+        return wide_product(self.A, x)
 
     def _rmatvec(self, y: Array) -> Array:
-        return self.A.T @ y
+        return wide_product(self.A.T, y)
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Dense:
         return Dense(function(self.A))

@@ -15,9 +15,9 @@ def sparse_product(x: Array, S: Any) -> Array:
 
 
 @native
-def sparse_gram(index: Array, transposed: Any) -> Array:
+def sparse_gram(index: Array, transposed: Any, dtype: Any) -> Array:
     """The dense (k, k) Gram matrix of some rows of Aᵀ, which never become dense themselves."""
-    rows = transposed[index]
+    rows = transposed[index].astype(dtype)
     return (rows @ rows.T).toarray()
 
 
@@ -88,6 +88,6 @@ class Sparse(LinearOperator):
     def _rmatvec(self, y: Array) -> Array:
         return sparse_product(y, self._transposed)
 
-    def gram(self, index: Array) -> Array:
-        """The Gram matrix of the columns with these indices, dense."""
-        return sparse_gram(index, self._transposed)
+    def gram(self, index: Array, dtype: Any) -> Array:
+        """The Gram matrix of the columns with these indices, dense and computed in this dtype."""
+        return sparse_gram(index, self._transposed, dtype)

@@ -60,7 +60,7 @@ class SparseRows:
 
     def gram(self) -> Array:
         """R Rᵀ, dense."""
-        return sparse_gram(self.index, self.S)
+        return sparse_gram(self.index, self.S, self.S.dtype)
 
 
 def rows_of(operator: LinearOperator, index: Array) -> DenseRows | SparseRows:

@@ -193,7 +193,7 @@ class Options:
             message = f"indices: expected a multiple of batch = {self.batch} sample numbers, got {numbers.shape[-1]}."
             raise ValueError(message)
         start = begin(f, None)
-        beyond = f.xp.where(f.xp.isfinite(start.scale), start.f.lam, start.scale)
+        beyond = f.xp.where(f.xp.isfinite(start.scale), start.f.lam, f.xp.full_like(start.f.lam, f.xp.nan))
         lam = _planned(beyond, "lam", "Use gradient_descent, which follows lam.")
         if math.isnan(lam):  # numbers beyond the range of the dtype
             units = rescaled(f, columns=False)

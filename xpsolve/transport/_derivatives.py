@@ -6,8 +6,9 @@
 
 J is symmetric and takes k = (1, −1) to 0, since (f + c, g − c) is the same plan.  Of all derivatives of the potentials
 the one orthogonal to k is taken; what leads out of equal masses, along k, is left out.  With D the diagonal of J,
-D^−½ J D^−½ has no eigenvalue above 2, and conjugate gradients on it converge like over-relaxed iterations.  Points
-without mass have potentials −∞, and no derivative goes through them.
+D^−½ J D^−½ has no eigenvalue above 2, and conjugate gradients on it converge like over-relaxed iterations; its only
+eigenvalue 0, along D^½k, is made 1, so that rounding errors do not add up along it.  Points without mass have
+potentials −∞: that is the derivative of the value in their weights, and no other derivative goes through them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xpsolve.arrays import Array, lift, namespace_of
+from xpsolve.arrays import Array, lift, namespace_of, native
 from xpsolve.autodiff.implicit import conjugate_gradient, enveloped, implicitly, without_levels
+from xpsolve.autodiff.rules import Map, rule
 from xpsolve.trace import map_arrays
 from xpsolve.transport._kernels import NOTHING, Axes
 from xpsolve.transport.geometry import Geometry, Matrix
@@ -82,7 +84,8 @@ class _Equations:
         """⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, (B,)."""
         xp = namespace_of(z)
         P = self.plan(z, a, b, geometry)
-        return xp.sum(xp.concat([a, b], axis=1) * z, axis=1) - self.eps * xp.sum(P, axis=(1, 2))
+        weights = xp.concat([a, b], axis=1)
+        return xp.sum(weighted(weights, z), axis=1) - self.eps * xp.sum(P, axis=(1, 2))
 
     def residual(self, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
         """(P1 − a, Pᵀ1 − b), and z where there is no mass."""
@@ -94,12 +97,14 @@ class _Equations:
     def inverse(self, v: Array, z: Array, a: Array, b: Array, geometry: Geometry, *, transposed: bool = False) -> Array:
         """J⁺v in the metric of the potentials, differentiable itself."""
 
-        def product(w: Array, P: Array, k: Array) -> Array:
+        def diagonal(P: Array, k: Array) -> Array:
+            return _marginals(P) / self.eps + (1 - k * k)
+
+        def crossed(w: Array, P: Array) -> Array:
             n = P.shape[1]
             f, g = w[:, :n], w[:, n:]
             Pg, Pf = (P @ g[:, :, None])[:, :, 0], (f[:, None, :] @ P)[:, 0, :]
-            crossed = namespace_of(w).concat([Pg, Pf], axis=1)
-            return (_marginals(P) * w + crossed) / self.eps + (1 - k * k) * w
+            return namespace_of(w).concat([Pg, Pf], axis=1) / self.eps
 
         def directions(a: Array, b: Array) -> Array:
             xp = namespace_of(a)
@@ -107,19 +112,43 @@ class _Equations:
 
         def solve(v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> tuple[Array, None]:
             P, k = self.plan(z, a, b, geometry), directions(a, b)
-            root = namespace_of(P).sqrt(_marginals(P) / self.eps + (1 - k * k))
-            u = conjugate_gradient(lambda u: product(u / root, P, k) / root, _beside(v, k) / root)
+            root = namespace_of(P).sqrt(diagonal(P, k))
+            null = root * k / namespace_of(P).sqrt(_along(root * k, root * k))
+
+            def regular(u: Array) -> Array:
+                return u + crossed(u / root, P) / root + null * _along(null, u)
+
+            u = conjugate_gradient(regular, _beside(v, k) / root, axis=1)
             return _beside(u / root, k), None
 
         def condition(w: Array, v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
-            k = directions(a, b)
-            return product(w, self.plan(z, a, b, geometry), k) - _beside(v, k)
+            P, k = self.plan(z, a, b, geometry), directions(a, b)
+            return diagonal(P, k) * w + crossed(w, P) - _beside(v, k)
 
         def again(u: Array, w: Array, v: Array, *args: Any, transposed: bool) -> Array:
             return self.inverse(u, *args)
 
         found, _ = implicitly(solve, condition, (v, z, a, b, geometry), inverse=again)
         return found
+
+
+@native
+def weighted(weights: Array, z: Array) -> Array:
+    """weights·z, where z stands for −∞ and the product for 0 where there is no weight."""
+    return weights * z
+
+
+@rule("weighted")
+def _(xp: Any, out: Array, weights: Array, z: Array) -> list[Map]:
+    potentials = _without_mass(z, weights)
+
+    def by_weight(t: Array) -> Array:
+        return xp.where(t == 0, xp.zeros_like(t), t * potentials)  # 0·∞ = 0: who leaves the weight alone
+
+    def by_potential(t: Array) -> Array:
+        return weights * t
+
+    return [Map(by_weight, by_weight), Map(by_potential, by_potential)]
 
 
 def _marginals(P: Array) -> Array:
@@ -130,5 +159,9 @@ def _marginals(P: Array) -> Array:
 
 def _beside(v: Array, k: Array) -> Array:
     """v less its part along k."""
-    xp = namespace_of(v)
-    return v - k * (xp.sum(k * v, axis=1, keepdims=True) / xp.sum(k * k, axis=1, keepdims=True))
+    return v - k * (_along(k, v) / _along(k, k))
+
+
+def _along(u: Array, v: Array) -> Array:
+    """⟨u, v⟩ of every problem, (B, 1)."""
+    return namespace_of(u).sum(u * v, axis=1, keepdims=True)

@@ -63,25 +63,22 @@ def _beside(M: Array, f: Array, g: Array) -> tuple[Array, Array]:
 
 @native
 def soft_rows(M: Array, G: Array, eps: Array) -> Array:
-    """P_i = log Σ_j exp(G_j − M_ij/ε), (B, n) of G (B, m)."""
-    xp = namespace_of(M)
-    z = G[:, None, :] - M / eps
-    top = xp.max(z, axis=-1, keepdims=True)
-    return xp.log(xp.sum(xp.exp(z - top), axis=-1)) + top[:, :, 0]
+    """P_i = log Σ_j exp(G_j − M_ij/ε), (B, n) of G (B, m); NOTHING where every cost is infinite."""
+    return _soft(G[:, None, :] - M / eps, -1)[:, :, 0]
 
 
-@soft_rows.register("numpy")
-def _soft_rows_numpy(M: Array, G: Array, eps: Array) -> Array:
-    return _soft_numpy(M, G, eps)
+def _soft(z: Array, axis: int) -> Array:
+    """log Σ exp(z) along an axis, which is kept."""
+    xp = namespace_of(z)
+    top = xp.maximum(xp.max(z, axis=axis, keepdims=True), xp.full_like(z[:, :1, :1], NOTHING))
+    total = xp.sum(xp.exp(z - top), axis=axis, keepdims=True)
+    return xp.log(xp.where(total > 0, total, xp.ones_like(total))) + top
 
 
 @native
 def soft_columns(M: Array, F: Array, eps: Array) -> Array:
     """Q_j = log Σ_i exp(F_i − M_ij/ε), (B, m) of F (B, n)."""
-    xp = namespace_of(M)
-    z = F[:, :, None] - M / eps
-    top = xp.max(z, axis=-2, keepdims=True)
-    return xp.log(xp.sum(xp.exp(z - top), axis=-2)) + top[:, 0, :]
+    return _soft(F[:, :, None] - M / eps, -2)[:, 0, :]
 
 
 @soft_columns.register("numpy")
@@ -91,7 +88,7 @@ def _soft_columns_numpy(M: Array, F: Array, eps: Array) -> Array:
     rows = max(1, _CACHED // m)
     for k in range(F.shape[0]):
         cost = M if M.ndim == 2 else M[k]
-        top, total = np.full(m, -np.inf, M.dtype), np.zeros(m, M.dtype)
+        top, total = np.full(m, NOTHING, M.dtype), np.zeros(m, M.dtype)
         for i in range(0, n, rows):
             z = cost[i : i + rows] * (-1 / eps)
             z += F[k, i : i + rows, None]
@@ -101,11 +98,12 @@ def _soft_columns_numpy(M: Array, F: Array, eps: Array) -> Array:
             total *= np.exp(top - higher)
             total += z.sum(axis=0)
             top = higher
-        Q[k] = np.log(total) + top
+        Q[k] = np.log(np.where(total > 0, total, 1)) + top
     return Q
 
 
-def _soft_numpy(M: Array, G: Array, eps: Array) -> Array:
+@soft_rows.register("numpy")
+def _soft_rows_numpy(M: Array, G: Array, eps: Array) -> Array:
     n, m = M.shape[-2:]
     P = np.empty((G.shape[0], n), M.dtype)
     rows = max(1, _CACHED // m)
@@ -114,10 +112,11 @@ def _soft_numpy(M: Array, G: Array, eps: Array) -> Array:
         for i in range(0, n, rows):
             z = cost[i : i + rows] * (-1 / eps)
             z += G[k]
-            top = z.max(axis=1, keepdims=True)
+            top = np.maximum(z.max(axis=1, keepdims=True), NOTHING)
             z -= top
             np.exp(z, out=z)
-            P[k, i : i + rows] = np.log(z.sum(axis=1)) + top[:, 0]
+            total = z.sum(axis=1)
+            P[k, i : i + rows] = np.log(np.where(total > 0, total, 1)) + top[:, 0]
     return P
 
 
@@ -166,6 +165,44 @@ def _scaled_numpy(K: Array, u: Array, v: Array) -> Array:
             part = np.multiply(K[k][i : i + rows], u[k][i : i + rows], out=P[k][i : i + rows])
             part *= v[k][i : i + rows]
     return P
+
+
+@native
+def cost_range(M: Array, most: float) -> tuple[Array, Array]:
+    """The smallest cost, and the largest of those at most `most` above it: what lies beyond is out of use."""
+    xp = namespace_of(M)
+    low = xp.min(M)
+    return low, xp.max(xp.where(M - low <= most, M, xp.zeros_like(M) + low))
+
+
+@cost_range.register("numpy")
+def _cost_range_numpy(M: Array, most: float) -> tuple[Array, Array]:
+    low, high = np.min(M), np.max(M)
+    if high - low > most:
+        high = np.max(M, where=M - low <= most, initial=low)
+    return np.asarray(low), np.asarray(high)
+
+
+@native
+def mirrored(a: Array, b: Array, M: Array | None, slack: Array | None, eps: float) -> Array:
+    """Which problems take a histogram onto itself at a symmetric cost that is least on the diagonal: (B, 1).
+
+    Symmetric is up to `slack`, and least up to ε, so that rounding of the costs is allowed for.
+    """
+    xp = namespace_of(a)
+    same = xp.all(a == b, axis=1, keepdims=True)
+    if M is None:
+        return same
+    other = xp.matrix_transpose(M)
+    symmetric = xp.all((M == other) | (xp.abs(M - other) <= slack), axis=(-2, -1))
+    least = xp.all(xp.linalg.diagonal(M) <= xp.min(M) + eps, axis=-1)
+    return same & xp.reshape(symmetric & least, (-1, 1))
+
+
+@mirrored.register("numpy")
+def _mirrored_numpy(a: Array, b: Array, M: Array | None, slack: Array | None, eps: float) -> Array:
+    same = np.all(a == b, axis=1, keepdims=True)
+    return mirrored.standard(a, b, M, slack, eps) if M is not None and same.any() else same
 
 
 def times(K: Array, v: Array) -> Array:
@@ -259,7 +296,8 @@ class Rows:
         for start, stop in self.blocks():
             M = self.cost(start, stop)
             P = gibbs(M, f[:, start:stop], g, eps)
-            total = total + xp.sum(P * M, axis=(-2, -1))
+            used = xp.where(P > 0, M, xp.zeros_like(P))  # a cost that is infinite is not paid
+            total = total + xp.sum(P * used, axis=(-2, -1))
         return total if total.ndim else total[None]
 
 

@@ -1,19 +1,29 @@
-"""Histograms and costs inside the door: what they must be, and what is said where they are not."""
+"""Histograms and costs as the iterations take them: what they must be, and what is said where they are not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, check_ndim, device_of, enter, is_concrete
-from xpsolve.transport._kernels import Axes, Rows
-from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_ndim,
+    check_positive,
+    device_of,
+    enter,
+    is_concrete,
+)
+from xpsolve.autodiff.levels import Level
+from xpsolve.transport._kernels import Axes, Rows, mirrored
+from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud, ordinary
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Histograms and costs inside the door."""
+    """Histograms and costs, checked and of one dtype."""
 
     xp: Namespace
     a: Array  # (B, n)
@@ -22,6 +32,8 @@ class Problem:
     eps: float
     single: bool
     init: tuple[Array, Array] | None
+    unit: float  # the rounding unit of the lowest dtype among a, b and the one that is worked in
+    same: bool  # whether a and b are one array, and the points too
 
     @cached_property
     def kernel(self) -> Rows | Axes:
@@ -30,8 +42,12 @@ class Problem:
 
     @cached_property
     def range(self) -> tuple[Array, Array]:
-        """Smallest and largest cost."""
-        return self.geometry.range()
+        """The smallest cost, and the largest in use.
+
+        Potentials as large as costs beyond would have lost half of their digits at ε: what lies there stands for pairs
+        that are forbidden, as ∞ does.
+        """
+        return self.geometry.range(self.eps / math.sqrt(float(self.xp.finfo(self.a.dtype).eps)))
 
     @property
     def shares(self) -> bool:
@@ -42,37 +58,92 @@ class Problem:
         """A 0-d array of the problem's dtype and device."""
         return self.xp.asarray(value, dtype=self.a.dtype, device=device_of(self.a))
 
-    def check(self, values: bool, *, decide: bool) -> float | None:
-        """Raise for values that cannot be; the span of the costs, where the method depends on it.  One host read."""
+    def divided(self) -> tuple[Problem, float]:
+        """The same problem in a unit in which ε is an ordinary number, and the unit: a power of 4, which is exact."""
+        unit = ordinary(self.eps, self.a)
+        if unit == 1:
+            return self, unit
+        init = None if self.init is None else tuple(x / unit for x in self.init)
+        return replace(self, geometry=self.geometry.divided(unit), eps=self.eps / unit, init=init), unit
+
+    @cached_property
+    def mirrored(self) -> Array | None:
+        """Which problems take a histogram onto itself at a symmetric cost, (B, 1); None where none can."""
+        (n, m), xp = self.kernel.shape, self.xp
+        if self.same:
+            return xp.ones_like(self.a[:, :1]) > 0
+        if n != m or self._differentiated:  # derivatives in a alone are not those of a problem that stays symmetric
+            return None
+        if isinstance(self.geometry, Matrix):
+            low, high = self.range
+            slack = float(xp.finfo(self.a.dtype).eps) * (4 * (high - low) + 64 * self.eps)
+            return mirrored(self.a, self.b, self.geometry.M, slack, self.eps)
+        found = mirrored(self.a, self.b, None, None, self.eps)
+        if isinstance(self.geometry, PointCloud) and not self.geometry.one_set:
+            return found & xp.all(self.geometry.x == self.geometry.y)
+        return found
+
+    @property
+    def _differentiated(self) -> bool:
+        xp = self.xp
+        while hasattr(xp, "inside"):
+            if isinstance(xp._interpreter, Level):
+                return True
+            xp = xp.inside
+        return False
+
+    def check(self, values: bool, *, decide: bool) -> tuple[float | None, bool]:
+        """Raise for values that cannot be; else the span of the costs and whether some problem is mirrored.
+
+        One host read for all, and none, with nothing known but what needs no values, where neither is asked for.
+        """
         xp = self.xp
         if not is_concrete(self.a, self.b, *self.geometry.arrays.values()) or not (values or decide):
-            return None
+            return None, self.same
         low, high = self.range
         span = high - low
+        if self.mirrored is not None:  # told by the sign
+            span = xp.where(xp.any(self.mirrored), -span, span)
         if values:
             sums = xp.sum(self.a, axis=1), xp.sum(self.b, axis=1)
             balanced = xp.abs(sums[0] - sums[1]) <= self._allowed * sums[0]  # False for a NaN
             signs = xp.minimum(xp.min(self.a), xp.min(self.b)) >= 0
             sound = xp.all(balanced & (sums[0] > 0) & xp.isfinite(sums[0])) & signs & xp.isfinite(span)
+            for bad in self._bad_starts():
+                sound = sound & ~xp.any(bad)
             span = xp.where(sound, span, xp.full_like(span, xp.nan))
         found = float(span)
-        if values and not found >= 0:
+        if values and math.isnan(found):
             self._complain()
-        return found
+        return abs(found), math.copysign(1.0, found) < 0
 
     @property
     def _allowed(self) -> float:
-        return max(1e-12, 100 * float(self.xp.finfo(self.a.dtype).eps))
+        return max(1e-12, 100 * self.unit)
+
+    def _bad_starts(self) -> list[Array]:
+        """Where potentials to start from are not finite although there is mass."""
+        weights = (self.a, self.b)
+        return [(w > 0) & ~self.xp.isfinite(x) for w, x in zip(weights, self.init or (), strict=False)]
 
     def _complain(self) -> None:
         """Say what is wrong: the slow path, with reads of its own."""
         xp = self.xp
         weights = {"a": self.a, "b": self.b}
-        for name, x in (weights | self.geometry.arrays).items():
-            if not bool(xp.all(xp.isfinite(x))):
-                count = int(xp.sum(xp.astype(~xp.isfinite(x), x.dtype)))
-                message = f"{name}: expected finite numbers, got {count} NaN or infinite. Remove or replace them first."
+        costs = self.geometry.arrays
+        for name, x in (weights | costs).items():
+            bad = ~xp.isfinite(x)
+            forbidden = name == "M"
+            if forbidden:
+                bad = bad & ~(x == xp.inf)  # no mass may go there
+            if bool(xp.any(bad)):
+                count = int(xp.sum(xp.astype(bad, x.dtype)))
+                kind = "NaN or −∞" if forbidden else "NaN or infinite"
+                message = f"{name}: expected finite numbers, got {count} {kind}. Remove or replace them first."
                 raise ValueError(message)
+        if "M" in costs and not bool(xp.any(xp.isfinite(costs["M"]))):
+            message = "M: expected some finite costs, got infinite ones alone. No mass can be moved."
+            raise ValueError(message)
         for name, x in weights.items():
             if float(xp.min(x)) < 0:
                 message = (
@@ -82,14 +153,20 @@ class Problem:
         for k in range(self.a.shape[0]):
             left, right = float(xp.sum(self.a[k, :])), float(xp.sum(self.b[k, :]))
             where = "" if self.single else f" in problem {k}"
-            if left == 0 or right == 0:
-                message = f"{'a' if left == 0 else 'b'}: expected some mass, got weights that are all 0{where}."
-                raise ValueError(message)
+            for name, total in (("a", left), ("b", right)):
+                if not 0 < total < math.inf:
+                    what = "weights that are all 0" if total == 0 else "weights whose sum overflows"
+                    message = f"{name}: expected some mass, got {what}{where}."
+                    raise ValueError(message)
             if not abs(left - right) <= self._allowed * left:
                 message = (
                     f"a and b: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "
                     f"{left - right:.3g}. Divide each by its sum."
                 )
+                raise ValueError(message)
+        for name, bad in zip(("init[0]", "init[1]"), self._bad_starts(), strict=False):
+            if bool(xp.any(bad)):
+                message = f"{name}: expected potentials that are finite where there is mass, got NaN or infinite ones."
                 raise ValueError(message)
         message = "M: expected costs whose span can be represented in their dtype. Scale M and eps down."
         raise ValueError(message)
@@ -100,16 +177,22 @@ def geometry_of(M: Any) -> Geometry:
     return M if isinstance(M, PointCloud | Grid) else Matrix(M)
 
 
-def enter_problem(a: Array, b: Array, M: Any, eps: float, init: tuple[Array, Array] | None = None) -> Problem:
-    """The public door of the family."""
+def enter_problem(a: Array, b: Array, M: Any, eps: Any, init: Any = None) -> Problem:
+    """The arguments that all functions of the family share, checked as far as no value is needed."""
     geometry = geometry_of(M)
+    if init is not None and not (isinstance(init, tuple | list) and len(init) == 2):
+        message = f"init: expected a tuple of two arrays, the potentials f and g, got {type(init).__qualname__}."
+        raise TypeError(message)
     start = {} if init is None else {"init[0]": init[0], "init[1]": init[1]}
+    same = a is b and geometry.one_set
     xp, arrays = enter(a=a, b=b, **geometry.arrays, **start)
+    units = [_unit(x, arrays[0].dtype) for x in (a, b)]
     a, b, *rest = arrays
     check_ndim(a, "a", 1, 2, shape="(n,) or (batch, n)")
     check_ndim(b, "b", 1, 2, shape="(m,) or (batch, m)")
     geometry = geometry.entered(*rest[: len(geometry.arrays)])
-    shape = tuple(geometry.M.shape) if isinstance(geometry, Matrix) else geometry.kernel().shape
+    eps = check_positive(eps, "eps", dtype=a.dtype)
+    shape = tuple(rest[0].shape) if isinstance(geometry, Matrix) else geometry.kernel().shape
     for name, x, length in (("a", a, shape[-2]), ("b", b, shape[-1])):
         if x.shape[-1] != length:
             message = f"{name}: expected {length} weights, as many as M has {'rows' if name == 'a' else 'columns'}, "
@@ -121,6 +204,7 @@ def enter_problem(a: Array, b: Array, M: Any, eps: float, init: tuple[Array, Arr
         raise ValueError(message)
     batch = batches.pop() if batches else 1
     single = a.ndim == 1 and b.ndim == 1 and len(shape) == 2
+    a, b = _of_one_mass(xp, a, b, units)
     a, b = (xp.broadcast_to(x, (batch, x.shape[-1])) for x in (a, b))
     if init is not None:
         f, g = rest[-2:]
@@ -129,7 +213,24 @@ def enter_problem(a: Array, b: Array, M: Any, eps: float, init: tuple[Array, Arr
             message = f"init: expected potentials of shapes {expected[0]} and {expected[1]}, "
             raise ValueError(message + f"got {tuple(f.shape)} and {tuple(g.shape)}.")
         init = (f[None, :], g[None, :]) if single else (f, g)
-    return Problem(xp, a, b, geometry, float(eps), single, init)
+    return Problem(xp, a, b, geometry, eps, single, init, max(units), same)
+
+
+def _unit(x: Array, dtype: Any) -> float:
+    """The rounding unit that the weights came with: that of float32, or of the dtype that is worked in."""
+    return 2.0**-23 if "32" in str(dtype) or "float32" in str(x.dtype) else 2.0**-52
+
+
+def _of_one_mass(xp: Namespace, a: Array, b: Array, units: list[float]) -> tuple[Array, Array]:
+    """Weights of a lower dtype, whose sums are off by its rounding, scaled to the sum of the others."""
+    if max(units) == (2.0**-23 if "32" in str(a.dtype) else 2.0**-52):
+        return a, b
+    left, right = xp.sum(a, axis=-1, keepdims=True), xp.sum(b, axis=-1, keepdims=True)
+    near = xp.abs(left - right) <= 100 * max(units) * left  # else it is for the check to complain
+    one = xp.ones_like(left + right)
+    if units[0] >= units[1]:
+        return a * xp.where(near, right / xp.where(near, left, one), one), b
+    return a, b * xp.where(near, left / xp.where(near, right, one), one)
 
 
 def widest(xp: Namespace, dtype: Any) -> float:

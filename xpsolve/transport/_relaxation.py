@@ -32,12 +32,14 @@ def control(
     """What to do after a check, for each problem: (ω, trust, age, error, watched error, whether to go back).
 
     A problem rests, ω = 0, where its error is at most `tol`, or falls no more and is at most `floor`, that of rounding.
-    Where the error has grown, or is a NaN, the last good point comes back with plain steps and half the trust in ω.
-    The watched error is 0 for a problem that rests and NaN for one that fails again and again.
+    A `tol` below 0 lets none rest.  Where the error has grown above rounding, or is a NaN, the last good point comes
+    back with plain steps and half the trust in ω.
+    The watched error is 0 for a problem that rests, half of `tol` if it does so above `tol`, and NaN for one that fails
+    again and again.
     """
     xp = namespace_of(error)
     one, zero = xp.ones_like(error), xp.zeros_like(error)
-    back = ~(error <= _GROWTH * before)
+    back = ~((error <= _GROWTH * before) | (error <= floor))
     trust = xp.where(back, trust / 2, xp.minimum(1.2 * trust, one))
     age = xp.where(back, zero, age + every)
 
@@ -52,10 +54,11 @@ def control(
     chosen = xp.where((age >= _PLAIN) & (error < _LOCAL), chosen, one)
     chosen = fixed * one if fixed > 0 else chosen
 
-    stalled = (error <= floor) & (error > 0.7 * before)
+    stalled = (error <= floor) & (error > 0.7 * before) & (tol > 0)
     rests = (((error <= tol) | stalled) & final) | (omega == 0)
     error = xp.where(back, before, error)
-    watched = xp.where(rests, zero, xp.where(trust > _LOST, error, xp.full_like(error, xp.nan)))
+    ended = xp.where(error <= tol, zero, tol / 2 * one)
+    watched = xp.where(rests, ended, xp.where(trust > _LOST, error, xp.full_like(error, xp.nan)))
     return xp.where(rests, zero, chosen), trust, age, error, watched, back
 
 
@@ -75,7 +78,7 @@ def _control_cupy(
     import cupy
 
     source = f"""
-    worse = !(e <= T({_GROWTH}) * b);
+    worse = !(e <= T({_GROWTH}) * b || e <= f);
     t2 = worse ? t / 2 : min(T(1.2) * t, T(1));
     g2 = worse ? T(0) : g + every;
     T rho = max(min(pow(e / max(b, least), 1 / every), T({_SLOWEST})), least);
@@ -85,9 +88,9 @@ def _control_cupy(
     s = rho > 1 - T(0.9) * s ? max(2 - 2 / (1 + sqrt(1 - theta)), T(0.7) * s) : T(1.5) * s;
     T c = g2 >= T({_PLAIN}) && e < T({_LOCAL}) ? max(1 + t2 * (1 - s), T(1)) : T(1);
     if (fixed > 0) c = fixed;
-    bool rests = ((e <= tol || (e <= f && e > T(0.7) * b)) && last) || w == 0;
+    bool rests = ((e <= tol || (e <= f && e > T(0.7) * b && tol > 0)) && last) || w == 0;
     e2 = worse ? b : e;
-    seen = rests ? T(0) : (t2 > T({_LOST}) ? e2 : T(nan("")));
+    seen = rests ? (e2 <= tol ? T(0) : tol / 2) : (t2 > T({_LOST}) ? e2 : T(nan("")));
     w2 = rests ? T(0) : c;
     """
     kernel = cupy.ElementwiseKernel(

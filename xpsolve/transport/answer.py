@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import Array
 from xpsolve.solution import Solution
 from xpsolve.transport._kernels import Axes, gibbs, scaled
+from xpsolve.transport.geometry import ordinary
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -47,26 +50,35 @@ class TransportSolution(Solution):
 
     def plan(self) -> Array:
         """P_ij = exp((f_i + g_j − M_ij)/ε), (n, m) or (batch, n, m): made here, from the potentials or `factors`."""
-        if self.factors is None:
-            f, g, kernel = self._parts
-            rows = kernel.rows if isinstance(kernel, Axes) else kernel
-            P = gibbs(rows.cost(0, rows.shape[0]), f, g, self.eps)
-        else:
-            u, K, v = self.factors
-            P = scaled(K, u, v)
-        return P[0, ...] if P.ndim == 3 and self.x[0].ndim == 1 else P
+        with np.errstate(all="ignore"):  # the status has told of an overflow
+            if self.factors is None:
+                f, g, kernel, eps, _ = self._parts
+                rows = kernel.rows if isinstance(kernel, Axes) else kernel
+                P = gibbs(rows.cost(0, rows.shape[0]), f, g, eps)
+            else:
+                u, K, v = self.factors
+                P = scaled(K, u, v)
+        if P.ndim == 3:
+            return P[0, ...] if self.x[0].ndim == 1 else P
+        return P if self.x[0].ndim == 1 else P[None, ...]
 
     @property
     def cost(self) -> Array:
         """⟨P, M⟩, 0-d or one for each problem."""
-        f, g, kernel = self._parts
-        total = kernel.spent(f, g, self.eps)
+        f, g, kernel, eps, unit = self._parts
+        with np.errstate(all="ignore"):
+            total = kernel.spent(f, g, eps)
+            total = total if unit == 1 else total * unit
         return total[0, ...] if self.x[0].ndim == 1 else total
 
     @cached_property
-    def _parts(self) -> tuple[Array, Array, Any]:
+    def _parts(self) -> tuple[Array, Array, Any, float, float]:
+        """f and g as rows, the kernel and ε, all in the unit that comes last."""
         f, g = (x if x.ndim == 2 else x[None, :] for x in self.x)
-        return f, g, self.geometry.kernel()
+        unit = ordinary(self.eps, f)
+        if unit == 1:
+            return f, g, self.geometry.kernel(), self.eps, unit
+        return f / unit, g / unit, self.geometry.divided(unit).kernel(), self.eps / unit, unit
 
     def __repr__(self) -> str:
         shapes = " and ".join("×".join(map(str, x.shape)) for x in self.x)

@@ -9,20 +9,32 @@ begins with an ε that is large enough to be easy, and divides it by 4 each time
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from xpsolve import costs
-from xpsolve.arrays import Array, check_count, check_option, check_positive, enter, is_array, is_concrete, iterate
+from xpsolve.arrays import (
+    Array,
+    check_count,
+    check_iteration,
+    check_number,
+    check_option,
+    enter,
+    is_array,
+    is_concrete,
+    iterate,
+)
 from xpsolve.capabilities import capabilities
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish
 from xpsolve.transport._kernels import NOTHING, relaxed
 from xpsolve.transport._problem import Problem, enter_problem, widest
 
 _METHODS = ("scaling", "log")
+_ADVICE = {
+    Status.MAX_ITER: "Or take a larger eps.",
+    Status.NOT_FINITE: "Take a larger eps. Where costs are infinite, there may be no barycentre.",
+    Status.UNDERFLOW: "Or use method='log'.",
+}
 _BEGIN, _NEXT = 50.0, 0.03  # ε-scaling begins where costs span this many ε, and goes on at this error
 
 
@@ -60,11 +72,12 @@ def barycenter(
     weights : array, shape (k,), optional
         w ≥ 0, divided by their sum; None weighs all alike.
     method : str
-        "scaling" iterates on products with K, where the costs span at most 650 ε in float64, 60 in float32.  "log"
-        takes soft minima, for any ε, and more time.  "auto" takes "scaling" where it is safe, for which it reads the
-        span of the costs; under ``jax.jit``, where it cannot, "log".
+        "scaling" iterates on products with K, and is safe where the costs span at most 650 ε in float64, 60 in float32;
+        beyond, it still serves histograms that have mass everywhere.  "log" takes soft minima, for any ε, and more
+        time.  "auto" takes "scaling" where it is safe, for which it reads the span of the costs; under ``jax.jit``,
+        where it cannot, "log".
     tol : float
-        The certificate to reach.
+        The certificate to reach; 0 asks for `max_iter` iterations.
     max_iter : int
         Most iterations, each a product with K and one with Kᵀ for every histogram.
     check_every : int
@@ -72,24 +85,24 @@ def barycenter(
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look at values first: NaN, negative weights, sums that differ, an ε that is too small for the method.
-        It costs one host read, the same that "auto" takes.
+        Whether to look at values first: NaN, negative weights, sums that differ.  It costs one host read, the same that
+        "auto" takes.
 
     Returns
     -------
     Solution
         ``.x`` is the barycentre b, (n,), the weighted mean of the second marginals.  The certificate is the largest
-        ‖P_kᵀ1 − b‖₁ of the plans P_k, whose first marginals are a_k.
+        ‖P_kᵀ1 − b‖₁/Σb of the plans P_k, whose first marginals are a_k.
 
     Raises
     ------
     TypeError, ValueError
-        As `sinkhorn`, and if the weights do not fit or ε is too small for "scaling".
+        As `sinkhorn`, and if the weights do not fit.
 
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If it ends without its tolerance.
 
     See Also
     --------
@@ -107,53 +120,46 @@ def barycenter(
     >>> xs.barycenter(A, xs.Grid(np.asarray([0.0, 1.0, 2.0])), 0.1).x.round(3)  # in the middle
     array([0., 1., 0.])
     """
-    check_positive(eps, "eps")
     check_option(method, "method", ("auto", *_METHODS))
-    check_positive(tol, "tol")
+    check_number(tol, "tol", minimum=0)
     check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
+    check_iteration(
+        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
+    )
     if not is_array(A) or A.ndim != 2:
         message = (
             f"A: expected an array of shape (k, n), got {tuple(A.shape) if is_array(A) else type(A).__qualname__}."
         )
         raise (ValueError if is_array(A) else TypeError)(message)
-    problem = enter_problem(A, A[:1, :], M, eps)  # all must have the sum of the first
+    problem, _ = enter_problem(A, A[:1, :], M, eps).divided()  # all must have the sum of the first
     xp, a = problem.xp, problem.a
     w = xp.ones_like(a[:, :1]) if weights is None else _weights(problem, weights)
-    span = problem.check(check_finite, decide=method == "auto")
-    safe = span is not None and span <= widest(xp, a.dtype) * eps
-    if method == "scaling" and span is not None and not safe:
-        message = (
-            f"eps: expected at least {span / widest(xp, a.dtype):.3g} for costs that span {span:.3g}, got {eps!r}: "
-        )
-        raise ValueError(message + "the kernel exp(−M/ε) would underflow. Take method='log'.")
+    span, _ = problem.check(check_finite, decide=method == "auto")
+    safe = span is not None and span <= widest(xp, a.dtype) * problem.eps
     chosen = method if method != "auto" else "scaling" if safe else "log"
     solver = (_Scaling if chosen == "scaling" else _Log)(problem, w / xp.sum(w))
-    with np.errstate(all="ignore"):
-        run = iterate(
-            solver.step,
-            solver.start(),
-            measure=solver.measure,
-            tol=tol,
-            max_iter=max_iter,
-            check_every=check_every,
-            renew=solver.renew if isinstance(solver, _Log) else None,
-            callback=callback,
-        )
-    unsound = Status.UNDERFLOW if chosen == "scaling" else Status.NOT_FINITE
-    ended = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": unsound}.get(run.reason)
-    if ended is Status.MAX_ITER:
-        reached = f"barycenter stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
+    run = iterate(
+        solver.step,
+        solver.start(),
+        measure=solver.measure,
+        tol=tol if tol > 0 else -1.0,  # a measure is never as low
+        max_iter=max_iter,
+        check_every=check_every,
+        renew=solver.renew if isinstance(solver, _Log) else None,
+        callback=callback,
+    )
     s = run.state
-    name = "largest ‖P_kᵀ1 − b‖₁ over the histograms"
-    return Solution(
+    return finish(
+        "barycenter",
         solver.mean(solver.columns(s))[0, :],
-        chosen,
-        Certificate(name, solver.disagreement(s), tol),
+        method=chosen,
+        certificate=Certificate("largest ‖P_kᵀ1 − b‖₁/Σb over the histograms", solver.disagreement(s), float(tol)),
+        reason=run.reason,
+        measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
         stats={"host_reads": run.reads},
-        ended=ended,
+        ended=Status.UNDERFLOW if chosen == "scaling" and run.reason == "not finite" else None,
+        advice=_ADVICE,
     )
 
 
@@ -168,6 +174,8 @@ class _Scaling:
         self.K = self.kernel.hold(*self.absorbed, self.eps)
         self.unit = self.xp.ones_like(w)
         self.some = self.xp.astype(problem.a > 0, problem.a.dtype)
+        self.mass = self.xp.sum(problem.a[0, :])
+        self.least = self.xp.full_like(problem.a[:1, :1], self.xp.finfo(problem.a.dtype).smallest_normal)
 
     def _swept(self, v: Array) -> _State:
         a = self.problem.a
@@ -182,8 +190,10 @@ class _Scaling:
 
     def step(self, s: _State) -> _State:
         """b, then v and u of every plan."""
-        b = self.xp.exp(self.xp.sum(self.w * self.xp.log(s.v * s.q), axis=0, keepdims=True))
-        return self._swept(b / s.q)
+        xp = self.xp
+        logarithms = xp.log(xp.maximum(s.v * s.q, self.least))  # where no mass arrives
+        b = xp.exp(xp.sum(self.w * logarithms, axis=0, keepdims=True))
+        return self._swept(b / xp.maximum(s.q, self.least))
 
     def columns(self, s: _State) -> Array:
         """P_kᵀ1, (k, n)."""
@@ -194,9 +204,9 @@ class _Scaling:
         return self.xp.sum(self.w * columns, axis=0, keepdims=True)
 
     def disagreement(self, s: _State) -> Array:
-        """The largest ‖P_kᵀ1 − b‖₁."""
+        """The largest ‖P_kᵀ1 − b‖₁/Σb."""
         columns = self.columns(s)
-        return self.xp.max(self.xp.sum(self.xp.abs(columns - self.mean(columns)), axis=1))
+        return self.xp.max(self.xp.sum(self.xp.abs(columns - self.mean(columns)), axis=1)) / self.mass
 
     measure = disagreement
 
@@ -208,6 +218,7 @@ class _Log(_Scaling):
         self.problem, self.xp, self.w, self.kernel = problem, problem.xp, w, problem.kernel
         xp, a = self.xp, problem.a
         self.eps = problem.scalar(problem.eps)
+        self.mass = xp.sum(a[0, :])
         some = a > 0
         self.log_a = xp.where(some, xp.log(xp.where(some, a, xp.ones_like(a))), xp.full_like(a, NOTHING))
         low, high = problem.range

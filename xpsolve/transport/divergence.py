@@ -10,8 +10,9 @@ from typing import Any
 
 from xpsolve.arrays import Array, namespace_of
 from xpsolve.capabilities import capabilities
+from xpsolve.solution import Status, finish, inner_solve
 from xpsolve.transport.geometry import Grid, PointCloud
-from xpsolve.transport.sinkhorn import sinkhorn
+from xpsolve.transport.sinkhorn import ADVICE, sinkhorn
 
 
 @capabilities(batch="rows of a and b", grad="forward, reverse, implicit", syncs=6)
@@ -42,7 +43,7 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     Warns
     -----
     ConvergenceWarning
-        If one of the three solves stops at `max_iter`.
+        Once, if one of the three solves ends without its tolerance.
 
     See Also
     --------
@@ -70,6 +71,20 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     else:
         message = f"M: expected a PointCloud or a Grid, got {type(M).__qualname__}."
         raise TypeError(message)
-    across = sinkhorn(a, b, M, eps, **options).value
-    own = sinkhorn(a, a, at_a, eps, **options).value + sinkhorn(b, b, at_b, eps, **options).value
-    return namespace_of(a).asarray(across - own / 2)  # of NumPy's 0-d arrays it would be a scalar
+    with inner_solve():
+        solves = [sinkhorn(*problem, eps, **options) for problem in ((a, b, M), (a, a, at_a), (b, b, at_b))]
+    across, *own = (solution.value for solution in solves)
+    value = namespace_of(across).asarray(across - (own[0] + own[1]) / 2)  # of NumPy's 0-d arrays it would be a scalar
+    ended = [solution for solution in solves if solution.ended not in (None, Status.STOPPED)]
+    if ended:
+        worst = ended[0]
+        finish(
+            "sinkhorn_divergence",
+            value,
+            method=worst.method,
+            certificate=worst.certificate,
+            n_iter=worst.n_iter,
+            ended=worst.ended,
+            advice=ADVICE,
+        )
+    return value

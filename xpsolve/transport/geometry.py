@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from xpsolve.arrays import Array, check_ndim, namespace_of
-from xpsolve.transport._kernels import Axes, Rows
+from xpsolve.arrays import Array, check_count, check_ndim, namespace_of
+from xpsolve.transport._kernels import Axes, Rows, cost_range
 
 _HELD, _BLOCK = 1 << 22, 1 << 20  # entries of K that are kept, and of a block where it is not
 
@@ -54,7 +55,18 @@ class PointCloud:
         if x.shape[1] != y.shape[1]:
             message = f"M: expected points x and y of one dimension, got {x.shape[1]} and {y.shape[1]}."
             raise ValueError(message)
+        if self.block is not None:
+            check_count(self.block, "M.block", 1)
         return PointCloud(x, y, self.block)
+
+    def divided(self, unit: float) -> PointCloud:
+        """The geometry whose costs are those of this one, divided by a power of 4."""
+        return PointCloud(self.x * unit**-0.5, self.y * unit**-0.5, self.block)
+
+    @property
+    def one_set(self) -> bool:
+        """Whether x and y are one array, which makes the cost symmetric whatever its values are."""
+        return self.x is self.y
 
     def kernel(self) -> Rows:
         """Blocks of the cost."""
@@ -63,7 +75,7 @@ class PointCloud:
         centre = namespace_of(self.x).mean(self.y, axis=0)  # far from 0 the squares would cancel
         return squared_distances(self.x - centre, self.y - centre, min(block, n))
 
-    def range(self) -> tuple[Array, Array]:
+    def range(self, most: float) -> tuple[Array, Array]:
         """Bounds of the smallest and largest cost, from the box around all points."""
         xp = namespace_of(self.x)
         high = xp.maximum(xp.max(self.x, axis=0), xp.max(self.y, axis=0))
@@ -117,6 +129,15 @@ class Grid:
             check_ndim(x, f"M.axes[{k}]", 1, shape="(n_k,)")
         return Grid(*axes)
 
+    def divided(self, unit: float) -> Grid:
+        """The geometry whose costs are those of this one, divided by a power of 4."""
+        return Grid(*(x * unit**-0.5 for x in self.axes))
+
+    @property
+    def one_set(self) -> bool:
+        """Whether mass leaves and arrives at the same points."""
+        return True
+
     def points(self) -> Array:
         """The points, (n, d)."""
         xp = namespace_of(self.axes[0])
@@ -128,7 +149,7 @@ class Grid:
         rows = squared_distances(points, points, max(1, _BLOCK // points.shape[0]))
         return Axes(tuple((x[:, None] - x[None, :]) ** 2 for x in self.axes), rows)
 
-    def range(self) -> tuple[Array, Array]:
+    def range(self, most: float) -> tuple[Array, Array]:
         """The smallest and the largest cost."""
         xp = namespace_of(self.axes[0])
         top = sum((xp.max(x) - xp.min(x)) ** 2 for x in self.axes)
@@ -150,22 +171,41 @@ class Matrix:
         return {"M": self.M}
 
     def entered(self, M: Array) -> Matrix:
-        """The same of an array that has passed the door."""
+        """The same of an array that has passed the checks; one cost for a batch is one cost for all."""
         check_ndim(M, "M", 2, 3, shape="(n, m) or (batch, n, m)")
-        return Matrix(M)
+        return Matrix(M[0, ...] if M.ndim == 3 and M.shape[0] == 1 else M)
+
+    def divided(self, unit: float) -> Matrix:
+        """The costs divided by a power of 4."""
+        return Matrix(self.M * unit**-1)
+
+    @property
+    def one_set(self) -> bool:
+        """Whether the cost is symmetric by its kind."""
+        return False
 
     def kernel(self) -> Rows:
         """One block."""
         n, m = self.M.shape[-2:]
-        return Rows(lambda start, stop: self.M if stop - start == n else self.M[..., start:stop, :], (n, m), n)
+        return Rows(_OfMatrix(self.M), (n, m), n)
 
-    def range(self) -> tuple[Array, Array]:
-        """The smallest and the largest cost."""
-        xp = namespace_of(self.M)
-        return xp.min(self.M), xp.max(self.M)
+    def range(self, most: float) -> tuple[Array, Array]:
+        """The smallest cost and the largest one that is at most `most` above it."""
+        return cost_range(self.M, most)
 
 
 Geometry = Matrix | PointCloud | Grid
+
+
+def ordinary(eps: float, like: Array) -> float:
+    """A unit in which ε is an ordinary number: a power of 4, which is exact and has an exact root; 1 where it is one.
+
+    The unit and its inverse are normal numbers of the dtype of `like`.
+    """
+    if 2.0**-32 <= eps <= 2.0**32:
+        return 1.0
+    most = 510 if "64" in str(like.dtype) else 62
+    return 4.0 ** min(max(math.frexp(eps)[1] // 2, -most), most)
 
 
 def squared_distances(x: Array, y: Array, block: int) -> Rows:
@@ -174,9 +214,26 @@ def squared_distances(x: Array, y: Array, block: int) -> Rows:
     xx, yy = xp.sum(x * x, axis=1, keepdims=True), xp.sum(y * y, axis=1, keepdims=True)
     left = xp.concat([-2 * x, xx, xp.ones_like(xx)], axis=1)
     right = xp.concat([y, xp.ones_like(yy), yy], axis=1).T
+    return Rows(_OfPoints(left, right), (x.shape[0], y.shape[0]), block)
 
-    def cost(start: int, stop: int) -> Array:
-        M = left[start:stop, :] @ right
-        return xp.maximum(M, xp.zeros_like(xx[:1, :]))
 
-    return Rows(cost, (x.shape[0], y.shape[0]), block)
+@dataclass(frozen=True, eq=False)
+class _OfMatrix:
+    """Rows of a matrix of costs."""
+
+    M: Array
+
+    def __call__(self, start: int, stop: int) -> Array:
+        return self.M if stop - start == self.M.shape[-2] else self.M[..., start:stop, :]
+
+
+@dataclass(frozen=True, eq=False)
+class _OfPoints:
+    """Rows of squared distances, from (−2x, ‖x‖², 1) and (y, 1, ‖y‖²)ᵀ."""
+
+    left: Array
+    right: Array
+
+    def __call__(self, start: int, stop: int) -> Array:
+        M = self.left[start:stop, :] @ self.right
+        return namespace_of(M).maximum(M, namespace_of(M).zeros_like(self.left[:1, :1]))

@@ -80,7 +80,7 @@ def _centred(f: Array) -> Array:
 
 def _of_points(solution: Any) -> tuple[Array, Array]:
     """2(x·(P1) − Py) and 2(y·(Pᵀ1) − Pᵀx), block by block."""
-    f, g, kernel = solution._parts
+    f, g, kernel, eps, _ = solution._parts
     xp = namespace_of(f)
     x, y = solution.geometry.x, solution.geometry.y
     # a column of ones beside the points: one product gives Py and P1
@@ -93,7 +93,7 @@ def _of_points(solution: Any) -> tuple[Array, Array]:
     to_y: list[Array] = []
     to_x: Any = 0
     for start, stop in kernel.blocks():
-        P = gibbs(kernel.cost(start, stop), f[:, start:stop], g, solution.eps)
+        P = gibbs(kernel.cost(start, stop), f[:, start:stop], g, eps)
         to_y.append(P @ beside_y)
         to_x = to_x + xp.matrix_transpose(P) @ beside_x[start:stop, :]
     found = to_y[0] if len(to_y) == 1 else xp.concat(to_y, axis=-2)

@@ -9,17 +9,24 @@ Here is the door.  `_problem` looks at what comes in, `_iterations` has the meth
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from xpsolve import costs
-from xpsolve.arrays import Array, check_count, check_option, check_positive, is_concrete, is_scalar, iterate
+from xpsolve.arrays import (
+    Array,
+    check_count,
+    check_flag,
+    check_iteration,
+    check_number,
+    check_option,
+    is_concrete,
+    is_scalar,
+    iterate,
+)
 from xpsolve.autodiff.implicit import followed
 from xpsolve.capabilities import capabilities
-from xpsolve.solution import Certificate, ConvergenceWarning, Status
+from xpsolve.solution import Certificate, Status, certified, finish
 from xpsolve.transport._derivatives import along
 from xpsolve.transport._iterations import LEAST, Iteration
 from xpsolve.transport._kernels import Rows
@@ -27,8 +34,14 @@ from xpsolve.transport._problem import Problem, enter_problem, widest
 from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.geometry import Grid
 
-CERTIFICATE = "‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁"
-_ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
+CERTIFICATE = "(‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa"
+ADVICE = {
+    Status.MAX_ITER: "Or take a larger eps. Where costs are infinite or huge, there may be no plan.",
+    Status.INACCURATE: "Potentials carry about (span of M)/eps rounding units into the plan: take a larger eps.",
+    Status.NOT_FINITE: "Take a larger eps. Where costs are infinite, there may be no plan.",
+    Status.UNDERFLOW: "Or use method='log', or 'stabilized' if M is no Grid. Where costs are infinite, there may be "
+    "no plan.",
+}
 
 
 @capabilities(batch="rows of a and b, costs M", grad="forward, reverse, implicit", syncs=2)
@@ -133,12 +146,12 @@ def sinkhorn(
     >>> solution.method, solution.converged
     ('scaling', True)
     """
-    _check_options(eps, method, tol, max_iter, relaxation, check_every)
+    _check_options(method, tol, max_iter, relaxation, check_every, record, mixed, keep_kernel, callback, check_finite)
     problem = enter_problem(a, b, M, eps, init)
     if followed((problem.a, problem.b, problem.geometry)):
         again = functools.partial(
             sinkhorn,
-            eps=eps,
+            eps=problem.eps,
             method=method,
             tol=tol,
             max_iter=max_iter,
@@ -150,63 +163,111 @@ def sinkhorn(
             check_finite=check_finite,
         )
         return along(problem, again)  # keep_kernel stays False: a kept kernel would carry no derivative
-    span = problem.check(check_finite, decide=method == "auto")
-    chosen = _choose(problem, method, span, max_iter)
-    solver = Iteration(problem, chosen, tol, relaxation, check_every, _mixed(problem, chosen, mixed, span), span)
-    with np.errstate(all="ignore"):  # the last good point comes back after an overflow, and the certificate judges
-        run = iterate(
-            solver.step,
-            solver.start(),
-            measure=solver.measure,
-            tol=LEAST * tol,
-            max_iter=max_iter,
-            check_every=check_every,
-            refresh=solver.refresh,
-            renew=solver.renew if solver.renews else None,
-            record=(lambda state: problem.xp.squeeze(solver.error(state), axis=1)) if record else None,
-            callback=callback,
-        )
-        f, g, error, value = solver.finish(run.state)
-        at_eps = chosen == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
-        holds = keep_kernel and at_eps and isinstance(problem.kernel, Rows) and run.state.K is not None
-        u, v = solver.scalings(run.state, f, g) if holds else (None, None)
-    ended = _ENDED.get(run.reason)
-    if ended is Status.NOT_FINITE and chosen == "scaling":
+    given = problem
+    problem, unit = given.divided()
+    span, averages = problem.check(check_finite, decide=method == "auto")
+    chosen = _choose(problem, method, span)
+    solver = Iteration(
+        problem,
+        chosen,
+        float(tol),
+        relaxation,
+        check_every,
+        _mixed(problem, chosen, mixed, span),
+        span,
+        averages and isinstance(relaxation, str),
+    )
+    run = iterate(
+        solver.step,
+        solver.start(),
+        measure=solver.measure,
+        tol=solver.goal,
+        max_iter=max_iter,
+        check_every=check_every,
+        refresh=solver.refresh,
+        renew=solver.renew if solver.renews else None,
+        record=(lambda state: problem.xp.squeeze(solver.error(state), axis=1)) if record else None,
+        callback=callback,
+    )
+    f, g, error, value = solver.finish(run.state)
+    at_eps = chosen == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
+    holds = keep_kernel and at_eps and isinstance(problem.kernel, Rows) and run.state.K is not None
+    u, v = solver.scalings(run.state, f, g) if holds else (None, None)
+    measure, ended = None if run.reason == "traced" else run.measure, None
+    if run.reason == "not finite" and chosen == "scaling":
         ended = Status.UNDERFLOW
-    if ended is Status.MAX_ITER:
-        reached = f"sinkhorn(method={chosen!r}) stopped after {run.n_iter} iterations at {run.measure:.1e}"
-        warnings.warn(f"{reached} > tol = {tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=2)
+    elif run.reason == "tolerance":
+        # rounding may have kept the marginals from it, or may part them from those of the potentials: only then a look
+        rounds = 8 * float(problem.xp.finfo(problem.a.dtype).eps) * (4 + (span or 0.0) / problem.eps)
+        seen = run.measure > 0 or rounds > (1 - LEAST) * tol
+        measure = float(problem.xp.max(error)) if seen else None
+        ended = certified(measure, tol) if seen else None
+        ended = None if ended is Status.CONVERGED else ended
     history = run.history
+    if unit != 1:
+        f, g, value = f * unit, g * unit, value * unit
     if problem.single:
         f, g, error, value = f[0, :], g[0, :], error[0, ...], value[0, ...]
         history = None if history is None else history[:, 0]
-    return TransportSolution(
+    return finish(
+        "sinkhorn",
         (f, g),
-        chosen,
-        Certificate(CERTIFICATE, error, tol),
+        method=chosen,
+        certificate=Certificate(CERTIFICATE, error, float(tol)),
+        reason=run.reason,
+        measure=measure,
         n_iter=run.n_iter,
         history=history,
         stats={"host_reads": run.reads},
         ended=ended,
+        advice=ADVICE,
+        cls=TransportSolution,
         value=value,
-        geometry=problem.geometry,
-        eps=problem.eps,
+        geometry=given.geometry,
+        eps=given.eps,
         factors=(u, run.state.K, v) if holds else None,
     )
 
 
-def _check_options(eps: Any, method: str, tol: float, max_iter: int, relaxation: Any, check_every: int) -> None:
-    check_positive(eps, "eps")
+def _check_options(
+    method: Any,
+    tol: Any,
+    max_iter: Any,
+    relaxation: Any,
+    check_every: Any,
+    record: Any,
+    mixed: Any,
+    keep_kernel: Any,
+    callback: Any,
+    check_finite: Any,
+) -> None:
     check_option(method, "method", ("auto", *costs.SINKHORN_METHODS))
-    check_positive(tol, "tol")
+    check_number(tol, "tol", minimum=0)
     check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
-    if relaxation != "auto" and not (is_scalar(relaxation) and 0 < relaxation < 2):
+    check_iteration(
+        tol=tol,
+        max_iter=max_iter,
+        check_every=check_every,
+        callback=callback,
+        check_finite=check_finite,
+        record=record,
+    )
+    if mixed is not None:
+        check_flag(mixed, "mixed")
+    check_flag(keep_kernel, "keep_kernel")
+    if isinstance(relaxation, str):
+        if relaxation != "auto":
+            message = f"relaxation: expected 'auto' or a number between 0 and 2, got {relaxation!r}."
+            raise ValueError(message)
+    elif not is_scalar(relaxation):
+        message = f"relaxation: expected 'auto' or a number between 0 and 2, got {type(relaxation).__qualname__}."
+        raise TypeError(message)
+    elif not 0 < relaxation < 2:
         message = f"relaxation: expected 'auto' or a number between 0 and 2, got {relaxation!r}."
         raise ValueError(message)
 
 
-def _choose(problem: Problem, method: str, span: float | None, max_iter: int) -> str:
+def _choose(problem: Problem, method: str, span: float | None) -> str:
     grid = isinstance(problem.geometry, Grid)
     if method == "stabilized" and grid:
         message = "method: expected 'scaling', 'log' or 'auto' for a Grid, got 'stabilized': "

@@ -1,0 +1,230 @@
+"""How right an answer is, in extended precision and written apart from the library: what certificates are held to.
+
+Each truth takes the arguments of a call and its answer as host arrays of ``numpy.longdouble``, scaled to like size
+first, and returns a number that is 0 for the exact answer and does not change with the units of the data.
+"""
+
+import functools
+import inspect
+import types
+
+import numpy as np
+
+import xpsolve as xs
+from xpsolve.arrays import is_array, library, namespace_of
+from xpsolve.arrays.backends import to_numpy
+
+LARGEST = 20_000  # entries of A: extended precision has no fast products
+
+
+def host(x):
+    """An array of any library in extended precision."""
+    return np.asarray(to_numpy(x)).astype(np.longdouble)
+
+
+def _size(x):
+    most = np.max(np.abs(x)) if x.size else 0
+    return np.longdouble(2.0) ** np.floor(np.log2(most)) if np.isfinite(most) and most > 0 else np.longdouble(1)
+
+
+def _columns(x):
+    return x if x.ndim == 2 else x[:, None]
+
+
+def _norm(x):
+    return np.sqrt(np.sum(x * x, axis=0))
+
+
+def _ratio(a, b):
+    return np.max(np.where(b > 0, a / np.where(b > 0, b, 1), np.where(a > 0, np.inf, 0)))
+
+
+def normal_equations(A, y, lam, x):
+    """max ‖Aᵀ(y − Ax) − λx‖ / ((‖A‖²_F + λ)‖x‖ + ‖Aᵀy‖) over right-hand sides and values of λ."""
+    a, c = _size(A), _size(y)
+    A, y = A / a, y / c
+    worst = np.longdouble(0)
+    lams = np.atleast_1d(lam) / a / a
+    answers = x[None] if np.ndim(lam) == 0 else x
+    for weight, answer in zip(lams, answers, strict=True):
+        X, Y = _columns(answer) * (a / c), _columns(y)
+        if not np.isfinite(weight):
+            continue
+        residual = A.T @ (Y - A @ X) - weight * X
+        worst = max(worst, _ratio(_norm(residual), (np.sum(A * A) + weight) * _norm(X) + _norm(A.T @ Y)))
+    return worst
+
+
+def lasso_gap(A, y, l1, l2, x):
+    """The duality gap of ½‖Ax − y‖² + l1‖x‖₁ + ½l2‖x‖² over ½‖y‖², the worst of all columns."""
+    a, c = _size(A), _size(y)
+    A, Y = A / a, _columns(y / c)
+    X, l1, l2 = _columns(x) * (a / c), l1 / a / c, l2 / a / a
+    R = Y - A @ X
+    C = A.T @ R
+    primal = 0.5 * np.sum(R * R, axis=0) + l1 * np.sum(np.abs(X), axis=0) + 0.5 * l2 * np.sum(X * X, axis=0)
+    # the dual at ν = s·R: ½‖y‖² − ½‖y − ν‖² − Σ (|Aᵀν| − l1)₊² / (2 l2), or only where |Aᵀν| ≤ l1 if l2 = 0
+    if l2 > 0:
+        excess = np.maximum(np.abs(C) - l1, 0)
+        dual = np.sum(Y * R, axis=0) - 0.5 * np.sum(R * R, axis=0) - np.sum(excess * excess, axis=0) / (2 * l2)
+    else:
+        most, rr = np.max(np.abs(C), axis=0), np.sum(R * R, axis=0)
+        best = np.where(rr > 0, np.sum(Y * R, axis=0) / np.where(rr > 0, rr, 1), 1)
+        limit = np.where(most > 0, l1 / np.where(most > 0, most, 1), np.inf)
+        s = np.minimum(np.maximum(best, -limit), limit)
+        dual = s * np.sum(Y * R, axis=0) - 0.5 * s * s * rr
+    return _ratio(np.maximum(primal - dual, 0), 0.5 * np.sum(Y * Y, axis=0))
+
+
+def feasibility(A, y, x):
+    """‖Ax − y‖ / ‖y‖: the half of basis pursuit that needs no dual point."""
+    a, c = _size(A), _size(y)
+    A, y, x = A / a, y / c, x * (a / c)
+    return _ratio(_norm(A @ x - y), _norm(y))
+
+
+def marginals(a, b, M, eps, f, g):
+    """‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁ with P = exp((f + g − M)/ε), relative to the mass."""
+    with np.errstate(all="ignore"):
+        P = np.exp((f[..., :, None] + g[..., None, :] - M) / eps)
+        P = np.where(np.isneginf(f)[..., :, None] | np.isneginf(g)[..., None, :], 0, P)
+        return np.max(np.sum(np.abs(P.sum(-1) - a), -1) + np.sum(np.abs(P.sum(-2) - b), -1)) / np.max(np.sum(a, -1))
+
+
+def gradient(model, x):
+    """max_j |∇f(x)_j| / (‖a_j‖·‖ℓ′(0)‖/n): the gradient of a linear model in units of each of its columns."""
+    A, y, lam = host(model.operator.A), host(model.y), host(model.lam)
+    a, c = _size(A), _size(y) if isinstance(model, xs.LeastSquares) else np.longdouble(1)
+    A, y, x, lam = A / a, y / c, x * (a / c), lam / a / a
+
+    def slope(s):
+        if isinstance(model, xs.LeastSquares):
+            return s - y
+        if isinstance(model, xs.Logistic):
+            return -y / (1 + np.exp(y * s))
+        e = np.exp(s - s.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True) - y
+
+    with np.errstate(all="ignore"):
+        g = A.T @ slope(A @ x) / len(A) + lam * x
+        unit = _norm(A)[(...,) + (None,) * (x.ndim - 1)] * np.sqrt(np.sum(slope(0 * (A @ x)) ** 2)) / len(A)
+    return _ratio(np.abs(g), np.broadcast_to(unit, g.shape))
+
+
+# --- applied to every call in the tests -------------------------------------------------------------
+
+
+def _truth_of_ridge(call, solution):
+    return normal_equations(host(call["A"]), host(call["y"]), _lam(call["lam"]), host(solution.x))
+
+
+def _truth_of_lstsq(call, solution):
+    return normal_equations(host(call["A"]), host(call["y"]), np.longdouble(0), host(solution.x))
+
+
+def _truth_of_lasso(call, solution):
+    A, y = host(call["A"]), host(call["y"])
+    lam, theta = _lam(call["lam"]), np.longdouble(call.get("theta", 0))
+    if lam == 0 or theta == 1:
+        return normal_equations(A, y, lam * theta, host(solution.x))
+    return lasso_gap(A, y, lam * (1 - theta), lam * theta, host(solution.x))
+
+
+def _truth_of_lasso_path(call, solution):
+    A, y = host(call["A"]), host(call["y"])
+    gaps = [
+        lasso_gap(A, y, lam, np.longdouble(0), x)
+        for lam, x in zip(host(solution.lams), host(solution.x), strict=True)
+        if lam > 0
+    ]
+    return max(gaps, default=np.longdouble(0))
+
+
+def _truth_of_basis_pursuit(call, solution):
+    return feasibility(host(call["A"]), host(call["y"]), host(solution.x))
+
+
+def _truth_of_sinkhorn(call, solution):
+    a, b, M = (host(call[name]) for name in "abM")
+    f, g = (host(x) for x in solution.x)
+    return marginals(a, b, M, np.longdouble(call["eps"]), f, g)
+
+
+def _truth_of_descent(call, solution):
+    return gradient(call["f"], host(solution.x))
+
+
+def _lam(lam):
+    return host(lam) if is_array(lam) else np.asarray(lam, dtype=np.longdouble)[()]
+
+
+# function: truth, and how many times the tolerance it may be where the answer is called converged
+TRUTHS = {
+    "ridge": (_truth_of_ridge, 10),
+    "lstsq": (_truth_of_lstsq, 10),
+    "lasso": (_truth_of_lasso, 10),
+    "elastic_net": (_truth_of_lasso, 10),
+    "lasso_path": (_truth_of_lasso_path, 10),
+    "basis_pursuit": (_truth_of_basis_pursuit, 10),
+    "sinkhorn": (_truth_of_sinkhorn, 10),
+    "gradient_descent": (_truth_of_descent, 100),
+    "coordinate_descent": (_truth_of_descent, 100),
+    "newton": (_truth_of_descent, 100),
+    "sgd": (_truth_of_descent, 100),
+    "sga": (_truth_of_descent, 100),
+    "sag": (_truth_of_descent, 100),
+}
+
+
+def can_be_judged(name, call):
+    """Whether the truth of a call can be computed: concrete dense arrays of moderate size."""
+    model = call.get("f")
+    if model is not None:
+        if not isinstance(model, xs.LeastSquares | xs.Logistic | xs.Multinomial):
+            return False
+        arrays = [getattr(model.operator, "A", None), model.y]
+    else:
+        arrays = [call.get(k) for k in ("A", "y")] if "A" in call else [call.get(k) for k in ("a", "b", "M")]
+    if is_array(lam := call.get("lam")) and not _plain(lam):
+        return False
+    return all(_plain(x) for x in arrays) and max(x.size if isinstance(x.size, int) else 0 for x in arrays) <= LARGEST
+
+
+def _plain(x):
+    if not is_array(x) or hasattr(x, "__xpsolve_value__"):
+        return False
+    kind = library(namespace_of(x))
+    return kind != "dask" and "Tracer" not in type(x).__name__
+
+
+def judge(name, call, solution):
+    """Raise AssertionError where an answer is called converged and is not, or its certificate flatters it."""
+    truth, times = TRUTHS[name]
+    if not can_be_judged(name, call) or not solution.converged:
+        return
+    value, certificate = float(truth(call, solution)), solution.certificate
+    eps = float(np.finfo("float32" if "float32" in str(_dtype(solution.x)) else "float64").eps)
+    allowed = times * max(certificate.tol, 4 * eps)
+    assert value <= allowed, (
+        f"{name}: converged ({certificate.name} {certificate.value:.1e} <= {certificate.tol:.1e}), "
+        f"but in extended precision it is {value:.1e}"
+    )
+
+
+def _dtype(x):
+    return (x[0] if isinstance(x, tuple) else x).dtype
+
+
+def judged(name, function):
+    """`function`, every answer of which is judged before it is handed on."""
+    signature = inspect.signature(function)
+
+    def call(*args, **kwargs):
+        solution = function(*args, **kwargs)
+        given = dict(signature.bind(*args, **kwargs).arguments)
+        judge(name, given, solution)
+        return solution
+
+    # a frame of the package, so that warnings point at the line of the test
+    inside = {**globals(), "__name__": "xpsolve"}
+    return functools.wraps(function)(types.FunctionType(call.__code__, inside, closure=call.__closure__))

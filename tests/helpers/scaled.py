@@ -1,0 +1,145 @@
+"""Solvers whose problems can be scaled: how the arguments scale, and how the answer must.
+
+With A replaced by 2^i·A and y by 2^j·y every answer here is the answer before times a power of two, since such
+products are exact.  Powers of ten are for people; the tests use the power of two below.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import xpsolve as xs
+
+EXPONENTS = {
+    "float64": (-300, -250, -200, -155, -150, -100, -50, -20, 0, 20, 50, 100, 150, 155, 200, 250, 300),
+    "float32": (-37, -30, -23, -20, -15, -10, -5, 0, 5, 10, 15, 19, 20, 25, 30, 37),
+}
+
+
+def power(exponent):
+    """The power of two below 10^exponent."""
+    return 2.0 ** np.floor(exponent * np.log2(10.0))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One solver on one base problem."""
+
+    name: str
+    shape: tuple[int, int]
+    solve: Any  # (A, y, a, c) -> Solution of the problem with a·A and c·y, given as they are
+    answer: str = "c/a"  # what x is multiplied by
+    nonzero_lam: bool = False  # whether λ·a² or λ·a·c must be representable
+
+    def data(self, dtype):
+        """A and y before scaling."""
+        rng = np.random.default_rng(7)
+        n, p = self.shape
+        A = rng.standard_normal((n, p))
+        x = rng.standard_normal(p) * (np.arange(p) % 2)
+        return A.astype(dtype), (A @ x + 0.1 * rng.standard_normal(n)).astype(dtype)
+
+    def run(self, dtype, i, j):
+        """The solution of the problem scaled by 10^i and 10^j, and what x is divided by; None if not representable."""
+        dtype, info = np.dtype(dtype), np.finfo(dtype)
+        a, c = power(i), power(j)
+        A, y = self.data(dtype)
+        with np.errstate(all="ignore"):
+            A, y = (A * dtype.type(a)).astype(dtype), (y * dtype.type(c)).astype(dtype)
+        exponent = {"c/a": j - i, "1/a": -i, "1": 0, "a": i}[self.answer]
+        least, most = np.log10(float(info.smallest_normal)) + 3, np.log10(float(info.max)) - 3
+        ranges = [i, j, exponent] + ([2 * i, i + j] if self.nonzero_lam else [])
+        if not all(least <= r <= most for r in ranges):
+            return None
+        factor = {"c/a": c / a, "1/a": 1 / a, "1": 1.0, "a": a}[self.answer]
+        return self.solve(A, y, a, c), factor
+
+
+def tight(A):
+    """A tolerance that both dtypes can reach."""
+    return 1e-5 if A.dtype == np.float32 else 1e-10
+
+
+def _ridge(method, lam):
+    return lambda A, y, a, c: xs.ridge(A, y, lam * a * a, method=method)
+
+
+def _lasso(method):
+    return lambda A, y, a, c: xs.lasso(A, y, 1.0 * a * c, method=method, tol=tight(A))
+
+
+def _elastic_net(A, y, a, c):
+    l1, l2 = 1.0 * a * c, 0.5 * a * a  # lam (1 − theta) and lam theta
+    return xs.elastic_net(A, y, l1 + l2, l2 / (l1 + l2), tol=tight(A))
+
+
+def _descent(solver, lam=0.0, **options):
+    return lambda A, y, a, c: solver(xs.LeastSquares(A, y, lam * a * a), tol=tight(A), max_iter=5000, **options)
+
+
+def _stochastic(solver, **options):
+    return lambda A, y, a, c: solver(xs.LeastSquares(A, y, 0.0), epochs=3, seed=1, **options)
+
+
+def _logistic(solver, **options):
+    def solve(A, y, a, c):
+        return solver(xs.Logistic(A, np.sign(y), 0.01 * a * a), tol=tight(A), max_iter=5000, **options)
+
+    return solve
+
+
+def _sinkhorn(method):
+    def solve(A, y, a, c):
+        h, g = np.full(A.shape[0], 1 / A.shape[0], A.dtype), np.full(A.shape[1], 1 / A.shape[1], A.dtype)
+        return xs.sinkhorn(h, g, np.abs(A), 0.5 * a, method=method, tol=1e-4 if A.dtype == np.float32 else 1e-9)
+
+    return solve
+
+
+CASES = [
+    *(
+        Case(f"ridge-{m}", s, _ridge(m, 0.0 if s[0] > s[1] else 0.3), nonzero_lam=s[0] < s[1])
+        for m in ("normal", "svd", "cg")
+        for s in ((9, 5), (5, 9))
+    ),
+    Case("ridge-woodbury", (5, 9), _ridge("woodbury", 0.3), nonzero_lam=True),
+    Case("ridge-normal-lam", (9, 5), _ridge("normal", 0.3), nonzero_lam=True),
+    Case("ridge-cg-lam", (9, 5), _ridge("cg", 0.3), nonzero_lam=True),
+    Case("ridge-path", (9, 5), lambda A, y, a, c: xs.ridge(A, y, [0.1 * a * a, a * a]), nonzero_lam=True),
+    Case("lstsq-tall", (9, 5), lambda A, y, a, c: xs.lstsq(A, y)),
+    Case("lstsq-wide", (5, 9), lambda A, y, a, c: xs.lstsq(A, y)),
+    *(
+        Case(f"lasso-{m}-{s[0]}x{s[1]}", s, _lasso(m), nonzero_lam=True)
+        for m in ("ista", "fista", "working_set")
+        for s in ((12, 5), (8, 14))
+    ),
+    Case("elastic_net", (12, 5), _elastic_net, nonzero_lam=True),
+    Case(
+        "lasso_path",
+        (12, 5),
+        lambda A, y, a, c: xs.lasso_path(A, y, n_lams=4, ratio=0.01, tol=tight(A)),
+        nonzero_lam=True,
+    ),
+    Case("basis_pursuit", (4, 9), lambda A, y, a, c: xs.basis_pursuit(A, y)),
+    Case(
+        "dictionary_learning",
+        (9, 5),
+        lambda A, y, a, c: xs.dictionary_learning(A, 3, 0.1 * a, max_iter=50),
+        answer="1",
+        nonzero_lam=False,
+    ),
+    Case("gradient_descent", (9, 5), _descent(xs.gradient_descent)),
+    Case("gradient_descent-nesterov", (9, 5), _descent(xs.gradient_descent, momentum="nesterov")),
+    Case("gradient_descent-line_search", (9, 5), _descent(xs.gradient_descent, line_search=True)),
+    Case("gradient_descent-lam", (9, 5), _descent(xs.gradient_descent, lam=0.1), nonzero_lam=True),
+    Case("coordinate_descent", (9, 5), _descent(xs.coordinate_descent)),
+    Case("newton", (9, 5), _descent(xs.newton)),
+    Case("newton-lam", (9, 5), _descent(xs.newton, lam=0.1), nonzero_lam=True),
+    Case("newton-logistic", (40, 3), _logistic(xs.newton), answer="1/a", nonzero_lam=True),
+    Case("gradient_descent-logistic", (40, 3), _logistic(xs.gradient_descent), answer="1/a", nonzero_lam=True),
+    Case("sgd", (9, 5), _stochastic(xs.sgd)),
+    Case("sga", (9, 5), _stochastic(xs.sga)),
+    Case("sag", (9, 5), _stochastic(xs.sag)),
+    *(Case(f"sinkhorn-{m}", (6, 5), _sinkhorn(m), answer="a") for m in ("scaling", "stabilized", "log")),
+]
