@@ -183,7 +183,7 @@ def fit_inverse(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not converged, unless the callback stopped it.
 
     See Also
     --------

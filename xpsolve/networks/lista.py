@@ -27,6 +27,7 @@ from xpsolve.arrays import (
     check_positive,
     device_of,
     enter,
+    is_scalar,
     iterate,
     namespace_of,
 )
@@ -205,7 +206,7 @@ class Lista:
         """
         _, X = self._samples(X)
         check_option(loss, "loss", LOSSES)
-        if not (isinstance(longest, float) and longest == float("inf")):
+        if not (is_scalar(longest) and longest == float("inf")):
             longest = check_positive(longest, "longest")
         check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
         check_count(layer_iter, "layer_iter", 0)

@@ -31,7 +31,6 @@ from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Certificate, Solution, Status, finish
 from xpsolve.trace import arrays_in, map_arrays
 
-
 _ADVICE = {
     Status.MAX_ITER: "Raise epochs, or try another step.",
     Status.NOT_FINITE: "The loss is not finite at the first params.",
@@ -103,6 +102,11 @@ def train(
     ValueError
         If samples disagree in number, devices are mixed, the gradient has another structure, or an option is out of
         range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the loss is above `tol` at the end, unless the callback stopped it.
 
     See Also
     --------
