@@ -365,11 +365,13 @@ def run(
     every, pace = options.record_every, _Pace(stream, options.size(stream))
     kept, at = ([answer(state, 0)], [0]) if every else ([], [])
     done, stopped, solved, finite = 0, False, False, True
+    asked = -stream.model.n  # when the gradient was last computed, which is done once an epoch at most
     for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
         while done < stop and finite and not (stopped or solved):
             state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop), options.tol)
             done += taken
-            if pace.near and taken and finite:
+            if pace.near and taken and finite and done >= asked + stream.model.n // stream.batch:
+                asked = done
                 solved = float(stream.model.xp.max(stream.certificate(answer(state, done)))) <= options.tol
                 pace.reads += 1
             if options.callback is not None and taken:
