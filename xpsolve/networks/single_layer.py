@@ -10,6 +10,8 @@ dense matrix diag(h) − hhᵀ.  Either is applied from h, and neither is built.
 
 from __future__ import annotations
 
+from typing import Any
+
 from xpsolve.arrays import Array, Namespace, enter
 from xpsolve.capabilities import capabilities
 from xpsolve.networks.activations import Activation, activation_of
@@ -129,7 +131,7 @@ def single_layer_adjoint(
     return A.T @ M, M @ Y.T, xp.sum(M, axis=1), e @ H.T
 
 
-def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: str) -> Activation:
+def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: Any) -> Activation:
     """σ, once shapes are found to follow each other."""
     is_softmax = isinstance(activation, str) and activation == "softmax"
     sigma = _SOFTMAX if is_softmax else activation_of(activation, "activation")
