@@ -80,10 +80,12 @@ def sag(
     memory : SagMemory, optional
         ``.stats["memory"]`` of a run with the same objective, which goes on from its ``.x`` given as `x0`.  With
         another `seed` the samples come in another order.
-    block, record_every, seed, callback
+    block, record_every, seed
         As in `sgd`.
     tol : float
-        The certificate at which to stop.
+        The certificate at which to stop; 0 takes all steps.
+    callback
+        As in `sgd`.
 
     Returns
     -------
