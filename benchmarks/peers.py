@@ -489,7 +489,7 @@ def _xpsolve_newton(q: _Classes) -> Solve:
 
 
 def _xpsolve_sag(q: _Classes) -> Solve:
-    return lambda _: sag(q.f, epochs=q.epochs).x
+    return lambda _: sag(q.f, epochs=q.epochs, tol=0).x
 
 
 def _sklearn_logistic(q: _Classes) -> Solve:
