@@ -442,7 +442,9 @@ def _chosen(
     if cheapest != "fft" or on_device:
         return cheapest
     reach = spans(w, dilation)
-    if all(keeps_digits(innermost(x), reach) for x in (w, *looked_at)):
+    if keeps_digits(innermost(w), w.shape[2:], kernels=True) and all(
+        keeps_digits(innermost(x), reach) for x in looked_at
+    ):
         return cheapest
     del options["fft"]
     return costs.cheapest(options, machine)
