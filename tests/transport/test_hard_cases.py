@@ -122,7 +122,9 @@ def test_no_plan_at_all_is_a_status(rng, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("dtype", "exponents"), [("float64", (-1000, -120, 120, 1000)), ("float32", (-110, -50, 50, 110))])
+@pytest.mark.parametrize(
+    ("dtype", "exponents"), [("float64", (-1000, -120, 120, 1000)), ("float32", (-110, -50, 50, 110))]
+)
 def test_any_unit_of_cost(rng, method, dtype, exponents):
     a, b, x, y = histogram(rng, 7), histogram(rng, 6), rng.random((7, 2)), rng.random((6, 2))
     a[0] = 0

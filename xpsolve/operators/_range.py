@@ -1,10 +1,10 @@
 """Whether a Fourier transform keeps the digits of all parts of an array.
 
-Rounding of a transform is relative to the largest number anywhere, that of a sum of products to the numbers in it.  So a
-dim part of a picture loses digits beside a bright one, and a single NaN is everywhere.  Blocks of a quarter of the
-kernel, and of 8 pixels at most, are compared: where each that is not empty has a number of at least √eps times the largest of its picture, half
-of the digits remain everywhere.  Of the kernels, whose small numbers count only where the picture is empty, no block may
-lie below rounding.
+Rounding of a transform is relative to the largest number anywhere, that of a sum of products to the numbers in it.  So
+a dim part of a picture loses digits beside a bright one, and a single NaN is everywhere.  Blocks of a quarter of the
+kernel, and of 8 pixels at most, are compared: where each that is not empty has a number of at least √eps times the
+largest of its picture, half of the digits remain everywhere.  Of the kernels, whose small numbers count only where the
+picture is empty, no block may lie below rounding.
 """
 
 from __future__ import annotations

@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, check_count, check_number, check_positive, device_of, enter, iterate, namespace_of
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_count,
+    check_number,
+    check_positive,
+    device_of,
+    enter,
+    iterate,
+    namespace_of,
+)
 from xpsolve.capabilities import capabilities
 from xpsolve.operators.base import LinearOperator
 from xpsolve.operators.entry import aslinearoperator

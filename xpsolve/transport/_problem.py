@@ -161,8 +161,9 @@ class Problem:
                     message = f"{name}: expected some mass, got {what}{where}."
                     raise ValueError(message)
             if not abs(left - right) <= self._allowed * left:
+                names = " and ".join(dict.fromkeys(self.names))
                 message = (
-                    f"{' and '.join(dict.fromkeys(self.names))}: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "
+                    f"{names}: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "
                     f"{left - right:.3g}. Divide each by its sum."
                 )
                 raise ValueError(message)

@@ -123,9 +123,7 @@ def barycenter(
     check_option(method, "method", ("auto", *_METHODS))
     check_number(tol, "tol", minimum=0)
     check_count(max_iter, "max_iter", 0)
-    check_iteration(
-        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
-    )
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
     _, (A,) = enter(A=A)
     check_ndim(A, "A", 2, shape="(k, n)")
     problem, _ = enter_problem(A, A[:1, :], M, eps, names=("A", "A")).divided()  # all must have the sum of the first

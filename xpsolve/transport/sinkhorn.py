@@ -110,8 +110,8 @@ def sinkhorn(
     -------
     TransportSolution
         ``.x`` is (f, g) with P_ij = exp((f_i + g_j − M_ij)/ε); also ``.plan()``, ``.value`` and ``.cost``.  The
-        certificate is (‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa of the returned potentials.  ``.history``, if recorded, is the error from
-        before the first iteration on.
+        certificate is (‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa of the returned potentials.  ``.history``, if recorded, is the error
+        from before the first iteration on.
 
     Raises
     ------
