@@ -9,9 +9,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& { echo $$python; break; }; done)
 # More packages to install, for example EXTRAS="torch jax" or EXTRAS=cupy-cuda12x.
 EXTRAS ?=
-# More arguments, for example PYTEST="-x -k ridge" or BENCH="--only ridge".
+# More arguments, for example PYTEST="-x -k ridge" or BENCH="--budget 900".
 PYTEST ?=
-BENCH ?= --profile quick
+BENCH ?= --budget 300
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,10 +25,8 @@ with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-bench: $(call with,bench)  ## measure on every backend there is, and write the report (a few minutes)
-	$(BIN)/xpsolve bench $(BENCH)
-	$(BIN)/xpsolve figures
-	$(BIN)/xpsolve report
+bench: $(call with,bench)  ## measure on every backend there is, and write the report (five minutes)
+	$(BIN)/xpsolve bench --report $(BENCH)
 
 test: $(call with,test)  ## run the tests, and the examples in the documentation
 	$(BIN)/python -m pytest --doctest-modules $(PYTEST)

@@ -1,8 +1,8 @@
 """What every benchmark shares: choice of backend, lazy data, a synchronised clock, and its meta data.
 
 No benchmark here has a ``setup``: with one, asv times every call between two setups and adds its own
-overhead to each.  The data of a parameter tuple are made on the first call and kept, since asv runs one
-tuple in one process; the clock stands still meanwhile, and while another process has the processor.  Two
+overhead to each.  The data of a parameter tuple are made on the first call and kept
+until those of another are made; the clock stands still meanwhile, and while another process has the processor.  Two
 things can then be measured, and each class says in ``mode`` which one it is:
 
 latency
@@ -19,6 +19,9 @@ A class that is timed and declares a ``cost`` is counted too, without a line of 
 counting arrays over NumPy, for each of its parameters but at the smallest abscissa only.  What they give is the same on
 every machine, so that two commits can be compared by it; the flops are those of products and factorisations, as in
 `xpsolve.costs`.
+
+The error of a point is that of the answer that was timed, where one process does both (``xpsolve bench``), and of a
+solve of its own where it does not (``asv run``): `_Benchmark._answer` gives the one or the other.
 """
 
 from __future__ import annotations
@@ -33,18 +36,24 @@ from typing import Any, ClassVar
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
+from benchmarks._grid import listed_backends, part
 from xpsolve.arrays import Array, backends
 from xpsolve.trace import Counter, Tally, WrappedArray
 
-BACKENDS = tuple(name for name in backends.NAMES if name != "array-api-strict")
-"""Backends worth timing, installed or not: the grid is the same on every machine."""
+BACKENDS = listed_backends()
+"""Backends that the grids list: see `benchmarks._grid`."""
 
 
 class _Device:
-    """The backend that this process measures, the last result asked of it, and time that does not count."""
+    """The backend that this process measures, the last result asked of it, and time that does not count.
+
+    `last` is what the clock waits for; where the error needs more of the answer than that, the whole is in `whole`.
+    """
 
     backend: ClassVar[backends.Backend | None] = None
     last: ClassVar[Any] = None
+    whole: ClassVar[Any] = None
+    answer: ClassVar[Any] = None  # of the last call that was timed
     uncounted: ClassVar[float] = 0.0
     counting: ClassVar[bool] = False
 
@@ -58,10 +67,11 @@ class _Device:
 
     @classmethod
     def drain(cls) -> None:
-        """Wait for the last result, then forget it: a lazy library would compute it again."""
+        """Wait for the last result, once: a lazy library would compute it again."""
         if cls.backend is not None:
             cls.backend.synchronize(cls.last)
-            cls.last = None
+            cls.answer = cls.last if cls.whole is None else cls.whole
+            cls.last = cls.whole = None
 
     @classmethod
     @contextmanager
@@ -70,6 +80,7 @@ class _Device:
         start = _own()
         yield
         cls.drain()
+        cls.answer = None
         cls.uncounted += _own() - start
 
 
@@ -229,6 +240,8 @@ class _Benchmark:
         }
         if function in _COUNTS.values() and not issubclass(cls, _Counted):
             cls._small(copy)
+        elif cls.params:
+            copy.params = part(cls.param_names, cls.params, cls.profiles.get("quick"))  # type: ignore[attr-defined]
         return copy
 
     @classmethod
@@ -249,9 +262,14 @@ class _Benchmark:
         if key not in self._prepared:
             point = dict(zip(self.param_names, values, strict=True))
             with _Device.uncounting():
+                self._prepared.clear()  # a process that measures several points has memory for one
                 # A class whose grid names no backend runs on NumPy.
                 self._prepared[key] = self.prepare(_Device.open(point.pop("backend", "numpy")), **point)
         return self._prepared[key]
+
+    def _answer(self, call: Callable[[], Any]) -> Any:
+        """The answer that was timed last in this process for this tuple; where none was, that of `call`."""
+        return call() if _Device.answer is None else _Device.answer
 
     def _tally(self, values: tuple[Any, ...]) -> Tally:
         """What one timed call costs, without what its data cost."""
@@ -267,8 +285,8 @@ class _Benchmark:
                 counter.tally = Tally()
                 self.time_solve(*values)
             finally:
-                _Device.counting, _Device.last = False, None
-                self._prepared.pop(key, None)
+                _Device.counting, _Device.last, _Device.whole = False, None, None
+                self._prepared.clear()
             self._prepared[noted] = counter.tally
         return self._prepared[noted]
 

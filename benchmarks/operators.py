@@ -41,7 +41,7 @@ class _Calls(_Benchmark):
     def track_error(self, *values: Any) -> float:
         """Distance of the answer from what it should be."""
         case = self._case(values)
-        error = case.error(case.call())
+        error = case.error(self._answer(case.call))
         return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
 
 
@@ -55,7 +55,7 @@ class NormInFeatures(_Calls):
     fixed = {"n": 2000, "n_iter": _STEPS}
     param_names = ("backend", "p")
     params = (BACKENDS, (400, 710, 1260, 2250, 4000))
-    profiles = {"quick": {"backend": ["numpy"]}}
+    profiles = {"quick": {}}
 
     def prepare(self, backend, p):
         A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)

@@ -18,7 +18,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -26,6 +25,7 @@ import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from benchmarks._base import _Benchmark, _Device, measures, warm
+from benchmarks._grid import installed, listed_libraries
 from benchmarks.chain import _factors, _missed
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
@@ -85,13 +85,10 @@ class _Peers(_Benchmark):
 
 
 def _require(library: str) -> None:
-    """Skip what is not installed.  Run from a clone, xpsolve itself need not be."""
-    try:
-        if library != "xpsolve":
-            metadata.version(library)
-    except metadata.PackageNotFoundError:
+    """Skip what is not installed."""
+    if not installed(library):
         extra = library if library in ("jax", "torch") else "peers"
-        raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,{extra}]"') from None
+        raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,{extra}]"')
 
 
 def _lengths(shape: str) -> tuple[int, int]:
@@ -160,7 +157,7 @@ class Lasso(_Peers):
         "skglm": _skglm_lasso,
     }
     param_names = ("library", "shape", "lam")
-    params = (tuple(solvers), ("500×2000", "1000×20000", "10000×500"), ("0.1 λmax", "0.01 λmax"))
+    params = (listed_libraries(solvers), ("500×2000", "1000×20000", "10000×500"), ("0.1 λmax", "0.01 λmax"))
     # skglm compiles in each process, for longer than all others take.
     profiles = {"quick": {"library": ["xpsolve", "scikit-learn", "celer"], "shape": ["500×2000"], "lam": ["0.01 λmax"]}}
 
@@ -175,7 +172,7 @@ class CorrelatedLasso(Lasso):
     """Each feature has the correlation 0.9 with the next: x_j = 0.9 x_{j−1} + √0.19 z_j."""
 
     title = "Lasso on correlated features to a gap of 1e-6"
-    params = (tuple(Lasso.solvers), ("800×12000",), ("0.03 λmax",))
+    params = (listed_libraries(Lasso.solvers), ("800×12000",), ("0.03 λmax",))
     profiles = {}
 
     def problem(self, shape, lam):
@@ -228,7 +225,7 @@ class LassoPath(_Peers):
     tol = 1e-6
     solvers = {"xpsolve": _xpsolve_path, "scikit-learn": _sklearn_path, "celer": _celer_path}
     param_names = ("library", "shape")
-    params = (tuple(solvers), ("10000×1000", "1000×5000"))
+    params = (listed_libraries(solvers), ("10000×1000", "1000×5000"))
 
     def problem(self, shape):
         A, y, largest = _sparse_signal(*_lengths(shape), 1.0)
@@ -263,7 +260,7 @@ class Ridge(_Peers):
     tolerances = (0.0,)  # direct: there is none to choose
     solvers = {"xpsolve": _xpsolve_ridge, "scikit-learn": _sklearn_ridge}
     param_names = ("library", "shape")
-    params = (tuple(solvers), ("4000×200", "20000×500", "500×20000", "2000×2000"))
+    params = (listed_libraries(solvers), ("4000×200", "20000×500", "500×20000", "2000×2000"))
     profiles = {"quick": {"shape": ["4000×200"]}}
 
     def problem(self, shape):
@@ -310,7 +307,7 @@ class Chain(_Peers):
     solvers = {"xpsolve": _xpsolve_chain, "numpy": _numpy_chain, "opt_einsum": _opt_einsum_chain}
     param_names = ("library", "dims")
     params = (
-        tuple(solvers),
+        listed_libraries(solvers),
         ("512-512-8-512-512-8-512", "784-512-512-256-256-10-1", "256-256-256-256-256-256-256", "16-32-32-16-32-32-8"),
     )
     profiles = {"quick": {"library": ["xpsolve", "numpy"], "dims": ["512-512-8-512-512-8-512"]}}
@@ -401,7 +398,7 @@ class Gradient(_Peers):
         "jax": _jax_gradient,
     }
     param_names = ("library", "shape")
-    params = (tuple(solvers), ("8×4", "64×64", "256×256"))
+    params = (listed_libraries(solvers), ("8×4", "64×64", "256×256"))
 
     def problem(self, shape):
         width, batch = _lengths(shape)
@@ -418,7 +415,7 @@ class GradientCompiled(Gradient):
 
     title = "Gradient of a network by a tape, against a compiled program"
     solvers = {"xpsolve": _xpsolve_gradient, "jax": partial(_jax_gradient, compiled=True)}
-    params = (tuple(solvers), Gradient.params[1])
+    params = (listed_libraries(solvers), Gradient.params[1])
 
 
 # --- stochastic --------------------------------------------------------------------------------------
@@ -462,7 +459,7 @@ class SgdEpoch(_Peers):
     tolerances = (0.0,)  # the steps are given
     solvers = {"xpsolve": _xpsolve_sgd, "scikit-learn": _sklearn_sgd}
     param_names = ("library", "shape")
-    params = (tuple(solvers), ("10000×100", "10000×1000"))
+    params = (listed_libraries(solvers), ("10000×100", "10000×1000"))
     profiles = {"quick": {"shape": ["10000×100"]}}
 
     def problem(self, shape):
@@ -513,7 +510,7 @@ class _Logistic(_Peers):
     family = "stochastic"
     solvers = {"xpsolve": _xpsolve_newton, "scikit-learn": _sklearn_logistic}
     param_names = ("library", "solver")
-    params = (tuple(solvers), ("lbfgs", "newton-cholesky", "newton-cg", "sag", "saga"))
+    params = (listed_libraries(solvers), ("lbfgs", "newton-cholesky", "newton-cg", "sag", "saga"))
 
     def error(self, problem, answer):
         return float(problem.f.value(answer)) - problem.least
@@ -548,7 +545,7 @@ class SagEpochs(_Logistic):
     tol = 1e-4
     tolerances = (0.0,)
     solvers = {"xpsolve": _xpsolve_sag, "scikit-learn": _sklearn_logistic}
-    params = (tuple(solvers), ("sag", "saga"))
+    params = (listed_libraries(solvers), ("sag", "saga"))
 
     def problem(self, solver):
         A, y, _, _ = _two_classes(10_000, 100)
@@ -610,7 +607,7 @@ class Sinkhorn(_Peers):
     tolerances = tuple(10.0**-k for k in range(8, 14))
     solvers = {"xpsolve": _xpsolve_sinkhorn, "POT": _pot_sinkhorn, "ott-jax": _ott_sinkhorn}
     param_names = ("library", "n", "eps")
-    params = (tuple(solvers), (500, 2000), ("1e-1", "1e-2", "3e-3"))
+    params = (listed_libraries(solvers), (500, 2000), ("1e-1", "1e-2", "3e-3"))
 
     def problem(self, n, eps):
         return _Transport(*_clouds(n), float(eps))
@@ -624,7 +621,7 @@ class SinkhornStable(Sinkhorn):
 
     title = "Sinkhorn's plan in logarithms and stabilised, to a marginal error of 1e-9"
     param_names = ("library", "method")
-    params = (tuple(Sinkhorn.solvers), ("log", "stabilized"))
+    params = (listed_libraries(Sinkhorn.solvers), ("log", "stabilized"))
 
     def problem(self, method):
         return _Transport(*_clouds(200), 1e-2, method)

@@ -1,8 +1,12 @@
 """The `xp` fixture: every backend and device that this machine has, each test on all of them."""
 
+import importlib.util
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before JAX is imported: float64 in must be float64 out
+
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,6 +20,10 @@ import pytest
 import xpsolve
 import xpsolve.capabilities
 from xpsolve.arrays import backends
+
+EMULATED = importlib.util.find_spec("cupy") is None
+if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
+    sys.path.append(str(Path(__file__).parent / "cupy_on_cpu"))
 
 for _name in oracle.TRUTHS:  # every answer that a test gets from xs.solver(...) is judged in extended precision
     setattr(xpsolve, _name, oracle.judged(_name, getattr(xpsolve, _name)))
@@ -63,6 +71,10 @@ def _targets():
             strictest = {"boolean_indexing": False, "data_dependent_shapes": False}
             found.append(Target("strictest", backend, device1, flags=strictest))
             found.append(Target("strict-no_float64", backend, no_float64, dtype="float32"))
+        elif name == "cupy":
+            label = "cupy-emulated" if EMULATED else "cupy"
+            found.append(Target(label, backend, backend._devices[0]))
+            found.append(Target(f"{label}-float32", backend, backend._devices[0], dtype="float32"))
         else:
             found.append(Target(name, backend, backend._devices[0]))
             if name == "numpy":
@@ -75,6 +87,12 @@ TARGETS = _targets()
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "of(name): the public function under test; runs where its capabilities say")
+
+
+def pytest_report_header(config):
+    if EMULATED:
+        return "cupy: EMULATED on the processor (tests/cupy_on_cpu); nothing here was run on a GPU"
+    return None
 
 
 def pytest_generate_tests(metafunc):

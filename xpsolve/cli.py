@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +26,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="
 _EXTRA = ("asv", "asv_runner", "jinja2", "matplotlib", "pandas", "psutil", "scipy", "sklearn", "threadpoolctl")
 _RESULTS = Path(".asv/results")
 _GALLERY = _RESULTS.with_name("gallery")  # where a report of those results looks for it
+_LATEST = Path("reports/latest")
+_FIGURES, _REPORT = 0.2, 0.3  # shares of the budget that figures and the report may take at most
 _INTERRUPTED = 130  # what a shell reports for a command stopped by ctrl-C
 _NOT_COMPARED = 2  # of the gate, which says 1 for an alarm
 
@@ -94,17 +98,33 @@ def bench(
     machine: Annotated[str | None, typer.Option(help="Name of this machine among the results.")] = None,
     results: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default=".asv/results")] = None,
     root: Annotated[Path, typer.Option(help="A clone of xpsolve, which holds the benchmarks.")] = Path(),
+    report: Annotated[
+        bool, typer.Option("--report", help="Also draw the gallery and write a report, all within the budget.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The folder that --report writes.")] = _LATEST,
 ) -> None:
-    """Measure the benchmark suite in this environment.  Stopped, the same command goes on where it was.
+    """Measure the benchmark suite in this environment.  Run it again to go on where it was stopped.
 
     The full profile takes about half an hour on two cores for NumPy alone, and two and a half hours with PyTorch, JAX
     and Dask beside it; each run says first how long it will take.
     """
     console = Console(highlight=False)
     with _plain_errors():
-        from xpsolve.bench import run
+        from xpsolve.bench import PROFILES, run
         from xpsolve.bench.progress import Bar, human
 
+        began = _process_began() if report else time.monotonic()
+        place = results or root / _RESULTS
+        if report:
+            from xpsolve import report as reports
+            from xpsolve.files import check_writable
+
+            check_writable(out)
+            whole = budget or (PROFILES[profile].budget if profile in PROFILES else None) or math.inf
+            console.print(f"Figures, measurements and a report{_within(whole)}: first the figures.")
+            pace = _draw(console, "numpy", place.with_name("gallery"), (), _FIGURES * whole)
+            reserved = min(reports.TYPICAL_SECONDS * pace, _REPORT * whole)
+            budget = max(whole - (time.monotonic() - began) - reserved, 1.0)
         console.print("Looking at benchmarks, backends and machine …")
         with Bar(console) as bar:
             outcome = run(
@@ -133,8 +153,26 @@ def bench(
         )
         raise typer.Exit(_INTERRUPTED)
     console.print(f"Measured {outcome.measured} points in {human(outcome.seconds)}: {outcome.results}")
+    if report:
+        with _plain_errors():
+            console.print("Writing the report …")
+            index = reports.build([outcome.results], out)
+        console.print(f"All in {human(time.monotonic() - began)}.  Open {index}", soft_wrap=True, markup=False)
     if outcome.failed and len(outcome.failed) == outcome.measured:
         raise typer.Exit(1)
+
+
+def _process_began() -> float:
+    """When this process began, by the monotonic clock: a budget is one of all that a person waits for."""
+    import psutil
+
+    return time.monotonic() - (time.time() - psutil.Process().create_time())
+
+
+def _within(seconds: float) -> str:
+    from xpsolve.bench.progress import human
+
+    return "" if math.isinf(seconds) else f" within {human(seconds)}"
 
 
 @app.command()
@@ -154,19 +192,40 @@ def figures(
         unknown = sorted(set(only or ()) - set(gallery.PICTURES))
         if unknown:
             raise ValueError(f"only: expected names among {', '.join(gallery.PICTURES)}, got {', '.join(unknown)}")
-        wanted = [picture for name, picture in gallery.PICTURES.items() if not only or name in only]
-        failed = 0
-        for picture in wanted:
-            try:
-                drawn = gallery.draw(picture, where, out)
-            except Exception as error:  # a library may raise anything; the other figures do not depend on it
-                failed += 1
-                reason = f"{type(error).__name__}: {error}"
-                console.print(f"[yellow]failed:[/yellow] {picture.name}: {escape(reason)}", soft_wrap=True)
-            else:
-                console.print(f"{out / drawn.name}.svg  {drawn.seconds:.1f} s", soft_wrap=True, markup=False)
-    if failed == len(wanted):
+        wanted = len(only or gallery.PICTURES)
+        failed: list[str] = []
+        _draw(console, backend, out, only or (), math.inf, failed)
+    if len(failed) == wanted:
         raise typer.Exit(1)
+
+
+def _draw(
+    console: Console,
+    backend: str,
+    out: Path,
+    only: Collection[str],
+    seconds: float,
+    failed: list[str] | None = None,
+) -> float:
+    """Draw figures with a line for each; return how many times their usual time they took."""
+    from xpsolve.report import gallery
+
+    spent = typical = 0.0
+    late = []
+    for picture, drawn in gallery.draw_all(gallery.PICTURES, backend, out, only=only, seconds=seconds):
+        if drawn is None:
+            late.append(picture.name)
+        elif isinstance(drawn, Exception):
+            reason = f"{type(drawn).__name__}: {drawn}"
+            console.print(f"[yellow]failed:[/yellow] {picture.name}: {escape(reason)}", soft_wrap=True)
+            if failed is not None:
+                failed.append(picture.name)
+        else:
+            spent, typical = spent + drawn.seconds, typical + picture.seconds
+            console.print(f"{out / drawn.name}.svg  {drawn.seconds:.1f} s", soft_wrap=True, markup=False)
+    if late:
+        console.print(f"[yellow]left out[/yellow] for want of time: {', '.join(late)}", soft_wrap=True)
+    return spent / typical if typical else 1.0
 
 
 @app.command()
@@ -175,7 +234,7 @@ def report(
         list[Path] | None,
         typer.Option(help="Where results are kept; may be given more than once.", show_default=str(_RESULTS)),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("reports/latest"),
+    out: Annotated[Path, typer.Option(help="The folder to write.")] = _LATEST,
     machine: Annotated[
         list[str] | None, typer.Option(help="Report on this machine only; may be given more than once.")
     ] = None,
@@ -205,7 +264,10 @@ def gate(
     least: Annotated[float, typer.Option(help="The least factor by which a slowdown is an alarm.")] = 1.25,
     markdown: Annotated[Path | None, typer.Option(help="Write the findings to this file too, for a comment.")] = None,
 ) -> None:
-    """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared."""
+    """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared or hardly.
+
+    The first line says how much was compared, of how much there is.
+    """
     console = Console(highlight=False)
     with _plain_errors(_NOT_COMPARED):
         from xpsolve.report import gate as gates
@@ -214,6 +276,7 @@ def gate(
         verdict = gates.compare(*sides, counts_only=counts_only, least=least, only=only)
         if markdown is not None:
             write_text(markdown, gates.markdown(verdict))
+    console.print(verdict.summary, markup=False, soft_wrap=True)
     if verdict.changes:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("", "what", "benchmark", "where", "base", "new", "why"):
@@ -224,9 +287,12 @@ def gate(
         console.print(table)
     for note in verdict.notes:
         console.print(f"[dim]note:[/dim] {escape(note)}", soft_wrap=True)
-    console.print(verdict.summary, markup=False)
     if verdict.alarms:
         raise typer.Exit(1)
+    if verdict.thin:
+        advice = "measure the same profile and backends on both sides, or compare a part of the suite with --only"
+        Console(stderr=True, highlight=False).print(f"[red]error:[/red] too little was compared: {advice}")
+        raise typer.Exit(_NOT_COMPARED)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import pytest
 import xpsolve as xs
 from xpsolve import autodiff
 from xpsolve.arrays import namespace_of
+from xpsolve.autodiff.implicit import conjugate_gradient
 from xpsolve.testing import assert_close
 
 
@@ -127,6 +128,53 @@ def test_a_system_that_is_not_solved_warns(rng):
     gradient = autodiff.grad(lambda c: total(by_energy(max_iter=1)(theta, c)))
     with pytest.warns(xs.ConvergenceWarning, match=r"after 1 steps at a residual of .*unrolled"):
         gradient(c)
+
+
+# --- the linear system
+
+
+def spectrum(rng, values):
+    """A symmetric matrix with these eigenvalues, and its eigenvectors."""
+    Q, _ = np.linalg.qr(rng.standard_normal((len(values), len(values))))
+    return (Q * values) @ Q.T, Q
+
+
+@pytest.mark.parametrize("exponent", [0, -300, 300])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_a_system_is_solved_as_far_as_rounding_lets_it(n, dtype, exponent, rng):
+    """Without a warning, although no residual of 10·eps can be reached; what the suite does with warnings tells."""
+    eps = float(np.finfo(dtype).eps)
+    for condition in (1.0, 10.0, 0.01 / eps**0.5, 0.1 / eps**0.5):
+        H, _ = spectrum(rng, np.geomspace(1 / condition, 1, n))
+        b = rng.standard_normal(n)
+        size = 2.0 ** (exponent if dtype is np.float64 else exponent // 6)
+        H, b = (H * size).astype(dtype), (b / size).astype(dtype)
+        u = conjugate_gradient(lambda u, H=H: H @ u, b)
+        assert u.dtype == dtype
+        exact = np.linalg.solve(H.astype(np.float64), b.astype(np.float64))
+        assert np.linalg.norm(u * size**2 - exact * size**2) <= 4 * condition * eps * np.linalg.norm(exact * size**2)
+
+
+def test_systems_side_by_side_have_checks_of_their_own(rng):
+    H, _ = spectrum(rng, np.geomspace(0.01, 1, 6))
+    sizes = np.asarray([[1.0], [0.0], [1e-200], [1e150]])
+    B = rng.standard_normal((4, 6)) * sizes
+    U = conjugate_gradient(lambda U: U @ H, B, axis=1)
+    for u, b, size in zip(U, B, sizes, strict=True):
+        assert_close(u / (size or 1), np.linalg.solve(H, b) / (size or 1), rtol=1e-11, atol=1e-13)
+
+
+def test_a_singular_system_is_solved_where_it_can_be_and_warns_where_not(rng):
+    H, Q = spectrum(rng, np.asarray([0.0, 0.5, 1.0, 2.0, 3.0]))
+    b = H @ rng.standard_normal(5)
+    u = conjugate_gradient(lambda u: H @ u, b)
+    assert np.linalg.norm(b - H @ u) <= 1e-14 * np.linalg.norm(b)
+    for part in (1e-5, 1.0):
+        with pytest.warns(xs.ConvergenceWarning, match="ill-conditioned, or not symmetric"):
+            conjugate_gradient(lambda u: H @ u, b + part * Q[:, 0])
+    with pytest.warns(xs.ConvergenceWarning, match="at a residual of nan"):
+        conjugate_gradient(lambda u: H @ u, b * np.nan)
 
 
 # --- our solvers

@@ -1,6 +1,7 @@
 """Where a run happened."""
 
 import json
+import platform
 import subprocess
 
 import pytest
@@ -87,6 +88,29 @@ def test_register_keeps_the_name_and_the_keys_of_the_one_machine_there_is(tmp_pa
     described = machine.register(None, FOUND, path)
     assert described["machine"] == "mine"
     assert described["gpu"] == "H100"
+
+
+def test_asv_by_itself_finds_the_host_before_and_after(tmp_path):
+    from asv.machine import Machine
+
+    path, host = tmp_path / "machine.json", platform.node()
+    described = machine.register("mybox", FOUND, path)
+    bare = {"interactive": False, "_path": str(path)}
+    assert Machine.load(**bare).machine == "mybox"  # its results lie with ours
+    machine.register("other", FOUND, path)
+    assert Machine.load(**bare).machine == "mybox"
+    assert machine.register("mybox", FOUND, path) == described
+    # What `asv machine --yes` wrote is left alone.
+    path.write_text(json.dumps({host: {**described, "machine": host}, "version": 1}))
+    machine.register("mybox", FOUND, path)
+    assert Machine.load(**bare).machine == host
+
+
+def test_the_name_of_a_host_that_is_gone_makes_no_second_machine(tmp_path):
+    path = tmp_path / "machine.json"
+    old = {"mybox": {"machine": "mybox"}, "a1b2c3": {"machine": "mybox"}, "version": 1}
+    path.write_text(json.dumps(old))
+    assert machine.register(None, FOUND, path)["machine"] == "mybox"
 
 
 def test_default_name_says_what_the_machine_is_and_does_not_change(tmp_path):

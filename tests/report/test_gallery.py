@@ -248,7 +248,7 @@ def test_the_command_draws_what_is_asked_for(tmp_path):
     invoke("figures", "--only", "lq-balls", "--out", str(tmp_path))
     invoke("figures", "--only", "soft-threshold", "--out", str(tmp_path))
     found, warnings = gallery.read(tmp_path)
-    assert [one.name for one in found] == ["soft-threshold", "lq-balls"]  # what lay there stays, in its place
+    assert [one.name for one in found] == ["lq-balls", "soft-threshold"]  # what lay there stays; in the page's order
     assert not warnings
 
 

@@ -83,7 +83,7 @@ def test_ten_reruns_of_one_commit_raise_no_alarm(before, make):
     for seed in range(1, 11):
         verdict = compare(before, make(str(seed), seed).write())
         assert not verdict.alarms
-        assert verdict.compared == {"counts": 30, "errors": 100, "series of times": 20}
+        assert verdict.compared == {"counts": (30, 30), "errors": (100, 100), "series of times": (20, 20)}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_the_comment_for_a_change(before, after, tmp_path):
     note = tmp_path / "note.md"
     assert run(before, after(counts={"m.C4": {"syncs": 2}}), "--counts-only", "--markdown", note).exit_code == 1
     lines = note.read_text().splitlines()
-    assert lines[0] == "**1 alarm; compared: 30 counts, 100 errors**"
+    assert lines[0] == "**1 alarm; compared: 30 of 30 counts, 100 of 100 errors**"
     assert lines[4].startswith("| alarm | syncs | `m.C4.track_syncs` | numpy, n = 1000 | 1 | 2 |")
 
 
@@ -232,6 +232,28 @@ def test_what_cannot_be_compared_exits_with_2(before, suite, tmp_path):
     assert run(before, suite.write(), "--only", "track_flops").exit_code == 2
     assert run(before, before, "--only", "(").exit_code == 2
     assert run(before, before, "--least", "0.9").exit_code == 2
+
+
+def test_the_first_line_says_how_much_was_compared(before, after, make):
+    first = run(before, after()).output.splitlines()[0]
+    assert first == "no alarm; compared: 30 of 30 counts, 100 of 100 errors, 20 of 20 series of times"
+    other = run(before, make("laptop", 1, machine="laptop").write(without=NAMES[:5]), "--only", "C[4-9]")
+    assert other.output.splitlines()[0].endswith("15 of 18 counts, 50 of 60 errors, 0 of 12 series of times")
+
+
+def test_next_to_nothing_compared_is_no_pass(make):
+    both = make("base", 0, machine="laptop")
+    both.write()
+    both.options = {"machine": "box"}
+    base = both.write(without=NAMES[1:])
+    new = make("new", 1, machine="box")
+    result = run(base, new.write(without=NAMES[1:]))
+    assert result.exit_code == 2
+    assert result.output.startswith("next to nothing in common; no alarm; compared: 3 of 33 counts, 10 of 110 errors")
+    assert "--only" in result.output
+    # An alarm is one all the same, and a part that was asked for is compared whole.
+    assert run(base, new.write(without=NAMES[1:], counts={"m.C0": {"syncs": 9}})).exit_code == 1
+    assert run(new.suite.folder, new.suite.folder, "--only", "C0.track_syncs").exit_code == 0
 
 
 def test_what_measures_something_new_is_not_compared(before, after):

@@ -73,7 +73,8 @@ def test_logistic_regression(rng, name):
     check_solution(solution, like=A, shape=(5,))
     assert solution.converged
     assert_close(solution.x, logistic(A, y, 0.02), rtol=1e-7)
-    ratio = np.linalg.norm(f.gradient(solution.x)) / np.linalg.norm(f.gradient(f.zeros()))
+    sizes = np.max(np.abs(A), axis=0)
+    ratio = np.linalg.norm(f.gradient(solution.x) / sizes) / np.linalg.norm(f.gradient(f.zeros()) / sizes)
     assert solution.certificate.value == pytest.approx(ratio, rel=1e-3)
 
 
@@ -316,10 +317,10 @@ def test_a_step_that_is_too_long_is_a_status(xp, rng, momentum, factor):
     A, y = data(rng)
     f = xs.LeastSquares(xp(A), xp(y), 0.1)
     step = min(factor, 1e30 if xp.dtype == "float32" else factor) / float(f.lipschitz())
-    solution = xs.gradient_descent(f, step=step, momentum=momentum)
+    with pytest.warns(ConvergenceWarning, match="smaller step"):
+        solution = xs.gradient_descent(f, step=step, momentum=momentum)
     check_solution(solution, like=xp(A))
     assert solution.status is Status.DIVERGED
-    assert "smaller step" in solution.status.message
     assert np.all(np.isfinite(xp.backend.to_numpy(solution.x)))
 
 
@@ -346,7 +347,7 @@ def test_classes_that_can_be_separated_have_no_minimiser(rng, name):
 
 def test_it_stops_when_it_is_told(rng):
     f = xs.Logistic(*classes(rng), 0.01)
-    with pytest.warns(ConvergenceWarning, match="gradient_descent stopped after 3"):
+    with pytest.warns(ConvergenceWarning, match="gradient_descent.* after 3 iterations.*momentum='nesterov'"):
         assert xs.gradient_descent(f, max_iter=3, tol=1e-12).status is Status.MAX_ITER
     assert xs.gradient_descent(f, tol=1e-12, callback=lambda k, s: k >= 20).status is Status.STOPPED
     with pytest.warns(ConvergenceWarning):
@@ -360,7 +361,8 @@ def test_nan_is_never_converged(rng):
     A, y = data(rng)
     f = xs.LeastSquares(A * np.nan, y, check_finite=False)
     for method in (xs.gradient_descent, xs.coordinate_descent, xs.newton):
-        assert method(f).status is Status.NOT_FINITE
+        with pytest.warns(ConvergenceWarning, match="check_finite"):
+            assert method(f).status is Status.NOT_FINITE
 
 
 F = xs.LeastSquares(np.eye(3, 2), np.ones(3))
@@ -386,7 +388,7 @@ BAD = {
     ),
     "coordinates of a function": (lambda: xs.coordinate_descent(Quartic()), TypeError, "f: expected LeastSquares"),
     "an empty block": (lambda: xs.coordinate_descent(F, block=0), ValueError, "block: expected an integer"),
-    "tol": (lambda: xs.newton(F, tol=0.0), ValueError, "tol: expected a positive"),
+    "tol": (lambda: xs.newton(F, tol=-1.0), ValueError, "tol: expected a finite number >= 0"),
 }
 
 

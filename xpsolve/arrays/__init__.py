@@ -21,6 +21,7 @@ from xpsolve.arrays.linalg import (
     eigh,
     gram,
     shifted,
+    solve,
     solve_positive,
     solve_triangular,
     thin_svd,
@@ -45,7 +46,8 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import native
-from xpsolve.arrays.scaling import power_of_two, two_to_the
+from xpsolve.arrays.precision import cast, wide_dtype, wide_product
+from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
     "Array",
@@ -53,6 +55,7 @@ __all__ = [
     "Run",
     "accumulate",
     "backends",
+    "cast",
     "check_callable",
     "check_count",
     "check_finite",
@@ -87,12 +90,16 @@ __all__ = [
     "power_of_two",
     "put",
     "regularisation",
+    "safe_norm",
     "scatter",
     "settled",
     "shifted",
+    "solve",
     "solve_positive",
     "solve_triangular",
     "take_columns",
     "thin_svd",
     "two_to_the",
+    "wide_dtype",
+    "wide_product",
 ]

@@ -62,7 +62,7 @@ class Backend:
         try:
             return "" if self._probe() else f"{self.library} finds no {self.kind} device"
         except Exception as error:  # a broken driver may raise anything; its words are the reason
-            return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+            return f"{type(error).__name__}: {_first_line(error)}"
 
     @property
     def available(self) -> bool:
@@ -154,6 +154,10 @@ def to_numpy(x: Any) -> Any:
     return np.asarray(x)
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else "no message"
+
+
 # --- what each library does natively ---------------------------------------------------------------
 
 
@@ -162,6 +166,17 @@ def _cupy_probe() -> list[Any]:
 
     if not cupy.cuda.is_available():
         raise RuntimeError("no CUDA driver or device was found")
+    try:
+        found = int(cupy.sum(cupy.arange(4) * 2))  # compiles and starts kernels, which a driver alone cannot
+    except Exception as error:
+        message = (
+            f"a CUDA device was found, but no kernel runs on it ({type(error).__name__}: {_first_line(error)}). "
+            f'Install the CUDA toolkit beside CuPy, with NVRTC: pip install "cupy-cuda12x[ctk]" or "cupy-cuda13x[ctk]"'
+        )
+        raise RuntimeError(message) from error
+    if found != 12:
+        message = f"the CUDA device computes wrong numbers (0 + 2 + 4 + 6 = {found})"
+        raise RuntimeError(message)
     return [cupy.cuda.Device(i) for i in range(cupy.cuda.runtime.getDeviceCount())]
 
 

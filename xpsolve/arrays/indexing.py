@@ -94,10 +94,10 @@ def _accumulate_numpy(values: Array, index: Array, length: int) -> Array:
 
 @accumulate.register("cupy")
 def _accumulate_cupy(values: Array, index: Array, length: int) -> Array:
-    import cupyx
+    import cupy
 
     x = _zeros(values, length)
-    cupyx.scatter_add(x, (*(slice(None),) * (values.ndim - 1), index), values)
+    cupy.add.at(x, (*(slice(None),) * (values.ndim - 1), index), values)
     return x
 
 

@@ -104,6 +104,17 @@ def _trustworthy(xp: Namespace, L: Array, G: Array) -> Array:
     return xp.all(pivots * pivots > smallest)  # a NaN compares False
 
 
+def solve(A: Array, B: Array) -> Array:
+    """X with AX = B for square A (…, p, p) and B (…, p, k); NaN where some libraries would raise."""
+    xp = namespace_of(A)
+    try:
+        return xp.linalg.solve(A, B)
+    except Exception as error:
+        if "LinAlgError" not in type(error).__name__:  # each library has its own
+            raise
+        return B * xp.nan
+
+
 @native
 def solve_triangular(L: Array, B: Array, *, transposed: bool = False) -> Array:
     """X with LX = B, or LᵀX = B, for a lower triangular L (p, p) and B (p,) or (p, k).
@@ -121,7 +132,7 @@ def solve_triangular(L: Array, B: Array, *, transposed: bool = False) -> Array:
             known = xp.concat(solved[::-1] if transposed else solved, axis=0)
             rhs = rhs - (L[j:, i:j].T @ known if transposed else L[i:j, :i] @ known)
         block = L[i:j, i:j]
-        solved.append(xp.linalg.solve(block.T if transposed else block, rhs))
+        solved.append(solve(block.T if transposed else block, rhs))
     return xp.concat(solved[::-1] if transposed else solved, axis=0)
 
 

@@ -46,7 +46,7 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
     exponent = xp.floor(xp.log2(xp.where(ordinary, size, xp.ones_like(size))))
     info = xp.finfo(x.dtype)
     most = _exponent_of(float(info.smallest_normal))
-    return two_to_the(xp.minimum(xp.maximum(exponent, xp.full_like(size, most)), xp.full_like(size, -most)))
+    return two_to_the(xp.minimum(xp.maximum(exponent, xp.full_like(exponent, most)), xp.full_like(exponent, -most)))
 
 
 def _exponent_of(smallest_normal: float) -> int:
@@ -66,3 +66,12 @@ def _by_ldexp(k: Array) -> Array:
     # pow of a GPU is not promised to be exact
     xp = namespace_of(k)
     return xp.ldexp(xp.ones_like(k), xp.astype(k, xp.int32))
+
+
+def safe_norm(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """‖x‖₂ of all entries or along axes, where no square overflows or underflows; NaN if an entry is not finite."""
+    xp = namespace_of(x)
+    size = xp.max(xp.abs(x), axis=axis, keepdims=True)
+    unit = xp.where(size > 0, size, xp.ones_like(size))
+    y = x / unit
+    return xp.sqrt(xp.sum(y * y, axis=axis)) * (xp.max(size) if axis is None else xp.squeeze(size, axis=axis))

@@ -25,12 +25,11 @@ from xpsolve.autodiff.levels import (
     Level,
     Tracked,
     checked_map,
-    fitted_dtype,
     following,
     innermost_common,
 )
 from xpsolve.autodiff.rules import ELEMENTWISE
-from xpsolve.autodiff.rules.table import Joint, aligned
+from xpsolve.autodiff.rules.table import Choice, Joint, Pole, aligned, fitted_dtype
 from xpsolve.trace import arrays_in, lift_all, map_arrays
 
 
@@ -73,6 +72,8 @@ class Forward(Level):
             t = aligned(xp, t, values[i].ndim, ndim) if self.lead else t
             if partial.__class__ is int:
                 t = t if partial == 1 else -t if partial else xp.zeros_like(t)
+            elif partial.__class__ is Pole or partial.__class__ is Choice:
+                t = partial.times(xp, t, out, *values)  # type: ignore[union-attr]
             else:
                 t = t * partial(xp, out, *values)  # type: ignore[operator]
             total = t if total is None else total + t

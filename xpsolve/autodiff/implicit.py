@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Namespace, common_namespace, is_array, iterate, lift, namespace_of
+from xpsolve.arrays import Array, Namespace, common_namespace, is_array, iterate, lift, namespace_of, power_of_two
 from xpsolve.autodiff.arguments import Function, rebuilt, without_scalars
 from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import Level, inside_of
@@ -264,37 +264,69 @@ class _Linear(NamedTuple):
     """State of conjugate gradients."""
 
     u: Array
-    r: Array
+    r: Array  # b − product(u) as the steps update it
     p: Array
-    rho: Array
+    rho: Array  # ‖r‖²
+    left: Array  # ‖b − product(u)‖/‖b‖ at the last check, or 0 where that is rounding
+    moving: Array  # 1, or 0 for systems that are solved
 
 
-def conjugate_gradient(product: Function, b: Array, tol: float | None = None, max_iter: int | None = None) -> Array:
-    """u with product(u) = b for a symmetric and positive product, to ‖b − product(u)‖ ≤ tol‖b‖."""
+def conjugate_gradient(
+    product: Function, b: Array, tol: float | None = None, max_iter: int | None = None, axis: int | None = None
+) -> Array:
+    """u with product(u) = b for a symmetric and definite product, to ‖b − product(u)‖ ≤ tol‖b‖ or to rounding.
+
+    For each check the residual is computed from u.  It differs from the one that the steps update by what the products
+    have rounded; once it is no larger than a few such differences no step makes it smaller, and the system is solved to
+    rounding, if its residual is also below √eps ‖b‖.  The systems along `axis` have steps and checks of their own;
+    None is one system.  Source: A. Greenbaum, Iterative Methods for Solving Linear Systems (1997), §7.3.
+    """
     xp = namespace_of(b)
-    tol = 10 * float(xp.finfo(b.dtype).eps) if tol is None else tol
+    if 0 in b.shape:
+        return b
+    eps = float(xp.finfo(b.dtype).eps)
+    tol = 10 * eps if tol is None else tol
+    scale_b = power_of_two(b, axis=axis, keepdims=True)
+    b = b / scale_b
+    scale = power_of_two(product(b), axis=axis, keepdims=True)  # no square below overflows or underflows
+
+    def scaled(u: Array) -> Array:
+        return product(u) / scale
+
+    def inner(a: Array, c: Array) -> Array:
+        return xp.sum(a * c, axis=axis, keepdims=True)
 
     def ratio(a: Array, c: Array) -> Array:
-        return a / xp.where(c > 0, c, xp.ones_like(c))
+        return a / xp.where(c == 0, xp.ones_like(c), c)
 
     def step(s: _Linear) -> _Linear:
-        q = product(s.p)
-        alpha = ratio(s.rho, xp.sum(s.p * q))
+        q = scaled(s.p)
+        alpha = s.moving * ratio(s.rho, inner(s.p, q))
         r = s.r - alpha * q
-        rho = xp.sum(r * r)
-        return _Linear(s.u + alpha * s.p, r, r + ratio(rho, s.rho) * s.p, rho)
+        rho = inner(r, r)
+        return _Linear(s.u + alpha * s.p, r, r + ratio(rho, s.rho) * s.p, rho, s.left, s.moving)
 
-    size_of_b = xp.sum(b * b)
-    start = _Linear(xp.zeros_like(b), b, b, size_of_b)
+    def compared(s: _Linear) -> _Linear:
+        true = b - scaled(s.u)
+        size, rounded = inner(true, true), inner(true - s.r, true - s.r)
+        at_rounding = (size <= 16 * rounded) & (size <= eps * size_of_b)
+        left = xp.where(at_rounding, xp.zeros_like(size), xp.sqrt(ratio(size, size_of_b)))
+        return _Linear(s.u, s.r, s.p, s.rho, left, xp.astype(left > tol, b.dtype))
+
+    size_of_b = inner(b, b)
+    all_of_it = ratio(size_of_b, size_of_b)
+    start = _Linear(xp.zeros_like(b), b, b, size_of_b, all_of_it, all_of_it)
+    size = math.prod(b.shape) if axis is None else b.shape[axis]
     run = iterate(
         step,
         start,
-        measure=lambda s: xp.sqrt(ratio(s.rho, size_of_b)),
+        measure=lambda s: xp.max(s.left),
         tol=tol,
-        max_iter=10 * math.prod(b.shape) + 100 if max_iter is None else max_iter,
+        max_iter=10 * size + 100 if max_iter is None else max_iter,
         check_every=5,
+        refresh=compared,
     )
-    if run.reason == "max_iter":
+    if run.reason in ("max_iter", "not finite"):
         message = (
             f"a derivative by an equation: conjugate gradients stopped after {run.n_iter} steps at a residual of "
             f"{run.measure:.1e} > tol = {tol:.1e}. Its system is ill-conditioned, or not symmetric and positive where "
@@ -302,7 +334,7 @@ def conjugate_gradient(product: Function, b: Array, tol: float | None = None, ma
             f"autodiff.unrolled()."
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    return run.state.u
+    return run.state.u * (scale_b / scale)
 
 
 # --- for functions of the user ---------------------------------------------------------------------
@@ -384,7 +416,8 @@ def implicit_gradient(
         E(x, θ, …), of which x* is the minimiser, in place of its gradient.  The result then has ``.minimum(θ, …)``, the
         least energy, whose gradient is ∂_θ E at x* and needs no system.
     tol : float, optional
-        Relative residual of the system.  None is 10·eps of the dtype.
+        Relative residual of the system.  None is 10·eps of the dtype.  A residual that only consists of the rounding
+        errors of the products also ends the iteration.
     max_iter : int, optional
         Most conjugate gradient steps.  None is 10 times the size of x, and 100.
 

@@ -151,13 +151,6 @@ def checked_map(maps: Any, name: str, position: int) -> Any:
     return maps[position]
 
 
-def fitted_dtype(xp: Namespace, t: Array, dtype: Any) -> Array:
-    """A tangent or gradient in the dtype of its array."""
-    if xp.isdtype(t.dtype, "complex floating") and xp.isdtype(dtype, "real floating"):
-        t = xp.real(t)
-    return t if t.dtype == dtype else xp.astype(t, dtype)
-
-
 def innermost_common(**arrays: Array) -> Namespace:
     """What a new level goes around: the arguments' namespace, or the level being followed that contains it."""
     inside = common_namespace(**arrays)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import Array, common_namespace, device_of, is_array, lift
 from xpsolve.autodiff.arguments import (
     Function,
@@ -60,7 +62,8 @@ class _Record:
         xp = common_namespace(value=self.like[0], **{f"gradient {i}": g for i, g in enumerate(gradients)})
         if once:
             self.nodes = []
-        found = sweep(xp, starts)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is an answer
+            found = sweep(xp, starts, masked=lead > 0)
 
         def gradient(node: Node, x: Array) -> Array:
             g = found.get(node.order)

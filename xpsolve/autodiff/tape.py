@@ -17,9 +17,9 @@ import numpy as np
 
 from xpsolve.arrays import Array, Namespace, device_of
 from xpsolve.autodiff.arguments import rebuilt
-from xpsolve.autodiff.levels import Level, Tracked, checked_map, fitted_dtype
+from xpsolve.autodiff.levels import Level, Tracked, checked_map
 from xpsolve.autodiff.rules import BY_SHAPE, ELEMENTWISE
-from xpsolve.autodiff.rules.table import Joint, unbroadcast
+from xpsolve.autodiff.rules.table import MASKS, Choice, Joint, Pole, fitted_dtype, passed, unbroadcast
 
 _clock = itertools.count()
 
@@ -131,58 +131,70 @@ _SIGNS = frozenset(name for name, ds in ELEMENTWISE.items() if all(d.__class__ i
 """Linear with coefficients ±1: nothing to keep."""
 
 
-def sweep(xp: Namespace, starts: list[tuple[Node, Array]]) -> dict[int, Array]:
-    """Gradients of the arguments by their order, from gradients of results.  Empties `starts`."""
+def sweep(xp: Namespace, starts: list[tuple[Node, Array]], masked: bool = False) -> dict[int, Array]:
+    """Gradients of the arguments by their order, from gradients of results.  Empties `starts`.
+
+    ``masked`` says that a gradient may be 0 for entries that the result does not depend on: see `passed`.
+    """
     pending: dict[int, list[Any]] = {}
     heap: list[int] = []
     found: dict[int, Array] = {}
 
-    def add(node: Any, g: Array) -> None:
+    def add(node: Any, g: Array, masked: bool) -> None:
         entry = pending.get(node.order)
         if entry is None:
-            pending[node.order] = [node, g]
+            pending[node.order] = [node, g, masked]
             heappush(heap, node.order)
         else:
             entry[1] = entry[1] + g
+            entry[2] = entry[2] or masked
 
     while starts:
-        add(*starts.pop())
+        add(*starts.pop(), masked)
     while heap:
-        node, g = pending.pop(heappop(heap))
+        node, g, masked = pending.pop(heappop(heap))
         rule = node.rule
         if rule.__class__ is tuple:
             partials, saved = rule, node.saved
             for i, parent in enumerate(node.parents):
                 if parent is not None:
-                    d = partials[i]
+                    d, hides = partials[i], masked
                     if d.__class__ is int:
                         c = g if d == 1 else -g if d else xp.zeros_like(g)
                     else:
-                        c = g * d(xp, saved[0], *saved[1])
+                        if d.__class__ is Pole or d.__class__ is Choice:
+                            hides = masked or d.__class__ is Choice
+                            d = d.partial
+                        d = d(xp, saved[0], *saved[1])
+                        c = passed(xp, g, d) if masked else g * d
                     if c.shape != parent.shape or c.dtype != parent.dtype:
                         c = _fitted(xp, c, parent, len(g.shape) - len(node.shape))
                     order = parent.order
                     entry = pending.get(order)
                     if entry is None:
-                        pending[order] = [parent, c]
+                        pending[order] = [parent, c, hides]
                         heappush(heap, order)
                     else:
                         entry[1] = entry[1] + c
+                        entry[2] = entry[2] or hides
         elif rule is None:
             found[node.order] = g
         elif rule.__class__ is int:
             joint = node.parents
             if joint.order not in pending:
-                pending[joint.order] = [joint, [None] * joint.shape]
+                pending[joint.order] = [joint, [None] * joint.shape, masked]
                 heappush(heap, joint.order)
-            pending[joint.order][1][rule] = g
+            entry = pending[joint.order]
+            entry[1][rule] = g
+            entry[2] = entry[2] or masked
         else:
             name, out, values, options = node.saved
             maps = rule(xp, out, *values, **options)
             for i, parent in node.parents:
                 c = maps.pull(i, g) if isinstance(maps, Joint) else checked_map(maps, name, i).pull(g)
                 if c is not None:
-                    add(parent, c if c.dtype == parent.dtype else fitted_dtype(xp, c, parent.dtype))
+                    c = c if c.dtype == parent.dtype else fitted_dtype(xp, c, parent.dtype)
+                    add(parent, c, masked or name in MASKS)
             del maps, out, values
         del node
     return found

@@ -1,6 +1,6 @@
 """Where a run happened: the machine's name, its facts, the state of its libraries and of the sources.
 
-asv records a machine's name and processor and nothing of the libraries; ``facts.json`` beside its
+asv records a machine's name and processor and nothing of the libraries; the ledger beside its
 results does.  Backends are looked at in a child process: importing torch or JAX here would take memory
 and threads from the very things that are to be measured.
 """
@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -194,6 +193,9 @@ def register(name: str | None, found: dict[str, Any], path: Path | None = None) 
     The host's name is a poor name for a machine: it changes in containers.  Without a `name`, the one
     machine that asv knows here is taken, else one is made from processor, cores and accelerator.
 
+    asv by itself looks for the host's name.  Where nothing is kept under it, the machine is kept under it too, so that
+    a bare ``asv run`` works and saves its results with ours.
+
     Parameters
     ----------
     name : str, optional
@@ -222,7 +224,9 @@ def register(name: str | None, found: dict[str, Any], path: Path | None = None) 
         known = util.load_json(str(path), MachineCollection.api_version) if path.is_file() else {}
     except util.UserError as error:
         raise BenchError(f"{path} is not readable: {error}. Mend it, or remove it and run again.") from error
-    names = [key for key in known if key != "version"]
+    host = fields["machine"]
+    # An entry that names another machine is only there to be found under the host's name, perhaps that of a container.
+    names = [key for key, entry in known.items() if key != "version" and entry.get("machine", key) == key]
     if name is None:
         devices = sorted({b["device"] for b in found["backends"].values() if b["available"]} - {"cpu"})
         parts = [_slug(fields["cpu"]) or fields["arch"], f"{_cores()}-cores", *map(_slug, devices)]
@@ -230,13 +234,10 @@ def register(name: str | None, found: dict[str, Any], path: Path | None = None) 
     if not re.fullmatch(r"[\w.+-]+", name) or name.startswith("."):
         raise BenchError(f"machine: expected letters, digits, '.', '_', '+' and '-', got {name!r}.")
     described = {**fields, **known.get(name, {}), "machine": name}
-    if known.get(name) != described:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".asv-machine") as scratch:
-            copy = Path(scratch) / path.name
-            if path.is_file():
-                shutil.copy(path, copy)
-            MachineCollection.save(name, described, _path=str(copy))
-            os.replace(copy, path)
+    wanted = {name: described, host: known.get(host, described)}
+    if any(known.get(key) != entry for key, entry in wanted.items()):
+        content = {**known, **wanted, "version": MachineCollection.api_version}
+        write_text(path, json.dumps(content, indent=4, sort_keys=True) + "\n")
     return described
 
 
@@ -312,7 +313,7 @@ def facts(
     profile: str,
     libraries: Collection[str] = (),
 ) -> dict[str, Any]:
-    """What is written beside the results as ``facts.json``.
+    """What the ledger beside the results keeps of a run.
 
     Parameters
     ----------
@@ -358,10 +359,13 @@ def facts(
     }
 
 
-def write(folder: Path, described: dict[str, str], content: dict[str, Any]) -> None:
-    """Put asv's ``machine.json`` and our ``facts.json`` into a machine's folder."""
+def write(folder: Path, described: dict[str, str]) -> None:
+    """Put asv's ``machine.json`` into a machine's folder, and take away the ``facts.json`` of earlier versions.
+
+    asv takes every other JSON file there for results, and warns; the ledger has the facts.
+    """
     from asv.machine import Machine
 
     versioned = {**described, "version": Machine.api_version}
     write_text(folder / "machine.json", json.dumps(versioned, indent=4, sort_keys=True) + "\n")
-    write_text(folder / "facts.json", json.dumps(content, indent=4) + "\n")
+    (folder / "facts.json").unlink(missing_ok=True)

@@ -1,25 +1,27 @@
-"""One point measured in a process of its own by asv's child, or many counted in one; and what went wrong there."""
+"""Points measured in child processes, one for each backend; and what went wrong there."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from types import TracebackType
 from typing import Any
 
-from xpsolve.bench import batch
+from xpsolve.bench import child
 from xpsolve.bench.profiles import Profile
-from xpsolve.bench.suite import Point, Suite, child_environment, script
+from xpsolve.bench.suite import Point, Suite, child_environment
 
 TIMED_OUT = 124  # as the command `timeout` says it
 GIVEN_UP = 125  # the run's time was over, not the benchmark's
@@ -29,13 +31,30 @@ _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below
 
 @dataclass(frozen=True)
 class Measured:
-    """What a child process brought back."""
+    """What a child process brought back.
 
-    asv: tuple[Any, Any, Any]  # result, samples, number, as asv stores them
+    Parameters
+    ----------
+    asv : tuple
+        Result, samples and number, as asv stores them.
+    code : int
+        0, or why there is no value.
+    output : str
+        What the process said.
+    started : datetime.datetime
+        When.
+    seconds : float
+        How long it took.
+    opened : bool
+        Whether the process of its backend was started for it.
+    """
+
+    asv: tuple[Any, Any, Any]
     code: int
     output: str
     started: datetime
     seconds: float
+    opened: bool = False
 
     @property
     def reason(self) -> str:
@@ -58,64 +77,125 @@ class Measured:
         return bool(self.asv[1]) and self.median > _UNQUIET * min(self.asv[1])
 
 
-def measure(suite: Suite, point: Point, profile: Profile, patience: float) -> Measured:
-    """One point, in a process of its own, which has so many seconds besides the benchmark's own limit."""
-    allowed = _timeout(suite, point)
-    timeout = max(min(allowed, patience), 0.1)
-    started, before = datetime.now(UTC), time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        answer = Path(scratch) / "result.json"
-        command = [script(), "run", str(suite.folder), _asv_name(suite, point), json.dumps(profile.attributes)]
+class Children:
+    """The processes that measure: one for each backend, which lives as long as the run.
+
+    Another library has one of its own for a slice, and a benchmark of memory one for each point.
+
+    Parameters
+    ----------
+    suite : Suite
+        Whose benchmarks they run.
+    """
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self._open: dict[tuple[str, str], _Child] = {}
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._open.values():
+            process.stop()
+
+    def end_slice(self) -> None:
+        """Stop the processes that measured other libraries."""
+        for key in [key for key in self._open if key[1]]:
+            self._open.pop(key).stop()
+
+    def measure(self, point: Point, profile: Profile, patience: float) -> Measured:
+        """Measure one point, which has so many seconds besides the benchmark's own limit."""
+        started, before = datetime.now(UTC), time.monotonic()
+        allowed = _timeout(self._suite, point)
+        timeout = max(min(allowed, patience), 0.1)
+        key = (point.backend, str(point.params.get("library", "")))
+        # The largest memory of a process is that of all it ever did.
+        alone = self._suite.benchmarks[point.benchmark].get("type") == "peakmemory"
+        known = None if alone else self._open.pop(key, None)
+        process = known or _Child(self._suite)
+        value, kept = None, False
         try:
-            code, output = _child(suite, [*command, "None", str(answer)], scratch, timeout)
-            value = json.loads(answer.read_text(encoding="utf-8")) if code == 0 else None
-        except subprocess.TimeoutExpired:
-            code, value = TIMED_OUT if timeout == allowed else GIVEN_UP, None
-            output = f"took longer than {timeout:g} s"
-        except (OSError, ValueError) as error:
-            code, output, value = 1, f"brought back no result: {error}", None
-    timed = value if isinstance(value, dict) and {"samples", "number"} <= value.keys() else None
-    kept = (value, None, None) if timed is None else (True, timed["samples"], timed["number"])
-    return Measured(kept, code, output, started, time.monotonic() - before)
+            value, code, output = process.ask(_asv_name(self._suite, point), profile.attributes, timeout)
+            kept = not alone
+        except TimeoutError:
+            code, output = TIMED_OUT if timeout == allowed else GIVEN_UP, f"took longer than {timeout:g} s"
+        except EOFError:
+            code, output = process.ended()
+        finally:
+            if kept:
+                self._open[key] = process
+            else:
+                process.stop()
+        timed = value if isinstance(value, dict) and {"samples", "number"} <= value.keys() else None
+        asv = (value, None, None) if timed is None else (True, timed["samples"], timed["number"])
+        return Measured(asv, code, output, started, time.monotonic() - before, not (known or alone or key[1]))
 
 
-def count(suite: Suite, points: Sequence[Point], patience: float) -> list[Measured | None]:
-    """Several points in one process; None for one to which it brought back no answer."""
-    started, before = datetime.now(UTC), time.monotonic()
-    found: list[tuple[Any, int, str] | None] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        names = [_asv_name(suite, point) for point in points]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            longest = max(_timeout(suite, point) for point in points)
-            command = ["-P", batch.__file__, str(suite.folder), scratch, *names]
-            _child(suite, command, scratch, max(min(longest, patience), 0.1))
-        for i in range(len(points)):
-            answer, reason = (Path(scratch) / f"{i}.{suffix}" for suffix in ("json", "txt"))
-            try:
-                if reason.is_file():
-                    found.append((None, 1, reason.read_text(encoding="utf-8").strip()))
-                else:
-                    found.append((json.loads(answer.read_text(encoding="utf-8")), 0, ""))
-            except (OSError, ValueError):
-                found.append(None)
-    each = (time.monotonic() - before) / len(points)
-    return [f and Measured((f[0], None, None), f[1], f[2], started, each) for f in found]
+class _Child:
+    """One process, its answers, and what it says besides."""
 
+    def __init__(self, suite: Suite) -> None:
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._said = (Path(self._folder.name) / "said").open("w+b")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", child.__file__, str(suite.folder)],
+            cwd=self._folder.name,
+            env=child_environment(suite.root),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+        )
+        self._answers: queue.Queue[bytes] = queue.Queue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
-def _child(suite: Suite, arguments: Sequence[str], where: str, timeout: float) -> tuple[int, str]:
-    """Run Python, and bring back its code and what it said."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=where,
-        env=child_environment(suite.root),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=timeout,
-        check=False,
-    )
-    return done.returncode, done.stdout.strip()
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put(b"")
+
+    def ask(self, name: str, attributes: dict[str, Any], timeout: float) -> tuple[Any, int, str]:
+        """Value, code and output of a point; `TimeoutError` where none comes, `EOFError` where none ever will."""
+        assert self._process.stdin is not None
+        before = self._said.seek(0, 2)
+        try:
+            self._process.stdin.write(json.dumps({"name": name, "attributes": attributes}).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._answers.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError from None
+        except OSError:
+            raise EOFError from None
+        if not line:
+            raise EOFError
+        answer = json.loads(line)
+        self._said.seek(before)
+        said = self._said.read().decode(errors="replace").strip()
+        if "error" in answer:
+            return None, 1, "\n".join(filter(None, (said, answer["error"].strip())))
+        return answer["value"], 0, said
+
+    def ended(self) -> tuple[int, str]:
+        """Code and last words of a process that is gone."""
+        code = self._process.wait()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace").strip()
+        # One that ends with 0 amid a benchmark has failed all the same.
+        return code or 1, said
+
+    def stop(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        for stream in (self._process.stdin, self._process.stdout, self._said):
+            with contextlib.suppress(OSError):  # it may be closed at the other end
+                None if stream is None else stream.close()
+        self._folder.cleanup()
 
 
 def _asv_name(suite: Suite, point: Point) -> str:

@@ -1,29 +1,45 @@
 """In which order to measure, and what fits in the time there is.
 
-A slice is one benchmark class on all its backends, or everything that is counted on NumPy.  Slices run
-cheapest first; inside one, the sizes go up and the backends take turns at each, so that a machine that
-slows down slows all of them.  What does not fit in the budget is left out by class and backend, NumPy
-last: it is what the others are held against.
+A slice is one benchmark class on all its backends, or what is counted on NumPy for one family.  Inside a slice the
+sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
+no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings, one sweep of four sizes
+of every family on NumPy, and one sweep of three families on every other backend, these three last.  Counts follow, then whatever fits:
+other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from xpsolve import costs
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import COUNTS, Point, Suite
 
-_PROCESS = 0.3  # seconds that a child takes to start, NumPy included
-_COUNT = 0.05  # the same for a count, of which one child does many
+PROCESS = 0.7  # seconds that a child takes to start, NumPy and the benchmarks included
+SIZES = 4  # of a sweep, which a fit needs
+FAMILIES = 3  # in which every backend is compared
+CEILINGS = "ceilings"
+_COUNT = 0.05  # seconds of a count
 _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
-_UNKNOWN = 0.2  # seconds of work where no cost is declared
+_UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
+_ALONE, _COMPARED, _COUNTED, _REST = range(4)  # in this order
+
+
+class Estimate(Protocol):
+    """What knows how long things take."""
+
+    def work(self, point: Point) -> float:
+        """Seconds of a point in a process that is open."""
+
+    def opening(self, backend: str) -> float:
+        """Seconds to open a process with a backend."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +49,24 @@ class Slice:
     Parameters
     ----------
     name : str
-        The benchmark class, or "counts".
+        The benchmark class, or "counts" and a family's module.
     points : tuple of Point
         In the order of measuring.
     seconds : tuple of float
-        Predicted for each of them.
+        Predicted for each of them; the first of each backend pays for its process.
+    essential : bool
+        Whether the slices before it must leave time for it.
     """
 
     name: str
     points: tuple[Point, ...]
     seconds: tuple[float, ...]
+    essential: bool = False
 
     @property
     def predicted(self) -> float:
         """Predicted for the whole slice."""
         return sum(self.seconds)
-
-    def on(self, keep: Callable[[Point], bool]) -> Slice:
-        """The part of it whose points satisfy a condition."""
-        kept = [(p, s) for p, s in zip(self.points, self.seconds, strict=True) if keep(p)]
-        return Slice(self.name, tuple(p for p, _ in kept), tuple(s for _, s in kept))
 
     def by_backend(self) -> dict[str, float]:
         """Predicted seconds by backend."""
@@ -60,6 +74,38 @@ class Slice:
         for point, seconds in zip(self.points, self.seconds, strict=True):
             total[point.backend] = total.get(point.backend, 0.0) + seconds
         return total
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Points that differ in the abscissa alone: a line of a figure, its times and the errors beside them.
+
+    Parameters
+    ----------
+    slice : str
+        Where it is measured.
+    family, backend : str
+        To which it belongs.
+    others : str
+        The other parameters, the backend not among them.
+    timed : bool
+        Whether there are times in it.
+    sizes : tuple of tuple of Point
+        The points of each size, in increasing order.
+    """
+
+    slice: str
+    family: str
+    backend: str
+    others: str
+    timed: bool
+    sizes: tuple[tuple[Point, ...], ...]
+
+    @property
+    def spread(self) -> list[tuple[Point, ...]]:
+        """Four of its sizes, both ends among them."""
+        last = len(self.sizes) - 1
+        return [self.sizes[i] for i in sorted({round(k * last / (SIZES - 1)) for k in range(SIZES)})]
 
 
 def arguments(function: Callable[..., Any], meta: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,8 +139,8 @@ def arguments(function: Callable[..., Any], meta: Mapping[str, Any], params: Map
     return {name: value for name, value in known.items() if name in inspect.signature(function).parameters}
 
 
-def predict(suite: Suite, point: Point, profile: Profile, startup: Mapping[str, float]) -> float:
-    """Seconds that a point will take, from the declared costs and a machine's usual rates.
+def predict(suite: Suite, point: Point, profile: Profile) -> float:
+    """Seconds that a point will take in a process that is open, from declared costs and a machine's usual rates.
 
     Parameters
     ----------
@@ -104,8 +150,6 @@ def predict(suite: Suite, point: Point, profile: Profile, startup: Mapping[str, 
         What would be measured.
     profile : Profile
         How often.
-    startup : mapping of str to float
-        Seconds to open each backend.
 
     Returns
     -------
@@ -113,37 +157,225 @@ def predict(suite: Suite, point: Point, profile: Profile, startup: Mapping[str, 
         An estimate that orders slices; the run corrects its scale by what it observes.
     """
     meta = suite.meta(point.benchmark)
-    # What is counted shares a process, and wrapped arrays take their time.
-    fixed = _COUNT if point.slice == COUNTS else _PROCESS + startup.get(point.backend, 0.0)
     function = getattr(costs, str(meta.get("cost")), None)
     once, data = _UNKNOWN, 0.0
     if function is not None:
         sizes = arguments(function, meta, point.params)
         data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
         once = function(**sizes).floor(costs.TYPICAL["cpu"])
-    if meta.get("role") != "time":
-        return fixed + data + once
+    if point.role == "count":
+        return _COUNT + data + once
+    alone = PROCESS if point.role == "memory" or "library" in point.params else 0.0
+    if point.role == "memory":
+        return alone + data + once
+    if point.role != "time":
+        return _COUNT + once  # an error is taken of the answer that was timed, but something checks it
     own = suite.benchmarks[point.benchmark].get("repeat")
     least, most, limit = profile.repeat or (own if isinstance(own, list | tuple) and len(own) == 3 else _SAMPLES)
     sampling = min(most * once, max(least * once, limit))
-    return fixed + data + once + sampling
+    return alone + _COUNT + data + 2 * once + sampling
 
 
-def slices(points: Sequence[Point], seconds: Mapping[str, float]) -> list[Slice]:
+def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
+    """Group points into sweeps.
+
+    Parameters
+    ----------
+    suite : Suite
+        Where their meta data are.
+    points : iterable of Point
+        Everything that is wanted, what was measured before included.
+
+    Returns
+    -------
+    list of Sweep
+        In the order of the first point of each.
+    """
+    found: dict[tuple[str, str, str, str], dict[Any, list[Point]]] = {}
+    for point in points:
+        meta = suite.meta(point.benchmark)
+        x = meta.get("x")
+        others = {name: value for name, value in point.params.items() if name not in (x, "backend")}
+        family = str(meta.get("family") or point.group.partition(".")[0])
+        sizes = found.setdefault((point.slice, family, point.backend, repr(others)), {})
+        sizes.setdefault(point.params.get(str(x)), []).append(point)
+    return [
+        Sweep(*key, any(p.role == "time" for size in sizes.values() for p in size), tuple(map(tuple, _sorted(sizes))))
+        for key, sizes in found.items()
+    ]
+
+
+def _sorted(sizes: Mapping[Any, list[Point]]) -> list[list[Point]]:
+    return [sizes[x] for x in sorted(sizes, key=lambda x: (x, "") if isinstance(x, int | float) else (0, str(x)))]
+
+
+def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
+    """The sweeps without which a report would not show what it is for.
+
+    Parameters
+    ----------
+    lines : sequence of Sweep
+        Everything that is wanted.
+    estimate : Estimate
+        What they take.
+
+    Returns
+    -------
+    list of Sweep
+        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for every
+        other backend, the same of three families, the cheapest.
+    """
+    timed = [line for line in lines if line.timed and line.family != CEILINGS]
+
+    def price(line: Sweep) -> float:
+        return sum(estimate.work(p) for size in line.spread for p in size)
+
+    def best(candidates: Iterable[Sweep]) -> Sweep:
+        return min(candidates, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))
+
+    chosen = [line for line in lines if line.family == CEILINGS and line.backend == _REFERENCE]
+    reference: dict[str, Sweep] = {}
+    for line in timed:
+        if line.backend == _REFERENCE and line.family not in reference:
+            reference[line.family] = best(o for o in timed if (o.family, o.backend) == (line.family, _REFERENCE))
+    chosen += reference.values()
+    for backend in dict.fromkeys(line.backend for line in timed if line.backend != _REFERENCE):
+        here: dict[str, list[Sweep]] = {}
+        for line in timed:
+            if line.backend == backend:
+                here.setdefault(line.family, []).append(line)
+        compared = []
+        for family, candidates in here.items():
+            beside = reference.get(family)
+            same = [o for o in candidates if beside and (o.slice, o.others) == (beside.slice, beside.others)]
+            compared.append(best(same or candidates))
+        chosen += sorted(compared, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))[:FAMILIES]
+    return chosen
+
+
+def choose(
+    lines: Sequence[Sweep], first: Collection[Sweep], pending: Collection[str], estimate: Estimate, room: float
+) -> list[Slice]:
+    """What to measure in the time left, and in which order.
+
+    Parameters
+    ----------
+    lines : sequence of Sweep
+        Everything that is wanted.
+    first : collection of Sweep
+        Those that are `essential`.
+    pending : collection of str
+        Texts of the points that have not had their turn; the others cost nothing.
+    estimate : Estimate
+        What they take.
+    room : float
+        Seconds; infinity is no limit.
+
+    Returns
+    -------
+    list of Slice
+        In the order of measuring.
+    """
+    if math.isinf(room):
+        return slices([p for line in lines for size in line.sizes for p in size if p.text in pending], estimate)
+    chosen = _Chosen(pending, estimate, room)
+    parts = {line: line.spread for line in first}
+    # Where even this is too much, the slowest sweeps are measured at their smallest sizes.
+    slowest = sorted(parts, key=lambda line: -chosen.work(line.spread))
+    for line in slowest:
+        if chosen.price(parts) <= room:
+            break
+        parts[line] = list(line.sizes[:SIZES])
+    counted = [line for line in lines if line.slice.startswith(COUNTS)]
+    rest = [line for line in lines if line not in parts and line not in counted]
+    rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
+    compared = {line.slice for line in parts if line.backend != _REFERENCE}
+    wanted = [
+        *((_COMPARED if line.slice in compared else _ALONE, line, part) for line, part in _by_need(parts)),
+        *((_COUNTED, line, list(line.sizes)) for line in counted),
+        *((_REST, line, line.spread) for line in rest),
+        *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
+    ]
+    refused = [(phase, line) for phase, line, part in wanted if not chosen.take(phase, line, part)]
+    for phase, line in refused:  # not all of it: the smallest sizes that fit
+        for size in line.sizes:
+            if not chosen.take(phase, line, [size]):
+                break
+    return chosen.slices()
+
+
+def _by_need(parts: Mapping[Sweep, list[tuple[Point, ...]]]) -> list[tuple[Sweep, list[tuple[Point, ...]]]]:
+    """NumPy first: it is what the others are held against."""
+    return sorted(parts.items(), key=lambda item: item[0].backend != _REFERENCE)
+
+
+class _Chosen:
+    """Points taken so far, and the time that is left."""
+
+    def __init__(self, pending: Collection[str], estimate: Estimate, room: float) -> None:
+        self._pending, self._estimate, self._room = pending, estimate, room
+        self._taken: dict[str, int] = {}  # texts, and the phase of each
+        self._points: list[Point] = []
+        self._open: set[str] = set()
+
+    def _new(self, part: Iterable[tuple[Point, ...]]) -> list[Point]:
+        return [p for size in part for p in size if p.text in self._pending and p.text not in self._taken]
+
+    def work(self, part: Iterable[tuple[Point, ...]]) -> float:
+        return sum(self._estimate.work(p) for p in self._new(part))
+
+    def price(self, parts: Mapping[Sweep, list[tuple[Point, ...]]]) -> float:
+        """Of several sweeps, processes included."""
+        backends = {line.backend for line, part in parts.items() if self._new(part)}
+        return sum(map(self._estimate.opening, backends)) + sum(map(self.work, parts.values()))
+
+    def take(self, phase: int, line: Sweep, part: list[tuple[Point, ...]]) -> bool:
+        """Take a part of a sweep if there is time for it."""
+        new = self._new(part)
+        if not new:
+            return True
+        price = self.work(part) + (0.0 if line.backend in self._open else self._estimate.opening(line.backend))
+        if price > self._room:
+            return False
+        self._room -= price
+        self._open.add(line.backend)
+        self._points += new
+        self._taken.update((p.text, phase) for p in new)
+        return True
+
+    def slices(self) -> list[Slice]:
+        opened: set[str] = set()
+        made = []
+        for phase in (_ALONE, _COMPARED, _COUNTED, _REST):
+            points = [p for p in self._points if self._taken[p.text] == phase]
+            for part in slices(points, self._estimate, opened):
+                made.append(replace(part, essential=phase in (_ALONE, _COMPARED)))
+        return made
+
+
+def slices(self) -> list[Slice]:
+        parts = ([p for p in self._points if self._taken[p.text] == phase] for phase in (_ESSENTIAL, _COUNTED, _REST))
+        return [part for points in parts for part in slices(points, self._estimate)]
+
+
+def slices(points: Sequence[Point], estimate: Estimate, opened: set[str] | None = None) -> list[Slice]:
     """Group points into slices, cheapest first.
 
     Parameters
     ----------
     points : sequence of Point
         What is to be measured.
-    seconds : mapping of str to float
-        Predicted, by a point's text.
+    estimate : Estimate
+        What they take.
+    opened : set of str, optional
+        Backends whose processes are open by then; those opened here are added.
 
     Returns
     -------
     list of Slice
         Each ordered by its parameters but the backend, then by function, then by backend.
     """
+    opened = set() if opened is None else opened
     functions = {p.benchmark: i for i, p in reversed(list(enumerate(points)))}
 
     def turn(point: Point) -> tuple[Any, ...]:
@@ -151,70 +383,13 @@ def slices(points: Sequence[Point], seconds: Mapping[str, float]) -> list[Slice]
         return (point.group, *others, functions[point.benchmark], point.index)
 
     groups = itertools.groupby(sorted(points, key=lambda p: p.slice), key=lambda p: p.slice)
-    made = []
-    for name, members in groups:
-        ordered = tuple(sorted(members, key=turn))
-        made.append(Slice(name, ordered, tuple(seconds[p.text] for p in ordered)))
-    return sorted(made, key=lambda s: s.predicted)
+    ordered = [(name, tuple(sorted(members, key=turn))) for name, members in groups]
+    ordered.sort(key=lambda named: sum(map(estimate.work, named[1])))
+    return [Slice(name, members, tuple(_seconds(members, estimate, opened))) for name, members in ordered]
 
 
-def fit(planned: Sequence[Slice], budget: float | None, *, firm: bool = True) -> tuple[list[Slice], list[Slice]]:
-    """Split a plan into what fits in a budget and what is left out.
-
-    Parameters
-    ----------
-    planned : sequence of Slice
-        Everything that is wanted.
-    budget : float, optional
-        Seconds; None is all the time in the world.
-    firm : bool
-        Whether it binds NumPy too; one that is not firm only limits what stands beside NumPy.
-
-    Returns
-    -------
-    kept, left_out : list of Slice
-        Slices cut by backend: NumPy first, then ceilings before solvers, then the cheapest.
-    """
-    units = [(s, backend, seconds) for s in planned for backend, seconds in s.by_backend().items()]
-    units.sort(key=lambda u: (u[1] != _REFERENCE, not u[0].name.startswith("ceilings."), u[2]))
-    room = float("inf") if budget is None else budget
-    chosen: set[tuple[str, str]] = set()
-    for unit, backend, seconds in units:
-        if seconds <= room or (backend == _REFERENCE and not firm):
-            room -= seconds
-            chosen.add((unit.name, backend))
-    kept = [s.on(lambda p: (p.slice, p.backend) in chosen) for s in planned]
-    left = [s.on(lambda p: (p.slice, p.backend) not in chosen) for s in planned]
-    return [s for s in kept if s.points], [s for s in left if s.points]
-
-
-def fill(planned: Sequence[Slice], room: float) -> Slice | None:
-    """What to measure in time that no class has room in any more: the first sizes of one.
-
-    Parameters
-    ----------
-    planned : sequence of Slice
-        Everything that is left, none of which fits.
-    room : float
-        Seconds.
-
-    Returns
-    -------
-    Slice or None
-        Of the slice of which most points fit, those; None where none does.
-
-    Examples
-    --------
-    >>> from xpsolve.bench.plan import Slice, fill
-    >>> from xpsolve.bench.suite import Point
-    >>> points = tuple(Point("m.A.time_x", i, {"n": i}, f"m.A.time_x({i})", "1") for i in range(3))
-    >>> fill([Slice("m.A", points, (1.0, 2.0, 4.0))], 3.5).seconds
-    (1.0, 2.0)
-    """
-    best: Slice | None = None
-    for part in planned:
-        spent = list(itertools.accumulate(part.seconds))
-        fits = sum(total <= room for total in spent)
-        if fits and (best is None or fits > len(best.points)):
-            best = Slice(part.name, part.points[:fits], part.seconds[:fits])
-    return best
+def _seconds(points: Iterable[Point], estimate: Estimate, opened: set[str]) -> Iterator[float]:
+    for point in points:
+        opening = 0.0 if point.backend in opened else estimate.opening(point.backend)
+        opened.add(point.backend)
+        yield estimate.work(point) + opening

@@ -91,6 +91,16 @@ class Bar(Observer):
         self._console.print(f"Measuring {count} points {where} [bold]{outcome.machine}[/bold], about {length}.")
         self._task = self._progress.add_task("", total=count, left=length)
 
+    def corrected(self, slices: Sequence[Slice]) -> None:
+        """Say how long it takes at this machine's pace."""
+        count = sum(len(s.points) for s in slices)
+        self._console.print(
+            f"At this machine's pace: {count} more points, about {human(sum(s.predicted for s in slices))}."
+        )
+        if self._task is not None:
+            done = self._progress.tasks[0].completed
+            self._progress.update(self._task, total=done + count)
+
     def began(self, part: Slice, left: float) -> None:
         """Name the slice."""
         if self._task is not None:

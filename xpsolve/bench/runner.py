@@ -17,15 +17,14 @@ from xpsolve.arrays import backends as known_backends
 from xpsolve.bench import ledger as ledgers
 from xpsolve.bench import machine as machines
 from xpsolve.bench import plan, profiles
-from xpsolve.bench.measure import GIVEN_UP, Measured, count, last_line, measure
-from xpsolve.bench.plan import Slice
+from xpsolve.bench.clock import Clock
+from xpsolve.bench.measure import GIVEN_UP, Children, Measured, last_line
+from xpsolve.bench.plan import Slice, Sweep
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.store import Store, write_benchmarks
-from xpsolve.bench.suite import COUNTS, BenchError, Point, load
+from xpsolve.bench.suite import BenchError, Point, load
 
-_GRACE = 0.03  # share of a firm budget that the last point may take beyond it
-_MOST = 3.0  # how many times its prediction one point may count towards the pace
-_TRUST = 5.0  # seconds of observation that weigh as much as the prediction
+_CALIBRATED = 10.0  # seconds of measuring after which the plan knows this machine's pace
 
 
 @dataclass
@@ -70,7 +69,10 @@ class Observer:
     """What wants to know how a run goes; this one does not, a progress bar overrides what it shows."""
 
     def planned(self, slices: Sequence[Slice], outcome: Outcome) -> None:
-        """The plan is made."""
+        """The plan is made, from predictions alone."""
+
+    def corrected(self, slices: Sequence[Slice]) -> None:
+        """The plan is made anew, once, after the first slices have shown this machine's pace."""
 
     def began(self, part: Slice, left: float) -> None:
         """A slice begins, with about `left` seconds to the end of the run."""
@@ -80,43 +82,6 @@ class Observer:
 
     def ended(self, part: Slice, seconds: float, left: float) -> None:
         """A slice ended, and its results are saved."""
-
-
-@dataclass
-class _Clock:
-    """Time there is, and how far predictions were off so far: each backend has a pace of its own."""
-
-    start: float
-    budget: float | None
-    firm: bool
-    predicted: dict[str, float] = field(default_factory=dict)
-    observed: dict[str, float] = field(default_factory=dict)
-
-    def add(self, backend: str, predicted: float, observed: float) -> None:
-        # One point that was taken for far too short says something of itself, not of the machine.
-        observed = min(observed, _MOST * predicted)
-        self.predicted[backend] = self.predicted.get(backend, 0.0) + predicted
-        self.observed[backend] = self.observed.get(backend, 0.0) + observed
-
-    def pace(self, backend: str) -> float:
-        return (self.observed.get(backend, 0.0) + _TRUST) / (self.predicted.get(backend, 0.0) + _TRUST)
-
-    def expect(self, part: Slice) -> Slice:
-        """The slice with its predictions at the pace observed."""
-        pairs = zip(part.points, part.seconds, strict=True)
-        return Slice(part.name, part.points, tuple(s * self.pace(p.backend) for p, s in pairs))
-
-    @property
-    def room(self) -> float | None:
-        """Seconds that are left of the budget."""
-        return None if self.budget is None else self.budget - (time.monotonic() - self.start)
-
-    @property
-    def patience(self) -> float:
-        """Seconds after which even a point under way is given up."""
-        if self.budget is None or self.room is None or not self.firm:
-            return math.inf
-        return self.room + _GRACE * self.budget
 
 
 def choose_backends(wanted: Collection[str], found: dict[str, Any]) -> list[str]:
@@ -183,8 +148,8 @@ def run(
     only : str, optional
         Regular expression that ``name(tuple)`` of a point must contain.
     budget : float, optional
-        Seconds that the run may take, ``inf`` is no limit.  None is the profile's own, which limits the
-        other backends only: NumPy is measured whole, however slow the machine.
+        Seconds that the run may take, ``inf`` is no limit.  None is the profile's own.  What does not fit is left
+        out by points: see `xpsolve.bench.plan`.
     machine : str, optional
         Name of this machine among the results; see `xpsolve.bench.machine.register`.
     results : pathlib.Path, optional
@@ -225,19 +190,20 @@ def run(
     facts = machines.facts(described, found, source, chosen.name, suite.libraries)
     for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
         stale.unlink(missing_ok=True)
-    machines.write(folder, described, facts)
+    machines.write(folder, described)
     write_benchmarks(suite, place)
     store = Store(suite, folder, described, source)
     store.ledger.facts = facts
     history = ledgers.durations(folder, chosen)
 
-    todo = [p for p in wanted if not store.ledger.done(p, chosen)]
-    startup = {name: float(b["startup"]) for name, b in found["backends"].items()}
-    seconds = {p.text: history.get(p.text) or plan.predict(suite, p, chosen, startup) for p in todo}
-    clock = _Clock(start, chosen.budget if budget is None else budget, firm=budget is not None)
+    todo = {p.text: p for p in wanted if not store.ledger.done(p, chosen)}
+    openings = {name: plan.PROCESS + float(b["startup"]) for name, b in found["backends"].items()}
+    predicted = {p.text: history.get(p.text) or plan.predict(suite, p, chosen) for p in wanted}
+    limit = chosen.budget if budget is None else budget
+    clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start)
     outcome = Outcome(described["machine"], place, resumed=len(wanted) - len(todo), busy=facts["load"])
-    going = _Run(chosen, store, clock, outcome, observer or Observer(), plan.slices(todo, seconds))
-    going.observer.planned(going.plan()[0], outcome)
+    lines = plan.sweeps(suite, wanted)
+    going = _Run(chosen, store, clock, outcome, observer or Observer(), todo, lines, plan.essential(lines, clock))
     going.go()
     outcome.seconds = time.monotonic() - start
     return outcome
@@ -249,75 +215,80 @@ class _Run:
 
     profile: Profile
     store: Store
-    clock: _Clock
+    clock: Clock
     outcome: Outcome
     observer: Observer
-    pending: list[Slice]  # in the order of measuring, with the predictions made at the start
-    had: set[str] = field(default_factory=set)  # points that had their turn
+    pending: dict[str, Point]  # by their texts, those that have not had their turn
+    lines: list[Sweep]
+    essential: list[Sweep]
+    left: list[Point] = field(default_factory=list)  # those that had no time when their turn came
 
-    def plan(self) -> tuple[list[Slice], list[Slice]]:
-        """What of the rest fits in the time left, at the pace observed, and what does not."""
-        clock = self.clock
-        return plan.fit([clock.expect(part) for part in self.pending], clock.room, firm=clock.firm)
+    def plan(self) -> list[Slice]:
+        """What of the rest fits in the time left, at the pace observed."""
+        return plan.choose(self.lines, self.essential, self.pending, self.clock, self.clock.room)
 
     def go(self) -> None:
         """Measure slice by slice, planning anew before each; save after each; stop when interrupted."""
-        while True:
-            kept, _ = self.plan()
-            part = kept[0] if kept else self.last()
-            if part is None:
-                break
-            later, began = sum(s.predicted for s in kept[1:]), time.monotonic()
-            self.observer.began(part, part.predicted + later)
+        with Children(self.store.suite) as children:
+            self._go(children)
+        if self.outcome.interrupted:
+            return
+        left = [*self.left, *self.pending.values()]
+        self.outcome.left_out = plan.slices(left, self.clock)
+        for point in left:
+            self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:.3g} s")
+        self.store.ledger.save()
+
+    def _go(self, children: Children) -> None:
+        rest, known, measuring = self.plan(), False, time.monotonic()
+        self.observer.planned(rest, self.outcome)
+        while rest:
+            part, later = rest[0], rest[1:]
+            began = time.monotonic()
+            self.observer.began(part, sum(s.predicted for s in rest))
             try:
-                self.measure(part, later)
+                self.measure(children, part, later)
             except KeyboardInterrupt:
                 self.outcome.interrupted = True
                 return
             finally:
+                children.end_slice()
                 self.store.save()
-            rest = [s.on(lambda p: p.text not in self.had) for s in self.pending]
-            self.pending = [s for s in rest if s.points]
-            self.observer.ended(part, time.monotonic() - began, later)
-        self.outcome.left_out = [self.clock.expect(part) for part in self.pending]
-        for missed in self.outcome.left_out:
-            for point in missed.points:
-                self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:g} s")
-        self.store.ledger.save()
+            self.observer.ended(part, time.monotonic() - began, sum(s.predicted for s in later))
+            rest = self.plan()
+            if not known and time.monotonic() - measuring > _CALIBRATED:
+                known = True
+                self.observer.corrected(rest)
 
-    def last(self) -> Slice | None:
-        """Where no class fits as a whole: what of one does."""
-        rest, room = [self.clock.expect(part) for part in self.pending], self.clock.room
-        return None if room is None else plan.fill(rest, room)
-
-    def measure(self, part: Slice, later: float) -> None:
+    def measure(self, children: Children, part: Slice, later: list[Slice]) -> None:
         """The points of a slice, then once more those that something else disturbed."""
-        suite, clock = self.store.suite, self.clock
-        known = {p.text: s for whole in self.pending for p, s in zip(whole.points, whole.seconds, strict=True)}
+        clock, here = self.clock, part.predicted
+        after, needed = (sum(s.predicted for s in later if s.essential or not only) for only in (False, True))
+        before = self.outcome.measured
         disturbed: list[tuple[Point, Measured]] = []
-        here = part.predicted
-        together = part.name == COUNTS
-        counted = count(suite, part.points, clock.patience) if together else [None] * len(part.points)
-        for point, expected, answer in zip(part.points, part.seconds, counted, strict=True):
+        for point, expected in zip(part.points, part.seconds, strict=True):
             here -= expected
-            # On a busy machine the slice takes longer than was planned.
-            fits = not clock.firm or clock.room is None or clock.room > expected
-            found = answer or (measure(suite, point, self.profile, clock.patience) if fits else None)
-            if found is None or found.code == GIVEN_UP:
+            # A slice may take longer than was planned, but not the time of what is needed more.
+            if clock.room - needed <= clock.work(point):
                 continue
-            self.had.add(point.text)
-            self.store.add(point, self.profile, found)
+            del self.pending[point.text]
+            found = children.measure(point, self.profile, clock.patience(point))
+            seconds = clock.add(point, found)
+            if found.code == GIVEN_UP:
+                self.left.append(point)
+                continue
+            self.store.add(point, self.profile, found, seconds)
             self.outcome.measured += 1
             if found.code != 0:
                 self.outcome.failed.append((point.text, last_line(found.output)))
             if found.disturbed:
                 disturbed.append((point, found))
-            clock.add(point.backend, known[point.text], found.seconds)
-            self.observer.measured(point, here + later)
+            self.observer.measured(point, here + after)
         for point, first in disturbed:
-            room = clock.room
-            if room is None or room > later + first.seconds:
+            if clock.room > after + first.seconds:
                 self.outcome.repeated += 1
-                second = measure(suite, point, self.profile, clock.patience)
+                second = children.measure(point, self.profile, clock.patience(point))
                 if second.median < first.median:  # others only ever take time away
-                    self.store.add(point, self.profile, second)
+                    self.store.add(point, self.profile, second, clock.add(point, second))
+        if self.outcome.measured == before:  # else the same slice would come again and again
+            self.left += [self.pending.pop(p.text) for p in part.points if p.text in self.pending]

@@ -58,8 +58,8 @@ class Store:
                 stacklevel=2,
             )
 
-    def add(self, point: Point, profile: Profile, found: Measured) -> None:
-        """Merge one measured point; a failure is kept as asv keeps it, and tried again next time."""
+    def add(self, point: Point, profile: Profile, found: Measured, seconds: float) -> None:
+        """Merge one measured point and the seconds of its work; a failure is kept as asv does, and tried again."""
         from asv.runner import BenchmarkResult
 
         benchmark = self.suite.benchmarks[point.benchmark]
@@ -78,7 +78,7 @@ class Store:
             selected_idx=[point.index],
         )
         if found.code == 0:
-            self.ledger.record(point, profile, found.seconds)
+            self.ledger.record(point, profile, seconds)
         else:
             self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
             self.ledger.miss(point, found.reason, last_line(found.output))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 COUNTS = "counts"
-"""The slice of what is counted on NumPy: one process does for all, since nothing is timed."""
+"""How slices of what is counted on NumPy begin, one for each module: one process does for all, as nothing is timed."""
 
 
 class BenchError(Exception):
@@ -69,8 +69,9 @@ class Point:
 
     @property
     def slice(self) -> str:
-        """With what it is measured and saved: its class, or all that is counted on NumPy."""
-        return COUNTS if self.role == "count" and self.backend == "numpy" else self.group
+        """With what it is measured and saved: its class, or all of its module that is counted on NumPy."""
+        counted = self.role == "count" and self.backend == "numpy"
+        return f"{COUNTS} {self.benchmark.partition('.')[0]}" if counted else self.group
 
 
 def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:
@@ -156,10 +157,11 @@ def script() -> str:
 
 
 def child_environment(root: Path) -> dict[str, str]:
-    """Environment of every child: it imports the xpsolve of the tree at `root`, else the one that runs here."""
+    """Environment of every child: the xpsolve of the tree at `root`, else the one that runs here, and the whole grid."""
     here = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (str(root), here, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "ASV_PYTHONPATH": path}  # asv's children heed the second only
+    # asv's children heed the second path only; the suite's own points are the same on all machines
+    return {**os.environ, "PYTHONPATH": path, "ASV_PYTHONPATH": path, "XPSOLVE_GRID": "everywhere"}
 
 
 def load(root: Path) -> Suite:

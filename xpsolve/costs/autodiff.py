@@ -149,7 +149,7 @@ def scan(depth: int, width: int, *, memory: str = "store", slots: int | str | No
     product = gemm(width, 1, width, itemsize=itemsize)
     kept = {"store": depth, "checkpoint": scan_slots(depth, slots), "reversible": 0}[memory]
     total = (2 * plain + 4 * depth) * product
-    total += Cost(launches=4 * plain + 22 * depth + 2)
+    total += Cost(launches=4 * plain + 18 * depth + 2)
     if memory == "reversible":
         total += Cost(launches=22, syncs=1)  # whether it came back to x_0
     return Cost(total.flops, total.bytes, total.launches, total.syncs, itemsize * 2 * width * kept)

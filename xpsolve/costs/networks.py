@@ -122,7 +122,7 @@ def recurrent(
     back = 2 * own + read + 2 * written  # nobody asks for the gradient at the inputs
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + depth * back
-    launches = 7 * plain + 29 * depth + 4
+    launches = 7 * plain + 27 * depth + 4
     return Cost(
         total.flops, total.bytes, launches, 0, itemsize * batch * (width + outputs) * _kept(depth, memory, slots)
     )
@@ -163,7 +163,7 @@ def residual(
     step = gemm(hidden, batch, width, itemsize=itemsize) + gemm(width, batch, hidden, itemsize=itemsize)
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + 2 * depth * step
-    launches = 4 * plain + 15 * depth + 4
+    launches = 4 * plain + 13 * depth + 4
     return Cost(total.flops, total.bytes, launches, 0, itemsize * batch * width * _kept(depth, memory, slots))
 
 

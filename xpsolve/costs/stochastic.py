@@ -22,6 +22,9 @@ _CURVE = {"least_squares": 0, "logistic": 7, "multinomial": 32}  # of ℓ″ and
 _CURVED = {"least_squares": 0, "logistic": 1, "multinomial": 6}  # of ℓ″ times a vector, and of the preconditioner
 
 
+_FIRST = {"least_squares": 81, "logistic": 63, "multinomial": 66}  # of the gradient at 0 and its measure
+
+
 _LIPSCHITZ_EXACT = 256
 
 
@@ -56,8 +59,12 @@ def _value_and_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cos
 
 
 def _first_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
-    """The gradient at 0, and what the certificate is relative to; the first look at it."""
-    return _gradient(n, p, m, loss, itemsize) + Cost(launches=36 + _DERIVATIVE[loss], syncs=1)
+    """The gradient at 0, the sizes of the columns of A, and what the certificate is relative to; the first look at it.
+
+    For least squares also y in units of its size.
+    """
+    sizes = Cost(bytes=2 * n * p * itemsize, launches=4)
+    return sizes + gemm(p, m, n, itemsize=itemsize) + Cost(launches=_FIRST[loss], syncs=1)
 
 
 def lipschitz(n: int, p: int, *, itemsize: int = 8) -> Cost:
@@ -117,15 +124,15 @@ def gradient_descent(
     """
     m = _loss(loss, m)
     gradient, checks = _gradient(n, p, m, loss, itemsize), -(-n_iter // CHECK_EVERY)
-    each = {"plain": 2, "heavy_ball": 5, "nesterov": 22, "armijo": 26 + _VALUE[loss], "exact": 13}[variant]
+    each = {"plain": 2, "heavy_ball": 5, "nesterov": 22, "armijo": 26 + _VALUE[loss], "exact": 14}[variant]
     total = _first_gradient(n, p, m, loss, itemsize) + n_iter * (gradient + Cost(launches=each)) + Cost(launches=1)
-    total += checks * Cost(launches=19, syncs=1)
+    total += checks * Cost(launches=13, syncs=1)
     if variant == "nesterov":
         total += checks * gradient + Cost(launches=2)
     if variant == "armijo":
         total += gemm(n, m, p, itemsize=itemsize) + Cost(launches=_VALUE[loss] - 1)
     if variant == "exact":
-        return total + n_iter * gemm(n, m, p, itemsize=itemsize)
+        return total + n_iter * gemm(n, m, p, itemsize=itemsize) + Cost(launches=15)
     total += Cost(launches=7 * (variant == "heavy_ball"))
     return total if step else total + lipschitz(n, p, itemsize=itemsize) + Cost(launches=7 * (variant == "heavy_ball"))
 
@@ -175,7 +182,7 @@ def coordinate_descent(
     """
     m = _loss(loss, m)
     product, checks = gemm(n, m, p, itemsize=itemsize), -(-n_iter // CHECK_EVERY)
-    check = _gradient(n, p, m, loss, itemsize) + Cost(launches=14, syncs=1)
+    check = _gradient(n, p, m, loss, itemsize) + Cost(launches=8, syncs=1)
     total = _first_gradient(n, p, m, loss, itemsize) + product + checks * check
     if block == 1 and loss == "least_squares":
         sweep = cholesky_solve(p, itemsize=itemsize) + gemm(p, 1, p, itemsize=itemsize)
@@ -183,7 +190,7 @@ def coordinate_descent(
         return total + gram(n, p, itemsize=itemsize) + Cost(launches=10) + n_iter * (sweep + half)
     for start in range(0, p, block):
         b = min(block, p - start)
-        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=8)
+        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=7)
         pair = gemm(n, m, b, itemsize=itemsize) + gemm(b, m, n, itemsize=itemsize)
         total += n_iter * (pair + cholesky_solve(b, m, itemsize=itemsize) + Cost(launches=6 + _DERIVATIVE[loss]))
     return total + Cost(launches=n_iter)
@@ -241,15 +248,15 @@ def newton(
     if method == "cholesky":
         factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize) + cholesky_solve(p, itemsize=itemsize)
         weights = Cost() if loss == "least_squares" else product + Cost(launches=9)
-        return total + n_iter * (once + factor + weights + Cost(launches=50, syncs=1))
+        return total + n_iter * (once + factor + weights + Cost(launches=43, syncs=1))
     checks = -(-cg_iter // 3) + 1
-    inside = product + gemm(p, m, n, itemsize=itemsize) + Cost(launches=21 + _CURVED[loss])
-    step = once + product + cg_iter * inside + Cost(launches=59 + _CURVE[loss] + 6 * checks, syncs=1 + checks)
+    inside = product + gemm(p, m, n, itemsize=itemsize) + Cost(launches=24 + _CURVED[loss])
+    step = once + product + cg_iter * inside + Cost(launches=57 + _CURVE[loss] + 8 * checks, syncs=1 + checks)
     if loss == "multinomial":
         solves = (cg_iter + 1) * cholesky_solve(p, m, itemsize=itemsize)
         factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize)
-        step += product + factor + solves + Cost(launches=-2 * (cg_iter + 1) - 3)
-    return total + n_iter * step
+        step += product + factor + solves + Cost(launches=-3 * (cg_iter + 1) - 4)
+    return total + n_iter * step + Cost(launches=1)
 
 
 def sgd(
@@ -358,12 +365,12 @@ def sgd_solve(
     Examples
     --------
     >>> from xpsolve import costs
-    >>> costs.sgd_solve(1000, 100, block=50).syncs  # chunks of 1, 2, 4, 8 and 5 blocks, and λ
-    6
+    >>> costs.sgd_solve(1000, 100, block=50).syncs  # chunks of 1, 2, 4, 8 and 5 blocks, λ and the certificate
+    7
     """
     m, size, done, blocks = _loss(loss, m), min(block, n), 0, 1
-    derivative = _DERIVATIVE[loss]
-    total = 2 * _gradient(n, p, m, loss, itemsize) + Cost(launches=24 + derivative, syncs=1)
+    total = _first_gradient(n, p, m, loss, itemsize) + _gradient(n, p, m, loss, itemsize)
+    total += Cost(launches=int(loss == "least_squares") - 4, syncs=1)
     sweeps, most = (min(s, size) for s in SWEEPS["newton" if _by_newton(size, loss) else "picard"])
 
     def chunk(blocks: int, size: int, sweeps: int) -> Cost:

@@ -1,10 +1,13 @@
-"""A set S of features with all that a problem on it needs: the columns A_S and their Gram matrix A_SᵀA_S."""
+"""A set S of features with all that a problem on it needs: the columns A_S and their Gram matrix A_SᵀA_S.
+
+Both are float64 where the library has it, whatever the dtype of A: a lasso is ill-conditioned as soon as λ is small.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from xpsolve.arrays import Array, Namespace, device_of, gram, namespace_of, scatter, take_columns
+from xpsolve.arrays import Array, Namespace, cast, device_of, gram, namespace_of, scatter, take_columns, wide_dtype
 from xpsolve.linear._problem import Problem
 from xpsolve.operators import Sparse
 
@@ -23,6 +26,7 @@ class FeatureSet(NamedTuple):
 
     def product(self, problem: Problem, X: Array) -> Array:
         """A_S X for X (k, m)."""
+        X = cast(X, self.gram.dtype)
         if not self.rows:
             return problem.operator.matvec(self.spread(X, problem.shape[1]))
         first = self.rows[0].shape[0]
@@ -31,6 +35,16 @@ class FeatureSet(NamedTuple):
             total = total + rows.T @ X[first : first + rows.shape[0], ...]
             first += rows.shape[0]
         return total
+
+    def correlation(self, problem: Problem) -> Array:
+        """A_SᵀY, (k, m), in the dtype of the Gram matrix."""
+        xp, dtype = problem.xp, self.gram.dtype
+        if problem.Y.dtype == dtype:
+            return xp.take(problem.Aty, self.index, axis=0)
+        Y = cast(problem.Y, dtype)
+        if not self.rows:
+            return xp.take(problem.operator.rmatvec(Y), self.index, axis=0)
+        return xp.concat([rows @ Y for rows in self.rows], axis=0)
 
     def narrowed(self, places: Array) -> FeatureSet:
         """The features at these places of it alone."""
@@ -59,9 +73,10 @@ def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
     """The set with the features `new`, none of which it has."""
     xp, operator = problem.xp, problem.operator
     index = new if known is None else xp.concat([known.index, new])
+    dtype = wide_dtype(problem.Y)
     if isinstance(operator, Sparse):
-        return FeatureSet(index, (), operator.gram(index))
-    rows = take_columns(problem.A, new)
+        return FeatureSet(index, (), operator.gram(index, dtype))
+    rows = cast(take_columns(problem.A, new), dtype)
     G = gram(rows.T)
     if known is None:
         return FeatureSet(index, (rows,), G)

@@ -46,7 +46,8 @@ def _cupy_kernel() -> Any:
     import cupy
 
     # CuPy keeps a kernel by its source, so that making it again costs a look-up
-    return cupy.ElementwiseKernel("T x, T t", "T z", "z = x - min(max(x, -t), t)", "xpsolve_shrink")
+    # of CUDA's min and max a NaN loses, so that one in t is asked for
+    return cupy.ElementwiseKernel("T x, T t", "T z", "z = t == t ? x - min(max(x, -t), t) : t", "xpsolve_shrink")
 
 
 @capabilities(batch="entries", grad="forward, reverse")

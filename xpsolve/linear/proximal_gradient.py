@@ -24,9 +24,9 @@ class State(NamedTuple):
 
     X: Array  # (p, k)
     Z: Array  # extrapolated, (p, k)
-    tau: Array  # step, 0 for a solved column, (k,)
-    threshold: Array  # τ·l1, (k,)
-    factor: Array  # 1/(1 + τ·l2), (k,)
+    tau: Array  # step, 0 for a solved column, (k,) or (p, k)
+    threshold: Array  # τ·l1
+    factor: Array  # 1/(1 + τ·l2)
     j: Array  # steps since the momentum was forgotten, (k,)
     gap: Array  # bound of P(X) − min P over ½‖y‖² at the last check, (k,)
 
@@ -72,7 +72,8 @@ def proximal_gradient(
     """Iterate until ``check(X) = (Aᵀ(Y − AX), relative gap)`` has no gap above `tol`.
 
     `gradient` is the descent direction Aᵀ(Y − AZ), `gap` that of the first X; `improve` may return a better X at a
-    check, from X and Aᵀ(Y − AX).
+    check, from X and Aᵀ(Y − AX).  `tau` is one step for all entries, or (p, 1): the same method for columns of A with
+    other units.
     """
     xp = namespace_of(X)
 
@@ -95,7 +96,8 @@ def proximal_gradient(
         if not momentum:
             return State(X, X, *steps, s.j, gap)
         downhill = penalty.prox(X + tau * C, tau) - X  # 0 at a minimiser
-        uphill = xp.sum(downhill * (s.Z - s.X), axis=0) <= 0
+        ahead = s.Z - s.X if tau.ndim < 2 else (s.Z - s.X) / tau  # the inner product in which tau is one number
+        uphill = xp.sum(downhill * ahead, axis=0) <= 0
         forget = ~active | uphill if improve is None else ~active | uphill | xp.any(X != s.X, axis=0)
         return State(X, xp.where(forget, X, s.Z), *steps, xp.where(forget, zero, s.j), gap)
 

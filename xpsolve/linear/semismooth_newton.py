@@ -6,8 +6,13 @@ the signs s of x + τ(b − Gx) and solves
     (G_SS + l2 I) x_S = b_S − l1 s_S,        x = 0 elsewhere                        (Li, Sun & Toh 2018)
 
 which is the answer once S and s are right, mostly after two or three steps from a near λ.  The method has no guarantee
-of its own (Hintermüller, Ito & Kunisch 2003 call it the primal-dual active set method), so where it does not arrive,
-FISTA goes on for a while before it is tried again.
+of its own (Hintermüller, Ito & Kunisch 2003 call it the primal-dual active set method).  A step that does not halve the
+gap is therefore a direction only, along which the objective, piecewise quadratic, is minimised exactly.  Where that
+gains nothing, the next step keeps the signs of x and lets in what breaks the optimality conditions (the feature-sign
+search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA prepares the ground, in turns
+that grow.
+
+All of it is done as if the columns of A had lengths within a factor of two of each other, by powers of two.
 """
 
 from __future__ import annotations
@@ -15,15 +20,25 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from xpsolve.arrays import Array, iterate, largest, namespace_of, scatter, shifted, solve_positive
+from xpsolve.arrays import (
+    Array,
+    iterate,
+    largest,
+    namespace_of,
+    power_of_two,
+    scatter,
+    shifted,
+    solve_positive,
+)
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear.feature_set import how_many
 from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
 
-_NEWTON = 10  # steps before FISTA has its turn
+_NEWTON = 15  # steps from a near X, and after the first turn of FISTA
 _FISTA = 30  # iterations of its first turn, and between its checks
-_PATIENCE = 2000  # from which length on a turn of FISTA must help
+_PATIENCE = 500  # from which length on a turn of FISTA must help
 _PANEL = 32  # systems come in multiples of this size: libraries that compile for each shape meet few
+_LEAST_STEP = 1e-3  # along a Newton direction; below, its support and signs are of no use
 
 
 class GramProblem(NamedTuple):
@@ -42,12 +57,22 @@ class GramProblem(NamedTuple):
 
 
 class _Newton(NamedTuple):
-    last: Array  # X (k, 1) of the last step, its C and gap
-    C: Array
-    gap: Array
-    X: Array  # the best so far
-    best_C: Array
-    least: Array
+    X: Array  # (k, 1)
+    C: Array  # b − GX
+    gap: Array  # (1,)
+    trial: Array  # where the last step points to, (k, 1); it is X itself where that halved the gap
+    trial_C: Array
+    halved: Array  # whether it did, (1,)
+    cautious: Array  # whether the next step keeps the signs of X, (1,)
+    stuck: Array  # whether no step helps, (1,)
+
+
+def equilibration(squares: Array) -> Array:
+    """Powers of two d_j ≥ 1 for which the lengths d_j‖a_j‖ differ by a factor of two at most, from ‖a_j‖² (k,)."""
+    xp = namespace_of(squares)
+    lengths = xp.sqrt(xp.where(squares > 0, squares, xp.max(squares)))
+    lengths = xp.where(lengths > 0, lengths, xp.ones_like(lengths))
+    return power_of_two((xp.max(lengths) / lengths)[None, :], axis=0)
 
 
 def solve_on_gram(
@@ -59,74 +84,137 @@ def solve_on_gram(
     `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no better.
     """
     gap, steps, turn, tau = math.inf, 0, _FISTA, None
+    d = equilibration(namespace_of(X).linalg.diagonal(problem.G))[:, None]
     if near:
-        X, C, gap, steps = _newton(problem, penalty, X, C, tol)
+        X, C, gap, steps = _newton(problem, penalty, d, X, C, tol, min(_NEWTON, max(1, max_iter)))
     while gap > tol and steps < max_iter:
-        before, tau = gap, safe_step(lambda v: problem.G @ v, problem.b) if tau is None else tau
+        before = gap
+        tau = d * d * safe_step(lambda v: d * (problem.G @ (d * v)), problem.b) if tau is None else tau
         X, taken = _fista(problem, penalty, X, C, tau, tol, min(turn, max_iter - steps))
-        steps, turn = steps + taken, 2 * turn
-        X, C, gap, taken = _newton(problem, penalty, X, problem.b - problem.G @ X, tol)
         steps += taken
+        limit = max(1, min(turn * _NEWTON // _FISTA, max_iter - steps))
+        X, C, gap, taken = _newton(problem, penalty, d, X, problem.b - problem.G @ X, tol, limit)
+        steps, turn = steps + taken, 2 * turn
         if turn > _PATIENCE and not gap < 0.5 * before:
             break
     return X, C, steps
 
 
-def _newton(problem: GramProblem, penalty: Penalty, X: Array, C: Array, tol: float) -> tuple[Array, Array, float, int]:
-    """The best X of Newton steps, its C and gap, and their number; below `tol` they end where one does not halve it."""
-    xp, (G, b, *_) = namespace_of(X), problem
-    scale = xp.mean(xp.linalg.diagonal(G))
-    tau = 1 / xp.where(scale > 0, scale, xp.ones_like(scale))
-    rounding = 8 * xp.finfo(G.dtype).eps * scale  # keeps the system of dependent features solvable
+def _newton(
+    problem: GramProblem, penalty: Penalty, d: Array, X: Array, C: Array, tol: float, max_iter: int
+) -> tuple[Array, Array, float, int]:
+    """The X of Newton steps, its C and gap, and their number; below `tol` they end where one does not halve the gap."""
+    xp, G = namespace_of(X), problem.G
+    scale = xp.mean(xp.linalg.diagonal(G) * d[:, 0] ** 2)
+    tau = d * d / xp.where(scale > 0, scale, xp.ones_like(scale))
+    nearby = xp.finfo(G.dtype).eps ** 0.75 * scale  # keeps the system of dependent features solvable
 
     def step(s: _Newton) -> _Newton:
-        X, C = _newton_step(G, b, penalty, s.last + tau * s.C, tau, rounding)
-        gap = problem.gap(penalty, X, C)
-        better = gap < s.least  # a NaN is not
-        done = (s.least <= tol) & xp.logical_not(gap < 0.5 * s.least)
-        left = xp.where(done, xp.zeros_like(gap), gap)
-        return _Newton(
-            X, C, left, xp.where(better, X, s.X), xp.where(better, C, s.best_C), xp.where(better, gap, s.least)
+        trial, trial_C = _newton_step(problem, penalty, s, d, tau, nearby)
+        gap = problem.gap(penalty, trial, trial_C)
+        halved = gap < 0.5 * s.gap  # a NaN has not
+        return s._replace(
+            X=xp.where(halved, trial, s.X),
+            C=xp.where(halved, trial_C, s.C),
+            gap=xp.where(halved, gap, s.gap),
+            trial=trial,
+            trial_C=trial_C,
+            halved=halved,
+            cautious=s.cautious & ~halved,
         )
 
+    def search(s: _Newton) -> _Newton:
+        t, X = _line_search(penalty, s)
+        moved = t > xp.where(s.cautious, xp.zeros_like(t), xp.full_like(t, _LEAST_STEP))
+        X = xp.where(moved, X, s.X)
+        C = xp.where(moved, s.C + t * (s.trial_C - s.C), s.C)
+        gap = problem.gap(penalty, X, C)
+        return s._replace(X=X, C=C, gap=gap, cautious=~moved, stuck=s.cautious & ~moved)
+
+    def measure(s: _Newton) -> Array:
+        ended = s.stuck | ((s.gap <= tol) & ~s.halved)
+        return xp.where(ended, xp.zeros_like(s.gap), xp.where(s.halved, s.gap, -s.gap))[0]
+
     gap = problem.gap(penalty, X, C)
+    no = gap < 0
     run = iterate(
         step,
-        step(_Newton(X, C, gap, X, C, gap)),
-        measure=lambda s: s.gap[0],
+        step(_Newton(X, C, gap, X, C, no, no, no)),
+        measure=measure,
         tol=64 * float(xp.finfo(X.dtype).eps),
-        max_iter=_NEWTON - 1,
+        max_iter=max_iter - 1,
         check_every=1,
+        renew=search,
     )
     s = run.state
-    return s.X, s.best_C, float(s.least[0]), run.n_iter + 1
+    return s.X, s.C, float(s.gap[0]), run.n_iter + 1
 
 
-def _newton_step(G: Array, b: Array, penalty: Penalty, V: Array, tau: Array, rounding: Array) -> tuple[Array, Array]:
-    """The x with the support and the signs of prox(V) that solves its optimality conditions there, and b − Gx.
+def _newton_step(
+    problem: GramProblem, penalty: Penalty, s: _Newton, d: Array, tau: Array, nearby: Array
+) -> tuple[Array, Array]:
+    """The x with a support and its signs that solves the optimality conditions there, and b − Gx.
 
-    Rows of the identity fill the last panel.
+    Support and signs are those of prox(X + τC); where the step is cautious those of X, with the features that break
+    the optimality conditions.  The system is solved for the change of x, and a little of ½‖x − X‖² is added to what it
+    minimises: features that depend on one another stay where they are along their dependence.  Rows of the identity
+    fill the last panel.
     """
-    xp = namespace_of(V)
-    V = V[:, 0]
-    threshold = tau * penalty.l1
-    support = how_many(xp, xp.abs(V) > threshold)
-    index = largest(xp.abs(V), min(-(-(support + 1) // _PANEL) * _PANEL, G.shape[0]))
-    v, rows = xp.take(V, index), xp.take(G, index, axis=0)
-    on = xp.abs(v) > threshold
-    mask = xp.astype(on, v.dtype)
-    system = xp.take(rows, index, axis=1) * (mask[:, None] * mask[None, :])
-    shift = rounding if penalty.l2 is None else rounding + penalty.l2
-    system = shifted(system, xp.where(on, shift, xp.ones_like(v)))
-    right = xp.take(b[:, 0], index) - xp.where(v > 0, penalty.l1, -penalty.l1)
-    x = solve_positive(system, xp.where(on, right, xp.zeros_like(right)))
-    return scatter(x, index, G.shape[0])[:, None], b - (x @ rows)[:, None]
+    xp, (G, b, *_) = namespace_of(s.X), problem
+    X, C, d = s.X[:, 0], s.C[:, 0], d[:, 0]
+    V = X + tau[:, 0] * C
+    absent = X == 0
+    keep = s.cautious & ~absent
+    kept = xp.where(s.cautious, ~absent | (xp.abs(C) > penalty.l1), xp.abs(V) > tau[:, 0] * penalty.l1)
+    positive = xp.where(keep, X, V) > 0
+    member = xp.astype(kept, X.dtype)
+    index = largest(member, min(-(-(how_many(xp, kept) + 1) // _PANEL) * _PANEL, G.shape[0]))
+    rows, on = xp.take(G, index, axis=0), xp.take(kept, index)
+    unit = xp.take(member * d, index)  # the columns of the system have like lengths
+    system = xp.take(rows, index, axis=1) * (unit[:, None] * unit[None, :])
+    shift = nearby if penalty.l2 is None else nearby + penalty.l2 * unit * unit
+    system = shifted(system, xp.where(on, shift, xp.ones_like(unit)))
+    up = xp.take(positive, index)
+    base = xp.take(xp.where(kept, X, xp.zeros_like(X)), index)
+    C = b[:, 0] - base @ rows
+    right = xp.take(C, index) - xp.where(up, penalty.l1, -penalty.l1)
+    right = right if penalty.l2 is None else right - penalty.l2 * base
+    change = unit * solve_positive(system, unit * right)
+    against = s.cautious & xp.take(absent, index) & xp.where(up, change < 0, change > 0)
+    change = xp.where(against, xp.zeros_like(change), change)
+    return scatter(base + change, index, G.shape[0])[:, None], (C - change @ rows)[:, None]
+
+
+def _line_search(penalty: Penalty, s: _Newton) -> tuple[Array, Array]:
+    """The t ≥ 0 at which the objective is least on X + t(trial − X), and that point; NaN where there is none.
+
+    With D = trial − X the derivative is s₀ + tq and 2·l1|D_j| more from t_j = −X_j/D_j on, where x_j changes its sign.
+    Between t_i and the next of them it vanishes at a_i; t is the least of all max(t_i, a_i).
+    """
+    xp = namespace_of(s.X)
+    X, D = s.X[:, 0], s.trial[:, 0] - s.X[:, 0]
+    q = xp.sum(D * (s.C - s.trial_C)[:, 0])
+    slope = -xp.sum(D * s.C[:, 0])
+    if penalty.l2 is not None:
+        q, slope = q + penalty.l2 * xp.sum(D * D), slope + penalty.l2 * xp.sum(D * X)
+    jump = penalty.l1 * xp.abs(D)
+    falls = X * D < 0
+    slope = slope + xp.sum(xp.where(falls, -jump, jump))
+    t = xp.where(falls, -X / xp.where(falls, D, xp.ones_like(D)), xp.full_like(D, xp.inf))
+    order = xp.argsort(t)
+    zero = xp.zeros_like(t[:1])
+    passed = xp.concat([zero, xp.take(t, order)])
+    slopes = slope + 2 * xp.concat([zero, xp.cumulative_sum(xp.take(jump, order))])
+    best = xp.min(xp.maximum(passed, -slopes / xp.where(q > 0, q, xp.full_like(q, xp.finfo(q.dtype).smallest_normal))))
+    whole = xp.abs(best - 1) < xp.finfo(q.dtype).eps ** 0.5  # then x_j that are to be 0 are 0
+    at = xp.where(whole, s.trial[:, 0], xp.where(t == best, xp.zeros_like(X), X + best * D))
+    return best, at[:, None]
 
 
 def _fista(
     problem: GramProblem, penalty: Penalty, X: Array, C: Array, tau: Array, tol: float, max_iter: int
 ) -> tuple[Array, int]:
-    """FISTA on the Gram matrix from X."""
+    """FISTA on the Gram matrix from X, with a step (k, 1) for each entry."""
 
     def gradient(Z: Array) -> Array:
         return problem.b - problem.G @ Z

@@ -3,6 +3,9 @@
 A round adds the features with the largest |Aᵀr|, solves the small problem on the Gram matrix of the set, and looks at
 the duality gap of the whole.  It reads A once.  While many features break the optimality conditions, the small problem
 is that of a larger λ, at which few of them would: it keeps the |Aᵀr| of the next round to the point.
+
+In float32 the small problems are solved in float64, and their answers rounded.  The residual of a rounded answer and
+its gap are float64 too; Aᵀr is float32 until no feature outside the set matters, and then looked at in float64.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Run, iterate, largest, settled
+from xpsolve.arrays import Array, Run, cast, iterate, largest, settled, wide_dtype
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import Problem
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many
@@ -21,7 +24,9 @@ from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 _FIRST = 100  # features in the first set, at least
 _IDLE = 50  # features without a part in x that a set may keep
 _CAUTION = 0.7
-_SHARE = 0.3  # of the tolerance, for the small problem
+_SHARE = 0.3  # of the tolerance, for the small problem, and for the features outside of it
+_SHARE_ROUNDED = 0.03  # the same where the answer is rounded, which spends some of the tolerance
+_SLACK = 1e-4  # of λ, by which |Aᵀr| may exceed it outside the set, at most
 _PROGRESS = 0.1  # of the gap of the whole, which the small problem need not undercut by more
 
 
@@ -51,13 +56,28 @@ def solve_working_set(
 ) -> tuple[Run[Round], dict[str, Any]]:
     """Rounds until the gap over `half`, which is ½‖y‖², is at most `tol`.
 
-    `start` is (Aᵀ(y − AX), relative gap) of the first X.
+    `start` is (Aᵀ(y − AX), relative gap) of the first X.  An X that is worse than 0, or has more entries than a set
+    should, is given up for 0.
     """
-    xp, operator, Y = problem.xp, problem.operator, problem.Y
-    p = problem.shape[1]
+    xp, operator = problem.xp, problem.operator
+    n, p = problem.shape
+    narrow, wide = problem.Y.dtype, wide_dtype(problem.Y)
+    rounded = narrow != wide
+    share = _SHARE_ROUNDED if rounded else _SHARE
+    Y, half = cast(problem.Y, wide), cast(half, wide)
     yy = xp.sum(Y * Y, axis=0)
+    exact = Penalty(cast(penalty.l1, wide), None if penalty.l2 is None else cast(penalty.l2, wide))
+    highest = cast(xp.max(xp.abs(problem.Aty)), wide)
     sizes: list[int] = []
     steps = 0
+
+    def outside_of(features: FeatureSet, X: Array, C: Array) -> int:
+        """How many features break the optimality conditions by more than the tolerance allows or rounding explains."""
+        size = xp.sum(xp.abs(X))
+        room = share * tol * xp.where(size > 0, half[0] / xp.where(size > 0, size, xp.ones_like(size)), xp.inf)
+        noise = 16 * float(xp.finfo(C.dtype).eps) * highest
+        limit = exact.l1 + xp.maximum(noise, xp.minimum(room, _SLACK * exact.l1))
+        return how_many(xp, features.without(xp.abs(C[:, 0])) > limit)
 
     def step(s: Round) -> Round:
         nonlocal steps
@@ -67,7 +87,7 @@ def solve_working_set(
         else:
             wanted = min(max(_FIRST // 2, s.nonzeros), s.outside)
             score = s.set.without(xp.abs(s.C[:, 0]))
-        features, level = s.set, penalty.l1
+        features, level = s.set, exact.l1
         if features is not None and wanted and 4 * (s.nonzeros + _IDLE) < 3 * features.size:
             X, C = xp.take(s.X[:, 0], features.index), xp.take(s.C[:, 0], features.index)
             worth = xp.where(X != 0, xp.full_like(C, xp.inf), xp.abs(C))
@@ -75,30 +95,42 @@ def solve_working_set(
         if features is None or wanted:
             new = largest(score, wanted)
             features = grown(problem, features, new)
-            level = xp.maximum(level, _CAUTION * xp.min(xp.take(score, new)))
-        small = GramProblem(features.gram, xp.take(problem.Aty, features.index, axis=0), yy, half)
+            level = xp.maximum(level, _CAUTION * cast(xp.min(xp.take(score, new)), wide))
+        small = GramProblem(features.gram, features.correlation(problem), yy, half)
+        x = cast(xp.take(s.X, features.index, axis=0), wide)
         x, _, taken = solve_on_gram(
             small,
-            replace(penalty, l1=level),
-            xp.take(s.X, features.index, axis=0),
-            xp.take(s.C, features.index, axis=0),
-            tol=max(_SHARE * tol, _PROGRESS * float(s.gap[0])),
+            replace(exact, l1=level),
+            x,
+            small.b - small.G @ x if rounded else xp.take(s.C, features.index, axis=0),
+            tol=max(share * tol, _PROGRESS * float(s.gap[0])),
             max_iter=max_iter - steps,
             near=s.set is not None and 8 * wanted <= s.nonzeros,
         )
         steps += taken
         sizes.append(features.size)
-        R = Y - features.product(problem, x)
-        X, C = features.spread(x, p), operator.rmatvec(R)
-        gap = penalty.gap(X, C, xp.sum(R * R, axis=0)) / half
+        x = cast(x, narrow)
+        R, X = Y - features.product(problem, x), features.spread(x, p)
+        C = operator.rmatvec(cast(R, narrow))
+        outside = outside_of(features, x, C) if rounded else 0
+        if rounded and outside == 0:
+            C = operator.rmatvec(R)
+        gap = exact.gap(X, C, xp.sum(R * R, axis=0)) / half
         C, gap = settled(C, gap)
-        outside = how_many(xp, features.without(xp.abs(C[:, 0])) > penalty.l1 * (1 + 1e-4))
+        if outside:
+            gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not looked at in float64
+        else:
+            outside = outside_of(features, x, C)
         idle = outside == 0 or steps >= max_iter
-        stuck = (gap > 0.5 * s.gap) & (level <= penalty.l1) if idle else gap != gap
+        stuck = (gap > 0.5 * s.gap) & (level <= exact.l1) if idle else gap != gap
         return Round(X, C, gap, stuck, features, how_many(xp, x != 0), outside)
 
     C, gap = start
-    first = Round(X, C, gap, gap != gap, None, how_many(xp, X != 0), 0)
+    many = xp.sum(xp.astype(X != 0, xp.int32)) > max(_FIRST, n)
+    rr = yy - xp.sum(X * (problem.Aty + C), axis=0)
+    worse = (gap > tol) & (many | (0.5 * rr + penalty.value(X) > 0.5 * yy))
+    X, C = xp.where(worse, xp.zeros_like(X), X), xp.where(worse, problem.Aty, C)
+    first = Round(X, C, cast(gap, wide), gap != gap, None, how_many(xp, X != 0), 0)
     run = iterate(
         step,
         first,

@@ -51,7 +51,7 @@ def _even(x: _Host, reach: Lengths, *, kernels: bool = False) -> bool:
     if not float(top.max()) * x.size < math.sqrt(float(info.max)):  # also for a NaN; sums in transforms could overflow
         return False
     least = top * (8 * float(info.eps) if kernels else math.sqrt(float(info.eps)))
-    if (low >= least).all():
+    if bool((low >= least).all()):
         return True
     least = least.reshape(-1, *(1,) * (x.ndim - 2))
     steps = tuple(max(1, min(s // 4, 8)) for s in reach)

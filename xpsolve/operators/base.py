@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, check_count, is_array, is_scalar
+from xpsolve.arrays import Array, check_count, is_array, is_scalar, wide_product
 from xpsolve.trace import map_arrays
 
 
@@ -38,8 +38,9 @@ class LinearOperator:
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
-        if not isinstance(shape, tuple | list) or len(shape) != 2:
-            message = f"shape: expected a pair of integers (n, p), got {shape!r}."
+        given: Any = shape
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            message = f"shape: expected a pair of integers (n, p), got {given!r}."
             raise TypeError(message)
         self.shape = (check_count(shape[0], "shape[0]", 0), check_count(shape[1], "shape[1]", 0))
 
@@ -156,10 +157,10 @@ class Dense(LinearOperator):
         return self.A
 
     def _matvec(self, x: Array) -> Array:
-        return self.A @ x
+        return wide_product(self.A, x)
 
     def _rmatvec(self, y: Array) -> Array:
-        return self.A.T @ y
+        return wide_product(self.A.T, y)
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Dense:
         return Dense(function(self.A))

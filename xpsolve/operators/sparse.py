@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.arrays import Array, native
+from xpsolve.arrays import Array, namespace_of, native
 from xpsolve.operators.base import LinearOperator
 
 
@@ -15,10 +15,19 @@ def sparse_product(x: Array, S: Any) -> Array:
 
 
 @native
-def sparse_gram(index: Array, transposed: Any) -> Array:
+def sparse_gram(index: Array, transposed: Any, dtype: Any) -> Array:
     """The dense (k, k) Gram matrix of some rows of Aᵀ, which never become dense themselves."""
-    rows = transposed[index]
+    rows = transposed[index].astype(dtype)
     return (rows @ rows.T).toarray()
+
+
+@native
+def sparse_column_sizes(numbers: Array, transposed: Any) -> Array:
+    """max_i |A_ij| of each column, (p,), from Aᵀ in CSR form, which stores these numbers."""
+    largest, smallest = transposed.max(axis=1), transposed.min(axis=1)
+    if hasattr(largest, "toarray"):
+        largest, smallest = largest.toarray(), smallest.toarray()
+    return namespace_of(numbers).maximum(largest.ravel(), -smallest.ravel())
 
 
 def is_sparse(A: Any) -> bool:
@@ -79,6 +88,6 @@ class Sparse(LinearOperator):
     def _rmatvec(self, y: Array) -> Array:
         return sparse_product(y, self._transposed)
 
-    def gram(self, index: Array) -> Array:
-        """The Gram matrix of the columns with these indices, dense."""
-        return sparse_gram(index, self._transposed)
+    def gram(self, index: Array, dtype: Any) -> Array:
+        """The Gram matrix of the columns with these indices, dense and computed in this dtype."""
+        return sparse_gram(index, self._transposed, dtype)

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from xpsolve.report.asv import NoResultsError
 
-__all__ = ["NoResultsError", "build"]
+__all__ = ["TYPICAL_SECONDS", "NoResultsError", "build"]
+
+TYPICAL_SECONDS = 15.0
+"""About what a report of the quick profile takes on one core of a usual machine, figures of the gallery not included."""
 
 
 def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] | None = None) -> Path:
@@ -58,8 +61,9 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
 
     out, folders = Path(out), [results] if isinstance(results, Path) else list(results)
     found = asv.read(folders, machines)
-    shown, left_out = gallery.read(folders[0].parent / "gallery")
-    found.warnings += left_out
+    drawn = folders[0].parent / "gallery"
+    shown, skipped = gallery.read(drawn)
+    found.warnings += skipped
     frame = table.tidy(found)
     lines = findings.series(frame)
     pairs = findings.crossings(lines)
@@ -69,7 +73,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
         "results.csv": kept.to_csv(index=False),
         "scaling.csv": findings.scaling_table(lines).to_csv(index=False),
         "joint.csv": joined.to_csv(index=False),
-        **page.render(page.pages(frame, lines, pairs, joined, found, shown)),
+        **page.render(page.pages(frame, lines, pairs, joined, found, shown, gallery.left_out(drawn))),
     }
     for name, text in files.items():
         write_text(out / name, text)

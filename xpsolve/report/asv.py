@@ -7,7 +7,7 @@ and every plain attribute of the function, among them our ``meta``); ``<machine>
 ``NaN`` a point that was skipped or not selected; ``Infinity`` occurs.
 
 Which of these it was, and why, stands in the ledger that `xpsolve bench` keeps beside (``<commit>.ledger``), with the
-facts of that run; without one the reasons are told as far as ``facts.json`` goes.
+facts of that run; without one the reasons are told as far as the facts of the machine's last run go.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import ast
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,14 +138,22 @@ def read(results: Path | Sequence[Path], machines: Sequence[str] | None = None) 
 
 
 def _read_machine(folder: Path, described: dict[str, dict[str, Any]], found: Measurements) -> None:
-    facts = _load(folder / "facts.json", found.warnings) if (folder / "facts.json").exists() else None
     machine = _load(folder / "machine.json", found.warnings) if (folder / "machine.json").exists() else None
-    found.facts[folder.name] = {**found.facts.get(folder.name, {}), **(machine or {}), **(facts or {})}
     ledgers = {path.stem: _load(path, found.warnings) or {} for path in sorted(folder.glob("*.ledger"))}
+    facts = _latest_facts(folder, ledgers.values(), found.warnings)
+    found.facts[folder.name] = {**found.facts.get(folder.name, {}), **(machine or {}), **facts}
     for path in sorted(folder.glob("*.json")):
         if path.name not in _NOT_RESULTS:
-            run = _Run.of(ledgers.get(path.name.partition("-")[0], {}), facts or {})
+            run = _Run.of(ledgers.get(path.name.partition("-")[0], {}), facts)
             _read_file(path, folder.name, described, run, found)
+
+
+def _latest_facts(folder: Path, ledgers: Iterable[Mapping[str, Any]], warnings: list[str]) -> dict[str, Any]:
+    """Facts of a machine's last run: ledgers have them, and ``facts.json`` where an earlier version wrote it."""
+    known = [facts for ledger in ledgers if isinstance(facts := ledger.get("facts"), dict) and facts]
+    if (folder / "facts.json").exists():
+        known.append(_load(folder / "facts.json", warnings) or {})
+    return max(known, key=lambda facts: str(facts.get("date", "")), default={})
 
 
 def _latest(points: Sequence[Point]) -> list[Point]:

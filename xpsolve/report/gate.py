@@ -28,7 +28,11 @@ GROWTH = 10.0
 MARGIN = 1e-3
 """Errors below this share of their tolerance are as good as each other."""
 
+LEAST_COVERAGE = 0.1
+"""Where a smaller share of what was measured is in both sets, "no alarm" would say nothing."""
+
 _OURS = "xpsolve"
+_COMPARED = {"count": "counts", "error": "errors", "time": "series of times"}  # by role
 _EXACT = ("count", "error")  # roles that are the same on every machine
 _EXCUSED = ("missing backend", "missing library", "over budget")  # reasons not to be measured that are no fault
 Run = tuple[str, str]  # machine and environment
@@ -71,14 +75,14 @@ class Verdict:
     ----------
     changes : list of Change
         Alarms first.
-    compared : mapping of str to int
-        How many counts, errors and series of times were compared.
+    compared : mapping of str to (int, int)
+        How many counts, errors and series of times were compared, of how many that either set has.
     notes : list of str
         What limits the comparison: versions, machines, noise.
     """
 
     changes: list[Change]
-    compared: Mapping[str, int]
+    compared: Mapping[str, tuple[int, int]]
     notes: list[str]
 
     @property
@@ -87,11 +91,17 @@ class Verdict:
         return [change for change in self.changes if change.alarm]
 
     @property
+    def thin(self) -> bool:
+        """Whether next to nothing was compared: too little to say that nothing became worse."""
+        done, there = (sum(numbers) for numbers in zip(*self.compared.values(), strict=True))
+        return done < LEAST_COVERAGE * there
+
+    @property
     def summary(self) -> str:
-        """One line."""
-        what = ", ".join(f"{n} {name}" for name, n in self.compared.items())
+        """One line: what was found, and in how much."""
+        what = ", ".join(f"{done} of {there} {name}" for name, (done, there) in self.compared.items())
         found = f"{len(self.alarms)} alarm{'s' * (len(self.alarms) != 1)}" if self.alarms else "no alarm"
-        return f"{found}; compared: {what}"
+        return f"{'next to nothing in common; ' * self.thin}{found}; compared: {what}"
 
 
 def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = noise.LEAST, only: str = "") -> Verdict:
@@ -139,7 +149,9 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
         raise ValueError(f"only: expected a regular expression, got {only!r} ({why})") from why
     changes: list[Change] = []
     notes = [f"{side.name}: {warning}" for side in (base, new) for warning in side.warnings]
-    compared = {"counts": 0, "errors": 0} | ({} if counts_only else {"series of times": 0})
+    roles = _EXACT if counts_only else tuple(_COMPARED)
+    compared = dict.fromkeys((_COMPARED[role] for role in roles), 0)
+    there = dict(compared)
     shared = 0
     for run, other, timed in _runs(base, new, notes, counts_only):
         pairs = _join(_of(base, run), _of(new, other))
@@ -147,6 +159,10 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
         pairs = pairs[text.map(lambda line: bool(pattern.search(line)))]
         if counts_only:
             pairs = pairs[pairs["role"].isin(_EXACT)]
+        for role in roles:
+            there[_COMPARED[role]] += _measured(pairs, role)
+        if run is None or other is None:
+            continue
         pairs = _same_version(pairs, base, new, notes)
         both = pairs[(pairs["status_base"] == "ok") & (pairs["status_new"] == "ok")]
         shared += len(both)
@@ -161,17 +177,20 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
             changes += found
     if not shared and all(change.kind == "vanished" for change in changes):
         raise LookupError(f"{base.name} and {new.name} have no measurement in common: nothing can be compared")
-    return Verdict(sorted(changes, key=lambda c: (not c.alarm, c.kind, c.benchmark, c.where)), compared, notes)
+    coverage = {name: (done, there[name]) for name, done in compared.items()}
+    return Verdict(sorted(changes, key=lambda c: (not c.alarm, c.kind, c.benchmark, c.where)), coverage, notes)
 
 
-def _runs(base: Side, new: Side, notes: list[str], counts_only: bool) -> Iterator[tuple[Run, Run, bool]]:
-    """Which runs to compare, and whether their times can be."""
+def _runs(base: Side, new: Side, notes: list[str], counts_only: bool) -> Iterator[tuple[Run | None, Run | None, bool]]:
+    """Which runs to compare, and whether their times can be; None stands where one set has no such run."""
     ours, theirs = ([*dict.fromkeys(_keys(side.frame))] for side in (base, new))
     common = [run for run in ours if run in theirs]
     for side, runs in ((base, ours), (new, theirs)):
         for machine, environment in runs:
             if common and (machine, environment) not in common:
                 notes.append(f"{machine} ({environment}) is in {side.name} only, and is not compared")
+                alone = machine, environment
+                yield (alone, None, False) if side is base else (None, alone, False)
     if common:
         yield from ((run, run, not counts_only) for run in common)
         return
@@ -189,8 +208,10 @@ def _keys(frame: pd.DataFrame) -> Iterator[Run]:
     yield from frame[["machine", "environment"]].itertuples(index=False, name=None)
 
 
-def _of(side: Side, run: Run) -> pd.DataFrame:
+def _of(side: Side, run: Run | None) -> pd.DataFrame:
     frame = side.frame
+    if run is None:
+        return frame.iloc[:0]
     chosen = (frame["machine"] == run[0]) & (frame["environment"] == run[1])
     return frame[chosen & (frame["reason"] != "not selected")]
 
@@ -204,6 +225,16 @@ def _join(base: pd.DataFrame, new: pd.DataFrame, how: Any = "outer") -> pd.DataF
         both = pairs.pop(name + "_new"), pairs.pop(name + "_base")
         pairs[name] = both[0].where(both[0].notna(), both[1])
     return pairs
+
+
+def _measured(pairs: pd.DataFrame, role: str) -> int:
+    """How many counts, errors or series of times there are on either side, compared or not."""
+    known = pairs[pairs["role"].eq(role) & (pairs["status_base"].eq("ok") | pairs["status_new"].eq("ok"))]
+    return _series(known[known["params"].map(_ours).astype(bool)]) if role == "time" else len(known)
+
+
+def _series(points: pd.DataFrame) -> int:
+    return len(points[["benchmark", "series"]].drop_duplicates())
 
 
 def _same_version(pairs: pd.DataFrame, base: Side, new: Side, notes: list[str]) -> pd.DataFrame:
@@ -292,6 +323,10 @@ def _lost(pairs: pd.DataFrame, suite: Mapping[str, str], notes: list[str]) -> It
         notes.append(f"BASE is of the profile {', '.join(suites[0])}, NEW of {', '.join(suites[1])}")
 
 
+def _ours(params: str) -> bool:
+    return bool(json.loads(params or "{}").get("library", _OURS) == _OURS)
+
+
 def _backend(params: str) -> str:
     return str(json.loads(params or "{}").get("backend", "numpy"))
 
@@ -317,8 +352,8 @@ def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> 
             usable &= times[name + side].isna() | times[name + side].eq(True)
     times = times[usable & _alike(times, machine, notes)].copy()
     # Another library's times are no fault of ours.
-    library = times["params"].map(lambda params: json.loads(params).get("library", _OURS))
-    times = times[library == _OURS]
+    times = times[times["params"].map(_ours).astype(bool)].astype({"series": object})
+    lines = times[["benchmark", "series"]]
     # Lines of one or two sizes, such as data sets, agree or not as a group.
     few = times.groupby(["benchmark", "series"])["x"].transform("size") < noise.SIZES
     times["series"] = times["series"].where(
@@ -339,7 +374,8 @@ def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> 
         )
     changes = [_change(shift, found, "slower") for shift in found.slowdowns]
     changes += [_change(shift, found, "faster") for shift in found.speedups]
-    return len(found.shifts), changes + [_steeper(shift, found) for shift in found.steeper]
+    judged = [index for shift in found.shifts for index in shift.points.index]
+    return _series(lines.loc[judged]), changes + [_steeper(shift, found) for shift in found.steeper]
 
 
 def _alike(times: pd.DataFrame, machine: str, notes: list[str]) -> pd.Series:
@@ -409,8 +445,8 @@ def markdown(verdict: Verdict) -> str:
     Examples
     --------
     >>> from xpsolve.report.gate import Verdict, markdown
-    >>> print(markdown(Verdict([], {"counts": 12}, [])))
-    **no alarm; compared: 12 counts**
+    >>> print(markdown(Verdict([], {"counts": (12, 14)}, [])))
+    **no alarm; compared: 12 of 14 counts**
     <BLANKLINE>
     """
     lines = [f"**{verdict.summary}**", ""]

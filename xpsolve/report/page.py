@@ -7,7 +7,7 @@ gallery and the methods, each only where there is something to show.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,7 @@ def pages(
     joined: pd.DataFrame,
     found: Measurements,
     drawn: Mapping[Drawn, str],
+    undrawn: Sequence[str] = (),
 ) -> list[Page]:
     """The pages of a report.
 
@@ -82,6 +83,8 @@ def pages(
         Facts and warnings.
     drawn : mapping
         Figures of the gallery and their SVG.
+    undrawn : sequence of str
+        Names of those for which there was no time.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def pages(
     own = shown[~peers.takes_part(shown)]
     families = sections.families(own, lines, pairs, joined, runs)
     link = _links(families)
-    made: list[Page | None] = [_index(frame, own, lines, pairs, found, runs, link)]
+    made: list[Page | None] = [_index(frame, own, lines, pairs, found, runs, link, undrawn)]
     made += [
         Page(link(section.name), section.heading, "family.html", {"section": section}, family=True)
         for section in families
@@ -136,11 +139,13 @@ def _index(
     found: Measurements,
     runs: Runs,
     link: Callable[[str], str],
+    undrawn: Sequence[str],
 ) -> Page:
+    now = frame[frame["current"]]
     failed = own[own["status"] == "failed"]
     times = own[(own["role"] == "time") & (own["status"] == "ok")]
     changes = news.news(frame)
-    held = peers.lead(peers.contests(frame[frame["current"]], found.facts))
+    held = peers.lead(peers.contests(now, found.facts))
     compared = backends.lead(backends.matches(own))
     error = predicted.error(predicted.points(own))
     chosen = predicted.choices_sentence(predicted.choices(own))
@@ -152,6 +157,7 @@ def _index(
             (compared, "backends.html"),
             (error.sentence if error else "", "machine.html#predicted"),
             (chosen, "machine.html#choices"),
+            *((line, "methods.html#left-out") for line in summary.left_out(now, undrawn)),
         )
         if sentence
     ]

@@ -11,7 +11,7 @@ from xpsolve.report.digest import Cell, RunName, Table, text, with_run
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.formats import exponent, interval, number, share
 
-__all__ = ["lead", "scaling"]
+__all__ = ["lead", "left_out", "scaling"]
 
 MOST_CROSSINGS = 4
 
@@ -138,4 +138,49 @@ def lead(
         said.append((f"Times too unsteady to be fitted, drawn as crosses: {unsteady}.", "methods.html"))
     if len(failed):
         said.append((f"Measurements that failed: {len(failed)}.", "methods.html#left-out"))
+    return said
+
+
+def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
+    """What there was no time for.
+
+    Parameters
+    ----------
+    now : pandas.DataFrame
+        Current rows of the tidy table.
+    undrawn : sequence of str
+        Names of the figures of the gallery for which there was no time.
+
+    Returns
+    -------
+    list of str
+        No sentence where nothing is missing, else one or two.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from xpsolve.report.summary import left_out
+    >>> columns = ["reason", "status", "family", "group", "backend", "series", "detail"]
+    >>> late = ["over budget", "skipped", "ridge", "ridge.InSamples", "torch", "{}", "quick in 300 s"]
+    >>> done = ["", "ok", "ridge", "ridge.InSamples", "numpy", "{}", ""]
+    >>> left_out(pd.DataFrame([late, done], columns=columns))[0][:73]
+    'Left out for want of time (quick in 300 s): 1 of 2 points, in the family '
+    """
+    said = []
+    late = now[now["reason"] == "over budget"]
+    if len(late):
+        asked = len(late) + int((now["status"] != "skipped").sum())
+        families = sorted(set(late["family"]))
+        sweeps = ["group", "backend", "series"]
+        done = set(now.loc[now["status"] == "ok", sweeps].itertuples(index=False, name=None))
+        whole = len(set(late[sweeps].itertuples(index=False, name=None)) - done)
+        why = ", ".join(sorted({detail for detail in late["detail"] if detail}))
+        said.append(
+            f"Left out for want of time{f' ({why})' if why else ''}: {number(len(late))} of {number(asked)} points, "
+            f"in {'the family' if len(families) == 1 else f'{len(families)} families:'} {', '.join(families)}; "
+            f"{number(whole)} sweeps are missing as a whole, the others lack some of their sizes. "
+            "`xpsolve bench` with a larger --budget adds them."
+        )
+    if undrawn:
+        said.append(f"Figures of the gallery that there was no time to draw: {', '.join(undrawn)}.")
     return said

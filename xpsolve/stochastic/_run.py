@@ -1,46 +1,94 @@
 """What the descent methods share: where they start, what they are judged by, and how they end.
 
-The certificate is ‖∇f(x)‖ at the returned x relative to ‖∇f(0)‖, and for an objective of the user's own to ‖∇f(x0)‖.
+The certificate is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, where D_j is 1/max_i |A_ij|, so that it sees features of every size
+alike: it does not change when a column of A is scaled.  For an operator whose entries are not accessible D = I, and for
+an objective of the user's own it is ‖∇f(x)‖ relative to ‖∇f(x0)‖.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Namespace, Run, device_of, enter, is_concrete
+from xpsolve.arrays import Array, Namespace, Run, cholesky, device_of, enter, is_concrete, namespace_of, safe_norm, shifted
 from xpsolve.autodiff.implicit import implicitly
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status
+from xpsolve.solution import finish as finish_solution
+from xpsolve.stochastic._units import Units, in_units, largest_ordinary, rescaled
 from xpsolve.stochastic.linear_model import LinearModel
 
 _EXPLODED = 1e8  # a convex f with a step that suits it has no gradient that grows, but for what momentum does
 
+Callback = Callable[[int, Any], Any] | None
+
 
 @dataclass(frozen=True)
 class Start:
-    """Where a descent begins."""
+    """Where a descent begins, in the units of `f`."""
 
     xp: Namespace
+    f: Any  # the objective
     x: Array
     g: Array  # ∇f(x)
-    scale: Array  # what the norm of a gradient is compared with
-    model: LinearModel | None  # the objective where it is one of ours
+    weights: Array | None  # D of the certificate
+    scale: Array  # what ‖D∇f‖ is compared with, 0-d; NaN where the numbers of f are beyond their range
+    limit: Array  # above this a gradient has exploded, 0-d
+    units: Units | None  # of an objective of ours
+
+    def size(self, g: Array, axis: tuple[int, ...] | None = None) -> Array:
+        """‖Dg‖, along some axes."""
+        if self.weights is None:
+            return safe_norm(g, axis=axis)
+        u = g * self.weights
+        return self.xp.sqrt(self.xp.sum(u * u, axis=axis))
 
     def relative(self, g: Array) -> Array:
-        """The norm of a gradient as the certificate states it."""
-        return _norm(self.xp, g) / self.scale
+        """The certificate of a gradient."""
+        return self.size(g) / self.scale
 
-    def measure(self, g: Array) -> Array:
-        """The same; NaN where the gradient has exploded."""
+    def certificate_of(self, x: Array, g: Array) -> Array:
+        """The same; NaN where x is not representable in the units of the caller."""
         ratio = self.relative(g)
-        limit = _EXPLODED * self.xp.maximum(self.relative(self.g), self.xp.ones_like(ratio))
-        return self.xp.where(ratio <= limit, ratio, self.xp.full_like(ratio, self.xp.nan))
+        if self.units is None or self.units.D is None:  # A and y are of a size from which x is in range
+            return ratio
+        return self.xp.where(self.units.representable(x), ratio, self.xp.full_like(ratio, self.xp.nan))
+
+    def measure(self, s: Any) -> Array:
+        """The certificate of a state with x and g; NaN where the gradient has exploded."""
+        ratio = self.certificate_of(s.x, s.g)
+        return self.xp.where(ratio <= self.limit, ratio, self.xp.full_like(ratio, self.xp.nan))
 
     def number(self, value: Any) -> Array:
         """A number as a 0-d array beside x."""
         return self.xp.asarray(value, dtype=self.x.dtype, device=device_of(self.x))
+
+    def step(self, value: Any) -> Array:
+        """A step that was given in the units of the caller."""
+        tau = self.number(value)
+        return tau if self.units is None else self.units.step_inside(tau)
+
+    def seen_by(self, callback: Callback) -> Callback:
+        """A callback that sees states in the units of the caller."""
+        units = self.units
+        if callback is None or units is None or units.trivial:
+            return callback
+        return lambda k, s: callback(k, _outside(units, s))
+
+
+def _outside(units: Units, s: Any) -> Any:
+    parts = {"x": units.outside(s.x), "g": units.gradient_outside(s.g)}
+    if hasattr(s, "value"):
+        parts["value"] = units.value_outside(s.value)
+    return s._replace(**parts)
+
+
+class Descent(NamedTuple):
+    """What a method found."""
+
+    run: Run[Any]
+    method: str
+    stats: dict[str, Any]
 
 
 def check_objective(f: Any) -> None:
@@ -53,52 +101,107 @@ def check_objective(f: Any) -> None:
         raise TypeError(message)
 
 
-def along(f: Any, solve: Callable[..., Solution], *starts: Any) -> Solution:
-    """solve(f, *starts), with the derivative of its equation ∇f(x) = 0 for an objective of ours.
+def along(
+    name: str,
+    f: Any,
+    solve: Callable[..., Descent],
+    x0: Array | None,
+    *others: Any,
+    tol: float,
+    advice: Mapping[Status, str],
+    columns: bool = False,
+    user_step: bool = False,
+) -> Solution:
+    """solve(start, *others) as a `Solution`, with the derivative of its equation ∇f(x) = 0 for an objective of ours.
 
-    Where the descent starts and with which step does not matter to where it ends.
+    Where the descent starts and with which step does not matter to where it ends.  Where the numbers of f are beyond
+    the range of their dtype, the descent is taken in units of A; `columns` says whether each column may have its own.
     """
-    if not isinstance(f, LinearModel):
-        return solve(f, *starts)
 
-    def run(f: LinearModel, *starts: Any) -> tuple[Array, Solution]:
-        solution = solve(f, *starts)
+    def run(f: Any, x0: Array | None, *others: Any) -> tuple[Array, Solution]:
+        start = begin(f, x0)
+        found = solve(start, *others)
+        if found.run.reason == "not finite" and found.run.n_iter == 0 and start.units is not None:
+            units = rescaled(f, columns=columns)
+            if units is not None:
+                start = begin(f, x0, units)
+                found = solve(start, *others)
+        solution = _finish(name, start, found, tol, advice, user_step)
         return solution.x, solution
 
+    if not isinstance(f, LinearModel):
+        return run(f, x0, *others)[1]
     solution: Solution
-    x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), (f, *starts))
+    x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), (f, x0, *others))
     return replace(solution, x=x)
 
 
-def begin(f: Any, x0: Array | None) -> Start:
+def begin(f: Any, x0: Array | None, units: Units | None = None) -> Start:
     """Check x0, and look at the first gradient."""
     if isinstance(f, LinearModel):
-        return _begin_model(f, x0)
+        return _begin_model(f, x0, in_units(f) if units is None else units)
     if x0 is None:
         message = "x0: expected a first x for an objective of your own, got None."
         raise ValueError(message)
     xp, (x,) = enter(x0=x0)
     g = f.gradient(x)
-    return Start(xp, x, g, _positive(xp, _norm(xp, g)), None)
+    scale = _positive(xp, safe_norm(g))
+    return Start(xp, f, x, g, None, scale, xp.full_like(scale, _EXPLODED), None)
 
 
-def _begin_model(f: LinearModel, x0: Array | None) -> Start:
-    xp, x = f.xp, f.zeros()
-    s = f._margins(x)
-    g = f._gradient(x, s)
-    # where ∇f(0) is nothing but rounding, the size of the terms that cancel in it
-    terms = _norm(xp, f.derivative(s, f.y)) / f.n
-    size = terms if f.operator.like is None else terms * _norm(xp, f.operator.like)
-    length = _norm(xp, g)
-    scale = _positive(xp, xp.where(length <= 4 * xp.finfo(x.dtype).eps * size, size, length))
+def _begin_model(f: LinearModel, x0: Array | None, units: Units) -> Start:
+    model, xp = units.model, f.xp
     if x0 is not None:
-        _, (x0, _) = enter(x0=x0, y=f.y)
-        if tuple(x0.shape) != f.shape:
-            message = f"x0: expected the shape of the answer {f.shape}, got {tuple(x0.shape)}."
-            raise ValueError(message)
-        x = xp.astype(x0, f.y.dtype) if x0.dtype != f.y.dtype else x0
-        g = f.gradient(x)
-    return Start(xp, x, g, scale, f)
+        x0 = first_x(f, x0)
+    x, d = model.zeros(), model.derivative(model._no_margins(), model.y)
+    g = model._adjoint(d) / model.n
+    weights, ordinary = _weights(units, g)
+    # where ∇f(0) is nothing but rounding, the size of the terms that cancel in it
+    terms = safe_norm(d)
+    if weights is not None:  # no entry of AD is above 1
+        u = g * weights
+        length, size = xp.sqrt(xp.sum(u * u)), terms * (f.operator.shape[1] / f.n) ** 0.5
+    else:
+        like = f.operator.like
+        length, size = safe_norm(g), terms / f.n * (1 if like is None else safe_norm(like))
+    scale = _positive(xp, xp.where(length <= 4 * xp.finfo(x.dtype).eps * size, size, length))
+    scale = xp.where(ordinary & xp.isfinite(scale), scale, xp.full_like(scale, xp.nan))
+    start = Start(xp, model, x, g, weights, scale, xp.full_like(scale, _EXPLODED), units)
+    if x0 is None:
+        return start
+    x = units.inside(x0)
+    g = model.gradient(x)
+    limit = _EXPLODED * xp.maximum(start.relative(g), xp.ones_like(scale))
+    return replace(start, x=x, g=g, limit=limit)
+
+
+def _weights(units: Units, g: Array) -> tuple[Array | None, Array]:
+    """D of the certificate, and whether A, y and λ are within the range in which nothing overflows or underflows."""
+    f = units.model
+    xp, most = f.xp, largest_ordinary(f)
+    sizes = f.column_sizes()
+    if sizes is None:  # then the gradient has to tell
+        there = xp.abs(g)
+        there = xp.where(there == 0, xp.ones_like(there), there)  # a NaN stays one
+    else:
+        top = xp.max(sizes)
+        there = xp.where(sizes == 0, xp.where(top > 0, top, xp.ones_like(top)), sizes)
+    ordinary = (xp.max(there) < most) & (xp.min(there) > 1 / most) & (xp.max(f.lam) < most)
+    if units.b is not None and units.D is None:
+        ordinary = ordinary & (units.b < most) & (units.b > 1 / most)
+    if sizes is None:
+        return None, ordinary
+    D = 1 / there
+    return (D if len(f.shape) == 1 else D[:, None]), ordinary
+
+
+def first_x(f: LinearModel, x0: Array) -> Array:
+    """The x0 of the caller, checked."""
+    xp, (x0, _) = enter(x0=x0, y=f.y)
+    if tuple(x0.shape) != f.shape:
+        message = f"x0: expected the shape of the answer {f.shape}, got {tuple(x0.shape)}."
+        raise ValueError(message)
+    return xp.astype(x0, f.y.dtype) if x0.dtype != f.y.dtype else x0
 
 
 def value_and_gradient(f: Any, x: Array) -> tuple[Array, Array]:
@@ -114,6 +217,17 @@ def inner(xp: Namespace, u: Array, v: Array) -> Array:
     return xp.sum(u * v)
 
 
+def raised_factor(H: Array) -> Array:
+    """A Cholesky factor of H with every diagonal entry raised at rounding level, or to 1 where it is 0.
+
+    That costs an iteration nothing, and lets λ = 0 and columns that depend on one another pass.
+    """
+    xp = namespace_of(H)
+    diagonal = xp.linalg.diagonal(H)
+    shift = xp.where(diagonal > 0, 10 * H.shape[0] * xp.finfo(H.dtype).eps * diagonal, xp.ones_like(diagonal))
+    return cholesky(shifted(H, shift))[0]
+
+
 def accepted(xp: Namespace, before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
     """Whether a trial step is good, 0-d: f fell by `part` of what the slope promised (Armijo 1966).
 
@@ -125,56 +239,62 @@ def accepted(xp: Namespace, before: Array, after: Array, promised: Array, slope_
     return falls | (flat & (slope_after <= 0.5 * promised))
 
 
-def finish(
-    f: Any,
-    start: Start,
-    run: Run[Any],
-    method: str,
-    tol: float,
-    *,
-    user_step: bool = False,
-    stats: dict[str, Any] | None = None,
+def _finish(
+    name: str, start: Start, found: Descent, tol: float, advice: Mapping[Status, str], user_step: bool
 ) -> Solution:
     """The answer: a certificate from the returned x, and a status that says how it ended."""
-    x = run.state.x
+    run, units = found.run, start.units
+    x, history = run.state.x, run.history
     # what exploded is not what is returned
-    g = f.gradient(x) if run.reason == "not finite" else run.state.g
-    origin = "0" if start.model is not None else "x0"
-    certificate = Certificate(f"gradient norm relative to that at {origin}", start.relative(g), tol)
-    ended = _ended(f, start, run, x, user_step)
-    if run.reason == "max_iter" and ended is not None:
-        reached = f"{method} stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-        deep = 5 if start.model is None else 7  # of the caller of the method: `along` lies between
-        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=deep)
-    notes = {"host_reads": run.reads, **(stats or {})}
-    return Solution(x, method, certificate, n_iter=run.n_iter, history=run.history, stats=notes, ended=ended)
+    g = start.f.gradient(x) if run.reason == "not finite" else run.state.g
+    ended = _ended(start, run, x, user_step, Status.DIVERGED in advice)
+    measures = start.certificate_of(x, g)
+    if units is not None:
+        x = units.outside(x)
+        history = None if history is None else units.value_outside(history)
+    return finish_solution(
+        name,
+        x,
+        method=found.method,
+        certificate=Certificate(certificate_name(start), measures, tol),
+        reason=run.reason,
+        measure=None if run.reason == "traced" else run.measure,
+        n_iter=run.n_iter,
+        history=history,
+        stats={"host_reads": run.reads, **found.stats},
+        ended=ended,
+        advice=advice,
+    )
 
 
-def _ended(f: Any, start: Start, run: Run[Any], x: Array, user_step: bool) -> Status | None:
+def certificate_name(start: Start) -> str:
+    """What the certificate measures."""
+    if start.units is None:
+        return "gradient norm relative to that at x0"
+    return f"gradient norm{'' if start.weights is None else ', columns of A at equal size,'} relative to that at 0"
+
+
+def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: bool) -> Status | None:
+    """A status that overrules what the loop says."""
     if run.reason in ("callback", "traced"):
-        return Status.STOPPED if run.reason == "callback" else None
+        return None
     if run.reason == "not finite":
-        return Status.NOT_FINITE if run.n_iter == 0 else Status.DIVERGED
+        beyond = run.n_iter == 0 or not can_diverge
+        return Status.NOT_FINITE if beyond else Status.DIVERGED
     if no_minimiser(start, x):
         return Status.UNBOUNDED
-    if run.reason != "max_iter":
-        return None
-    if user_step and bool(f.value(x) > f.value(start.x)):
+    if run.reason == "max_iter" and user_step and bool(start.f.value(x) > start.f.value(start.x)):
         return Status.DIVERGED
-    return Status.MAX_ITER
+    return None
 
 
 def no_minimiser(start: Start, x: Array) -> bool:
     """λ = 0 and x separates the classes: one read, and none where λ > 0 is known here."""
-    model = start.model
-    if model is None or not model.unpenalised or not is_concrete(x):
+    model = start.f
+    if start.units is None or not model.unpenalised or not is_concrete(x):
         return False
     separated = model.separated(x)
     return separated is not None and bool(separated)
-
-
-def _norm(xp: Namespace, x: Array) -> Array:
-    return xp.sqrt(xp.sum(x * x))
 
 
 def _positive(xp: Namespace, x: Array) -> Array:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpsolve import costs
-from xpsolve.arrays import Array, device_of, namespace_of, solve_triangular
+from xpsolve.arrays import Array, device_of, namespace_of, solve, solve_triangular
 from xpsolve.operators import Dense, LinearOperator, Sparse
 from xpsolve.operators.sparse import sparse_gram, sparse_product
 from xpsolve.stochastic.linear_model import LinearModel
@@ -60,7 +60,7 @@ class SparseRows:
 
     def gram(self) -> Array:
         """R Rᵀ, dense."""
-        return sparse_gram(self.index, self.S)
+        return sparse_gram(self.index, self.S, self.S.dtype)
 
 
 def rows_of(operator: LinearOperator, index: Array) -> DenseRows | SparseRows:
@@ -98,4 +98,4 @@ def by_newton(model: LinearModel, size: int) -> bool:
 
 
 def _solve(L: Array, B: Array) -> Array:
-    return solve_triangular(L, B) if L.ndim == 2 else namespace_of(L).linalg.solve(L, B)
+    return solve_triangular(L, B) if L.ndim == 2 else solve(L, B)

@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 from xpsolve.arrays import (
     Array,
     check_count,
-    check_positive,
-    cholesky,
+    check_iteration,
     cholesky_solve,
     device_of,
     gram,
@@ -30,8 +29,8 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.operators import Dense
-from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, along, begin, finish
+from xpsolve.solution import Solution, Status
+from xpsolve.stochastic._run import Descent, Start, along, raised_factor
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
 
@@ -43,6 +42,7 @@ class _State(NamedTuple):
 
 
 _Step = Callable[[_State], _State]
+_ADVICE = {Status.MAX_ITER: "Raise max_iter, use larger blocks or newton."}
 
 
 @capabilities(backends=EAGER, grad="forward, reverse, implicit", syncs=2)
@@ -125,12 +125,10 @@ def coordinate_descent(
     if block is None:
         block = 1 if isinstance(f, LeastSquares) else 32
     check_count(block, "block", 1)
-    check_positive(tol, "tol")
-    check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
-    def solve(f: LinearModel, x0: Array | None) -> Solution:
-        start = begin(f, x0)
+    def solve(start: Start) -> Descent:
+        f = start.f
         sweep = _triangular(f, start) if block == 1 and isinstance(f, LeastSquares) else _blocks(f, block)
 
         def refresh(s: _State) -> _State:
@@ -140,17 +138,17 @@ def coordinate_descent(
         run = iterate(
             sweep,
             _State(start.x, start.g, f.margins(start.x)),
-            measure=lambda s: start.measure(s.g),
+            measure=start.measure,
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
             refresh=refresh,
             record=(lambda s: f.value(s.x)) if record else None,
-            callback=callback,
+            callback=start.seen_by(callback),
         )
-        return finish(f, start, run, "coordinate_descent", tol, stats={"block": block})
+        return Descent(run, "coordinate_descent", {"block": block})
 
-    return along(f, solve, x0)
+    return along("coordinate_descent", f, solve, x0, tol=tol, advice=_ADVICE, columns=True)
 
 
 def _triangular(f: LinearModel, start: Start) -> _Step:
@@ -179,17 +177,15 @@ def _blocks(f: LinearModel, block: int) -> _Step:
     parts = []
     for i in range(0, p, block):
         columns = A[:, i : min(i + block, p)]
-        M = shifted(gram(columns) * (f.curvature / f.n), f.lam)
-        # raised at rounding level, which a bound may be, so that columns that depend on one another have a factor
-        shift = 10 * M.shape[0] * xp.finfo(M.dtype).eps * xp.max(xp.linalg.diagonal(M))
-        L, _ = cholesky(shifted(M, xp.where(shift > 0, shift, xp.ones_like(shift))))
-        parts.append((i, columns, L))
+        lam = f.lam[i : i + block, ...] if f.lam.ndim else f.lam
+        M = shifted(gram(columns) * (f.curvature / f.n), xp.reshape(lam, (-1,)) if lam.ndim else lam)
+        parts.append((i, columns, lam, raised_factor(M)))
 
     def sweep(s: _State) -> _State:
         moved, margins = [], s.s
-        for i, columns, L in parts:
+        for i, columns, lam, L in parts:
             x = s.x[i : i + columns.shape[1], ...]
-            g = columns.T @ f.derivative(margins, f.y) / f.n + f.lam * x
+            g = columns.T @ f.derivative(margins, f.y) / f.n + lam * x
             move = -cholesky_solve(L, g)
             margins = margins + columns @ move
             moved.append(x + move)

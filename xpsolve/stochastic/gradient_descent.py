@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_count, check_option, check_positive, is_array, iterate
+from xpsolve.arrays import Array, check_iteration, check_option, check_positive, is_array, is_concrete, iterate, safe_norm
 from xpsolve.capabilities import capabilities
-from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, accepted, along, begin, check_objective, finish, inner, value_and_gradient
+from xpsolve.solution import Solution, Status
+from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
 from xpsolve.stochastic.objectives import LeastSquares
 
 _SEARCHES = ("armijo", "exact")
@@ -36,6 +36,10 @@ class _State(NamedTuple):
 
 
 _Step = Callable[[_State], _State]
+_ADVICE = {
+    Status.MAX_ITER: "Raise max_iter, try momentum='nesterov' or newton, or scale the columns of A to like size.",
+    Status.DIVERGED: "The argument is step.",
+}
 
 
 @capabilities(grad="forward, reverse, implicit", syncs=2)
@@ -122,13 +126,10 @@ def gradient_descent(
     check_objective(f)
     search = _search(line_search)
     _check(f, step, search, momentum)
-    check_positive(tol, "tol")
-    check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
-    def solve(f: Any, x0: Array | None, step: Any) -> Solution:
-        start = begin(f, x0)
-        xp = start.xp
+    def solve(start: Start, step: Any) -> Descent:
+        f, xp = start.f, start.xp
         tau, mu = _parameters(f, start, step, search, momentum)
         advance, first = _variant(f, start, search, momentum, tau, mu)
 
@@ -140,27 +141,30 @@ def gradient_descent(
         run = iterate(
             advance,
             first,
-            measure=lambda s: start.measure(s.g),
+            measure=start.measure,
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
             refresh=refresh,
             record=(lambda s: f.value(s.x)) if record else None,
-            callback=callback,
+            callback=start.seen_by(callback),
         )
-        return finish(f, start, run, "gradient_descent", tol, user_step=step is not None)
+        return Descent(run, "gradient_descent", {})
 
     with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long is a status
-        return along(f, solve, x0, step)
+        return along(
+            "gradient_descent", f, solve, x0, step, tol=tol, advice=_ADVICE, user_step=step is not None
+        )
 
 
 def _search(line_search: Any) -> str | None:
     if isinstance(line_search, bool) or line_search is None:
         return "armijo" if line_search else None
-    if line_search not in _SEARCHES:
-        message = f"line_search: expected False, True, 'armijo' or 'exact', got {line_search!r}."
-        raise ValueError(message)
-    return str(line_search)
+    if not isinstance(line_search, str) or line_search not in _SEARCHES:
+        got = repr(line_search) if isinstance(line_search, str) else f"an object of type {type(line_search).__qualname__}"
+        message = f"line_search: expected False, True, 'armijo' or 'exact', got {got}."
+        raise (ValueError if isinstance(line_search, str) else TypeError)(message)
+    return line_search
 
 
 def _check(f: Any, step: Any, search: str | None, momentum: str | None) -> None:
@@ -172,10 +176,23 @@ def _check(f: Any, step: Any, search: str | None, momentum: str | None) -> None:
     if search == "exact" and not isinstance(f, LeastSquares):
         message = f"line_search: 'exact' expects LeastSquares, got {type(f).__qualname__}. Use line_search=True."
         raise ValueError(message)
-    if step is not None and not is_array(step):
-        check_positive(step, "step")
+    if step is not None:
+        check_step(step)
     if step is None and search != "exact" and not callable(getattr(f, "lipschitz", None)):
         message = f"step: expected a number, as {type(f).__qualname__} has no .lipschitz(), got None."
+        raise ValueError(message)
+
+
+def check_step(step: Any) -> None:
+    """Raise unless the step is a positive number, or a 0-d array of one."""
+    if not is_array(step):
+        check_positive(step, "step")
+        return
+    if step.ndim != 0:
+        message = f"step: expected a positive number, got an array of shape {tuple(step.shape)}."
+        raise ValueError(message)
+    if is_concrete(step) and not bool((step > 0) & (step < float("inf"))):
+        message = "step: expected a positive number, got an array with a number that is negative, zero or not finite."
         raise ValueError(message)
 
 
@@ -183,7 +200,7 @@ def _parameters(f: Any, start: Start, step: Any, search: str | None, momentum: s
     """The step τ and the strong convexity μ."""
     xp, mu = start.xp, start.number(getattr(f, "lam", 0.0))
     if step is not None:
-        return start.number(step), mu
+        return start.step(step), mu
     if search == "exact":
         return start.number(0.0), mu  # never used
     L = start.number(f.lipschitz())
@@ -256,11 +273,13 @@ def _armijo(f: Any, start: Start) -> _Step:
 
 def _steepest(f: LeastSquares, start: Start) -> _Step:
     xp = start.xp
+    length = safe_norm(start.g)
+    unit = 1 / xp.where(length > 0, length, xp.ones_like(length))  # so that no fourth power of A's numbers is taken
 
     def advance(s: _State) -> _State:
-        Ag = f.margins(s.g)
-        gg = inner(xp, s.g, s.g)
-        curved = inner(xp, Ag, Ag) / f.n + f.lam * gg
+        u = s.g * unit
+        Au, gg = f.margins(u), inner(xp, u, u)
+        curved = inner(xp, Au, Au) / f.n + f.lam * gg
         t = gg / xp.where(curved > 0, curved, xp.ones_like(curved))  # g is 0 where its curvature is
         x = s.x - t * s.g
         return s._replace(x=x, g=f.gradient(x))

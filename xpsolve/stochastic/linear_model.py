@@ -32,6 +32,7 @@ from xpsolve.arrays import (
     shifted,
 )
 from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator, eigenvalue_bound
+from xpsolve.operators.sparse import sparse_column_sizes
 from xpsolve.trace import map_arrays
 
 EXACT_NORM = 256
@@ -155,6 +156,17 @@ class LinearModel:
         s = model._margins(x)
         return model.xp.asarray(model._value(x, s)), model._gradient(x, s)
 
+    def gradient_at_zero(self) -> Array:
+        """∇f(0), without the product that gives the margins 0."""
+        return self._adjoint(self.derivative(self._no_margins(), self.y)) / self.n
+
+    def column_sizes(self) -> Array | None:
+        """max_i |A_ij| of each feature, (p,); None for an operator whose entries are not accessible."""
+        operator, xp = self.operator, self.xp
+        if isinstance(operator, Dense):  # two passes that read, where abs(A) would write as much as it reads
+            return xp.maximum(xp.max(operator.A, axis=0), -xp.min(operator.A, axis=0))
+        return sparse_column_sizes(operator.like, operator._transposed) if isinstance(operator, Sparse) else None
+
     def hessian_vector(self, x: Array, v: Array) -> Array:
         """∇²f(x) v."""
         return self.hessian_operator(x)(v)
@@ -220,7 +232,12 @@ class LinearModel:
 
     def _value(self, x: Array, s: Array) -> Array:
         axes = tuple(range(-len(self.shape), 0))
-        return self.xp.sum(self.loss(s, self.y), axis=-1) / self.n + 0.5 * self.lam * self.xp.sum(x * x, axis=axes)
+        penalty = 0.5 * self.xp.sum(self.lam * x * x, axis=axes)
+        return self.xp.sum(self.loss(s, self.y), axis=-1) / self.n + penalty
+
+    def _no_margins(self) -> Array:
+        """The margins of x = 0."""
+        return self.xp.zeros_like(self.y)
 
     def _gradient(self, x: Array, s: Array) -> Array:
         return self._adjoint(self.derivative(s, self.y)) / self.n + self.lam * x

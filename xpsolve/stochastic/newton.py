@@ -13,21 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import (
-    Array,
-    check_count,
-    check_option,
-    check_positive,
-    cholesky,
-    cholesky_solve,
-    gram,
-    iterate,
-    shifted,
-)
+from xpsolve.arrays import Array, check_iteration, check_option, cholesky_solve, gram, iterate, shifted
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
-from xpsolve.solution import Solution
-from xpsolve.stochastic._run import Start, accepted, along, begin, check_objective, finish, inner, value_and_gradient
+from xpsolve.solution import Solution, Status
+from xpsolve.stochastic._run import (
+    Descent,
+    Start,
+    accepted,
+    along,
+    check_objective,
+    inner,
+    raised_factor,
+    value_and_gradient,
+)
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import Multinomial
 
@@ -51,6 +50,7 @@ class _Inner(NamedTuple):
 
 
 _Solve = Callable[[_State], Array]
+_ADVICE = {Status.MAX_ITER: "Raise max_iter, or lam where features depend on one another."}
 
 
 @capabilities(grad="forward, reverse, implicit", syncs=2)
@@ -124,17 +124,14 @@ def newton(
     """
     check_objective(f)
     chosen = _choose(f, method)
-    check_positive(tol, "tol")
-    check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
-    def run_from(f: Any, x0: Array | None) -> Solution:
-        start = begin(f, x0)
-        xp = start.xp
-        solve = _by_cholesky(f, start) if chosen == "cholesky" else _by_cg(f, start)
+    def solve(start: Start) -> Descent:
+        f, xp = start.f, start.xp
+        solve_for = _by_cholesky(f, start) if chosen == "cholesky" else _by_cg(f, start)
 
         def step(s: _State) -> _State:
-            v = solve(s)
+            v = solve_for(s)
             x = s.x + s.t * v
             value, g = value_and_gradient(f, x)
             promised, slope = -s.t * inner(xp, s.g, v), s.t * inner(xp, g, v)
@@ -149,17 +146,17 @@ def newton(
         run = iterate(
             step,
             _State(start.x, start.g, start.number(f.value(start.x)), start.number(1.0)),
-            measure=lambda s: start.measure(s.g),
+            measure=start.measure,
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
             record=(lambda s: s.value) if record else None,
-            callback=callback,
+            callback=start.seen_by(callback),
         )
-        return finish(f, start, run, f"newton: {chosen}", tol)
+        return Descent(run, f"newton: {chosen}", {})
 
     with np.errstate(over="ignore", invalid="ignore"):
-        return along(f, run_from, x0)
+        return along("newton", f, solve, x0, tol=tol, advice=_ADVICE, columns=True)
 
 
 def _choose(f: Any, method: str) -> str:
@@ -179,28 +176,16 @@ def _choose(f: Any, method: str) -> str:
 
 
 def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
-    """−∇²f⁻¹∇f from a factor; where it cannot be trusted, of a Hessian raised by √eps of its largest diagonal entry."""
-    xp = start.xp
-
-    def solve(s: _State) -> Array:
-        H = f.hessian(s.x)
-        return -cholesky_solve(_factor(xp, H), s.g)
-
-    return solve
-
-
-def _factor(xp: Any, H: Array) -> Array:
-    # a shift at rounding level costs an iteration nothing, and lets λ = 0 and columns that depend on one another pass
-    diagonal = xp.linalg.diagonal(H)
-    shift = 10 * H.shape[0] * xp.finfo(H.dtype).eps * xp.max(diagonal)
-    L, _ = cholesky(shifted(H, xp.where(shift > 0, shift, xp.ones_like(shift))))
-    return L
+    """−∇²f⁻¹∇f from a factor."""
+    return lambda s: -cholesky_solve(raised_factor(f.hessian(s.x)), s.g)
 
 
 def _by_cg(f: Any, start: Start) -> _Solve:
     """The same by conjugate gradients, preconditioned where there is something to do it with."""
     xp = start.xp
     tiny = xp.finfo(start.x.dtype).smallest_normal
+    D = start.weights
+    square = None if D is None else D * D
     size = int(np.prod(start.x.shape))
 
     def ratio(a: Array, b: Array) -> Array:
@@ -208,13 +193,14 @@ def _by_cg(f: Any, start: Start) -> _Solve:
 
     def solve(s: _State) -> Array:
         product = _hessian_operator(f, s.x)
-        precondition = _preconditioner(f, s.x)
-        target = xp.minimum(xp.sqrt(start.relative(s.g)), 0.5 * xp.ones_like(s.t))
-        enough = target * target * inner(xp, s.g, s.g)
+        precondition = _preconditioner(f, s.x, square)
+        target = xp.minimum(xp.sqrt(start.relative(s.g)), 0.5 * xp.ones_like(s.t)) * start.size(s.g)
 
         def step(c: _Inner) -> _Inner:
             q = product(c.d)
-            alpha = ratio(c.rho, inner(xp, c.d, q))
+            curved = inner(xp, c.d, q)
+            good = (curved > tiny) & (c.rho > rounding)
+            alpha = c.rho / xp.where(good, curved, xp.full_like(curved, xp.inf))
             r = c.r - alpha * q
             z = precondition(r)
             rho = inner(xp, r, z)
@@ -222,10 +208,11 @@ def _by_cg(f: Any, start: Start) -> _Solve:
 
         z = precondition(-s.g)
         first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(xp, s.g, z))
+        rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a singular H would be divided by from there on
         run = iterate(
             step,
             first,
-            measure=lambda c: ratio(inner(xp, c.r, c.r), enough),
+            measure=lambda c: ratio(start.size(c.r), target),
             tol=1.0,
             max_iter=min(size + 10, 500),
             check_every=_CG_CHECK,
@@ -242,11 +229,12 @@ def _hessian_operator(f: Any, x: Array) -> Callable[[Array], Array]:
     return lambda v: f.hessian_vector(x, v)
 
 
-def _preconditioner(f: Any, x: Array) -> Callable[[Array], Array]:
-    """r to M⁻¹r with the mean of the classes' Hessians as M; the identity for other objectives."""
+def _preconditioner(f: Any, x: Array, square: Array | None) -> Callable[[Array], Array]:
+    """r to M⁻¹r with the mean of the classes' Hessians as M, or for other objectives M⁻¹ = D², if there is a D."""
     if not isinstance(f, Multinomial) or not isinstance(f.operator, Dense) or f.shape[0] > _FEW:
-        return lambda r: r
+        return lambda r: r if square is None else square * r
     xp, A = f.xp, f.operator.A
     spread = xp.mean(f.second_derivative(f.margins(x), f.y), axis=1) / f.n
-    L = _factor(xp, shifted(gram(xp.sqrt(spread)[:, None] * A), f.lam))
+    lam = xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam
+    L = raised_factor(shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
     return lambda r: cholesky_solve(L, r)

@@ -20,12 +20,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, device_of, put
+from xpsolve.arrays import Array, device_of, enter, put
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Solution
 from xpsolve.stochastic.block import derivatives, rows_of
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
+
+
+class SagMemory(NamedTuple):
+    """What a run of `sag` remembers, for the next one to go on from: ``.stats["memory"]``.
+
+    Parameters
+    ----------
+    alpha : array, shape (n,) or (n, m), with (runs, …) before it for many runs
+        The last derivative ℓ′ of each sample, 0 where it was never seen.
+    seen : numpy.ndarray of bool, shape (n,) or (runs, n)
+        Which samples have been seen; on the host.
+    """
+
+    alpha: Array
+    seen: np.ndarray[Any, Any]
 
 
 class Memory(NamedTuple):
@@ -44,6 +59,7 @@ def sag(
     indices: Any = None,
     epochs: int = 10,
     step: float | Sequence[float] | None = None,
+    memory: SagMemory | None = None,
     block: int | str = "auto",
     record_every: int | None = None,
     seed: int = 0,
@@ -52,7 +68,8 @@ def sag(
 ) -> Solution:
     """Stochastic average gradient: one sample a step, and the mean of the last gradients of all.
 
-    With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.
+    With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`, which
+    its memory tells without a product with A; that is looked at every so many steps, some thousand apart at most.
 
     Parameters
     ----------
@@ -60,13 +77,18 @@ def sag(
         As in `sgd`.
     step : float or one for each run, optional
         τ.  None is 1/L of the worst sample.
-    block, record_every, seed, tol, callback
+    memory : SagMemory, optional
+        ``.stats["memory"]`` of a run with the same objective, which goes on from its ``.x`` given as `x0`.  With another
+        `seed` the samples come in another order.
+    block, record_every, seed, callback
         As in `sgd`.
+    tol : float
+        The certificate at which to stop.
 
     Returns
     -------
     Solution
-        As from `sgd`.  The memory takes n numbers, n·m for `Multinomial`, and not n·p.
+        As from `sgd`.  The memory takes n numbers, n·m for `Multinomial`, and not n·p; it is ``.stats["memory"]``.
 
     Raises
     ------
@@ -93,19 +115,60 @@ def sag(
     True
     """
     options = Options(indices, epochs, step, None, block, record_every, seed, tol, callback, step_name="step")
+    alpha, seen = (None, None) if memory is None else _check_memory(f, x0, memory)
     stream = options.stream(f, x0, lambda k, tau, _: tau + 0 * k)
-    xp, X = f.xp, stream.X
-    alpha = xp.zeros((f.n * (stream.runs or 1), X.shape[-1]), dtype=X.dtype, device=device_of(X))
-    first = Memory(X, xp.zeros_like(X), alpha)
-    return options.solution("sag", stream, run(stream, _Averaging(stream), first, lambda s, _: s.X, options))
+    xp, model, X = stream.model.xp, stream.model, stream.X
+    if alpha is None:
+        alpha = xp.zeros((f.n * (stream.runs or 1), X.shape[-1]), dtype=X.dtype, device=device_of(X))
+        g = xp.zeros_like(X)
+    else:
+        alpha = alpha if stream.units.b is None else alpha / stream.units.b
+        g = xp.reshape(model._adjoint(alpha), X.shape)
+        alpha = xp.reshape(alpha, (-1, X.shape[-1]))
+    ended = run(stream, _Averaging(stream, seen), Memory(X, g, alpha), lambda s, _: s.X, options)
+    return options.solution("sag", stream, ended)
+
+
+def _check_memory(f: Any, x0: Array | None, memory: Any) -> tuple[Array, np.ndarray[Any, Any]]:
+    """What is in the memory, with shapes that fit x0."""
+    if not isinstance(memory, SagMemory):
+        message = f"memory: expected .stats['memory'] of a run of sag, got an object of type {type(memory).__qualname__}."
+        raise TypeError(message)
+    if not isinstance(f, LinearModel) or x0 is None:
+        message = "memory: expected x0 with it, the .x of the run that it is from, got None."
+        raise ValueError(message)
+    _, (alpha, _) = enter(memory=memory.alpha, y=f.y)
+    runs = tuple(x0.shape[: x0.ndim - len(f.shape)]) if hasattr(x0, "shape") else ()
+    if tuple(alpha.shape) != (*runs, *f.y.shape) or memory.seen.shape != (*runs, f.n):
+        message = f"memory: expected shape {(*runs, *f.y.shape)} for this f and x0, got {tuple(alpha.shape)}."
+        raise ValueError(message)
+    return alpha, memory.seen
 
 
 class _Averaging:
     """The blocks of SAG."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, before: np.ndarray[Any, Any] | None) -> None:
         self.stream = stream
-        self.seen = _seen(stream.indices)
+        shape = (*stream.indices.shape[:-1], stream.model.n)
+        self.before = np.zeros(shape, dtype=bool) if before is None else before
+        self.seen = _seen(stream.indices, self.before)
+
+    def near(self, state: Memory, tol: float) -> Array:
+        """Whether the mean of the gradients in memory is as small as the certificate asks for."""
+        stream, f = self.stream, self.stream.model
+        g = stream.shaped(state.g) / f.n + f.lam * stream.shaped(state.X)
+        size = stream.start.size(g, axis=tuple(range(g.ndim - len(f.shape), g.ndim)))
+        return f.xp.all(size <= tol * stream.start.scale)
+
+    def stats(self, state: Memory, done: int) -> dict[str, Any]:
+        """The memory, in the units of the caller; what it does not hold follows from it."""
+        stream, f = self.stream, self.stream.model
+        runs = () if stream.runs is None else (stream.runs,)
+        alpha = f.xp.reshape(state.alpha, (*runs, *f.y.shape))
+        seen = self.before.copy()
+        np.put_along_axis(seen, stream.indices[..., :done], True, axis=-1)  # noqa: FBT003
+        return {"memory": SagMemory(alpha if stream.units.b is None else alpha * stream.units.b, seen)}
 
     def spare(self, state: Memory) -> Memory:
         """With a memory of its own."""
@@ -209,13 +272,14 @@ class _Averaging:
         return xp.reshape(index + first[:, None], (-1,))
 
 
-def _seen(indices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """How many different samples have come, each step included."""
-    rows = indices.reshape(-1, indices.shape[-1])
+def _seen(indices: np.ndarray[Any, Any], before: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How many different samples have come, those before and each step included."""
+    rows, known = np.atleast_2d(indices), np.atleast_2d(before)
     new = np.zeros(rows.shape)
-    for row, flags in zip(rows, new, strict=True):
-        flags[np.unique(row, return_index=True)[1]] = 1
-    return np.cumsum(new, axis=-1).reshape(indices.shape)
+    for row, flags, old in zip(rows, new, known, strict=True):
+        numbers, first = np.unique(row, return_index=True)
+        flags[first[~old[numbers]]] = 1
+    return (np.cumsum(new, axis=-1) + known.sum(axis=-1, keepdims=True)).reshape(indices.shape)
 
 
 def _along(xp: Any, x: Array, index: Array, axis: int) -> Array:

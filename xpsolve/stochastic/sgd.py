@@ -45,6 +45,13 @@ class _Descent:
         """The same: nothing is written in place."""
         return state
 
+    def near(self, state: Iterate, tol: float) -> None:
+        """Not known: nothing here estimates the gradient."""
+
+    def stats(self, state: Iterate, done: int) -> dict[str, Any]:
+        """Nothing more."""
+        return {}
+
     def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[tuple[str, ...]]]:
         """Powers P_t, and what they make of the steps."""
         decay = np.cumprod(1 - self.stream.lam * chunk.steps, axis=-1)  # P_1 … P_B

@@ -15,10 +15,23 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_count, check_positive, device_of, enter, is_concrete, is_scalar, on_accelerator
+from xpsolve.arrays import (
+    Array,
+    check_callable,
+    check_count,
+    check_number,
+    check_positive,
+    device_of,
+    enter,
+    is_array,
+    is_concrete,
+    is_scalar,
+    on_accelerator,
+)
 from xpsolve.operators import Dense, Sparse
-from xpsolve.solution import Certificate, Solution, Status
-from xpsolve.stochastic._run import begin, no_minimiser
+from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.stochastic._run import Start, begin, certificate_name, no_minimiser
+from xpsolve.stochastic._units import Units, rescaled
 from xpsolve.stochastic.block import by_newton
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares, Logistic
@@ -37,19 +50,31 @@ State = TypeVar("State", bound=tuple[Any, ...])
 
 @dataclass(frozen=True)
 class Stream:
-    """Sample numbers, step sizes, and the first x, checked.
+    """Sample numbers, step sizes, and the first x, checked, in the units of the model.
 
     `steps` is (K,), or (R, K) for R runs at once; `indices` has `batch` samples for each step, one after another;
     `X` is (p, m) or (R, p, m), with m = 1 for a model with one number a sample.
     """
 
-    model: LinearModel
+    start: Start
     X: Array
     indices: np.ndarray[Any, Any]
     steps: np.ndarray[Any, Any]
     lam: float
     runs: int | None  # None for one run
     batch: int = 1  # samples a step
+
+    @property
+    def model(self) -> LinearModel:
+        """The objective."""
+        f: LinearModel = self.start.f
+        return f
+
+    @property
+    def units(self) -> Units:
+        """Of the model."""
+        assert self.start.units is not None
+        return self.start.units
 
     @property
     def length(self) -> int:
@@ -62,9 +87,23 @@ class Stream:
         taken = xp.take(y, xp.reshape(index, (-1,)), axis=0)
         return xp.reshape(taken, (*index.shape, *y.shape[1:])) if y.ndim == 2 else xp.reshape(taken, (*index.shape, 1))
 
-    def outside(self, X: Array) -> Array:
-        """X as the caller shapes it."""
+    def shaped(self, X: Array) -> Array:
+        """X with the shape that the caller knows."""
         return X if len(self.model.shape) == 2 else X[..., 0]
+
+    def outside(self, X: Array) -> Array:
+        """X as the caller knows it."""
+        return self.units.outside(self.shaped(X))
+
+    def certificate(self, X: Array) -> Array:
+        """Of each run."""
+        x = self.shaped(X)
+        g = self.model.gradient(x)
+        measures = self.start.size(g, axis=tuple(range(g.ndim - len(self.model.shape), g.ndim))) / self.start.scale
+        if self.units.D is None:
+            return measures
+        xp = self.model.xp
+        return xp.where(self.units.representable(x), measures, xp.full_like(measures, xp.nan))
 
     def moved(self, values: np.ndarray[Any, Any]) -> Array:
         """Numbers from the host beside the data, integers as they are."""
@@ -102,6 +141,14 @@ class Method(Protocol[State]):
     def block(self, state: State, index: Array, part: dict[str, Array], sweeps: int) -> tuple[State, Array | None]:
         """The state after a block, and what the last sweep changed."""
 
+    def near(self, state: State, tol: float) -> Array | None:
+        """Whether the certificate may be below its tolerance, 0-d, at no more than the cost of a step; None if that
+        is not known.
+        """
+
+    def stats(self, state: State, done: int) -> dict[str, Any]:
+        """What `Solution.stats` has beside what all methods have, after so many steps."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -121,18 +168,21 @@ class Options:
 
     def __post_init__(self) -> None:
         check_count(self.epochs, "epochs", 0)
-        check_positive(self.tol, "tol")
+        check_number(self.tol, "tol", minimum=0)
         check_count(self.batch, "batch", 1)
-        if self.block != "auto":
+        if not (isinstance(self.block, str) and self.block == "auto"):
             check_count(self.block, "block", 1)
         if self.record_every is not None:
             check_count(self.record_every, "record_every", 1)
         if self.warmup is not None:
             check_positive(self.warmup, "warmup")
+        check_count(self.seed, "seed", 0)
+        check_callable(self.callback, "callback")
 
     def stream(self, f: LinearModel, x0: Array | None, rule: Callable[[Any, Any, float], Any]) -> Stream:
         """The stream, with the steps rule(k, τ₀, k₀) for k = 0, 1, …."""
         x, runs = _first(f, x0)
+        tau0 = None if self.step0 is None else _check_step(self.step0, self.step_name, runs)
         shape = () if runs is None else (runs,)
         if self.indices is None:
             length = -(-self.epochs * f.n // self.batch) * self.batch
@@ -142,16 +192,22 @@ class Options:
         if numbers.shape[-1] % self.batch:
             message = f"indices: expected a multiple of batch = {self.batch} sample numbers, got {numbers.shape[-1]}."
             raise ValueError(message)
-        lam = _planned(f.lam, "lam", "Use gradient_descent, which follows lam.")
-        if self.step0 is None:
-            worst = _planned(f.sample_lipschitz(), "A", f"Give {self.step_name}, and it is a constant.")
-            tau0: Any = 1 / worst if worst > 0 else 1.0
-        else:
-            tau0 = _check_step(self.step0, self.step_name, runs)
+        start = begin(f, None)
+        beyond = f.xp.where(f.xp.isfinite(start.scale), start.f.lam, f.xp.full_like(start.f.lam, f.xp.nan))
+        lam = _planned(beyond, "lam", "Use gradient_descent, which follows lam.")
+        if math.isnan(lam):  # numbers beyond the range of the dtype
+            units = rescaled(f, columns=False)
+            start = start if units is None else begin(f, None, units)
+            lam = _planned(start.f.lam, "lam", "")
+        if tau0 is None:
+            worst = _planned(start.f.sample_lipschitz(), "A", f"Give {self.step_name}, and it is a constant.")
+            tau0 = 1 / worst if worst > 0 else 1.0
+        elif start.units.D is not None:
+            tau0 = tau0 / float(start.units.D) / float(start.units.D)
         k = np.arange(numbers.shape[-1] // self.batch, dtype=np.float64)
         steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or f.n / self.batch)), (*shape, k.size))
-        X = x if len(f.shape) == 2 else x[..., None]
-        return Stream(f, X, numbers, steps, lam, runs, self.batch)
+        x = start.units.inside(x)
+        return Stream(start, x if len(f.shape) == 2 else x[..., None], numbers, steps, lam, runs, self.batch)
 
     def size(self, stream: Stream) -> int:
         """Steps a block: as asked for, or of the least predicted time an epoch."""
@@ -168,28 +224,43 @@ class Options:
 
     def solution(self, name: str, stream: Stream, record: Record) -> Solution:
         """The answer of a run, its certificate, and a status where it went wrong."""
-        f, X = stream.model, record.x
-        start = begin(f, None)
-        x = stream.outside(X)
-        g = f.gradient(x)
-        axes = tuple(range(g.ndim - len(f.shape), g.ndim))
-        measures = f.xp.sqrt(f.xp.sum(g * g, axis=axes)) / start.scale
-        ended = Status.STOPPED if record.stopped else None
-        if not record.finite:
-            ended = Status.DIVERGED
-        elif stream.runs is None and no_minimiser(start, x):
+        f, start = stream.model, stream.start
+        measures = stream.certificate(record.x)
+        certificate = Certificate(certificate_name(start), measures, self.tol)
+        value = certificate.value  # the one host read at the end
+        ended = None
+        if record.stopped:
+            ended = Status.STOPPED
+        elif not (record.finite and math.isfinite(value)):
+            grew = not record.finite and math.isfinite(float(start.scale))
+            ended = Status.DIVERGED if grew else Status.NOT_FINITE
+        elif stream.runs is None and no_minimiser(start, stream.shaped(record.x)):
             ended = Status.UNBOUNDED
-        stats = {"host_reads": record.reads, "block": record.size, "sweeps": record.sweeps}
-        certificate = Certificate("gradient norm relative to that at 0", measures, self.tol)
-        return Solution(x, name, certificate, n_iter=record.done, history=record.history, stats=stats, ended=ended)
+        elif value > self.tol:
+            ended = Status.MAX_ITER
+        return finish(
+            name,
+            stream.outside(record.x),
+            method=name,
+            certificate=certificate,
+            measure=value,
+            n_iter=record.done,
+            history=record.history,
+            stats={"host_reads": record.reads, "block": record.size, "sweeps": record.sweeps, **record.stats},
+            ended=ended,
+            advice={
+                Status.MAX_ITER: f"Raise epochs{'' if self.step_name == 'step' else ' or warmup'}, or use newton.",
+                Status.DIVERGED: f"The argument is {self.step_name}.",
+            },
+        )
 
 
 def _planned(x: Array, name: str, remedy: str) -> float:
-    """A number that steps are planned with on the host, where a derivative would be lost without a word."""
+    """A number that steps are planned with on the host, where a derivative would be silently lost."""
     try:
         return float(x.tolist() if hasattr(x, "__xpsolve_value__") else x)
     except TypeError:
-        message = f"{name}: steps are planned on the host, where its derivative would be lost. {remedy}"
+        message = f"{name}: steps are planned on the host, where its derivative would be silently lost. {remedy}"
         raise TypeError(message) from None
 
 
@@ -199,10 +270,10 @@ def _first(f: Any, x0: Array | None) -> tuple[Array, int | None]:
         message = f"f: expected LeastSquares, Logistic or Multinomial, got {type(f).__qualname__}."
         raise TypeError(message)
     if not isinstance(f.operator, Dense | Sparse):
-        message = f"f: expected a dense or sparse A, whose rows can be had, got {f.operator!r}."
+        message = f"f: expected a dense or sparse A, with accessible rows, got {f.operator!r}."
         raise TypeError(message)
     if not is_concrete(f.y, f.lam):
-        message = "f: expected arrays that hold numbers. Steps are planned on the host, which jax.jit has not."
+        message = "f: expected concrete arrays, not tracers. Steps are planned on the host, not possible under jax.jit."
         raise ValueError(message)
     if x0 is None:
         return f.zeros(), None
@@ -218,7 +289,11 @@ def _first(f: Any, x0: Array | None) -> tuple[Array, int | None]:
 
 
 def _check_indices(indices: Any, n: int, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    numbers = np.asarray(indices)
+    try:
+        numbers = np.asarray(indices)
+    except (TypeError, ValueError, RuntimeError):
+        message = f"indices: expected a sequence of integers on the host, got an object of type {type(indices).__name__}."
+        raise TypeError(message) from None
     if numbers.dtype.kind not in "iu" or numbers.ndim not in (1, 1 + len(shape)) or numbers.size == 0:
         wanted = "(steps,)" if not shape else f"(steps,) or ({shape[0]}, steps)"
         message = f"indices: expected integers of shape {wanted}, got {numbers.dtype} of shape {numbers.shape}."
@@ -234,18 +309,21 @@ def _check_indices(indices: Any, n: int, shape: tuple[int, ...]) -> np.ndarray[A
 
 def _check_step(value: Any, name: str, runs: int | None) -> Any:
     """A positive number, or one for each run as a column."""
-    many = isinstance(value, Sequence | np.ndarray) and runs is not None
-    numbers = np.asarray(value, dtype=np.float64) if many else None
-    good = (
-        is_scalar(value) and value > 0 and math.isfinite(value)
-        if numbers is None
-        else (numbers.shape == (runs,) and bool(np.all(numbers > 0)) and bool(np.all(np.isfinite(numbers))))
-    )
-    if not good:
-        wanted = "a positive number" + ("" if runs is None else f", or {runs} of them")
+    wanted = "a positive number" + ("" if runs is None else f", or {runs} of them")
+    if is_scalar(value):
+        return check_positive(value, name)
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
+        got = f"an array of shape {tuple(value.shape)}" if is_array(value) else f"an object of type {type(value).__name__}"
+        message = f"{name}: expected {wanted}, got {got}."
+        raise TypeError(message)
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.zeros(())
+    if numbers.shape != (runs,) or not bool(np.all((numbers > 0) & np.isfinite(numbers))):
         message = f"{name}: expected {wanted}, got {value!r}."
         raise ValueError(message)
-    return float(value) if numbers is None else numbers[:, None]
+    return numbers[:, None]
 
 
 def _next(stream: Stream, start: int, pace: _Pace, stop: int) -> Chunk:
@@ -272,36 +350,45 @@ class Record(NamedTuple):
     sweeps: int
     size: int
     history: dict[str, Any] | None
+    stats: dict[str, Any]
 
 
 def run(
     stream: Stream, method: Method[State], state: State, answer: Callable[[State, int], Array], options: Options
 ) -> Record:
-    """Take all steps of the stream; ``answer(state, steps)`` is the X that the method has to show for them."""
+    """Take the steps of the stream; ``answer(state, steps)`` is the X that the method has to show for them.
+
+    A method that can tell from its state that it is near its end is asked between chunks, and stops at the tolerance.
+    """
     every, pace = options.record_every, _Pace(stream, options.size(stream))
     kept, at = ([answer(state, 0)], [0]) if every else ([], [])
-    done, stopped, finite = 0, False, True
+    done, stopped, solved, finite = 0, False, False, True
     for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
-        while done < stop and finite and not stopped:
-            state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop))
+        while done < stop and finite and not (stopped or solved):
+            state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop), options.tol)
             done += taken
+            if pace.near and taken and finite:
+                solved = float(stream.model.xp.max(stream.certificate(answer(state, done)))) <= options.tol
+                pace.reads += 1
             if options.callback is not None and taken:
                 stopped = bool(options.callback(done, stream.outside(answer(state, done))))
-        if every and done == stop:
+        if every and done > at[-1] and (done == stop or solved):
             kept.append(answer(state, done))
             at.append(done)
     history = None
     if every:
-        x = stream.outside(stream.model.xp.stack(kept))
-        history = {"step": np.asarray(at), "x": x, "objective": stream.model.value(x)}
-    return Record(answer(state, done), done, finite, stopped, pace.reads, pace.sweeps, pace.size, history)
+        X = stream.model.xp.stack(kept)
+        objective = stream.units.value_outside(stream.model.value(stream.shaped(X)))
+        history = {"step": np.asarray(at), "x": stream.outside(X), "objective": objective}
+    X, reads = answer(state, done), pace.reads
+    return Record(X, done, finite, stopped, reads, pace.sweeps, pace.size, history, method.stats(state, done))
 
 
 class _Pace:
     """The length of a block and the number of sweeps, which adapt."""
 
     def __init__(self, stream: Stream, size: int) -> None:
-        self.stream, self.reads, self.blocks = stream, 0, _CAREFUL
+        self.stream, self.reads, self.blocks, self.near = stream, 0, _CAREFUL, False
         self._cut(size)
 
     def _cut(self, size: int) -> None:
@@ -314,7 +401,7 @@ class _Pace:
         # a last sweep that changed so little was one too many
         self.slack = self.tol**2 if power == _NEWTON[2] else 1e-3 * self.tol
 
-    def take(self, method: Method[State], state: State, chunk: Chunk) -> tuple[State, bool, int]:
+    def take(self, method: Method[State], state: State, chunk: Chunk, tol: float) -> tuple[State, bool, int]:
         """The state after the chunk, whether it is finite, and the steps taken: 0 where it has to be tried again."""
         stream, xp = self.stream, self.stream.model.xp
         smallest = float(np.min(np.prod(1 - stream.lam * chunk.steps, axis=-1)))
@@ -331,7 +418,10 @@ class _Pace:
             if change is not None:
                 changes.append(change)
         last = xp.max(xp.abs(trial[0])) * 0  # NaN where x is not finite
-        worst = float(xp.max(xp.abs(xp.stack(changes))) + last if changes else last)
+        worst = xp.max(xp.abs(xp.stack(changes))) + last if changes else last
+        near = method.near(trial, tol)
+        signed = float(worst if near is None else xp.where(near, -worst, worst))  # the sign says both in one read
+        worst, self.near = abs(signed), math.copysign(1.0, signed) < 0
         self.reads += 1
         if changes and not worst <= self.tol:
             if self.sweeps < self.most:

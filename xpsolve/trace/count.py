@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, common_namespace, depth, namespace_of
+from xpsolve.arrays import Array, Namespace, common_namespace, depth, is_array, namespace_of
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, lift_all
 
 
@@ -204,12 +204,18 @@ def _is_mask(key: Any) -> bool:
     return any(namespace_of(k).isdtype(k.dtype, "bool") for k in arrays_in(list(keys)))
 
 
+def _gathers(key: Any) -> bool:
+    """Whether a key takes entries one by one, by an array or a list of numbers."""
+    entries = key if isinstance(key, tuple) else (key,)
+    return any(isinstance(k, list | tuple) or is_array(k) for k in entries)
+
+
 def is_view(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
     """Whether an operation gives another look at an array that there is, and starts nothing."""
     if name in _FREE:
         return True
     if name == "getitem":
-        return not arrays_in([args[1]])
+        return not _gathers(args[1])
     if name not in _SAME_OR_COPY or kwargs.get("copy"):
         return False
     read = arrays_in([list(args), kwargs])

@@ -6,9 +6,9 @@
 
 J is symmetric and takes k = (1, −1) to 0, since (f + c, g − c) is the same plan.  Of all derivatives of the potentials
 the one orthogonal to k is taken; what leads out of equal masses, along k, is left out.  With D the diagonal of J,
-D^−½ J D^−½ has no eigenvalue above 2, and conjugate gradients on it converge like over-relaxed iterations.  Points
-without mass have potentials −∞: that is the derivative of the value in their weights, and no other derivative goes
-through them.
+D^−½ J D^−½ has no eigenvalue above 2, and conjugate gradients on it converge like over-relaxed iterations; its only
+eigenvalue 0, along D^½k, is made 1, so that rounding errors do not add up along it.  Points without mass have
+potentials −∞: that is the derivative of the value in their weights, and no other derivative goes through them.
 """
 
 from __future__ import annotations
@@ -97,12 +97,14 @@ class _Equations:
     def inverse(self, v: Array, z: Array, a: Array, b: Array, geometry: Geometry, *, transposed: bool = False) -> Array:
         """J⁺v in the metric of the potentials, differentiable itself."""
 
-        def product(w: Array, P: Array, k: Array) -> Array:
+        def diagonal(P: Array, k: Array) -> Array:
+            return _marginals(P) / self.eps + (1 - k * k)
+
+        def crossed(w: Array, P: Array) -> Array:
             n = P.shape[1]
             f, g = w[:, :n], w[:, n:]
             Pg, Pf = (P @ g[:, :, None])[:, :, 0], (f[:, None, :] @ P)[:, 0, :]
-            crossed = namespace_of(w).concat([Pg, Pf], axis=1)
-            return (_marginals(P) * w + crossed) / self.eps + (1 - k * k) * w
+            return namespace_of(w).concat([Pg, Pf], axis=1) / self.eps
 
         def directions(a: Array, b: Array) -> Array:
             xp = namespace_of(a)
@@ -110,13 +112,18 @@ class _Equations:
 
         def solve(v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> tuple[Array, None]:
             P, k = self.plan(z, a, b, geometry), directions(a, b)
-            root = namespace_of(P).sqrt(_marginals(P) / self.eps + (1 - k * k))
-            u = conjugate_gradient(lambda u: product(u / root, P, k) / root, _beside(v, k) / root)
+            root = namespace_of(P).sqrt(diagonal(P, k))
+            null = root * k / namespace_of(P).sqrt(_along(root * k, root * k))
+
+            def regular(u: Array) -> Array:
+                return u + crossed(u / root, P) / root + null * _along(null, u)
+
+            u = conjugate_gradient(regular, _beside(v, k) / root, axis=1)
             return _beside(u / root, k), None
 
         def condition(w: Array, v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
-            k = directions(a, b)
-            return product(w, self.plan(z, a, b, geometry), k) - _beside(v, k)
+            P, k = self.plan(z, a, b, geometry), directions(a, b)
+            return diagonal(P, k) * w + crossed(w, P) - _beside(v, k)
 
         def again(u: Array, w: Array, v: Array, *args: Any, transposed: bool) -> Array:
             return self.inverse(u, *args)
@@ -152,5 +159,9 @@ def _marginals(P: Array) -> Array:
 
 def _beside(v: Array, k: Array) -> Array:
     """v less its part along k."""
-    xp = namespace_of(v)
-    return v - k * (xp.sum(k * v, axis=1, keepdims=True) / xp.sum(k * k, axis=1, keepdims=True))
+    return v - k * (_along(k, v) / _along(k, k))
+
+
+def _along(u: Array, v: Array) -> Array:
+    """⟨u, v⟩ of every problem, (B, 1)."""
+    return namespace_of(u).sum(u * v, axis=1, keepdims=True)

@@ -202,10 +202,11 @@ def sinkhorn(
     elif run.reason == "tolerance":
         # rounding may have kept the marginals from it, or may part them from those of the potentials: only then a look
         rounds = 8 * float(problem.xp.finfo(problem.a.dtype).eps) * (4 + (span or 0.0) / problem.eps)
-        seen = run.measure > 0 or rounds > (1 - LEAST) * tol
-        measure = float(problem.xp.max(error)) if seen else None
-        ended = certified(measure, tol) if seen else None
-        ended = None if ended is Status.CONVERGED else ended
+        measure = None
+        if run.measure > 0 or rounds > (1 - LEAST) * tol:
+            measure = float(problem.xp.max(error))
+            status = certified(measure, tol)
+            ended = None if status is Status.CONVERGED else status
     history = run.history
     if unit != 1:
         f, g, value = f * unit, g * unit, value * unit

@@ -1,20 +1,39 @@
 """Cholesky, QR, eigenvalues and singular values (Giles 2008; Murray 2016; Walter & Lehmann 2010; Townsend 2016).
 
-Eigenvectors and singular vectors have derivatives where the values differ.  Where two are equal their quotient
-1/(λ_j − λ_i) is taken as 0, which is right for functions that do not depend on the choice of a basis in that space.
+Cholesky factors, eigenvalues and eigenvectors depend on the triangle that is read: the lower one.
+
+Eigenvectors and singular vectors have derivatives where the values differ.  Of values that are equal, to rounding, the
+quotient 1/(λ_j − λ_i) is NaN, and so are derivatives that need it: those through vectors that a function uses.  A
+function that does not depend on the choice of a basis, f(A) = V f(λ) Vᴴ, has a derivative there all the same, but none
+that could be found from the vectors: see `xpsolve.autodiff.spectral_function`.  Vectors that are not used, as those
+that a low rank leaves out, do no harm.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, device_of, solve_triangular
 from xpsolve.autodiff.rules.linalg import transpose
-from xpsolve.autodiff.rules.table import Map, inverse_or_zero, rule
+from xpsolve.autodiff.rules.table import Map, adjoint, hermitian, is_complex, passed, real_part, rule
 
 
-def _symmetric(xp: Namespace, A: Array) -> Array:
-    return 0.5 * (A + transpose(xp, A))
+def symmetric(xp: Namespace, A: Array) -> Array:
+    """The symmetric or Hermitian part."""
+    return 0.5 * (A + adjoint(xp, A))
+
+
+def _from_lower(xp: Namespace, A: Array) -> Array:
+    """The symmetric or Hermitian matrix with the lower triangle of A."""
+    below = xp.tril(A, k=-1)
+    return below + adjoint(xp, below) + real_part(xp, xp.linalg.diagonal(A))[..., None, :] * _eye(xp, A)
+
+
+def _to_lower(xp: Namespace, S: Array) -> Array:
+    """Its transpose, of a symmetric or Hermitian S."""
+    return xp.tril(S) + xp.tril(S, k=-1)
 
 
 def _eye(xp: Namespace, like: Array) -> Array:
@@ -27,26 +46,29 @@ def _half_lower(xp: Namespace, A: Array) -> Array:
 
 
 def _cholesky_map(xp: Namespace, L: Array) -> Map:
-    """L̇ = L Φ(L⁻¹ĠL⁻ᵀ);   Ḡ = L⁻ᵀΦ(LᵀL̄)L⁻¹, symmetric as G is."""
-    eye = _eye(xp, L)
-    inverse = solve_triangular(L, eye) if L.ndim == 2 else xp.linalg.inv(L)
-    inverse_t = transpose(xp, inverse)
+    """L̇ = L Φ(L⁻¹ĠL⁻ᴴ);   Ḡ = L⁻ᴴΦ(LᴴL̄)L⁻¹."""
+    inverse = solve_triangular(L, _eye(xp, L)) if L.ndim == 2 and L.shape[0] else xp.linalg.inv(L)
+    inverse_t = adjoint(xp, inverse)
 
     def push(t: Array) -> Array:
-        return L @ _half_lower(xp, inverse @ _symmetric(xp, t) @ inverse_t)
+        return L @ _half_lower(xp, inverse @ _from_lower(xp, t) @ inverse_t)
 
     def pull(g: Array) -> Array:
-        return _symmetric(xp, inverse_t @ _half_lower(xp, transpose(xp, L) @ xp.tril(g)) @ inverse)
+        return _to_lower(xp, symmetric(xp, inverse_t @ _half_lower(xp, adjoint(xp, L) @ xp.tril(g)) @ inverse))
 
-    return Map(push, pull)
+    return Map(push, hermitian(xp, pull))
 
 
 @rule("linalg.cholesky")
 def _cholesky(xp: Namespace, L: Array, G: Array, upper: bool = False) -> list[Map]:
     if not upper:
         return [_cholesky_map(xp, L)]
-    lower = _cholesky_map(xp, transpose(xp, L))
-    return [Map(lambda t: transpose(xp, lower.push(t)), lambda g: lower.pull(transpose(xp, g)))]
+    lower = _cholesky_map(xp, adjoint(xp, L))  # of Gᴴ, whose lower triangle is the upper one of G
+
+    def flipped(part: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return lambda t: adjoint(xp, part(adjoint(xp, t)))
+
+    return [Map(flipped(lower.push), flipped(lower.pull))]
 
 
 @rule("cholesky")
@@ -65,31 +87,33 @@ def _qr(xp: Namespace, out: Any, A: Array, mode: str = "reduced") -> list[Map]:
         )
         raise NotImplementedError(message)
     Q, R = out
-    Qt, Rt = transpose(xp, Q), transpose(xp, R)
+    Qt, Rt = adjoint(xp, Q), transpose(xp, R)
 
     def over_R(M: Array) -> Array:
         """M R⁻¹."""
         return transpose(xp, xp.linalg.solve(*_stacked(xp, Rt, transpose(xp, M))))
 
-    def over_Rt(M: Array) -> Array:
-        """M R⁻ᵀ."""
-        return transpose(xp, xp.linalg.solve(*_stacked(xp, R, transpose(xp, M))))
+    def over_Rh(M: Array) -> Array:
+        """M R⁻ᴴ."""
+        return adjoint(xp, xp.linalg.solve(*_stacked(xp, R, adjoint(xp, M))))
 
     def push(t: Array) -> tuple[Array, Array]:
         tR = over_R(t)
         C = Qt @ tR
-        low = xp.tril(C, k=-1)
-        turn = low - transpose(xp, low)
+        turn = xp.tril(C, k=-1)
+        turn = turn - adjoint(xp, turn)
+        if is_complex(xp, C):  # the diagonal of R is real
+            turn = turn + 1j * xp.imag(xp.linalg.diagonal(C))[..., None, :] * _eye(xp, R)
         return Q @ turn + tR - Q @ C, (C - turn) @ R
 
     def pull(gs: Any) -> Array:
         gQ, gR = gs
-        M = 0 if gR is None else R @ transpose(xp, gR)
-        M = M if gQ is None else M - transpose(xp, gQ) @ Q
-        G = Q @ (xp.tril(M) + transpose(xp, xp.tril(M, k=-1)))
-        return over_Rt(G if gQ is None else G + gQ)
+        M = 0 if gR is None else R @ adjoint(xp, gR)
+        M = M if gQ is None else M - adjoint(xp, gQ) @ Q
+        G = Q @ _from_lower(xp, M)
+        return over_Rh(G if gQ is None else G + gQ)
 
-    return [Map(push, pull)]
+    return [Map(push, hermitian(xp, pull))]
 
 
 def _stacked(xp: Namespace, A: Array, B: Array) -> tuple[Array, Array]:
@@ -97,23 +121,33 @@ def _stacked(xp: Namespace, A: Array, B: Array) -> tuple[Array, Array]:
     return (A if A.ndim == B.ndim else xp.broadcast_to(A, (*B.shape[: B.ndim - A.ndim], *A.shape))), B
 
 
+def _inverse_gaps(xp: Namespace, w: Array) -> Array:
+    """1/(w_j − w_i), 0 on the diagonal, NaN where two values are equal to rounding."""
+    gap = w[..., None, :] - w[..., :, None]
+    size = xp.sum(xp.abs(w), axis=-1)[..., None, None]
+    equal = xp.abs(gap) <= xp.finfo(w.dtype).eps * size
+    k = xp.arange(w.shape[-1], device=device_of(w))
+    unknown = xp.where(k[:, None] == k, xp.asarray(0.0, dtype=w.dtype, device=device_of(w)), math.nan)
+    return xp.where(equal, unknown, 1 / xp.where(equal, 1.0, gap))
+
+
 def _eigh_maps(xp: Namespace, w: Array, V: Array) -> Map:
-    """ẇ = diag C, V̇ = V(F∘C) with C = VᵀȦV and F_ij = 1/(w_j − w_i);   Ā = V(diag w̄ + F∘VᵀV̄)Vᵀ."""
-    Vt = transpose(xp, V)
-    F = inverse_or_zero(xp, w[..., None, :] - w[..., :, None])
+    """ẇ = diag C, V̇ = V(F∘C) with C = VᴴȦV and F_ij = 1/(w_j − w_i);   Ā = V(diag w̄ + F∘VᴴV̄)Vᴴ."""
+    Vt = adjoint(xp, V)
+    F = _inverse_gaps(xp, w)
     eye = _eye(xp, V)
 
     def push(t: Array) -> tuple[Array, Array]:
-        C = Vt @ _symmetric(xp, t) @ V
-        return xp.linalg.diagonal(C), V @ (F * C)
+        C = Vt @ _from_lower(xp, t) @ V
+        return real_part(xp, xp.linalg.diagonal(C)), V @ passed(xp, C, F)
 
     def pull(gs: Any) -> Array:
         gw, gV = gs
         inner = 0 if gw is None else gw[..., None, :] * eye
-        inner = inner if gV is None else inner + F * (Vt @ gV)
-        return _symmetric(xp, V @ inner @ Vt)
+        inner = inner if gV is None else inner + passed(xp, Vt @ gV, F)
+        return _to_lower(xp, symmetric(xp, V @ inner @ Vt))
 
-    return Map(push, pull)
+    return Map(push, hermitian(xp, pull))
 
 
 @rule("linalg.eigh", "eigh")
@@ -129,21 +163,28 @@ def _eigvalsh(xp: Namespace, w: Array, A: Array) -> list[Map]:
 
 
 def _svd_map(xp: Namespace, U: Array, s: Array, Vh: Array) -> Map:
-    """With P = UᵀȦV, E_ij = 1/(s_j² − s_i²) and S = diag s:
+    """With P = UᴴȦV, E_ij = 1/(s_j² − s_i²) and S = diag s:
 
-    ṡ = diag P,  U̇ = U(E∘(PS + SPᵀ)) + (ȦV − UP)S⁻¹,  V̇ = V(E∘(SP + PᵀS)) + (ȦᵀU − VPᵀ)S⁻¹.
+    ṡ = Re diag P,  U̇ = U(E∘(PS + SPᴴ)) + (ȦV − UP)S⁻¹,  V̇ = V(E∘(SP + PᴴS)) + (ȦᴴU − VPᴴ)S⁻¹,
+
+    and i Im diag P S⁻¹ beside E∘… in U̇, where it turns with the phases that complex vectors are free to have.
     """
-    Ut, V = transpose(xp, U), transpose(xp, Vh)
-    E = inverse_or_zero(xp, (s[..., None, :] - s[..., :, None]) * (s[..., None, :] + s[..., :, None]))
+    Ut, V = adjoint(xp, U), adjoint(xp, Vh)
     row, column = s[..., None, :], s[..., :, None]  # M·row is MS, column·M is SM
-    eye = _eye(xp, Vh @ V)
+    eye = xp.eye(s.shape[-1], dtype=s.dtype, device=device_of(s))
+    inverse = 1 / row
+    E = passed(xp, _inverse_gaps(xp, s), 1 / (row + column))
+    turns = is_complex(xp, U)
 
     def push(t: Array) -> tuple[Array, Array, Array]:
         P = Ut @ t @ V
-        Pt = transpose(xp, P)
-        dU = U @ (E * (P * row + column * Pt)) + (t @ V - U @ P) / row
-        dV = V @ (E * (column * P + Pt * row)) + (transpose(xp, t) @ U - V @ Pt) / row
-        return dU, xp.linalg.diagonal(P), transpose(xp, dV)
+        Pt = adjoint(xp, P)
+        inner = passed(xp, P * row + column * Pt, E)
+        if turns:
+            inner = inner + 1j * passed(xp, xp.imag(xp.linalg.diagonal(P)), 1 / s)[..., None, :] * eye
+        dU = U @ inner + passed(xp, t @ V - U @ P, inverse)
+        dV = V @ passed(xp, column * P + Pt * row, E) + passed(xp, adjoint(xp, t) @ U - V @ Pt, inverse)
+        return dU, real_part(xp, xp.linalg.diagonal(P)), adjoint(xp, dV)
 
     def pull(gs: Any) -> Array:
         gU, gs_, gVh = gs
@@ -151,18 +192,20 @@ def _svd_map(xp: Namespace, U: Array, s: Array, Vh: Array) -> Map:
         outer: Any = 0
         if gU is not None:
             H = Ut @ gU
-            EH = E * H
-            inner = inner + (EH + transpose(xp, EH)) * row - H / row
-            outer = outer + (gU / row) @ Vh
+            EH = passed(xp, H, E)
+            inner = inner + (EH + adjoint(xp, EH)) * row - passed(xp, H, inverse)
+            if turns:
+                inner = inner + 1j * passed(xp, xp.imag(xp.linalg.diagonal(H)), 1 / s)[..., None, :] * eye
+            outer = outer + passed(xp, gU, inverse) @ Vh
         if gVh is not None:
-            gV = transpose(xp, gVh)
+            gV = adjoint(xp, gVh)
             K = Vh @ gV
-            EK = E * K
-            inner = inner + column * (EK + transpose(xp, EK)) - transpose(xp, K / row)
-            outer = outer + (U / row) @ gVh
+            EK = passed(xp, K, E)
+            inner = inner + column * (EK + adjoint(xp, EK)) - adjoint(xp, passed(xp, K, inverse))
+            outer = outer + U @ adjoint(xp, passed(xp, gV, inverse))
         return U @ inner @ Vh + outer
 
-    return Map(push, pull)
+    return Map(push, hermitian(xp, pull))
 
 
 @rule("linalg.svd")
@@ -181,5 +224,6 @@ def _thin_svd(xp: Namespace, out: Any, A: Array) -> list[Map]:
 @rule("linalg.svdvals")
 def _svdvals(xp: Namespace, s: Array, A: Array) -> list[Map]:
     U, _, Vh = xp.linalg.svd(A, full_matrices=False)
-    Ut, V = transpose(xp, U), transpose(xp, Vh)
-    return [Map(lambda t: xp.linalg.diagonal(Ut @ t @ V), lambda g: (U * g[..., None, :]) @ Vh)]
+    Ut, V = adjoint(xp, U), adjoint(xp, Vh)
+    pull = hermitian(xp, lambda g: (U * g[..., None, :]) @ Vh)
+    return [Map(lambda t: real_part(xp, xp.linalg.diagonal(Ut @ t @ V)), pull)]

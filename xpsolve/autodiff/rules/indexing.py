@@ -1,85 +1,131 @@
-"""Choosing entries: the transpose of a choice puts gradients back where the numbers came from, and adds them."""
+"""Choosing entries: the transpose of a choice puts gradients back where the numbers came from, and adds them.
+
+Keys with integer arrays, or lists, may name an entry many times.  Which entries they name, and which of many values an
+assignment leaves, is asked of the library itself, by the same key on an array of numbers 0, 1, 2, ….
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import array_api_extra as xpx
+import numpy as np
 
 from xpsolve.arrays import Array, Namespace, accumulate, device_of, is_array, scatter
 from xpsolve.autodiff.rules.shapes import added_along
-from xpsolve.autodiff.rules.table import UNUSED, Map, negative, rule, seeds, unbroadcast
+from xpsolve.autodiff.rules.table import UNUSED, Map, aligned, negative, rule, seeds, unbroadcast
 
 
-def _entries(key: Any) -> tuple[Any, ...]:
-    return key if isinstance(key, tuple) else (key,)
+def _entries(xp: Namespace, key: Any, x: Array) -> tuple[Any, ...]:
+    """What a key holds for each axis; lists, and arrays of NumPy, as arrays of the library."""
+
+    def entry(k: Any) -> Any:
+        if isinstance(k, list | tuple):
+            k = np.asarray(k) if k else np.zeros(0, dtype=np.int64)
+        return xp.asarray(k, device=device_of(x)) if isinstance(k, np.ndarray) else k
+
+    return tuple([entry(k) for k in (key if isinstance(key, tuple) else (key,))])
 
 
-def _is_mask(xp: Namespace, key: tuple[Any, ...]) -> bool:
-    return any(is_array(k) and xp.isdtype(k.dtype, "bool") for k in key)
+def _behind(t: Array, x: Array, entries: Iterable[Any]) -> tuple[Any, ...]:
+    """The key for a tangent of x, behind its seeds."""
+    return (*(slice(None),) * (t.ndim - x.ndim), *entries)
 
 
-@rule("getitem")
+def _numbered(xp: Namespace, x: Array) -> Array:
+    """0, 1, 2, … in the shape of x."""
+    return xp.reshape(xp.arange(math.prod(x.shape), device=device_of(x)), tuple(x.shape))
+
+
+def _places(xp: Namespace, x: Array, entries: tuple[Any, ...]) -> Array | None:
+    """Which entries of x a key with integer arrays names; None for other keys, which name none twice."""
+    if any(is_array(k) and not xp.isdtype(k.dtype, "bool") for k in entries):
+        return _numbered(xp, x)[entries]
+    return None
+
+
+def _flat(xp: Namespace, t: Array, ndim: int) -> Array:
+    """A tangent or gradient of an array with so many axes, as one row a seed."""
+    return xp.reshape(t, (*t.shape[: t.ndim - ndim], -1))
+
+
+@rule("getitem", masks=True)
 def _getitem(xp: Namespace, out: Array, x: Array, key: Any) -> list[Map]:
-    entries = _entries(key)
+    entries = _entries(xp, key, x)
+    places = _places(xp, x, entries)
+    if places is not None:
+        index, size = xp.reshape(places, (-1,)), math.prod(x.shape)
 
-    def push(t: Array) -> Array:
-        return t[(*(slice(None),) * (t.ndim - x.ndim), *entries)]
+        def push(t: Array) -> Array:
+            return xp.reshape(xp.take(_flat(xp, t, x.ndim), index, axis=-1), (*seeds(t, x), *out.shape))
 
-    if any(is_array(k) for k in entries) and not _is_mask(xp, entries):
-        return [Map(push, lambda g: _added_at(xp, out, x, entries, g))]
+        def pull(g: Array) -> Array:
+            return xp.reshape(accumulate(_flat(xp, g, out.ndim), index, size), (*seeds(g, out), *x.shape))
 
-    def pull(g: Array) -> Array:
-        lead = seeds(g, out)
-        zero = xp.zeros((*lead, *x.shape), dtype=g.dtype, device=device_of(x))
-        place = (*(slice(None),) * len(lead), *(k for k in entries if k is not None))  # an assignment takes no None
+        return [Map(push, pull)]
+
+    def put_back(g: Array) -> Array:
+        zero = xp.zeros((*seeds(g, out), *x.shape), dtype=g.dtype, device=device_of(x))
+        place = _behind(zero, x, [k for k in entries if k is not None])  # an assignment takes no None
         if None in [k for k in entries if not is_array(k)]:
             g = xp.reshape(g, tuple(zero[place].shape))
         return xpx.at(zero)[place].set(g)
 
-    return [Map(push, pull)]
+    return [Map(lambda t: t[_behind(t, x, entries)], put_back)]
 
 
-def _added_at(xp: Namespace, out: Array, x: Array, entries: tuple[Any, ...], g: Array) -> Array:
-    """Integer arrays for the first axes: their flat index, as one place may be taken many times."""
-    if any(not is_array(k) and not isinstance(k, int) for k in entries):
-        message = "getitem: integer arrays beside slices have no derivative rule; use take."
-        raise NotImplementedError(message)
-    flat: Any = 0
-    for k, n in zip(entries, x.shape, strict=False):
-        flat = flat * n + (xp.where(k < 0, k + n, k) if is_array(k) else k % n)
-    taken, rest = math.prod(x.shape[: len(entries)]), math.prod(x.shape[len(entries) :])
-    lead = seeds(g, out)
-    columns = xp.matrix_transpose(xp.reshape(g, (*lead, -1, rest)))
-    summed = accumulate(columns, xp.reshape(flat, (-1,)), taken)
-    return xp.reshape(xp.matrix_transpose(summed), (*lead, *x.shape))
-
-
-@rule("setitem")
+@rule("setitem", masks=True)
 def _setitem(xp: Namespace, out: Array, x: Array, key: Any, value: Any) -> list[Map | None]:
-    entries = _entries(key)
-
-    def full(t: Array) -> tuple[Any, ...]:
-        return (*(slice(None),) * (t.ndim - x.ndim), *entries)
+    entries = _entries(xp, key, x)
+    places = _places(xp, x, entries)
+    if places is not None:
+        return _set_at(xp, x, value, entries, places)
 
     def without(t: Array) -> Array:
-        return xpx.at(t)[full(t)].set(0, copy=True)
+        return xpx.at(t)[_behind(t, x, entries)].set(0, copy=True)
 
     def push_value(t: Array) -> Array:
         lead = seeds(t, value)
         zero = xp.zeros((*lead, *x.shape), dtype=out.dtype, device=device_of(x))
-        place = zero[full(zero)]
-        ones = (1,) * (place.ndim - t.ndim)
-        return xpx.at(zero)[full(zero)].set(xp.reshape(t, (*lead, *ones, *value.shape)))
+        place = _behind(zero, x, entries)
+        ones = (1,) * (zero[place].ndim - t.ndim)
+        return xpx.at(zero)[place].set(xp.reshape(t, (*lead, *ones, *value.shape)))
 
     def pull_value(g: Array) -> Array:
-        return unbroadcast(xp, g[full(g)], tuple(value.shape), g.ndim - out.ndim)
+        return unbroadcast(xp, g[_behind(g, x, entries)], tuple(value.shape), g.ndim - out.ndim)
 
     return [Map(without, without), None, Map(push_value, pull_value)]
 
 
-@rule("take")
+def _set_at(xp: Namespace, x: Array, value: Any, entries: tuple[Any, ...], places: Array) -> list[Map | None]:
+    """Of values for one entry one stays: the number of the one that did is left in `source`."""
+    numbers = _numbered(xp, places)
+    source = xpx.at(xp.full_like(_numbered(xp, x), -1))[entries].set(numbers)
+    taken = source >= 0
+    index = xp.reshape(xp.where(taken, source, 0), (-1,))
+    stays = xp.reshape(xp.take(xp.reshape(source, (-1,)), xp.reshape(places, (-1,))), tuple(places.shape)) == numbers
+
+    def without(t: Array) -> Array:
+        return xp.where(taken, 0.0, t)
+
+    def push_value(t: Array) -> Array:
+        lead = seeds(t, value)
+        t = aligned(xp, t, value.ndim, places.ndim)
+        spread = xp.reshape(xp.broadcast_to(t, (*lead, *places.shape)), (*lead, -1))
+        return xp.where(taken, xp.reshape(xp.take(spread, index, axis=-1), (*lead, *x.shape)), 0.0)
+
+    def pull_value(g: Array) -> Array:
+        lead = seeds(g, x)
+        chosen = xp.take(_flat(xp, g, x.ndim), xp.reshape(places, (-1,)), axis=-1)
+        chosen = xp.where(stays, xp.reshape(chosen, (*lead, *places.shape)), 0.0)
+        return unbroadcast(xp, chosen, tuple(value.shape), len(lead))
+
+    return [Map(without, without), None, Map(push_value, pull_value)]
+
+
+@rule("take", masks=True)
 def _take(xp: Namespace, out: Array, x: Array, indices: Array, axis: Any = None) -> list[Map]:
     (place,) = negative(0 if axis is None else axis, x.ndim)
     length = x.shape[place]
@@ -90,7 +136,7 @@ def _take(xp: Namespace, out: Array, x: Array, indices: Array, axis: Any = None)
     return [Map(lambda t: xp.take(t, indices, axis=place), pull)]
 
 
-@rule("take_along_axis")
+@rule("take_along_axis", masks=True)
 def _take_along_axis(xp: Namespace, out: Array, x: Array, indices: Array, axis: int = -1) -> list[Map]:
     (place,) = negative(axis, x.ndim)
 

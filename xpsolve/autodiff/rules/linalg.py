@@ -5,11 +5,12 @@ X = A⁻¹B:   Ẋ = A⁻¹(Ḃ − ȦX)        B̄ = A⁻ᵀX̄,  Ā = −B̄X�
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, device_of, solve_positive, solve_triangular
-from xpsolve.autodiff.rules.table import Map, rule, seeds, unbroadcast
+from xpsolve.autodiff.rules.table import Map, adjoint, hermitian, is_complex, passed, rule, seeds, unbroadcast
 
 
 def transpose(xp: Namespace, A: Array) -> Array:
@@ -115,40 +116,82 @@ def _inv(xp: Namespace, Z: Array, A: Array) -> list[Map]:
 
 @rule("linalg.det")
 def _det(xp: Namespace, out: Array, A: Array) -> list[Map]:
-    """det(A)·A⁻ᵀ: of an invertible matrix."""
-    d = out[..., None, None] * transpose(xp, xp.linalg.inv(A))
+    """The matrix of cofactors adj(A)ᵀ, which is det(A)·A⁻ᵀ where there is an inverse."""
+    d = transpose(xp, _adjugate(xp, A, out))
     return [Map(lambda t: xp.sum(t * d, axis=(-2, -1)), lambda g: g[..., None, None] * d)]
+
+
+def _adjugate(xp: Namespace, A: Array, det: Array) -> Array:
+    """det(A)·A⁻¹, and of a singular A, with any b and c, by the inverse of the same matrix with a border:
+
+    M = [[A, b], [cᵀ, 0]],  M⁻¹ = [[P, v], [uᵀ, μ]]    ⇒    adj(A) = det(M)·(μP − vuᵀ),
+
+    as det A = μ det M and A⁻¹ = P − vuᵀ/μ.  M is singular where A lacks two ranks: then adj(A) is 0.
+    """
+    n = A.shape[-1]
+    if not n:
+        return A
+    eye = xp.broadcast_to(xp.eye(n, dtype=A.dtype, device=device_of(A)), tuple(A.shape))
+    singular = (det == 0)[..., None, None]
+    regular = det[..., None, None] * xp.linalg.inv(xp.where(singular, eye, A))
+    scale = xp.max(xp.abs(A), axis=(-2, -1), keepdims=True)
+    scale = xp.where(scale > 0, scale, 1.0)
+    k = xp.arange(1, n + 1, dtype=scale.dtype, device=device_of(A))  # generic b and c
+    b = eye[..., :1] * 0 + xp.astype(xp.cos(k * k), A.dtype)[:, None]
+    c = eye[..., :1, :] * 0 + xp.astype(xp.sin(k * k), A.dtype)
+    top = xp.concat([xp.where(singular, A / scale, eye), b], axis=-1)
+    M = xp.concat([top, xp.concat([c, c[..., :1] * 0], axis=-1)], axis=-2)
+    det_M = xp.linalg.det(M)[..., None, None]
+    found = xp.abs(det_M) > 0
+    inverse = xp.linalg.inv(xp.where(found, M, xp.eye(n + 1, dtype=A.dtype, device=device_of(A))))
+    P, v = inverse[..., :n, :n], inverse[..., :n, n:]
+    u, mu = inverse[..., n:, :n], inverse[..., n:, n:]
+    bordered = xp.where(found, det_M, 0.0) * (mu * P - v @ u) * scale ** (n - 1)
+    return xp.where(singular, bordered, regular)
 
 
 @rule("linalg.slogdet")
 def _slogdet(xp: Namespace, out: Any, A: Array) -> list[Map]:
-    """A⁻ᵀ for log|det A|; the sign is constant."""
-    d = transpose(xp, xp.linalg.inv(A))
-    return [
-        Map(
-            lambda t: (None, xp.sum(t * d, axis=(-2, -1))),
-            lambda gs: None if gs[1] is None else gs[1][..., None, None] * d,
-        )
-    ]
+    """With w = tr(A⁻¹Ȧ): Re w of log|det A|, and i s Im w of the sign s, which is constant for real matrices.
+
+    A singular matrix has no derivative, and NaN.
+    """
+    sign, log = out
+    singular = (xp.abs(sign) == 0)[..., None, None]
+    eye = xp.eye(A.shape[-1], dtype=A.dtype, device=device_of(A))
+    d = transpose(xp, xp.where(singular, math.nan, xp.linalg.inv(xp.where(singular, eye, A))))
+
+    def push(t: Array) -> tuple[Array | None, Array]:
+        w = xp.sum(t * d, axis=(-2, -1))
+        return (1j * sign * xp.imag(w), xp.real(w)) if is_complex(xp, w) else (None, w)
+
+    def pull(gs: Any) -> Array | None:
+        g_sign, g = [None if part is None else part[..., None, None] for part in gs]
+        if is_complex(xp, A) and g_sign is not None:
+            turn = 1j * xp.imag(g_sign * sign[..., None, None])
+            g = turn if g is None else turn + g
+        return None if g is None else passed(xp, g, d)
+
+    return [Map(push, pull)]
 
 
 @rule("linalg.pinv")
 def _pinv(xp: Namespace, P: Array, A: Array, **options: Any) -> list[Map]:
-    """Ṗ = −PȦP + PPᵀȦᵀ(I − AP) + (I − PA)ȦᵀPᵀP, where the rank does not change (Golub & Pereyra 1973)."""
-    Pt = transpose(xp, P)
+    """Ṗ = −PȦP + PPᴴȦᴴ(I − AP) + (I − PA)ȦᴴPᴴP, where the rank does not change (Golub & Pereyra 1973)."""
+    Pt = adjoint(xp, P)
     n, p = A.shape[-2:]
     left = xp.eye(n, dtype=A.dtype, device=device_of(A)) - A @ P
     right = xp.eye(p, dtype=A.dtype, device=device_of(A)) - P @ A
 
     def push(t: Array) -> Array:
-        tt = transpose(xp, t)
+        tt = adjoint(xp, t)
         return -(P @ t @ P) + P @ (Pt @ tt) @ left + right @ (tt @ Pt) @ P
 
     def pull(g: Array) -> Array:
-        gt = transpose(xp, g)
+        gt = adjoint(xp, g)
         return -(Pt @ g @ Pt) + left @ (gt @ P) @ Pt + Pt @ (P @ gt) @ right
 
-    return [Map(push, pull)]
+    return [Map(push, hermitian(xp, pull))]
 
 
 @rule("linalg.trace", by_shape=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace
-from xpsolve.autodiff.rules.table import Map, aligned, is_complex, negative, rule, seeds, unbroadcast
+from xpsolve.autodiff.rules.table import Map, aligned, conjugate, negative, rule, same, seeds, unbroadcast
 
 
 @rule("matmul", "linalg.matmul")
@@ -50,18 +51,21 @@ def _matmul(xp: Namespace, out: Array, x: Array, y: Array) -> list[Map]:
 
 @rule("vecdot", "linalg.vecdot")
 def _vecdot(xp: Namespace, out: Array, x: Array, y: Array, axis: int = -1) -> list[Map]:
-    if is_complex(xp, out):
-        message = "vecdot: complex vectors have no derivative rule; write sum(conj(x) * y)."
-        raise NotImplementedError(message)
+    """Σ x̄y: the first factor is conjugated."""
     ndim = max(x.ndim, y.ndim)
 
-    def part(v: Array, other: Array) -> Map:
+    def part(v: Array, other: Array, first: bool) -> Map:
+        turned = functools.partial(conjugate, xp) if first else same
+
+        def push(t: Array) -> Array:
+            return xp.sum(turned(aligned(xp, t, v.ndim, ndim)) * other, axis=axis)
+
         def pull(g: Array) -> Array:
-            return unbroadcast(xp, xp.expand_dims(g, axis=axis) * other, tuple(v.shape), g.ndim - out.ndim)
+            return turned(unbroadcast(xp, xp.expand_dims(g, axis=axis) * other, tuple(v.shape), g.ndim - out.ndim))
 
-        return Map(lambda t: xp.sum(aligned(xp, t, v.ndim, ndim) * other, axis=axis), pull)
+        return Map(push, pull)
 
-    return [part(x, y), part(y, x)]
+    return [part(x, y, True), part(y, conjugate(xp, x), False)]
 
 
 @rule("tensordot", "linalg.tensordot")

@@ -1,6 +1,7 @@
 """Sums, products, moments, extremes and norms along axes.
 
-Those that are not linear are Σ t·d over the axes, with d the gradient of the reduced value; equal extremes share.
+Those that are not linear are Re Σ d̄t over the axes, with d the direction of steepest ascent of the reduced value, or
+Σ d̄t where they are holomorphic; equal extremes share.
 """
 
 from __future__ import annotations
@@ -9,7 +10,19 @@ import math
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, device_of
-from xpsolve.autodiff.rules.table import Map, as_number, inverse_or_zero, negative, rule, same, seeds, signs
+from xpsolve.autodiff.rules.table import (
+    Map,
+    as_number,
+    conjugate,
+    fitted_dtype,
+    is_complex,
+    negative,
+    quotient_or_zero,
+    rule,
+    same,
+    seeds,
+    signs,
+)
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -23,9 +36,10 @@ def _spread(xp: Namespace, g: Array, x: Array, axes: tuple[int, ...], out: Array
 
 
 def _weighted(xp: Namespace, out: Array, x: Array, axes: tuple[int, ...], keepdims: bool, d: Array) -> list[Map]:
+    """The sum of t·d, or its real part where the result is real."""
     return [
         Map(
-            lambda t: xp.sum(t * d, axis=axes, keepdims=keepdims),
+            lambda t: fitted_dtype(xp, xp.sum(t * d, axis=axes, keepdims=keepdims), out.dtype),
             lambda g: _spread(xp, g, x, axes, out) * d,
         )
     ]
@@ -52,7 +66,7 @@ def _mean(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool 
     axes = negative(axis, x.ndim)
     if not axes:
         return [Map(same, same)]
-    share = 1 / _length(x, axes)
+    share = 1 / max(_length(x, axes), 1)
 
     def pull(g: Array) -> Array:
         return xp.broadcast_to(_spread(xp, g, x, axes, out) * share, (*seeds(g, out), *x.shape))
@@ -63,7 +77,7 @@ def _mean(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool 
 @rule("var")
 def _var(xp: Namespace, out: Array, x: Array, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
     axes = negative(axis, x.ndim)
-    d = 2 / (_length(x, axes) - correction) * (x - xp.mean(x, axis=axes, keepdims=True))
+    d = _centred(xp, x, axes, correction) * 2
     return _weighted(xp, out, x, axes, keepdims, d)
 
 
@@ -71,11 +85,17 @@ def _var(xp: Namespace, out: Array, x: Array, axis: Any = None, correction: floa
 def _std(xp: Namespace, out: Array, x: Array, axis: Any = None, correction: float = 0, keepdims: bool = False) -> Any:
     """The subgradient 0 where all numbers are equal."""
     axes = negative(axis, x.ndim)
-    centred = (x - xp.mean(x, axis=axes, keepdims=True)) / (_length(x, axes) - correction)
-    return _weighted(xp, out, x, axes, keepdims, centred * inverse_or_zero(xp, _spread(xp, out, x, axes, out)))
+    d = quotient_or_zero(_centred(xp, x, axes, correction), _spread(xp, out, x, axes, out))
+    return _weighted(xp, out, x, axes, keepdims, d)
 
 
-@rule("max", "min")
+def _centred(xp: Namespace, x: Array, axes: tuple[int, ...], correction: float) -> Array:
+    """The conjugate of (x − mean x)/(n − correction)."""
+    n = _length(x, axes) - correction
+    return conjugate(xp, x - xp.mean(x, axis=axes, keepdims=True)) * (1 / n if n else math.nan)
+
+
+@rule("max", "min", masks=True)
 def _extreme(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False) -> list[Map]:
     axes = negative(axis, x.ndim)
     hits = as_number(xp, x == _spread(xp, out, x, axes, out), x)
@@ -103,23 +123,34 @@ def _before(xp: Namespace, x: Array) -> Array:
 
 @rule("cumulative_prod")
 def _cumulative_prod(xp: Namespace, out: Array, x: Array, axis: Any = None, **options: Any) -> list[Map]:
-    """∂z_i/∂x_j = (x_1 … x_{j−1})·(x_{j+1} … x_i) for j ≤ i: a matrix along the axis, right where entries are 0."""
-    if options.get("include_initial"):
-        message = "cumulative_prod: include_initial=True has no derivative rule; concatenate a one instead."
-        raise NotImplementedError(message)
+    """ż_i = x_i ż_{i−1} + z_{i−1} ẋ_i, and back: no division, so that it is right where entries are 0."""
     axis = -1 if axis is None else negative(axis, x.ndim)[0]
     v = xp.moveaxis(x, axis, -1)
-    j = xp.arange(v.shape[-1], dtype=xp.int64, device=device_of(x))
-    after = j[:, None] > j[None, :]  # (i, j)
-    factors = xp.where(after, v[..., :, None], xp.ones_like(v[..., :, None]))
-    D = xp.cumulative_prod(factors, axis=-2) * _before(xp, v)[..., None, :]
-    D = xp.where(j[:, None] >= j[None, :], D, xp.zeros_like(D))  # (..., i, j)
+    before = _before(xp, v)
+    back = xp.concat([xp.zeros_like(v[..., :1]), xp.flip(v, axis=-1)[..., :-1]], axis=-1)  # x_{j+1}, from the last on
+    initial = bool(options.get("include_initial"))
 
-    def times(M: Array, t: Array) -> Array:
-        t = xp.moveaxis(t, axis, -1)
-        return xp.moveaxis(xp.sum(M * t[..., None, :], axis=-1), -1, axis)
+    def push(t: Array) -> Array:
+        t = _recurrence(xp, v, before * xp.moveaxis(t, axis, -1))
+        return xp.moveaxis(xp.concat([xp.zeros_like(t[..., :1]), t], axis=-1) if initial else t, -1, axis)
 
-    return [Map(lambda t: times(D, t), lambda g: times(xp.matrix_transpose(D), g))]
+    def pull(g: Array) -> Array:
+        g = xp.flip(xp.moveaxis(g, axis, -1), axis=-1)
+        summed = _recurrence(xp, back, g[..., :-1] if initial else g)
+        return xp.moveaxis(before * xp.flip(summed, axis=-1), -1, axis)
+
+    return [Map(push, pull)]
+
+
+def _recurrence(xp: Namespace, a: Array, b: Array) -> Array:
+    """y_i = a_i y_{i−1} + b_i along the last axis, by doubling: log₂ n steps on all of it (Hillis & Steele 1986)."""
+    step, n = 1, b.shape[-1]
+    while step < n:
+        earlier = xp.concat([xp.zeros_like(b[..., :step]), b[..., :-step]], axis=-1)
+        b = b + a * earlier
+        a = a * xp.concat([xp.zeros_like(a[..., :step]), a[..., :-step]], axis=-1)
+        step *= 2
+    return b
 
 
 @rule("cumulative_sum", by_shape=True)
@@ -145,8 +176,10 @@ def _diff(xp: Namespace, out: Array, x: Array, axis: int = -1, n: int = 1, **end
     (axis,) = negative(axis, x.ndim)
 
     def pull(g: Array) -> Array:
-        for _ in range(n):
-            edge = xp.zeros_like(xp.take(g, xp.arange(1, device=device_of(x)), axis=axis))
+        shape = list(g.shape)
+        shape[axis] = 1
+        edge = xp.zeros(tuple(shape), dtype=g.dtype, device=device_of(x))
+        for _ in range(min(n, x.shape[axis])):
             g = -xp.diff(xp.concat([edge, g, edge], axis=axis), axis=axis)
         return g
 
@@ -157,36 +190,41 @@ def _diff(xp: Namespace, out: Array, x: Array, axis: int = -1, n: int = 1, **end
 def _vector_norm(
     xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False, ord: Any = 2
 ) -> list[Map]:
-    """x/‖x‖ for the Euclidean norm; the subgradient 0 at x = 0."""
+    """x̄/‖x‖ for the Euclidean norm; the subgradient 0 at x = 0."""
     axes = negative(axis, x.ndim)
     norm = _spread(xp, out, x, axes, out)
     if ord == 2:
-        d = x * inverse_or_zero(xp, norm)
+        d = quotient_or_zero(conjugate(xp, x), norm)
     elif ord == 1:
-        d = signs(xp, x)
+        d = _phase(xp, x)
     elif ord in (math.inf, -math.inf):
-        hits = as_number(xp, xp.abs(x) == norm, x)
-        d = signs(xp, x) * hits / xp.sum(hits, axis=axes, keepdims=True)
+        hits = as_number(xp, xp.abs(x) == norm, norm)
+        d = _phase(xp, x) * (hits / xp.sum(hits, axis=axes, keepdims=True))
     elif ord == 0:
         d = xp.zeros_like(x)
     else:
-        d = signs(xp, x) * (xp.abs(x) * inverse_or_zero(xp, norm)) ** (ord - 1)
+        d = _phase(xp, x) * quotient_or_zero(xp.abs(x), norm) ** (ord - 1)
     return _weighted(xp, out, x, axes, keepdims, d)
+
+
+def _phase(xp: Namespace, x: Array) -> Array:
+    """The derivative of |x|: x̄/|x|, 0 at 0."""
+    return quotient_or_zero(xp.conj(x), xp.abs(x)) if is_complex(xp, x) else signs(xp, x)
 
 
 @rule("linalg.matrix_norm")
 def _matrix_norm(xp: Namespace, out: Array, x: Array, keepdims: bool = False, ord: Any = "fro") -> list[Map]:
     norm = _spread(xp, out, x, (-2, -1), out)
     if ord == "fro":
-        d = x * inverse_or_zero(xp, norm)
+        d = quotient_or_zero(conjugate(xp, x), norm)
     elif ord in (1, -1, math.inf, -math.inf):
         sums = xp.sum(xp.abs(x), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
-        hits = as_number(xp, sums == norm, x)
-        d = signs(xp, x) * hits / xp.sum(hits, axis=(-2, -1), keepdims=True)
+        hits = as_number(xp, sums == norm, norm)
+        d = _phase(xp, x) * (hits / xp.sum(hits, axis=(-2, -1), keepdims=True))
     else:  # of the singular values
         U, s, Vh = xp.linalg.svd(x, full_matrices=False)
         weights = xp.ones_like(s) if ord == "nuc" else as_number(xp, s == (s[..., :1] if ord == 2 else s[..., -1:]), s)
         if ord != "nuc":
             weights = weights / xp.sum(weights, axis=-1, keepdims=True)
-        d = (U * weights[..., None, :]) @ Vh
+        d = conjugate(xp, (U * weights[..., None, :]) @ Vh)
     return _weighted(xp, out, x, (-2, -1), keepdims, d)

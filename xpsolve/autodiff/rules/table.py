@@ -6,8 +6,15 @@ elementwise
     ∂z/∂x for each argument, once: forward multiplies a tangent by it, reverse a gradient.
 general
     for each argument its `Map`: ``push`` takes a tangent of the argument to one of the result (or of each of many
-    results), ``pull`` is its transpose.  They are transposes without conjugation, so that complex numbers in the
-    middle of a real function need no case of their own: df = Re Σ g dz.
+    results), ``pull`` is its transpose.
+
+Complex numbers follow the convention of JAX: the gradient g of a real function f(z) has df = Re Σ g dz, which is
+g = ∂f/∂x − i ∂f/∂y for z = x + iy.  `pull` is therefore a transpose without conjugation, and holomorphic functions need
+no case of their own.  `hermitian` makes such a `pull` of the adjoint in the inner product Re Σ z̄w, as textbooks have it.
+
+0 · ∞ = 0: what a result does not depend on contributes nothing, even where its own derivative is infinite or NaN.
+Forward mode takes this for functions that are finite where their derivative is not (`Pole`), reverse mode also for all
+that lies before a choice of entries (``masks=True``): ``where(x > 0, log(x), 0)`` has the derivative 0 for x < 0.
 
 A tangent or gradient may have leading axes for many seeds before those of its array.  Rules therefore count axes from
 the end.  What a rule computes with are arrays of the level inside, which may carry derivatives themselves.
@@ -18,9 +25,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Namespace
+import numpy as np
 
-Partial = Callable[..., Array] | int
+from xpsolve.arrays import Array, Namespace, namespace_of, native
+
+
+class Pole(NamedTuple):
+    """∂z/∂x_i of a function that is finite where it has no finite derivative, as √x at 0: forward mode has 0·∞ = 0."""
+
+    partial: Callable[..., Array]
+    everywhere_finite: Callable[..., bool] = lambda *arguments: False
+
+    def times(self, xp: Namespace, t: Array, z: Array, *arguments: Any) -> Array:
+        """A tangent t times ∂z/∂x_i."""
+        if self.everywhere_finite(*arguments):
+            return t * self.partial(xp, z, *arguments)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return passed(xp, t, self.partial(xp, z, *arguments))
+
+
+class Choice(NamedTuple):
+    """∂z/∂x_i of a function that takes one of its arguments, as their maximum: 0 for the others."""
+
+    partial: Callable[..., Array]
+
+    def times(self, xp: Namespace, t: Array, z: Array, *arguments: Any) -> Array:
+        """A tangent t times ∂z/∂x_i."""
+        return t * self.partial(xp, z, *arguments)
+
+
+Partial = Callable[..., Array] | int | Pole | Choice
 """(xp, z, *arguments) to ∂z/∂x_i; or the number 1 or −1; 0 stands for an argument that is never followed."""
 
 
@@ -63,6 +97,8 @@ ELEMENTWISE: dict[str, tuple[Partial, ...]] = {}
 RULES: dict[str, Rule] = {}
 BY_SHAPE: set[str] = set()
 """Functions whose rule looks at shapes and dtypes only, so that reverse mode keeps no values for it."""
+MASKS: set[str] = set()
+"""Functions that pass nothing on to some entries of their argument: gradients have zeros there."""
 
 CONSTANT = frozenset(
     "zeros_like ones_like empty_like zeros ones empty eye all any argmax argmin argsort count_nonzero "
@@ -85,7 +121,7 @@ def elementwise(name: str, *partials: Partial) -> None:
     ----------
     name : str
         What the function is called: in its namespace, or as a delegate of `xpsolve.arrays.native`.
-    *partials : callable or int
+    *partials : callable, int, Pole or Choice
         ∂z/∂x_i for each argument, as functions of (xp, z, *arguments); or 1 or −1.
 
     Examples
@@ -103,7 +139,7 @@ def elementwise(name: str, *partials: Partial) -> None:
     ELEMENTWISE[name] = partials
 
 
-def rule(*names: str, by_shape: bool = False) -> Callable[[Rule], Rule]:
+def rule(*names: str, by_shape: bool = False, masks: bool = False) -> Callable[[Rule], Rule]:
     """Decorate a rule: a function of (xp, result, *arguments) that returns the map of each argument.
 
     Parameters
@@ -112,6 +148,8 @@ def rule(*names: str, by_shape: bool = False) -> Callable[[Rule], Rule]:
         The functions that it belongs to, as "sum" or "linalg.solve", or a delegate of `xpsolve.arrays.native`.
     by_shape : bool
         Whether it looks at shapes and dtypes only: then the tape keeps no values for it.
+    masks : bool
+        Whether the gradient of an argument has zeros for entries that the result does not depend on.
 
     Returns
     -------
@@ -137,6 +175,8 @@ def rule(*names: str, by_shape: bool = False) -> Callable[[Rule], Rule]:
         RULES.update(dict.fromkeys(names, function))
         if by_shape:
             BY_SHAPE.update(names)
+        if masks:
+            MASKS.update(names)
         return function
 
     return note
@@ -193,9 +233,57 @@ def inverse_or_zero(xp: Namespace, x: Array) -> Array:
     return xp.where(zero, xp.zeros_like(x), 1 / xp.where(zero, xp.ones_like(x), x))
 
 
+@native
+def quotient_or_zero(x: Array, r: Array) -> Array:
+    """x/r, and 0 where r is 0: a subgradient of a norm r.  Its own derivative is infinite there, and not 0."""
+    return x * inverse_or_zero(namespace_of(x), r)
+
+
+elementwise("quotient_or_zero", lambda xp, z, x, r: 1 / r, lambda xp, z, x, r: -z / r)
+
+
+def fitted_dtype(xp: Namespace, t: Array, dtype: Any) -> Array:
+    """A tangent or gradient in the dtype of its array."""
+    if xp.isdtype(t.dtype, "complex floating") and xp.isdtype(dtype, "real floating"):
+        t = xp.real(t)
+    return t if t.dtype == dtype else xp.astype(t, dtype)
+
+
 def is_complex(xp: Namespace, x: Array) -> bool:
     """Whether the dtype is complex."""
     return bool(xp.isdtype(x.dtype, "complex floating"))
+
+
+def passed(xp: Namespace, t: Array, d: Array) -> Array:
+    """t·d with 0·∞ = 0; what depends on t keeps its derivative."""
+    c = t * d
+    return xp.where((t == 0) & xp.isnan(c), 0.0, c)
+
+
+def conjugate(xp: Namespace, z: Array) -> Array:
+    """z̄, of real numbers themselves."""
+    return xp.conj(z) if is_complex(xp, z) else z
+
+
+def adjoint(xp: Namespace, A: Array) -> Array:
+    """The conjugate transpose of each matrix."""
+    return conjugate(xp, xp.matrix_transpose(A))
+
+
+def real_part(xp: Namespace, z: Array) -> Array:
+    """Re z, of real numbers themselves."""
+    return xp.real(z) if is_complex(xp, z) else z
+
+
+def hermitian(xp: Namespace, pull: Callable[[Any], Array]) -> Callable[[Any], Array]:
+    """The transpose without conjugation, from the adjoint in the inner product Re Σ z̄w."""
+
+    def transposed(g: Any) -> Array:
+        many = isinstance(g, tuple | list)
+        conjugated = [None if part is None else conjugate(xp, part) for part in (g if many else (g,))]
+        return conjugate(xp, pull(conjugated if many else conjugated[0]))
+
+    return transposed
 
 
 def same(x: Any) -> Any:

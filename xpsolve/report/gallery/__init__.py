@@ -34,8 +34,9 @@ from xpsolve.report.gallery import (
 )
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
+from xpsolve.report.gallery._together import draw_all, left_out
 
-__all__ = ["PICTURES", "Drawn", "Picture", "draw", "read"]
+__all__ = ["PICTURES", "Drawn", "Picture", "draw", "draw_all", "left_out", "read"]
 
 PICTURES = {
     picture.name: picture

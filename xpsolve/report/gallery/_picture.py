@@ -30,6 +30,10 @@ class Picture:
         What was run, with which data, and where the figure comes from.
     draw : callable
         From the backend to run on to a matplotlib figure without its title.
+    seconds : float
+        About what it takes on one core of a usual machine.
+    timed : bool
+        Whether it shows times, so that nothing else may run beside it.
 
     Examples
     --------
@@ -45,6 +49,8 @@ class Picture:
     alt: str
     caption: str
     draw: Callable[[Backend], Any]
+    seconds: float = 1.0
+    timed: bool = False
 
     def svg(self, backend: Backend) -> str:
         """Run it on `backend` and return the SVG, with its words inside for whoever opens it alone."""

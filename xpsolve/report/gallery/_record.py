@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from time import perf_counter
@@ -89,16 +90,28 @@ def draw(picture: Picture, backend: Backend, out: Path) -> Drawn:
     >>> drawn.backend
     'numpy'
     """
+    return note(picture, backend, out, *run(picture, backend))
+
+
+def run(picture: Picture, backend: Backend) -> tuple[str, float]:
+    """The SVG of a figure, and the seconds that running and drawing took."""
     begin = perf_counter()
     text = picture.svg(backend)
-    seconds = round(perf_counter() - begin, 3)
-    words = {key: value for key, value in vars(picture).items() if key != "draw"}
+    return text, round(perf_counter() - begin, 3)
+
+
+def note(
+    picture: Picture, backend: Backend, out: Path, text: str, seconds: float, place: Sequence[str] = ()
+) -> Drawn:
+    """Write a figure into a folder, and into its list: in the order of `place`, the others in the places they have."""
+    words = {key: getattr(picture, key) for key in ("name", "family", "title", "alt", "caption")}
     ran = f"xpsolve {xpsolve.__version__}, {backend.library} {backend.version}"
     drawn = Drawn(**words, backend=backend.name, ran=ran, seconds=seconds)
     write_text(out / f"{drawn.name}.svg", text)
     noted = {other.name: other for other in read(out)[0]}
     noted[drawn.name] = drawn  # an earlier one keeps its place
-    figures = [asdict(one) for one in noted.values()]
+    order = {name: i for i, name in enumerate(place)}
+    figures = [asdict(one) for one in sorted(noted.values(), key=lambda one: order.get(one.name, len(order)))]
     write_text(out / FILE, json.dumps({"version": VERSION, "figures": figures}, indent=1, ensure_ascii=False) + "\n")
     return drawn
 

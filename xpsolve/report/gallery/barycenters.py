@@ -63,4 +63,5 @@ PICTURE = Picture(
     "weights 1 − t and t, to a certificate of 1e-4; below, (1 − t)a₁ + ta₂. The number is t. After G. Peyré, "
     "Mathematical Foundations of Data Sciences, §14.3.7, and J.-D. Benamou et al. (2015).",
     draw=draw,
+    seconds=0.3,
 )

@@ -62,4 +62,5 @@ PICTURE = Picture(
     "xs.gradient_descent(f, step=τ, record=True) from x = 0, f* by xs.newton. Grey: the bound L‖x*‖²/(2k) of τ = 1/L. "
     "After G. Peyré, Mathematical Foundations of Data Sciences, §14.2.2, figure 14.3.",
     draw=draw,
+    seconds=0.5,
 )

@@ -90,4 +90,6 @@ PICTURE = Picture(
     "shortest of seven calls on the machine that drew it. Reverse grows too once n₀ is large, as A_1 has n₀ columns. "
     "After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.5.",
     draw=draw,
+    seconds=1.2,
+    timed=True,
 )

@@ -123,4 +123,5 @@ PICTURE = Picture(
     "local derivatives. b has two children, and its gradient is 1 + 1·∂c/∂b. After G. Peyré, Mathematical "
     "Foundations of Data Sciences, ch. 16.",
     draw=draw,
+    seconds=0.1,
 )

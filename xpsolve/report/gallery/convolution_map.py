@@ -77,4 +77,6 @@ PICTURE = Picture(
     "than 15 %. The largest layers are left out. After the convolution theorem in G. Peyré, Mathematical Foundations "
     "of Data Sciences.",
     draw=draw,
+    seconds=2.7,
+    timed=True,
 )

@@ -76,4 +76,5 @@ PICTURE = Picture(
     "λ is that of seven with which the picture is closest to the truth, which is known here and would not be "
     "elsewhere. Setting of G. Peyré, Mathematical Foundations of Data Sciences, §14.1.",
     draw=draw,
+    seconds=3.8,
 )

@@ -94,4 +94,5 @@ PICTURE = Picture(
     'xs.gradient_descent, momentum None and "nesterov", from X = 0; the accuracy is on the other half, f* and the '
     "thin line by xs.newton. After G. Peyré, Mathematical Foundations of Data Sciences, ch. 12.",
     draw=draw,
+    seconds=0.6,
 )

@@ -122,4 +122,6 @@ PICTURE = Picture(
     "ReLU, float32, xs.networks.train with steps of 0.05/(1 + k/600) and momentum 0.9. After G. Peyré, Mathematical "
     "Foundations of Data Sciences, ch. 14 and 15.",
     draw=draw,
+    seconds=3.4,
+    timed=True,
 )

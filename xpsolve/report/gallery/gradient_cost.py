@@ -92,4 +92,6 @@ PICTURE = Picture(
     "it. Dashed: the bound of 5 of Baur and Strassen (1983). Forward mode takes p tangents in one sweep. "
     "After G. Peyré, Mathematical Foundations of Data Sciences, ch. 16.",
     draw=draw,
+    seconds=0.9,
+    timed=True,
 )

@@ -49,4 +49,5 @@ PICTURE = Picture(
     "certified to a duality gap of 1e-6·½‖y‖². Coefficients are of a feature's standard "
     "deviation. After G. Peyré, Mathematical Foundations of Data Sciences, §14.1.3.",
     draw=draw,
+    seconds=1.4,
 )

@@ -55,4 +55,5 @@ PICTURE = Picture(
     "ista_form() of the network. The theorem of P. Ablin et al. (2019) says what deep layers tend to where they "
     "are minimal; ISTA as in G. Peyré, Mathematical Foundations of Data Sciences, §14.1.4.",
     draw=draw,
+    seconds=3.3,
 )

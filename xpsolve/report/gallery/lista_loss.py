@@ -83,4 +83,5 @@ PICTURE = Picture(
     "xs.lasso from 0. After P. Ablin et al. (2019); ISTA as in G. Peyré, Mathematical Foundations of Data "
     "Sciences, §14.1.4.",
     draw=draw,
+    seconds=6.3,
 )

@@ -74,4 +74,5 @@ PICTURE = Picture(
     "the bound of fit, 1.5 over the largest L_S of the samples: from 2/L_S on they diverge. After P. Ablin et "
     "al. (2019); ISTA with the step 1/L as in G. Peyré, Mathematical Foundations of Data Sciences, §14.1.4.",
     draw=draw,
+    seconds=2.9,
 )

@@ -76,4 +76,5 @@ PICTURE = Picture(
     "xs.lstsq for q = 2, the best of 721 points of the boundary for the others. For q ≤ 1 it has a single "
     "coordinate other than 0. After G. Peyré, Mathematical Foundations of Data Sciences, figure 14.1.",
     draw=draw,
+    seconds=0.2,
 )

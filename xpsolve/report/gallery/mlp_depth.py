@@ -78,4 +78,6 @@ PICTURE = Picture(
     "3R − 1 products of the same shapes, A X, AᵀM and M Xᵀ, timed alone on the machine that drew it. Shortest of "
     "five calls. After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.5.",
     draw=draw,
+    seconds=1.4,
+    timed=True,
 )

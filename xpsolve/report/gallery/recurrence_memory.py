@@ -76,4 +76,6 @@ PICTURE = Picture(
     " counted by xpsolve.trace.peak_bytes; right: the shorter of two runs on the machine that drew it. After G. "
     "Peyré, Mathematical Foundations of Data Sciences, ch. 16.",
     draw=draw,
+    seconds=3.2,
+    timed=True,
 )

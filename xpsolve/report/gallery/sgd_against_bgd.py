@@ -63,4 +63,5 @@ PICTURE = Picture(
     "its own step, one iteration an epoch. f* by xs.newton. After G. Peyré, Mathematical Foundations of "
     "Data Sciences, §14.2.3, figure 14.7.",
     draw=draw,
+    seconds=0.8,
 )

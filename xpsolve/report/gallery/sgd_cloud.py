@@ -89,4 +89,5 @@ PICTURE = Picture(
     "dashed, the standard deviation in theory. After G. Peyré, Mathematical Foundations of Data Sciences, "
     "§14.2.3, figure 14.6.",
     draw=draw,
+    seconds=0.4,
 )

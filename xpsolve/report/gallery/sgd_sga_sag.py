@@ -54,4 +54,5 @@ PICTURE = Picture(
     "random samples with their own steps, f after every epoch; for SGA at the mean of the iterates. f* by xs.newton. "
     "After G. Peyré, Mathematical Foundations of Data Sciences, §14.2.5, figure 14.8.",
     draw=draw,
+    seconds=0.6,
 )

@@ -56,4 +56,5 @@ PICTURE = Picture(
     "record=True; dots: method='log', on top of 'stabilized', whose iterates are the same. A line jumps where "
     "ε-scaling goes on to a smaller ε. After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.7.",
     draw=draw,
+    seconds=0.8,
 )

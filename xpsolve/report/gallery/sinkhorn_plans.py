@@ -59,4 +59,5 @@ PICTURE = Picture(
     "1e-6, plans by .plan(). The optimal plan without entropy is the graph of the monotone map. After G. Peyré, "
     "Mathematical Foundations of Data Sciences, §14.3.7.",
     draw=draw,
+    seconds=0.2,
 )

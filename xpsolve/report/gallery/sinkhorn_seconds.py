@@ -76,4 +76,6 @@ PICTURE = Picture(
     "kernel of scaling would be out of range for ε = 0.001. After G. Peyré, Mathematical Foundations of Data Sciences, "
     "§14.3.7.",
     draw=draw,
+    seconds=0.9,
+    timed=True,
 )

@@ -52,4 +52,5 @@ PICTURE = Picture(
     caption="xs.soft_threshold(x, 1) at 601 points. It is the proximal map of λ|x|, and continuous; hard thresholding"
     " is that of ½λ²·1_{x ≠ 0}. After G. Peyré, Mathematical Foundations of Data Sciences, §14.1.4.",
     draw=draw,
+    seconds=0.1,
 )

@@ -72,4 +72,6 @@ PICTURE = Picture(
     "Shortest of five calls on the machine that drew it. After G. Peyré, Mathematical Foundations of Data "
     "Sciences, ch. 12.",
     draw=draw,
+    seconds=0.6,
+    timed=True,
 )

@@ -1,0 +1,92 @@
+"""Each kernel in CUDA C against its version in standard functions, on ordinary numbers and at the edges."""
+
+import numpy as np
+import pytest
+
+from xpsolve.linear.prox import shrink
+from xpsolve.linear.proximal_gradient import extrapolate
+from xpsolve.transport._kernels import relaxed
+from xpsolve.transport._relaxation import control
+
+cupy = pytest.importorskip("cupy")
+N = 4000
+
+
+class Draw:
+    """Random device arrays; `edges` puts zeros, infinities, NaN and the ends of the range among them."""
+
+    def __init__(self, dtype, edges):
+        self.dtype, self.edges, self.rng = np.dtype(dtype), edges, np.random.default_rng(1)
+        info = np.finfo(dtype)
+        ends = [0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 1e-30, 1e30, info.tiny, info.max]
+        self.special = np.array(ends, dtype)
+
+    def __call__(self, *shape, positive=False):
+        x = self.rng.standard_normal(shape)
+        special = self.special
+        if positive:
+            x, special = np.abs(x), np.abs(special)
+        if self.edges:
+            x = np.where(self.rng.random(shape) < 0.4, self.rng.choice(special, shape), x)
+        return self.device(x)
+
+    def among(self, values, *shape):
+        return self.device(self.rng.choice(values, shape))
+
+    def device(self, x):
+        with np.errstate(all="ignore"):
+            return cupy.asarray(np.asarray(x, self.dtype))
+
+
+def _shrink(d):
+    return shrink, (d(N, 3), d(3, positive=True))
+
+
+def _shrink_with_nan_thresholds(d):
+    return shrink, (d(N), d.among([np.nan, 0.5, np.inf], N))
+
+
+def _extrapolate(d):
+    return extrapolate, (d(N, 3), d(N, 3), d.device([0, 1, 5]))
+
+
+def _relaxed(d):
+    omega = d.device(1.9 * d.rng.random((N, 1)))
+    return relaxed, (d(N, 3, positive=True), d(N, 3, positive=True), d(N, 3, positive=True), omega)
+
+
+def _control(final, fixed):
+    def make(d):
+        errors = d(N, 1, positive=True), d(N, 1, positive=True)
+        omega, trust, age = d.among([0, 1, 1.3, 1.9], N, 1), d.device(d.rng.random((N, 1))), d.among([0, 10, 40], N, 1)
+        flag = cupy.asarray(np.asarray(final))
+        return control, (*errors, omega, trust, age, d.device(1e-6), flag, 1e-3, 10.0, fixed)
+
+    return make
+
+
+KERNELS = {
+    "shrink": _shrink,
+    "shrink, NaN as threshold": _shrink_with_nan_thresholds,
+    "extrapolate": _extrapolate,
+    "relaxed": _relaxed,
+    **{f"control, final={a}, fixed={b}": _control(a, b) for a in (True, False) for b in (0.0, 1.5)},
+}
+
+
+@pytest.mark.parametrize("edges", [False, True], ids=["ordinary", "edges"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_kernel_equals_the_standard_version(name, dtype, edges):
+    function, arguments = KERNELS[name](Draw(dtype, edges))
+    with np.errstate(all="ignore"):
+        found, expected = function(*arguments), function.standard(*arguments)
+    found, expected = (x if isinstance(x, tuple) else (x,) for x in (found, expected))
+    for x, y in zip(found, expected, strict=True):
+        x, y = x.get(), y.get()
+        assert (x.dtype, x.shape) == (y.dtype, y.shape)
+        if x.dtype.kind == "f":
+            info = np.finfo(x.dtype)
+            np.testing.assert_allclose(x, y, rtol=16 * info.eps, atol=info.tiny)
+        else:
+            np.testing.assert_array_equal(x, y)

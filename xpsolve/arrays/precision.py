@@ -1,0 +1,64 @@
+"""Arithmetic in float64 where the data are float32: for residuals and certificates, which cancel.
+
+A float32 array is also a float64 array, so that a product with it in float64 is that of the same problem.  It is taken
+block by block, and no float64 copy of the whole array is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xpsolve.arrays.namespace import Array, device_of, namespace_of, on_accelerator
+
+_BLOCK = 2**18  # entries of a block: 2 MB in float64, which stay in the cache between conversion and product
+_BLOCK_ON_ACCELERATOR = 2**24
+
+
+def wide_dtype(x: Array) -> Any:
+    """float64 where the library has it on the device of x, else the dtype of x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import wide_dtype
+    >>> wide_dtype(np.zeros(2, dtype=np.float32)) == np.float64
+    True
+    """
+    xp = namespace_of(x)
+    if x.dtype == xp.float64:
+        return x.dtype
+    info = xp.__array_namespace_info__()
+    return info.dtypes(device=device_of(x), kind="real floating").get("float64", x.dtype)
+
+
+def cast(x: Array, dtype: Any) -> Array:
+    """x in a dtype: itself where it has it."""
+    return x if x.dtype == dtype else namespace_of(x).astype(x, dtype)
+
+
+def wide_product(A: Array, x: Array) -> Array:
+    """A x for A (n, p) and x (p,) or (p, k), computed in float64 where x is float64, whatever A is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import wide_product
+    >>> wide_product(np.ones((1, 3), dtype=np.float32), np.asarray([1e9, 1.0, -1e9]))
+    array([1.])
+    """
+    xp, (n, p) = namespace_of(x), A.shape
+    if A.dtype == x.dtype or x.dtype != xp.float64:
+        return A @ x
+    size = _length_of_blocks(A)
+    if n >= p:  # along the longer axis, so that the blocks have long rows and columns whatever the order in memory
+        parts = [cast(A[i : i + size, :], x.dtype) @ x for i in range(0, n, size)]
+        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
+    total = cast(A[:, :size], x.dtype) @ x[:size, ...]
+    for i in range(size, p, size):
+        total = total + cast(A[:, i : i + size], x.dtype) @ x[i : i + size, ...]
+    return total
+
+
+def _length_of_blocks(A: Array) -> int:
+    entries = _BLOCK_ON_ACCELERATOR if on_accelerator(A) else _BLOCK
+    return max(1, entries // min(A.shape))

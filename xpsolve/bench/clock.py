@@ -1,0 +1,110 @@
+"""The time of a run: how much there is, and how long things take by what was observed so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xpsolve.bench.measure import Measured
+from xpsolve.bench.suite import Point
+
+_GRACE = 0.02  # share of the budget that the last point may take beyond it
+_SHARE = 0.1  # of the budget, which any one point may take
+_MOST = 3.0  # how many times its prediction one point may count towards the pace of its backend
+_TRUST, _TRUST_HERE = 3.0, 0.3  # seconds of observation that weigh as much as the prediction: of a backend, of a class
+
+
+@dataclass
+class Pace:
+    """Observed over predicted seconds, 1 as long as nothing was observed."""
+
+    trust: float
+    predicted: float = 0.0
+    observed: float = 0.0
+
+    def add(self, predicted: float, observed: float) -> None:
+        """Observe something."""
+        self.predicted += predicted
+        self.observed += observed
+
+    @property
+    def ratio(self) -> float:
+        """How many times its prediction something takes."""
+        return (self.observed + self.trust) / (self.predicted + self.trust)
+
+
+@dataclass
+class Clock:
+    """Time there is, and how far predictions were off so far.
+
+    A process takes as much longer to open than predicted as those before it.  The work of a point takes its prediction
+    times the pace of its backend times that of its class on all backends.
+
+    Parameters
+    ----------
+    budget : float or None
+        Seconds of the run, None for no limit.
+    openings : mapping of str to float
+        Predicted seconds to open a process, by backend.
+    predicted : mapping of str to float
+        Predicted seconds of work, by a point's text.
+    start : float
+        When the run began, by `time.monotonic`.
+    """
+
+    budget: float | None
+    openings: Mapping[str, float]
+    predicted: Mapping[str, float]
+    start: float = field(default_factory=lambda: time.monotonic())
+    _opened: set[str] = field(default_factory=set)
+    _openings: Pace = field(default_factory=lambda: Pace(_TRUST))
+    _backends: dict[str, Pace] = field(default_factory=dict)
+    _classes: dict[str, Pace] = field(default_factory=dict)
+
+    def add(self, point: Point, found: Measured) -> float:
+        """Observe a point; return the seconds of its work, without those of opening its process."""
+        expected = self.work(point)
+        opening = self.openings.get(point.backend, 0.0) * self._openings.ratio if found.opened else 0.0
+        # What of it was opening and what was work nobody saw: both were off alike.
+        share = found.seconds / (expected + opening)
+        if found.opened:
+            self._opened.add(point.backend)
+            self._openings.add(self.openings.get(point.backend, 0.0), opening * share)
+        work = expected * share
+        here = self._classes.setdefault(point.slice, Pace(_TRUST_HERE))
+        here.add(self.predicted[point.text] * self._pace(point), work)
+        # One point that was taken for far too short says something of itself, not of the machine.
+        own = self.predicted[point.text]
+        self._backends.setdefault(point.backend, Pace(_TRUST)).add(own, min(work, _MOST * own))
+        return work
+
+    def _pace(self, point: Point) -> float:
+        pace = self._backends.get(point.backend)
+        return pace.ratio if pace else 1.0
+
+    def work(self, point: Point) -> float:
+        """Seconds of a point in a process that is open."""
+        here = self._classes.get(point.slice)
+        return self.predicted[point.text] * self._pace(point) * (here.ratio if here else 1.0)
+
+    def opening(self, backend: str) -> float:
+        """Seconds to open the process of a backend, 0 for one that is open."""
+        return 0.0 if backend in self._opened else self.openings.get(backend, 0.0) * self._openings.ratio
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.start
+
+    @property
+    def room(self) -> float:
+        """Seconds that are left of the budget."""
+        return math.inf if self.budget is None else self.budget - self.spent
+
+    def patience(self, point: Point) -> float:
+        """Seconds after which a point under way is given up for the sake of the others."""
+        if self.budget is None:
+            return math.inf
+        return min(self.room + _GRACE * self.budget, max(_SHARE * self.budget, _MOST * self.work(point)))
