@@ -40,7 +40,6 @@ def _keeps_digits_jax(x: Array, reach: Lengths, *, kernels: bool = False) -> boo
     return _even(np.asarray(x), reach, kernels=kernels)
 
 
-@keeps_digits.register("numpy")
 def _even(x: _Host, reach: Lengths, *, kernels: bool = False) -> bool:
     if x.size == 0:
         return True
@@ -61,6 +60,9 @@ def _even(x: _Host, reach: Lengths, *, kernels: bool = False) -> bool:
             return True
     blocks = _blocks(x, steps)
     return bool(((blocks == 0) | (blocks >= least)).all())
+
+
+keeps_digits.register("numpy")(_even)
 
 
 def _blocks(x: _Host, steps: Lengths) -> _Host:
