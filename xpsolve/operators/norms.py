@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, check_count, check_positive, device_of, iterate, namespace_of
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_count,
+    check_number,
+    check_positive,
+    device_of,
+    enter,
+    iterate,
+    namespace_of,
+)
 from xpsolve.capabilities import capabilities
 from xpsolve.operators.base import LinearOperator
 from xpsolve.operators.entry import aslinearoperator
@@ -71,6 +81,8 @@ def operator_norm(
     """
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 1)
+    check_count(check_every, "check_every", 1)
+    check_count(seed, "seed", 0)
     operator, like = _with_vector(A, like)
     xp = namespace_of(like)
     exact = operator.exact_norm()
@@ -119,6 +131,8 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
 
     Raises
     ------
+    TypeError, ValueError
+        If A is no operator, or an option is out of range.
     AssertionError
         If it exceeds `rtol`: the operator's `rmatvec` is not the adjoint of its `matvec`.
 
@@ -129,6 +143,10 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
     >>> dot_test(np.asarray([[1.0, 2.0], [3.0, 4.0]])) < 1e-14
     True
     """
+    if rtol is not None:
+        check_number(rtol, "rtol", minimum=0)
+    check_count(trials, "trials", 1)
+    check_count(seed, "seed", 0)
     operator, like = _with_vector(A, like)
     xp = namespace_of(like)
     n, p = operator.shape
@@ -199,6 +217,8 @@ def eigenvalue_bound(product: Callable[[Array], Array], like: Array, steps: int 
 
 def _with_vector(A: Any, like: Array | None) -> tuple[LinearOperator, Array]:
     operator = aslinearoperator(A)
+    if like is not None:
+        enter(like=like)  # a real array
     found = operator.like if like is None else like
     if found is None:
         message = "like: expected an array of the library and dtype to work in, as A has none of its own."
