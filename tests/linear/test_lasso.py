@@ -319,7 +319,7 @@ def test_float32_reaches_what_it_can_and_says_so(rng, method):
         ({"lam": -1.0}, ValueError, "lam: expected a finite number >= 0"),
         ({"lam": [1.0, 2.0]}, ValueError, "lam: expected one number, got 2"),
         ({"method": "cd"}, ValueError, "'ista', 'fista', 'working_set', got 'cd'"),
-        ({"tol": 0.0}, ValueError, "tol: expected a positive number"),
+        ({"tol": -1.0}, ValueError, "tol: expected a finite number >= 0"),
         ({"max_iter": 1.5}, TypeError, "max_iter: expected an integer"),
         ({"check_every": 0}, ValueError, "check_every: expected an integer of at least 1"),
         ({"step": -1.0}, ValueError, "step: expected a positive number"),

@@ -49,13 +49,14 @@ def wide_product(A: Array, x: Array) -> Array:
     xp, (n, p) = namespace_of(x), A.shape
     if A.dtype == x.dtype or x.dtype != xp.float64:
         return A @ x
-    size = _length_of_blocks(A)
+    size = min(_length_of_blocks(A), max(n, p))
     if n >= p:  # along the longer axis, so that the blocks have long rows and columns whatever the order in memory
-        parts = [cast(A[i : i + size, :], x.dtype) @ x for i in range(0, n, size)]
+        parts = [cast(A[i : min(i + size, n), :], x.dtype) @ x for i in range(0, n, size)]
         return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
     total = cast(A[:, :size], x.dtype) @ x[:size, ...]
     for i in range(size, p, size):
-        total = total + cast(A[:, i : i + size], x.dtype) @ x[i : i + size, ...]
+        j = min(i + size, p)
+        total = total + cast(A[:, i:j], x.dtype) @ x[i:j, ...]
     return total
 
 

@@ -1,7 +1,14 @@
-"""A least-squares problem inside the door: checked arrays, right-hand sides as columns, and its certificate."""
+"""A least-squares problem behind the public functions: checked arrays, columns, scaling, and its certificate.
+
+Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which is seen in max|y|
+and max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by powers of two, exactly:
+
+    Â = A/a,  ŷ = y/b,      x = x̂·b/a,      ½λ‖x‖² has λ̂ = λ/a²,  λ‖x‖₁ has λ̂ = λ/(a·b)
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,8 +23,10 @@ from xpsolve.arrays import (
     enter,
     gram,
     is_array,
+    is_concrete,
     lift,
     namespace_of,
+    power_of_two,
     regularisation,
 )
 from xpsolve.arrays import (
@@ -30,7 +39,7 @@ from xpsolve.solution import Solution
 
 @dataclass(frozen=True)
 class Problem:
-    """½‖Ax − y‖² + ½λ‖x‖² for every column y of Y and every λ of lams."""
+    """½‖Ax − y‖² + ½λ‖x‖² for every column y of Y and every λ of lams; A and Y may be scaled, λ never is."""
 
     xp: Namespace
     operator: LinearOperator
@@ -38,10 +47,13 @@ class Problem:
     lams: Array  # (m,)
     single_y: bool
     single_lam: bool
+    ordinary: bool | None = None  # what `is_ordinary` says, None where nobody has looked yet
+    A_unit: Array | None = None  # what A was divided by, 0-d
+    y_unit: Array | None = None  # what the columns of Y were divided by, (k,)
 
     @property
     def dense(self) -> bool:
-        """Whether A is a matrix whose entries can be had."""
+        """Whether A is a matrix with explicit entries."""
         return isinstance(self.operator, Dense)
 
     @property
@@ -59,9 +71,69 @@ class Problem:
         """AᵀY, (p, k): the right-hand side, and part of the certificate."""
         return self.operator.rmatvec(self.Y)
 
+    def knowing(self, **facts: Any) -> Problem:
+        """The same with other facts about it, and with AᵀY where that is known."""
+        new = replace(self, **facts)
+        vars(new).update({name: value for name, value in vars(self).items() if name == "Aty"})
+        return new
 
-def enter_problem(A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool) -> Problem:
-    """The public door of the least-squares family."""
+    @property
+    def squared_lams(self) -> Array:
+        """λ of ½λ‖x‖² for A as it is scaled, (m,).
+
+        Beyond `_cap` the answer is Aᵀy/λ to all digits, whatever A is: `x_unit` has the rest of λ.
+        """
+        return self.lams if self.A_unit is None else self.xp.minimum(self._relative_lams, self._cap)
+
+    @property
+    def x_unit(self) -> Array | None:
+        """What the columns of the answer of ½λ‖x‖² are multiplied by in the end, (m·k,); None where it is 1."""
+        if self.y_unit is None:
+            return None
+        if self.A_unit is None:
+            return tiled(self, self.y_unit[None, :])[0, :]
+        rest = self._cap / self.xp.maximum(self._relative_lams, self._cap)
+        return _columns(self, rest) * tiled(self, (self.y_unit / self.A_unit)[None, :])[0, :]
+
+    @property
+    def l1_unit(self) -> Array | None:
+        """The same for the answer of λ‖x‖₁, (k,)."""
+        return self.y_unit if self.A_unit is None else self.y_unit / self.A_unit
+
+    def l1_weights(self, lams: Array) -> Array:
+        """λ of λ‖x‖₁ for A and the columns of Y as they are scaled; beyond `_cap` the answer is 0 anyway."""
+        if self.y_unit is None:
+            return lams
+        weights = lams / self.y_unit
+        return weights if self.A_unit is None else self.xp.minimum(weights / self.A_unit, self._cap)
+
+    def l1_lams(self, weights: Array) -> Array:
+        """The opposite of `l1_weights`."""
+        lams = weights if self.A_unit is None else weights * self.A_unit
+        return lams if self.y_unit is None else lams * self.y_unit
+
+    def l2_weight(self, lam: Array) -> Array:
+        """λ of ½λ‖x‖² for A as it is scaled."""
+        return lam if self.A_unit is None else lam / self.A_unit / self.A_unit
+
+    @property
+    def _relative_lams(self) -> Array:
+        return self.lams / self.A_unit / self.A_unit
+
+    @property
+    def _cap(self) -> Array:
+        return self.xp.full_like(self.lams, 2.0 ** (15 * _exponents(self.xp, self.lams) // 32))
+
+
+def _exponents(xp: Namespace, x: Array) -> int:
+    """1024 for float64, 128 for float32."""
+    return round(math.log2(float(xp.finfo(x.dtype).max)))
+
+
+def enter_problem(
+    A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool, direct: bool = False
+) -> Problem:
+    """What all public functions of the least-squares family do first; `direct` as for `is_ordinary`."""
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
     if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
@@ -86,9 +158,55 @@ def enter_problem(A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite
         y.ndim == 1,
         lams.ndim == 0,
     )
-    if check_finite:
+    if not is_concrete(*checked.values(), lams):
+        return replace(problem, ordinary=False)  # nothing can be read
+    if not check_finite:
+        return problem
+    ordinary = bool(is_ordinary(problem, direct=direct))
+    if not ordinary:
         _check_finite(xp, lambda: problem.Aty, **checked)
-    return problem
+    return problem.knowing(ordinary=ordinary)
+
+
+def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
+    """Whether neither y nor A, by what Aᵀy says of it, nor λ comes near the ends of the exponents, 0-d; NaN does not.
+
+    What is not `direct` has squares of AᵀAy.
+    """
+    xp, Y = problem.xp, problem.Y
+    exponents = _exponents(xp, Y)
+    most, least = 2.0 ** (exponents * (6 if direct else 4) // 32), 2.0 ** (-exponents * (4 if direct else 3) // 32)
+    size = xp.max(xp.abs(Y), axis=0)
+    ratio = xp.max(xp.abs(problem.Aty), axis=0) / size
+    inside = (xp.maximum(ratio, size) <= most) & (xp.minimum(ratio, size) >= least)
+    return xp.all(inside) & (xp.max(problem.lams) <= most * most)
+
+
+def scaled(problem: Problem) -> Problem:
+    """The same with A and every column of y divided by powers of two, so that their largest entries are in [1, 2)."""
+    problem = with_scaled_columns(problem)
+    operator = problem.operator
+    if isinstance(operator, Dense):
+        unit = power_of_two(operator.A)
+    elif isinstance(operator, Sparse) and operator.like.shape[0]:
+        unit = lift(problem.xp, power_of_two(operator.like))
+    else:
+        unit = power_of_two(problem.Aty)  # the largest entry of Aᵀŷ
+    return replace(problem, operator=operator.scaled(1 / unit), A_unit=unit, ordinary=True)
+
+
+def with_scaled_columns(problem: Problem) -> Problem:
+    """The same with every column of y divided by a power of two."""
+    unit = power_of_two(problem.Y, axis=0)
+    return replace(problem, Y=problem.Y / unit, y_unit=unit)
+
+
+def in_units_of(problem: Problem, unit: Array) -> Problem:
+    """The same with A divided by a power of two at every product, which costs no pass over A; y is scaled before."""
+    before = problem.A_unit
+    new = replace(problem, operator=problem.operator * (1 / unit), A_unit=unit if before is None else before * unit)
+    vars(new)["Aty"] = problem.Aty / unit
+    return new
 
 
 def along(
@@ -105,6 +223,8 @@ def along(
     """
 
     def at(operator: LinearOperator, Y: Array, lams: Array) -> Problem:
+        if operator is problem.operator and Y is problem.Y and lams is problem.lams:
+            return problem  # which may know AᵀY
         return replace(problem, xp=namespace_of(Y), operator=operator, Y=Y, lams=lams)
 
     def run(operator: LinearOperator, Y: Array, lams: Array, *starts: Any) -> tuple[Array, Solution]:
@@ -158,13 +278,16 @@ def to_columns(problem: Problem, x: Array) -> Array:
     return xp.reshape(xp.permute_dims(X, (1, 0, 2)), (p, m * k))
 
 
-def start_columns(problem: Problem, x0: Array) -> Array:
-    """A first answer, checked, as columns."""
-    _, (x0, _) = enter(x0=x0, y=problem.Y)
-    expected = tuple(from_columns(problem, tiled(problem, problem.Aty)).shape)
+def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> Array:
+    """A first answer, checked, as columns; one more host read looks for NaN and infinities in it."""
+    xp, (x0, _) = enter(x0=x0, y=problem.Y)
+    m, p, k = problem.lams.shape[0], problem.shape[1], problem.Y.shape[1]
+    expected = (*(() if problem.single_lam else (m,)), p, *(() if problem.single_y else (k,)))
     if tuple(x0.shape) != expected:
         message = f"x0: expected the shape of the answer {expected}, got {tuple(x0.shape)}."
         raise ValueError(message)
+    if check_finite:
+        _check_finite(xp, lambda: x0, x0=x0)
     return to_columns(problem, x0)
 
 
@@ -178,24 +301,60 @@ def tiled(problem: Problem, Y: Array) -> Array:
 
 
 def column_lams(problem: Problem) -> Array:
-    """λ of every column, (m·k,)."""
+    """λ of ½λ‖x‖² of every column, (m·k,)."""
+    return _columns(problem, problem.squared_lams)
+
+
+def _columns(problem: Problem, lams: Array) -> Array:
+    """A number for every λ, (m,), for every column, (m·k,)."""
     xp, k = problem.xp, problem.Y.shape[1]
     if k == 1:
-        return problem.lams
-    return xp.reshape(xp.broadcast_to(problem.lams[:, None], (problem.lams.shape[0], k)), (-1,))
+        return lams
+    return xp.reshape(xp.broadcast_to(lams[:, None], (lams.shape[0], k)), (-1,))
 
 
-def normal_equations_error(problem: Problem, X: Array, scale: Array) -> Array:
-    """‖Aᵀ(y − Ax) − λx‖ / ((scale + λ)‖x‖ + ‖Aᵀy‖), a number a column; `scale` is at most ‖AᵀA‖."""
-    operator = problem.operator
-    lam = column_lams(problem)
-    residual = operator.rmatvec(tiled(problem, problem.Y) - operator.matvec(X)) - lam * X
-    return relative_to_normal_equations(problem, residual, X, scale, lam)
+def lost_in_units(X: Array, unit: Array) -> Array:
+    """What X loses when it is returned times its unit, where it overflows or underflows: 0, or relative to max|X|."""
+    xp = namespace_of(X)
+    largest = xp.max(xp.abs(X), axis=0)
+    lost = xp.max(xp.abs((X * unit) / unit - X), axis=0)
+    return lost / xp.where(largest > 0, largest, xp.ones_like(largest))
 
 
-def relative_to_normal_equations(problem: Problem, residual: Array, X: Array, scale: Array, lam: Array) -> Array:
-    """Norms of the columns of a residual of the normal equations, relative to what rounding makes unavoidable."""
-    xp, norm = problem.xp, problem.xp.linalg.vector_norm
-    size = (scale + lam) * norm(X, axis=0) + norm(tiled(problem, problem.Aty), axis=0)
-    # where the size is 0 so is the residual: y and x are 0, and 0/∞ says that it is solved exactly
-    return norm(residual, axis=0) / xp.where(size > 0, size, xp.full_like(size, xp.inf))
+def rank_cut(problem: Problem) -> float:
+    """Where singular values count as zero, relative to the largest: it does not grow with the longer side."""
+    return 8 * min(problem.shape) * float(problem.xp.finfo(problem.Y.dtype).eps)
+
+
+def in_range(x: Array, least: int, most: int) -> Array:
+    """Whether 2^(E·least/32) ≤ x ≤ 2^(E·most/32), E the exponents of the dtype, 128 or 1024; NaN is not."""
+    exponents = _exponents(namespace_of(x), x)
+    return (x >= 2.0 ** (exponents * least // 32)) & (x <= 2.0 ** (exponents * most // 32))
+
+
+NORMAL_EQUATIONS = "relative backward error of the normal equations"
+
+
+def normal_equations_error(problem: Problem, X: Array, norm: Array) -> Array:
+    """‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)), r = y − Ax, a number a column; `norm` is at most ‖A‖.
+
+    X is taken as it can be returned, where it may overflow or underflow.
+    """
+    operator, lam, unit = problem.operator, column_lams(problem), problem.x_unit
+    if unit is not None:
+        X = (X * unit) / unit
+    S = tiled(problem, problem.Y) - operator.matvec(X)
+    return relative_to_normal_equations(problem, S, operator.rmatvec(S) - lam * X, X, norm, lam)
+
+
+def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array, norm: Array, lam: Array) -> Array:
+    """The same from S = Y − AX and R = AᵀS − λX: relative to what rounding of A and y makes unavoidable.
+
+    It is NaN where squares of what is not 0 have overflowed, or may have underflowed.
+    """
+    xp = problem.xp
+    x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, tiled(problem, problem.Aty)))
+    size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
+    solved = xp.max(xp.abs(R), axis=0) == 0
+    nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)
+    return xp.where(in_range(size, -10, 31), r / size, xp.where(solved, zero, nan))

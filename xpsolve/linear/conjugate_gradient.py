@@ -6,21 +6,23 @@ computed anew from x, so that convergence is judged by the true residual.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, check_count, check_positive, device_of, iterate
+from xpsolve.arrays import Array, device_of, iterate
 from xpsolve.linear._problem import (
+    NORMAL_EQUATIONS,
     Problem,
     column_lams,
     from_columns,
+    is_ordinary,
     normal_equations_error,
     relative_to_normal_equations,
-    start_columns,
+    scaled,
     tiled,
 )
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish
 
 
 class _State(NamedTuple):
@@ -29,35 +31,34 @@ class _State(NamedTuple):
     R: Array  # Aᵀ(y − Ax) − λx, (p, columns)
     P: Array  # search directions
     rho: Array  # ‖r‖², (columns,)
-    scale: Array  # largest ‖Ap‖²/‖p‖² met: a lower bound of ‖AᵀA‖
-    error: Array  # certificate of every column at the last check; solved ones rest
-
-
-_ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
+    square: Array  # largest ‖Ap‖²/‖p‖² met: a lower bound of ‖A‖²
+    error: Array  # certificate of every column at the last check; converged ones are frozen
 
 
 def solve_cg(
     problem: Problem,
     tol: float | None,
     max_iter: int | None,
-    x0: Array | None,
+    start: Array | None,
     check_every: int,
     callback: Callable[[int, Any], Any] | None,
+    advice: Mapping[Status, str],
 ) -> Solution:
-    """`ridge` by conjugate gradients."""
-    xp, operator = problem.xp, problem.operator
+    """`ridge` by conjugate gradients, from a first X or from 0."""
+    given = problem
+    if problem.ordinary is False:
+        problem = scaled(problem)
+    xp, operator, unit = problem.xp, problem.operator, problem.x_unit
     lam = column_lams(problem)
     Y, B = tiled(problem, problem.Y), tiled(problem, problem.Aty)
-    tol = 32 * float(xp.finfo(Y.dtype).eps) if tol is None else tol
-    max_iter = 10 * min(problem.shape) + 100 if max_iter is None else max_iter
-    check_positive(tol, "tol")
-    check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
+    eps, (n, p) = float(xp.finfo(Y.dtype).eps), problem.shape
+    tol = eps * max(32, math.sqrt(max(n, p))) if tol is None else float(tol)  # rounding in sums of that many terms
+    max_iter = 10 * min(n, p) + 100 if max_iter is None else max_iter
 
-    floor = xp.asarray(xp.finfo(Y.dtype).smallest_normal, dtype=Y.dtype, device=device_of(Y))
+    least = xp.asarray(xp.finfo(Y.dtype).smallest_normal, dtype=Y.dtype, device=device_of(Y))
 
     def ratio(a: Array, b: Array) -> Array:
-        return a / xp.maximum(b, floor)  # 0/0 is 0: there is nothing left to do
+        return a / xp.maximum(b, least)  # 0/0 is 0: there is nothing left to do
 
     def inner(U: Array, V: Array) -> Array:
         return xp.sum(U * V, axis=0)
@@ -66,8 +67,8 @@ def solve_cg(
         S = Y - operator.matvec(X)
         return S, operator.rmatvec(S) - lam * X
 
-    def error(R: Array, X: Array, scale: Array) -> Array:
-        return relative_to_normal_equations(problem, R, X, scale, lam)
+    def error(S: Array, R: Array, X: Array, square: Array) -> Array:
+        return relative_to_normal_equations(problem, S, R, X, xp.sqrt(square), lam)
 
     def step(s: _State) -> _State:
         Q = operator.matvec(s.P)
@@ -78,19 +79,24 @@ def solve_cg(
         R = operator.rmatvec(S) - lam * X
         rho = inner(R, R)
         P = R + ratio(rho, s.rho) * s.P
-        return _State(X, S, R, P, rho, xp.maximum(s.scale, xp.max(ratio(q, p))), s.error)
+        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.error)
 
     def refresh(s: _State) -> _State:
         S, R = residuals(s.X)
-        return _State(s.X, S, R, s.P, inner(R, R), s.scale, error(R, s.X, s.scale))
+        return _State(s.X, S, R, s.P, inner(R, R), s.square, error(S, R, s.X, s.square))
 
-    X = xp.zeros_like(B) if x0 is None else start_columns(problem, x0)
-    S, R = (Y, B) if x0 is None else residuals(X)
-    scale = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
-    start = _State(X, S, R, R, inner(R, R), scale, error(R, X, scale))
+    if start is None:
+        X, S, R = xp.zeros_like(B), Y, B
+    else:
+        X = start if unit is None else start / unit
+        S, R = residuals(X)
+    square = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
+    first = error(S, R, X, square)
+    if problem.ordinary is None:  # the first host read looks at this, too
+        first = xp.where(is_ordinary(problem), first, xp.full_like(first, xp.nan))
     run = iterate(
         step,
-        start,
+        _State(X, S, R, R, inner(R, R), square, first),
         measure=lambda s: xp.max(s.error),
         tol=tol,
         max_iter=max_iter,
@@ -98,17 +104,22 @@ def solve_cg(
         refresh=refresh,
         callback=callback,
     )
-    if run.reason == "max_iter":
-        reached = f"ridge(method='cg') stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-        message = f"{reached} {Status.MAX_ITER.message}"
-        warnings.warn(message, ConvergenceWarning, stacklevel=7)
-    error = normal_equations_error(problem, run.state.X, run.state.scale)
-    certificate = Certificate("relative backward error of the normal equations", error, tol)
-    return Solution(
-        from_columns(problem, run.state.X),
-        "cg",
-        certificate,
+    if run.reason == "not finite" and problem.ordinary is None:
+        again = given.knowing(ordinary=False)
+        return solve_cg(again, tol, max_iter, start, check_every, callback, advice)
+    X = run.state.X
+    certificate = Certificate(NORMAL_EQUATIONS, normal_equations_error(problem, X, xp.sqrt(run.state.square)), tol)
+    measure = run.measure if isinstance(run.measure, float) else None
+    if measure is not None and unit is not None:
+        measure = certificate.value  # the answer may be out of range
+    return finish(
+        "ridge",
+        from_columns(problem, X if unit is None else X * unit),
+        method="cg",
+        certificate=certificate,
+        reason=run.reason,
+        measure=measure,
         n_iter=run.n_iter,
         stats={"host_reads": run.reads},
-        ended=_ENDED.get(run.reason),
+        advice=advice,
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +11,7 @@ from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     Run,
-    check_count,
+    check_iteration,
     check_option,
     check_positive,
     device_of,
@@ -31,6 +30,9 @@ from xpsolve.linear._problem import (
     enter_problem,
     from_columns,
     half_squared_norm,
+    is_ordinary,
+    lost_in_units,
+    scaled,
     start_columns,
 )
 from xpsolve.linear.least_squares import lstsq
@@ -38,10 +40,14 @@ from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.linear.ridge import ridge
 from xpsolve.linear.working_set import solve_working_set
 from xpsolve.operators import Sparse
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish
 
-_ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
 CERTIFICATE = "duality gap, relative to half of ‖y‖²"
+_ADVICE = {
+    Status.MAX_ITER: "Raise max_iter, or start from a better x0.",
+    Status.INACCURATE: "Raise lam, or loosen tol.",
+    Status.DIVERGED: "Leave step=None, which is safe.",
+}
 
 
 @capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
@@ -130,8 +136,8 @@ def lasso(
     >>> solution.x.round(6), solution.converged
     (array([0. , 0.4]), True)
     """
-    options = _Options("lasso", method, tol, max_iter, x0, step, check_every, record, callback)
-    return _solve(A, y, lam, 0.0, options, check_finite)
+    options = _Options("lasso", method, tol, max_iter, x0, step, check_every, record, callback, check_finite)
+    return _solve(A, y, lam, 0.0, options)
 
 
 @capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
@@ -199,8 +205,8 @@ def elastic_net(
     if not 0 <= theta <= 1:
         message = f"theta: expected a number between 0 (lasso) and 1 (ridge), got {theta!r}."
         raise ValueError(message)
-    options = _Options("elastic_net", method, tol, max_iter, x0, step, check_every, record, callback)
-    return _solve(A, y, lam, float(theta), options, check_finite)
+    options = _Options("elastic_net", method, tol, max_iter, x0, step, check_every, record, callback, check_finite)
+    return _solve(A, y, lam, float(theta), options)
 
 
 @dataclass(frozen=True)
@@ -214,38 +220,63 @@ class _Options:
     check_every: int
     record: bool
     callback: Callable[[int, Any], Any] | None
+    check_finite: bool
 
     def __post_init__(self) -> None:
         check_option(self.method, "method", ("auto", *costs.LASSO_METHODS))
-        check_positive(self.tol, "tol")
-        check_count(self.max_iter, "max_iter", 0)
-        check_count(self.check_every, "check_every", 1)
+        check_iteration(
+            tol=self.tol,
+            max_iter=self.max_iter,
+            check_every=self.check_every,
+            callback=self.callback,
+            check_finite=self.check_finite,
+            record=self.record,
+        )
         if self.step is not None and not is_array(self.step):
             check_positive(self.step, "step")
 
 
-def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options, check_finite: bool) -> Solution:
-    problem = enter_problem(A, y, lam, check_finite=check_finite)
+def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solution:
+    problem = enter_problem(A, y, lam, check_finite=options.check_finite)
     if not problem.single_lam:
         message = f"lam: expected one number, got {problem.lams.shape[0]}. Solve for one λ after another."
         raise ValueError(message)
+    method = _choose(problem, options.method)
+    start = None if options.x0 is None else start_columns(problem, options.x0, check_finite=options.check_finite)
+    tau = None if options.step is None else _step(problem, options.step, check_finite=options.check_finite)
     if is_scalar(lam) and lam == 0:
         return lstsq(A, y, check_finite=False) if problem.dense else ridge(A, y, 0.0, check_finite=False)
     if theta == 1:
         return ridge(A, y, lam, check_finite=False)
-    method = _choose(problem, options.method)
 
-    def solve(problem: Problem, x0: Array | None, step: Any) -> Solution:
-        weight = problem.lams[0]
-        penalty = Penalty(weight * (1 - theta), weight * theta if theta else None)
-        return _Solver(problem, penalty, replace(options, x0=x0, step=step)).solve(method)
+    def solve(problem: Problem, start: Array | None, tau: Array | None) -> Solution:
+        solver = _Solver(scaled(problem) if problem.ordinary is False else problem, theta, options, start, tau)
+        solution = solver.solve(method)
+        if solution is None:
+            return solve(problem.knowing(ordinary=False), start, tau)
+        return solution
 
     def slope(X: Array, lams: Array) -> Array:
         ones = namespace_of(X).ones_like(X)
         signs = namespace_of(X).where(X > 0, ones, -ones)
         return lams * ((1 - theta) * signs + theta * X)
 
-    return along(problem, solve, slope, options.x0, options.step, sparse=True)
+    return along(problem, solve, slope, start, tau, sparse=True)
+
+
+def _step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
+    """The step, checked, as a 0-d array; one more host read looks at the value of an array."""
+    if not is_array(step):
+        check_positive(step, "step", dtype=problem.Y.dtype)
+        return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
+    xp, (step, _) = enter(step=step, y=problem.Y)
+    if step.ndim:
+        message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
+        raise ValueError(message)
+    if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
+        message = "step: expected a positive number, got an array with another."
+        raise ValueError(message)
+    return step
 
 
 def _choose(problem: Problem, method: str) -> str:
@@ -276,8 +307,18 @@ class _Solver:
     """One problem on its way: what all methods share."""
 
     problem: Problem
-    penalty: Penalty
+    theta: float
     options: _Options
+    x0: Array | None  # (p, k), in the units of the answer
+    tau: Array | None
+
+    @cached_property
+    def penalty(self) -> Penalty:
+        """λ(1 − θ)‖x‖₁ + ½λθ‖x‖² for A and y as they are scaled."""
+        problem, lam = self.problem, self.problem.lams[0]
+        l1 = problem.l1_weights(lam * (1 - self.theta))
+        l1 = l1[0] if l1.ndim and problem.Y.shape[1] == 1 else l1
+        return Penalty(l1, problem.l2_weight(lam * self.theta) if self.theta else None)
 
     def certify(self, X: Array, C: Array, rr: Array) -> Array:
         """The relative gap of each column, from C = Aᵀ(Y − AX) and rr = ‖Y − AX‖²."""
@@ -303,16 +344,18 @@ class _Solver:
     def start(self) -> tuple[Array, Array, Array]:
         """The first X, its Aᵀ(Y − AX) and its gap."""
         xp, problem = self.problem.xp, self.problem
-        if self.options.x0 is not None:
-            X = start_columns(problem, self.options.x0)
+        if self.x0 is not None:
+            X = self.x0 if self._unit is None else self.x0 / self._unit
             return X, *self.look(X)[:2]
         X = xp.zeros_like(problem.Aty)
         return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
 
-    def solve(self, method: str) -> Solution:
-        """Run a method and say how it ended."""
+    def solve(self, method: str) -> Solution | None:
+        """Run a method and say how it ended; None where the first host read finds that A and y are to be scaled."""
         problem, o = self.problem, self.options
         X, C, gap = self.start()
+        if problem.ordinary is None:
+            gap = problem.xp.where(is_ordinary(problem), gap, problem.xp.full_like(gap, problem.xp.nan))
         record = self.record if o.record else None
         stats: dict[str, Any] = {}
         run: Run[Any]
@@ -326,7 +369,7 @@ class _Solver:
                 tol=o.tol,
                 max_iter=o.max_iter,
                 record=record,
-                callback=o.callback,
+                callback=self.callback,
             )
         else:
             gradient, product = descent(problem)
@@ -342,37 +385,60 @@ class _Solver:
                 max_iter=o.max_iter,
                 check_every=o.check_every,
                 record=record,
-                callback=o.callback,
+                callback=self.callback,
             )
+        if run.reason == "not finite" and problem.ordinary is None and run.reads == 1:
+            return None
         return self._solution(method, run, stats)
 
+    @property
+    def callback(self) -> Callable[[int, Any], Any] | None:
+        """The callback, which sees X in the units of the answer."""
+        see, unit = self.options.callback, self._unit
+        if see is None or unit is None:
+            return see
+        return lambda k, state: see(k, state._replace(X=state.X * unit))
+
+    @property
+    def _unit(self) -> Array | None:
+        return self.problem.l1_unit
+
     def _step(self, product: Callable[[Array], Array]) -> Array:
-        problem, step = self.problem, self.options.step
-        if step is None:
+        problem, tau = self.problem, self.tau
+        if tau is None:
             return safe_step(product, problem.Aty)
-        if is_array(step):
-            _, (tau, _) = enter(step=step, y=problem.Y)
-            return tau
-        return problem.xp.asarray(step, dtype=problem.Y.dtype, device=device_of(problem.Y))
+        return tau if problem.A_unit is None else tau * problem.A_unit * problem.A_unit
 
     def _solution(self, method: str, run: Run[Any], stats: dict[str, Any]) -> Solution:
-        problem, o = self.problem, self.options
-        ended = _ENDED.get(run.reason)
-        if ended is Status.NOT_FINITE and o.step is not None:
-            ended = Status.DIVERGED
-        if ended is Status.MAX_ITER:
-            reached = f"{o.name}(method={method!r}) stopped after {run.n_iter} iterations at {run.measure:.1e}"
-            warnings.warn(f"{reached} > tol = {o.tol:.1e}. {ended.message}", ConvergenceWarning, stacklevel=9)
+        problem, o, unit = self.problem, self.options, self._unit
         history = None
         if run.history is not None:
-            kept = run.history[:, :, 0] if problem.single_y else run.history
+            kept = run.history if problem.y_unit is None else _unscaled_history(run.history, problem.y_unit)
+            kept = kept[:, :, 0] if problem.single_y else kept
             history = {"objective": kept[:, 0, ...], "gap": kept[:, 1, ...]}
-        return Solution(
-            from_columns(problem, run.state.X),
-            method,
-            Certificate(CERTIFICATE, run.state.gap, o.tol),
+        X, gap = run.state.X, run.state.gap
+        if unit is not None:
+            X, gap = X * unit, gap + lost_in_units(X, unit)
+        certificate = Certificate(CERTIFICATE, gap, o.tol)
+        measure = run.measure if isinstance(run.measure, float) else None
+        if measure is not None and unit is not None:
+            measure = certificate.value
+        return finish(
+            o.name,
+            from_columns(problem, X),
+            method=method,
+            certificate=certificate,
+            reason=run.reason,
+            measure=measure,
             n_iter=run.n_iter,
             history=history,
             stats={"host_reads": run.reads, **stats},
-            ended=ended,
+            ended=Status.DIVERGED if run.reason == "not finite" and o.step is not None else None,
+            advice=_ADVICE,
         )
+
+
+def _unscaled_history(history: Array, y_unit: Array) -> Array:
+    """Objectives and gaps, (steps, 2, k), of y as it was given: an objective is of the size of ‖y‖²."""
+    xp = namespace_of(history)
+    return xp.stack([history[:, 0, :] * y_unit * y_unit, history[:, 1, :]], axis=1)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from xpsolve.arrays import Array, is_scalar, thin_svd
+from xpsolve.arrays import Array, check_flag, check_number, power_of_two, thin_svd
 from xpsolve.capabilities import capabilities
-from xpsolve.linear._problem import enter_problem, from_columns, normal_equations_error
-from xpsolve.solution import Certificate, Solution
+from xpsolve.linear._problem import (
+    NORMAL_EQUATIONS,
+    enter_problem,
+    from_columns,
+    in_units_of,
+    normal_equations_error,
+    rank_cut,
+    scaled,
+    with_scaled_columns,
+)
+from xpsolve.solution import Certificate, Solution, finish
 
 
 @capabilities(batch="columns of y", grad="forward, reverse", syncs=0)
@@ -25,7 +33,7 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
     y : array, shape (n,) or (n, k)
         Observations.
     rtol : float, optional
-        Where singular values count as zero, relative to the largest.  None is max(n, p)·eps.
+        Where singular values count as zero, relative to the largest.  None is 8·min(n, p)·eps.
     check_finite : bool
         Whether to look for NaN and infinities first, which costs one host read.
 
@@ -58,24 +66,38 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
     >>> xs.lstsq(A, np.asarray([3.0, 3.0])).x
     array([1.5, 1.5])
     """
-    problem = enter_problem(A, y, 0.0, check_finite=check_finite)
+    check_flag(check_finite, "check_finite")
+    if rtol is not None:
+        check_number(rtol, "rtol", minimum=0)
+    problem = enter_problem(A, y, 0.0, check_finite=check_finite, direct=True)
     if not problem.dense:
         message = (
             f"A: expected a dense array, got {problem.operator!r}. Use ridge(A, y, lam, method='cg') for operators."
         )
         raise TypeError(message)
-    if rtol is not None and not (is_scalar(rtol) and math.isfinite(rtol) and rtol >= 0):
-        message = f"rtol: expected a finite number >= 0, got {rtol!r}."
-        raise ValueError(message)
-    xp = problem.xp
-    eps = float(xp.finfo(problem.Y.dtype).eps)
-    cut = max(problem.shape) * eps if rtol is None else float(rtol)
+    if problem.ordinary is False:
+        problem = scaled(problem)
     U, s, Vh = thin_svd(problem.A)
+    if problem.ordinary is None:
+        unit = power_of_two(s)
+        problem, s = in_units_of(with_scaled_columns(problem), unit), s / unit
+    xp = problem.xp
+    cut = rank_cut(problem) if rtol is None else float(rtol)
     kept = s > cut * xp.max(s)
     inverse = xp.where(kept, 1 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
     X = Vh.T @ (inverse[:, None] * (U.T @ problem.Y))
-    error = normal_equations_error(problem, X, xp.max(s) ** 2)
-    tol = max(eps**0.75, cut)  # what was cut may be missing from x
-    certificate = Certificate("relative backward error of the normal equations", error, tol)
-    stats = {"singular_values": s, "rank": xp.sum(xp.astype(kept, xp.int32)), "factorisations": 1}
-    return Solution(from_columns(problem, X), "svd", certificate, stats=stats)
+    error = normal_equations_error(problem, X, xp.max(s))
+    tol = max(float(xp.finfo(s.dtype).eps) ** 0.75, cut)  # what was cut may be missing from x
+    stats = {
+        "singular_values": s if problem.A_unit is None else s * problem.A_unit,
+        "rank": xp.sum(xp.astype(kept, xp.int32)),
+        "factorisations": 1,
+    }
+    unit = problem.x_unit
+    return finish(
+        "lstsq",
+        from_columns(problem, X if unit is None else X * unit),
+        method="svd",
+        certificate=Certificate(NORMAL_EQUATIONS, error, tol),
+        stats=stats,
+    )

@@ -6,76 +6,126 @@ shift: G = V diag(w) Vᵀ gives (G + λI)⁻¹ = V diag(1/(w + λ)) Vᵀ for eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     Namespace,
+    check_iteration,
+    check_option,
     cholesky,
     cholesky_solve,
     eigh,
     gram,
     is_concrete,
     namespace_of,
+    power_of_two,
     shifted,
     thin_svd,
 )
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.capabilities import capabilities
-from xpsolve.linear._problem import Problem, along, enter_problem, from_columns, normal_equations_error
+from xpsolve.linear._problem import (
+    NORMAL_EQUATIONS,
+    Problem,
+    along,
+    enter_problem,
+    from_columns,
+    in_range,
+    in_units_of,
+    is_ordinary,
+    normal_equations_error,
+    rank_cut,
+    scaled,
+    start_columns,
+    with_scaled_columns,
+)
 from xpsolve.linear.conjugate_gradient import solve_cg
-from xpsolve.solution import Certificate, Solution
+from xpsolve.operators import LinearOperator
+from xpsolve.solution import Certificate, Solution, Status, finish
+
+_REFINEMENTS = 2
+_CONTRACTION = 0.1  # of the steps of refinement, from the first to the last
+_ADVICE = {
+    Status.MAX_ITER: "Raise max_iter, loosen tol, start from a better x0, raise lam, or use a direct method.",
+    Status.INACCURATE: "Raise lam, or use method='svd'.",
+    Status.NOT_FINITE: "Scale A or y, or raise lam.",
+}
+
+
+class _Factor(NamedTuple):
+    """What is known of a Cholesky factor, in 0-d arrays."""
+
+    pivot: Array  # the least pivot over the largest entry of the diagonal, about 1/condition
+    safe: Array  # whether squares of the entries can neither have overflowed nor have underflowed
+    trusted: Array  # whether it is safe, and no pivot is of the size of rounding
 
 
 class _Answer(NamedTuple):
+    problem: Problem  # as it was scaled
     X: Array  # (p, k·m), the columns of one λ after those of another
-    scale: Array  # a lower bound of ‖AᵀA‖, for the certificate
-    ok: Array | None  # 0-d: whether a Cholesky factor could be trusted
+    norm: Array  # a lower bound of ‖A‖, for the certificate
+    factor: _Factor | None = None
+    refined: Callable[[], _Answer] | None = None  # the same after a step of iterative refinement
 
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    X, (scale, ok) = _solve_shifted(problem.A, problem.lams, problem.Aty)
-    return _Answer(X, scale, ok)
+    A, Y, lam = problem.A, problem.Y, problem.squared_lams
+    X, (norm, factor, L) = _solve_shifted(A, lam, problem.Aty)
+
+    def answer(X: Array) -> _Answer:
+        return _Answer(problem, X, norm, factor, lambda: answer(X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X)))
+
+    return answer(X)
 
 
 def _woodbury(problem: Problem) -> _Answer:
     """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
-    alpha, (scale, ok) = _solve_shifted(problem.A.T, problem.lams, problem.Y)
-    return _Answer(problem.A.T @ alpha, scale, ok)
+    A, Y, lam = problem.A, problem.Y, problem.squared_lams
+    dual, (norm, factor, L) = _solve_shifted(A.T, lam, Y)
+
+    def answer(dual: Array) -> _Answer:
+        X = A.T @ dual
+        return _Answer(problem, X, norm, factor, lambda: answer(dual + cholesky_solve(L, Y - A @ X - lam * dual)))
+
+    return answer(dual)
 
 
 def _svd(problem: Problem) -> _Answer:
     """x = V diag(s/(s² + λ)) Uᵀy; directions with s² + λ at rounding level get 0, as in A⁺."""
-    xp, lam = problem.xp, problem.lams
+    if problem.y_unit is None:
+        problem = with_scaled_columns(problem)
     U, s, Vh = thin_svd(problem.A)
-    s, eps = s[:, None], xp.finfo(s.dtype).eps
-    levels = s * s + lam[None, :]  # (q, m)
-    filters = s / _without_rounding(xp, levels, (max(problem.A.shape) * eps) ** 2 * xp.max(s) ** 2)
+    unit = power_of_two(s)
+    problem, s = in_units_of(problem, unit), (s / unit)[:, None]
+    xp = problem.xp
+    levels = s * s + problem.squared_lams[None, :]  # (q, m)
+    filters = s / _without_rounding(xp, levels, (rank_cut(problem) * xp.max(s)) ** 2)
     coefficients = _all_pairs(filters, U.T @ problem.Y)
-    return _Answer(Vh.T @ coefficients, xp.max(s) ** 2, None)
+    return _Answer(problem, Vh.T @ coefficients, xp.max(s))
 
 
 def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> tuple[Array, Any]:
     """(MᵀM + λI)⁻¹B for every λ and column of B, or `paired` for λ_j and b_j: Cholesky for one, else eigh.
 
-    Beside it a lower bound of ‖MᵀM‖ and whether the factor could be trusted.  The derivative is that of the system.
+    Beside it a lower bound of ‖M‖, what is known of the factor, and the factor.  The derivative is that of the system.
     """
 
     def solve(M: Array, lams: Array, B: Array) -> tuple[Array, Any]:
         xp, G = namespace_of(M), gram(M)
-        scale = _largest_diagonal(xp, G)
+        norm = xp.sqrt(xp.max(xp.linalg.diagonal(G)))
         if lams.shape[0] == 1:
             L, ok = cholesky(shifted(G, lams[0]))
-            return cholesky_solve(L, B), (scale, ok)
+            return cholesky_solve(L, B), (norm, _known_of(xp, L, norm * norm + lams[0], ok), L)
         w, V = eigh(G)
         levels = w[:, None] + lams[None, :]  # (q, m)
         filters = 1 / _without_rounding(xp, levels, G.shape[0] * xp.finfo(w.dtype).eps * xp.max(w))
         coefficients = V.T @ B
-        return V @ (filters * coefficients if paired else _all_pairs(filters, coefficients)), (scale, None)
+        return V @ (filters * coefficients if paired else _all_pairs(filters, coefficients)), (norm, None, None)
 
     def condition(X: Array, M: Array, lams: Array, B: Array) -> Array:
         ones = namespace_of(M).ones_like
@@ -103,8 +153,9 @@ def _all_pairs(filters: Array, B: Array) -> Array:
     return xp.reshape(filters[:, :, None] * B[:, None, :], (B.shape[0], filters.shape[1] * B.shape[1]))
 
 
-def _largest_diagonal(xp: Namespace, G: Array) -> Array:
-    return xp.max(xp.linalg.diagonal(G))
+def _known_of(xp: Namespace, L: Array, largest: Array, ok: Array) -> _Factor:
+    least, safe = xp.min(xp.linalg.diagonal(L)), in_range(largest, -20, 25)
+    return _Factor(least / largest * least, safe, ok & safe)
 
 
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
@@ -191,48 +242,96 @@ def ridge(
     >>> xs.ridge(A, y, [0.1, 1.0, 10.0]).x.shape
     (3, 2)
     """
-    problem = enter_problem(A, y, lam, check_finite=check_finite)
+    check_option(method, "method", ("auto", *costs.RIDGE_METHODS))
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
+    direct = method != "cg" and not isinstance(A, LinearOperator) and not hasattr(A, "tocsr")
+    problem = enter_problem(A, y, lam, check_finite=check_finite, direct=direct)
     chosen = _choose(problem, method)
-    if chosen == "cg":
-        return along(
-            problem,
-            lambda problem, x0: solve_cg(problem, tol, max_iter, x0, check_every, callback),
-            lambda X, lams: lams * X,
-            x0,
-        )
-    return _solve_direct(problem, chosen)
+    start = None if x0 is None else start_columns(problem, x0, check_finite=check_finite)
+    if chosen != "cg":
+        return _solve_direct(problem, chosen)
+    return along(
+        problem,
+        lambda problem, start: solve_cg(problem, tol, max_iter, start, check_every, callback, _ADVICE),
+        lambda X, lams: lams * X,
+        start,
+    )
 
 
 def _choose(problem: Problem, method: str) -> str:
-    """The method asked for, or the cheapest that the operator allows."""
-    allowed = costs.RIDGE_METHODS if problem.dense else ("cg",)
-    if method == "auto":
-        return _cheapest(*problem.shape, problem.Y.shape[1], problem.lams.shape[0]) if problem.dense else "cg"
-    if method not in (*allowed, "auto"):
-        message = f"method: expected one of 'auto', {', '.join(map(repr, allowed))}, got {method!r}."
-        if method in costs.RIDGE_METHODS:
-            message += f" Only 'cg' works on {problem.operator!r}; the others need a dense array."
-        raise ValueError(message)
-    return method
-
-
-@lru_cache(maxsize=1024)
-def _cheapest(n: int, p: int, k: int, n_lams: int) -> str:
-    options = ("normal", "woodbury")
-    return costs.cheapest({name: costs.ridge(n, p, k=k, n_lams=n_lams, method=name) for name in options})
+    """The method asked for, or the one whose Gram matrix is the smaller: it is the cheaper, and has full rank."""
+    if problem.dense:
+        n, p = problem.shape
+        return method if method != "auto" else "normal" if n >= p else "woodbury"
+    if method not in ("auto", "cg"):
+        message = f"method: expected 'auto' or 'cg', got {method!r}. Only 'cg' works on {problem.operator!r}; "
+        raise ValueError(message + "the others need a dense array.")
+    return "cg"
 
 
 def _solve_direct(problem: Problem, method: str) -> Solution:
-    answer = _DIRECT[method](problem)
-    stats: dict[str, Any] = {"factorisations": 1}
-    if answer.ok is not None and is_concrete(answer.ok) and not bool(answer.ok):  # the one host read
-        stats = {
-            "factorisations": 2,
-            "fallbacks": (f"{method}: the Cholesky factor has pivots at rounding level",),
-        }
-        answer, method = _svd(problem), f"{method}->svd"
-    error = normal_equations_error(problem, answer.X, answer.scale)
-    eps = float(problem.xp.finfo(problem.Y.dtype).eps)
-    tol = eps**0.75  # three quarters of the digits
-    certificate = Certificate("relative backward error of the normal equations", error, tol)
-    return Solution(from_columns(problem, answer.X), method, certificate, stats=stats)
+    solve, stats = _DIRECT[method], dict[str, Any](factorisations=1)
+    if problem.ordinary is False:
+        answer = solve(scaled(problem))
+    else:  # a path reads nothing, so that nothing is known of y
+        unknown = problem.ordinary is None and problem.lams.shape[0] > 1
+        answer = solve(with_scaled_columns(problem) if unknown else problem)
+    tol = float(problem.xp.finfo(problem.Y.dtype).eps) ** 0.75  # three quarters of the digits
+    error, measure = normal_equations_error(answer.problem, answer.X, answer.norm), None
+    if answer.factor is not None and is_concrete(answer.X):
+        measure = _read(problem, answer.factor, error)
+        if math.isnan(measure) and answer.problem is problem and not bool(_is_safe(problem, answer.factor)):
+            problem = problem.knowing(ordinary=False)
+            answer = solve(scaled(problem))
+            assert answer.factor is not None
+            error = normal_equations_error(answer.problem, answer.X, answer.norm)
+            measure = _read(problem, answer.factor, error)
+            stats["factorisations"] += 1
+        why = "the Cholesky factor has pivots at rounding level" if math.isnan(measure) else ""
+        if measure < 0:
+            answer, contraction = _refined(answer)
+            stats["refinements"] = _REFINEMENTS
+            why = "" if contraction < _CONTRACTION else "iterative refinement makes no progress"
+        if why:
+            stats["factorisations"] += 1
+            stats["fallbacks"] = (f"{method}: {why}",)
+            answer, method = _svd(answer.problem), f"{method}->svd"
+        if why or measure < 0:
+            error = normal_equations_error(answer.problem, answer.X, answer.norm)
+            measure = float(problem.xp.max(error))
+    X, unit = answer.X, answer.problem.x_unit
+    return finish(
+        "ridge",
+        from_columns(problem, X if unit is None else X * unit),
+        method=method,
+        certificate=Certificate(NORMAL_EQUATIONS, error, tol),
+        measure=measure,
+        stats=stats,
+        advice=_ADVICE,
+    )
+
+
+def _read(problem: Problem, factor: _Factor, error: Array) -> float:
+    """The worst error; −1 where half of the digits or less are right; NaN for a bad factor: the one host read."""
+    xp, trusted = problem.xp, factor.trusted
+    if problem.ordinary is None:
+        trusted = trusted & is_ordinary(problem, direct=True)
+    worst = xp.max(error)
+    few = factor.pivot < float(xp.finfo(error.dtype).eps) ** 0.5
+    worst = xp.where(few, -xp.ones_like(worst), worst)
+    return float(xp.where(trusted, worst, xp.full_like(worst, xp.nan)))
+
+
+def _is_safe(problem: Problem, factor: _Factor) -> Array:
+    return factor.safe if problem.ordinary else factor.safe & is_ordinary(problem, direct=True)
+
+
+def _refined(answer: _Answer) -> tuple[_Answer, float]:
+    """The answer after some steps of refinement, and the size of the last of them over that of the first."""
+    xp, sizes = answer.problem.xp, list[Array]()
+    for _ in range(_REFINEMENTS):
+        X, answer = answer.X, answer.refined()  # type: ignore[misc]
+        sizes.append(xp.max(xp.abs(answer.X - X)))
+    small = xp.finfo(answer.X.dtype).eps ** 0.5 * xp.max(xp.abs(answer.X))
+    last = xp.where(sizes[-1] <= small, xp.zeros_like(small), sizes[-1])
+    return answer, float(last / xp.where(last > 0, sizes[0], xp.ones_like(last)))

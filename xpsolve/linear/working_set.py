@@ -126,11 +126,12 @@ def solve_working_set(
         return Round(X, C, gap, stuck, features, how_many(xp, x != 0), outside)
 
     C, gap = start
+    never = xp.zeros_like(gap) > 0  # also where the gap is NaN
     many = xp.sum(xp.astype(X != 0, xp.int32)) > max(_FIRST, n)
     rr = yy - xp.sum(X * (problem.Aty + C), axis=0)
     worse = (gap > tol) & (many | (0.5 * rr + penalty.value(X) > 0.5 * yy))
     X, C = xp.where(worse, xp.zeros_like(X), X), xp.where(worse, problem.Aty, C)
-    first = Round(X, C, cast(gap, wide), gap != gap, None, how_many(xp, X != 0), 0)
+    first = Round(X, C, cast(gap, wide), never, None, how_many(xp, X != 0), 0)
     run = iterate(
         step,
         first,

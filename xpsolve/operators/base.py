@@ -82,6 +82,10 @@ class LinearOperator:
         """The adjoint operator."""
         return _Transposed(self)
 
+    def scaled(self, factor: Array) -> LinearOperator:
+        """factor·A as an operator of the same kind, where it has entries that can be multiplied."""
+        return _Scaled(factor, self)
+
     def __matmul__(self, other: Any) -> Any:
         if isinstance(other, LinearOperator):
             return _Product(self, other)
@@ -161,6 +165,10 @@ class Dense(LinearOperator):
 
     def _rmatvec(self, y: Array) -> Array:
         return wide_product(self.A.T, y)
+
+    def scaled(self, factor: Array) -> Dense:
+        """The matrix times a 0-d factor."""
+        return Dense(self.A * factor)
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Dense:
         return Dense(function(self.A))

@@ -18,6 +18,7 @@ from xpsolve.arrays import (
     enter,
     iterate,
     namespace_of,
+    power_of_two,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.operators.base import LinearOperator
@@ -25,7 +26,7 @@ from xpsolve.operators.entry import aslinearoperator
 
 
 class _Power(NamedTuple):
-    Av: Array  # for a unit vector v
+    u: Array  # Av for a unit vector v, over max|Av|
     sigma: Array  # ‖Av‖
     change: Array  # relative change of sigma in the last step
 
@@ -89,16 +90,18 @@ def operator_norm(
     if exact is not None:
         return exact
 
-    def normalised(u: Array, sigma_old: Array) -> _Power:
-        length = xp.linalg.vector_norm(u)
-        v = u / xp.where(length > 0, length, xp.ones_like(length))
-        Av = operator.matvec(v)
-        sigma = xp.linalg.vector_norm(Av)
-        change = xp.abs(sigma - sigma_old) / xp.where(sigma > 0, sigma, xp.ones_like(sigma))
-        return _Power(Av, sigma, change)
+    def over(u: Array, size: Array) -> Array:
+        return u / xp.where(size > 0, size, xp.ones_like(size))
+
+    def normalised(w: Array, sigma_old: Array) -> _Power:
+        Av = operator.matvec(over(w, xp.linalg.vector_norm(w)))
+        size = xp.max(xp.abs(Av))
+        u = over(Av, size)  # whose squares are within the range of exponents, whatever those of A are
+        sigma = xp.linalg.vector_norm(u) * size
+        return _Power(u, sigma, over(xp.abs(sigma - sigma_old), sigma))
 
     def step(s: _Power) -> _Power:
-        return normalised(operator.rmatvec(s.Av), s.sigma)
+        return normalised(over(operator.rmatvec(s.u), s.sigma), s.sigma)
 
     start = normalised(
         _normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=like.dtype, device=device_of(like))
@@ -157,6 +160,8 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
         u = _normal(xp, p, like, seed + 2 * trial)
         v = _normal(xp, n, like, seed + 2 * trial + 1)
         Au, Atv = operator.matvec(u), operator.rmatvec(v)
+        unit = power_of_two(xp.stack([xp.max(xp.abs(Au)), xp.max(xp.abs(Atv))]))
+        Au, Atv = Au / unit, Atv / unit
         scale = norm(Au) * norm(v) + norm(u) * norm(Atv)
         difference = xp.abs(xp.sum(Au * v) - xp.sum(u * Atv))
         worst = max(worst, float(difference / xp.where(scale > 0, scale, xp.ones_like(scale))))

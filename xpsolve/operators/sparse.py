@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.arrays import Array, namespace_of, native
+from xpsolve.arrays import Array, innermost, namespace_of, native
 from xpsolve.operators.base import LinearOperator
 
 
@@ -81,6 +81,12 @@ class Sparse(LinearOperator):
     def astype(self, dtype: Any) -> Sparse:
         """The same matrix in another dtype (itself if it has it)."""
         return self if self.S.dtype == dtype else Sparse(self.S.astype(dtype))
+
+    def scaled(self, factor: Array) -> Sparse:
+        """The matrix times a 0-d factor."""
+        S = self.S.copy()
+        S.data = S.data * innermost(factor)
+        return Sparse(S)
 
     def _matvec(self, x: Array) -> Array:
         return sparse_product(x, self.S)
