@@ -87,7 +87,7 @@ def accuracies(backend: Backend, network: Network, epochs: int, seed: int = 0) -
         shares.append(float(np.mean(np.argmax(margins, axis=0) == truth)))
         paused += perf_counter() - now
 
-    options = {"step": STEP, "warmup": 600, "epochs": epochs, "tol": 1e-4, "callback": look}
+    options: dict[str, Any] = {"step": STEP, "warmup": 600, "epochs": epochs, "tol": 1e-4, "callback": look}
     with inner_solve():  # the whole run is shown, wherever it ends
         xs.networks.train(network.loss, parameters, Z, Y, **options)
     return seconds, shares
