@@ -62,4 +62,4 @@ def wide_product(A: Array, x: Array) -> Array:
 
 def _length_of_blocks(A: Array) -> int:
     entries = _BLOCK_ON_ACCELERATOR if on_accelerator(A) else _BLOCK
-    return max(1, entries // min(A.shape))
+    return max(1, entries // int(min(A.shape)))

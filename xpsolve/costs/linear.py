@@ -148,7 +148,7 @@ def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", i
     else:
         step, lanczos = pair, single
     total += n_iter * step + LANCZOS_STEPS * lanczos
-    launches = 260 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 15 * momentum)
+    launches = 234 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 15 * momentum)
     return total + Cost(launches=launches, syncs=refreshes + 1)
 
 

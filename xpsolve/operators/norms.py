@@ -15,6 +15,7 @@ from xpsolve.arrays import (
     check_number,
     check_positive,
     device_of,
+    enter,
     iterate,
     namespace_of,
     power_of_two,
@@ -133,6 +134,8 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
 
     Raises
     ------
+    TypeError, ValueError
+        If A is no operator, or an option is out of range.
     AssertionError
         If it exceeds `rtol`: the operator's `rmatvec` is not the adjoint of its `matvec`.
 
@@ -203,9 +206,7 @@ def eigenvalue_bound(product: Callable[[Array], Array], like: Array, steps: int 
     j = xp.arange(like.shape[0], dtype=like.dtype, device=device_of(like))
     start = xp.cos(j * j)[:, None]  # made where it is needed, and close to orthogonal to nothing with a structure
 
-    def length(u: Array) -> Array:
-        return xp.sqrt(xp.sum(u * u))
-
+    length = xp.linalg.vector_norm  # whose derivative at 0, where the space is used up, is 0 as well
     v, before = start / length(start), xp.zeros_like(start)
     beta = xp.zeros((), dtype=start.dtype, device=device_of(start))
     sums = []
@@ -221,6 +222,8 @@ def eigenvalue_bound(product: Callable[[Array], Array], like: Array, steps: int 
 
 def _with_vector(A: Any, like: Array | None) -> tuple[LinearOperator, Array]:
     operator = aslinearoperator(A)
+    if like is not None:
+        enter(like=like)  # a real array
     found = operator.like if like is None else like
     if found is None:
         message = "like: expected an array of the library and dtype to work in, as A has none of its own."
