@@ -292,7 +292,8 @@ class _Way:
         problem, features = self.problem, self.features
         xp = problem.xp
         dtype = features.gram.dtype  # float64 where the library has it
-        small = GramProblem(features.gram, features.correlation(problem), cast(self.yy, dtype), cast(self.half, dtype))
+        right = cast(xp.take(problem.Aty, features.index, axis=0), dtype)  # that λ_max is the largest entry of
+        small = GramProblem(features.gram, right, cast(self.yy, dtype), cast(self.half, dtype))
         x, lams, columns = cast(x, dtype), cast(lams, dtype), list[Array]()
         c = small.b - small.G @ x
         for i in range(lams.shape[0]):
