@@ -30,6 +30,7 @@ import functools
 import math
 import os
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +41,11 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from benchmarks._grid import listed_backends, part
 from xpsolve.arrays import Array, backends
+from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import Counter, Tally, WrappedArray
+
+# many benchmarks take so many steps on purpose, wherever that leads
+warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 BACKENDS = listed_backends()
 """Backends that the grids list: see `benchmarks._grid`."""

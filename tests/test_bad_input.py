@@ -110,7 +110,7 @@ TABLE = {
     "residuals of another shape": (lambda: xs.convolve_adjoint(Z, Z, W), ValueError, r"e: expected shape \(1, 2, 3\)"),
     "complex pictures": (lambda: xs.convolve(Z + 0j, W), TypeError, r"z: expected a real array"),
     "an operator on another picture": (lambda: xs.Convolution(W, (4, 4)) @ Y, ValueError, r"w: expected 2 axes"),
-    "count without arrays": (lambda: xs.count(lambda: 1), TypeError, r"count: expected at least one array"),
+    "count without arrays": (lambda: xs.count(lambda: 1), TypeError, r"args: expected at least one array"),
     "an unknown backend": (lambda: backends.get("tensorflow"), ValueError, r"backend: expected one of numpy, cupy"),
 }
 

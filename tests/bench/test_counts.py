@@ -65,6 +65,7 @@ FAMILIES = (
 )
 
 
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")  # so many steps on purpose
 @pytest.mark.parametrize("family", FAMILIES)
 def test_counts_are_those_of_the_cost(modules, family, monkeypatch):
     base, _ = modules

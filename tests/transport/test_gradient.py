@@ -198,7 +198,7 @@ def test_bad_input_of_barycentres(rng):
     A, M = histogram(rng, 2, 4), rng.random((4, 4))
     with pytest.raises(ValueError, match=r"weights: expected shape \(2,\)"):
         xs.barycenter(A, M, 1.0, np.ones(3))
-    with pytest.raises(ValueError, match="weights: expected numbers >= 0"):
+    with pytest.raises(ValueError, match="weights: expected finite numbers >= 0"):
         xs.barycenter(A, M, 1.0, np.asarray([1.0, -1.0]))
     with pytest.raises(ValueError, match="same sum, got 2 and 1 in problem 1"):
         xs.barycenter(A * np.asarray([[1.0], [2.0]]), M, 1.0)

@@ -294,7 +294,8 @@ def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: 
         return Status.NOT_FINITE if beyond else Status.DIVERGED
     if no_minimiser(start, x):
         return Status.UNBOUNDED
-    if run.reason == "max_iter" and user_step and bool(start.f.value(x) > start.f.value(start.x)):
+    grew = run.reason == "max_iter" and user_step and run.measure > 1  # a look at f only where ∇f has grown
+    if grew and bool(start.f.value(x) > start.f.value(start.x)):
         return Status.DIVERGED
     return None
 
