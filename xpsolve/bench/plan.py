@@ -354,8 +354,8 @@ class _Chosen:
 
 
 def slices(self) -> list[Slice]:
-        parts = ([p for p in self._points if self._taken[p.text] == phase] for phase in (_ESSENTIAL, _COUNTED, _REST))
-        return [part for points in parts for part in slices(points, self._estimate)]
+    parts = ([p for p in self._points if self._taken[p.text] == phase] for phase in (_ESSENTIAL, _COUNTED, _REST))
+    return [part for points in parts for part in slices(points, self._estimate)]
 
 
 def slices(points: Sequence[Point], estimate: Estimate, opened: set[str] | None = None) -> list[Slice]:

@@ -73,7 +73,9 @@ def ridge(
     q = n if method == "woodbury" else p
     if method in ("normal", "woodbury"):
         if n_lams == 1:
-            solve = cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize) + Cost(launches=29, syncs=1)
+            solve = (
+                cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize) + Cost(launches=29, syncs=1)
+            )
         else:
             once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
             solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize) + Cost(launches=30)

@@ -143,14 +143,22 @@ def basis_pursuit(
         return xp.maximum(xp.abs(ratio(length - xp.sum(y * nu) / bound, length)), ratio(norm(A @ x - y), norm(y)))
 
     def vertex(x: Array) -> tuple[Array, Array]:
-        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign."""
+        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign.
+
+        Features that depend on one another are solvable by a small shift, whose effect a second solve takes away.
+        """
         index = largest(xp.abs(x), size)
         on = xp.astype(xp.take(x, index) != 0, x.dtype)
         columns = take_columns(A, index).T * on
-        L, _ = cholesky(shifted(gram(columns), 1 - on))
-        fitted = cholesky_solve(L, columns.T @ y)
-        nu = columns @ cholesky_solve(L, xp.where(xp.take(x, index) > 0, on, -on))
-        return scatter(fitted, index, x.shape[0]), nu
+        G = gram(columns)
+        nearby = xp.finfo(x.dtype).eps ** 0.75 * xp.max(xp.linalg.diagonal(G))
+        L, _ = cholesky(shifted(G, xp.where(on > 0, nearby, xp.ones_like(on))))
+        fitted, w = xp.zeros_like(on), xp.zeros_like(on)
+        signs = xp.where(xp.take(x, index) > 0, on, -on)
+        for _ in range(2):
+            fitted = fitted + cholesky_solve(L, columns.T @ (y - columns @ fitted))
+            w = w + cholesky_solve(L, signs - columns.T @ (columns @ w))
+        return scatter(fitted, index, x.shape[0]), columns @ w
 
     def step(state: _State) -> _State:
         x = soft_threshold(state.Z, gamma)

@@ -265,7 +265,7 @@ class _Way:
         """From the answer x to one λ to those for the next, among the features of the set."""
         problem, features = self.problem, self.features
         xp = problem.xp
-        small = GramProblem(features.gram, xp.take(problem.Aty, features.index, axis=0), self.yy, self.half)
+        small = GramProblem.of(features.gram, xp.take(problem.Aty, features.index, axis=0), self.yy, self.half)
         columns, c = [], small.b - small.G @ x
         for i in range(lams.shape[0]):
             x, c, taken = solve_on_gram(

@@ -11,7 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Namespace, Run, cholesky, device_of, enter, is_concrete, namespace_of, safe_norm, shifted
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    Run,
+    cholesky,
+    device_of,
+    enter,
+    is_concrete,
+    namespace_of,
+    safe_norm,
+    shifted,
+)
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.solution import Certificate, Solution, Status
 from xpsolve.solution import finish as finish_solution

@@ -15,7 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_iteration, check_option, check_positive, is_array, is_concrete, iterate, safe_norm
+from xpsolve.arrays import (
+    Array,
+    check_iteration,
+    check_option,
+    check_positive,
+    is_array,
+    is_concrete,
+    iterate,
+    safe_norm,
+)
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Solution, Status
 from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
@@ -152,16 +161,16 @@ def gradient_descent(
         return Descent(run, "gradient_descent", {})
 
     with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long is a status
-        return along(
-            "gradient_descent", f, solve, x0, step, tol=tol, advice=_ADVICE, user_step=step is not None
-        )
+        return along("gradient_descent", f, solve, x0, step, tol=tol, advice=_ADVICE, user_step=step is not None)
 
 
 def _search(line_search: Any) -> str | None:
     if isinstance(line_search, bool) or line_search is None:
         return "armijo" if line_search else None
     if not isinstance(line_search, str) or line_search not in _SEARCHES:
-        got = repr(line_search) if isinstance(line_search, str) else f"an object of type {type(line_search).__qualname__}"
+        got = (
+            repr(line_search) if isinstance(line_search, str) else f"an object of type {type(line_search).__qualname__}"
+        )
         message = f"line_search: expected False, True, 'armijo' or 'exact', got {got}."
         raise (ValueError if isinstance(line_search, str) else TypeError)(message)
     return line_search

@@ -132,7 +132,9 @@ def sag(
 def _check_memory(f: Any, x0: Array | None, memory: Any) -> tuple[Array, np.ndarray[Any, Any]]:
     """What is in the memory, with shapes that fit x0."""
     if not isinstance(memory, SagMemory):
-        message = f"memory: expected .stats['memory'] of a run of sag, got an object of type {type(memory).__qualname__}."
+        message = (
+            f"memory: expected .stats['memory'] of a run of sag, got an object of type {type(memory).__qualname__}."
+        )
         raise TypeError(message)
     if not isinstance(f, LinearModel) or x0 is None:
         message = "memory: expected x0 with it, the .x of the run that it is from, got None."

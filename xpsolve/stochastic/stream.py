@@ -292,7 +292,9 @@ def _check_indices(indices: Any, n: int, shape: tuple[int, ...]) -> np.ndarray[A
     try:
         numbers = np.asarray(indices)
     except (TypeError, ValueError, RuntimeError):
-        message = f"indices: expected a sequence of integers on the host, got an object of type {type(indices).__name__}."
+        message = (
+            f"indices: expected a sequence of integers on the host, got an object of type {type(indices).__name__}."
+        )
         raise TypeError(message) from None
     if numbers.dtype.kind not in "iu" or numbers.ndim not in (1, 1 + len(shape)) or numbers.size == 0:
         wanted = "(steps,)" if not shape else f"(steps,) or ({shape[0]}, steps)"
@@ -313,7 +315,11 @@ def _check_step(value: Any, name: str, runs: int | None) -> Any:
     if is_scalar(value):
         return check_positive(value, name)
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
-        got = f"an array of shape {tuple(value.shape)}" if is_array(value) else f"an object of type {type(value).__name__}"
+        got = (
+            f"an array of shape {tuple(value.shape)}"
+            if is_array(value)
+            else f"an object of type {type(value).__name__}"
+        )
         message = f"{name}: expected {wanted}, got {got}."
         raise TypeError(message)
     try:

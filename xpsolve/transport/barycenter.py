@@ -123,9 +123,7 @@ def barycenter(
     check_option(method, "method", ("auto", *_METHODS))
     check_number(tol, "tol", minimum=0)
     check_count(max_iter, "max_iter", 0)
-    check_iteration(
-        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
-    )
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
     if not is_array(A) or A.ndim != 2:
         message = (
             f"A: expected an array of shape (k, n), got {tuple(A.shape) if is_array(A) else type(A).__qualname__}."

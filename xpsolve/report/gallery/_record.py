@@ -100,9 +100,7 @@ def run(picture: Picture, backend: Backend) -> tuple[str, float]:
     return text, round(perf_counter() - begin, 3)
 
 
-def note(
-    picture: Picture, backend: Backend, out: Path, text: str, seconds: float, place: Sequence[str] = ()
-) -> Drawn:
+def note(picture: Picture, backend: Backend, out: Path, text: str, seconds: float, place: Sequence[str] = ()) -> Drawn:
     """Write a figure into a folder, and into its list: in the order of `place`, the others in the places they have."""
     words = {key: getattr(picture, key) for key in ("name", "family", "title", "alt", "caption")}
     ran = f"xpsolve {xpsolve.__version__}, {backend.library} {backend.version}"
