@@ -23,9 +23,11 @@ from xpsolve.arrays import (
     check_positive,
     cholesky,
     cholesky_solve,
+    device_of,
     gram,
     iterate,
     largest,
+    namespace_of,
     scatter,
     shifted,
     take_columns,
@@ -136,6 +138,8 @@ def basis_pursuit(
     gamma = 3 * xp.mean(xp.abs(shortest))  # a large part of the entries of the answer lie below
     size = min(*problem.shape)  # features that a vertex of {x : Ax = y} needs at most
 
+    repeated = _repeated(A, y)
+
     def error(x: Array, nu: Array) -> Array:
         """The certificate of x against the dual point ν, made feasible."""
         bound = xp.maximum(xp.max(xp.abs(A.T @ nu)), xp.ones_like(zero))
@@ -145,8 +149,10 @@ def basis_pursuit(
     def vertex(x: Array) -> tuple[Array, Array]:
         """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign.
 
-        Features that depend on one another are solvable by a small shift, whose effect a second solve takes away.
+        Of equal columns one is taken.  Features that depend on one another are solvable by a small shift, whose effect
+        a second solve takes away.
         """
+        x = xp.where(repeated, zero, x)
         index = largest(xp.abs(x), size)
         on = xp.astype(xp.take(x, index) != 0, x.dtype)
         columns = take_columns(A, index).T * on
@@ -198,3 +204,19 @@ def basis_pursuit(
     return Solution(
         run.state.x, "douglas_rachford", Certificate(name, run.state.error, tol), n_iter=run.n_iter, ended=ended
     )
+
+
+def _repeated(A: Array, y: Array) -> Array:
+    """Whether a column of A is that of another feature, or its negative, by two products with it; (p,)."""
+    xp = namespace_of(A)
+    rows = xp.arange(A.shape[0], dtype=y.dtype, device=device_of(A))
+    first, second = xp.abs(A.T @ xp.cos(rows * rows)), xp.abs(A.T @ y)
+    order = xp.argsort(first)
+    slack = 8 * xp.finfo(y.dtype).eps
+
+    def close(v: Array) -> Array:
+        v = xp.take(v, order)
+        return xp.abs(v[1:] - v[:-1]) <= slack * v[1:]
+
+    both = xp.astype(close(first) & close(second), y.dtype)
+    return scatter(xp.concat([xp.zeros_like(first[:1]), both]), order, A.shape[1]) > 0

@@ -8,9 +8,9 @@ the signs s of x + τ(b − Gx) and solves
 which is the answer once S and s are right, mostly after two or three steps from a near λ.  The method has no guarantee
 of its own (Hintermüller, Ito & Kunisch 2003 call it the primal-dual active set method).  Where a few steps have not
 halved the gap, a step is a direction only, along which the objective, piecewise quadratic, is minimised exactly.  Where
-that gains nothing, the next step keeps the signs of x and lets in what breaks the optimality conditions (the feature-sign
-search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA prepares the ground, in turns
-that grow.
+that gains nothing, the next step keeps the signs of x and lets in what breaks the optimality conditions (the
+feature-sign search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA prepares the ground,
+in turns that grow.
 
 All of it is done as if the columns of A had lengths within a factor of two of each other, by powers of two.
 """

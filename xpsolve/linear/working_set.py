@@ -64,8 +64,9 @@ def solve_working_set(
     narrow, wide = problem.Y.dtype, wide_dtype(problem.Y)
     rounded = narrow != wide
     share = _SHARE_ROUNDED if rounded else _SHARE
-    Y, half = cast(problem.Y, wide), cast(half, wide)
+    Y = cast(problem.Y, wide)
     yy = xp.sum(Y * Y, axis=0)
+    half = xp.where(yy > 0, 0.5 * yy, xp.ones_like(yy)) if rounded else half
     exact = penalty.astype(wide)
     sizes: list[int] = []
     steps = 0
@@ -120,7 +121,7 @@ def solve_working_set(
         outside = outside_of(features, x, C) if rounded else 0
         if rounded and outside == 0:
             C = operator.rmatvec(R)
-        gap = exact.gap(X, C, xp.sum(R * R, axis=0)) / half
+        gap = exact.gap(cast(X, wide), C, xp.sum(R * R, axis=0)) / half
         C, gap = settled(C, gap)
         if outside:
             gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not looked at in float64
