@@ -314,11 +314,11 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     q = min(n, p)
     inverse = gemm(q, 1, n, itemsize=itemsize) + gemm(p, 1, q, itemsize=itemsize)
     product = gemm(n, 1, p, itemsize=itemsize)
-    vertex = gram(n, q, itemsize=itemsize) + cholesky(q, itemsize=itemsize) + 2 * cholesky_solve(q, itemsize=itemsize)
-    check = 2 * inverse + product + vertex + 2 * gemm(n, 1, q, itemsize=itemsize) + 6 * product + Cost(launches=105)
+    vertex = gram(n, q, itemsize=itemsize) + cholesky(q, itemsize=itemsize) + 4 * cholesky_solve(q, itemsize=itemsize)
+    check = 2 * inverse + product + vertex + 9 * gemm(n, 1, q, itemsize=itemsize) + 6 * product + Cost(launches=120)
     checks = -(-n_iter // check_every)
     steps = n_iter * (product + inverse + Cost(launches=8))
-    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=22)
+    setup = thin_svd(n, p, itemsize=itemsize) + inverse + 3 * product + Cost(launches=44)
     return setup + steps + (checks + 1) * check + Cost(syncs=checks + 1)
 
 
