@@ -429,7 +429,8 @@ class _Solver:
         """Where a method stood still above the tolerance, the next one goes on from its iterate, column by column."""
         problem, xp, tol = self.problem, self.problem.xp, self.options.tol
         rounded = wide_dtype(problem.Y) != problem.Y.dtype
-        known = run.measure if not rounded and run.reason == "tolerance" and run.measure > 0 else None
+        read = not self._was_rounded(method, run) and run.reason == "tolerance" and run.measure > 0
+        known = run.measure if read else None
         worst = float(xp.max(run.state.gap)) if known is None else known
         run = replace(run, measure=worst)
         following = "fista" if method == "working_set" else "working_set"
