@@ -9,27 +9,41 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& { echo $$python; break; }; done)
 # More packages to install, for example EXTRAS="torch jax" or EXTRAS=cupy-cuda12x.
 EXTRAS ?=
-# More arguments, for example PYTEST="-x -k ridge" or BENCH="--budget 900".
+# More arguments, for example PYTEST="-x -k ridge", PYTEST="--durations=30" or BENCH="--budget 900".
 PYTEST ?=
+# How the tests are spread: one worker a core, at most eight, since each of them loads every library.
+SPREAD ?= -n auto --maxprocesses 8 --dist worksteal
+# For `make test-kernels`, for example KERNELS="--kernels Haswell --threads 1".
+KERNELS ?=
 BENCH ?= --budget 300
 
 VENV := .venv
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 # The name of a stamp holds what EXTRAS were: other packages are another stamp.
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint clean
+.PHONY: help bench test test-kernels test-oldest test-readme lint clean
 .NOTPARALLEL:
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 bench: $(call with,bench)  ## measure on every backend there is, and write the report (five minutes)
 	$(BIN)/xpsolve bench --report $(BENCH)
 
 test: $(call with,test)  ## run the tests, and the examples in the documentation
-	$(BIN)/python -m pytest --doctest-modules $(PYTEST)
+	$(BIN)/python -m pytest --doctest-modules $(SPREAD) $(PYTEST)
+
+test-kernels: $(call with,test)  ## the tests that compute, under the code for each kind of processor, as a table
+	$(BIN)/python tests/kernels.py $(KERNELS) -- $(SPREAD) $(PYTEST)
+
+test-oldest: $(OLDEST)/.installed  ## the tests with the oldest supported version of every library, without torch and JAX
+	$(OLDEST)/bin/python -m pytest $(SPREAD) $(PYTEST)
+
+test-readme: $(call with,test)  ## run every command of the README, in a scratch clone (some minutes)
+	XPSOLVE_TEST_README=1 $(BIN)/python -m pytest tests/test_readme.py $(PYTEST)
 
 lint: $(call with,lint)  ## style, types, and which folder may import which
 	$(BIN)/ruff check .
@@ -38,7 +52,7 @@ lint: $(call with,lint)  ## style, types, and which folder may import which
 	$(BIN)/lint-imports
 
 clean:  ## remove the environment and all caches (measurements in .asv/results are kept)
-	rm -rf $(VENV) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .asv/env
+	rm -rf $(VENV) $(OLDEST) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .asv/env
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -53,4 +67,14 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/.made
 	@echo "Installing xpsolve[$(firstword $(subst -, ,$*))] $(EXTRAS) into $(VENV); the first time this takes a while."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable ".[$(firstword $(subst -, ,$*))]" $(EXTRAS)
+	@touch $@
+
+# The oldest NumPy has wheels for these two.
+$(OLDEST)/.installed: pyproject.toml .ci/oldest.py
+	@python=$$(command -v python3.12 || command -v python3.11) || { \
+		echo "The oldest NumPy needs Python 3.11 or 3.12: neither was found." >&2; exit 1; }; \
+	echo "Installing the oldest supported versions into $(OLDEST); the first time this takes a while."; \
+	$$python -m venv $(OLDEST) && $$python .ci/oldest.py > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(OLDEST)/constraints.txt --editable ".[test]"
 	@touch $@

@@ -1,7 +1,8 @@
 """The airspeed-velocity suite: how each solver scales in n, p and depth, on each backend.
 
 One module per family, `ceilings` for what the machine itself can do, `_base` for everything they
-share.  Run it with ``xpsolve bench`` (in the current environment, slice by slice) or with ``asv run``.
+share, `_grid` for how much of it ``asv run`` sees.  Run it with ``xpsolve bench`` (in the current environment,
+slice by slice) or with ``asv run``.
 """
 
 import os

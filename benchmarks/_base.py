@@ -26,6 +26,8 @@ solve of its own where it does not (``asv run``): `_Benchmark._answer` gives the
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import types
 from collections.abc import Callable, Iterator
@@ -132,10 +134,22 @@ def measures(role: str, quantity: str) -> Callable[[Callable[..., Any]], Callabl
     """Declare what a benchmark function measures; each class then gets a copy with its own `meta`."""
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = _legible(function) if role == "error" else function
         function._measures = (role, quantity)  # type: ignore[attr-defined]
         return function
 
     return declare
+
+
+def _legible(function: Callable[..., Any]) -> Callable[..., float]:
+    """An error in three digits, as asv shows it; one that is not finite is a large number, since asv skips a NaN."""
+
+    @functools.wraps(function)
+    def track(self: Any, *values: Any) -> float:
+        error = float(function(self, *values))
+        return float(f"{error:.3g}") if math.isfinite(error) else 1e300
+
+    return track
 
 
 @dataclass(frozen=True)
@@ -224,6 +238,8 @@ class _Benchmark:
         copy.__doc__ = function.__doc__
         copy._measures = (role, quantity)  # type: ignore[attr-defined]
         copy.unit = quantity  # type: ignore[attr-defined]
+        subject = "time" if role == "time" else function.__name__.partition("_")[2]
+        copy.pretty_name = f"{cls.title}: {subject}"  # type: ignore[attr-defined]  (on asv's pages)
         copy.meta = {  # type: ignore[attr-defined]
             "family": cls.family,
             "title": cls.title,

@@ -53,7 +53,7 @@ class _Network(_Benchmark):
         found = [case.backend.to_numpy(x) for x in self._answer(lambda: case.gradient(case.there))]
         slope = sum(np.vdot(x, v) for x, v in zip(found, V, strict=True))
         error = abs(slope - (moved[0] - moved[1]) / (2 * H)) / np.sqrt(sum(np.vdot(x, x) for x in found))
-        return float(error) if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+        return float(error)
 
     def _made(self, backend, value, gradient, weights):
         case = _Case(backend, value, gradient, weights, [backend.asarray(w) for w in weights])

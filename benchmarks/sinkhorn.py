@@ -80,8 +80,7 @@ class _Sinkhorn(_Benchmark):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             f, g = (case.backend.to_numpy(x).astype(np.float64) for x in self._answer(case.solve))
-        error = _marginal_error(case.a, case.b, case.M, case.eps, f, g)
-        return error if np.isfinite(error) else 1e300  # asv takes a NaN for skipped
+        return _marginal_error(case.a, case.b, case.M, case.eps, f, g)
 
     @staticmethod
     def case(backend: Any, problem: tuple[np.ndarray, ...], eps: float, **options: Any) -> _Case:
@@ -256,8 +255,7 @@ class Barycenter(_Benchmark):
     @measures("error", "relative error")
     def track_error(self, *values: Any) -> float:
         """How far the second marginals of the three plans are from their mean: the certificate."""
-        error = float(self._answer(self._case(values)[2]).certificate.value)
-        return error if np.isfinite(error) else 1e300
+        return float(self._answer(self._case(values)[2]).certificate.value)
 
 
 class Counts(_Counts):

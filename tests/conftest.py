@@ -2,11 +2,20 @@
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
-os.environ.setdefault("JAX_ENABLE_X64", "1")  # before JAX is imported: float64 in must be float64 out
-
+# Read when a library is loaded, so before any import; the workers of pytest-xdist inherit them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small problems: threads of BLAS only wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch and scikit-learn
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # float64 in must be float64 out
+# What JAX has compiled is shared by the workers and by the next run; most kernels compile in milliseconds.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several workers share one GPU
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,14 +25,21 @@ import hypothesis
 import numpy as np
 import oracle
 import pytest
+import threadpoolctl
 
 import xpsolve
 import xpsolve.capabilities
 from xpsolve.arrays import backends
 
+# Programs and stand-ins of libraries, which hold neither tests nor examples.
+collect_ignore_glob = ["helpers/*", "cupy_on_cpu/cupy/*", "cupy_on_cpu/cupyx/*", "kernels.py"]
+
 EMULATED = importlib.util.find_spec("cupy") is None
 if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
     sys.path.append(str(Path(__file__).parent / "cupy_on_cpu"))
+
+# A plugin of pytest may have loaded NumPy before this file was read.
+threadpoolctl.threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")
 
 for _name in oracle.TRUTHS:  # every answer that a test gets from xs.solver(...) is judged in extended precision
     setattr(xpsolve, _name, oracle.judged(_name, getattr(xpsolve, _name)))
@@ -87,6 +103,7 @@ TARGETS = _targets()
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "of(name): the public function under test; runs where its capabilities say")
+    config.addinivalue_line("markers", "numeric: computes with NumPy, so that its BLAS and its version matter")
 
 
 def pytest_report_header(config):
@@ -102,6 +119,17 @@ def pytest_generate_tests(metafunc):
             allowed = xpsolve.capabilities.TABLE[mark.args[0]].backends
         chosen = [t for t in TARGETS if t.backend.name.removesuffix("-cuda").removesuffix("-gpu") in allowed]
         metafunc.parametrize("xp", chosen, ids=[t.name for t in chosen], indirect=True)
+
+
+SUBJECTS = {"arrays", "autodiff", "linear", "networks", "operators", "stochastic", "transport"}
+OTHERS = re.compile("torch|jax|dask|strict|cupy|readonly")  # they bring their own BLAS, or round as NumPy does
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        subject = item.path.parent.name in SUBJECTS or item.path.stem in ("test_equivariance", "test_smooth_max")
+        if subject and item.path.is_relative_to(Path(__file__).parent) and not OTHERS.search(item.name):
+            item.add_marker("numeric")
 
 
 @pytest.fixture

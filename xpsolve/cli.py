@@ -27,24 +27,32 @@ _EXTRA = ("asv", "asv_runner", "jinja2", "matplotlib", "pandas", "psutil", "scip
 _RESULTS = Path(".asv/results")
 _GALLERY = _RESULTS.with_name("gallery")  # where a report of those results looks for it
 _LATEST = Path("reports/latest")
-_FIGURES, _REPORT = 0.2, 0.3  # shares of the budget that figures and the report may take at most
+_FIGURES = 0.15  # share of the budget that figures may take at most
+_SLOWEST = 6.0  # times the usual time of a report, which is kept for it at most
 _INTERRUPTED = 130  # what a shell reports for a command stopped by ctrl-C
 _NOT_COMPARED = 2  # of the gate, which says 1 for an alarm
 
 
 @contextmanager
-def _plain_errors(code: int = 1) -> Iterator[None]:
+def _plain_errors(code: int = 1, *expected: type[Exception]) -> Iterator[None]:
     """Turn what a person can put right into one line without a traceback, and exit with `code`."""
     from xpsolve.bench import BenchError
 
+    caught: tuple[type[Exception], ...] = (OSError, *expected)
     try:
         yield
-    except (BenchError, LookupError, ValueError) as error:
-        reason = str(error)
+    except typer.Exit:
+        raise
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in _EXTRA:
             raise
         reason = f'this needs {error.name}: pip install "xpsolve[bench]"'
+    except (BenchError, LookupError, ValueError) as error:
+        reason = str(error)
+    except caught as error:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename:
+            reason = f"{error.filename}: {error.strerror}"
     else:
         return
     Console(stderr=True, highlight=False).print(f"[red]error:[/red] {escape(reason)}")
@@ -114,7 +122,7 @@ def bench(
         from xpsolve.bench.progress import Bar, human
 
         began = _process_began() if report else time.monotonic()
-        place = results or root / _RESULTS
+        place, later = results or root / _RESULTS, 0.0
         if report:
             from xpsolve import report as reports
             from xpsolve.files import check_writable
@@ -123,8 +131,8 @@ def bench(
             whole = budget or (PROFILES[profile].budget if profile in PROFILES else None) or math.inf
             console.print(f"Figures, measurements and a report{_within(whole)}: first the figures.")
             pace = _draw(console, "numpy", place.with_name("gallery"), (), _FIGURES * whole)
-            reserved = min(reports.TYPICAL_SECONDS * pace, _REPORT * whole)
-            budget = max(whole - (time.monotonic() - began) - reserved, 1.0)
+            kept, later = (seconds * min(pace, _SLOWEST) for seconds in reports.TYPICAL_SECONDS)
+            budget = max(whole - (time.monotonic() - began) - kept, 1.0)
         console.print("Looking at benchmarks, backends and machine …")
         with Bar(console) as bar:
             outcome = run(
@@ -133,6 +141,7 @@ def bench(
                 backends=backend or (),
                 only=only or None,
                 budget=budget,
+                later=later,
                 machine=machine,
                 results=results,
                 observer=bar,
@@ -166,7 +175,7 @@ def _process_began() -> float:
     """When this process began, by the monotonic clock: a budget is one of all that a person waits for."""
     import psutil
 
-    return time.monotonic() - (time.time() - psutil.Process().create_time())
+    return time.monotonic() - (time.time() - float(psutil.Process().create_time()))
 
 
 def _within(seconds: float) -> str:
@@ -269,7 +278,7 @@ def gate(
     The first line says how much was compared, of how much there is.
     """
     console = Console(highlight=False)
-    with _plain_errors(_NOT_COMPARED):
+    with _plain_errors(_NOT_COMPARED, Exception):  # 1 says that NEW is worse, never that something broke
         from xpsolve.report import gate as gates
 
         sides = [gates.load(side, results) for side in (base, new)]

@@ -8,7 +8,7 @@ Higham & Higham 2021).
 
 from __future__ import annotations
 
-from xpsolve.arrays import Array, Namespace, check_positive, enter
+from xpsolve.arrays import Array, Namespace, check_axis, check_positive, enter
 from xpsolve.capabilities import capabilities
 
 _NOTHING = 1000.0  # exp(−1000) is 0 in every dtype; cutting there keeps (x − max)/ε from overflowing
@@ -118,11 +118,9 @@ def softmax(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
 
 def _enter(x: Array, eps: float, axis: int) -> tuple[Namespace, Array, float]:
     xp, (x,) = enter(x=x)
-    check_positive(eps, "eps")
-    if not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
-        message = f"axis: expected an axis that x has and that is not empty, got {axis} for shape {tuple(x.shape)}."
-        raise ValueError(message)
-    return xp, x, max(float(eps), float(xp.finfo(x.dtype).smallest_normal))
+    above = max(check_positive(eps, "eps"), float(xp.finfo(x.dtype).smallest_normal))
+    check_axis(axis, "axis", x, "x")
+    return xp, x, check_positive(above, "eps", dtype=x.dtype)
 
 
 def _exponentials(xp: Namespace, x: Array, top: Array, eps: float) -> Array:

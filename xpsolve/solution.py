@@ -35,7 +35,7 @@ class Status(Enum):
         "The result has a NaN or an infinity. Look for them in the input, which check_finite=True does, or for "
         "numbers beyond the range of the dtype."
     )
-    DIVERGED = "The iterates grew without bound. Use a smaller step, or leave step=None for a safe one."
+    DIVERGED = "The iterates grew without bound. Use a smaller step."
     INFEASIBLE = (
         "No x satisfies Ax = y: the equations contradict one another. Use lasso, which allows for noise in y, or lstsq."
     )

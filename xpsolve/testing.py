@@ -75,7 +75,8 @@ def assert_close(
     """
     if like is not None:
         assert_like(actual, like)
-    a, d = (np.asarray(to_numpy(innermost(x)), dtype=np.float64) for x in (actual, desired))
+    a, d = (np.asarray(to_numpy(innermost(x))) for x in (actual, desired))
+    a, d = (x.astype(np.complex128 if np.iscomplexobj(x) else np.float64) for x in (a, d))
     assert a.shape == d.shape, f"expected shape {d.shape}, got {a.shape}"
     if rtol is None:
         rtol = 4 * math.sqrt(float(np.finfo(np.float32 if "32" in str(actual.dtype) else np.float64).eps))

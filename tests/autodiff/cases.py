@@ -19,6 +19,9 @@ from xpsolve.arrays import (
     take_columns,
     thin_svd,
 )
+from xpsolve.autodiff import symmetric_function
+from xpsolve.autodiff.rules.elementwise import sech_squared
+from xpsolve.autodiff.rules.table import quotient_or_zero
 from xpsolve.linear.prox import shrink
 from xpsolve.linear.proximal_gradient import extrapolate
 
@@ -125,6 +128,8 @@ ELEMENTWISE = {
         [distinct(4), lambda r: np.full(4, -0.4), lambda r: np.full(4, 0.1)],
     ),
     "abs": (lambda xp, x: abs(x), [V4]),
+    "sech_squared": (lambda xp, x: sech_squared(x), [V4]),
+    "quotient_or_zero": (lambda xp, x, y: quotient_or_zero(x, y), [V4, positive(4)]),
     "sign": (lambda xp, x: xp.sign(x) * x**2, [V4]),
     "shrink": (lambda xp, x, t: shrink(x, t), [distinct(3, 4), positive(4, low=0.2, high=0.3)]),
     "extrapolate": (lambda xp, x, y, j: extrapolate(x, y, j), [M34, M34, positive(4)]),
@@ -295,6 +300,7 @@ LINALG = {
     "svd square": (lambda xp, A: _usv(xp, *xp.linalg.svd(A)), [normal(3, 3)]),
     "svdvals": (lambda xp, A: xp.linalg.svdvals(A), [M34]),
     "thin_svd": (lambda xp, A: _usv(xp, *thin_svd(A)), [M34]),
+    "symmetric_function": (lambda xp, A: symmetric_function(lambda w: w * w * w, symmetric(A)), [normal(3, 3)]),
     "thin_svd U": (lambda xp, A: thin_svd(A)[0] ** 2, [normal(6, 2)]),
 }
 

@@ -188,17 +188,20 @@ def test_finite_differences_count_their_evaluations():
 
 
 BAD = {
-    "not a number": (lambda: grad(lambda x: x * 2)(X), ValueError, r"grad: .*0-d array, got shape \(3,\).*vjp.*jacrev"),
-    "integers": (lambda: grad(lambda x: x)(np.arange(3)), TypeError, r"argument 0: .*real floating dtype, got int64"),
-    "complex": (lambda: jvp(lambda x: x, (X * 1j,), (X,)), TypeError, r"jvp: primals: .*complex128"),
-    "a number": (lambda: grad(lambda x: x)(2.0), TypeError, r"grad: argument 0 has no array in it, got float"),
-    "float returned": (lambda: grad(lambda x: float(x[0]))(X), TypeError, r"return an array, got float.*float\(\)"),
+    "not a number": (lambda: grad(lambda x: x * 2)(X), ValueError, r"^f: .*0-d array, got shape \(3,\).*vjp.*jacrev"),
+    "integers": (lambda: grad(lambda x: x)(np.arange(3)), TypeError, r"^argument 0: .*floating dtype, got int64"),
+    "no number": (lambda: grad(lambda x: x)("2.0"), TypeError, r"^argument 0: expected an array, a float.*got str"),
+    "float returned": (
+        lambda: grad(lambda x: float(x[0]))(X),
+        TypeError,
+        r"^f: expected a function that returns an array, got float.*float\(\)",
+    ),
     "a tuple returned": (lambda: grad(lambda x: (x[0], x[1]))(X), TypeError, r"the result of f: expected one array"),
     "no such argument": (lambda: grad(lambda x: x, 1)(X), ValueError, r"argnums: .*among 1 arguments, got 1"),
     "other tangents": (lambda: jvp(lambda x: x, (X,), (V[:2],)), ValueError, r"tangents: .*\[\(3,\)\], got \[\(2,\)\]"),
-    "bare tangents": (lambda: jvp(lambda x: x, X, V), TypeError, r"expected tuples"),
-    "other gradient": (lambda: vjp(lambda x: x, X)[1](V[:2]), ValueError, r"pullback: gradient: .*got \[\(2,\)\]"),
-    "nothing to vjp": (lambda: vjp(lambda: X), TypeError, r"vjp: expected at least one"),
+    "bare tangents": (lambda: jvp(lambda x: x, X, V), TypeError, r"^primals: expected a tuple"),
+    "other gradient": (lambda: vjp(lambda x: x, X)[1](V[:2]), ValueError, r"^gradient: .*got \[\(2,\)\]"),
+    "nothing to vjp": (lambda: vjp(lambda: X), TypeError, r"^primals: expected at least one"),
     "no rule": (
         lambda: grad(lambda x: xp_of(x).sum(xp_of(x).nextafter(x, x + 1)))(X),
         autodiff.NoRuleError,
@@ -223,11 +226,6 @@ BAD = {
         lambda: grad(lambda x: xp_of(x).sum(xp_of(x).linspace(x[0], x[1], 3)))(X),
         autodiff.NoRuleError,
         r"linspace: has no derivative rule",
-    ),
-    "sign of complex numbers": (
-        lambda: grad(lambda x: xp_of(x).sum(xp_of(x).real(xp_of(x).sign(x * 1j))))(X),
-        NotImplementedError,
-        r"sign: of complex numbers",
     ),
     "a list": (lambda: grad(lambda x: xp_of(x).asarray([x[0], x[1]])[0])(X), NotImplementedError, r"use stack"),
     "to NumPy": (lambda: grad(lambda x: np.asarray(x).sum())(X), TypeError, r"knows nothing of it \(by __array__\)"),

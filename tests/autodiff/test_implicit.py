@@ -269,7 +269,7 @@ def test_a_gradient_costs_at_most_three_solves(name, n, p, rng):
 def test_errors_say_what_to_do():
     with pytest.raises(TypeError, match=r"expected one of fixed_point, stationary and energy, got 0"):
         autodiff.implicit_gradient(iterated)
-    with pytest.raises(TypeError, match=r"return one array, got tuple"):
+    with pytest.raises(TypeError, match=r"returns one array, got tuple"):
         autodiff.implicit_gradient(lambda a: (a, a), fixed_point=lambda x, a: x)(np.ones(2))
     with pytest.raises(TypeError, match=r"expected an inner energy"):
         by_gradient().minimum(np.ones(2), np.ones(2))

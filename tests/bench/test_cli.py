@@ -136,3 +136,46 @@ def test_report_without_results_says_what_to_do(tmp_path):
     result = invoke("report", "--results", str(tmp_path / "none"), "--out", str(tmp_path / "out"))
     assert result.exit_code == 1
     assert "xpsolve bench" in " ".join(result.output.split())
+
+
+def test_bench_and_report_share_one_budget(finished, monkeypatch, tmp_path):
+    from xpsolve.report import gallery
+
+    now, order = [0.0], []
+    monkeypatch.setattr(cli.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(cli, "_process_began", lambda: -4.0)
+
+    def draw_all(pictures, backend, out, *, only, seconds):
+        order.append(("figures", seconds, out))
+        now[0] += 20.0
+        first, second, *_ = pictures.values()
+        words = {key: getattr(first, key) for key in ("name", "family", "title", "alt", "caption")}
+        yield first, gallery.Drawn(**words, backend=backend, ran="", seconds=2 * first.seconds)
+        yield second, None
+
+    def build(results, out):
+        order.append(("report", results, out))
+        return out / "index.html"
+
+    monkeypatch.setattr(gallery, "draw_all", draw_all)
+    monkeypatch.setattr(report, "build", build)
+    results, out = tmp_path / "here" / "results", tmp_path / "out"
+    asked = finished[1]
+    said = invoke("bench", "--report", "--budget", "300", "--results", str(results), "--out", str(out))
+    assert said.exit_code == 0, said.output
+    assert order == [("figures", 45.0, results.with_name("gallery")), ("report", [finished[0].results], out)]
+    # 24 s are gone, and this machine takes twice the usual time.
+    base, each = report.TYPICAL_SECONDS
+    assert (asked["budget"], asked["later"]) == pytest.approx((300 - 24 - 2 * base, 2 * each))
+    assert "within 5 min" in said.output
+    assert "left out for want of time: soft-threshold" in " ".join(said.output.split())
+    assert str(out / "index.html") in said.output
+
+
+def test_without_a_limit_bench_and_report_have_none(finished, monkeypatch, tmp_path):
+    from xpsolve.report import gallery
+
+    monkeypatch.setattr(gallery, "draw_all", lambda *_, **options: iter(()))
+    monkeypatch.setattr(report, "build", lambda results, out: out / "index.html")
+    assert invoke("bench", "--report", "--profile", "full", "--out", str(tmp_path / "out")).exit_code == 0
+    assert finished[1]["budget"] == float("inf")

@@ -1,107 +1,198 @@
 """In which order, and what fits."""
 
+import math
+from dataclasses import dataclass, field
+
 import pytest
 
 from xpsolve.bench import PROFILES, plan
 from xpsolve.bench.suite import Point, Suite
 
+SIZES = (1, 2, 4, 8, 16)
 
-def point(group, function, backend, n):
+
+@dataclass
+class Known:
+    """Seconds of a point by its class and size, and of a process."""
+
+    classes: dict = field(default_factory=dict)
+    process: float = 1.0
+
+    def work(self, point):
+        return self.classes.get(point.group, 1.0) * point.params["n"]
+
+    def opening(self, backend):
+        return self.process
+
+
+def point(group, function, backend, n, role="time"):
     text = f"{group}.{function}({backend!r}, {n})"
-    return Point(f"{group}.{function}", n, {"backend": backend, "n": n}, text, "1")
+    return Point(f"{group}.{function}", n, {"backend": backend, "n": n}, text, "1", role)
+
+
+def meta(family, role):
+    return {"meta": {"family": family, "role": role, "x": "n"}}
 
 
 @pytest.fixture
-def points():
-    grid = [("numpy", 1), ("numpy", 9), ("torch", 1), ("torch", 9)]
-    return [point(g, f, b, n) for g in ("r.Big", "r.Small") for f in ("time_x", "track_e") for b, n in grid]
+def suite(tmp_path):
+    """Five families of two classes each, one much cheaper than the other, and ceilings."""
+    families = {f"{f}.{c}.{name}": meta(f, role) for f in "abcde" for c in ("Cheap", "Dear") for name, role in WHAT}
+    return Suite(tmp_path, {}, {**families, "ceilings.Gemm.track_rate": meta("ceilings", "ceiling")})
+
+
+WHAT = (("time_x", "time"), ("track_e", "error"))
+COSTS = Known({f"{f}.Dear": 20.0 for f in "abcde"} | {f"{f}.Cheap": 0.1 for f in "abcde"} | {"ceilings.Gemm": 0.5})
 
 
 @pytest.fixture
-def seconds(points):
-    return {p.text: (4.0 if p.group == "r.Big" else 1.0) * (2.0 if p.backend == "torch" else 1.0) for p in points}
-
-
-def test_cheapest_slice_first(points, seconds):
-    made = plan.slices(points, seconds)
-    assert [s.name for s in made] == ["r.Small", "r.Big"]
-    assert made[0].predicted == 12.0
-
-
-def test_backends_take_turns_at_each_size(points, seconds):
-    small = plan.slices(points, seconds)[0]
-    assert [(p.params["n"], p.benchmark[-6:], p.backend) for p in small.points] == [
-        (n, f, b) for n in (1, 9) for f in ("time_x", "rack_e") for b in ("numpy", "torch")
+def points(suite):
+    found = [
+        point(f"{f}.{c}", name, backend, n, role)
+        for f in "abcde"
+        for c in ("Cheap", "Dear")
+        for name, role in WHAT
+        for backend in ("numpy", "torch", "jax")
+        for n in SIZES
     ]
+    return [*found, *(point("ceilings.Gemm", "track_rate", b, 1, "ceiling") for b in ("numpy", "torch", "jax"))]
 
 
-def test_without_a_budget_everything_is_kept(points, seconds):
-    kept, left = plan.fit(plan.slices(points, seconds), None)
-    assert sum(len(s.points) for s in kept) == len(points)
-    assert left == []
+def chosen(suite, points, room, estimate=COSTS, done=()):
+    lines = plan.sweeps(suite, points)
+    pending = {p.text for p in points} - set(done)
+    return plan.choose(lines, plan.essential(lines, estimate), pending, estimate, room)
 
 
-def test_budget_goes_to_numpy_first_then_to_the_cheapest(points, seconds):
-    # NumPy costs 4 + 16, torch's small slice 8, its big one 32.
-    kept, left = plan.fit(plan.slices(points, seconds), 30.0)
-    assert {(s.name, b) for s in kept for b in s.by_backend()} == {
-        ("r.Small", "numpy"),
-        ("r.Small", "torch"),
-        ("r.Big", "numpy"),
+def covered(made):
+    """Sizes by class and backend."""
+    found = {}
+    for part in made:
+        for p in part.points:
+            found.setdefault((p.group, p.backend), set()).add(p.params["n"])
+    return found
+
+
+def test_a_sweep_holds_times_and_errors_of_each_size(suite, points):
+    line = plan.sweeps(suite, points)[0]
+    assert [[p.benchmark[-6:] for p in size] for size in line.sizes] == [["time_x", "rack_e"]] * 5
+    assert [size[0].params["n"] for size in line.spread] == [1, 2, 8, 16]
+
+
+def test_cheapest_slice_first_and_backends_take_turns_at_each_size(points):
+    made = plan.slices([p for p in points if p.group[0] == "a" and p.backend != "jax" and p.params["n"] < 4], COSTS)
+    assert [s.name for s in made] == ["a.Cheap", "a.Dear"]
+    assert [(p.params["n"], p.benchmark[-6:], p.backend) for p in made[0].points] == [
+        (n, f, b) for n in (1, 2) for f in ("time_x", "rack_e") for b in ("numpy", "torch")
+    ]
+    assert made[0].seconds == pytest.approx((1.1, 1.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.2))  # each backend is opened once
+    assert made[1].seconds[0] == pytest.approx(20.0)
+
+
+def test_without_a_budget_everything_is_kept(suite, points):
+    assert sum(len(s.points) for s in chosen(suite, points, math.inf)) == len(points)
+
+
+@pytest.mark.parametrize("room", [60.0, 100.0, 300.0])
+def test_every_family_keeps_four_sizes_and_every_backend_three_families(suite, points, room):
+    made = chosen(suite, points, room)
+    found = covered(made)
+    assert sum(s.predicted for s in made) <= room
+    assert all(len(found[f"{f}.Cheap", "numpy"]) >= 4 for f in "abcde")
+    for backend in ("torch", "jax"):
+        compared = [group for (group, b), sizes in found.items() if b == backend and len(sizes) >= 4]
+        assert len({group[0] for group in compared}) >= 3
+    assert ("ceilings.Gemm", "numpy") in found
+
+
+def test_a_larger_budget_adds_points_and_takes_none_away(suite, points):
+    small, large = (covered(chosen(suite, points, room)) for room in (100.0, 2000.0))
+    assert all(sizes <= large[key] for key, sizes in small.items())
+    assert len(large) > len(small)
+
+
+def test_where_the_ends_are_too_far_apart_the_smallest_sizes_are_measured(suite, points):
+    few = [p for p in points if p.group == "a.Dear" and p.backend == "numpy"]
+    assert covered(chosen(suite, few, 2000.0)) == {("a.Dear", "numpy"): set(SIZES)}
+    # 1, 2, 8, 16 take 1080 s, 1, 2, 4, 8 take 600.
+    assert covered(chosen(suite, few, 700.0)) == {("a.Dear", "numpy"): {1, 2, 4, 8}}
+    assert covered(chosen(suite, few, 200.0)) == {("a.Dear", "numpy"): {1, 2}}
+
+
+def test_what_was_measured_before_costs_nothing(suite, points):
+    few = [p for p in points if p.group == "a.Dear" and p.backend == "numpy"]
+    done = [p.text for p in few if p.params["n"] == 16]
+    assert covered(chosen(suite, few, 700.0, done=done)) == {("a.Dear", "numpy"): {1, 2, 4, 8}}
+
+
+def test_a_sweep_that_has_four_sizes_needs_no_more(suite, points):
+    few = [p for p in points if p.group in ("a.Cheap", "b.Dear") and p.backend == "numpy"]
+    done = [p.text for p in few if p.group == "a.Cheap" and p.params["n"] != 4]
+    essential = [s for s in chosen(suite, few, 650.0, done=done) if s.essential]
+    assert covered(essential) == {("b.Dear", "numpy"): {1, 2, 4, 8}}
+
+
+def test_families_run_first_then_the_comparison_of_backends_then_the_rest(suite, points):
+    made = chosen(suite, points, 300.0)
+    essential = [s for s in made if s.essential]
+    assert made[: len(essential)] == essential
+    backends = [set(s.by_backend()) for s in essential]
+    assert backends[:-3] == [{"numpy"}] * 6
+    assert backends[-3:] == [{"torch", "jax"}] * 3
+
+
+def test_what_other_backends_are_compared_with_is_needed_too(suite):
+    few = [point("a.Cheap", "time_x", "numpy", n) for n in SIZES]
+    few += [point("a.Dear", "time_x", backend, 1) for backend in ("numpy", "torch")]
+    lines = plan.sweeps(suite, few)
+    assert {(line.slice, line.backend) for line in plan.essential(lines, COSTS)} == {
+        ("a.Cheap", "numpy"),
+        ("a.Dear", "torch"),
+        ("a.Dear", "numpy"),
     }
-    assert [(s.name, s.by_backend()) for s in left] == [("r.Big", {"torch": 32.0})]
 
 
-def test_a_budget_that_is_not_firm_limits_only_what_stands_beside_numpy(points, seconds):
-    kept, left = plan.fit(plan.slices(points, seconds), 1.0, firm=False)
-    assert {b for s in kept for b in s.by_backend()} == {"numpy"}
-    assert {b for s in left for b in s.by_backend()} == {"torch"}
+def test_words_are_sizes_too_and_none_is_one(suite):
+    few = [Point("a.Dear.time_x", i, {"backend": "numpy", "n": n}, str(n), "1") for i, n in enumerate(("b", "a"))]
+    (line,) = plan.sweeps(suite, few)
+    assert [size[0].text for size in line.sizes] == ["a", "b"]
+    alone = Point("a.Dear.time_x", 0, {"backend": "numpy"}, "alone", "1")
+    assert plan.sweeps(suite, [alone])[0].spread == [(alone,)]
 
 
-def test_ceilings_come_before_solvers_of_the_same_backend():
-    cheap, ceiling = point("ridge.A", "time_x", "torch", 1), point("ceilings.Gemm", "track_rate", "torch", 1)
-    made = plan.slices([cheap, ceiling], {cheap.text: 1.0, ceiling.text: 5.0})
-    kept, _ = plan.fit(made, 5.5)
-    assert [s.name for s in kept] == ["ceilings.Gemm"]
-
-
-def test_prediction_grows_with_the_cost_and_with_the_import(tmp_path):
-    meta = {"role": "time", "x": "n", "cost": "ridge", "fixed": {"p": 100}, "derived": {}}
-    suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": meta}})
+def test_prediction_grows_with_the_cost(tmp_path):
+    entry = {"role": "time", "x": "n", "cost": "ridge", "fixed": {"p": 100}, "derived": {}}
+    suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": entry}})
     small, large = point("r.A", "time_x", "numpy", 1000), point("r.A", "time_x", "numpy", 10**6)
-    quick, startup = PROFILES["quick"], {"numpy": 0.0, "torch": 2.0}
-    assert plan.predict(suite, large, quick, startup) > plan.predict(suite, small, quick, startup)
-    there = point("r.A", "time_x", "torch", 1000)
-    gain = plan.predict(suite, there, quick, startup) - plan.predict(suite, small, quick, startup)
-    assert gain == pytest.approx(2.0)
+    assert plan.predict(suite, large, PROFILES["quick"]) > plan.predict(suite, small, PROFILES["quick"])
 
 
 def test_derived_argument_follows_the_abscissa(tmp_path):
-    meta = {"role": "error", "x": "n", "cost": "ridge", "fixed": {"method": "normal"}, "derived": {"p": 10**6}}
-    suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": meta}})
-    wide, tall = point("r.A", "time_x", "numpy", 100), point("r.A", "time_x", "numpy", 10**5)
-    startup = {"numpy": 0.0}
-    assert plan.predict(suite, wide, PROFILES["full"], startup) > plan.predict(suite, tall, PROFILES["full"], startup)
+    entry = {"role": "error", "x": "n", "cost": "ridge", "fixed": {"method": "normal"}, "derived": {"p": 10**6}}
+    suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": entry}})
+    wide, tall = (point("r.A", "time_x", "numpy", n, "error") for n in (100, 10**5))
+    assert plan.predict(suite, wide, PROFILES["full"]) > plan.predict(suite, tall, PROFILES["full"])
 
 
-def test_counts_of_all_classes_on_numpy_are_one_slice():
+def test_counts_on_numpy_are_a_slice_for_each_module():
     def counted(group, backend, **params):
-        params = {"backend": backend, **params}
+        params = {"backend": backend, "n": 1, **params}
         return Point(f"{group}.track_flops", 0, params, f"{group}{params}", "1", "count")
 
     points = [
-        counted("r.A", "numpy", n=3, method="cg"),
+        counted("r.A", "numpy", method="cg"),
         counted("r.B", "numpy", loss="huber"),
-        counted("r.A", "torch", n=3, method="cg"),
+        counted("s.A", "numpy"),
+        counted("r.A", "torch", method="cg"),
     ]
-    made = plan.slices(points, {p.text: 1.0 for p in points})
-    assert {s.name: len(s.points) for s in made} == {"counts": 2, "r.A": 1}
+    made = plan.slices(points, Known())
+    assert {s.name: len(s.points) for s in made} == {"counts r": 2, "counts s": 1, "r.A": 1}
 
 
 def test_without_a_cost_the_samples_still_take_their_time(tmp_path):
     def seconds(role, **entry):
         suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": {"role": role}, **entry}})
-        return plan.predict(suite, point("r.A", "time_x", "numpy", 1), PROFILES["full"], {})
+        return plan.predict(suite, point("r.A", "time_x", "numpy", 1, role), PROFILES["full"])
 
     assert seconds("time") > seconds("error")
     assert seconds("time", repeat=[30, 40, 0.1]) > seconds("time", repeat=[3, 5, 0.1])

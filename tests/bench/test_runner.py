@@ -63,7 +63,8 @@ def test_a_run_is_saved_as_asv_reads_it_and_a_second_one_resumes(toy, quick_look
     from asv.results import iter_results_for_machine
 
     assert [r.commit_hash for r in iter_results_for_machine(str(outcome.results), "box")] == [facts["commit"]]
-    assert not {p.name for p in folder.glob("*.json")} - {"machine.json", saved_file(outcome).name}  # asv reads them all
+    known = {"machine.json", saved_file(outcome).name}
+    assert {p.name for p in folder.glob("*.json")} == known  # asv takes every other for results, and warns
 
     again = run(toy, "smoke", machine="box")
     assert (again.measured, again.resumed) == (0, 3)
@@ -263,8 +264,3 @@ def test_a_point_that_would_outlive_the_budget_is_given_up_and_no_failure(toy, q
     assert (outcome.measured, outcome.failed) == (0, [])
     assert [p.benchmark for s in outcome.left_out for p in s.points] == ["toy.Sizes.time_sum"]
     assert run(toy, "smoke", machine="box", only="track_error").measured == 1
-
-
-def test_backends_take_turns_in_the_run_itself(toy, slow):
-    run(toy, "quick", machine="box", only="time_sum|track_error", budget=math.inf)
-    assert slow == ["numpy", "torch"] * 4

@@ -1,6 +1,13 @@
 """The suite as asv discovers it: every function keeps the contract that the report reads."""
 
+import ast
+import importlib.util
 import inspect
+import json
+import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +128,67 @@ def test_each_throughput_names_the_latency_of_the_same_calls(found):
         alone = found.benchmarks[f"{entry['meta']['pair']}.{name.rpartition('.')[2]}"]
         assert alone["meta"]["mode"] == "latency"
         assert alone["params"] == entry["params"]
+
+
+SEEN = """
+import json, sys
+from asv_runner.discovery import disc_benchmarks
+seen = {b.name: b.params for b in disc_benchmarks("benchmarks")}
+heavy = ("torch", "jax", "cupy", "dask", "scipy", "sklearn", "matplotlib")
+print(json.dumps([seen, [m for m in heavy if m in sys.modules]]))
+"""
+
+
+def asv(code, **environment):
+    """A process in which asv imports the benchmarks."""
+    inherited = {name: value for name, value in os.environ.items() if name != "XPSOLVE_GRID"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """The grids that asv sees where nothing is said, and what else its fork server holds."""
+    done = asv(SEEN)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_asv_by_itself_sees_a_part_of_every_benchmark_and_only_what_is_here(found, bare):
+    own, _ = bare
+    assert own.keys() == found.benchmarks.keys()
+    here = [name for name in backends.NAMES if importlib.util.find_spec(backends.get(name).library)]
+    whole = 0
+    for name, params in own.items():
+        entry = found.benchmarks[name]
+        assert all(set(part) <= set(values) for part, values in zip(params, entry["params"], strict=True)), name
+        assert all(params), name  # asv would not run it
+        for values, parameter in zip(params, entry["param_names"], strict=True):
+            assert parameter != "backend" or {ast.literal_eval(value) for value in values} <= set(here)
+        whole += math.prod(map(len, params))
+    assert whole < len(found.points) / 5
+
+
+def test_the_whole_grid_on_what_is_here(found):
+    own, _ = json.loads(asv(SEEN, XPSOLVE_GRID="full").stdout)
+    for name, entry in found.benchmarks.items():
+        for part, values, parameter in zip(own[name], entry["params"], entry["param_names"], strict=True):
+            assert part == values or parameter in ("backend", "library"), name
+
+
+def test_a_grid_that_does_not_exist_is_named():
+    said = asv("import benchmarks._grid; benchmarks._grid.grid()", XPSOLVE_GRID="huge").stderr
+    assert "XPSOLVE_GRID: expected one of quick, full, everywhere, got 'huge'" in said
+
+
+def test_the_fork_server_holds_no_library_that_does_not_survive_a_fork(bare):
+    _, heavy = bare
+    assert heavy == []
 
 
 def test_points_follow_asvs_order():

@@ -175,7 +175,7 @@ def test_the_working_set_reads_A_far_less_than_once_a_lambda(rng):
         ({"n_lams": 0}, ValueError, "n_lams"),
         ({"ratio": 1.5}, ValueError, "ratio: expected a number between 0 and 1"),
         ({"method": "lars"}, ValueError, "'working_set', 'fista', got 'lars'"),
-        ({"tol": 0.0}, ValueError, "tol"),
+        ({"tol": -1.0}, ValueError, "tol"),
         ({"y": np.ones((4, 2))}, ValueError, r"y: expected shape \(n,\)"),
     ],
 )

@@ -148,6 +148,7 @@ def test_it_traces_under_jit(rng):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 def test_it_learns_to_read_digits(seed):
     """97 % of the images that it has not seen; two convolutions, the second with a stride, and one dense layer."""
     data, rng = problems.digits(standardise=False, dtype="float32"), np.random.default_rng(seed)

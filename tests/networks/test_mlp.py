@@ -168,6 +168,7 @@ def test_single_precision_stays(rng):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 def test_it_learns_to_read_digits(seed):
     """97 % of images that it has not seen, from one hidden layer."""
     data, rng = problems.digits(standardise=False, dtype="float32"), np.random.default_rng(seed)

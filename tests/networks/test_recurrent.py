@@ -101,6 +101,7 @@ def test_the_energy_does_not_overflow():
     np.testing.assert_allclose(found, [1e4 - np.log(2), 5e-19, 0.0], rtol=1e-15, atol=1e-16)
 
 
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 def test_it_learns_to_read_digits_row_by_row():
     """A sequence of eight rows of eight pixels: 95 % of unseen images, where a guess has 10 %."""
     data, rng = problems.digits(standardise=False), np.random.default_rng(0)
@@ -121,6 +122,7 @@ def test_it_learns_to_read_digits_row_by_row():
     assert np.mean(np.argmax(state[1], axis=0) == np.argmax(Y[test], axis=1)) >= 0.95
 
 
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 def test_a_residual_network_learns_a_rotation(rng):
     """Ten steps with shared weights turn the plane by a right angle, within 10 % on points it has not seen."""
     X = rng.uniform(-1, 1, (200, 2))

@@ -9,6 +9,9 @@ import xpsolve as xs
 from xpsolve import networks
 from xpsolve.testing import assert_close
 
+# few of these runs are long enough to reach their tolerance, which is not what they are about
+pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
+
 
 def least_squares(x, A, y):
     r = A @ x - y
@@ -60,7 +63,7 @@ def test_it_stops_at_its_tolerance_and_reads_once_an_epoch(rng):
     assert run.n_iter < 200
     assert [k for k, _ in seen] == list(range(run.n_iter + 1))
     assert run.history.shape == (run.n_iter + 1,)
-    assert run.history[0] == least_squares(np.zeros(3), A, y)[0]
+    assert run.history[0] == pytest.approx(least_squares(np.zeros(3), A, y)[0])
     assert run.stats["steps"] == 4 * run.n_iter
     for epochs in (2, 5):
         _, tally = xs.count(
@@ -83,8 +86,30 @@ def test_a_callback_stops_it_and_a_long_step_is_a_status(rng):
     assert not math.isfinite(run.certificate.value)
 
 
+def test_what_is_not_finished_says_so_with_a_remedy_that_it_has(rng):
+    A, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    with pytest.warns(xs.ConvergenceWarning, match="^train.*Raise epochs") as caught:
+        run = networks.train(least_squares, np.zeros(3), A, y, step=0.1, epochs=1, tol=1e-9)
+    assert run.status is xs.Status.MAX_ITER
+    assert [w.filename for w in caught] == [__file__]
+    assert "max_iter" not in run.message
+    assert "x0" not in run.message
+
+
+@pytest.mark.parametrize("momentum", [np.longdouble(0.5), 0.5])
+def test_options_of_wider_dtypes_do_not_leak(rng, momentum):
+    A, y = rng.standard_normal((20, 3)).astype("f"), rng.standard_normal(20).astype("f")
+    run = networks.train(least_squares, np.zeros(3, "f"), A, y, step=np.longdouble(0.1), momentum=momentum)
+    assert run.x.dtype == np.float32
+
+
 ONE = np.ones(2)
 BAD = {
+    "the function": (lambda: networks.train(5, ONE, ONE, step=1.0), TypeError, "^value_and_gradient: expected a func"),
+    "seed": (lambda: networks.train(least_squares, ONE, np.eye(2), ONE, step=1.0, seed="x"), TypeError, "^seed"),
+    "record": (lambda: networks.train(least_squares, ONE, np.eye(2), ONE, step=1.0, record=5), TypeError, "^record"),
+    "a huge step": (lambda: networks.train(least_squares, ONE, np.eye(2), ONE, step=10**400), ValueError, "^step"),
+    "callback": (lambda: networks.train(least_squares, ONE, np.eye(2), ONE, step=1.0, callback=5), TypeError, "^callb"),
     "params are numbers": (lambda: networks.train(least_squares, 1.0, ONE, step=1.0), TypeError, r"params, samples"),
     "no samples": (lambda: networks.train(least_squares, ONE, step=1.0), TypeError, r"params, samples"),
     "samples disagree": (

@@ -26,7 +26,7 @@ def test_the_interval_covers_the_truth():
         (20, 60, 200, 600, 2000),
         (1000, 2000, 4000, 8000, 16000, 32000),
     ]
-    rng, trials, inside, widths = np.random.default_rng(0), 200, 0, []
+    rng, trials, inside, widths = np.random.default_rng(0), 80, 0, []
     for _ in range(trials):
         x = np.asarray(grids[rng.integers(len(grids))], dtype=np.float64)
         alpha, a, first = rng.uniform(0.5, 3.0), 10 ** rng.uniform(-5, -4), 10 ** rng.uniform(-5, -2)

@@ -252,6 +252,29 @@ def test_the_command_draws_what_is_asked_for(tmp_path):
     assert not warnings
 
 
+def test_figures_drawn_side_by_side_are_those_drawn_alone(tmp_path):
+    names = ("soft-threshold", "lq-balls", "sinkhorn-plans", "softmax-jacobian")
+    done = list(gallery._together.draw_all(gallery.PICTURES, "numpy", tmp_path, only=names))
+    assert {picture.name for picture, _ in done} == set(names)
+    assert done[-1][0].timed  # after the others, alone
+    found, warnings = gallery.read(tmp_path)
+    assert not warnings
+    assert [one.name for one in found] == [name for name in gallery.PICTURES if name in names]
+    texts = {one.name: text for one, text in found.items()}
+    assert texts["soft-threshold"] == gallery.PICTURES["soft-threshold"].svg(NUMPY)
+    assert gallery.left_out(tmp_path) == []
+
+
+def test_figures_for_which_there_is_no_time_are_named_in_the_report(small_suite, tmp_path):
+    out = small_suite.write().parent / "gallery"
+    done = list(gallery.draw_all(gallery.PICTURES, "numpy", out, only=("lq-balls", "deblurring"), seconds=2.0))
+    drawn = {picture.name: found is not None for picture, found in done}
+    assert not drawn["deblurring"]
+    assert gallery.left_out(out)[-1] == "deblurring"
+    page = report.build(small_suite.folder, tmp_path / "report")
+    assert "Figures of the gallery that there was no time to draw" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [(("--only", "nothing"), "lq-balls, soft-threshold"), (("--backend", "nump"), "numpy, cupy")],

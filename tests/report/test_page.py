@@ -1,3 +1,4 @@
+import math
 import re
 from html.parser import HTMLParser
 
@@ -176,3 +177,21 @@ def test_the_same_results_give_the_same_report(ridge_suite, tmp_path):
     one, two = (report.build(folder, tmp_path / name).parent for name in ("one", "two"))
     names = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
+
+
+def test_the_summary_says_what_there_was_no_time_for(suite, tmp_path):
+    grid = {"backend": ["numpy", "torch"], "n": [10, 20, 40, 80]}
+    suite.add(
+        "r.A.time_solve",
+        grid,
+        lambda backend, n: 1e-3 * n if backend == "numpy" and n != 20 else math.nan,
+        suite.meta("A", "time", "seconds", "n"),
+    )
+    late = [("numpy", 20), *(("torch", n) for n in grid["n"])]
+    for backend, n in late:
+        suite.note(f"r.A.time_solve({backend!r}, {n})", missed=("over budget", "quick in 300 s"))
+    text = report.build(suite.write(), tmp_path / "report").read_text()
+    assert "Left out for want of time (quick in 300 s): 5 of 8 points, in the family ridge." in text
+    assert "Sweeps missing as a whole: 1; the others lack some of their sizes." in text
+    table = (tmp_path / "report" / "results.csv").read_text()
+    assert "over budget" in table

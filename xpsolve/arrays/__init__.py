@@ -2,10 +2,12 @@
 
 from xpsolve.arrays import backends
 from xpsolve.arrays.checks import (
+    check_axis,
     check_callable,
     check_count,
     check_finite,
     check_flag,
+    check_function,
     check_iteration,
     check_ndim,
     check_number,
@@ -56,10 +58,12 @@ __all__ = [
     "accumulate",
     "backends",
     "cast",
+    "check_axis",
     "check_callable",
     "check_count",
     "check_finite",
     "check_flag",
+    "check_function",
     "check_iteration",
     "check_ndim",
     "check_number",

@@ -110,6 +110,18 @@ def check_count(value: Any, name: str, minimum: int) -> int:
     return int(value)
 
 
+def check_axis(value: Any, name: str, x: Array, owner: str) -> int:
+    """`value` as an int: an axis of `x`, the argument called `owner`, that is not empty."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        message = f"{name}: expected an integer, got {_shown(value)}."
+        raise TypeError(message)
+    if not -x.ndim <= value < x.ndim or x.shape[value] == 0:
+        shape = tuple(x.shape)
+        message = f"{name}: expected an axis that {owner} has and that is not empty, got {value} for shape {shape}."
+        raise ValueError(message)
+    return int(value)
+
+
 def check_flag(value: Any, name: str) -> bool:
     """`value` as a bool: True or False."""
     if not isinstance(value, bool | np.bool_):
@@ -122,6 +134,13 @@ def check_callable(value: Any, name: str) -> None:
     """Raise TypeError unless `value` is None or can be called."""
     if value is not None and not callable(value):
         message = f"{name}: expected a function or None, got {_shown(value)}."
+        raise TypeError(message)
+
+
+def check_function(value: Any, name: str) -> None:
+    """Raise TypeError unless `value` can be called."""
+    if not callable(value):
+        message = f"{name}: expected a function, got {_shown(value)}."
         raise TypeError(message)
 
 

@@ -1,12 +1,13 @@
 """Factorisations and triangular solves, one small function each (Golub & Van Loan 2013, ch. 3, 4, 5).
 
-The standard has Cholesky but neither a triangular solve nor a word about failure: NumPy raises, CuPy and
-JAX return NaN or worse.  Here failure is a flag that stays on the device until somebody reads it.
+The standard has Cholesky but neither a triangular solve nor a word about failure: NumPy and PyTorch raise, CuPy and
+JAX return NaN or worse.  Here failure is NaN, or a flag that stays on the device until somebody reads it.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import array_api_extra as xpx
@@ -186,17 +187,27 @@ def _solve_positive_numpy(G: Array, B: Array) -> Array:
         return np.full_like(B, np.nan)
 
 
+def _or_nan(decompose: Callable[..., Any], A: Array, **options: Any) -> Any:
+    """decompose(A), or NaN in the same shapes where the library raises: of NaN, infinities, or no convergence."""
+    try:
+        return decompose(A, **options)
+    except (np.linalg.LinAlgError, RuntimeError) as error:
+        if not type(error).__name__.endswith("LinAlgError"):  # PyTorch has its own
+            raise
+        return [x * namespace_of(x).nan for x in decompose(namespace_of(A).ones_like(A), **options)]
+
+
 @native
 def eigh(G: Array) -> tuple[Array, Array]:
     """Eigenvalues in ascending order and eigenvectors of a symmetric matrix: G = V diag(w) Vᵀ."""
-    w, V = namespace_of(G).linalg.eigh(G)
+    w, V = _or_nan(namespace_of(G).linalg.eigh, G)
     return w, V
 
 
 @eigh.register("dask")
 def _eigh_dask(G: Array) -> tuple[Array, Array]:
     return xpx.lazy_apply(  # type: ignore[no-any-return]
-        lambda G: tuple(np.linalg.eigh(G)),
+        lambda G: tuple(_or_nan(np.linalg.eigh, G)),
         G,
         shape=(G.shape[:1], G.shape),
         dtype=(G.dtype, G.dtype),
@@ -216,10 +227,10 @@ def thin_svd(A: Array) -> tuple[Array, Array, Array]:
         V, s, Uh = thin_svd.standard(A.T)
         return Uh.T, s, V.T
     if 3 * n < 5 * p:  # Chan's crossover: below 5/3 the reduction costs more than it saves
-        U, s, Vh = xp.linalg.svd(A, full_matrices=False)
+        U, s, Vh = _or_nan(xp.linalg.svd, A, full_matrices=False)
         return U, s, Vh
     Q, R = xp.linalg.qr(A)
-    U, s, Vh = xp.linalg.svd(R, full_matrices=False)
+    U, s, Vh = _or_nan(xp.linalg.svd, R, full_matrices=False)
     return Q @ U, s, Vh
 
 

@@ -49,18 +49,17 @@ def wide_product(A: Array, x: Array) -> Array:
     xp, (n, p) = namespace_of(x), A.shape
     if A.dtype == x.dtype or x.dtype != xp.float64:
         return A @ x
-    size, longer = _length_of_blocks(A), max(n, p)
-    spans = [(i, min(i + size, longer)) for i in range(0, longer, size)]
+    size = min(_length_of_blocks(A), max(n, p))
     if n >= p:  # along the longer axis, so that the blocks have long rows and columns whatever the order in memory
-        parts = [cast(A[i:j, :], x.dtype) @ x for i, j in spans]
+        parts = [cast(A[i : min(i + size, n), :], x.dtype) @ x for i in range(0, n, size)]
         return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
-    total = cast(A[:, : spans[0][1]], x.dtype) @ x[: spans[0][1], ...]
-    for i, j in spans[1:]:
+    total = cast(A[:, :size], x.dtype) @ x[:size, ...]
+    for i in range(size, p, size):
+        j = min(i + size, p)
         total = total + cast(A[:, i:j], x.dtype) @ x[i:j, ...]
     return total
 
 
 def _length_of_blocks(A: Array) -> int:
     entries = _BLOCK_ON_ACCELERATOR if on_accelerator(A) else _BLOCK
-    shorter = int(min(A.shape))
-    return max(1, entries // shorter)
+    return max(1, entries // int(min(A.shape)))

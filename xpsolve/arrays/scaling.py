@@ -46,7 +46,7 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
     exponent = xp.floor(xp.log2(xp.where(ordinary, size, xp.ones_like(size))))
     info = xp.finfo(x.dtype)
     most = _exponent_of(float(info.smallest_normal))
-    return two_to_the(xp.minimum(xp.maximum(exponent, xp.full_like(size, most)), xp.full_like(size, -most)))
+    return two_to_the(xp.minimum(xp.maximum(exponent, xp.full_like(exponent, most)), xp.full_like(exponent, -most)))
 
 
 def _exponent_of(smallest_normal: float) -> int:

@@ -9,6 +9,7 @@ from xpsolve.autodiff.reverse import grad, jacrev, value_and_grad, vjp
 from xpsolve.autodiff.rules import NoRuleError
 from xpsolve.autodiff.scan import Reversible, leapfrog, scan_gradient
 from xpsolve.autodiff.second_order import hvp
+from xpsolve.autodiff.symmetric import symmetric_function
 
 __all__ = [
     "ImplicitSolver",
@@ -26,6 +27,7 @@ __all__ = [
     "leapfrog",
     "rules",
     "scan_gradient",
+    "symmetric_function",
     "unrolled",
     "value_and_grad",
     "vjp",

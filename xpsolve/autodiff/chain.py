@@ -122,6 +122,9 @@ def chain_cost(dims: Sequence[int], order: str = "optimal") -> int:
     [40000, 1020000, 40000]
     """
     check_option(order, "order", CHAIN_ORDERS)
+    if not hasattr(dims, "__len__"):
+        message = f"dims: expected a sequence of integers, got {type(dims).__qualname__}."
+        raise TypeError(message)
     if len(dims) < 2:
         message = f"dims: expected n_0, …, n_t, two integers or more, got {list(dims)}."
         raise ValueError(message)

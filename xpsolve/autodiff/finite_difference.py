@@ -7,7 +7,7 @@ from typing import Any
 import array_api_extra as xpx
 
 from xpsolve.arrays import Array, check_option, check_positive, is_array, namespace_of
-from xpsolve.autodiff.arguments import Function, floating_arrays, single, without_scalars
+from xpsolve.autodiff.arguments import Function, check_function, floating_arrays, single, with_numbers
 
 
 def finite_difference(f: Function, x: Array, *, eps: float | None = None, scheme: str = "forward") -> Array:
@@ -50,8 +50,9 @@ def finite_difference(f: Function, x: Array, *, eps: float | None = None, scheme
     array([2., 4.])
     """
     check_option(scheme, "scheme", ("forward", "central"))
-    x = without_scalars(x)
-    floating_arrays(single(x, "finite_difference", "x"), "finite_difference", "x")
+    check_function(f)
+    (x,) = with_numbers([x], (0,))
+    floating_arrays(single(x, "x"), "x", real=True)
     xp = namespace_of(x)
     if eps is None:
         eps = float(xp.finfo(x.dtype).eps) ** (1 / 2 if scheme == "forward" else 1 / 3)
@@ -81,4 +82,4 @@ def _value(f: Function, x: Array) -> Array:
     xp = namespace_of(x)
     if hasattr(y, "dtype"):  # NumPy made a scalar of it
         return xp.asarray(y)
-    return single(y, "finite_difference", "the result of f")
+    return single(y, "the result of f")

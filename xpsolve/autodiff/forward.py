@@ -13,13 +13,14 @@ import numpy as np
 from xpsolve.arrays import Array, Namespace, device_of, lift
 from xpsolve.autodiff.arguments import (
     Function,
+    check_function,
     floating_arrays,
     rebuilt,
     result_arrays,
     same_arrays,
     seeds_of,
     single,
-    without_scalars,
+    with_numbers,
 )
 from xpsolve.autodiff.levels import (
     Level,
@@ -73,7 +74,7 @@ class Forward(Level):
             if partial.__class__ is int:
                 t = t if partial == 1 else -t if partial else xp.zeros_like(t)
             elif partial.__class__ is Pole or partial.__class__ is Choice:
-                t = partial.times(xp, t, out, *values)  # type: ignore[union-attr]
+                t = partial.times(xp, t, out, *values)
             else:
                 t = t * partial(xp, out, *values)  # type: ignore[operator]
             total = t if total is None else total + t
@@ -98,7 +99,10 @@ class Forward(Level):
         followed: list[tuple[int, Tracked]],
     ) -> Any:
         """Tangents of the results, by the maps of the arguments that have one."""
-        maps = rule(self.inside, out, *values, **options)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is an answer
+            return self._derived(name, rule(self.inside, out, *values, **options), out, followed)
+
+    def _derived(self, name: str, maps: Any, out: Any, followed: list[tuple[int, Tracked]]) -> Any:
         if isinstance(maps, Joint):
             return Tracked(out, self, self._complete(maps.push({i: x._mark for i, x in followed}), out))
         pushed = [t for t in (checked_map(maps, name, i).push(x._mark) for i, x in followed) if t is not None]
@@ -173,12 +177,15 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     >>> autodiff.jvp(lambda x: x * x, (np.asarray([1.0, 2.0]),), (np.asarray([1.0, 1.0]),))
     (array([1., 4.]), array([2., 4.]))
     """
-    if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
-        message = "jvp: primals and tangents: expected tuples, one entry for each argument of f."
-        raise TypeError(message)
-    primals, tangents = without_scalars(list(primals)), without_scalars(list(tangents))
-    xs = floating_arrays(primals, "jvp", "primals")
-    ts = same_arrays(tangents, xs, "jvp", "tangents", "primals")
+    check_function(f)
+    for name, value in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(value, tuple | list):
+            message = f"{name}: expected a tuple with one entry for each argument of f, got {type(value).__qualname__}."
+            raise TypeError(message)
+    primals = with_numbers(primals, range(len(primals)))
+    tangents = with_numbers(tangents, range(len(tangents)), primals)
+    xs = floating_arrays(primals, "primals")
+    ts = same_arrays(tangents, xs, "tangents", "primals")
     inside = innermost_common(
         **{f"primal {i}": x for i, x in enumerate(xs)}, **{f"tangent {i}": t for i, t in enumerate(ts)}
     )
@@ -186,7 +193,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     duals = [Tracked(lift(inside, x), level, _cast(inside, t, x)) for x, t in zip(xs, ts, strict=True)]
     with following(level):
         out = f(*rebuilt(primals, duals))
-    result_arrays(out, "jvp")
+    result_arrays(out)
     return level.unwrap_all(out), map_arrays(level.tangent, out)
 
 
@@ -201,7 +208,7 @@ def jacfwd(f: Function) -> Function:
     Parameters
     ----------
     f : callable
-        Array to array; further arguments are constants.
+        Array to array, of real numbers; further arguments are constants.
 
     Returns
     -------
@@ -221,9 +228,11 @@ def jacfwd(f: Function) -> Function:
            [2., 1.]])
     """
 
+    check_function(f)
+
     def jacobian(x: Array, *args: Any, **kwargs: Any) -> Any:
-        x = without_scalars(x)
-        floating_arrays(single(x, "jacfwd", "argument 0"), "jacfwd", "argument 0")
+        (x,) = with_numbers([x], (0,), [list(args), kwargs])
+        floating_arrays(single(x, "argument 0"), "argument 0", real=True)
         others = {f"array {i}": a for i, a in enumerate(arrays_in([list(args), kwargs]))}
         inside = innermost_common(**{"argument 0": x}, **others)
         level = Forward(inside, lead=1)
@@ -232,7 +241,7 @@ def jacfwd(f: Function) -> Function:
         rest, named = lift_all(level, list(args)), lift_all(level, kwargs)
         with following(level):
             out = f(Tracked(x, level, seeds), *rest, **named)
-        result_arrays(out, "jacfwd")
+        result_arrays(out)
 
         def matrix(y: Array) -> Array:
             t = level.tangent(y, (seeds.shape[0],))

@@ -19,16 +19,28 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Namespace, common_namespace, is_array, iterate, lift, namespace_of, power_of_two
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_callable,
+    check_count,
+    check_positive,
+    common_namespace,
+    is_array,
+    iterate,
+    lift,
+    namespace_of,
+    power_of_two,
+)
 from xpsolve.autodiff.arguments import Function, rebuilt, without_scalars
 from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import Level, inside_of
 from xpsolve.autodiff.reverse import grad, vjp
-from xpsolve.autodiff.rules.table import Joint
+from xpsolve.autodiff.rules.table import Joint, NoRuleError, is_complex
 from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import arrays_in, map_arrays
 
-_UNROLLED: ContextVar[bool] = ContextVar("unrolled", default=False)
+_UNROLLED: ContextVar[frozenset[object]] = ContextVar("unrolled", default=frozenset())  # the open contexts
 
 Inverse = Callable[..., Array]
 """(v, x, *args) to (∂_x F)⁻¹v; with ``transposed=True`` to that of the transpose."""
@@ -54,11 +66,12 @@ def unrolled() -> Iterator[None]:
     >>> bool(abs(steps - f(np.asarray(1.0))) < 1e-15)
     True
     """
-    token = _UNROLLED.set(True)
+    key = object()  # contexts may be left in any order: each takes back itself and no other
+    _UNROLLED.set(_UNROLLED.get() | {key})
     try:
         yield
     finally:
-        _UNROLLED.reset(token)
+        _UNROLLED.set(_UNROLLED.get() - {key})
 
 
 def implicitly(
@@ -132,6 +145,9 @@ def _attached(level: Level, args: Any, x: Array, joint: Callable[[Array, tuple[i
     x = without_scalars(x)
     if not followed:
         return level.wrap(x)
+    if any(is_complex(namespace_of(v), v) for v in (x, *(a for _, a in followed))):
+        message = "a derivative by an equation: of complex numbers it has no rule; use real and imaginary parts."
+        raise NoRuleError(message)
     positions = tuple(i for i, _ in followed)
 
     def rule(xp: Namespace, out: Array) -> Joint:
@@ -377,7 +393,7 @@ class ImplicitSolver:
     def minimum(self, *args: Any) -> Array:
         """E(x*, θ, …), whose derivative is that of E in θ alone: no system is solved (Danskin 1967)."""
         if self._energy is None:
-            message = "minimum: expected an inner energy. Give implicit_gradient(energy=…)."
+            message = "energy: expected an inner energy for minimum, got None. Give implicit_gradient(energy=…)."
             raise TypeError(message)
         return enveloped(self, self._energy, without_scalars(args))
 
@@ -385,7 +401,7 @@ class ImplicitSolver:
 def _one(x: Any) -> Array:
     x = without_scalars(x)
     if not is_array(x):
-        message = f"implicit_gradient: expected the solver to return one array, got {type(x).__qualname__}."
+        message = f"solve: expected a function that returns one array, got {type(x).__qualname__}."
         raise TypeError(message)
     return x
 
@@ -464,8 +480,15 @@ def implicit_gradient(
     """
     given = [f for f in (fixed_point, stationary, energy) if f is not None]
     if len(given) != 1:
-        message = f"implicit_gradient: expected one of fixed_point, stationary and energy, got {len(given)} of them."
+        message = f"energy: expected one of fixed_point, stationary and energy, got {len(given)} of them."
         raise TypeError(message)
+    names = ("solve", "fixed_point", "stationary", "energy")
+    for name, f in zip(names, (solve, fixed_point, stationary, energy), strict=True):
+        check_callable(f, name)
+    if tol is not None:
+        check_positive(tol, "tol")
+    if max_iter is not None:
+        check_count(max_iter, "max_iter", 1)
     if solve is None:
         return functools.partial(
             implicit_gradient, fixed_point=fixed_point, stationary=stationary, energy=energy, tol=tol, max_iter=max_iter

@@ -7,8 +7,9 @@ apart, and what makes derivatives of derivatives right.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, put, shifted
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
+from xpsolve.autodiff.rules.table import SQUARES, kind_of
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
 
 _open_levels: ContextVar[tuple[Level, ...]] = ContextVar("open_levels", default=())
@@ -35,9 +37,12 @@ _INSTEAD: dict[str, Callable[..., Any]] = {"put": _put_copy, "shifted": _shifted
 
 
 class Tracked(WrappedArray):
-    """An array with a mark: its tangent, or its node on the tape; None for a constant."""
+    """An array with a mark: its tangent, or its node on the tape; None for a constant.
 
-    __slots__ = ("_mark",)
+    A norm also knows its square, which is smooth where the norm is not.
+    """
+
+    __slots__ = ("_mark", "_square")
 
     def __init__(self, value: Array, interpreter: Interpreter, mark: Any = None) -> None:
         self.__xpsolve_value__ = value
@@ -47,6 +52,12 @@ class Tracked(WrappedArray):
     def _become(self, other: WrappedArray) -> None:
         super()._become(other)
         self._mark = other._mark  # type: ignore[attr-defined]
+        self._square = None
+
+    def __pow__(self, other: Any) -> Any:
+        square = getattr(self, "_square", None)
+        found = square() if square is not None and isinstance(other, int | float) and other == 2 else None
+        return super().__pow__(other) if found is None else found  # type: ignore[misc]
 
 
 class Level(Interpreter):
@@ -55,7 +66,6 @@ class Level(Interpreter):
     def __init__(self, inside: Namespace) -> None:
         super().__init__(inside)
         self.nested = hasattr(inside, "inside")
-        self._follows: dict[Any, bool] = {}
 
     def wrap(self, value: Array) -> Tracked:
         """A constant of this level."""
@@ -73,10 +83,7 @@ class Level(Interpreter):
 
     def follows(self, dtype: Any) -> bool:
         """Whether arrays of this dtype carry derivatives."""
-        known = self._follows.get(dtype)
-        if known is None:
-            known = self._follows[dtype] = bool(self.inside.isdtype(dtype, ("real floating", "complex floating")))
-        return known
+        return kind_of(self.inside, dtype) != "other"
 
     def opened(self, x: Any) -> Any:
         """An argument as the level inside takes it."""
@@ -112,7 +119,10 @@ class Level(Interpreter):
             )
             raise NoRuleError(message)
         followed.extend((_position(rule, name, k), kwargs[k]) for k in by_name)
-        return self.derive(name, rule, _as_arrays(result), values, options, followed)
+        found = self.derive(name, rule, _as_arrays(result), values, options, followed)
+        if name in SQUARES:
+            found._square = functools.partial(SQUARES[name], self.namespace, *args, **kwargs)
+        return found
 
     def _is_followed(self, x: Any) -> bool:
         return isinstance(x, Tracked) and x._interpreter is self and x._mark is not None
@@ -175,17 +185,22 @@ def following(level: Level) -> Iterator[None]:
 
 
 @contextmanager
-def inside_of(level: Level) -> Iterator[None]:
-    """While arrays of the level inside are worked on, new levels go around neither this one nor those around it."""
-    token = _open_levels.set(tuple(other for other in _open_levels.get() if not _reaches(other, level)))
+def below(xp: Namespace) -> Iterator[None]:
+    """While arrays of `xp` are worked on, new levels do not go around those that lie around them."""
+
+    def around(level: Level) -> bool:
+        inside: Any = level.namespace
+        while inside is not xp and hasattr(inside, "inside"):
+            inside = inside.inside
+        return inside is xp and level.namespace is not xp
+
+    token = _open_levels.set(tuple(level for level in _open_levels.get() if not around(level)))
     try:
         yield
     finally:
         _open_levels.reset(token)
 
 
-def _reaches(outer: Level, level: Level) -> bool:
-    xp: Any = outer.namespace
-    while xp is not level.namespace and hasattr(xp, "inside"):
-        xp = xp.inside
-    return xp is level.namespace
+def inside_of(level: Level) -> AbstractContextManager[None]:
+    """The same for arrays of the level inside."""
+    return below(level.inside)

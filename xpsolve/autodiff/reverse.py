@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, common_namespace, device_of, is_array, lift
+from xpsolve.arrays import Array, common_namespace, device_of, is_array, lift, namespace_of
 from xpsolve.autodiff.arguments import (
     Function,
+    check_argnums,
+    check_function,
     floating_arrays,
     indices,
     rebuilt,
@@ -17,9 +19,10 @@ from xpsolve.autodiff.arguments import (
     same_arrays,
     seeds_of,
     single,
-    without_scalars,
+    with_numbers,
 )
 from xpsolve.autodiff.levels import following, innermost_common
+from xpsolve.autodiff.rules.table import is_complex
 from xpsolve.autodiff.tape import Node, Reverse, sweep
 from xpsolve.trace import arrays_in, lift_all, map_arrays
 
@@ -27,12 +30,10 @@ from xpsolve.trace import arrays_in, lift_all, map_arrays
 class _Record:
     """A function run under a tape: its arguments' nodes, its result, and the way back."""
 
-    def __init__(
-        self, owner: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]
-    ) -> None:
-        args = without_scalars(list(args))
+    def __init__(self, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> None:
+        args = with_numbers(args, argnums, kwargs)
         trees = [args[i] for i in argnums]
-        found = [floating_arrays(tree, owner, f"argument {i}") for i, tree in zip(argnums, trees, strict=True)]
+        found = [floating_arrays(tree, f"argument {i}") for i, tree in zip(argnums, trees, strict=True)]
         xs = [x for part in found for x in part]
         others = arrays_in([[a for i, a in enumerate(args) if i not in argnums], kwargs])
         named = {f"argument {i}": x for i, x in enumerate(xs)} | {f"array {i}": x for i, x in enumerate(others)}
@@ -50,7 +51,7 @@ class _Record:
         del variables, rest
         with following(level):
             out = f(*lifted, **lift_all(level, kwargs))
-        results = result_arrays(out, owner)
+        results = result_arrays(out)
         self.nodes = [x._mark if level.owns(x) else None for x in results]
         self.out = level.unwrap_all(out)
 
@@ -75,9 +76,9 @@ class _Record:
         return [map_arrays(lambda x: next(rest), tree) for tree in self.trees]
 
 
-def taped(owner: str, f: Function, args: tuple[Any, ...]) -> tuple[Any, Callable[[Sequence[Array]], list[Any]]]:
+def taped(f: Function, args: tuple[Any, ...]) -> tuple[Any, Callable[[Sequence[Array]], list[Any]]]:
     """f(*args), and a way back to its first two arguments that can be gone once: the tape goes with it."""
-    record = _Record(owner, f, args, {}, (0, 1))
+    record = _Record(f, args, {}, (0, 1))
     return record.out, lambda gradients: record.back(gradients, once=True)
 
 
@@ -122,14 +123,16 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
     >>> pullback(np.asarray([1.0, 1.0]))
     (array([2., 4.]),)
     """
+    check_function(f)
     if not primals:
-        message = "vjp: expected at least one argument of f after f."
+        message = "primals: expected at least one argument of f after f."
         raise TypeError(message)
-    record = _Record("vjp", f, primals, {}, tuple(range(len(primals))))
+    record = _Record(f, primals, {}, tuple(range(len(primals))))
     shapes = arrays_in(record.out)
 
     def pullback(gradient: Any) -> tuple[Any, ...]:
-        gs = same_arrays(without_scalars(gradient), shapes, "pullback", "gradient", "the result of f")
+        (gradient,) = with_numbers([gradient], (0,), shapes)
+        gs = same_arrays(gradient, shapes, "gradient", "the result of f")
         return tuple(record.back(gs, once=False))
 
     return record.out, pullback
@@ -141,9 +144,9 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Parameters
     ----------
     f : callable
-        Array-API code that returns a 0-d array.
+        Array-API code that returns a real 0-d array.
     argnums : int or sequence of int
-        Which arguments to differentiate by; each may be an array or a structure of arrays.
+        Which arguments to differentiate by; each may be an array, real or complex, a structure of arrays, or a float.
 
     Returns
     -------
@@ -168,29 +171,38 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> float(value), gradient
     (5.0, array([2., 4.]))
     """
-    return _value_and_grad("value_and_grad", f, argnums)
+    check_function(f)
+    chosen, single_one = check_argnums(argnums), not isinstance(argnums, list | tuple)
 
-
-def _value_and_grad(owner: str, f: Function, argnums: int | Sequence[int]) -> Function:
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        record = _Record(owner, f, args, kwargs, indices(argnums, len(args), owner))
-        value = _scalar(record.out, owner)
-        one = record.inside.ones_like(value)
-        gradients = record.back([one], once=True)
-        return value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        record = _Record(f, args, kwargs, indices(chosen, len(args)))
+        value = _scalar(record.out)
+        gradients = record.back([record.inside.ones_like(value)], once=True)
+        return value, gradients[0] if single_one else tuple(gradients)
 
     return both
 
 
-def _scalar(out: Any, owner: str) -> Array:
-    out = single(out, owner, "the result of f")
+def _scalar(out: Any) -> Array:
+    """The result of f, which must be one real number."""
+    out = single(out, "the result of f")
     if out.ndim:
         message = (
-            f"{owner}: expected f to return a 0-d array, got shape {tuple(out.shape)}. "
+            f"f: expected a function that returns a 0-d array, got shape {tuple(out.shape)}. "
             f"Sum it up, or use vjp for one direction, jacrev or jacfwd for the Jacobian."
         )
         raise ValueError(message)
+    _check_real(out)
     return out
+
+
+def _check_real(out: Array) -> None:
+    if is_complex(namespace_of(out), out):
+        message = (
+            f"f: expected a function that returns real numbers, got {out.dtype}. Take its real and imaginary parts, or "
+            f"its absolute value, or use jvp and vjp, which take complex directions."
+        )
+        raise TypeError(message)
 
 
 def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -201,9 +213,9 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Parameters
     ----------
     f : callable
-        Array-API code that returns a 0-d array.
+        Array-API code that returns a real 0-d array.
     argnums : int or sequence of int
-        Which arguments to differentiate by; each may be an array or a structure of arrays.
+        Which arguments to differentiate by; each may be an array, real or complex, a structure of arrays, or a float.
 
     Returns
     -------
@@ -214,15 +226,21 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Raises
     ------
     TypeError
-        When called: if an argument to differentiate by is not a floating array, or f returns no array.
+        If f cannot be called or `argnums` is no integer; when called: if an argument to differentiate by is not a
+        floating array or a float, or f returns no array or a complex one.
     ValueError
-        When called: if f returns more than one number, or `argnums` names no argument.
+        If `argnums` repeats a position; when called: if f returns more than one number, or `argnums` names no argument.
     NoRuleError
         When called: if f calls a function that has no derivative rule.
 
     See Also
     --------
     value_and_grad, jacrev, jacfwd, hvp : Other derivatives.
+
+    Notes
+    -----
+    By a complex z = x + iy the gradient is ∂f/∂x − i ∂f/∂y, as in JAX: df = Re Σ g dz.  Its conjugate is the direction
+    of steepest ascent.
 
     References
     ----------
@@ -235,7 +253,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> autodiff.grad(lambda x: x @ x)(np.asarray([1.0, 2.0]))
     array([2., 4.])
     """
-    both = _value_and_grad("grad", f, argnums)
+    both = value_and_grad(f, argnums)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
         return both(*args, **kwargs)[1]
@@ -249,7 +267,7 @@ def jacrev(f: Function) -> Function:
     Parameters
     ----------
     f : callable
-        Array to array; further arguments are constants.
+        Array to array, of real numbers; further arguments are constants.
 
     Returns
     -------
@@ -269,10 +287,13 @@ def jacrev(f: Function) -> Function:
            [2., 1.]])
     """
 
+    check_function(f)
+
     def jacobian(x: Array, *args: Any, **kwargs: Any) -> Any:
-        x = single(without_scalars(x), "jacrev", "argument 0")
-        record = _Record("jacrev", f, (x, *args), kwargs, (0,))
-        out = single(record.out, "jacrev", "the result of f")
+        (x,) = with_numbers([x], (0,), [list(args), kwargs])
+        record = _Record(f, (single(x, "argument 0"), *args), kwargs, (0,))
+        out = single(record.out, "the result of f")
+        _check_real(out)
         seeds = seeds_of(record.inside, out)
         (rows,) = record.back([seeds], once=True)
         return record.inside.reshape(rows, (*out.shape, *x.shape))

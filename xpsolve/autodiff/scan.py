@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpsolve.arrays import Array, check_count, check_option, common_namespace, is_concrete, lift, namespace_of
-from xpsolve.autodiff.arguments import Function, floating_arrays, result_arrays, without_scalars
+from xpsolve.autodiff.arguments import Function, check_function, floating_arrays, result_arrays, without_scalars
 from xpsolve.autodiff.reverse import taped, value_and_grad
 from xpsolve.capabilities import capabilities
 from xpsolve.costs import SCAN_MEMORIES, binomial, repetitions, scan_slots
@@ -53,6 +53,10 @@ class Reversible:
     step: Function
     inverse: Function
 
+    def __post_init__(self) -> None:
+        check_function(self.step, "step")
+        check_function(self.inverse, "inverse")
+
     def __call__(self, *args: Any) -> Any:
         """One step."""
         return self.step(*args)
@@ -83,6 +87,8 @@ def leapfrog(F: Function, G: Function) -> Reversible:
     >>> swing.inverse(swing((1.0, 0.0), 0.5), 0.5)
     (1.0, 0.0)
     """
+    check_function(F, "F")
+    check_function(G, "G")
 
     def step(x: tuple[Array, Array], *args: Any) -> tuple[Array, Array]:
         r, s = x
@@ -183,6 +189,8 @@ def scan_gradient(
     >>> float(value), float(x0_gradient), gradient
     (24.0, 24.0, array([12.,  8.,  6.]))
     """
+    check_function(step, "step")
+    check_function(loss, "loss")
     check_option(memory, "memory", SCAN_MEMORIES)
     if memory == "reversible" and not hasattr(step, "inverse"):
         message = (
@@ -209,7 +217,7 @@ def scan_gradient(
     value: Any = None
     adjoint: list[Array] = []
     for k, x in back:
-        x_next, pull = taped("scan_gradient", step, (x, *at(k)))
+        x_next, pull = taped(step, (x, *at(k)))
         if k == t - 1:
             value, gradient = value_and_grad(loss)(_same(x_next, x0))
             adjoint = arrays_in(gradient)
@@ -311,7 +319,7 @@ class _Steps:
         self.found: list[Any] = []  # gradients, from the last step to the first
         if shared is not None:
             check_count(shared, "n_steps", 1)
-            floating_arrays(tree, "scan_gradient", name)
+            floating_arrays(tree, name)
             self.length = shared
             return
         if not self.listed:
@@ -344,7 +352,7 @@ class _Steps:
             self.found.append(gradient)
             return
         rest = iter(arrays_in(self.found[0]))
-        self.found[0] = map_arrays(lambda g: next(rest) + g, gradient)
+        self.found[0] = without_scalars(map_arrays(lambda g: next(rest) + g, gradient))
 
     def gradient(self) -> Any:
         """The gradient in all of them."""

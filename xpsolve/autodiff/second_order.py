@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.autodiff.arguments import Function
+from xpsolve.autodiff.arguments import Function, floating_arrays, same_arrays, with_numbers
 from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.reverse import grad
 
@@ -42,4 +42,7 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     >>> autodiff.hvp(lambda x: (x @ x) ** 2, np.asarray([1.0, 0.0]), np.asarray([1.0, 1.0]))
     array([12.,  4.])
     """
+    (x,) = with_numbers([x], (0,))
+    (v,) = with_numbers([v], (0,), x)
+    same_arrays(v, floating_arrays(x, "x"), "v", "x")
     return jvp(grad(f), (x,), (v,))[1]

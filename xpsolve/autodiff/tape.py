@@ -19,7 +19,7 @@ from xpsolve.arrays import Array, Namespace, device_of
 from xpsolve.autodiff.arguments import rebuilt
 from xpsolve.autodiff.levels import Level, Tracked, checked_map
 from xpsolve.autodiff.rules import BY_SHAPE, ELEMENTWISE
-from xpsolve.autodiff.rules.table import MASKS, Choice, Joint, Pole, fitted_dtype, passed, unbroadcast
+from xpsolve.autodiff.rules.table import MASKS, Choice, Joint, fitted_dtype, passed, stopped, unbroadcast
 
 _clock = itertools.count()
 
@@ -139,6 +139,7 @@ def sweep(xp: Namespace, starts: list[tuple[Node, Array]], masked: bool = False)
     pending: dict[int, list[Any]] = {}
     heap: list[int] = []
     found: dict[int, Array] = {}
+    safely = passed if _is_followed(xp) else stopped
 
     def add(node: Any, g: Array, masked: bool) -> None:
         entry = pending.get(node.order)
@@ -155,18 +156,18 @@ def sweep(xp: Namespace, starts: list[tuple[Node, Array]], masked: bool = False)
         node, g, masked = pending.pop(heappop(heap))
         rule = node.rule
         if rule.__class__ is tuple:
-            partials, saved = rule, node.saved
+            partials, saved, hides = rule, node.saved, masked
             for i, parent in enumerate(node.parents):
                 if parent is not None:
-                    d, hides = partials[i], masked
+                    d = partials[i]
                     if d.__class__ is int:
                         c = g if d == 1 else -g if d else xp.zeros_like(g)
+                    elif d.__class__ is Choice:
+                        c, hides = d.times(xp, g, saved[0], *saved[1]), True
+                    elif masked:
+                        c = safely(xp, g, d(xp, saved[0], *saved[1]))
                     else:
-                        if d.__class__ is Pole or d.__class__ is Choice:
-                            hides = masked or d.__class__ is Choice
-                            d = d.partial
-                        d = d(xp, saved[0], *saved[1])
-                        c = passed(xp, g, d) if masked else g * d
+                        c = g * d(xp, saved[0], *saved[1])
                     if c.shape != parent.shape or c.dtype != parent.dtype:
                         c = _fitted(xp, c, parent, len(g.shape) - len(node.shape))
                     order = parent.order
@@ -198,6 +199,15 @@ def sweep(xp: Namespace, starts: list[tuple[Node, Array]], masked: bool = False)
             del maps, out, values
         del node
     return found
+
+
+def _is_followed(xp: Namespace) -> bool:
+    """Whether arrays of this namespace may carry derivatives themselves."""
+    while hasattr(xp, "inside"):
+        if isinstance(xp._interpreter, Level):
+            return True
+        xp = xp.inside
+    return False
 
 
 def _fitted(xp: Namespace, c: Array, parent: Node, lead: int) -> Array:

@@ -52,20 +52,25 @@ class Clock:
         Predicted seconds of work, by a point's text.
     start : float
         When the run began, by `time.monotonic`.
+    later : float
+        Seconds of the budget to keep for each point measured, for what is done with it after the run.
     """
 
     budget: float | None
     openings: Mapping[str, float]
     predicted: Mapping[str, float]
     start: float = field(default_factory=lambda: time.monotonic())
+    later: float = 0.0
+    _points: int = 0
     _opened: set[str] = field(default_factory=set)
     _openings: Pace = field(default_factory=lambda: Pace(_TRUST))
     _backends: dict[str, Pace] = field(default_factory=dict)
-    _classes: dict[str, Pace] = field(default_factory=dict)
+    _classes: dict[str, dict[str, Pace]] = field(default_factory=dict)
 
     def add(self, point: Point, found: Measured) -> float:
         """Observe a point; return the seconds of its work, without those of opening its process."""
-        expected = self.work(point)
+        self._points += 1
+        expected = self.work(point) - self.later
         opening = self.openings.get(point.backend, 0.0) * self._openings.ratio if found.opened else 0.0
         # What of it was opening and what was work nobody saw: both were off alike.
         share = found.seconds / (expected + opening)
@@ -73,21 +78,22 @@ class Clock:
             self._opened.add(point.backend)
             self._openings.add(self.openings.get(point.backend, 0.0), opening * share)
         work = expected * share
-        here = self._classes.setdefault(point.slice, Pace(_TRUST_HERE))
-        here.add(self.predicted[point.text] * self._pace(point), work)
-        # One point that was taken for far too short says something of itself, not of the machine.
         own = self.predicted[point.text]
+        self._classes.setdefault(point.slice, {}).setdefault(point.backend, Pace(0.0)).add(own, work)
+        # One point that was taken for far too short says something of itself, not of the machine.
         self._backends.setdefault(point.backend, Pace(_TRUST)).add(own, min(work, _MOST * own))
         return work
 
-    def _pace(self, point: Point) -> float:
-        pace = self._backends.get(point.backend)
+    def _pace(self, backend: str) -> float:
+        pace = self._backends.get(backend)
         return pace.ratio if pace else 1.0
 
     def work(self, point: Point) -> float:
-        """Seconds of a point in a process that is open."""
-        here = self._classes.get(point.slice)
-        return self.predicted[point.text] * self._pace(point) * (here.ratio if here else 1.0)
+        """Seconds of a point in a process that is open, and later."""
+        here = self._classes.get(point.slice, {})
+        expected = sum(seen.predicted * self._pace(backend) for backend, seen in here.items())
+        of_class = Pace(_TRUST_HERE, expected, sum(seen.observed for seen in here.values()))
+        return self.predicted[point.text] * self._pace(point.backend) * of_class.ratio + self.later
 
     def opening(self, backend: str) -> float:
         """Seconds to open the process of a backend, 0 for one that is open."""
@@ -101,7 +107,7 @@ class Clock:
     @property
     def room(self) -> float:
         """Seconds that are left of the budget."""
-        return math.inf if self.budget is None else self.budget - self.spent
+        return math.inf if self.budget is None else self.budget - self.spent - self.later * self._points
 
     def patience(self, point: Point) -> float:
         """Seconds after which a point under way is given up for the sake of the others."""

@@ -26,7 +26,7 @@ def read_object(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         warnings.warn(f"{path} is not readable and is skipped: {error}", stacklevel=2)
         return {}
     if not isinstance(content, dict) or not isinstance(content.get("entries"), dict):

@@ -1,10 +1,10 @@
 """In which order to measure, and what fits in the time there is.
 
-A slice is one benchmark class on all its backends, or what is counted on NumPy for one family.  Inside a slice the
+A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
-no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings, one sweep of four sizes
-of every family on NumPy, and one sweep of three families on every other backend, these three last.  Counts follow, then whatever fits:
-other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
+no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings and one sweep of four
+sizes of every family on NumPy, then one sweep of three families on every other backend.  Counts follow, then whatever
+fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
-_ALONE, _COMPARED, _COUNTED, _REST = range(4)  # in this order
+_FAMILIES, _BACKENDS, _COUNTED, _REST = range(4)  # in this order
 
 
 class Estimate(Protocol):
@@ -222,8 +222,8 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
     Returns
     -------
     list of Sweep
-        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for every
-        other backend, the same of three families, the cheapest.
+        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for
+        every other backend, the same of three families, the cheapest, with that on NumPy beside each.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
@@ -239,6 +239,7 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
         if line.backend == _REFERENCE and line.family not in reference:
             reference[line.family] = best(o for o in timed if (o.family, o.backend) == (line.family, _REFERENCE))
     chosen += reference.values()
+    beside = {(line.slice, line.others): line for line in timed if line.backend == _REFERENCE}
     for backend in dict.fromkeys(line.backend for line in timed if line.backend != _REFERENCE):
         here: dict[str, list[Sweep]] = {}
         for line in timed:
@@ -246,11 +247,12 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
                 here.setdefault(line.family, []).append(line)
         compared = []
         for family, candidates in here.items():
-            beside = reference.get(family)
-            same = [o for o in candidates if beside and (o.slice, o.others) == (beside.slice, beside.others)]
+            own = reference.get(family)
+            same = [o for o in candidates if own and (o.slice, o.others) == (own.slice, own.others)]
             compared.append(best(same or candidates))
-        chosen += sorted(compared, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))[:FAMILIES]
-    return chosen
+        for line in sorted(compared, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))[:FAMILIES]:
+            chosen += [line, *filter(None, [beside.get((line.slice, line.others))])]
+    return list(dict.fromkeys(chosen))
 
 
 def choose(
@@ -285,28 +287,24 @@ def choose(
     for line in slowest:
         if chosen.price(parts) <= room:
             break
-        parts[line] = list(line.sizes[:SIZES])
+        parts[line] = chosen.smallest(line)
     counted = [line for line in lines if line.slice.startswith(COUNTS)]
     rest = [line for line in lines if line not in parts and line not in counted]
     rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
-    compared = {line.slice for line in parts if line.backend != _REFERENCE}
+    families = sorted((line for line in parts if line.backend == _REFERENCE), key=lambda line: chosen.work(parts[line]))
+    for line in families:
+        if not chosen.take(_FAMILIES, line, parts[line]):
+            chosen.fill(_FAMILIES, line)
     wanted = [
-        *((_COMPARED if line.slice in compared else _ALONE, line, part) for line, part in _by_need(parts)),
+        *((_BACKENDS, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
         *((_REST, line, line.spread) for line in rest),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
     ]
     refused = [(phase, line) for phase, line, part in wanted if not chosen.take(phase, line, part)]
-    for phase, line in refused:  # not all of it: the smallest sizes that fit
-        for size in line.sizes:
-            if not chosen.take(phase, line, [size]):
-                break
+    for phase, line in refused:
+        chosen.fill(phase, line)
     return chosen.slices()
-
-
-def _by_need(parts: Mapping[Sweep, list[tuple[Point, ...]]]) -> list[tuple[Sweep, list[tuple[Point, ...]]]]:
-    """NumPy first: it is what the others are held against."""
-    return sorted(parts.items(), key=lambda item: item[0].backend != _REFERENCE)
 
 
 class _Chosen:
@@ -343,19 +341,25 @@ class _Chosen:
         self._taken.update((p.text, phase) for p in new)
         return True
 
+    def smallest(self, line: Sweep) -> list[tuple[Point, ...]]:
+        """Of a sweep the smallest sizes that make it four, with those that were measured."""
+        new = [size for size in line.sizes if self._new([size])]
+        return new[: max(SIZES - (len(line.sizes) - len(new)), 0)]
+
+    def fill(self, phase: int, line: Sweep) -> None:
+        """Take of a sweep that does not fit as a whole the smallest sizes that do."""
+        for size in line.sizes:
+            if not self.take(phase, line, [size]):
+                break
+
     def slices(self) -> list[Slice]:
         opened: set[str] = set()
-        made = []
-        for phase in (_ALONE, _COMPARED, _COUNTED, _REST):
+        made: list[Slice] = []
+        for phase in (_FAMILIES, _BACKENDS, _COUNTED, _REST):
             points = [p for p in self._points if self._taken[p.text] == phase]
-            for part in slices(points, self._estimate, opened):
-                made.append(replace(part, essential=phase in (_ALONE, _COMPARED)))
+            needed = phase in (_FAMILIES, _BACKENDS)
+            made += [replace(part, essential=needed) for part in slices(points, self._estimate, opened)]
         return made
-
-
-def slices(self) -> list[Slice]:
-    parts = ([p for p in self._points if self._taken[p.text] == phase] for phase in (_ESSENTIAL, _COUNTED, _REST))
-    return [part for points in parts for part in slices(points, self._estimate)]
 
 
 def slices(points: Sequence[Point], estimate: Estimate, opened: set[str] | None = None) -> list[Slice]:

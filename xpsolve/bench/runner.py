@@ -6,10 +6,14 @@ process measures one point, and its `Results` merges, computes statistics and wr
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import platform
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from xpsolve.bench.plan import Slice, Sweep
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.store import Store, write_benchmarks
 from xpsolve.bench.suite import BenchError, Point, load
+from xpsolve.files import lock
 
 _CALIBRATED = 10.0  # seconds of measuring after which the plan knows this machine's pace
 
@@ -131,6 +136,7 @@ def run(
     backends: Collection[str] = (),
     only: str | None = None,
     budget: float | None = None,
+    later: float = 0.0,
     machine: str | None = None,
     results: Path | None = None,
     observer: Observer | None = None,
@@ -150,6 +156,8 @@ def run(
     budget : float, optional
         Seconds that the run may take, ``inf`` is no limit.  None is the profile's own.  What does not fit is left
         out by points: see `xpsolve.bench.plan`.
+    later : float, optional
+        Seconds of the budget to keep for each point that is measured, for what is done with it after the run.
     machine : str, optional
         Name of this machine among the results; see `xpsolve.bench.machine.register`.
     results : pathlib.Path, optional
@@ -188,25 +196,34 @@ def run(
     place = (results or suite.results).resolve()
     folder = place / described["machine"]
     facts = machines.facts(described, found, source, chosen.name, suite.libraries)
-    for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
-        stale.unlink(missing_ok=True)
-    machines.write(folder, described)
-    write_benchmarks(suite, place)
-    store = Store(suite, folder, described, source)
-    store.ledger.facts = facts
-    history = ledgers.durations(folder, chosen)
+    holder = f"process {os.getpid()} on {platform.node()}, since {datetime.now():%H:%M on %d %B %Y}"
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(folder / ".lock", holder))
+        except BlockingIOError as other:
+            raise BenchError(
+                f"another `xpsolve bench` ({other or 'of which nothing is known'}) writes to {folder}: wait until it "
+                "has ended, or keep these results elsewhere with --results. Two at once would disturb each other."
+            ) from None
+        for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
+            stale.unlink(missing_ok=True)
+        machines.write(folder, described)
+        write_benchmarks(suite, place)
+        store = Store(suite, folder, described, source)
+        store.ledger.facts = facts
+        history = ledgers.durations(folder, chosen)
 
-    todo = {p.text: p for p in wanted if not store.ledger.done(p, chosen)}
-    openings = {name: plan.PROCESS + float(b["startup"]) for name, b in found["backends"].items()}
-    predicted = {p.text: history.get(p.text) or plan.predict(suite, p, chosen) for p in wanted}
-    limit = chosen.budget if budget is None else budget
-    clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start)
-    outcome = Outcome(described["machine"], place, resumed=len(wanted) - len(todo), busy=facts["load"])
-    lines = plan.sweeps(suite, wanted)
-    going = _Run(chosen, store, clock, outcome, observer or Observer(), todo, lines, plan.essential(lines, clock))
-    going.go()
-    outcome.seconds = time.monotonic() - start
-    return outcome
+        todo = {p.text: p for p in wanted if not store.ledger.done(p, chosen)}
+        openings = {name: plan.PROCESS + float(b["startup"]) for name, b in found["backends"].items()}
+        predicted = {p.text: history.get(p.text) or plan.predict(suite, p, chosen) for p in wanted}
+        limit = chosen.budget if budget is None else budget
+        clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start, later)
+        outcome = Outcome(described["machine"], place, resumed=len(wanted) - len(todo), busy=facts["load"])
+        lines = plan.sweeps(suite, wanted)
+        going = _Run(chosen, store, clock, outcome, observer or Observer(), todo, lines, plan.essential(lines, clock))
+        going.go()
+        outcome.seconds = time.monotonic() - start
+        return outcome
 
 
 @dataclass

@@ -27,15 +27,11 @@ class Store:
         self.suite, self.folder = suite, folder
         python = ".".join(platform.python_version_tuple()[:2])
         # asv would name the environment after the path of its Python: another checkout, another series.
-        self.results = Results(
-            {**described, "python": python},
-            {},
-            source.commit,
-            source.date,
-            python,
-            f"existing-py{python}",
-            {},
-        )
+        environment = f"existing-py{python}"
+        run = {**described, "python": python}
+        self._made_of: tuple[Any, ...] = (run, {}, source.commit, source.date, python, environment, {})
+        self._added: list[dict[str, Any]] = []
+        self.results = Results(*self._made_of)
         self._load(folder.parent)
         self.ledger = ledgers.Ledger.open(folder, source.commit, source.tree)
         if not self.path.is_file():
@@ -46,17 +42,26 @@ class Store:
         """asv's result file."""
         return self.folder.parent / str(self.results._filename)
 
+    def _stamp(self) -> tuple[int, int] | None:
+        """What changes where somebody else writes asv's file."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
     def _load(self, results: Path) -> None:
         from asv import util
 
         try:
             self.results.load_data(str(results))
-        except (util.UserError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except (util.UserError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             aside = ledgers.set_aside(self.path)
             warnings.warn(
                 f"{self.path} is no result file of asv and was set aside as {aside.name}: {error}",
                 stacklevel=2,
             )
+        self._seen = self._stamp()
 
     def add(self, point: Point, profile: Profile, found: Measured, seconds: float) -> None:
         """Merge one measured point and the seconds of its work; a failure is kept as asv does, and tried again."""
@@ -68,27 +73,40 @@ class Store:
         samples: list[Any] = [None] * size
         number: list[Any] = [None] * size
         value[point.index], samples[point.index], number[point.index] = found.asv
-        before = self.results.duration.get(point.benchmark) or 0.0
-        self.results.add_result(
-            benchmark,
-            BenchmarkResult(value, samples, number, found.code, found.output, None),
-            started_at=found.started,
-            duration=before + found.seconds,
-            record_samples=True,
-            selected_idx=[point.index],
+        self._added.append(
+            {
+                "benchmark": benchmark,
+                "result": BenchmarkResult(value, samples, number, found.code, found.output, None),
+                "started_at": found.started,
+                "duration": found.seconds,
+                "selected_idx": [point.index],
+            }
         )
+        self._put(self._added[-1])
         if found.code == 0:
             self.ledger.record(point, profile, seconds)
         else:
             self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
             self.ledger.miss(point, found.reason, last_line(found.output))
 
+    def _put(self, added: dict[str, Any]) -> None:
+        before = self.results.duration.get(added["benchmark"]["name"]) or 0.0
+        self.results.add_result(**{**added, "duration": before + added["duration"]}, record_samples=True)
+
     def save(self) -> None:
         """Write asv's file and the ledger, in this order: a point is done only once it is kept."""
+        from asv.results import Results
+
+        if self._stamp() != self._seen:  # asv itself wrote to it meanwhile: what we measured is added to that
+            self.results = Results(*self._made_of)
+            self._load(self.folder.parent)
+            for added in self._added:
+                self._put(added)
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / self.folder.name).mkdir()
             self.results.save(scratch)
             write_text(self.path, (Path(scratch) / str(self.results._filename)).read_text(encoding="utf-8"))
+        self._seen = self._stamp()
         self.ledger.save()
 
 

@@ -157,7 +157,7 @@ def script() -> str:
 
 
 def child_environment(root: Path) -> dict[str, str]:
-    """Environment of every child: the xpsolve of the tree at `root`, else the one that runs here, and the whole grid."""
+    """Environment of every child: the xpsolve of the tree at `root`, else the one that runs here; the whole grid."""
     here = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (str(root), here, os.environ.get("PYTHONPATH"))))
     # asv's children heed the second path only; the suite's own points are the same on all machines

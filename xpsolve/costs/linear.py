@@ -74,7 +74,7 @@ def ridge(
     if method in ("normal", "woodbury"):
         if n_lams == 1:
             solve = (
-                cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize) + Cost(launches=29, syncs=1)
+                cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize) + Cost(launches=34, syncs=1)
             )
         else:
             once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
@@ -148,7 +148,7 @@ def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", i
     else:
         step, lanczos = pair, single
     total += n_iter * step + LANCZOS_STEPS * lanczos
-    launches = 260 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 15 * momentum)
+    launches = 234 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 15 * momentum)
     return total + Cost(launches=launches, syncs=refreshes + 1)
 
 
@@ -288,8 +288,8 @@ def soft_threshold(n: int, *, itemsize: int = 8) -> Cost:
 def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * CHECK_EVERY, itemsize: int = 8) -> Cost:
     """Basis pursuit by Douglas–Rachford: one SVD, then a product with A and one with A⁺ a step.
 
-    At every check, and once before the first step, the support is tried: a Gram matrix of at most q = min(n, p)
-    features, its Cholesky factor, two solves, and three certificates of two products each.
+    At every check, and once before the first step, the support is tried: a Gram matrix of at most 2·min(n, p)
+    features, its Cholesky factor, four solves, and three certificates of two products each.
 
     Parameters
     ----------
@@ -314,11 +314,13 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     q = min(n, p)
     inverse = gemm(q, 1, n, itemsize=itemsize) + gemm(p, 1, q, itemsize=itemsize)
     product = gemm(n, 1, p, itemsize=itemsize)
-    vertex = gram(n, q, itemsize=itemsize) + cholesky(q, itemsize=itemsize) + 4 * cholesky_solve(q, itemsize=itemsize)
-    check = 2 * inverse + product + vertex + 9 * gemm(n, 1, q, itemsize=itemsize) + 6 * product + Cost(launches=120)
+    size = min(2 * q, p)
+    vertex = gram(n, size, itemsize=itemsize) + cholesky(size, itemsize=itemsize)
+    vertex += 4 * cholesky_solve(size, itemsize=itemsize) + 6 * gemm(n, 1, size, itemsize=itemsize)
+    check = 2 * inverse + product + vertex + 6 * product + Cost(launches=113)
     checks = -(-n_iter // check_every)
     steps = n_iter * (product + inverse + Cost(launches=8))
-    setup = thin_svd(n, p, itemsize=itemsize) + inverse + 3 * product + Cost(launches=44)
+    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=71)
     return setup + steps + (checks + 1) * check + Cost(syncs=checks + 1)
 
 
@@ -362,4 +364,4 @@ def dictionary_learning(
     atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
     check = 3 * into + Cost(launches=85, syncs=1)
     checks = -(-n_iter // check_every)
-    return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=11 + int(m > n))
+    return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=43 + int(m > n))

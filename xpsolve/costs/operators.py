@@ -17,12 +17,12 @@ def operator_norm(n: int, p: int, *, n_iter: int = 20, itemsize: int = 8) -> Cos
     """Power iteration: a product with A and one with Aᵀ a step, and one with A before the first."""
     product = gemm(n, 1, p, itemsize=itemsize)
     syncs = -(-n_iter // CHECK_EVERY) + 1
-    return product * (2 * n_iter + 1) + Cost(launches=13 + 12 * n_iter, syncs=syncs)
+    return product * (2 * n_iter + 1) + Cost(launches=20 + 23 * n_iter, syncs=syncs)
 
 
 def dot_test(n: int, p: int, *, trials: int = 3, itemsize: int = 8) -> Cost:
     """A product with A and one with Aᵀ for every pair of vectors."""
-    return trials * (2 * gemm(n, 1, p, itemsize=itemsize) + Cost(launches=17, syncs=1))
+    return trials * (2 * gemm(n, 1, p, itemsize=itemsize) + Cost(launches=40, syncs=1))
 
 
 def correlation(

@@ -73,7 +73,7 @@ def lipschitz(n: int, p: int, *, itemsize: int = 8) -> Cost:
     if q <= _LIPSCHITZ_EXACT:
         return gram(max(n, p), q, itemsize=itemsize) + eigh(q, itemsize=itemsize) + Cost(launches=8)
     pair = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
-    return LANCZOS_STEPS * pair + Cost(launches=194)
+    return LANCZOS_STEPS * pair + Cost(launches=168)
 
 
 def gradient_descent(
@@ -370,7 +370,7 @@ def sgd_solve(
     """
     m, size, done, blocks = _loss(loss, m), min(block, n), 0, 1
     total = _first_gradient(n, p, m, loss, itemsize) + _gradient(n, p, m, loss, itemsize)
-    total += Cost(launches=int(loss == "least_squares") - 4, syncs=1)
+    total += Cost(launches=int(loss == "least_squares") - 3, syncs=1)
     sweeps, most = (min(s, size) for s in SWEEPS["newton" if _by_newton(size, loss) else "picard"])
 
     def chunk(blocks: int, size: int, sweeps: int) -> Cost:

@@ -1,7 +1,7 @@
 """A least-squares problem behind the public functions: checked arrays, columns, scaling, and its certificate.
 
-Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which is seen in max|y| and
-max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by powers of two, exactly:
+Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which is seen in max|y|
+and max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by powers of two, exactly:
 
     Â = A/a,  ŷ = y/b,      x = x̂·b/a,      ½λ‖x‖² has λ̂ = λ/a²,  λ‖x‖₁ has λ̂ = λ/(a·b)
 """
@@ -93,16 +93,24 @@ class Problem:
         if self.A_unit is None:
             return tiled(self, self.y_unit[None, :])[0, :]
         rest = self._cap / self.xp.maximum(self._relative_lams, self._cap)
-        return _columns(self, rest) * tiled(self, self.l1_unit[None, :])[0, :]
+        return _columns(self, rest) * tiled(self, (self.y_unit / self.A_unit)[None, :])[0, :]
 
     @property
-    def l1_unit(self) -> Array:
+    def l1_unit(self) -> Array | None:
         """The same for the answer of λ‖x‖₁, (k,)."""
-        return self.y_unit / self.A_unit
+        return self.y_unit if self.A_unit is None else self.y_unit / self.A_unit
 
     def l1_weights(self, lams: Array) -> Array:
         """λ of λ‖x‖₁ for A and the columns of Y as they are scaled; beyond `_cap` the answer is 0 anyway."""
-        return lams if self.A_unit is None else self.xp.minimum(lams / self.y_unit / self.A_unit, self._cap)
+        if self.y_unit is None:
+            return lams
+        weights = lams / self.y_unit
+        return weights if self.A_unit is None else self.xp.minimum(weights / self.A_unit, self._cap)
+
+    def l1_lams(self, weights: Array) -> Array:
+        """The opposite of `l1_weights`."""
+        lams = weights if self.A_unit is None else weights * self.A_unit
+        return lams if self.y_unit is None else lams * self.y_unit
 
     def l2_weight(self, lam: Array) -> Array:
         """λ of ½λ‖x‖² for A as it is scaled."""

@@ -12,31 +12,33 @@ shortest ν with A_Sᵀν = sign(x_S) then proves it: ⟨y, ν⟩ ≤ min ‖x�
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
-    check_count,
-    check_positive,
+    check_iteration,
     cholesky,
     cholesky_solve,
-    device_of,
     gram,
     iterate,
     largest,
-    namespace_of,
     scatter,
     shifted,
     take_columns,
     thin_svd,
 )
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.linear._problem import enter_problem
-from xpsolve.linear.prox import soft_threshold
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.linear._problem import enter_problem, lost_in_units, rank_cut, scaled
+from xpsolve.linear.prox import shrink
+from xpsolve.solution import Certificate, Solution, Status, finish
+
+_CERTIFICATE = "duality gap relative to ‖x‖₁, or distance from Ax = y relative to ‖y‖"
+_ADVICE = {
+    Status.MAX_ITER: "Raise max_iter.",
+    Status.INFEASIBLE: "If that is only noise in y, raise tol above it.",
+}
 
 
 class _State(NamedTuple):
@@ -109,6 +111,7 @@ def basis_pursuit(
     >>> xs.basis_pursuit(A, np.asarray([1.0, 1.0])).x.round(6)  # the shortest in ‖·‖₂ has no zero
     array([0., 1., 0.])
     """
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
     problem = enter_problem(A, y, 0.0, check_finite=check_finite)
     if not problem.dense:
         message = f"A: expected a dense array, got {problem.operator!r}."
@@ -116,14 +119,14 @@ def basis_pursuit(
     if not problem.single_y:
         message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
         raise ValueError(message)
-    check_positive(tol, "tol")
-    check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
+    extreme = problem.ordinary is False
+    if problem.ordinary is not True:
+        problem = scaled(problem)
 
     xp, A, y = problem.xp, problem.A, problem.Y[:, 0]
     norm, zero = xp.linalg.vector_norm, xp.zeros_like(y[0])
     U, s, Vh = thin_svd(A)
-    kept = s > max(problem.shape) * xp.finfo(s.dtype).eps * xp.max(s)
+    kept = s > rank_cut(problem) * xp.max(s)
     inverse = xp.where(kept, 1 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
 
     def pseudo_inverse(r: Array) -> Array:
@@ -136,9 +139,7 @@ def basis_pursuit(
     distance = ratio(norm(A @ shortest - y), norm(y))  # where it is more than rounding, no x satisfies Ax = y
     allowed = max(tol, float(xp.finfo(y.dtype).eps) ** 0.75)
     gamma = 3 * xp.mean(xp.abs(shortest))  # a large part of the entries of the answer lie below
-    size = min(*problem.shape)  # features that a vertex of {x : Ax = y} needs at most
-
-    repeated = _repeated(A, y)
+    size = min(2 * min(problem.shape), problem.shape[1])  # a vertex needs half, and a copy of each may be there
 
     def error(x: Array, nu: Array) -> Array:
         """The certificate of x against the dual point ν, made feasible."""
@@ -147,32 +148,28 @@ def basis_pursuit(
         return xp.maximum(xp.abs(ratio(length - xp.sum(y * nu) / bound, length)), ratio(norm(A @ x - y), norm(y)))
 
     def vertex(x: Array) -> tuple[Array, Array]:
-        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign.
-
-        Of equal columns one is taken.  Features that depend on one another are solvable by a small shift, whose effect
-        a second solve takes away.
-        """
-        x = xp.where(repeated, zero, x)
+        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign."""
         index = largest(xp.abs(x), size)
         on = xp.astype(xp.take(x, index) != 0, x.dtype)
         columns = take_columns(A, index).T * on
         G = gram(columns)
-        nearby = xp.finfo(x.dtype).eps ** 0.75 * xp.max(xp.linalg.diagonal(G))
-        L, _ = cholesky(shifted(G, xp.where(on > 0, nearby, xp.ones_like(on))))
-        fitted, w = xp.zeros_like(on), xp.zeros_like(on)
+        # a little more on the diagonal keeps columns that depend on one another solvable; a second solve takes it away
+        shift = 1 - on + on * (8 * size * xp.finfo(on.dtype).eps * xp.max(xp.linalg.diagonal(G)))
+        L, _ = cholesky(shifted(G, shift))
+        fitted = cholesky_solve(L, columns.T @ y)
+        fitted = fitted + cholesky_solve(L, columns.T @ (y - columns @ fitted))
         signs = xp.where(xp.take(x, index) > 0, on, -on)
-        for _ in range(2):
-            fitted = fitted + cholesky_solve(L, columns.T @ (y - columns @ fitted))
-            w = w + cholesky_solve(L, signs - columns.T @ (columns @ w))
-        return scatter(fitted, index, x.shape[0]), columns @ w
+        weights = cholesky_solve(L, signs)
+        weights = weights + cholesky_solve(L, signs - columns.T @ (columns @ weights))
+        return scatter(fitted, index, x.shape[0]), columns @ weights
 
     def step(state: _State) -> _State:
-        x = soft_threshold(state.Z, gamma)
+        x = shrink(state.Z, gamma)
         v = 2 * x - state.Z
         return state._replace(Z=state.Z - x + v - pseudo_inverse(A @ v - y))
 
     def refresh(state: _State) -> _State:
-        x = soft_threshold(state.Z, gamma)
+        x = shrink(state.Z, gamma)
         feasible = x - pseudo_inverse(A @ x - y)
         nu = U @ (inverse * (Vh @ ratio(state.Z - x, gamma)))
         fitted, exact = vertex(x)
@@ -194,29 +191,19 @@ def basis_pursuit(
         refresh=refresh,
         callback=callback,
     )
-    ended = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}.get(run.reason)
-    if ended is Status.NOT_FINITE and float(distance) > allowed:
-        ended = Status.INFEASIBLE
-    if ended is Status.MAX_ITER:
-        reached = f"basis_pursuit stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
-    name = "duality gap relative to ‖x‖₁, or distance from Ax = y relative to ‖y‖"
-    return Solution(
-        run.state.x, "douglas_rachford", Certificate(name, run.state.error, tol), n_iter=run.n_iter, ended=ended
+    infeasible = run.reason == "not finite" and float(distance) > allowed
+    x, error_of_x, unit = run.state.x, run.state.error, problem.l1_unit
+    if unit is not None:
+        x, error_of_x = x * unit, error_of_x + lost_in_units(x, unit[0])
+    certificate = Certificate(_CERTIFICATE, error_of_x, tol)
+    return finish(
+        "basis_pursuit",
+        x,
+        method="douglas_rachford",
+        certificate=certificate,
+        reason=run.reason,
+        measure=certificate.value if extreme else run.measure,
+        n_iter=run.n_iter,
+        ended=Status.INFEASIBLE if infeasible else None,
+        advice=_ADVICE,
     )
-
-
-def _repeated(A: Array, y: Array) -> Array:
-    """Whether a column of A is that of another feature, or its negative, by two products with it; (p,)."""
-    xp = namespace_of(A)
-    rows = xp.arange(A.shape[0], dtype=y.dtype, device=device_of(A))
-    first, second = xp.abs(A.T @ xp.cos(rows * rows)), xp.abs(A.T @ y)
-    order = xp.argsort(first)
-    slack = 8 * xp.finfo(y.dtype).eps
-
-    def close(v: Array) -> Array:
-        v = xp.take(v, order)
-        return xp.abs(v[1:] - v[:-1]) <= slack * v[1:]
-
-    both = xp.astype(close(first) & close(second), y.dtype)
-    return scatter(xp.concat([xp.zeros_like(first[:1]), both]), order, A.shape[1]) > 0

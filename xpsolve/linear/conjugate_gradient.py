@@ -108,13 +108,17 @@ def solve_cg(
         again = given.knowing(ordinary=False)
         return solve_cg(again, tol, max_iter, start, check_every, callback, advice)
     X = run.state.X
+    certificate = Certificate(NORMAL_EQUATIONS, normal_equations_error(problem, X, xp.sqrt(run.state.square)), tol)
+    measure = run.measure if isinstance(run.measure, float) else None
+    if measure is not None and unit is not None:
+        measure = certificate.value  # the answer may be out of range
     return finish(
         "ridge",
         from_columns(problem, X if unit is None else X * unit),
         method="cg",
-        certificate=Certificate(NORMAL_EQUATIONS, normal_equations_error(problem, X, xp.sqrt(run.state.square)), tol),
+        certificate=certificate,
         reason=run.reason,
-        measure=run.measure if isinstance(run.measure, float) else None,
+        measure=measure,
         n_iter=run.n_iter,
         stats={"host_reads": run.reads},
         advice=advice,

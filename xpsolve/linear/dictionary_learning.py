@@ -14,7 +14,6 @@ it is the exact minimiser over atom j alone, and ½‖U_j‖·‖U_j/‖U_j‖ �
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,8 +25,8 @@ from xpsolve.arrays import (
     Array,
     Namespace,
     check_count,
+    check_iteration,
     check_ndim,
-    check_positive,
     device_of,
     enter,
     gram,
@@ -35,6 +34,7 @@ from xpsolve.arrays import (
     is_scalar,
     iterate,
     namespace_of,
+    power_of_two,
     regularisation,
     take_columns,
     thin_svd,
@@ -42,12 +42,13 @@ from xpsolve.arrays import (
 from xpsolve.arrays import check_finite as _check_finite
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._l1 import Penalty
+from xpsolve.linear._problem import lost_in_units
 from xpsolve.linear.prox import shrink
 from xpsolve.linear.proximal_gradient import extrapolate
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish
 
 _CERTIFICATE = "what codes alone and atoms alone can still gain, relative to half of ‖X‖²"
-_ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
+_ADVICE = {Status.MAX_ITER: "Raise max_iter, or start from a better x0.", Status.INACCURATE: "Loosen tol."}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -166,11 +167,16 @@ def dictionary_learning(
     array([[0.5, 1.5]])
     """
     check_count(n_atoms, "n_atoms", 1)
-    check_positive(tol, "tol")
-    check_count(max_iter, "max_iter", 0)
+    check_iteration(
+        tol=tol,
+        max_iter=max_iter,
+        check_every=check_every,
+        callback=callback,
+        check_finite=check_finite,
+        record=record,
+    )
     check_count(seed, "seed", 0)
     check_count(code_steps, "code_steps", 1)
-    check_count(check_every, "check_every", 1)
     xp, (X, *given) = enter(X=X, **({} if x0 is None else {"x0": x0}))
     check_ndim(X, "X", 2, shape="(n, p)")
     weight = regularisation(xp, lam, "lam", like=X, check_values=check_finite)
@@ -179,15 +185,25 @@ def dictionary_learning(
         raise ValueError(message)
     if given:
         _check_start(xp, given[0], (X.shape[1], n_atoms), read=check_finite)
-    D = _first(xp, X, n_atoms, seed, *given)
+    unit = power_of_two(X)  # no square of X over or under it leaves the range; codes and λ follow
+    X, weight = X / unit, weight / unit
+    D = _first(xp, X, n_atoms, seed, *(x / power_of_two(x, axis=0) for x in given))
     if check_finite:
         _check_finite(xp, lambda: D.T @ X.T, X=X, **({"x0": given[0]} if given else {}))
 
     problem = _Factorisation(xp, X, weight, int(code_steps))
     if is_scalar(lam) and lam == 0:
         D, C = _principal(xp, X, n_atoms)
-        certificate = Certificate(_CERTIFICATE, problem.certify(D, C, X.T - D @ C, orthonormal=True), tol)
-        return DictionarySolution(D, "svd", certificate, codes=C.T)
+        error = problem.certify(D, C, X.T - D @ C, orthonormal=True) + xp.max(lost_in_units(C, unit))
+        return finish(
+            "dictionary_learning",
+            D,
+            method="svd",
+            certificate=Certificate(_CERTIFICATE, error, tol),
+            advice=_ADVICE,
+            cls=DictionarySolution,
+            codes=C.T * unit,
+        )
 
     C = problem.code(D, xp.zeros((n_atoms, X.shape[0]), dtype=X.dtype, device=device_of(X)))
     run = iterate(
@@ -201,19 +217,20 @@ def dictionary_learning(
         record=problem.objective if record else None,
         callback=callback,
     )
-    ended = _ENDED.get(run.reason)
-    if ended is Status.MAX_ITER:
-        reached = f"dictionary_learning stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
-    return DictionarySolution(
-        run.state.D,
-        "alternating",
-        Certificate(_CERTIFICATE, run.state.error, tol),
+    D, C = run.state.D, run.state.C
+    return finish(
+        "dictionary_learning",
+        D,
+        method="alternating",
+        certificate=Certificate(_CERTIFICATE, run.state.error + xp.max(lost_in_units(C, unit)), tol),
+        reason=run.reason,
+        measure=run.measure,
         n_iter=run.n_iter,
-        history=None if run.history is None else {"objective": run.history},
+        history=None if run.history is None else {"objective": run.history * unit * unit},
         stats={"host_reads": run.reads},
-        ended=ended,
-        codes=run.state.C.T,
+        advice=_ADVICE,
+        cls=DictionarySolution,
+        codes=C.T * unit,
     )
 
 

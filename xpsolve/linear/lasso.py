@@ -351,7 +351,7 @@ class _Solver:
         """The first X, its Aᵀ(Y − AX) and its gap."""
         xp, problem = self.problem.xp, self.problem
         if self.x0 is not None:
-            X = self.x0 if problem.A_unit is None else self.x0 / problem.l1_unit
+            X = self.x0 if self._unit is None else self.x0 / self._unit
             C, gap, rr = self.look(X)
             yy = xp.sum(problem.Y * problem.Y, axis=0)
             crowded = xp.sum(xp.astype(X != 0, xp.int32), axis=0) > max(problem.shape[0], _CROWDED)
@@ -473,7 +473,7 @@ class _Solver:
 
     @property
     def _unit(self) -> Array | None:
-        return None if self.problem.A_unit is None else self.problem.l1_unit
+        return self.problem.l1_unit
 
     def _step(self, product: Callable[[Array], Array]) -> Array:
         problem, tau = self.problem, self.tau
@@ -491,13 +491,17 @@ class _Solver:
         X, gap = run.state.X, run.state.gap
         if unit is not None:
             X, gap = X * unit, gap + lost_in_units(X, unit)
+        certificate = Certificate(CERTIFICATE, gap, o.tol)
+        measure = run.measure if isinstance(run.measure, float) else None
+        if measure is not None and unit is not None:
+            measure = certificate.value
         return finish(
             o.name,
             from_columns(problem, X),
             method=method,
-            certificate=Certificate(CERTIFICATE, gap, o.tol),
+            certificate=certificate,
             reason=run.reason,
-            measure=run.measure if isinstance(run.measure, float) else None,
+            measure=measure,
             n_iter=run.n_iter,
             history=history,
             stats={"host_reads": run.reads, **stats},

@@ -7,16 +7,16 @@ those that miss features are solved again with them.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
+    cast,
     check_count,
+    check_iteration,
     check_option,
-    check_positive,
     device_of,
     is_concrete,
     is_scalar,
@@ -25,13 +25,21 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
-from xpsolve.linear._problem import Problem, descent, enter_problem, half_squared_norm
+from xpsolve.linear._problem import (
+    Problem,
+    descent,
+    enter_problem,
+    half_squared_norm,
+    lost_in_units,
+    scaled,
+    with_scaled_columns,
+)
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
 from xpsolve.linear.lasso import CERTIFICATE, no_working_set
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 
 _AHEAD = 10  # values of λ between two looks at all features
 _AHEAD_TALL = 34  # the same where n > p: few features are missed, and wide products are fast
@@ -40,6 +48,10 @@ _MOST = 50  # features that may come in at once, at least
 _SHARE = 0.3  # of the tolerance, for the small problems
 _NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ to come
 _METHODS = ("auto", "working_set", "fista")
+_ADVICE = {
+    Status.MAX_ITER: "Raise max_iter, or stop the path at a larger λ.",
+    Status.INACCURATE: "Loosen tol, or stop the path at a larger λ.",
+}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -147,8 +159,7 @@ def lasso_path(
     array([ 0,  2,  7, 10])
     """
     check_option(method, "method", _METHODS)
-    check_positive(tol, "tol")
-    check_count(max_iter, "max_iter", 0)
+    check_iteration(tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite)
     check_count(n_lams, "n_lams", 1)
     if not is_scalar(ratio) or not 0 < ratio < 1:
         message = f"ratio: expected a number between 0 and 1, the least λ over the largest, got {ratio!r}."
@@ -157,10 +168,12 @@ def lasso_path(
     if not problem.single_y:
         message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
         raise ValueError(message)
-    xp = problem.xp
-    given = _grid(problem, n_lams, ratio) if lams is None else problem.lams
-    order = xp.argsort(given, descending=True)
-    falling = xp.take(given, order)
+    if problem.ordinary is not True:  # a path need not read before its first look at all features
+        problem = with_scaled_columns(problem) if problem.ordinary is None else scaled(problem)
+    xp, unit = problem.xp, problem.l1_unit
+    weights = _grid(problem, n_lams, ratio) if lams is None else problem.l1_weights(problem.lams)
+    order = xp.argsort(weights, descending=True)
+    falling = xp.take(weights, order)
     zeros = how_many(xp, falling == 0) if is_concrete(falling) and lams is not None else 0
     why = no_working_set(problem)
     if method == "working_set" and why:
@@ -168,22 +181,33 @@ def lasso_path(
         raise ValueError(message)
     method = "fista" if why else "working_set" if method == "auto" else method
     positive = falling.shape[0] - zeros
-    columns, n_iter, finished, stats = list[tuple[Array, Array]](), 0, True, dict[str, Any]()
+    columns, n_iter, reason, stats = list[tuple[Array, Array]](), 0, "tolerance", dict[str, Any]()
     if positive:
         solve = _by_working_set if method == "working_set" else _together
-        X, gaps, n_iter, finished, stats = solve(problem, falling[:positive], tol, max_iter)
+        X, gaps, n_iter, reason, stats = solve(problem, falling[:positive], tol, max_iter)
         columns.append((X, gaps))
     if zeros:
         columns += [_least_squares(problem)] * zeros
     X, gaps = (xp.concat(parts, axis=-1) for parts in zip(*columns, strict=True))
     back = xp.argsort(order)
-    x, gaps = xp.take(X, back, axis=1).T, xp.take(gaps, back)
+    X, gaps = cast(xp.take(X, back, axis=1), problem.Y.dtype), xp.take(gaps, back)
+    if unit is not None:
+        X, gaps = X * unit, gaps + lost_in_units(X, unit)
     certificate = Certificate(CERTIFICATE, gaps, tol)
-    if not finished:
-        message = f"lasso_path(method={method!r}) stopped at a gap of {certificate.value:.1e} > tol = {tol:.1e}."
-        warnings.warn(f"{message} {Status.MAX_ITER.message}", ConvergenceWarning, stacklevel=2)
-    ended = None if finished else Status.MAX_ITER
-    return LassoPath(x, method, certificate, n_iter=n_iter, stats=stats, ended=ended, lams=given, gaps=gaps)
+    return finish(
+        "lasso_path",
+        X.T,
+        method=method,
+        certificate=certificate,
+        reason=reason,
+        measure=None if reason == "traced" or (reason == "tolerance" and problem.A_unit is None) else certificate.value,
+        n_iter=n_iter,
+        stats=stats,
+        advice=_ADVICE,
+        cls=LassoPath,
+        lams=problem.lams if lams is not None else problem.l1_lams(weights),
+        gaps=gaps,
+    )
 
 
 def _grid(problem: Problem, count: int, ratio: float) -> Array:
@@ -195,8 +219,8 @@ def _grid(problem: Problem, count: int, ratio: float) -> Array:
 
 def _by_working_set(
     problem: Problem, lams: Array, tol: float, max_iter: int
-) -> tuple[Array, Array, int, bool, dict[str, Any]]:
-    """X (p, m), gaps (m,), Newton and FISTA steps, whether all gaps are small, and counts, for falling λ."""
+) -> tuple[Array, Array, int, str, dict[str, Any]]:
+    """X (p, m), gaps (m,), Newton and FISTA steps, why it ended as in `Run`, and counts, for falling λ."""
     xp, p, m = problem.xp, problem.shape[1], lams.shape[0]
     some = _AHEAD_TALL if problem.shape[0] > p else _AHEAD
     way = _Way(problem, tol, max_iter)
@@ -207,7 +231,7 @@ def _by_working_set(
         gaps.append(gap)
     features = way.features
     X = features.spread(xp.concat([padded(x, features.size) for x in columns], axis=1), p)
-    return X, xp.concat(gaps), way.steps, way.finished, {"size": features.size, "looks": way.looks}
+    return X, xp.concat(gaps), way.steps, way.reason, {"size": features.size, "looks": way.looks}
 
 
 class _Way:
@@ -223,7 +247,8 @@ class _Way:
         )
         self.last = xp.zeros((self.features.size, 1), dtype=problem.Y.dtype, device=device_of(problem.Y))
         self.steps = self.looks = 0
-        self.finished = True
+        self.reason = "tolerance"
+        self.limited = False  # whether a small problem has used up max_iter
 
     def solve(self, lams: Array) -> tuple[Array, Array]:
         """Answers (size, k) among the features of the set, and their gaps (k,)."""
@@ -231,18 +256,19 @@ class _Way:
         k = lams.shape[0]
         x = self._small(self.last, lams)
         while True:
-            R = problem.Y - self.features.product(problem, x)
+            R = problem.Y - cast(self.features.product(problem, x), problem.Y.dtype)
             C = problem.operator.rmatvec(R)
             X = self.features.spread(x, problem.shape[1])
             gaps = Penalty(lams).gap(X, C, xp.sum(R * R, axis=0)) / self.half
             C, gaps = settled(C, gaps)
             self.looks += 1
-            missed = gaps > self.tol
+            missed = ~(gaps <= self.tol)  # also where it is NaN
             share = xp.abs(C) / xp.where(lams > 0, lams, xp.ones_like(lams))
             score = self.features.without(xp.max(xp.where(missed, share, xp.zeros_like(C)), axis=1))
             outside = how_many(xp, score > 1 + 1e-9)
             if outside == 0:
-                self.finished &= how_many(xp, missed) == 0
+                if how_many(xp, missed):
+                    self.reason = "max_iter" if self.limited else ""  # else the certificate says what it is
                 break
             self._grow(score, max(outside, min(_MOST, problem.shape[1] - self.features.size)))
             x = padded(x, self.features.size)
@@ -265,20 +291,25 @@ class _Way:
         """From the answer x to one λ to those for the next, among the features of the set."""
         problem, features = self.problem, self.features
         xp = problem.xp
-        small = GramProblem.of(features.gram, xp.take(problem.Aty, features.index, axis=0), self.yy, self.half)
-        columns, c = [], small.b - small.G @ x
+        dtype = features.gram.dtype  # float64 where the library has it
+        small = GramProblem.of(
+            features.gram, features.correlation(problem), cast(self.yy, dtype), cast(self.half, dtype)
+        )
+        x, lams, columns = cast(x, dtype), cast(lams, dtype), list[Array]()
+        c = small.b - small.G @ x
         for i in range(lams.shape[0]):
             x, c, taken = solve_on_gram(
                 small, Penalty(lams[i]), x, c, tol=_SHARE * self.tol, max_iter=self.max_iter, near=True
             )
             self.steps += taken
+            self.limited |= taken >= self.max_iter
             columns.append(x)
-        return xp.concat(columns, axis=1)
+        return cast(xp.concat(columns, axis=1), problem.Y.dtype)
 
 
 def _together(
     problem: Problem, lams: Array, tol: float, max_iter: int
-) -> tuple[Array, Array, int, bool, dict[str, Any]]:
+) -> tuple[Array, Array, int, str, dict[str, Any]]:
     """The same by FISTA on all columns at once."""
     xp, operator = problem.xp, problem.operator
     gradient, product = descent(problem)
@@ -302,7 +333,7 @@ def _together(
         max_iter=max_iter,
         check_every=costs.CHECK_EVERY,
     )
-    return run.state.X, run.state.gap, run.n_iter, run.reason != "max_iter", {"host_reads": run.reads}
+    return run.state.X, run.state.gap, run.n_iter, run.reason, {"host_reads": run.reads}
 
 
 def _least_squares(problem: Problem) -> tuple[Array, Array]:
@@ -310,7 +341,8 @@ def _least_squares(problem: Problem) -> tuple[Array, Array]:
     if not problem.dense:
         message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. `ridge` answers that one."
         raise ValueError(message)
-    X = lstsq(problem.A, problem.Y, check_finite=False).x
-    R = problem.Y - problem.A @ X
-    fall = problem.A @ lstsq(problem.A, R, check_finite=False).x
+    with inner_solve():
+        X = lstsq(problem.A, problem.Y, check_finite=False).x
+        R = problem.Y - problem.A @ X
+        fall = problem.A @ lstsq(problem.A, R, check_finite=False).x
     return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_squared_norm(problem)

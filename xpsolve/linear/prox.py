@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, check_count, device_of, enter, is_array, is_scalar, namespace_of, native
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_count,
+    check_number,
+    device_of,
+    enter,
+    is_array,
+    namespace_of,
+    native,
+)
 from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.capabilities import capabilities
 
@@ -92,13 +102,7 @@ def soft_threshold(x: Array, t: Any) -> Array:
         _, (x, t) = enter(x=x, t=t)
         return shrink(x, t)
     xp, (x,) = enter(x=x)
-    if not is_scalar(t):
-        message = f"t: expected a number or an array, got {type(t).__qualname__}."
-        raise TypeError(message)
-    if not t >= 0:
-        message = f"t: expected a threshold >= 0, got {t!r}."
-        raise ValueError(message)
-    return shrink(x, _number(xp, x, t))
+    return shrink(x, _number(xp, x, check_number(t, "t", minimum=0, dtype=x.dtype)))
 
 
 def _number(xp: Namespace, like: Array, value: float) -> Array:

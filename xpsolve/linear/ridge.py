@@ -276,15 +276,19 @@ def _solve_direct(problem: Problem, method: str) -> Solution:
     else:  # a path reads nothing, so that nothing is known of y
         unknown = problem.ordinary is None and problem.lams.shape[0] > 1
         answer = solve(with_scaled_columns(problem) if unknown else problem)
+    tol = float(problem.xp.finfo(problem.Y.dtype).eps) ** 0.75  # three quarters of the digits
+    error, measure = normal_equations_error(answer.problem, answer.X, answer.norm), None
     if answer.factor is not None and is_concrete(answer.X):
-        pivot = _read(problem, answer.factor)
-        if math.isnan(pivot) and answer.problem is problem and not bool(_is_safe(problem, answer.factor)):
+        measure = _read(problem, answer.factor, error)
+        if math.isnan(measure) and answer.problem is problem and not bool(_is_safe(problem, answer.factor)):
             problem = problem.knowing(ordinary=False)
             answer = solve(scaled(problem))
-            pivot = _read(problem, answer.factor)
+            assert answer.factor is not None
+            error = normal_equations_error(answer.problem, answer.X, answer.norm)
+            measure = _read(problem, answer.factor, error)
             stats["factorisations"] += 1
-        why = "the Cholesky factor has pivots at rounding level" if math.isnan(pivot) else ""
-        if pivot < float(problem.xp.finfo(problem.Y.dtype).eps) ** 0.5:  # half of the digits, or less, are right
+        why = "the Cholesky factor has pivots at rounding level" if math.isnan(measure) else ""
+        if measure < 0:
             answer, contraction = _refined(answer)
             stats["refinements"] = _REFINEMENTS
             why = "" if contraction < _CONTRACTION else "iterative refinement makes no progress"
@@ -292,20 +296,30 @@ def _solve_direct(problem: Problem, method: str) -> Solution:
             stats["factorisations"] += 1
             stats["fallbacks"] = (f"{method}: {why}",)
             answer, method = _svd(answer.problem), f"{method}->svd"
-    error = normal_equations_error(answer.problem, answer.X, answer.norm)
-    certificate = Certificate(NORMAL_EQUATIONS, error, float(problem.xp.finfo(error.dtype).eps) ** 0.75)
+        if why or measure < 0:
+            error = normal_equations_error(answer.problem, answer.X, answer.norm)
+            measure = float(problem.xp.max(error))
     X, unit = answer.X, answer.problem.x_unit
-    x = from_columns(problem, X if unit is None else X * unit)
-    return finish("ridge", x, method=method, certificate=certificate, stats=stats, advice=_ADVICE)
+    return finish(
+        "ridge",
+        from_columns(problem, X if unit is None else X * unit),
+        method=method,
+        certificate=Certificate(NORMAL_EQUATIONS, error, tol),
+        measure=measure,
+        stats=stats,
+        advice=_ADVICE,
+    )
 
 
-def _read(problem: Problem, factor: _Factor) -> float:
-    """The pivot, or NaN where the factor cannot be trusted: the one host read."""
-    trusted = factor.trusted
+def _read(problem: Problem, factor: _Factor, error: Array) -> float:
+    """The worst error; −1 where half of the digits or less are right; NaN for a bad factor: the one host read."""
+    xp, trusted = problem.xp, factor.trusted
     if problem.ordinary is None:
         trusted = trusted & is_ordinary(problem, direct=True)
-    pivot = float(factor.pivot / problem.xp.astype(trusted, factor.pivot.dtype))
-    return pivot if math.isfinite(pivot) else math.nan
+    worst = xp.max(error)
+    few = factor.pivot < float(xp.finfo(error.dtype).eps) ** 0.5
+    worst = xp.where(few, -xp.ones_like(worst), worst)
+    return float(xp.where(trusted, worst, xp.full_like(worst, xp.nan)))
 
 
 def _is_safe(problem: Problem, factor: _Factor) -> Array:
@@ -318,6 +332,6 @@ def _refined(answer: _Answer) -> tuple[_Answer, float]:
     for _ in range(_REFINEMENTS):
         X, answer = answer.X, answer.refined()  # type: ignore[misc]
         sizes.append(xp.max(xp.abs(answer.X - X)))
-    rounding = 8 * xp.finfo(answer.X.dtype).eps * xp.max(xp.abs(answer.X))
-    last = xp.where(sizes[-1] <= rounding, xp.zeros_like(rounding), sizes[-1])
+    small = xp.finfo(answer.X.dtype).eps ** 0.5 * xp.max(xp.abs(answer.X))
+    last = xp.where(sizes[-1] <= small, xp.zeros_like(small), sizes[-1])
     return answer, float(last / xp.where(last > 0, sizes[0], xp.ones_like(last)))

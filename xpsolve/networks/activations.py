@@ -15,7 +15,10 @@ from typing import Any
 from xpsolve.arrays import (
     Array,
     Namespace,
+    check_axis,
     check_count,
+    check_flag,
+    check_option,
     check_positive,
     common_namespace,
     device_of,
@@ -376,10 +379,15 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
            [1., 0., 0.]])
     """
     xp = common_namespace(labels=labels)
+    check_flag(check_labels, "check_labels")
     if not xp.isdtype(labels.dtype, "integral"):
         message = f"labels: expected an array of integers, got dtype {labels.dtype}. Convert it with astype."
         raise TypeError(message)
     check_count(m, "m", 1)
+    most = int(xp.iinfo(labels.dtype).max)
+    if m - 1 > most:
+        message = f"m: expected at most {most + 1}, since labels are of dtype {labels.dtype}, got {m}."
+        raise ValueError(message)
     if check_labels and is_concrete(labels) and not bool(xp.all((labels >= 0) & (labels < m))):
         message = f"labels: expected classes in 0 … {m - 1}, got others. Number classes from 0 on, or raise m = {m}."
         raise ValueError(message)
@@ -430,10 +438,8 @@ def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
     array([0.75, 0.25, 0.  ])
     """
     xp, (x,) = enter(x=x)
-    check_positive(total, "total")
-    if not -x.ndim <= axis < x.ndim or x.shape[axis] == 0:
-        message = f"axis: expected an axis that x has and that is not empty, got {axis} for shape {tuple(x.shape)}."
-        raise ValueError(message)
+    total = check_positive(total, "total", dtype=x.dtype)
+    check_axis(axis, "axis", x, "x")
     x = xp.moveaxis(x, axis, -1)
     x = x - xp.max(x, axis=-1, keepdims=True)  # moves x along (1, …, 1), which changes no projection and saves digits
     k = xp.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=device_of(x))
@@ -444,7 +450,5 @@ def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
 
 def activation_of(name: Any, argument: str) -> Activation:
     """The activation called `name`."""
-    if name not in ACTIVATIONS:
-        message = f"{argument}: expected one of {', '.join(map(repr, ACTIVATIONS))}, got {name!r}."
-        raise ValueError(message)
+    check_option(name, argument, tuple(ACTIVATIONS))
     return ACTIVATIONS[name]

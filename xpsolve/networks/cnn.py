@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, check_count
+from xpsolve.arrays import Array, Namespace, check_count, check_option
 from xpsolve.capabilities import capabilities
 from xpsolve.networks import mlp
 from xpsolve.networks.activations import Activation
@@ -79,6 +79,7 @@ def cnn_forward(
     (array([[[2., 1.]]]), array([2., 2.]))
     """
     rhos = mlp.activations(weights, biases, activation, last_activation)
+    check_option(mode, "mode", ("valid", "same", "full"))
     depth = len(rhos)
     xp, arrays = mlp.enter_layers(weights, biases, Z=Z)
     weights, biases, x = arrays[:depth], arrays[depth:-1], arrays[-1]
@@ -147,6 +148,7 @@ def cnn_backward(
     (array([[[21., 42.]]]), array([11.]))
     """
     rhos = mlp.activations(weights, biases, activation, last_activation)
+    check_option(mode, "mode", ("valid", "same", "full"))
     depth = len(rhos)
     states = mlp.named_states(X, depth, "cnn_forward")
     xp, arrays = mlp.enter_layers(weights, biases, **states, loss_gradient=loss_gradient)

@@ -10,14 +10,25 @@ them than the prediction takes.  ``half=False`` leaves the ½ out of both losses
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from xpsolve import autodiff, costs
-from xpsolve.arrays import Array, check_count, check_positive, enter, iterate, lift, namespace_of
+from xpsolve.arrays import (
+    Array,
+    check_callable,
+    check_count,
+    check_flag,
+    check_function,
+    check_iteration,
+    check_positive,
+    enter,
+    iterate,
+    lift,
+    namespace_of,
+)
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish
 from xpsolve.trace import arrays_in, map_arrays
 
 
@@ -64,10 +75,10 @@ def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_s
     >>> y.round(6)
     array([2., 5.])
     """
+    check_function(f, "f")
     _, (x, y) = enter(x=x, y0=y0)
-    check_positive(step, "step")
-    check_count(n_steps, "n_steps", 0)
-    return _descended(f, (), x, y, _SCALE[bool(half)] * float(step), n_steps)
+    length = _SCALE[check_flag(half, "half")] * check_positive(step, "step", dtype=y.dtype)
+    return _descended(f, (), x, y, length, check_count(n_steps, "n_steps", 0))
 
 
 def _descended(f: Callable[..., Array], theta: tuple[Any, ...], x: Array, y: Array, step: float, n_steps: int) -> Array:
@@ -89,6 +100,12 @@ def _descended(f: Callable[..., Array], theta: tuple[Any, ...], x: Array, y: Arr
 
 
 _SCALE = {True: 1.0, False: 2.0}  # of the gradients of ½‖·‖² and of ‖·‖²
+
+
+_ADVICE = {
+    Status.MAX_ITER: "Raise max_iter, or try another theta_step.",
+    Status.NOT_FINITE: "Use a smaller step or theta_step.",
+}
 
 
 class _State(NamedTuple):
@@ -166,7 +183,7 @@ def fit_inverse(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not converged, unless the callback stopped it.
 
     See Also
     --------
@@ -184,6 +201,8 @@ def fit_inverse(
     >>> fitted.x.round(3), fitted.converged
     (array([ 2., -4.]), True)
     """
+    check_function(f, "f")
+    check_callable(project, "project")
     given = {f"theta0[{i}]": t for i, t in enumerate(arrays_in(theta0))}
     if not given:
         message = f"theta0: expected an array or a structure of arrays, got {type(theta0).__qualname__}."
@@ -195,12 +214,11 @@ def fit_inverse(
     if start.shape != y.shape:
         message = f"y0: expected the shape of y, {tuple(y.shape)}, got {tuple(start.shape)}."
         raise ValueError(message)
-    check_positive(step, "step")
-    check_positive(theta_step, "theta_step")
-    check_positive(tol, "tol")
+    scale = _SCALE[check_flag(half, "half")]
+    length = scale * check_positive(step, "step", dtype=y.dtype)
+    theta_length = scale * check_positive(theta_step, "theta_step", dtype=y.dtype)
+    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
     check_count(n_steps, "n_steps", 1)
-    check_count(max_iter, "max_iter", 0)
-    check_count(check_every, "check_every", 1)
     unrolled = n_steps if n_unrolled is None else n_unrolled
     check_count(unrolled, "n_unrolled", 1)
     if unrolled > n_steps:
@@ -209,12 +227,11 @@ def fit_inverse(
     entered = iter(arrays[len(names) :])
     theta0 = map_arrays(lambda _: next(entered), theta0)
     project = project or (lambda theta: theta)
-    scale = _SCALE[bool(half)]
     size = xp.linalg.vector_norm(xp.reshape(y, (-1,)))
     size = xp.where(size > 0, size, xp.ones_like(size))
 
     def inverse(theta: Any, n: int) -> Array:
-        return _descended(f, (theta,), x, start, scale * float(step), n)
+        return _descended(f, (theta,), x, start, length, n)
 
     def state_at(theta: Any) -> _State:
         residual = inverse(theta, n_steps) - y
@@ -225,7 +242,7 @@ def fit_inverse(
         _, pullback = autodiff.vjp(lambda theta: inverse(theta, unrolled), state.theta)
         (gradient,) = pullback(state.residual)
         slopes = iter(arrays_in(gradient))
-        return state_at(project(map_arrays(lambda t: t - scale * theta_step * next(slopes), state.theta)))
+        return state_at(project(map_arrays(lambda t: t - theta_length * next(slopes), state.theta)))
 
     run = iterate(
         descended,
@@ -236,9 +253,13 @@ def fit_inverse(
         check_every=check_every,
         callback=callback,
     )
-    ended = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}.get(run.reason)
-    if ended is Status.MAX_ITER:
-        reached = f"fit_inverse stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-        warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
-    certificate = Certificate("‖h(x) − y‖ relative to ‖y‖", run.state.error, tol)
-    return Solution(run.state.theta, "unrolled", certificate, n_iter=run.n_iter, ended=ended)
+    return finish(
+        "fit_inverse",
+        run.state.theta,
+        method="unrolled",
+        certificate=Certificate("‖h(x) − y‖ relative to ‖y‖", run.state.error, tol),
+        reason=run.reason,
+        measure=run.measure,
+        n_iter=run.n_iter,
+        advice=_ADVICE,
+    )

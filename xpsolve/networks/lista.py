@@ -12,19 +12,22 @@ largest L_S among the samples: else those that were not seen, some less sparse t
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     check_count,
+    check_flag,
+    check_iteration,
     check_ndim,
     check_option,
     check_positive,
     device_of,
     enter,
+    is_scalar,
     iterate,
     namespace_of,
 )
@@ -32,7 +35,7 @@ from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear.lasso import lasso
 from xpsolve.networks import _unrolled
 from xpsolve.networks._unrolled import Parameters, signs
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 
 LOSSES = ("unsupervised", "semi-supervised", "supervised")
 Loss = Callable[[Array], tuple[Array, Array]]  # codes to the mean loss and its gradient there
@@ -96,10 +99,11 @@ def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step", tied: bool
     """
     _, (D,) = enter(D=D)
     check_ndim(D, "D", 2, shape="(n, m)")
-    check_positive(lam, "lam")
+    lam = check_positive(lam, "lam", dtype=D.dtype)
+    check_flag(tied, "tied")
     check_count(n_layers, "n_layers", 1)
     check_option(kind, "kind", costs.LISTA_KINDS)
-    return Lista(D, float(lam), n_layers, kind, bool(tied))
+    return Lista(D, lam, n_layers, kind, bool(tied))
 
 
 class Lista:
@@ -202,28 +206,29 @@ class Lista:
         """
         _, X = self._samples(X)
         check_option(loss, "loss", LOSSES)
-        if longest != float("inf"):
-            check_positive(longest, "longest")
-        check_positive(tol, "tol")
+        if not (is_scalar(longest) and longest == float("inf")):
+            longest = check_positive(longest, "longest")
+        check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
         check_count(layer_iter, "layer_iter", 0)
-        check_count(max_iter, "max_iter", 0)
-        check_count(check_every, "check_every", 1)
         target = self._target(X, codes, loss)
         bound = self._train_layers(X, target, longest, tol, layer_iter)
         run = self._descend(
             self.parameters, X, self._zeros(X), target, bound, tol, max_iter, check_every, callback, self.n_layers
         )
         self.parameters = run.state.parameters
-        reasons = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
-        ended = reasons.get(run.reason)
-        if ended is Status.MAX_ITER and max_iter:
-            reached = f"fit stopped after {run.n_iter} iterations at {run.measure:.1e} > tol = {tol:.1e}."
-            warnings.warn(f"{reached} {ended.message}", ConvergenceWarning, stacklevel=2)
         certificate = Certificate("length of the gradient relative to the loss", self._slope(run.state, bound), tol)
-        stats = {"loss": run.state.loss}
-        self.solution = Solution(
-            self.parameters, f"unrolled {self.kind}", certificate, n_iter=run.n_iter, stats=stats, ended=ended
-        )
+        with nullcontext() if max_iter else inner_solve():  # training of single layers alone was asked for
+            self.solution = finish(
+                "Lista.fit",
+                self.parameters,
+                method=f"unrolled {self.kind}",
+                certificate=certificate,
+                reason=run.reason,
+                measure=run.measure,
+                n_iter=run.n_iter,
+                stats={"loss": run.state.loss},
+                advice={Status.MAX_ITER: "Raise max_iter."},
+            )
         return self
 
     # --- the network -----------------------------------------------------------------------------

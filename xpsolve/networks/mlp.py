@@ -186,6 +186,8 @@ def activations(
     weights: Sequence[Array], biases: Sequence[Array], activation: str, last_activation: str | None
 ) -> list[Activation]:
     """One for each layer, of which there must be as many weights as biases."""
+    rho = activation_of(activation, "activation")
+    last = rho if last_activation is None else activation_of(last_activation, "last_activation")
     for layers, name in ((weights, "weights"), (biases, "biases")):
         if not isinstance(layers, list | tuple):
             message = f"{name}: expected a list of arrays, one a layer, got {type(layers).__qualname__}."
@@ -193,8 +195,6 @@ def activations(
     if not weights or len(biases) != len(weights):
         message = f"biases: expected as many as weights and at least one, got {len(biases)} and {len(weights)}."
         raise ValueError(message)
-    rho = activation_of(activation, "activation")
-    last = rho if last_activation is None else activation_of(last_activation, "last_activation")
     return [rho] * (len(weights) - 1) + [last]
 
 

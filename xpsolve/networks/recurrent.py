@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, check_ndim, device_of, enter
+from xpsolve.arrays import Array, Namespace, check_count, check_function, check_ndim, check_option, device_of, enter
 from xpsolve.autodiff import scan_gradient
 from xpsolve.capabilities import capabilities
 from xpsolve.networks.activations import ACTIVATIONS, LEAK, activation_of
@@ -60,7 +60,7 @@ def recurrent_step(x: tuple[Array, Array], theta: Recurrent, u: Array, activatio
     (array([5.]), array([50.]))
     """
     rho = activation_of(activation, "activation")
-    xp, (h, _, W, V, b, C, c, u) = enter(h=x[0], o=x[1], **dict(zip("WVbCc", theta, strict=True)), u=u)
+    xp, (h, _, W, V, b, C, c, u) = enter(**_named(x, "x", "h, o"), **_named(theta, "theta", "W, V, b, C, c"), u=u)
     h = rho.value(xp, W @ h + V @ u + b[:, None])
     return h, C @ h + c[:, None]
 
@@ -120,7 +120,8 @@ def recurrent_gradient(
     (6.0, array([4.]))
     """
     activation_of(activation, "activation")
-    xp, (*arrays, U) = enter(**dict(zip("WVbCc", theta, strict=True)), U=U)
+    check_function(loss, "loss")
+    xp, (*arrays, U) = enter(**_named(theta, "theta", "W, V, b, C, c"), U=U)
     check_ndim(U, "U", 3, shape="(t, d, N)")
     _check_recurrent(arrays, U.shape[1])
     h, o = (_zeros(xp, U, rows) for rows in (arrays[0].shape[0], arrays[3].shape[0]))
@@ -176,7 +177,7 @@ def residual_step(x: Array, theta: Residual, activation: str = "tanh") -> Array:
     array([0.6, 5. ])
     """
     rho = activation_of(activation, "activation")
-    xp, (x, first, second) = enter(x=x, **dict(zip(("theta[0]", "theta[1]"), theta, strict=True)))
+    xp, (x, first, second) = enter(x=x, **_named(theta, "theta", "theta[0], theta[1]"))
     _check_residual(x, first, second)
     return x + second.T @ rho.value(xp, first @ x)
 
@@ -239,7 +240,9 @@ def residual_gradient(
     (8.0, array([8.]))
     """
     activation_of(activation, "activation")
-    _, (x, first, second) = enter(x=x, **dict(zip(("theta[0]", "theta[1]"), theta, strict=True)))
+    check_function(loss, "loss")
+    check_count(n_steps, "n_steps", 1)
+    _, (x, first, second) = enter(x=x, **_named(theta, "theta", "theta[0], theta[1]"))
     _check_residual(x, first, second)
     return scan_gradient(
         lambda x, theta: residual_step(x, theta, activation),
@@ -308,15 +311,27 @@ def flow_energy(x: Array, W: Array, activation: str = "tanh") -> Array:
     array(2.)
     """
     xp, (x, W) = enter(x=x, W=W)
-    if activation not in _ENERGIES:
-        message = f"activation: expected one of {', '.join(map(repr, _ENERGIES))}, got {activation!r}."
-        raise ValueError(message)
+    check_option(activation, "activation", tuple(_ENERGIES))
     _check_residual(x, W, W)
     return xp.asarray(xp.sum(_ENERGIES[activation](xp, W @ x), axis=0))
 
 
+def _named(arrays: Any, argument: str, names: str) -> dict[str, Array]:
+    """A tuple of arrays by their names for messages."""
+    wanted = names.split(", ")
+    if not isinstance(arrays, tuple | list):
+        message = f"{argument}: expected a tuple ({names}), got an object of type {type(arrays).__qualname__}."
+        raise TypeError(message)
+    if len(arrays) != len(wanted):
+        message = f"{argument}: expected a tuple ({names}) of {len(wanted)} arrays, got {len(arrays)}."
+        raise ValueError(message)
+    return dict(zip(wanted, arrays, strict=True))
+
+
 def _check_recurrent(theta: list[Array], inputs: int) -> None:
     W, V, b, C, c = theta
+    for name, array in (("W", W), ("C", C)):
+        check_ndim(array, f"theta: {name}", 2, shape="(n, n)" if name == "W" else "(m, n)")
     n, m = W.shape[0], C.shape[0]
     wanted = {"W": (W, (n, n)), "V": (V, (n, inputs)), "b": (b, (n,)), "C": (C, (m, n)), "c": (c, (m,))}
     for name, (array, shape) in wanted.items():

@@ -10,6 +10,8 @@ dense matrix diag(h) − hhᵀ.  Either is applied from h, and neither is built.
 
 from __future__ import annotations
 
+from typing import Any
+
 from xpsolve.arrays import Array, Namespace, enter
 from xpsolve.capabilities import capabilities
 from xpsolve.networks.activations import Activation, activation_of
@@ -129,8 +131,10 @@ def single_layer_adjoint(
     return A.T @ M, M @ Y.T, xp.sum(M, axis=1), e @ H.T
 
 
-def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: str) -> Activation:
+def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: Any) -> Activation:
     """σ, once shapes are found to follow each other."""
+    is_softmax = isinstance(activation, str) and activation == "softmax"
+    sigma = _SOFTMAX if is_softmax else activation_of(activation, "activation")
     if Y.ndim != 2 or A.ndim != 2 or A.shape[1] != Y.shape[0]:
         message = f"A: expected shape (m, n) for Y of shape (n, N), got {tuple(A.shape)} and {tuple(Y.shape)}."
         raise ValueError(message)
@@ -138,4 +142,4 @@ def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: str) -> Activatio
     if B.ndim != 2 or B.shape[1] != A.shape[0]:
         message = f"B: expected shape (q, {A.shape[0]}), a column for each hidden neuron, got {tuple(B.shape)}."
         raise ValueError(message)
-    return _SOFTMAX if activation == "softmax" else activation_of(activation, "activation")
+    return sigma

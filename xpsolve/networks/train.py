@@ -15,18 +15,26 @@ import numpy as np
 from xpsolve.arrays import (
     Array,
     Namespace,
+    check_callable,
     check_count,
+    check_flag,
+    check_function,
+    check_number,
     check_positive,
     common_device,
     common_namespace,
     device_of,
     enter,
-    is_scalar,
     iterate,
 )
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.solution import Certificate, Solution, Status
+from xpsolve.solution import Certificate, Solution, Status, finish
 from xpsolve.trace import arrays_in, map_arrays
+
+_ADVICE = {
+    Status.MAX_ITER: "Raise epochs, or try another step.",
+    Status.NOT_FINITE: "The loss is not finite at the first params.",
+}
 
 
 class _State(NamedTuple):
@@ -95,6 +103,11 @@ def train(
         If samples disagree in number, devices are mixed, the gradient has another structure, or an option is out of
         range.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If the loss is above `tol` at the end, unless the callback stopped it.
+
     See Also
     --------
     sgd : The same for linear models, in blocks of matrix products.
@@ -122,17 +135,22 @@ def train(
     >>> run.converged, run.x.round(3)
     (True, array([ 1., -2.,  3.]))
     """
+    check_function(value_and_gradient, "value_and_gradient")
     xp, params = _entered(params, samples)
     total = samples[0].shape[0]
-    check_positive(step, "step")
-    check_positive(tol, "tol")
+    step = check_positive(step, "step", dtype=arrays_in(params)[0].dtype)
+    check_number(tol, "tol", minimum=0)
     check_count(batch, "batch", 1)
     check_count(epochs, "epochs", 0)
     if warmup is not None:
-        check_positive(warmup, "warmup")
-    if not is_scalar(momentum) or not 0 <= momentum < 1:
-        message = f"momentum: expected a number in [0, 1), got {momentum!r}."
+        warmup = check_positive(warmup, "warmup")
+    momentum = check_number(momentum, "momentum", minimum=0)
+    if momentum >= 1:
+        message = f"momentum: expected a number in [0, 1), got {momentum}."
         raise ValueError(message)
+    check_count(seed, "seed", 0)
+    check_flag(record, "record")
+    check_callable(callback, "callback")
     like = samples[0]
     steps_an_epoch = -(-total // batch)
 
@@ -178,12 +196,25 @@ def train(
     )
     x = run.state.params
     certificate = Certificate("mean loss over all samples", loss(x), tol)
-    ended = {"callback": Status.STOPPED, "not finite": Status.DIVERGED}.get(run.reason)
-    if ended is None and not certificate.value <= tol:
+    value = certificate.value
+    ended = None
+    if run.reason == "not finite" and run.n_iter:
+        ended = Status.DIVERGED
+    elif run.reason != "callback" and value > tol:
         ended = Status.MAX_ITER
-    stats = {"host_reads": run.reads, "steps": run.n_iter * steps_an_epoch}
-    name = "heavy_ball" if momentum else "sgd"
-    return Solution(x, name, certificate, n_iter=run.n_iter, history=run.history, stats=stats, ended=ended)
+    return finish(
+        "train",
+        x,
+        method="heavy_ball" if momentum else "sgd",
+        certificate=certificate,
+        reason=run.reason if ended is not Status.MAX_ITER else "",
+        measure=value,
+        n_iter=run.n_iter,
+        history=run.history,
+        stats={"host_reads": run.reads, "steps": run.n_iter * steps_an_epoch},
+        ended=ended,
+        advice=_ADVICE,
+    )
 
 
 def _entered(params: Any, samples: tuple[Array, ...]) -> tuple[Namespace, Any]:

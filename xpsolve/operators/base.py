@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, is_array, is_scalar, wide_product
+from xpsolve.arrays import Array, check_count, is_array, is_scalar, wide_product
 from xpsolve.trace import map_arrays
 
 
@@ -38,8 +38,11 @@ class LinearOperator:
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
-        n, p = shape
-        self.shape = (int(n), int(p))
+        given: Any = shape
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            message = f"shape: expected a pair of integers (n, p), got {given!r}."
+            raise TypeError(message)
+        self.shape = (check_count(shape[0], "shape[0]", 0), check_count(shape[1], "shape[1]", 0))
 
     @property
     def like(self) -> Array | None:
@@ -67,6 +70,9 @@ class LinearOperator:
         return self._rmatvec(y)
 
     def _check(self, x: Array, name: str, length: int) -> None:
+        if not is_array(x):
+            message = f"{name}: expected an array of shape ({length},) or ({length}, k), got {type(x).__qualname__}."
+            raise TypeError(message)
         if x.ndim not in (1, 2) or x.shape[0] != length:
             message = f"{name}: expected shape ({length},) or ({length}, k) for {self!r}, got shape {tuple(x.shape)}."
             raise ValueError(message)
@@ -88,7 +94,10 @@ class LinearOperator:
     def __add__(self, other: LinearOperator) -> LinearOperator:
         return _Sum(self, other)
 
+    __radd__ = __add__
+
     def __sub__(self, other: LinearOperator) -> LinearOperator:
+        _check_operator(other, "-")
         return _Sum(self, _Scaled(-1.0, other))
 
     def __mul__(self, scale: Any) -> LinearOperator:
@@ -97,6 +106,9 @@ class LinearOperator:
     __rmul__ = __mul__
 
     def __truediv__(self, scale: Any) -> LinearOperator:
+        if not _is_number(scale) or (is_scalar(scale) and scale == 0):
+            message = f"/: expected an operator divided by a real number other than 0, got {_described(scale)}."
+            raise (TypeError if not _is_number(scale) else ValueError)(message)
         return _Scaled(1.0 / scale, self)
 
     def __neg__(self) -> LinearOperator:
@@ -134,10 +146,13 @@ class Dense(LinearOperator):
     """
 
     def __init__(self, A: Array) -> None:
+        if not is_array(A):
+            message = f"A: expected an array of shape (n, p), got {type(A).__qualname__}."
+            raise TypeError(message)
         if A.ndim != 2:
             message = f"A: expected a matrix (n, p), got shape {tuple(A.shape)}."
             raise ValueError(message)
-        super().__init__(A.shape)
+        super().__init__(tuple(A.shape))
         self.A = A
 
     @property
@@ -207,8 +222,23 @@ class _Product(LinearOperator):
         return _Product(map_arrays(function, self.left), map_arrays(function, self.right))
 
 
+def _check_operator(other: Any, symbol: str) -> None:
+    if not isinstance(other, LinearOperator):
+        message = f"{symbol}: expected an operator on both sides, got {_described(other)}. See aslinearoperator."
+        raise TypeError(message)
+
+
+def _is_number(scale: Any) -> bool:
+    return is_scalar(scale) or (is_array(scale) and scale.ndim == 0)
+
+
+def _described(value: Any) -> str:
+    return f"{value!r}" if is_scalar(value) else type(value).__qualname__
+
+
 class _Sum(LinearOperator):
     def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
+        _check_operator(right, "+")
         if left.shape != right.shape:
             message = f"+: expected operators of the same shape, got {left!r} and {right!r}."
             raise ValueError(message)
@@ -232,7 +262,7 @@ class _Sum(LinearOperator):
 
 class _Scaled(LinearOperator):
     def __init__(self, scale: Any, operator: LinearOperator) -> None:
-        if not (is_scalar(scale) or (is_array(scale) and scale.ndim == 0)):
+        if not _is_number(scale):
             message = f"*: expected a real number times an operator, got {type(scale).__qualname__}."
             raise TypeError(message)
         super().__init__(operator.shape)

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, Namespace, check_option, enter, on_accelerator
+from xpsolve.arrays import Array, Namespace, check_flag, check_option, device_of, enter, innermost, on_accelerator
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import _correlation, _spectral
-from xpsolve.operators._correlation import Lengths, padded, spread
+from xpsolve.operators._correlation import Lengths, padded, spans, spread
+from xpsolve.operators._range import keeps_digits
 
 MODES = ("valid", "same", "full")
 BOUNDARIES = ("zero", "periodic")
@@ -61,7 +62,10 @@ def convolve(
     method : str
         "im2col": patches of a block that fits the cache, times the kernels (Chellapilla et al. 2006).  "shift": a
         product for each tap.  "fft": by the convolution theorem; "im2col" where the library has no transforms.
-        "auto": by cost.
+        "auto": by cost, and "fft" only where it keeps half of the digits in every part of the picture that is not 0:
+        its rounding is relative to the largest number of all, and a NaN spreads everywhere.  Arrays in the memory of
+        the host (NumPy, PyTorch and JAX on the processor) are looked at for that.  On an accelerator, where a look
+        would wait, "auto" goes by cost alone; elsewhere, as on Dask and under ``jax.jit``, it takes no "fft".
 
     Returns
     -------
@@ -156,12 +160,15 @@ def convolve_kernel_adjoint(
 ) -> tuple[Array, Array]:
     """g_w and g_b alone, for pictures that nothing comes before: patches of z, which has the fewer channels there."""
     xp, e, z, w, plan = _entered_adjoint(e, z, w, mode, "zero", stride, 1, False, "auto")
+    if e.shape[0] == 0:
+        return xp.zeros_like(w), _offset_adjoint(xp, e)
+    w = plan.cut(w)
     taps = tuple(slice(k) for k in w.shape[2:])
     z, _, left, w, dilation = _prepared(xp, z, w, plan)
     g = _correlation.kernel_adjoint(xp, e, z, w, left, dilation)
     if plan.strided:
         g = _unphased(xp, g, plan.stride)[(..., *taps)]
-    return g, _offset_adjoint(xp, e)
+    return plan.uncut(xp, g), _offset_adjoint(xp, e)
 
 
 def _offset_adjoint(xp: Namespace, e: Array) -> Array:
@@ -194,6 +201,19 @@ class _Plan:
     dilation: Lengths
     periodic: bool
     flip: bool
+    taps: Lengths
+    kept: tuple[Lengths, ...]  # first and last of the taps that meet the picture, along each axis
+
+    def cut(self, w: Array) -> Array:
+        """The kernels without the taps that meet nothing."""
+        if self.taps == tuple(last - first for first, last in self.kept):
+            return w
+        return w[(..., *(slice(first, last) for first, last in self.kept))]
+
+    def uncut(self, xp: Namespace, g: Array) -> Array:
+        """The adjoint: zeros for those taps."""
+        after = tuple(k - last for k, (_, last) in zip(self.taps, self.kept, strict=True))
+        return padded(xp, g, tuple(first for first, _ in self.kept), after)
 
     @property
     def pads(self) -> bool:
@@ -210,7 +230,7 @@ def _plan(z: Lengths, w: Lengths, mode: str, boundary: str, stride: Any, dilatio
     check_option(mode, "mode", MODES)
     check_option(boundary, "boundary", BOUNDARIES)
     for found, name, shape in ((z, "z", "(N, C, *space)"), (w, "w", "(O, C, *kernel)")):
-        if len(found) not in (3, 4, 5) or 0 in found:
+        if len(found) not in (3, 4, 5) or 0 in (found[1:] if name == "z" else found):
             message = f"{name}: expected shape {shape} with 1 to 3 axes of space, none empty, got {found}."
             raise ValueError(message)
     if len(w) != len(z) or w[1] != z[1]:
@@ -221,6 +241,9 @@ def _plan(z: Lengths, w: Lengths, mode: str, boundary: str, stride: Any, dilatio
         raise ValueError(message)
     n, taps = z[2:], w[2:]
     stride, dilation = _each(stride, "stride", len(n)), _each(dilation, "dilation", len(n))
+    check_flag(flip, "flip")
+    if boundary == "periodic" and mode == "same":  # round the picture any number of times
+        dilation = tuple(d if d <= m else d % m or m for d, m in zip(dilation, n, strict=True))
     reach = tuple(d * (k - 1) + 1 for k, d in zip(taps, dilation, strict=True))
     if mode == "valid" and any(s > m for s, m in zip(reach, n, strict=True)):
         message = (
@@ -235,7 +258,24 @@ def _plan(z: Lengths, w: Lengths, mode: str, boundary: str, stride: Any, dilatio
     left = tuple({"valid": 0, "same": a, "full": s - 1}[mode] for a, s in zip(same, reach, strict=True))
     right = tuple(t - a for t, a in zip(sums, left, strict=True))
     out = tuple((m + t - s) // q + 1 for m, t, s, q in zip(n, sums, reach, stride, strict=True))
-    return _Plan(n, out, left, right, stride, dilation, boundary == "periodic", bool(flip))
+    stride = tuple(q if m > 1 else 1 for q, m in zip(stride, out, strict=True))
+    kept = tuple((0, k) for k in taps)
+    if boundary == "zero":
+        kept = tuple(map(_meeting, n, out, left, stride, dilation, taps))
+    left = tuple(a - d * first for a, d, (first, _) in zip(left, dilation, kept, strict=True))
+    dilation = tuple(d if last - first > 1 else 1 for d, (first, last) in zip(dilation, kept, strict=True))
+    reach = tuple(d * (last - first - 1) + 1 for d, (first, last) in zip(dilation, kept, strict=True))
+    right = tuple(
+        c if last - first == k else (m - 1) * q + s - a - i
+        for c, (first, last), k, m, q, s, a, i in zip(right, kept, taps, out, stride, reach, left, n, strict=True)
+    )
+    return _Plan(n, out, left, right, stride, dilation, boundary == "periodic", bool(flip), taps, kept)
+
+
+def _meeting(n: int, out: int, left: int, stride: int, dilation: int, taps: int) -> tuple[int, int]:
+    """First and last tap, the last not included, that some output has a pixel for; the others see zeros alone."""
+    first = max(0, -(-(left - (out - 1) * stride) // dilation))
+    return first, min(taps, (left + n - 1) // dilation + 1)
 
 
 def _each(value: Any, name: str, count: int) -> Lengths:
@@ -251,9 +291,13 @@ def _each(value: Any, name: str, count: int) -> Lengths:
 
 
 def _forward(xp: Namespace, z: Array, w: Array, plan: _Plan, method: str) -> Array:
-    w = _flipped(xp, w) if plan.flip else w
+    if z.shape[0] == 0:
+        return xp.zeros((0, w.shape[0], *plan.out), dtype=z.dtype, device=device_of(z))
+    w = plan.cut(_flipped(xp, w) if plan.flip else w)
+    looked_at = (z,)
     z, n, left, w, dilation = _prepared(xp, z, w, plan)
-    method = _chosen(xp, (z.shape[0], w.shape[1], *n), w, left, plan.out, dilation, method, adjoint=False)
+    sizes = (z.shape[0], w.shape[1], *n), left, plan.out, dilation
+    method = _chosen(xp, *sizes, method, w, looked_at, adjoint=False)
     if method == "fft":
         return _spectral.correlate(xp, z, w, left, plan.out, dilation)
     return _correlation.correlate(xp, z, w, left, plan.out, dilation, patches=method == "im2col")
@@ -268,10 +312,14 @@ def convolve_input_adjoint(e: Array, w: Array, plan: _Plan, method: str) -> Arra
 def _backward(
     xp: Namespace, e: Array, z: Array | None, w: Array, plan: _Plan, method: str
 ) -> tuple[Array, Array | None]:
+    if e.shape[0] == 0:
+        return xp.zeros((0, w.shape[1], *plan.n), dtype=e.dtype, device=device_of(e)), xp.zeros_like(w)
+    w = plan.cut(_flipped(xp, w) if plan.flip else w)
     taps = tuple(slice(0, d * (k - 1) + 1, d) for k, d in zip(w.shape[2:], plan.dilation, strict=True))
-    w = _flipped(xp, w) if plan.flip else w
+    looked_at = (e,) if z is None else (e, z)
     z, n, left, w, dilation = _prepared(xp, z, w, plan)
-    method = _chosen(xp, (e.shape[0], w.shape[1], *n), w, left, plan.out, dilation, method, adjoint=True)
+    sizes = (e.shape[0], w.shape[1], *n), left, plan.out, dilation
+    method = _chosen(xp, *sizes, method, w, looked_at, adjoint=True)
     if method == "fft":
         delta, g = _spectral.correlate_adjoint(xp, e, z, w, n, left, dilation)
     else:
@@ -283,7 +331,10 @@ def _backward(
     if plan.pads:
         for axis, (a, m, c) in enumerate(zip(plan.left, plan.n, plan.right, strict=True), 2):
             delta = _unpadded(xp, delta, axis, a, m, c, plan.periodic)
-    return delta, _flipped(xp, g) if plan.flip and g is not None else g
+    if g is None:
+        return delta, None
+    g = plan.uncut(xp, g)
+    return delta, _flipped(xp, g) if plan.flip else g
 
 
 def _prepared(
@@ -348,7 +399,7 @@ def _wrapped(xp: Namespace, z: Array, axis: int, left: int, right: int) -> Array
 def _unpadded(xp: Namespace, delta: Array, axis: int, left: int, n: int, right: int, periodic: bool) -> Array:
     """The adjoint of the padding: cut off, or added where it was taken from; beyond the last stride it is zero."""
     before = (slice(None),) * axis
-    missing = left + n + right - delta.shape[axis]
+    missing = left + n + max(right, 0) - delta.shape[axis]
     widths = [0] * (delta.ndim - 2)
     widths[axis - 2] = missing
     delta = padded(xp, delta, (0,) * len(widths), tuple(widths))
@@ -363,9 +414,18 @@ def _unpadded(xp: Namespace, delta: Array, axis: int, left: int, n: int, right: 
 
 
 def _chosen(
-    xp: Namespace, z: Lengths, w: Array, left: Lengths, out: Lengths, dilation: Lengths, method: str, *, adjoint: bool
+    xp: Namespace,
+    z: Lengths,
+    left: Lengths,
+    out: Lengths,
+    dilation: Lengths,
+    method: str,
+    w: Array,
+    looked_at: tuple[Array, ...],
+    *,
+    adjoint: bool,
 ) -> str:
-    """The cheapest method; im2col in place of a transform that the library lacks."""
+    """The cheapest method that keeps the digits; im2col in place of a transform that the library lacks."""
     transforms = hasattr(xp, "fft")
     if method != "auto":
         return method if transforms or method != "fft" else "im2col"
@@ -376,4 +436,15 @@ def _chosen(
         for name in costs.CONVOLUTION_METHODS
         if transforms or name != "fft"
     }
-    return costs.cheapest(options, costs.TYPICAL["gpu" if on_accelerator(w) else "cpu"])
+    on_device = on_accelerator(w)
+    machine = costs.TYPICAL["gpu" if on_device else "cpu"]
+    cheapest = costs.cheapest(options, machine)
+    if cheapest != "fft" or on_device:
+        return cheapest
+    reach = spans(w, dilation)
+    if keeps_digits(innermost(w), w.shape[2:], kernels=True) and all(
+        keeps_digits(innermost(x), reach) for x in looked_at
+    ):
+        return cheapest
+    del options["fft"]
+    return costs.cheapest(options, machine)

@@ -14,7 +14,7 @@ from xpsolve.arrays import Array, check_option, enter, namespace_of
 from xpsolve.operators import _spectral
 from xpsolve.operators._correlation import Lengths
 from xpsolve.operators.base import LinearOperator
-from xpsolve.operators.convolution import BOUNDARIES, METHODS, _each, _plan, convolve, convolve_input_adjoint
+from xpsolve.operators.convolution import METHODS, _each, _plan, convolve, convolve_input_adjoint
 from xpsolve.operators.norms import operator_norm
 
 
@@ -64,6 +64,9 @@ class Convolution(LinearOperator):
     ) -> None:
         xp, (w,) = enter(w=w)
         sides = shape if isinstance(shape, tuple | list) else (shape,)
+        if not 1 <= len(sides) <= 3:
+            message = f"shape: expected 1 to 3 sides of the picture, got {shape!r}."
+            raise ValueError(message)
         self.space: Lengths = _each(sides, "shape", len(sides))
         if w.ndim not in (len(sides), len(sides) + 2):
             message = f"w: expected {len(sides)} axes, as the picture {self.space}, or 2 more, got {tuple(w.shape)}."
@@ -71,7 +74,6 @@ class Convolution(LinearOperator):
         self.w = xp.reshape(w, (1, 1, *w.shape)) if w.ndim == len(sides) else w
         check_option(method, "method", METHODS)
         self.options: dict[str, Any] = {"mode": mode, "boundary": boundary, "flip": flip, "method": method}
-        check_option(boundary, "boundary", BOUNDARIES)
         self._plan = _plan((1, self.w.shape[1], *self.space), tuple(self.w.shape), mode, boundary, 1, 1, flip)
         outputs, channels = self.w.shape[:2]
         super().__init__((outputs * math.prod(self._plan.out), channels * math.prod(self.space)))
@@ -115,10 +117,10 @@ class Convolution(LinearOperator):
 def _pictures(x: Array, channels: int, space: Lengths) -> Array:
     """x (p,) or (p, k) as pictures (k, channels, *space)."""
     xp = namespace_of(x)
-    return xp.reshape(x.T if x.ndim == 2 else x, (-1, channels, *space))
+    return xp.reshape(x.T if x.ndim == 2 else x, (x.shape[1] if x.ndim == 2 else 1, channels, *space))
 
 
 def _flat(z: Array, like: Array) -> Array:
     """Pictures as the columns of a matrix, or as a vector where `like` is one."""
     xp = namespace_of(z)
-    return xp.reshape(z, (-1,)) if like.ndim == 1 else xp.reshape(z, (z.shape[0], -1)).T
+    return xp.reshape(z, (-1,)) if like.ndim == 1 else xp.reshape(z, (z.shape[0], math.prod(z.shape[1:]))).T

@@ -116,8 +116,8 @@ def cosine_basis(n: int, *, block: int | None = None, like: Array) -> Array:
     array([[ 0.7071,  0.7071],
            [ 0.7071, -0.7071]])
     """
+    n = check_count(n, "n", 1)
     _, (like,) = enter(like=like)
-    check_count(n, "n", 1)
     length = n if block is None else block
     check_count(length, "block", 1)
     if n % length:
@@ -163,8 +163,8 @@ def haar_basis(n: int, *, levels: int | None = None, like: Array) -> Array:
            [ 0.5   , -0.5   ,  0.    ],
            [ 0.5   , -0.5   ,  0.    ]])
     """
+    n = check_count(n, "n", 1)
     _, (like,) = enter(like=like)
-    check_count(n, "n", 1)
     most = (n & -n).bit_length() - 1
     depth = most if levels is None else levels
     check_count(depth, "levels", 0)

@@ -8,14 +8,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, check_count, check_positive, device_of, iterate, namespace_of
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_count,
+    check_number,
+    check_positive,
+    device_of,
+    enter,
+    iterate,
+    namespace_of,
+    power_of_two,
+)
 from xpsolve.capabilities import capabilities
 from xpsolve.operators.base import LinearOperator
 from xpsolve.operators.entry import aslinearoperator
 
 
 class _Power(NamedTuple):
-    Av: Array  # for a unit vector v
+    u: Array  # Av for a unit vector v, over max|Av|
     sigma: Array  # ‖Av‖
     change: Array  # relative change of sigma in the last step
 
@@ -71,22 +82,26 @@ def operator_norm(
     """
     check_positive(tol, "tol")
     check_count(max_iter, "max_iter", 1)
+    check_count(check_every, "check_every", 1)
+    check_count(seed, "seed", 0)
     operator, like = _with_vector(A, like)
     xp = namespace_of(like)
     exact = operator.exact_norm()
     if exact is not None:
         return exact
 
-    def normalised(u: Array, sigma_old: Array) -> _Power:
-        length = xp.linalg.vector_norm(u)
-        v = u / xp.where(length > 0, length, xp.ones_like(length))
-        Av = operator.matvec(v)
-        sigma = xp.linalg.vector_norm(Av)
-        change = xp.abs(sigma - sigma_old) / xp.where(sigma > 0, sigma, xp.ones_like(sigma))
-        return _Power(Av, sigma, change)
+    def over(u: Array, size: Array) -> Array:
+        return u / xp.where(size > 0, size, xp.ones_like(size))
+
+    def normalised(w: Array, sigma_old: Array) -> _Power:
+        Av = operator.matvec(over(w, xp.linalg.vector_norm(w)))
+        size = xp.max(xp.abs(Av))
+        u = over(Av, size)  # whose squares are within the range of exponents, whatever those of A are
+        sigma = xp.linalg.vector_norm(u) * size
+        return _Power(u, sigma, over(xp.abs(sigma - sigma_old), sigma))
 
     def step(s: _Power) -> _Power:
-        return normalised(operator.rmatvec(s.Av), s.sigma)
+        return normalised(over(operator.rmatvec(s.u), s.sigma), s.sigma)
 
     start = normalised(
         _normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=like.dtype, device=device_of(like))
@@ -119,6 +134,8 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
 
     Raises
     ------
+    TypeError, ValueError
+        If A is no operator, or an option is out of range.
     AssertionError
         If it exceeds `rtol`: the operator's `rmatvec` is not the adjoint of its `matvec`.
 
@@ -129,6 +146,10 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
     >>> dot_test(np.asarray([[1.0, 2.0], [3.0, 4.0]])) < 1e-14
     True
     """
+    if rtol is not None:
+        check_number(rtol, "rtol", minimum=0)
+    check_count(trials, "trials", 1)
+    check_count(seed, "seed", 0)
     operator, like = _with_vector(A, like)
     xp = namespace_of(like)
     n, p = operator.shape
@@ -139,6 +160,8 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
         u = _normal(xp, p, like, seed + 2 * trial)
         v = _normal(xp, n, like, seed + 2 * trial + 1)
         Au, Atv = operator.matvec(u), operator.rmatvec(v)
+        unit = power_of_two(xp.stack([xp.max(xp.abs(Au)), xp.max(xp.abs(Atv))]))
+        Au, Atv = Au / unit, Atv / unit
         scale = norm(Au) * norm(v) + norm(u) * norm(Atv)
         difference = xp.abs(xp.sum(Au * v) - xp.sum(u * Atv))
         worst = max(worst, float(difference / xp.where(scale > 0, scale, xp.ones_like(scale))))
@@ -183,9 +206,7 @@ def eigenvalue_bound(product: Callable[[Array], Array], like: Array, steps: int 
     j = xp.arange(like.shape[0], dtype=like.dtype, device=device_of(like))
     start = xp.cos(j * j)[:, None]  # made where it is needed, and close to orthogonal to nothing with a structure
 
-    def length(u: Array) -> Array:
-        return xp.sqrt(xp.sum(u * u))
-
+    length = xp.linalg.vector_norm  # whose derivative at 0, where the space is used up, is 0 as well
     v, before = start / length(start), xp.zeros_like(start)
     beta = xp.zeros((), dtype=start.dtype, device=device_of(start))
     sums = []
@@ -201,6 +222,8 @@ def eigenvalue_bound(product: Callable[[Array], Array], like: Array, steps: int 
 
 def _with_vector(A: Any, like: Array | None) -> tuple[LinearOperator, Array]:
     operator = aslinearoperator(A)
+    if like is not None:
+        enter(like=like)  # a real array
     found = operator.like if like is None else like
     if found is None:
         message = "like: expected an array of the library and dtype to work in, as A has none of its own."

@@ -17,8 +17,8 @@ from xpsolve.report.asv import NoResultsError
 
 __all__ = ["TYPICAL_SECONDS", "NoResultsError", "build"]
 
-TYPICAL_SECONDS = 15.0
-"""About what a report of the quick profile takes on one core of a usual machine, figures of the gallery not included."""
+TYPICAL_SECONDS = (5.0, 0.025)
+"""About what a report takes on one core of a usual machine: of itself, and for each point measured."""
 
 
 def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] | None = None) -> Path:
@@ -30,7 +30,8 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
         asv's ``results_dir``, or several of them.  Figures of the gallery are taken from the folder ``gallery`` beside
         the first, if there is one.
     out : Path
-        Folder to write; made if missing, its files are replaced one by one, ``index.html`` last.
+        Folder to write; made if missing.  All files are written beside it and then put into place, ``index.html`` last,
+        so that a full disk leaves an earlier report as it was.
     machines : sequence of str, optional
         Names of the machines to report on; all of them when left out.
 
@@ -45,6 +46,8 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
         If there is nothing to report on.
     ValueError
         If `machines` names one that has no results.
+    OSError
+        If `out` cannot be written.
 
     Examples
     --------
@@ -56,7 +59,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     xpsolve.report.asv.NoResultsError: no asv results in 'no-such-folder': measure something ...
     """
     # Here, so that `import xpsolve.report` needs none of pandas, matplotlib and jinja2.
-    from xpsolve.files import write_text
+    from xpsolve.files import write_folder
     from xpsolve.report import asv, findings, gallery, joint, page, table
 
     out, folders = Path(out), [results] if isinstance(results, Path) else list(results)
@@ -69,17 +72,17 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     pairs = findings.crossings(lines)
     joined = joint.joint_fits(frame, lines)
     kept = table.results(frame)
-    files = {
+    files: dict[str, str | bytes] = {
         "results.csv": kept.to_csv(index=False),
         "scaling.csv": findings.scaling_table(lines).to_csv(index=False),
         "joint.csv": joined.to_csv(index=False),
         **page.render(page.pages(frame, lines, pairs, joined, found, shown, gallery.left_out(drawn))),
     }
-    for name, text in files.items():
-        write_text(out / name, text)
-    (out / "results.parquet").unlink(missing_ok=True)
     if importlib.util.find_spec("pyarrow") is not None:
-        kept.to_parquet(out / "results.parquet", index=False)
+        files = {"results.parquet": kept.to_parquet(index=False), **files}
+    else:
+        (out / "results.parquet").unlink(missing_ok=True)
+    write_folder(out, files)
     # Figures and pages of an earlier report would be taken for this one's.
     for stale in (out / "figures").glob("*.svg"):
         if f"figures/{stale.name}" not in files:

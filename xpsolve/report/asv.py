@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ REASONS = (
 """Why a point has no value; nobody has asked for one that is "not selected"."""
 
 _FAILURES = ("out of memory", "timed out", "failed")
+_DECLARED: Mapping[str, Any] = {
+    **dict.fromkeys(("family", "title", "role", "quantity", "x", "cost", "mode", "pair"), str),
+    **dict.fromkeys(("fixed", "derived"), dict),
+    "tol": int | float,
+}
+_LARGEST_GRID = 1_000_000  # points of one benchmark; asv would take weeks for them
 _NOT_RESULTS = ("machine.json", "facts.json")
 
 
@@ -77,6 +84,7 @@ class Measurements:
     points: list[Point] = field(default_factory=list)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    described: dict[str, dict[str, Any]] = field(default_factory=dict)  # benchmarks.json
 
 
 def read(results: Path | Sequence[Path], machines: Sequence[str] | None = None) -> Measurements:
@@ -125,6 +133,7 @@ def read(results: Path | Sequence[Path], machines: Sequence[str] | None = None) 
     found = Measurements()
     for folder in folders:
         described = _describe(folder / "benchmarks.json", found.warnings)
+        found.described.update(described)
         for name in present if machines is None else machines:
             if (folder / name).is_dir():
                 _read_machine(folder / name, described, found)
@@ -225,7 +234,7 @@ def _load(path: Path, warnings: list[str]) -> dict[str, Any] | None:
     """Return a JSON object, or None with a warning that names the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         warnings.append(f"{path.parent.name}/{path.name}: not readable as JSON ({error}); skipped")
         return None
     if not isinstance(content, dict):
@@ -241,7 +250,26 @@ def _describe(path: Path, warnings: list[str]) -> dict[str, dict[str, Any]]:
         warnings.append(f"{path.name} is missing: parameters have no names and nothing can be fitted; run asv again")
         return {}
     content = _load(path, warnings) or {}
-    return {name: entry for name, entry in content.items() if isinstance(entry, dict)}
+    entries = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
+    for name, entry in entries.items():
+        wrong = _malformed(entry.get("meta"))
+        if wrong:
+            warnings.append(f"{path.name}: {name} declares {wrong}, which is not what a benchmark declares; skipped")
+            entry["meta"] = {}
+    return entries
+
+
+def _malformed(meta: Any) -> str:
+    """What in a declaration has a type that nothing can be done with, or nothing."""
+    if not isinstance(meta, dict):
+        return ""
+    for name, kind in _DECLARED.items():
+        value = meta.get(name)
+        if value is not None and not isinstance(value, kind):
+            return f"{name} = {value!r}"[:80]
+    whole = (meta.get("derived") or {}).items()
+    wrong = [f"derived {name} = {value!r}" for name, value in whole if not isinstance(value, int | float)]
+    return wrong[0][:80] if wrong else ""
 
 
 def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], run: _Run, found: Measurements) -> None:
@@ -252,6 +280,11 @@ def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], r
     columns, results = content.get("result_columns"), content.get("results")
     if content.get("version") != 2 or not isinstance(columns, list) or not isinstance(results, dict):
         found.warnings.append(f"{where}: not an asv result file of format 2; skipped")
+        return
+    try:
+        datetime.fromtimestamp(int(content.get("date") or 0) / 1000, tz=UTC)
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        found.warnings.append(f"{where}: its date is none ({error}); skipped")
         return
     unknown, stale = [], []
     for benchmark, row in results.items():
@@ -264,20 +297,65 @@ def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], r
             if entry is not None and record.get("version") not in (None, entry.get("version")):
                 stale.append(benchmark)
                 continue
-            found.points.extend(_points(content, machine, benchmark, entry or {}, record, run))
-        except (TypeError, ValueError, SyntaxError, KeyError, AttributeError, OverflowError) as error:
+            points = list(_points(content, machine, benchmark, entry or {}, record, run))
+        except _UNDECODABLE as error:
             found.warnings.append(f"{where}: {benchmark} cannot be decoded ({error}); skipped")
+            continue
+        wrong = [point for point in points if not _possible(point)]
+        if wrong:
+            at = ", ".join(f"{point.value:g} at {dict(point.params)}" for point in wrong[:3])
+            found.warnings.append(f"{where}: {benchmark} has {len(wrong)} impossible values ({at}); skipped")
+        found.points.extend(point for point in points if _possible(point))
     # A benchmark of which every point was missed has no row.
     for benchmark in sorted({text.partition("(")[0] for text in run.missed} & described.keys() - results.keys()):
         params = described[benchmark].get("params") or []
-        nothing = {"params": params, "result": [math.nan] * math.prod(len(values) for values in params)}
-        found.points.extend(_points(content, machine, benchmark, described[benchmark], nothing, run))
+        try:
+            nothing = {"params": params, "result": [math.nan] * _size(params)}
+            found.points.extend(list(_points(content, machine, benchmark, described[benchmark], nothing, run)))
+        except _UNDECODABLE as error:
+            found.warnings.append(f"benchmarks.json: {benchmark} cannot be decoded ({error}); skipped")
     for names, reason in (
         (unknown, "no longer among the benchmarks"),
         (stale, "measured with an earlier version of the benchmark"),
     ):
         if names:
             found.warnings.append(f"{where}: left out, {reason}: {', '.join(sorted(names))}")
+
+
+_UNDECODABLE = (
+    TypeError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
+
+
+def _possible(point: Point) -> bool:
+    """Whether a value can be what it is said to be: no time and no rate is 0 or infinite."""
+    measured = point.status == "ok" and point.meta.get("role") in ("time", "ceiling")
+    return not measured or (point.value > 0 and math.isfinite(point.value))
+
+
+def _size(params: Sequence[Sequence[str]]) -> int:
+    """Points of a grid, which is refused where nobody can have measured it."""
+    size = math.prod(len(values) for values in params)
+    if size > _LARGEST_GRID:
+        raise ValueError(f"a grid of {size} points")
+    return size
+
+
+def _value(text: str) -> Any:
+    """A parameter: a word, a number or neither."""
+    value = ast.literal_eval(text)
+    if isinstance(value, int | float) and not abs(value) < 2**63:
+        raise ValueError(f"parameter {text[:40]} is too large for a size")
+    if not isinstance(value, str | int | float | None):
+        raise TypeError(f"parameter {text[:40]} is neither a word nor a number")
+    return value
 
 
 def _points(
@@ -289,7 +367,8 @@ def _points(
     run: _Run,
 ) -> Iterator[Point]:
     reprs = record.get("params") or []
-    grid = [[ast.literal_eval(value) for value in values] for values in reprs]
+    _size(reprs)
+    grid = [[_value(text) for text in values] for values in reprs]
     names = [str(name) for name in entry.get("param_names") or []]
     names += [f"param{i + 1}" for i in range(len(names), len(grid))]
     tuples = list(itertools.product(*grid))
@@ -301,6 +380,9 @@ def _points(
     lower, upper, samples = (
         record.get(column) or [None] * len(tuples) for column in ("stats_ci_99_a", "stats_ci_99_b", "stats_repeat")
     )
+    for name, column in (("stats_ci_99_a", lower), ("stats_ci_99_b", upper), ("stats_repeat", samples)):
+        if len(column) != len(tuples):
+            raise ValueError(f"{len(column)} values of {name} for {len(tuples)} parameter tuples")
     meta = entry.get("meta")
     for i, (words, parameters, value) in enumerate(zip(itertools.product(*reprs), tuples, values, strict=True)):
         number = math.nan if value is None else float(value)

@@ -93,8 +93,8 @@ class Verdict:
     @property
     def thin(self) -> bool:
         """Whether next to nothing was compared: too little to say that nothing became worse."""
-        done, there = (sum(numbers) for numbers in zip(*self.compared.values(), strict=True))
-        return done < LEAST_COVERAGE * there
+        done, there = map(sum, zip(*self.compared.values(), strict=True))
+        return bool(done < LEAST_COVERAGE * there)
 
     @property
     def summary(self) -> str:

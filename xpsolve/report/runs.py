@@ -53,7 +53,8 @@ class Runs:
 
 def _facts(row: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts that are there, in the order of interest; ``facts.json`` may be of another commit, or missing."""
-    libraries = [b for b in facts.get("blas") or [] if isinstance(b, dict)]
+    blas = facts.get("blas")
+    libraries = [b for b in blas if isinstance(b, dict)] if isinstance(blas, list) else []
     memory = facts.get("memory_bytes") or facts.get("ram")
     dirty = " with uncommitted changes" if facts.get("dirty") and facts.get("commit") == row.commit else ""
     caches = facts.get("caches")

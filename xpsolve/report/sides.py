@@ -105,8 +105,7 @@ def load(where: str, results: Path) -> Side:
         frame = frame[frame["commit"] == commits[0]]
     runs = frame[["machine", "commit"]].drop_duplicates().itertuples(index=False, name=None)
     facts = {machine: _facts(place / machine, commit) for machine, commit in runs}
-    described = json.loads((place / "benchmarks.json").read_text()) if (place / "benchmarks.json").is_file() else {}
-    suite = {name: str(entry["version"]) for name, entry in described.items() if isinstance(entry, dict)}
+    suite = {name: str(entry.get("version")) for name, entry in found.described.items()}
     return Side(where, frame, facts, suite, found.warnings)
 
 
@@ -133,7 +132,7 @@ def _facts(folder: Path, commit: str) -> Mapping[str, Any]:
             facts = content["facts"] if name != "facts.json" else content
             if facts["commit"] == commit:
                 return dict(facts)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return {}
 

@@ -163,8 +163,8 @@ def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
     >>> columns = ["reason", "status", "family", "group", "backend", "series", "detail"]
     >>> late = ["over budget", "skipped", "ridge", "ridge.InSamples", "torch", "{}", "quick in 300 s"]
     >>> done = ["", "ok", "ridge", "ridge.InSamples", "numpy", "{}", ""]
-    >>> left_out(pd.DataFrame([late, done], columns=columns))[0][:73]
-    'Left out for want of time (quick in 300 s): 1 of 2 points, in the family '
+    >>> left_out(pd.DataFrame([late, done], columns=columns))[0].partition(". ")[0]
+    'Left out for want of time (quick in 300 s): 1 of 2 points, in the family ridge'
     """
     said = []
     late = now[now["reason"] == "over budget"]
@@ -177,9 +177,9 @@ def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
         why = ", ".join(sorted({detail for detail in late["detail"] if detail}))
         said.append(
             f"Left out for want of time{f' ({why})' if why else ''}: {number(len(late))} of {number(asked)} points, "
-            f"in {'the family' if len(families) == 1 else f'{len(families)} families:'} {', '.join(families)}; "
-            f"{number(whole)} sweeps are missing as a whole, the others lack some of their sizes. "
-            "`xpsolve bench` with a larger --budget adds them."
+            f"in {'the family' if len(families) == 1 else f'{len(families)} families:'} {', '.join(families)}. "
+            f"Sweeps missing as a whole: {number(whole)}; the others lack some of their sizes. "
+            "xpsolve bench with a larger --budget adds them."
         )
     if undrawn:
         said.append(f"Figures of the gallery that there was no time to draw: {', '.join(undrawn)}.")

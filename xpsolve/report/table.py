@@ -75,7 +75,13 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
     >>> tidy(Measurements()).empty
     True
     """
-    rows = [_row(point) for point in measurements.points]
+    rows = []
+    for point in measurements.points:
+        try:
+            rows.append(_row(point))
+        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+            file = f"{point.machine}/{point.commit[:8]}-{point.environment}.json"
+            measurements.warnings.append(f"{file}: {point.benchmark} has a point without sense ({error}); skipped")
     names = sorted({name for point in measurements.points for name in point.params} - set(COLUMNS))
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *names, "measured"])
     if frame.empty:

@@ -70,7 +70,8 @@ class Units:
 
 def largest_ordinary(f: LinearModel) -> float:
     """Numbers up to this, and above its inverse, have products of four that neither overflow nor underflow."""
-    return float(f.xp.finfo(f.y.dtype).max) ** 0.25
+    most: float = float(f.xp.finfo(f.y.dtype).max) ** 0.25
+    return most
 
 
 def in_units(f: LinearModel) -> Units:

@@ -82,7 +82,8 @@ def coordinate_descent(
     Returns
     -------
     Solution
-        ``.x`` has the shape of x0.  The certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖, from the returned x.  Classes that
+        ``.x`` has the shape of x0.  The certificate is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, with D_j =
+        1/max_i |A_ij|, from the returned x, so that scaling a column changes nothing.  Classes that
         x separates, with λ = 0, end as UNBOUNDED.
 
     Raises
@@ -95,7 +96,7 @@ def coordinate_descent(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not converged, unless the callback stopped it.
 
     See Also
     --------

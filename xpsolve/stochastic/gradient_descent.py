@@ -47,7 +47,7 @@ class _State(NamedTuple):
 _Step = Callable[[_State], _State]
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, try momentum='nesterov' or newton, or scale the columns of A to like size.",
-    Status.DIVERGED: "The argument is step.",
+    Status.DIVERGED: "step=None is a safe one.",
 }
 
 
@@ -97,9 +97,11 @@ def gradient_descent(
     Returns
     -------
     Solution
-        ``.x`` has the shape of x0.  The certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖ (‖∇f(x0)‖ for an objective of your
-        own), from the returned x.  A step that is too long ends as DIVERGED, with the last x whose gradient was seen
-        to be finite; classes that x separates, with λ = 0, as UNBOUNDED.
+        ``.x`` has the shape of x0.  The certificate, from the returned x, is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, with D_j =
+        1/max_i |A_ij| where A has explicit entries, so that scaling a column changes nothing, and D = 1 otherwise; for
+        an objective of your own ‖∇f(x)‖ relative to ‖∇f(x0)‖.  A step that is too long ends as
+        DIVERGED, with the last x whose gradient was seen to be finite; classes that x separates, with λ = 0, as
+        UNBOUNDED.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def gradient_descent(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not converged, unless the callback stopped it.
 
     See Also
     --------
@@ -168,11 +170,10 @@ def _search(line_search: Any) -> str | None:
     if isinstance(line_search, bool) or line_search is None:
         return "armijo" if line_search else None
     if not isinstance(line_search, str) or line_search not in _SEARCHES:
-        got = (
-            repr(line_search) if isinstance(line_search, str) else f"an object of type {type(line_search).__qualname__}"
-        )
+        known = isinstance(line_search, str)
+        got = repr(line_search) if known else f"an object of type {type(line_search).__qualname__}"
         message = f"line_search: expected False, True, 'armijo' or 'exact', got {got}."
-        raise (ValueError if isinstance(line_search, str) else TypeError)(message)
+        raise (ValueError if known else TypeError)(message)
     return line_search
 
 

@@ -18,6 +18,7 @@ from xpsolve.arrays import (
     Array,
     Namespace,
     check_finite,
+    check_flag,
     check_ndim,
     check_rows,
     common_namespace,
@@ -65,6 +66,7 @@ class LinearModel:
     curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
 
     def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, check_finite: bool = True) -> None:
+        check_flag(check_finite, "check_finite")
         if is_array(y) and is_array(lam):
             y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
         operator, y = _enter_samples(A, y)
@@ -84,7 +86,8 @@ class LinearModel:
         return y
 
     def _check_samples(self) -> None:
-        arrays = {"A": self.operator.A, "y": self.y} if isinstance(self.operator, Dense) else {"y": self.y}
+        explicit = isinstance(self.operator, Dense | Sparse)
+        arrays = {"A": self.operator.like, "y": self.y} if explicit else {"y": self.y}
         check_finite(namespace_of(self.y), lambda: self.operator.rmatvec(self.y), **arrays)
 
     # --- what a loss brings ---------------------------------------------------------------------
@@ -111,7 +114,7 @@ class LinearModel:
         return lambda t: weights * t
 
     def separated(self, x: Array) -> Array | None:
-        """Whether f decreases for ever along x where λ = 0, 0-d; None for a loss that cannot."""
+        """Whether f is unbounded below along x where λ = 0, 0-d; None for a loss that cannot."""
         return None
 
     # --- what follows ---------------------------------------------------------------------------
@@ -271,7 +274,7 @@ def row_norms_squared(operator: LinearOperator, like: Array) -> Array:
     if isinstance(operator, Sparse):
         squares = Sparse(operator.S.multiply(operator.S))
         return squares.matvec(xp.ones(operator.shape[1], dtype=like.dtype, device=device_of(like)))
-    message = f"A: expected a dense or sparse matrix, whose rows can be had, got {operator!r}."
+    message = f"A: expected a dense or sparse matrix, with accessible rows, got {operator!r}."
     raise TypeError(message)
 
 

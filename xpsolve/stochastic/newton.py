@@ -90,8 +90,10 @@ def newton(
     Returns
     -------
     Solution
-        ``.x`` has the shape of x0.  The certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖ (‖∇f(x0)‖ for an objective of your
-        own), from the returned x.  Classes that x separates, with λ = 0, end as UNBOUNDED.
+        ``.x`` has the shape of x0.  The certificate, from the returned x, is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, with D_j =
+        1/max_i |A_ij| where A has explicit entries, so that scaling a column changes nothing, and D = 1 otherwise; for
+        an objective of your own ‖∇f(x)‖ relative to ‖∇f(x0)‖.  Classes that x separates, with λ = 0,
+        end as UNBOUNDED.
 
     Raises
     ------
@@ -103,7 +105,7 @@ def newton(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not converged, unless the callback stopped it.
 
     See Also
     --------

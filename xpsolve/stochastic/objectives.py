@@ -194,7 +194,7 @@ class Multinomial(LinearModel):
         if check and is_concrete(y):
             off = xp.max(xp.abs(xp.sum(xp.abs(y), axis=1) - 1) + xp.max(xp.abs(y) - y, axis=1))
             if not bool(off <= 100 * xp.finfo(y.dtype).eps):
-                message = "Y: expected rows of probabilities, one-hot as a rule: none negative, each with the sum 1."
+                message = "Y: expected rows of probabilities, usually one-hot: none negative, each with the sum 1."
                 raise ValueError(message)
         return y
 
@@ -241,6 +241,7 @@ def _log_largest(xp: Namespace, dtype: Any) -> float:
 def _one_hot(labels: Array) -> Array:
     """Labels 0 … m − 1 as rows of the identity: one read, since m is part of the shape."""
     xp = namespace_of(labels)
+    check_ndim(labels, "Y", 1, shape="(n, m) or labels (n,)")
     if not xp.isdtype(labels.dtype, "integral"):
         message = f"Y: expected one-hot rows (n, m) or integer labels (n,), got shape (n,) and dtype {labels.dtype}."
         raise TypeError(message)

@@ -68,8 +68,8 @@ def sag(
 ) -> Solution:
     """Stochastic average gradient: one sample a step, and the mean of the last gradients of all.
 
-    With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`, which
-    its memory tells without a product with A; that is looked at every so many steps, some thousand apart at most.
+    With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`: the
+    gradient in its memory, looked at every so many steps, some thousand apart at most, says when to compute that of f.
 
     Parameters
     ----------
@@ -78,12 +78,14 @@ def sag(
     step : float or one for each run, optional
         τ.  None is 1/L of the worst sample.
     memory : SagMemory, optional
-        ``.stats["memory"]`` of a run with the same objective, which goes on from its ``.x`` given as `x0`.  With another
-        `seed` the samples come in another order.
-    block, record_every, seed, callback
+        ``.stats["memory"]`` of a run with the same objective, which goes on from its ``.x`` given as `x0`.  With
+        another `seed` the samples come in another order.
+    block, record_every, seed
         As in `sgd`.
     tol : float
-        The certificate at which to stop.
+        The certificate at which to stop; 0 takes all steps.
+    callback
+        As in `sgd`.
 
     Returns
     -------
@@ -169,7 +171,7 @@ class _Averaging:
         runs = () if stream.runs is None else (stream.runs,)
         alpha = f.xp.reshape(state.alpha, (*runs, *f.y.shape))
         seen = self.before.copy()
-        np.put_along_axis(seen, stream.indices[..., :done], True, axis=-1)  # noqa: FBT003
+        np.put_along_axis(seen, stream.indices[..., :done], True, axis=-1)
         return {"memory": SagMemory(alpha if stream.units.b is None else alpha * stream.units.b, seen)}
 
     def spare(self, state: Memory) -> Memory:
@@ -281,7 +283,8 @@ def _seen(indices: np.ndarray[Any, Any], before: np.ndarray[Any, Any]) -> np.nda
     for row, flags, old in zip(rows, new, known, strict=True):
         numbers, first = np.unique(row, return_index=True)
         flags[first[~old[numbers]]] = 1
-    return (np.cumsum(new, axis=-1) + known.sum(axis=-1, keepdims=True)).reshape(indices.shape)
+    seen: np.ndarray[Any, Any] = np.cumsum(new, axis=-1) + known.sum(axis=-1, keepdims=True)
+    return seen.reshape(indices.shape)
 
 
 def _along(xp: Any, x: Array, index: Array, axis: int) -> Array:

@@ -138,17 +138,22 @@ def sgd(
     Returns
     -------
     Solution
-        ``.x`` is the last iterate and ``.n_iter`` counts steps; the certificate is ‖∇f(x)‖ relative to ‖∇f(0)‖, the
-        worst of all runs.
+        ``.x`` is the last iterate and ``.n_iter`` counts steps; the certificate is ‖D∇f(x)‖ relative to
+        ‖D∇f(0)‖, D_j = 1/max_i |A_ij|, the worst of all runs; where it exceeds `tol` the status is MAX_ITER.
         ``.history``, if recorded, has "step" (host), "x" and "objective"; ``.stats`` the block and the sweeps at the
         end, and host reads.
 
     Raises
     ------
     TypeError
-        If f is not such an objective.
+        If f is not such an objective, or an option is of the wrong kind.
     ValueError
         If a shape, an index or an option is not as described.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the answer is not converged, unless the callback stopped it.
 
     See Also
     --------

@@ -193,7 +193,7 @@ class Options:
             message = f"indices: expected a multiple of batch = {self.batch} sample numbers, got {numbers.shape[-1]}."
             raise ValueError(message)
         start = begin(f, None)
-        beyond = f.xp.where(f.xp.isfinite(start.scale), start.f.lam, start.scale)
+        beyond = f.xp.where(f.xp.isfinite(start.scale), start.f.lam, f.xp.full_like(start.f.lam, f.xp.nan))
         lam = _planned(beyond, "lam", "Use gradient_descent, which follows lam.")
         if math.isnan(lam):  # numbers beyond the range of the dtype
             units = rescaled(f, columns=False)
@@ -202,10 +202,11 @@ class Options:
         if tau0 is None:
             worst = _planned(start.f.sample_lipschitz(), "A", f"Give {self.step_name}, and it is a constant.")
             tau0 = 1 / worst if worst > 0 else 1.0
-        elif start.units.D is not None:
+        elif start.units is not None and start.units.D is not None:
             tau0 = tau0 / float(start.units.D) / float(start.units.D)
         k = np.arange(numbers.shape[-1] // self.batch, dtype=np.float64)
         steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or f.n / self.batch)), (*shape, k.size))
+        assert start.units is not None
         x = start.units.inside(x)
         return Stream(start, x if len(f.shape) == 2 else x[..., None], numbers, steps, lam, runs, self.batch)
 
@@ -224,8 +225,7 @@ class Options:
 
     def solution(self, name: str, stream: Stream, record: Record) -> Solution:
         """The answer of a run, its certificate, and a status where it went wrong."""
-        f, start = stream.model, stream.start
-        measures = stream.certificate(record.x)
+        start, measures = stream.start, stream.certificate(record.x)
         certificate = Certificate(certificate_name(start), measures, self.tol)
         value = certificate.value  # the one host read at the end
         ended = None
@@ -250,7 +250,7 @@ class Options:
             ended=ended,
             advice={
                 Status.MAX_ITER: f"Raise epochs{'' if self.step_name == 'step' else ' or warmup'}, or use newton.",
-                Status.DIVERGED: f"The argument is {self.step_name}.",
+                Status.DIVERGED: f"{self.step_name}=None is a safe one.",
             },
         )
 
@@ -292,9 +292,8 @@ def _check_indices(indices: Any, n: int, shape: tuple[int, ...]) -> np.ndarray[A
     try:
         numbers = np.asarray(indices)
     except (TypeError, ValueError, RuntimeError):
-        message = (
-            f"indices: expected a sequence of integers on the host, got an object of type {type(indices).__name__}."
-        )
+        kind = type(indices).__name__
+        message = f"indices: expected a sequence of integers on the host, got an object of type {kind}."
         raise TypeError(message) from None
     if numbers.dtype.kind not in "iu" or numbers.ndim not in (1, 1 + len(shape)) or numbers.size == 0:
         wanted = "(steps,)" if not shape else f"(steps,) or ({shape[0]}, steps)"
@@ -315,12 +314,9 @@ def _check_step(value: Any, name: str, runs: int | None) -> Any:
     if is_scalar(value):
         return check_positive(value, name)
     if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes):
-        got = (
-            f"an array of shape {tuple(value.shape)}"
-            if is_array(value)
-            else f"an object of type {type(value).__name__}"
-        )
-        message = f"{name}: expected {wanted}, got {got}."
+        kind = type(value).__name__
+        what = f"an object of type {kind}" if not is_array(value) else f"an array of shape {tuple(value.shape)}"  # type: ignore[union-attr]
+        message = f"{name}: expected {wanted}, got {what}."
         raise TypeError(message)
     try:
         numbers = np.asarray(value, dtype=np.float64)
@@ -369,11 +365,13 @@ def run(
     every, pace = options.record_every, _Pace(stream, options.size(stream))
     kept, at = ([answer(state, 0)], [0]) if every else ([], [])
     done, stopped, solved, finite = 0, False, False, True
+    asked = -stream.model.n  # when the gradient was last computed, which is done once an epoch at most
     for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
         while done < stop and finite and not (stopped or solved):
             state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop), options.tol)
             done += taken
-            if pace.near and taken and finite:
+            if pace.near and taken and finite and done >= asked + stream.model.n // stream.batch:
+                asked = done
                 solved = float(stream.model.xp.max(stream.certificate(answer(state, done)))) <= options.tol
                 pace.reads += 1
             if options.callback is not None and taken:

@@ -155,6 +155,7 @@ _FLOPS: dict[str, Callable[[tuple[Any, ...], list[Array]], int]] = {
     "linalg.qr": _qr,
     "eigh": _eigh,
     "linalg.eigh": _eigh,
+    "spectral": lambda args, out: _eigh(args, out) + 2 * int(args[0].shape[-1]) ** 3,
     "thin_svd": _svd,
     "linalg.svd": _svd,
     # kernels exp(−M/ε): four operations an entry, and with a maximum and a sum six
@@ -259,6 +260,21 @@ class Counter(Interpreter):
         return super().read(x, how, function)
 
 
+def namespace_of_all(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Namespace:
+    """The outermost namespace of the arrays that f is to be called with; checks that there is one."""
+    if not callable(f):
+        message = f"f: expected a function, got {type(f).__qualname__}."
+        raise TypeError(message)
+    found = arrays_in([list(args), kwargs])
+    if not found:
+        message = (
+            "args: expected at least one array among the arguments of f, got none. "
+            "Pass the arrays as arguments: one that the function closes over is not seen."
+        )
+        raise TypeError(message)
+    return common_namespace(args=max(found, key=lambda x: depth(namespace_of(x))))
+
+
 def count(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Tally]:
     """Run ``f(*args, **kwargs)`` and count what it costs.
 
@@ -279,7 +295,7 @@ def count(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Tally]
     Raises
     ------
     TypeError
-        If there is no array among the arguments, or they come from different libraries.
+        If f cannot be called, there is no array among its arguments, or they come from different libraries.
 
     Notes
     -----
@@ -295,15 +311,7 @@ def count(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Tally]
     >>> solution.x, tally.syncs
     (array([0.5, 0.5, 0.5]), 1)
     """
-    found = arrays_in([list(args), kwargs])
-    if not found:
-        message = (
-            "count: expected at least one array among the arguments, got none. "
-            "Pass the arrays through count's arguments: one that the function closes over is not counted."
-        )
-        raise TypeError(message)
-    outermost = max(found, key=lambda x: depth(namespace_of(x)))
-    counter = Counter(common_namespace(first=outermost))
+    counter = Counter(namespace_of_all(f, args, kwargs))
     lifted_args, lifted_kwargs = lift_all(counter, list(args)), lift_all(counter, kwargs)
     result = f(*lifted_args, **lifted_kwargs)
     return counter.unwrap_all(result), counter.tally

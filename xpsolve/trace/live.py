@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, common_namespace, depth, namespace_of
-from xpsolve.trace.count import is_view, nbytes
-from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, lift_all, map_arrays
+from xpsolve.arrays import Array, Namespace
+from xpsolve.trace.count import is_view, namespace_of_all, nbytes
+from xpsolve.trace.wrapper import Interpreter, WrappedArray, lift_all, map_arrays
 
 
 class _Held(WrappedArray):
@@ -80,7 +80,7 @@ def peak_bytes(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, i
     Raises
     ------
     TypeError
-        If there is no array among the arguments, or they come from different libraries.
+        If f cannot be called, there is no array among its arguments, or they come from different libraries.
 
     Examples
     --------
@@ -93,10 +93,6 @@ def peak_bytes(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, i
     >>> peak_bytes(chain, np.zeros(10))[1]  # an old one and a new one
     160
     """
-    found = arrays_in([list(args), kwargs])
-    if not found:
-        message = "peak_bytes: expected at least one array among the arguments, got none. Pass them as arguments."
-        raise TypeError(message)
-    memory = _Memory(common_namespace(first=max(found, key=lambda x: depth(namespace_of(x)))))
+    memory = _Memory(namespace_of_all(f, args, kwargs))
     result = f(*lift_all(memory, list(args)), **lift_all(memory, kwargs))
     return memory.unwrap_all(result), memory.peak

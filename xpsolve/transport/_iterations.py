@@ -190,7 +190,7 @@ class Iteration:
             s.floor,
             s.eps <= self.problem.eps,
             self.goal,
-            float(self.check_every),
+            float(min(self.check_every, 10**6)),
             fixed,
         )
         if self.mirrored is not None:

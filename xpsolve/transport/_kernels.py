@@ -194,7 +194,7 @@ def mirrored(a: Array, b: Array, M: Array | None, slack: Array | None, eps: floa
     if M is None:
         return same
     other = xp.matrix_transpose(M)
-    symmetric = xp.all((M == other) | (xp.abs(M - other) <= slack), axis=(-2, -1))
+    symmetric = xp.all((other == M) | (xp.abs(M - other) <= slack), axis=(-2, -1))
     least = xp.all(xp.linalg.diagonal(M) <= xp.min(M) + eps, axis=-1)
     return same & xp.reshape(symmetric & least, (-1, 1))
 

@@ -34,6 +34,7 @@ class Problem:
     init: tuple[Array, Array] | None
     unit: float  # the rounding unit of the lowest dtype among a, b and the one that is worked in
     same: bool  # whether a and b are one array, and the points too
+    names: tuple[str, str]  # of a and b in messages
 
     @cached_property
     def kernel(self) -> Rows | Axes:
@@ -129,7 +130,8 @@ class Problem:
     def _complain(self) -> None:
         """Say what is wrong: the slow path, with reads of its own."""
         xp = self.xp
-        weights = {"a": self.a, "b": self.b}
+        weights = dict(zip(self.names, (self.a, self.b), strict=True))
+        weights[self.names[0]] = self.a  # the second may be a part of it
         costs = self.geometry.arrays
         for name, x in (weights | costs).items():
             bad = ~xp.isfinite(x)
@@ -153,14 +155,15 @@ class Problem:
         for k in range(self.a.shape[0]):
             left, right = float(xp.sum(self.a[k, :])), float(xp.sum(self.b[k, :]))
             where = "" if self.single else f" in problem {k}"
-            for name, total in (("a", left), ("b", right)):
+            for name, total in zip(self.names, (left, right), strict=True):
                 if not 0 < total < math.inf:
                     what = "weights that are all 0" if total == 0 else "weights whose sum overflows"
                     message = f"{name}: expected some mass, got {what}{where}."
                     raise ValueError(message)
             if not abs(left - right) <= self._allowed * left:
+                names = " and ".join(dict.fromkeys(self.names))
                 message = (
-                    f"a and b: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "
+                    f"{names}: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "
                     f"{left - right:.3g}. Divide each by its sum."
                 )
                 raise ValueError(message)
@@ -177,7 +180,9 @@ def geometry_of(M: Any) -> Geometry:
     return M if isinstance(M, PointCloud | Grid) else Matrix(M)
 
 
-def enter_problem(a: Array, b: Array, M: Any, eps: Any, init: Any = None) -> Problem:
+def enter_problem(
+    a: Array, b: Array, M: Any, eps: Any, init: Any = None, names: tuple[str, str] = ("a", "b")
+) -> Problem:
     """The arguments that all functions of the family share, checked as far as no value is needed."""
     geometry = geometry_of(M)
     if init is not None and not (isinstance(init, tuple | list) and len(init) == 2):
@@ -213,7 +218,7 @@ def enter_problem(a: Array, b: Array, M: Any, eps: Any, init: Any = None) -> Pro
             message = f"init: expected potentials of shapes {expected[0]} and {expected[1]}, "
             raise ValueError(message + f"got {tuple(f.shape)} and {tuple(g.shape)}.")
         init = (f[None, :], g[None, :]) if single else (f, g)
-    return Problem(xp, a, b, geometry, eps, single, init, max(units), same)
+    return Problem(xp, a, b, geometry, eps, single, init, max(units), same, names)
 
 
 def _unit(x: Array, dtype: Any) -> float:

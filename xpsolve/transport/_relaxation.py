@@ -39,7 +39,7 @@ def control(
     """
     xp = namespace_of(error)
     one, zero = xp.ones_like(error), xp.zeros_like(error)
-    back = ~(error <= xp.maximum(_GROWTH * before, floor * one))
+    back = ~((error <= _GROWTH * before) | (error <= floor))
     trust = xp.where(back, trust / 2, xp.minimum(1.2 * trust, one))
     age = xp.where(back, zero, age + every)
 
@@ -78,7 +78,7 @@ def _control_cupy(
     import cupy
 
     source = f"""
-    worse = !(e <= max(T({_GROWTH}) * b, f));
+    worse = !(e <= T({_GROWTH}) * b || e <= f);
     t2 = worse ? t / 2 : min(T(1.2) * t, T(1));
     g2 = worse ? T(0) : g + every;
     T rho = max(min(pow(e / max(b, least), 1 / every), T({_SLOWEST})), least);

@@ -17,10 +17,10 @@ from xpsolve.arrays import (
     Array,
     check_count,
     check_iteration,
+    check_ndim,
     check_number,
     check_option,
     enter,
-    is_array,
     is_concrete,
     iterate,
 )
@@ -124,12 +124,9 @@ def barycenter(
     check_number(tol, "tol", minimum=0)
     check_count(max_iter, "max_iter", 0)
     check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
-    if not is_array(A) or A.ndim != 2:
-        message = (
-            f"A: expected an array of shape (k, n), got {tuple(A.shape) if is_array(A) else type(A).__qualname__}."
-        )
-        raise (ValueError if is_array(A) else TypeError)(message)
-    problem, _ = enter_problem(A, A[:1, :], M, eps).divided()  # all must have the sum of the first
+    _, (A,) = enter(A=A)
+    check_ndim(A, "A", 2, shape="(k, n)")
+    problem, _ = enter_problem(A, A[:1, :], M, eps, names=("A", "A")).divided()  # all must have the sum of the first
     xp, a = problem.xp, problem.a
     w = xp.ones_like(a[:, :1]) if weights is None else _weights(problem, weights)
     span, _ = problem.check(check_finite, decide=method == "auto")
@@ -257,7 +254,7 @@ def _weights(problem: Any, weights: Array) -> Array:
     if tuple(w.shape) != (k,):
         message = f"weights: expected shape ({k},), one for each row of A, got {tuple(w.shape)}."
         raise ValueError(message)
-    if is_concrete(w) and not bool(xp.all(w >= 0) & (xp.sum(w) > 0)):
-        message = "weights: expected numbers >= 0 that are not all 0, got others."
+    if is_concrete(w) and not bool(xp.all(w >= 0) & (xp.sum(w) > 0) & xp.isfinite(xp.sum(w))):
+        message = "weights: expected finite numbers >= 0 that are not all 0, got others."
         raise ValueError(message)
     return w[:, None]

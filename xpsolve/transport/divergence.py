@@ -72,7 +72,7 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
         message = f"M: expected a PointCloud or a Grid, got {type(M).__qualname__}."
         raise TypeError(message)
     with inner_solve():
-        solves = [sinkhorn(*problem, eps, **options) for problem in ((a, b, M), (a, a, at_a), (b, b, at_b))]
+        solves = [sinkhorn(p, q, C, eps, **options) for p, q, C in ((a, b, M), (a, a, at_a), (b, b, at_b))]
     across, *own = (solution.value for solution in solves)
     value = namespace_of(across).asarray(across - (own[0] + own[1]) / 2)  # of NumPy's 0-d arrays it would be a scalar
     ended = [solution for solution in solves if solution.ended not in (None, Status.STOPPED)]

@@ -191,7 +191,8 @@ class Matrix:
 
     def range(self, most: float) -> tuple[Array, Array]:
         """The smallest cost and the largest one that is at most `most` above it."""
-        return cost_range(self.M, most)
+        low, high = cost_range(self.M, most)
+        return low, high
 
 
 Geometry = Matrix | PointCloud | Grid

@@ -2,7 +2,7 @@
 
     min ⟨P, M⟩ + ε Σ P_ij (log P_ij − 1)  over  P ≥ 0,  P1 = a,  Pᵀ1 = b
 
-Here is the door.  `_problem` looks at what comes in, `_iterations` has the methods, `_kernels` the products,
+Here is the public function.  `_problem` looks at what comes in, `_iterations` has the methods, `_kernels` the products,
 `_relaxation` chooses ω, and `answer` is what goes out.
 """
 
@@ -70,9 +70,10 @@ def sinkhorn(
     a : array, shape (n,) or (batch, n)
         Weights ≥ 0; points with the weight 0 take no part.
     b : array, shape (m,) or (batch, m)
-        Weights with the same sum.
+        Weights with the same sum, up to rounding in the lower of their dtypes.
     M : array (n, m) or (batch, n, m), PointCloud or Grid
-        The cost, one for all problems or one for each.  Squared distances of points and grids need no matrix.
+        The cost, one for all problems or one for each.  Squared distances of points and grids need no matrix.  An
+        entry ∞ forbids a pair.
     eps : float
         ε > 0, in the units of M.
     method : str
@@ -81,11 +82,13 @@ def sinkhorn(
         and is slow: the reference, and what a Grid has for small ε.  "auto" takes the cheapest that is safe, for which
         it reads the span of the costs; under ``jax.jit``, where it cannot, "stabilized".
     tol : float
-        The certificate to reach.  Rounding of the potentials allows no less than some (span of M)/ε rounding units.
+        The certificate to reach.  Rounding of the potentials allows no less than some (span of M)/ε rounding units.  0
+        asks for `max_iter` iterations.
     max_iter : int
         Most iterations, each a product with K and one with Kᵀ.
     relaxation : str or float
-        "auto" finds ω from the observed contraction; a number 0 < ω < 2 is taken as it is, 1 for plain steps.
+        "auto" finds ω from the observed contraction, and takes averages where a is b and the cost symmetric, which need
+        some ten iterations; a number 0 < ω < 2 is taken as it is, 1 for plain steps.
     check_every : int
         Iterations between two looks at convergence, each one host read.
     record : bool
@@ -107,8 +110,8 @@ def sinkhorn(
     -------
     TransportSolution
         ``.x`` is (f, g) with P_ij = exp((f_i + g_j − M_ij)/ε); also ``.plan()``, ``.value`` and ``.cost``.  The
-        certificate is ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁ of the returned potentials.  ``.history``, if recorded, is the error from
-        before the first iteration on.
+        certificate is (‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa of the returned potentials.  ``.history``, if recorded, is the error
+        from before the first iteration on.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def sinkhorn(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If it ends without its tolerance: at `max_iter`, by rounding, or by overflow.
 
     See Also
     --------
@@ -199,10 +202,11 @@ def sinkhorn(
     elif run.reason == "tolerance":
         # rounding may have kept the marginals from it, or may part them from those of the potentials: only then a look
         rounds = 8 * float(problem.xp.finfo(problem.a.dtype).eps) * (4 + (span or 0.0) / problem.eps)
-        seen = run.measure > 0 or rounds > (1 - LEAST) * tol
-        measure = float(problem.xp.max(error)) if seen else None
-        ended = certified(measure, tol) if seen else None
-        ended = None if ended is Status.CONVERGED else ended
+        measure = None
+        if run.measure > 0 or rounds > (1 - LEAST) * tol:
+            measure = float(problem.xp.max(error))
+            status = certified(measure, tol)
+            ended = None if status is Status.CONVERGED else status
     history = run.history
     if unit != 1:
         f, g, value = f * unit, g * unit, value * unit

@@ -5,7 +5,7 @@ Cholesky factors, eigenvalues and eigenvectors depend on the triangle that is re
 Eigenvectors and singular vectors have derivatives where the values differ.  Of values that are equal, to rounding, the
 quotient 1/(λ_j − λ_i) is NaN, and so are derivatives that need it: those through vectors that a function uses.  A
 function that does not depend on the choice of a basis, f(A) = V f(λ) Vᴴ, has a derivative there all the same, but none
-that could be found from the vectors: see `xpsolve.autodiff.spectral_function`.  Vectors that are not used, as those
+that could be found from the vectors: see `xpsolve.autodiff.symmetric_function`.  Vectors that are not used, as those
 that a low rank leaves out, do no harm.
 """
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from xpsolve.arrays import Array, Namespace, namespace_of, native
 from xpsolve.autodiff.rules.table import (
+    SQUARES,
     Choice,
     Map,
     Pole,
@@ -27,8 +28,18 @@ from xpsolve.autodiff.rules.table import (
     rule,
     same,
     signs,
+    squared_size,
     unbroadcast,
 )
+
+
+@native
+def sech_squared(x: Array) -> Array:
+    """1/cosh²x = 1 − tanh²x, which does not cancel; it is 0 where cosh overflows."""
+    with np.errstate(over="ignore"):
+        r = 1 / namespace_of(x).cosh(x)
+    return r * r
+
 
 elementwise("add", 1, 1)
 elementwise("subtract", 1, -1)
@@ -60,6 +71,7 @@ elementwise(
 elementwise("sinh", lambda xp, z, x: xp.cosh(x))
 elementwise("cosh", lambda xp, z, x: xp.sinh(x))
 elementwise("tanh", lambda xp, z, x: sech_squared(x))
+elementwise("sech_squared", lambda xp, z, x: -2 * xp.tanh(x) * z)
 elementwise(
     "asinh",
     lambda xp, z, x: 1 / (xp.sqrt(1 - 1j * x) * xp.sqrt(1 + 1j * x)) if is_complex(xp, x) else _over_hypot(xp, x),
@@ -87,24 +99,14 @@ def _over_square(x: Array, r: Array) -> Array:
 
 def _weight(xp: Namespace, x: Array, y: Array) -> Array:
     """eˣ/(eˣ + eʸ): ½ also of equal infinities."""
-    above = y - x
-    return 1 / (1 + xp.exp(xp.where((x == y) & xp.isnan(above), xp.zeros_like(above), above)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        above = y - x
+        return 1 / (1 + xp.exp(xp.where((x == y) & xp.isnan(above), 0.0, above)))
 
 
 def _over_hypot(xp: Namespace, x: Array) -> Array:
     """1/√(1 + x²) without the square."""
     return 1 / xp.hypot(x, xp.ones_like(x))
-
-
-@native
-def sech_squared(x: Array) -> Array:
-    """1/cosh²x = 1 − tanh²x, which does not cancel; it is 0 where cosh overflows."""
-    with np.errstate(over="ignore"):
-        r = 1 / namespace_of(x).cosh(x)
-    return r * r
-
-
-elementwise("sech_squared", lambda xp, z, x: -2 * xp.tanh(x) * z)
 
 
 def _pow_base(xp: Namespace, z: Array, x: Array, y: Any) -> Array:
@@ -163,10 +165,9 @@ def _clip(xp: Namespace, out: Array, x: Array, /, min: Any = None, max: Any = No
     def part(v: Any, holds: Array) -> Map | None:
         if not hasattr(v, "ndim"):
             return None
-        d = as_number(xp, holds, out)
         return Map(
-            lambda t: aligned(xp, t, v.ndim, out.ndim) * d,
-            lambda g: unbroadcast(xp, g * d, tuple(v.shape), g.ndim - out.ndim),
+            lambda t: xp.where(holds, aligned(xp, t, v.ndim, out.ndim), 0.0),
+            lambda g: unbroadcast(xp, xp.where(holds, g, 0.0), tuple(v.shape), g.ndim - out.ndim),
         )
 
     return [part(x, ~(below | above)), part(min, below), part(max, above)]
@@ -179,6 +180,9 @@ def _abs(xp: Namespace, out: Array, x: Array) -> list[Map]:
         return [Map(lambda t: t * d, lambda g: g * d)]
     phase = quotient_or_zero(xp.conj(x), out)  # d|z| = Re(z̄ dz)/|z|
     return [Map(lambda t: xp.real(phase * t), lambda g: g * phase)]
+
+
+SQUARES["abs"] = squared_size
 
 
 @rule("sign")

@@ -48,7 +48,8 @@ def _places(xp: Namespace, x: Array, entries: tuple[Any, ...]) -> Array | None:
 
 def _flat(xp: Namespace, t: Array, ndim: int) -> Array:
     """A tangent or gradient of an array with so many axes, as one row a seed."""
-    return xp.reshape(t, (*t.shape[: t.ndim - ndim], -1))
+    lead = t.ndim - ndim
+    return xp.reshape(t, (*t.shape[:lead], math.prod(t.shape[lead:])))
 
 
 @rule("getitem", masks=True)
@@ -113,7 +114,7 @@ def _set_at(xp: Namespace, x: Array, value: Any, entries: tuple[Any, ...], place
     def push_value(t: Array) -> Array:
         lead = seeds(t, value)
         t = aligned(xp, t, value.ndim, places.ndim)
-        spread = xp.reshape(xp.broadcast_to(t, (*lead, *places.shape)), (*lead, -1))
+        spread = _flat(xp, xp.broadcast_to(t, (*lead, *places.shape)), places.ndim)
         return xp.where(taken, xp.reshape(xp.take(spread, index, axis=-1), (*lead, *x.shape)), 0.0)
 
     def pull_value(g: Array) -> Array:

@@ -156,7 +156,7 @@ def _slogdet(xp: Namespace, out: Any, A: Array) -> list[Map]:
 
     A singular matrix has no derivative, and NaN.
     """
-    sign, log = out
+    sign, _ = out
     singular = (xp.abs(sign) == 0)[..., None, None]
     eye = xp.eye(A.shape[-1], dtype=A.dtype, device=device_of(A))
     d = transpose(xp, xp.where(singular, math.nan, xp.linalg.inv(xp.where(singular, eye, A))))

@@ -11,6 +11,7 @@ from typing import Any
 
 from xpsolve.arrays import Array, Namespace, device_of
 from xpsolve.autodiff.rules.table import (
+    SQUARES,
     Map,
     as_number,
     conjugate,
@@ -22,6 +23,7 @@ from xpsolve.autodiff.rules.table import (
     same,
     seeds,
     signs,
+    squared_size,
 )
 
 
@@ -99,7 +101,17 @@ def _centred(xp: Namespace, x: Array, axes: tuple[int, ...], correction: float) 
 def _extreme(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bool = False) -> list[Map]:
     axes = negative(axis, x.ndim)
     hits = as_number(xp, x == _spread(xp, out, x, axes, out), x)
-    return _weighted(xp, out, x, axes, keepdims, hits / xp.sum(hits, axis=axes, keepdims=True))
+    d = hits / xp.sum(hits, axis=axes, keepdims=True)
+
+    def chosen(t: Array) -> Array:
+        return xp.where(d == 0, 0.0, t * d)  # whatever the tangents of the others
+
+    return [
+        Map(
+            lambda t: xp.sum(chosen(t), axis=axes, keepdims=keepdims),
+            lambda g: chosen(_spread(xp, g, x, axes, out)),
+        )
+    ]
 
 
 @rule("prod")
@@ -205,6 +217,20 @@ def _vector_norm(
     else:
         d = _phase(xp, x) * quotient_or_zero(xp.abs(x), norm) ** (ord - 1)
     return _weighted(xp, out, x, axes, keepdims, d)
+
+
+def _vector_norm_squared(
+    xp: Namespace, x: Array, axis: Any = None, keepdims: bool = False, ord: Any = 2
+) -> Array | None:
+    return xp.sum(squared_size(xp, x), axis=axis, keepdims=keepdims) if ord == 2 else None
+
+
+def _matrix_norm_squared(xp: Namespace, x: Array, keepdims: bool = False, ord: Any = "fro") -> Array | None:
+    return xp.sum(squared_size(xp, x), axis=(-2, -1), keepdims=keepdims) if ord == "fro" else None
+
+
+SQUARES["linalg.vector_norm"], SQUARES["linalg.matrix_norm"] = _vector_norm_squared, _matrix_norm_squared
+SQUARES["std"] = lambda xp, x, **options: xp.var(x, **options)
 
 
 def _phase(xp: Namespace, x: Array) -> Array:

@@ -10,7 +10,7 @@ general
 
 Complex numbers follow the convention of JAX: the gradient g of a real function f(z) has df = Re Σ g dz, which is
 g = ∂f/∂x − i ∂f/∂y for z = x + iy.  `pull` is therefore a transpose without conjugation, and holomorphic functions need
-no case of their own.  `hermitian` makes such a `pull` of the adjoint in the inner product Re Σ z̄w, as textbooks have it.
+no case of their own.  `hermitian` makes such a `pull` of the adjoint in the inner product Re Σ z̄w of the textbooks.
 
 0 · ∞ = 0: what a result does not depend on contributes nothing, even where its own derivative is infinite or NaN.
 Forward mode takes this for functions that are finite where their derivative is not (`Pole`), reverse mode also for all
@@ -36,12 +36,16 @@ class Pole(NamedTuple):
     partial: Callable[..., Array]
     everywhere_finite: Callable[..., bool] = lambda *arguments: False
 
+    def __call__(self, xp: Namespace, z: Array, *arguments: Any) -> Array:
+        """∂z/∂x_i."""
+        return self.partial(xp, z, *arguments)
+
     def times(self, xp: Namespace, t: Array, z: Array, *arguments: Any) -> Array:
         """A tangent t times ∂z/∂x_i."""
         if self.everywhere_finite(*arguments):
-            return t * self.partial(xp, z, *arguments)
+            return t * self(xp, z, *arguments)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return passed(xp, t, self.partial(xp, z, *arguments))
+            return passed(xp, t, self(xp, z, *arguments))
 
 
 class Choice(NamedTuple):
@@ -50,8 +54,13 @@ class Choice(NamedTuple):
     partial: Callable[..., Array]
 
     def times(self, xp: Namespace, t: Array, z: Array, *arguments: Any) -> Array:
-        """A tangent t times ∂z/∂x_i."""
-        return t * self.partial(xp, z, *arguments)
+        """A tangent or gradient t times ∂z/∂x_i, with ∞·0 = 0."""
+        d = self.partial(xp, z, *arguments)
+        return xp.where(d == 0, 0.0, t * d)
+
+    def __call__(self, xp: Namespace, z: Array, *arguments: Any) -> Array:
+        """∂z/∂x_i."""
+        return self.partial(xp, z, *arguments)
 
 
 Partial = Callable[..., Array] | int | Pole | Choice
@@ -99,6 +108,8 @@ BY_SHAPE: set[str] = set()
 """Functions whose rule looks at shapes and dtypes only, so that reverse mode keeps no values for it."""
 MASKS: set[str] = set()
 """Functions that pass nothing on to some entries of their argument: gradients have zeros there."""
+SQUARES: dict[str, Callable[..., Array | None]] = {}
+"""Norms, which have no derivative at 0, to (xp, *arguments) ↦ their square as a sum, which has; or None."""
 
 CONSTANT = frozenset(
     "zeros_like ones_like empty_like zeros ones empty eye all any argmax argmin argsort count_nonzero "
@@ -244,20 +255,44 @@ elementwise("quotient_or_zero", lambda xp, z, x, r: 1 / r, lambda xp, z, x, r: -
 
 def fitted_dtype(xp: Namespace, t: Array, dtype: Any) -> Array:
     """A tangent or gradient in the dtype of its array."""
-    if xp.isdtype(t.dtype, "complex floating") and xp.isdtype(dtype, "real floating"):
+    if kind_of(xp, t.dtype) == "complex" and kind_of(xp, dtype) == "real":
         t = xp.real(t)
     return t if t.dtype == dtype else xp.astype(t, dtype)
 
 
+_KINDS: dict[tuple[type, Any], str] = {}  # `isdtype` takes as long as a small product, and is asked at every call
+
+
+def kind_of(xp: Namespace, dtype: Any) -> str:
+    """Whether a dtype is "real", "complex" or "other"."""
+    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    kind = _KINDS.get(key)
+    if kind is None:
+        kinds = {"real": "real floating", "complex": "complex floating"}
+        kind = next((name for name, standard in kinds.items() if xp.isdtype(dtype, standard)), "other")
+        _KINDS[key] = kind
+    return kind
+
+
 def is_complex(xp: Namespace, x: Array) -> bool:
     """Whether the dtype is complex."""
-    return bool(xp.isdtype(x.dtype, "complex floating"))
+    return kind_of(xp, x.dtype) == "complex"
 
 
 def passed(xp: Namespace, t: Array, d: Array) -> Array:
     """t·d with 0·∞ = 0; what depends on t keeps its derivative."""
     c = t * d
     return xp.where((t == 0) & xp.isnan(c), 0.0, c)
+
+
+def stopped(xp: Namespace, t: Array, d: Array) -> Array:
+    """The same of arrays that carry no derivatives, for less."""
+    return xp.where(t == 0, 0.0, t * d)
+
+
+def squared_size(xp: Namespace, z: Array) -> Array:
+    """|z|² of each entry."""
+    return xp.real(xp.conj(z) * z) if is_complex(xp, z) else z * z
 
 
 def conjugate(xp: Namespace, z: Array) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -96,7 +97,10 @@ def draw(picture: Picture, backend: Backend, out: Path) -> Drawn:
 def run(picture: Picture, backend: Backend) -> tuple[str, float]:
     """The SVG of a figure, and the seconds that running and drawing took."""
     begin = perf_counter()
-    text = picture.svg(backend)
+    with warnings.catch_warnings():
+        # Several stop their iterations early, and show that.
+        warnings.simplefilter("ignore", xpsolve.ConvergenceWarning)
+        text = picture.svg(backend)
     return text, round(perf_counter() - begin, 3)
 
 
@@ -141,7 +145,7 @@ def read(folder: Path) -> tuple[dict[Drawn, str], list[str]]:
         return {}, []
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return {}, [f"{path}: not readable as JSON ({error}); skipped"]
     if (
         not isinstance(content, dict)

@@ -6,7 +6,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from time import perf_counter
 
@@ -103,7 +103,7 @@ def _one_by_one(pictures: Sequence[Picture], backend: str, fits: Callable[[Pictu
 def _side_by_side(
     pictures: Sequence[Picture], backend: str, workers: int, fits: Callable[[Picture], bool]
 ) -> Iterator[Result]:
-    waiting, running = list(pictures), {}
+    waiting, running = list(pictures), dict[Future[tuple[str, float]], Picture]()
     # A fork would inherit the threads of BLAS in whatever state they are.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_alone) as pool:
@@ -125,7 +125,10 @@ def _side_by_side(
 
 
 def _alone() -> None:
-    """One thread for each process: there are as many processes as cores."""
+    """One thread for each process, as there are as many processes as cores; and imports before any time is taken."""
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
     threadpool_limits(1)
 
 

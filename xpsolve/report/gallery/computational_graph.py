@@ -73,6 +73,7 @@ def graph(f: Callable[..., Array], *point: Array) -> list[Vertex]:
         for k, parent in enumerate(node.parents):
             if parent is not None:
                 partial = ELEMENTWISE[name][k]
+                partial = getattr(partial, "partial", partial)
                 slope = partial if isinstance(partial, int) else partial(xp, node.saved[0], *node.saved[1])
                 parents.append((number[id(parent)], float(slope)))
         rule, node.rule = node.rule, None  # the sweep stops at a node without a rule, and hands out its gradient

@@ -18,6 +18,7 @@ import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, panels
+from xpsolve.solution import inner_solve
 
 SEEN, EPOCHS, STEP = 1297, 10, 0.05
 LAST: dict[str, Any] = {"activation": "relu", "last_activation": "identity"}
@@ -86,7 +87,9 @@ def accuracies(backend: Backend, network: Network, epochs: int, seed: int = 0) -
         shares.append(float(np.mean(np.argmax(margins, axis=0) == truth)))
         paused += perf_counter() - now
 
-    xs.networks.train(network.loss, parameters, Z, Y, step=STEP, warmup=600, epochs=epochs, tol=1e-4, callback=look)
+    options: dict[str, Any] = {"step": STEP, "warmup": 600, "epochs": epochs, "tol": 1e-4, "callback": look}
+    with inner_solve():  # the whole run is shown, wherever it ends
+        xs.networks.train(network.loss, parameters, Z, Y, **options)
     return seconds, shares
 
 

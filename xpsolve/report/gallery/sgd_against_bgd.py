@@ -18,6 +18,7 @@ from xpsolve.arrays.backends import Backend
 from xpsolve.report.gallery._classes import tight, tumours
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.style import COLOURS, label_ends, panels, power_of_ten
+from xpsolve.solution import inner_solve
 
 PART = 4  # records an epoch
 
@@ -27,7 +28,8 @@ def draw(backend: Backend, *, epochs: int = 150, runs: int = 5) -> Any:
     f, least = tumours(backend)
     xp = f.xp
     every = f.n // PART
-    run = xs.sgd(f, xp.stack([f.zeros()] * runs), epochs=epochs, record_every=every)
+    with inner_solve():  # the whole run is shown, wherever it ends
+        run = xs.sgd(f, xp.stack([f.zeros()] * runs), epochs=epochs, record_every=every)
     passes = run.history["step"] / f.n
     stochastic = backend.to_numpy(run.history["objective"]) - least
     with warnings.catch_warnings():

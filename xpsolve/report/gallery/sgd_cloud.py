@@ -19,6 +19,7 @@ import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.style import COLOURS, INK, panels
+from xpsolve.solution import inner_solve
 
 STEP0 = 0.2
 WARMUPS = {"constant step": 1e300, "decaying step": 20.0}
@@ -32,7 +33,8 @@ def cloud(backend: Backend, warmup: float, *, runs: int, steps: int) -> Any:
     f = xs.LeastSquares(backend.asarray(np.ones((2, 1))), backend.asarray([1.0, -1.0]))
     x0 = backend.asarray(rng.uniform(-WIDTH, WIDTH, (runs, 1)))
     samples = rng.integers(2, size=(runs, steps))
-    run = xs.sgd(f, x0, indices=samples, step0=STEP0, warmup=warmup, record_every=1)
+    with inner_solve():  # the whole run is shown, wherever it ends
+        run = xs.sgd(f, x0, indices=samples, step0=STEP0, warmup=warmup, record_every=1)
     return backend.to_numpy(run.history["x"])[..., 0]
 
 

@@ -17,6 +17,7 @@ from xpsolve.arrays.backends import Backend
 from xpsolve.report.gallery._classes import tumours
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.style import COLOURS, label_ends, panels, power_of_ten
+from xpsolve.solution import inner_solve
 
 METHODS: dict[str, tuple[Callable[..., xs.Solution], Any]] = {
     "SGD": (xs.sgd, (1, 1.2)),
@@ -33,7 +34,8 @@ def draw(backend: Backend, *, epochs: int = 120) -> Any:
     axes.set(yscale="log", xlim=(0, epochs), ylim=(FLOOR, 1))
     ends = []
     for (name, (method, dashes)), colour in zip(METHODS.items(), COLOURS, strict=False):
-        run = method(f, epochs=epochs, record_every=f.n)
+        with inner_solve():  # the whole run is shown, wherever it ends
+            run = method(f, epochs=epochs, record_every=f.n, tol=0)
         excess = backend.to_numpy(run.history["objective"]) - least
         excess = excess.clip(FLOOR / 10)
         axes.plot(run.history["step"] / f.n, excess, color=colour, linewidth=1.8, dashes=dashes)
