@@ -93,7 +93,7 @@ def basis_pursuit(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not certified, and no callback has stopped it.
 
     See Also
     --------

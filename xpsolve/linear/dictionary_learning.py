@@ -57,7 +57,7 @@ class DictionarySolution(Solution):
 
     Parameters
     ----------
-    x, method, certificate, n_iter, history, stats, ended
+    x, method, certificate, n_iter, history, stats, ended, advice
         As in `Solution`; x is the dictionary D, (p, m).
     codes : array, shape (n, m)
         Z, one sample a row.
@@ -137,7 +137,7 @@ def dictionary_learning(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not certified, and no callback has stopped it.
 
     See Also
     --------

@@ -120,7 +120,7 @@ def lasso(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not certified, and no callback has stopped it.
 
     See Also
     --------
@@ -184,7 +184,7 @@ def elastic_net(
     Warns
     -----
     ConvergenceWarning
-        If it stops at `max_iter`.
+        If the answer is not certified, and no callback has stopped it.
 
     See Also
     --------

@@ -41,7 +41,7 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
     -------
     Solution
         ``.x`` is (p,) or (p, k); ``.stats`` holds the singular values and the rank, a 0-d array on the device.
-        The certificate is the relative backward error of AᵀAx = Aᵀy.
+        The certificate is the relative backward error of AᵀAx = Aᵀy, as in `ridge`.
 
     Raises
     ------

@@ -188,9 +188,9 @@ def ridge(
     method : str
         "normal" solves (AᵀA + λI)x = Aᵀy, for n ≥ p; "woodbury" x = Aᵀ(AAᵀ + λI)⁻¹y, for n < p; "svd" filters the
         singular values, for small λ and ill-conditioned A; "cg" needs products with A and Aᵀ only; "auto" takes
-        the cheapest of the exact ones by `xpsolve.costs`.
+        the one of the first two with the smaller Gram matrix, which is cheaper and of full rank where A is.
     tol : float, optional
-        For "cg": the certificate to reach.  None is 32·eps of the dtype.
+        For "cg": the certificate to reach.  None is eps·max(32, √max(n, p)), what rounding in long sums allows.
     max_iter : int, optional
         For "cg": most iterations.  None is 10·min(n, p) + 100.
     x0 : array, shape of the answer, optional
@@ -206,9 +206,10 @@ def ridge(
     -------
     Solution
         ``.x`` is (p,) or (p, k), with a first axis of length m for a path.  The certificate is the relative backward
-        error ‖Aᵀ(y − Ax) − λx‖ / ((‖AᵀA‖ + λ)‖x‖ + ‖Aᵀy‖) of the normal equations, from the returned x, with a
-        lower bound for ‖AᵀA‖ so that it never flatters.  ``.method`` says what ran: a Cholesky factor that cannot
-        be trusted is answered by the SVD, as "normal->svd".
+        error ‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)) of the normal equations, with r = y − Ax, from the
+        returned x and with a lower bound for ‖A‖ so that it never flatters.  ``.method`` says what ran: a Cholesky
+        factor that cannot be trusted, or that iterative refinement cannot help, is answered by the SVD, as
+        "normal->svd".
 
     Raises
     ------
@@ -220,7 +221,7 @@ def ridge(
     Warns
     -----
     ConvergenceWarning
-        If "cg" stops at `max_iter`.
+        If the answer of "cg", or of a Cholesky factor, is not certified.
 
     See Also
     --------
