@@ -376,7 +376,8 @@ def test_a_round_of_the_working_set_reads_A_once(xp, rng):
     steps, size = solution.stats["steps"], max(solution.stats["sizes"])  # of FISTA and Newton, 30 and some a round
     small = 2 * size * size * (2 * steps + 40) + 4 * 40 * size * solution.n_iter
     assert products <= whole * (1 + solution.n_iter) + small
-    assert tally.syncs <= TABLE["lasso"].syncs + 6 * solution.n_iter + 3 * (steps - 30 * solution.n_iter)
+    looks = 7 if xp.eps > 1e-10 else 6  # in float32 features outside the set are looked for in float64 as well
+    assert tally.syncs <= TABLE["lasso"].syncs + looks * solution.n_iter + 3 * (steps - 30 * solution.n_iter)
 
 
 def test_counts_do_not_depend_on_the_backend(rng, targets):

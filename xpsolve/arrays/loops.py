@@ -30,7 +30,7 @@ class Run(Generic[State]):
     measure : float or array
         What was compared with the tolerance, at the last check.
     reason : str
-        "tolerance", "max_iter", "not finite", "callback" or "traced".
+        "tolerance", "max_iter", "stalled", "not finite", "callback" or "traced".
     history : array or None
         What ``record`` returned, stacked: entry k belongs to the state after k steps.
     reads : int
@@ -57,6 +57,7 @@ def iterate(
     renew: Callable[[State], State] | None = None,
     record: Callable[[State], Array] | None = None,
     callback: Callable[[int, State], Any] | None = None,
+    stalled: Callable[[int, float], bool] | None = None,
 ) -> Run[State]:
     """Repeat ``state = step(state)`` until ``measure(state) <= tol``.
 
@@ -83,6 +84,9 @@ def iterate(
         State to 0-d or small array, kept on the device after every step and before the first.
     callback : callable, optional
         Called as ``callback(k, state)`` at every check; a true answer ends the loop.
+
+    stalled : callable, optional
+        Called as ``stalled(k, value)`` with what a check has read; a true answer ends the loop.  Not under ``jax.jit``.
 
     Returns
     -------
@@ -126,6 +130,8 @@ def iterate(
             reason = "tolerance"
         elif k >= max_iter:
             reason = "max_iter"
+        elif stalled is not None and stalled(k, value):
+            reason = "stalled"
         else:
             if value < 0 and renew is not None:
                 state = renew(state)

@@ -10,8 +10,9 @@ each ≥ 0, so that no digit is lost to cancellation (Fercoq, Gramfort & Salmon 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from xpsolve.arrays import Array, namespace_of
+from xpsolve.arrays import Array, cast, namespace_of
 from xpsolve.linear.prox import shrink
 
 
@@ -21,6 +22,10 @@ class Penalty:
 
     l1: Array
     l2: Array | None = None
+
+    def astype(self, dtype: Any) -> Penalty:
+        """The same with weights of this dtype."""
+        return Penalty(cast(self.l1, dtype), None if self.l2 is None else cast(self.l2, dtype))
 
     def steps(self, tau: Array) -> tuple[Array, Array, Array]:
         """(τ, τ·l1, 1/(1 + τ·l2)): what the proximal map of τ·penalty shrinks and multiplies by."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     Run,
+    cast,
     check_iteration,
     check_option,
     check_positive,
@@ -20,6 +21,7 @@ from xpsolve.arrays import (
     is_concrete,
     is_scalar,
     namespace_of,
+    wide_dtype,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
@@ -43,6 +45,7 @@ from xpsolve.operators import Sparse
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 CERTIFICATE = "duality gap, relative to half of ‖y‖²"
+_CROWDED = 100  # entries of x0 that are never too many; some minimiser has at most n
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, or start from a better x0.",
     Status.INACCURATE: "Raise lam, or loosen tol.",
@@ -290,12 +293,15 @@ def _choose(problem: Problem, method: str) -> str:
     return method
 
 
+def has_columns(problem: Problem) -> bool:
+    """Whether A is a dense or a sparse matrix, whose columns can be had and which can be multiplied in float64."""
+    return problem.dense or isinstance(problem.operator, Sparse)
+
+
 def no_working_set(problem: Problem) -> str:
     """Why a set of features cannot serve this problem, "" where it can."""
     reasons = {
-        f"A is {problem.operator!r}, and a set needs single columns": not (
-            problem.dense or isinstance(problem.operator, Sparse)
-        ),
+        f"A is {problem.operator!r}, and a set needs single columns": not has_columns(problem),
         f"y has {problem.Y.shape[1]} columns": problem.Y.shape[1] > 1,
         "sets grow by decisions on the host, which jax.jit has not": not is_concrete(problem.Y, problem.lams),
     }
@@ -346,7 +352,13 @@ class _Solver:
         xp, problem = self.problem.xp, self.problem
         if self.x0 is not None:
             X = self.x0 if self._unit is None else self.x0 / self._unit
-            return X, *self.look(X)[:2]
+            C, gap, rr = self.look(X)
+            yy = xp.sum(problem.Y * problem.Y, axis=0)
+            crowded = xp.sum(xp.astype(X != 0, xp.int32), axis=0) > max(problem.shape[0], _CROWDED)
+            worse = 0.5 * rr + self.penalty.value(X) > 0.5 * yy
+            fresh = (gap > self.options.tol) & (worse | crowded)  # 0 is the better start
+            X, C = xp.where(fresh, xp.zeros_like(X), X), xp.where(fresh, problem.Aty, C)
+            return X, C, xp.where(fresh, self.certify(X, C, yy), gap)
         X = xp.zeros_like(problem.Aty)
         return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
 
@@ -356,40 +368,100 @@ class _Solver:
         X, C, gap = self.start()
         if problem.ordinary is None:
             gap = problem.xp.where(is_ordinary(problem), gap, problem.xp.full_like(gap, problem.xp.nan))
+        run, stats = self._run(method, X, (C, gap), o.max_iter)
+        if run.reason == "not finite" and problem.ordinary is None and run.reads == 1:
+            return None
+        if self._was_rounded(method, run):
+            run = replace(run, state=run.state._replace(gap=self._wide_gap(run.state.X)))
+        if run.reason in ("tolerance", "stalled"):
+            method, run, stats = self._carried_on(method, run, stats)
+        return self._solution(method, run, stats)
+
+    def _run(self, method: str, X: Array, start: tuple[Array, Array], max_iter: int) -> tuple[Run[Any], dict[str, Any]]:
+        """A method from X; `start` is (Aᵀ(Y − AX), relative gap)."""
+        problem, o = self.problem, self.options
         record = self.record if o.record else None
-        stats: dict[str, Any] = {}
-        run: Run[Any]
         if method == "working_set":
-            run, stats = solve_working_set(
+            return solve_working_set(
                 problem,
                 self.penalty,
                 X,
                 self.half,
-                (C, gap),
+                start,
                 tol=o.tol,
-                max_iter=o.max_iter,
+                max_iter=max_iter,
                 record=record,
                 callback=self.callback,
             )
-        else:
-            gradient, product = descent(problem)
-            run = proximal_gradient(
-                gradient,
-                self.penalty,
-                X,
-                tau=self._step(product),
-                check=lambda X: self.look(X)[:2],
-                gap=gap,
-                momentum=method == "fista",
-                tol=o.tol,
-                max_iter=o.max_iter,
-                check_every=o.check_every,
-                record=record,
-                callback=self.callback,
-            )
-        if run.reason == "not finite" and problem.ordinary is None and run.reads == 1:
-            return None
-        return self._solution(method, run, stats)
+        gradient, product = descent(problem)
+        run = proximal_gradient(
+            gradient,
+            self.penalty,
+            X,
+            tau=self._step(product),
+            check=lambda X: self.look(X)[:2],
+            gap=start[1],
+            momentum=method == "fista",
+            tol=o.tol,
+            max_iter=max_iter,
+            check_every=o.check_every,
+            record=record,
+            callback=self.callback,
+        )
+        return run, {}
+
+    def _was_rounded(self, method: str, run: Run[Any]) -> bool:
+        """Whether the gap of the answer was computed in float32 where it can be in float64."""
+        if wide_dtype(self.problem.Y) == self.problem.Y.dtype or not has_columns(self.problem):
+            return False
+        return method != "working_set" or run.n_iter == 0 or run.reason == "max_iter"
+
+    def _wide_gap(self, X: Array) -> Array:
+        """The relative gap of each column in float64: of the same A, Y and X."""
+        problem, wide = self.problem, wide_dtype(self.problem.Y)
+        xp, Y, X = problem.xp, cast(problem.Y, wide), cast(X, wide)
+        R = Y - problem.operator.matvec(X)
+        gap = self.penalty.astype(wide).gap(X, problem.operator.rmatvec(R), xp.sum(R * R, axis=0))
+        half = 0.5 * xp.sum(Y * Y, axis=0)
+        return gap / xp.where(half > 0, half, xp.ones_like(half))
+
+    def _carried_on(self, method: str, run: Run[Any], stats: dict[str, Any]) -> tuple[str, Run[Any], dict[str, Any]]:
+        """Where a method stood still above the tolerance, the next one goes on from its iterate, column by column."""
+        problem, xp, tol = self.problem, self.problem.xp, self.options.tol
+        rounded = wide_dtype(problem.Y) != problem.Y.dtype
+        read = not self._was_rounded(method, run) and run.reason == "tolerance" and run.measure > 0
+        known = run.measure if read else None
+        worst = float(xp.max(run.state.gap)) if known is None else known
+        run = replace(run, measure=worst)
+        following = "fista" if method == "working_set" else "working_set"
+        used = stats.get("steps", run.n_iter)
+        if worst <= tol or tol == 0 or used >= self.options.max_iter or (following == "fista" and rounded):
+            return method, run, stats
+        if following == "working_set" and not (has_columns(problem) and is_concrete(problem.Y, problem.lams)):
+            return method, run, stats
+        columns, gaps, steps, reads = [], [], 0, run.reads
+        for j in range(problem.Y.shape[1]):
+            X, gap = run.state.X[:, j : j + 1], run.state.gap[j : j + 1]
+            reads += 1
+            if float(gap[0]) > tol:
+                one = self._column(j)
+                new, more = one._run(following, X, (one.look(X)[0], gap), self.options.max_iter - used)
+                better = new.state.gap < gap
+                X, gap = xp.where(better, new.state.X, X), xp.where(better, cast(new.state.gap, gap.dtype), gap)
+                steps, reads = steps + more.get("steps", new.n_iter), reads + new.reads
+            columns.append(X)
+            gaps.append(gap)
+        gap = xp.concat(gaps)
+        state = run.state._replace(X=xp.concat(columns, axis=1), gap=gap)
+        run = replace(run, state=state, reads=reads, measure=float(xp.max(gap)), reason="stalled")
+        return f"{method}->{following}", run, {**stats, f"{following}_steps": steps}
+
+    def _column(self, j: int) -> _Solver:
+        """The problem of one column of Y, without a record."""
+        problem, o = self.problem, replace(self.options, record=False, callback=None)
+        unit = problem.y_unit
+        one = replace(problem, Y=problem.Y[:, j : j + 1], y_unit=unit if unit is None else unit[j : j + 1])
+        return _Solver(one, self.theta, o, None, self.tau)
 
     @property
     def callback(self) -> Callable[[int, Any], Any] | None:

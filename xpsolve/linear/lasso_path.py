@@ -22,6 +22,7 @@ from xpsolve.arrays import (
     is_scalar,
     largest,
     settled,
+    wide_dtype,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
@@ -35,7 +36,7 @@ from xpsolve.linear._problem import (
     with_scaled_columns,
 )
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
-from xpsolve.linear.lasso import CERTIFICATE, no_working_set
+from xpsolve.linear.lasso import CERTIFICATE, has_columns, no_working_set
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
@@ -212,7 +213,12 @@ def lasso_path(
 
 def _grid(problem: Problem, count: int, ratio: float) -> Array:
     """λ_max·ratio^(i/(count − 1)); the first is exactly the least λ with the answer 0."""
-    xp, highest = problem.xp, problem.xp.max(problem.xp.abs(problem.Aty))
+    xp, dtype = problem.xp, problem.Y.dtype
+    wide = wide_dtype(problem.Y) if has_columns(problem) else dtype
+    Aty = problem.Aty if wide == dtype else problem.operator.rmatvec(cast(problem.Y, wide))
+    exact = xp.max(xp.abs(Aty))
+    highest = cast(exact, dtype)
+    highest = xp.where(cast(highest, wide) < exact, highest * (1 + 2 * xp.finfo(dtype).eps), highest)  # rounded up
     powers = [ratio ** (i / max(count - 1, 1)) for i in range(count)]
     return highest * xp.asarray(powers, dtype=highest.dtype, device=device_of(highest))
 
@@ -292,8 +298,9 @@ class _Way:
         problem, features = self.problem, self.features
         xp = problem.xp
         dtype = features.gram.dtype  # float64 where the library has it
-        right = cast(xp.take(problem.Aty, features.index, axis=0), dtype)  # that λ_max is the largest entry of
-        small = GramProblem(features.gram, right, cast(self.yy, dtype), cast(self.half, dtype))
+        small = GramProblem.of(
+            features.gram, features.correlation(problem), cast(self.yy, dtype), cast(self.half, dtype)
+        )
         x, lams, columns = cast(x, dtype), cast(lams, dtype), list[Array]()
         c = small.b - small.G @ x
         for i in range(lams.shape[0]):

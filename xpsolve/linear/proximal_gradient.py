@@ -9,6 +9,7 @@ together; one that is solved gets the step 0 and rests, which costs no launch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear.prox import shrink
 from xpsolve.operators import eigenvalue_bound
+
+_PATIENCE = 300  # iterations in which the gap may stand still
+_NEAR_ROUNDING = 2**14  # times eps: only below is a gap that stands still taken for the limit of the dtype
 
 
 class State(NamedTuple):
@@ -113,7 +117,20 @@ def proximal_gradient(
         refresh=refresh,
         record=record,
         callback=callback,
+        stalled=_Standstill(float(xp.finfo(X.dtype).eps)) if tol > 0 else None,  # 0 asks for max_iter iterations
     )
+
+
+class _Standstill:
+    """Whether the gap, near the rounding of the dtype, has not fallen by a tenth in half of all iterations so far."""
+
+    def __init__(self, eps: float) -> None:
+        self.near, self.least, self.since = _NEAR_ROUNDING * eps, math.inf, 0
+
+    def __call__(self, k: int, gap: float) -> bool:
+        if gap < 0.9 * self.least:
+            self.least, self.since = gap, k
+        return gap <= self.near and k - self.since > max(_PATIENCE, k // 2)
 
 
 def safe_step(product: Callable[[Array], Array], like: Array) -> Array:

@@ -6,11 +6,11 @@ the signs s of x + τ(b − Gx) and solves
     (G_SS + l2 I) x_S = b_S − l1 s_S,        x = 0 elsewhere                        (Li, Sun & Toh 2018)
 
 which is the answer once S and s are right, mostly after two or three steps from a near λ.  The method has no guarantee
-of its own (Hintermüller, Ito & Kunisch 2003 call it the primal-dual active set method).  A step that does not halve the
-gap is therefore a direction only, along which the objective, piecewise quadratic, is minimised exactly.  Where that
-gains nothing, the next step keeps the signs of x and lets in what breaks the optimality conditions (the feature-sign
-search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA prepares the ground, in turns
-that grow.
+of its own (Hintermüller, Ito & Kunisch 2003 call it the primal-dual active set method).  Where a few steps have not
+halved the gap, a step is a direction only, along which the objective, piecewise quadratic, is minimised exactly.  Where
+that gains nothing, the next step keeps the signs of x and lets in what breaks the optimality conditions (the
+feature-sign search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA prepares the ground,
+in turns that grow.
 
 All of it is done as if the columns of A had lengths within a factor of two of each other, by powers of two.
 """
@@ -38,6 +38,8 @@ _NEWTON = 15  # steps from a near X, and after the first turn of FISTA
 _FISTA = 30  # iterations of its first turn, and between its checks
 _PATIENCE = 500  # from which length on a turn of FISTA must help
 _PANEL = 32  # systems come in multiples of this size: libraries that compile for each shape meet few
+_FREE = 4  # steps that need not halve the gap before directions are searched
+_BONUS = 1e-3  # of the tolerance, to which Newton goes on where each step halves the gap
 _LEAST_STEP = 1e-3  # along a Newton direction; below, its support and signs are of no use
 
 
@@ -48,6 +50,23 @@ class GramProblem(NamedTuple):
     b: Array  # (k, 1)
     yy: Array  # ‖y‖², (1,)
     half: Array  # ½‖y‖², (1,)
+    d: Array  # powers of two for which the lengths d_j‖a_j‖ differ by a factor of two at most, (k, 1)
+    tau: Array  # d² over the mean of (d_j‖a_j‖)², (k, 1)
+    nearby: Array  # what keeps the system of dependent features solvable, 0-d
+
+    @classmethod
+    def of(cls, G: Array, b: Array, yy: Array, half: Array) -> GramProblem:
+        """With what follows from G."""
+        xp = namespace_of(G)
+        squares = xp.linalg.diagonal(G)
+        longest = xp.max(squares)
+        present = squares > 0
+        ratio = xp.sqrt(longest / xp.where(present, squares, longest))  # a NaN where all are 0, of which d is 1
+        d = power_of_two(ratio[None, :], axis=0)
+        dd = d * d
+        scale = xp.mean(squares * dd)
+        tau = dd / xp.where(scale > 0, scale, xp.ones_like(scale))
+        return cls(G, b, yy, half, d[:, None], tau[:, None], xp.finfo(G.dtype).eps ** 0.75 * scale)
 
     def gap(self, penalty: Penalty, X: Array, C: Array) -> Array:
         """The relative gap of X, from C = b − GX."""
@@ -57,22 +76,15 @@ class GramProblem(NamedTuple):
 
 
 class _Newton(NamedTuple):
-    X: Array  # (k, 1)
+    X: Array  # the best, (k, 1)
     C: Array  # b − GX
     gap: Array  # (1,)
-    trial: Array  # where the last step points to, (k, 1); it is X itself where that halved the gap
+    trial: Array  # where the last step has led to, (k, 1)
     trial_C: Array
-    halved: Array  # whether it did, (1,)
+    halved: Array  # whether it halved the gap, and X is trial, (1,)
+    missed: Array  # steps since one has, (1,)
     cautious: Array  # whether the next step keeps the signs of X, (1,)
     stuck: Array  # whether no step helps, (1,)
-
-
-def equilibration(squares: Array) -> Array:
-    """Powers of two d_j ≥ 1 for which the lengths d_j‖a_j‖ differ by a factor of two at most, from ‖a_j‖² (k,)."""
-    xp = namespace_of(squares)
-    lengths = xp.sqrt(xp.where(squares > 0, squares, xp.max(squares)))
-    lengths = xp.where(lengths > 0, lengths, xp.ones_like(lengths))
-    return power_of_two((xp.max(lengths) / lengths)[None, :], axis=0)
 
 
 def solve_on_gram(
@@ -84,16 +96,16 @@ def solve_on_gram(
     `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no better.
     """
     gap, steps, turn, tau = math.inf, 0, _FISTA, None
-    d = equilibration(namespace_of(X).linalg.diagonal(problem.G))[:, None]
+    d = problem.d
     if near:
-        X, C, gap, steps = _newton(problem, penalty, d, X, C, tol, min(_NEWTON, max(1, max_iter)))
+        X, C, gap, steps = _newton(problem, penalty, X, C, tol, min(_NEWTON, max(1, max_iter)))
     while gap > tol and steps < max_iter:
         before = gap
         tau = d * d * safe_step(lambda v: d * (problem.G @ (d * v)), problem.b) if tau is None else tau
         X, taken = _fista(problem, penalty, X, C, tau, tol, min(turn, max_iter - steps))
         steps += taken
         limit = max(1, min(turn * _NEWTON // _FISTA, max_iter - steps))
-        X, C, gap, taken = _newton(problem, penalty, d, X, problem.b - problem.G @ X, tol, limit)
+        X, C, gap, taken = _newton(problem, penalty, X, problem.b - problem.G @ X, tol, limit)
         steps, turn = steps + taken, 2 * turn
         if turn > _PATIENCE and not gap < 0.5 * before:
             break
@@ -101,16 +113,15 @@ def solve_on_gram(
 
 
 def _newton(
-    problem: GramProblem, penalty: Penalty, d: Array, X: Array, C: Array, tol: float, max_iter: int
+    problem: GramProblem, penalty: Penalty, X: Array, C: Array, tol: float, max_iter: int
 ) -> tuple[Array, Array, float, int]:
     """The X of Newton steps, its C and gap, and their number; below `tol` they end where one does not halve the gap."""
-    xp, G = namespace_of(X), problem.G
-    scale = xp.mean(xp.linalg.diagonal(G) * d[:, 0] ** 2)
-    tau = d * d / xp.where(scale > 0, scale, xp.ones_like(scale))
-    nearby = xp.finfo(G.dtype).eps ** 0.75 * scale  # keeps the system of dependent features solvable
+    xp = namespace_of(X)
 
     def step(s: _Newton) -> _Newton:
-        trial, trial_C = _newton_step(problem, penalty, s, d, tau, nearby)
+        free = s.missed < _FREE
+        X, C = xp.where(free, s.trial, s.X), xp.where(free, s.trial_C, s.C)
+        trial, trial_C = _newton_step(problem, penalty, X, C, s.cautious)
         gap = problem.gap(penalty, trial, trial_C)
         halved = gap < 0.5 * s.gap  # a NaN has not
         return s._replace(
@@ -120,6 +131,7 @@ def _newton(
             trial=trial,
             trial_C=trial_C,
             halved=halved,
+            missed=xp.where(halved, xp.zeros_like(s.missed), s.missed + 1),
             cautious=s.cautious & ~halved,
         )
 
@@ -133,15 +145,15 @@ def _newton(
 
     def measure(s: _Newton) -> Array:
         ended = s.stuck | ((s.gap <= tol) & ~s.halved)
-        return xp.where(ended, xp.zeros_like(s.gap), xp.where(s.halved, s.gap, -s.gap))[0]
+        return xp.where(ended, xp.zeros_like(s.gap), xp.where(s.missed > _FREE, -s.gap, s.gap))[0]
 
     gap = problem.gap(penalty, X, C)
     no = gap < 0
     run = iterate(
         step,
-        step(_Newton(X, C, gap, X, C, no, no, no)),
+        step(_Newton(X, C, gap, X, C, no, xp.zeros_like(gap), no, no)),
         measure=measure,
-        tol=64 * float(xp.finfo(X.dtype).eps),
+        tol=max(64 * float(xp.finfo(X.dtype).eps), _BONUS * tol),
         max_iter=max_iter - 1,
         check_every=1,
         renew=search,
@@ -150,9 +162,7 @@ def _newton(
     return s.X, s.C, float(s.gap[0]), run.n_iter + 1
 
 
-def _newton_step(
-    problem: GramProblem, penalty: Penalty, s: _Newton, d: Array, tau: Array, nearby: Array
-) -> tuple[Array, Array]:
+def _newton_step(problem: GramProblem, penalty: Penalty, X: Array, C: Array, cautious: Array) -> tuple[Array, Array]:
     """The x with a support and its signs that solves the optimality conditions there, and b − Gx.
 
     Support and signs are those of prox(X + τC); where the step is cautious those of X, with the features that break
@@ -160,27 +170,28 @@ def _newton_step(
     minimises: features that depend on one another stay where they are along their dependence.  Rows of the identity
     fill the last panel.
     """
-    xp, (G, b, *_) = namespace_of(s.X), problem
-    X, C, d = s.X[:, 0], s.C[:, 0], d[:, 0]
-    V = X + tau[:, 0] * C
+    xp, G = namespace_of(X), problem.G
+    X, C, d, tau, nearby = X[:, 0], C[:, 0], problem.d[:, 0], problem.tau[:, 0], problem.nearby
+    V = X + tau * C
     absent = X == 0
-    keep = s.cautious & ~absent
-    kept = xp.where(s.cautious, ~absent | (xp.abs(C) > penalty.l1), xp.abs(V) > tau[:, 0] * penalty.l1)
+    keep = cautious & ~absent
+    kept = xp.where(cautious, ~absent | (xp.abs(C) > penalty.l1), xp.abs(V) > tau * penalty.l1)
     positive = xp.where(keep, X, V) > 0
-    member = xp.astype(kept, X.dtype)
-    index = largest(member, min(-(-(how_many(xp, kept) + 1) // _PANEL) * _PANEL, G.shape[0]))
-    rows, on = xp.take(G, index, axis=0), xp.take(kept, index)
-    unit = xp.take(member * d, index)  # the columns of the system have like lengths
+    member = kept | ~absent
+    panels = -(-(how_many(xp, member) + 1) // _PANEL)
+    index = largest(xp.astype(member, X.dtype), min(panels * _PANEL, G.shape[0]))
+    rows, on, before = xp.take(G, index, axis=0), xp.take(kept, index), xp.take(X, index)
+    unit = xp.where(on, xp.take(d, index), xp.zeros_like(before))  # the columns of the system have like lengths
     system = xp.take(rows, index, axis=1) * (unit[:, None] * unit[None, :])
     shift = nearby if penalty.l2 is None else nearby + penalty.l2 * unit * unit
     system = shifted(system, xp.where(on, shift, xp.ones_like(unit)))
     up = xp.take(positive, index)
-    base = xp.take(xp.where(kept, X, xp.zeros_like(X)), index)
-    C = b[:, 0] - base @ rows
+    base = xp.where(on, before, xp.zeros_like(before))
+    C = C + (before - base) @ rows
     right = xp.take(C, index) - xp.where(up, penalty.l1, -penalty.l1)
     right = right if penalty.l2 is None else right - penalty.l2 * base
     change = unit * solve_positive(system, unit * right)
-    against = s.cautious & xp.take(absent, index) & xp.where(up, change < 0, change > 0)
+    against = cautious & xp.take(absent, index) & xp.where(up, change < 0, change > 0)
     change = xp.where(against, xp.zeros_like(change), change)
     return scatter(base + change, index, G.shape[0])[:, None], (C - change @ rows)[:, None]
 

@@ -37,6 +37,7 @@ class Round(NamedTuple):
     C: Array  # Aᵀ(y − AX), (p, 1)
     gap: Array  # relative, (1,)
     stuck: Array  # 0 where another round can help, (1,)
+    added: Array  # to |Aᵀr| by rounding X, at most, 0-d
     set: FeatureSet | None
     nonzeros: int
     outside: int  # features not in the set that break the optimality conditions
@@ -56,26 +57,27 @@ def solve_working_set(
 ) -> tuple[Run[Round], dict[str, Any]]:
     """Rounds until the gap over `half`, which is ½‖y‖², is at most `tol`.
 
-    `start` is (Aᵀ(y − AX), relative gap) of the first X.  An X that is worse than 0, or has more entries than a set
-    should, is given up for 0.
+    `start` is (Aᵀ(y − AX), relative gap) of the first X.
     """
     xp, operator = problem.xp, problem.operator
-    n, p = problem.shape
+    p = problem.shape[1]
     narrow, wide = problem.Y.dtype, wide_dtype(problem.Y)
     rounded = narrow != wide
     share = _SHARE_ROUNDED if rounded else _SHARE
-    Y, half = cast(problem.Y, wide), cast(half, wide)
+    Y = cast(problem.Y, wide)
     yy = xp.sum(Y * Y, axis=0)
-    exact = Penalty(cast(penalty.l1, wide), None if penalty.l2 is None else cast(penalty.l2, wide))
-    highest = cast(xp.max(xp.abs(problem.Aty)), wide)
+    half = xp.where(yy > 0, 0.5 * yy, xp.ones_like(yy)) if rounded else half
+    exact = penalty.astype(wide)
     sizes: list[int] = []
     steps = 0
 
     def outside_of(features: FeatureSet, X: Array, C: Array) -> int:
         """How many features break the optimality conditions by more than the tolerance allows or rounding explains."""
+        if features.size == p:
+            return 0
         size = xp.sum(xp.abs(X))
         room = share * tol * xp.where(size > 0, half[0] / xp.where(size > 0, size, xp.ones_like(size)), xp.inf)
-        noise = 16 * float(xp.finfo(C.dtype).eps) * highest
+        noise = 16 * float(xp.finfo(C.dtype).eps) * cast(xp.max(xp.abs(problem.Aty)), wide)
         limit = exact.l1 + xp.maximum(noise, xp.minimum(room, _SLACK * exact.l1))
         return how_many(xp, features.without(xp.abs(C[:, 0])) > limit)
 
@@ -96,7 +98,10 @@ def solve_working_set(
             new = largest(score, wanted)
             features = grown(problem, features, new)
             level = xp.maximum(level, _CAUTION * cast(xp.min(xp.take(score, new)), wide))
-        small = GramProblem(features.gram, features.correlation(problem), yy, half)
+        else:  # a little below λ no dual point is cut short by what rounding adds to |Aᵀr|
+            total = level + s.added
+            level = level * level / xp.where(total > 0, total, xp.ones_like(total)) if rounded else level
+        small = GramProblem.of(features.gram, features.correlation(problem), yy, half)
         x = cast(xp.take(s.X, features.index, axis=0), wide)
         x, _, taken = solve_on_gram(
             small,
@@ -109,29 +114,30 @@ def solve_working_set(
         )
         steps += taken
         sizes.append(features.size)
-        x = cast(x, narrow)
+        fine, x = x, cast(x, narrow)
+        added = xp.max(xp.abs(small.G @ (cast(x, wide) - fine))) if rounded else s.added
         R, X = Y - features.product(problem, x), features.spread(x, p)
         C = operator.rmatvec(cast(R, narrow))
         outside = outside_of(features, x, C) if rounded else 0
         if rounded and outside == 0:
             C = operator.rmatvec(R)
-        gap = exact.gap(X, C, xp.sum(R * R, axis=0)) / half
+        gap = exact.gap(cast(X, wide), C, xp.sum(R * R, axis=0)) / half
         C, gap = settled(C, gap)
         if outside:
             gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not looked at in float64
         else:
             outside = outside_of(features, x, C)
+        stays = outside == 0 and wanted == 0
         idle = outside == 0 or steps >= max_iter
         stuck = (gap > 0.5 * s.gap) & (level <= exact.l1) if idle else gap != gap
-        return Round(X, C, gap, stuck, features, how_many(xp, x != 0), outside)
+        if stays:  # the better one
+            worse = gap > s.gap
+            X, C, gap = xp.where(worse, s.X, X), xp.where(worse, cast(s.C, C.dtype), C), xp.minimum(gap, s.gap)
+        return Round(X, C, gap, stuck, added, features, how_many(xp, x != 0), outside)
 
     C, gap = start
     never = xp.zeros_like(gap) > 0  # also where the gap is NaN
-    many = xp.sum(xp.astype(X != 0, xp.int32)) > max(_FIRST, n)
-    rr = yy - xp.sum(X * (problem.Aty + C), axis=0)
-    worse = (gap > tol) & (many | (0.5 * rr + penalty.value(X) > 0.5 * yy))
-    X, C = xp.where(worse, xp.zeros_like(X), X), xp.where(worse, problem.Aty, C)
-    first = Round(X, C, cast(gap, wide), never, None, how_many(xp, X != 0), 0)
+    first = Round(X, C, cast(gap, wide), never, xp.zeros_like(exact.l1), None, how_many(xp, X != 0), 0)
     run = iterate(
         step,
         first,
