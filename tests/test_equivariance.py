@@ -22,7 +22,6 @@ def values(x):
     return np.concatenate([np.ravel(v) for v in x]) if isinstance(x, tuple) else np.ravel(np.asarray(x))
 
 
-@pytest.mark.xfail(strict=False, reason="solvers learn it one after another")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", scaled.CASES, ids=lambda case: case.name)
 def test_scaled_problems_have_scaled_answers(case, dtype):
@@ -41,5 +40,5 @@ def test_scaled_problems_have_scaled_answers(case, dtype):
             difference = np.max(np.abs(values(solution.x).astype(np.float64) / factor - expected))
             if not difference <= rtol * np.max(np.abs(expected)) or solution.status is not base.status:
                 wrong.append(f"10^{i}·A, 10^{j}·y: {solution.status.name}, relative difference {difference:.1e}")
-    assert judged >= 10
+    assert judged >= (10 if case.apart else 4)
     assert not wrong, "\n".join([f"{len(wrong)} of {judged}, {base.status.name} before:", *wrong])

@@ -169,7 +169,7 @@ def enter_problem(
 
 
 def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
-    """Whether neither y nor A, by what Aᵀy says of it, nor λ comes near the ends of the exponents, 0-d; NaN does not.
+    """Whether y, A by what Aᵀy says of it, and λ lie far from the ends of the exponents, 0-d; NaN and y = 0 do not.
 
     What is not `direct` has squares of AᵀAy.
     """
@@ -177,7 +177,7 @@ def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
     exponents = _exponents(xp, Y)
     most, least = 2.0 ** (exponents * (6 if direct else 4) // 32), 2.0 ** (-exponents * (4 if direct else 3) // 32)
     size = xp.max(xp.abs(Y), axis=0)
-    ratio = xp.max(xp.abs(problem.Aty), axis=0) / size
+    ratio = xp.max(xp.abs(problem.Aty), axis=0) / xp.where(size > 0, size, xp.ones_like(size))
     inside = (xp.maximum(ratio, size) <= most) & (xp.minimum(ratio, size) >= least)
     return xp.all(inside) & (xp.max(problem.lams) <= most * most)
 
@@ -357,4 +357,5 @@ def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array,
     size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
     solved = xp.max(xp.abs(R), axis=0) == 0
     nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)
-    return xp.where(in_range(size, -10, 31), r / size, xp.where(solved, zero, nan))
+    ratio = r / xp.where(size > 0, size, xp.ones_like(size))
+    return xp.where(in_range(size, -10, 31), ratio, xp.where(solved, zero, nan))

@@ -202,7 +202,7 @@ def basis_pursuit(
         method="douglas_rachford",
         certificate=certificate,
         reason=run.reason,
-        measure=certificate.value if extreme else run.measure,
+        measure=None if run.reason == "traced" else certificate.value if extreme else run.measure,
         n_iter=run.n_iter,
         ended=Status.INFEASIBLE if infeasible else None,
         advice=_ADVICE,

@@ -224,7 +224,7 @@ def dictionary_learning(
         method="alternating",
         certificate=Certificate(_CERTIFICATE, run.state.error + xp.max(lost_in_units(C, unit)), tol),
         reason=run.reason,
-        measure=run.measure,
+        measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
         history=None if run.history is None else {"objective": run.history * unit * unit},
         stats={"host_reads": run.reads},
