@@ -295,8 +295,8 @@ def conjugate_gradient(
     For each check the residual is computed from u.  It differs from the one that the steps update by what the products
     have rounded; once it is no larger than a few such differences no step makes it smaller, and the system is solved to
     rounding, if its residual is also below √eps ‖b‖.  A system that ends further away than u = 0 has no solution: NaN.
-    The systems along `axis` have steps and checks of their own;
-    None is one system.  Source: A. Greenbaum, Iterative Methods for Solving Linear Systems (1997), §7.3.
+    The systems along `axis` have steps and checks of their own; None is one system.  Source: A. Greenbaum, Iterative
+    Methods for Solving Linear Systems (1997), §7.3.
     """
     xp = namespace_of(b)
     if 0 in b.shape:
