@@ -18,6 +18,7 @@ from xpsolve.arrays import (
     Array,
     Namespace,
     check_ndim,
+    check_not_empty,
     check_rows,
     common_namespace,
     enter,
@@ -143,6 +144,7 @@ def enter_problem(
         checked = {"A": A, "y": y}
     else:
         operator = aslinearoperator(A)
+        check_not_empty(operator.shape, "A", "(n, p)")
         xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
         if isinstance(operator, Sparse):
             operator = operator.astype(y.dtype)
