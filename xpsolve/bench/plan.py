@@ -2,8 +2,8 @@
 
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
-no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings and one sweep of four
-sizes of every family on NumPy, then one sweep of three families on every other backend.  Counts follow, then whatever
+no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings, one sweep of four sizes
+of every family on NumPy, and one of three families on every other backend, side by side.  Counts follow, then whatever
 fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
 """
 
@@ -29,7 +29,7 @@ _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
-_FAMILIES, _BACKENDS, _COUNTED, _REST = range(4)  # in this order
+_NEEDED, _COUNTED, _REST = range(3)  # in this order
 
 
 class Estimate(Protocol):
@@ -293,10 +293,10 @@ def choose(
     rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
     families = sorted((line for line in parts if line.backend == _REFERENCE), key=lambda line: chosen.work(parts[line]))
     for line in families:
-        if not chosen.take(_FAMILIES, line, parts[line]):
-            chosen.fill(_FAMILIES, line)
+        if not chosen.take(_NEEDED, line, parts[line]):
+            chosen.fill(_NEEDED, line)
     wanted = [
-        *((_BACKENDS, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
+        *((_NEEDED, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
         *((_REST, line, line.spread) for line in rest),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
@@ -355,10 +355,9 @@ class _Chosen:
     def slices(self) -> list[Slice]:
         opened: set[str] = set()
         made: list[Slice] = []
-        for phase in (_FAMILIES, _BACKENDS, _COUNTED, _REST):
+        for phase in (_NEEDED, _COUNTED, _REST):
             points = [p for p in self._points if self._taken[p.text] == phase]
-            needed = phase in (_FAMILIES, _BACKENDS)
-            made += [replace(part, essential=needed) for part in slices(points, self._estimate, opened)]
+            made += [replace(part, essential=phase == _NEEDED) for part in slices(points, self._estimate, opened)]
         return made
 
 

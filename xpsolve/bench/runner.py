@@ -286,10 +286,11 @@ class _Run:
         for point, expected in zip(part.points, part.seconds, strict=True):
             here -= expected
             # A slice may take longer than was planned, but not the time of what is needed more.
-            if clock.room - needed <= clock.work(point):
+            spare = clock.room - needed - clock.opening(point.backend)
+            if spare <= clock.work(point):
                 continue
             del self.pending[point.text]
-            found = children.measure(point, self.profile, clock.patience(point))
+            found = children.measure(point, self.profile, clock.patience(point, spare))
             seconds = clock.add(point, found)
             if found.code == GIVEN_UP:
                 self.left.append(point)
@@ -304,7 +305,7 @@ class _Run:
         for point, first in disturbed:
             if clock.room > after + first.seconds:
                 self.outcome.repeated += 1
-                second = children.measure(point, self.profile, clock.patience(point))
+                second = children.measure(point, self.profile, clock.patience(point, clock.room - after))
                 if second.median < first.median:  # others only ever take time away
                     self.store.add(point, self.profile, second, clock.add(point, second))
         if self.outcome.measured == before:  # else the same slice would come again and again
