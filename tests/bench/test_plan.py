@@ -138,6 +138,7 @@ def test_what_is_needed_runs_first_with_the_backends_side_by_side(suite, points)
     assert made[: len(essential)] == essential
     beside = [s for s in essential if set(s.by_backend()) == {"numpy", "torch", "jax"}]
     assert len(beside) == 3
+    assert essential[:3] == beside
     assert all(set(s.by_backend()) == {"numpy"} for s in essential if s not in beside)
     for part in beside:  # at each size in turn
         sizes = [p.params["n"] for p in part.points]

@@ -2,8 +2,8 @@
 
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
-no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings, one sweep of four sizes
-of every family on NumPy, and one of three families on every other backend, side by side.  Counts follow, then whatever
+no limit, slices run cheapest first.  In a budget the essential part runs first: one sweep of three families on every
+backend, side by side, then the ceilings and one sweep of four sizes of every other family on NumPy.  Counts follow, then whatever
 fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
 """
 
@@ -355,9 +355,15 @@ class _Chosen:
     def slices(self) -> list[Slice]:
         opened: set[str] = set()
         made: list[Slice] = []
-        for phase in (_NEEDED, _COUNTED, _REST):
-            points = [p for p in self._points if self._taken[p.text] == phase]
-            made += [replace(part, essential=phase == _NEEDED) for part in slices(points, self._estimate, opened)]
+        compared = {p.slice for p in self._points if self._taken[p.text] == _NEEDED and p.backend != _REFERENCE}
+
+        def turn(point: Point) -> tuple[int, bool]:
+            phase = self._taken[point.text]
+            return phase, phase == _NEEDED and point.slice not in compared  # where backends are compared first
+
+        for key, points in itertools.groupby(sorted(self._points, key=turn), key=turn):
+            part = slices(list(points), self._estimate, opened)
+            made += [replace(one, essential=key[0] == _NEEDED) for one in part]
         return made
 
 
