@@ -24,7 +24,10 @@ PROCESS = 0.7  # seconds that a child takes to start, NumPy and the benchmarks i
 SIZES = 4  # of a sweep, which a fit needs
 FAMILIES = 3  # in which every backend is compared
 CEILINGS = "ceilings"
+FIRST_CALL = 1.0  # seconds that the first call of another library takes in a process that has imported it
 _COUNT = 0.05  # seconds of a count
+_LAUNCH = {"numpy": 1e-5, "torch": 2e-5, "jax": 1.2e-4, "dask": 1.5e-3}  # seconds of an operation on a few numbers
+_COMPILED = {"jax": 0.3}  # seconds of the first call at a size
 _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
@@ -162,7 +165,8 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
     if function is not None:
         sizes = arguments(function, meta, point.params)
         data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
-        once = function(**sizes).floor(costs.TYPICAL["cpu"])
+        usual = costs.TYPICAL["cpu"]
+        once = function(**sizes).floor(replace(usual, launch_s=_LAUNCH.get(point.backend, usual.launch_s)))
     if point.role == "count":
         return _COUNT + data + once
     alone = PROCESS if point.role == "memory" or "library" in point.params else 0.0
@@ -173,7 +177,7 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
     own = suite.benchmarks[point.benchmark].get("repeat")
     least, most, limit = profile.repeat or (own if isinstance(own, list | tuple) and len(own) == 3 else _SAMPLES)
     sampling = min(most * once, max(least * once, limit))
-    return alone + _COUNT + data + 2 * once + sampling
+    return alone + _COUNT + _COMPILED.get(point.backend, 0.0) + data + 2 * once + sampling
 
 
 def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:

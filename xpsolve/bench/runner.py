@@ -214,7 +214,10 @@ def run(
         history = ledgers.durations(folder, chosen)
 
         todo = {p.text: p for p in wanted if not store.ledger.done(p, chosen)}
-        openings = {name: plan.PROCESS + float(b["startup"]) for name, b in found["backends"].items()}
+        openings = {
+            name: plan.PROCESS + float(b["startup"]) + (plan.FIRST_CALL if name != "numpy" else 0.0)
+            for name, b in found["backends"].items()
+        }
         predicted = {p.text: history.get(p.text) or plan.predict(suite, p, chosen) for p in wanted}
         limit = chosen.budget if budget is None else budget
         clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start, later)
