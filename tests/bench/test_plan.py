@@ -171,6 +171,16 @@ def test_prediction_grows_with_the_cost(tmp_path):
     assert plan.predict(suite, large, PROFILES["quick"]) > plan.predict(suite, small, PROFILES["quick"])
 
 
+def test_prediction_knows_what_an_operation_costs_on_each_backend(tmp_path):
+    entry = {"role": "time", "x": "depth", "cost": "mlp", "fixed": {"batch": 10, "width": 4}, "derived": {}}
+    suite = Suite(tmp_path, {}, {"m.A.time_x": {"meta": entry}})
+    numpy, torch, dask = (
+        plan.predict(suite, Point("m.A.time_x", 0, {"backend": b, "depth": 100}, b, "1", "time"), PROFILES["quick"])
+        for b in ("numpy", "torch", "dask")
+    )
+    assert numpy < torch < dask
+
+
 def test_derived_argument_follows_the_abscissa(tmp_path):
     entry = {"role": "error", "x": "n", "cost": "ridge", "fixed": {"method": "normal"}, "derived": {"p": 10**6}}
     suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": entry}})

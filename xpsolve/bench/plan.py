@@ -3,8 +3,9 @@
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
 no limit, slices run cheapest first.  In a budget the essential part runs first: one sweep of three families on every
-backend, side by side, then the ceilings and one sweep of four sizes of every other family on NumPy.  Counts follow, then whatever
-fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
+backend, side by side, then the ceilings and one sweep of four sizes of every other family on NumPy.  Counts follow,
+then whatever fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not
+families.
 """
 
 from __future__ import annotations
