@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -45,36 +46,69 @@ def _made(name):
 A, B, C, D = (_made(name) for name in "ABCD")
 """
 
-RUN = """
-import sys
+# Imports and the list of benchmarks are made once; each run is a fork of that, in a session of its own.
+RUNS = """
+import os, sys, traceback
 from pathlib import Path
-from xpsolve.bench import machine, run
+from xpsolve.bench import machine, run, runner
 
 there = {"available": True, "reason": "", "version": "2", "device": "cpu", "startup": 0.0}
 machine.look = lambda root: {
     "backends": {"numpy": there, "cupy": {**there, "available": False, "reason": "no device"}},
     "blas": [],
 }
-run(Path(sys.argv[1]), "full", machine="box", results=Path(sys.argv[2]))
+suite = runner.load(Path(sys.argv[1]))
+runner.load = lambda root: suite
+for results in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        print(os.getpid(), flush=True)
+        try:
+            run(suite.root, "full", machine="box", results=Path(results.strip()))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
+
+
+class Run:
+    """A run under way, in a process of its own."""
+
+    def __init__(self, runs, results):
+        self._said, self._status = runs.stdout, None
+        runs.stdin.write(f"{results}\n".encode())
+        self.pid = int(self._said.readline())
+
+    def poll(self):
+        return self.wait() if self._status is not None or select.select([self._said], [], [], 0)[0] else None
+
+    def wait(self):
+        if self._status is None:
+            self._status = int(self._said.readline())
+        return self._status
 
 
 @pytest.fixture
 def start(toy):
-    """Start a run of the suite into a folder, in a process of its own."""
+    """Start a run of the suite into a folder."""
     (toy / "benchmarks" / "toy.py").write_text(textwrap.dedent(SUITE))
-    here = str(Path(asv.__file__).parents[2])
-
-    def started(results):
-        with (toy / "said").open("w") as said:
-            return subprocess.Popen(
-                [sys.executable, "-c", RUN, str(toy), str(results)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])},
-                start_new_session=True,
-                stderr=said,
-            )
-
-    return started
+    path = os.pathsep.join([str(Path(asv.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    with (
+        (toy / "said").open("w") as said,
+        subprocess.Popen(
+            [sys.executable, "-c", RUNS, str(toy)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            bufsize=0,
+        ) as runs,
+    ):
+        yield lambda results: Run(runs, results)
+        runs.stdin.close()
 
 
 def coverage(results):

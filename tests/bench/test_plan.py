@@ -132,13 +132,17 @@ def test_a_sweep_that_has_four_sizes_needs_no_more(suite, points):
     assert covered(essential) == {("b.Dear", "numpy"): {1, 2, 4, 8}}
 
 
-def test_families_run_first_then_the_comparison_of_backends_then_the_rest(suite, points):
+def test_what_is_needed_runs_first_with_the_backends_side_by_side(suite, points):
     made = chosen(suite, points, 300.0)
     essential = [s for s in made if s.essential]
     assert made[: len(essential)] == essential
-    backends = [set(s.by_backend()) for s in essential]
-    assert backends[:-3] == [{"numpy"}] * 6
-    assert backends[-3:] == [{"torch", "jax"}] * 3
+    beside = [s for s in essential if set(s.by_backend()) == {"numpy", "torch", "jax"}]
+    assert len(beside) == 3
+    assert essential[:3] == beside
+    assert all(set(s.by_backend()) == {"numpy"} for s in essential if s not in beside)
+    for part in beside:  # at each size in turn
+        sizes = [p.params["n"] for p in part.points]
+        assert sizes == sorted(sizes)
 
 
 def test_what_other_backends_are_compared_with_is_needed_too(suite):
@@ -165,6 +169,16 @@ def test_prediction_grows_with_the_cost(tmp_path):
     suite = Suite(tmp_path, {}, {"r.A.time_x": {"meta": entry}})
     small, large = point("r.A", "time_x", "numpy", 1000), point("r.A", "time_x", "numpy", 10**6)
     assert plan.predict(suite, large, PROFILES["quick"]) > plan.predict(suite, small, PROFILES["quick"])
+
+
+def test_prediction_knows_what_an_operation_costs_on_each_backend(tmp_path):
+    entry = {"role": "time", "x": "depth", "cost": "mlp", "fixed": {"batch": 10, "width": 4}, "derived": {}}
+    suite = Suite(tmp_path, {}, {"m.A.time_x": {"meta": entry}})
+    numpy, torch, dask = (
+        plan.predict(suite, Point("m.A.time_x", 0, {"backend": b, "depth": 100}, b, "1", "time"), PROFILES["quick"])
+        for b in ("numpy", "torch", "dask")
+    )
+    assert numpy < torch < dask
 
 
 def test_derived_argument_follows_the_abscissa(tmp_path):

@@ -50,11 +50,13 @@ def test_one_point_taken_for_far_too_short_says_little_of_the_others(clock):
 
 def test_time_runs_out_and_a_point_may_not_take_it_all(clock, monkeypatch):
     assert clock.room <= 300.0
-    assert clock.patience(point()) == pytest.approx(30.0)
+    assert clock.patience(point(), clock.room) == pytest.approx(30.0)
+    assert clock.patience(point(), 20.0) == pytest.approx(26.0)  # the rest is for others
     monkeypatch.setattr(clocks.time, "monotonic", lambda: clock.start + 299.0)
     assert clock.room == pytest.approx(1.0)
-    assert clock.patience(point()) == pytest.approx(7.0)
-    assert Clock(None, {}, {}).room == Clock(None, {}, {point().text: 1.0}).patience(point()) == math.inf
+    assert clock.patience(point(), clock.room) == pytest.approx(7.0)
+    unlimited = Clock(None, {}, {point().text: 1.0})
+    assert unlimited.room == unlimited.patience(point(), unlimited.room) == math.inf
 
 
 def test_time_is_kept_for_what_is_done_with_each_point(clock):

@@ -109,8 +109,8 @@ class Clock:
         """Seconds that are left of the budget."""
         return math.inf if self.budget is None else self.budget - self.spent - self.later * self._points
 
-    def patience(self, point: Point) -> float:
-        """Seconds after which a point under way is given up for the sake of the others."""
+    def patience(self, point: Point, room: float) -> float:
+        """Seconds after which a point under way is given up for the sake of the others; `room` are left for it."""
         if self.budget is None:
             return math.inf
-        return min(self.room + _GRACE * self.budget, max(_SHARE * self.budget, _MOST * self.work(point)))
+        return min(room + _GRACE * self.budget, max(_SHARE * self.budget, _MOST * self.work(point)))

@@ -2,9 +2,10 @@
 
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
-no limit, slices run cheapest first.  In a budget the essential part runs first: the ceilings and one sweep of four
-sizes of every family on NumPy, then one sweep of three families on every other backend.  Counts follow, then whatever
-fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not families.
+no limit, slices run cheapest first.  In a budget the essential part runs first: one sweep of three families on every
+backend, side by side, then the ceilings and one sweep of four sizes of every other family on NumPy.  Counts follow,
+then whatever fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not
+families.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ PROCESS = 0.7  # seconds that a child takes to start, NumPy and the benchmarks i
 SIZES = 4  # of a sweep, which a fit needs
 FAMILIES = 3  # in which every backend is compared
 CEILINGS = "ceilings"
+FIRST_CALL = 1.0  # seconds that the first call of another library takes in a process that has imported it
 _COUNT = 0.05  # seconds of a count
+_LAUNCH = {"numpy": 1e-5, "torch": 2e-5, "jax": 1.2e-4, "dask": 1.5e-3}  # seconds of an operation on a few numbers
+_COMPILED = {"jax": 0.3}  # seconds of the first call at a size
 _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
-_FAMILIES, _BACKENDS, _COUNTED, _REST = range(4)  # in this order
+_NEEDED, _COUNTED, _REST = range(3)  # in this order
 
 
 class Estimate(Protocol):
@@ -162,7 +166,8 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
     if function is not None:
         sizes = arguments(function, meta, point.params)
         data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
-        once = function(**sizes).floor(costs.TYPICAL["cpu"])
+        usual = costs.TYPICAL["cpu"]
+        once = function(**sizes).floor(replace(usual, launch_s=_LAUNCH.get(point.backend, usual.launch_s)))
     if point.role == "count":
         return _COUNT + data + once
     alone = PROCESS if point.role == "memory" or "library" in point.params else 0.0
@@ -173,7 +178,7 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
     own = suite.benchmarks[point.benchmark].get("repeat")
     least, most, limit = profile.repeat or (own if isinstance(own, list | tuple) and len(own) == 3 else _SAMPLES)
     sampling = min(most * once, max(least * once, limit))
-    return alone + _COUNT + data + 2 * once + sampling
+    return alone + _COUNT + _COMPILED.get(point.backend, 0.0) + data + 2 * once + sampling
 
 
 def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
@@ -293,10 +298,10 @@ def choose(
     rest.sort(key=lambda line: (line.family != CEILINGS, line.backend != _REFERENCE, chosen.work(line.spread)))
     families = sorted((line for line in parts if line.backend == _REFERENCE), key=lambda line: chosen.work(parts[line]))
     for line in families:
-        if not chosen.take(_FAMILIES, line, parts[line]):
-            chosen.fill(_FAMILIES, line)
+        if not chosen.take(_NEEDED, line, parts[line]):
+            chosen.fill(_NEEDED, line)
     wanted = [
-        *((_BACKENDS, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
+        *((_NEEDED, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
         *((_REST, line, line.spread) for line in rest),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
@@ -355,10 +360,15 @@ class _Chosen:
     def slices(self) -> list[Slice]:
         opened: set[str] = set()
         made: list[Slice] = []
-        for phase in (_FAMILIES, _BACKENDS, _COUNTED, _REST):
-            points = [p for p in self._points if self._taken[p.text] == phase]
-            needed = phase in (_FAMILIES, _BACKENDS)
-            made += [replace(part, essential=needed) for part in slices(points, self._estimate, opened)]
+        compared = {p.slice for p in self._points if self._taken[p.text] == _NEEDED and p.backend != _REFERENCE}
+
+        def turn(point: Point) -> tuple[int, bool]:
+            phase = self._taken[point.text]
+            return phase, phase == _NEEDED and point.slice not in compared  # where backends are compared first
+
+        for key, points in itertools.groupby(sorted(self._points, key=turn), key=turn):
+            part = slices(list(points), self._estimate, opened)
+            made += [replace(one, essential=key[0] == _NEEDED) for one in part]
         return made
 
 

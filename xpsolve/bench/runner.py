@@ -214,7 +214,10 @@ def run(
         history = ledgers.durations(folder, chosen)
 
         todo = {p.text: p for p in wanted if not store.ledger.done(p, chosen)}
-        openings = {name: plan.PROCESS + float(b["startup"]) for name, b in found["backends"].items()}
+        openings = {
+            name: plan.PROCESS + float(b["startup"]) + (plan.FIRST_CALL if name != "numpy" else 0.0)
+            for name, b in found["backends"].items()
+        }
         predicted = {p.text: history.get(p.text) or plan.predict(suite, p, chosen) for p in wanted}
         limit = chosen.budget if budget is None else budget
         clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start, later)
@@ -286,10 +289,11 @@ class _Run:
         for point, expected in zip(part.points, part.seconds, strict=True):
             here -= expected
             # A slice may take longer than was planned, but not the time of what is needed more.
-            if clock.room - needed <= clock.work(point):
+            spare = clock.room - needed - clock.opening(point.backend)
+            if spare <= clock.work(point):
                 continue
             del self.pending[point.text]
-            found = children.measure(point, self.profile, clock.patience(point))
+            found = children.measure(point, self.profile, clock.patience(point, spare))
             seconds = clock.add(point, found)
             if found.code == GIVEN_UP:
                 self.left.append(point)
@@ -304,7 +308,7 @@ class _Run:
         for point, first in disturbed:
             if clock.room > after + first.seconds:
                 self.outcome.repeated += 1
-                second = children.measure(point, self.profile, clock.patience(point))
+                second = children.measure(point, self.profile, clock.patience(point, clock.room - after))
                 if second.median < first.median:  # others only ever take time away
                     self.store.add(point, self.profile, second, clock.add(point, second))
         if self.outcome.measured == before:  # else the same slice would come again and again

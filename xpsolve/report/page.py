@@ -157,6 +157,7 @@ def _index(
             (compared, "backends.html"),
             (error.sentence if error else "", "machine.html#predicted"),
             (chosen, "machine.html#choices"),
+            (summary.unmeasured(now, found.facts), "machine.html"),
             *((line, "methods.html#left-out") for line in summary.left_out(now, undrawn)),
         )
         if sentence

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from xpsolve.report.digest import Cell, RunName, Table, text, with_run
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.formats import exponent, interval, number, share
 
-__all__ = ["lead", "left_out", "scaling"]
+__all__ = ["lead", "left_out", "scaling", "unmeasured"]
 
 MOST_CROSSINGS = 4
 
@@ -184,3 +185,38 @@ def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
     if undrawn:
         said.append(f"Figures of the gallery that there was no time to draw: {', '.join(undrawn)}.")
     return said
+
+
+def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which backends the report has nothing of, and why.
+
+    Parameters
+    ----------
+    now : pandas.DataFrame
+        Current rows of the tidy table.
+    facts : mapping of str to mapping
+        By machine, what is known of it; its ``"backends"`` say which can be used.
+
+    Returns
+    -------
+    str
+        A sentence, empty where all were measured.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from xpsolve.report.summary import unmeasured
+    >>> now = pd.DataFrame({"backend": ["numpy", "torch"], "status": ["ok", "skipped"], "reason": ["", "over budget"]})
+    >>> unmeasured(now, {"box": {"backends": {"jax": {"available": False, "reason": "jax is not installed"}}}})
+    'Backends without a measurement: torch (no time), jax (jax is not installed).'
+    """
+    measured = set(now.loc[now["status"] == "ok", "backend"])
+    late = dict.fromkeys(sorted(set(now.loc[now["reason"] == "over budget", "backend"]) - {""}), "no time")
+    absent = {
+        name: str(backend.get("reason", ""))
+        for machine in facts.values()
+        for name, backend in dict(machine.get("backends") or {}).items()
+        if not backend.get("available")
+    }
+    why = [f"{name} ({reason})" for name, reason in (late | absent).items() if name not in measured]
+    return f"Backends without a measurement: {', '.join(why)}." if why else ""
