@@ -17,6 +17,7 @@ from typing import Any
 from xpsolve.arrays import (
     Array,
     Namespace,
+    cast,
     check_ndim,
     check_not_empty,
     check_rows,
@@ -27,7 +28,6 @@ from xpsolve.arrays import (
     is_concrete,
     lift,
     namespace_of,
-    cast,
     power_of_two,
     regularisation,
 )
