@@ -13,6 +13,9 @@ EXTRAS ?=
 PYTEST ?=
 # How the tests are spread: one worker a core, at most eight, since each of them loads every library.
 SPREAD ?= -n auto --maxprocesses 8 --dist worksteal
+# For `make fuzz`: how many calls, and the seed of the first.
+CALLS ?= 50000
+SEED ?= 0
 # For `make test-kernels`, for example KERNELS="--kernels Haswell --threads 1".
 KERNELS ?=
 BENCH ?= --budget 300
@@ -24,7 +27,7 @@ BIN := $(VENV)/bin
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-kernels test-oldest test-readme lint clean
+.PHONY: help bench test fuzz test-kernels test-oldest test-readme lint clean
 .NOTPARALLEL:
 
 help:  ## list the commands
@@ -35,6 +38,9 @@ bench: $(call with,bench)  ## measure on every backend there is, and write the r
 
 test: $(call with,test)  ## run the tests, and the examples in the documentation
 	$(BIN)/python -m pytest --doctest-modules $(SPREAD) $(PYTEST)
+
+fuzz: $(call with,test)  ## call everything with hostile input, CALLS=50000 times (minutes)
+	PYTHONPATH=tests/helpers $(BIN)/python tests/helpers/fuzz.py $(CALLS) $(SEED)
 
 test-kernels: $(call with,test)  ## the tests that compute, under the code for each kind of processor, as a table
 	$(BIN)/python tests/kernels.py $(KERNELS) -- $(SPREAD) $(PYTEST)

@@ -494,8 +494,13 @@ def _arrays(tree):
     return [tree] if is_array(tree) else []
 
 
+_PARTS = {"recurrent_step": set("hoWVbCc"), "residual_step": set("WVb"), "cnn_forward": {"layer"}}
+"""Arguments that messages call by the names of their parts."""
+
+
 def _named(function, given, message):
     names = set(given) | set(inspect.signature(function).parameters) | {"A", "y", "Y", "lam", "M", "f", "a", "b"}
+    names |= _PARTS.get(function.__name__, set())
     begins = re.match(r"(\w+)", message)
     return begins is not None and begins.group(1) in names
 
@@ -506,6 +511,8 @@ def one(seed):
     function, given, options = d.pick(*BUILDERS)(d)
     if d.chance(0.35):  # one argument is something else altogether
         choices = [k for k in inspect.signature(function).parameters if k not in ("f", "options", "args", "kwargs")]
+        if "of an operator" in function.__name__:  # whose A is made of its parts
+            choices.remove("A")
         name = d.pick(*choices, *given)
         value = BAD[d.pick(*BAD)]
         if name in given:

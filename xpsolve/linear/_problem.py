@@ -17,6 +17,7 @@ from typing import Any
 from xpsolve.arrays import (
     Array,
     Namespace,
+    cast,
     check_ndim,
     check_not_empty,
     check_rows,
@@ -36,6 +37,7 @@ from xpsolve.arrays import (
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
 from xpsolve.solution import Solution
+from xpsolve.trace import map_arrays
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ def enter_problem(
         xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
         if isinstance(operator, Sparse):
             operator = operator.astype(y.dtype)
+        elif operator.like is not None and operator.like.dtype != y.dtype:
+            operator = map_arrays(lambda x: cast(x, y.dtype), operator)
         checked = {"y": y}
     check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
     check_rows(y, "y", operator.shape[0], "A")

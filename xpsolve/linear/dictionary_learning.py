@@ -178,7 +178,7 @@ def dictionary_learning(
         record=record,
     )
     check_count(seed, "seed", 0)
-    check_count(code_steps, "code_steps", 1)
+    check_count(code_steps, "code_steps", 1, MOST)
     xp, (X, *given) = enter(X=X, **({} if x0 is None else {"x0": x0}))
     check_ndim(X, "X", 2, shape="(n, p)")
     weight = regularisation(xp, lam, "lam", like=X, check_values=check_finite)

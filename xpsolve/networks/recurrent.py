@@ -61,6 +61,11 @@ def recurrent_step(x: tuple[Array, Array], theta: Recurrent, u: Array, activatio
     """
     rho = activation_of(activation, "activation")
     xp, (h, _, W, V, b, C, c, u) = enter(**_named(x, "x", "h, o"), **_named(theta, "theta", "W, V, b, C, c"), u=u)
+    check_ndim(u, "u", 2, shape="(d, N)")
+    _check_recurrent([W, V, b, C, c], u.shape[0])
+    if tuple(h.shape) != (W.shape[0], u.shape[1]):
+        message = f"h: expected shape (n, N) = {(W.shape[0], u.shape[1])}, got {tuple(h.shape)}."
+        raise ValueError(message)
     h = rho.value(xp, W @ h + V @ u + b[:, None])
     return h, C @ h + c[:, None]
 

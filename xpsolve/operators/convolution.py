@@ -285,7 +285,8 @@ def _each(value: Any, name: str, count: int) -> Lengths:
         message = f"{name}: expected an integer or {count} of them, got {value!r}."
         raise TypeError(message)
     if len(values) != count or min(values) < 1 or max(values) > MOST:
-        message = f"{name}: expected an integer from 1 to {MOST}, or {count} of them, one for each axis, got {value!r}."
+        expected = f"an integer of at least 1 and at most {MOST}, or {count} of them, one for each axis"
+        message = f"{name}: expected {expected}, got {value!r}."
         raise ValueError(message)
     return tuple(int(v) for v in values)
 

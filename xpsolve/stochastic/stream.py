@@ -176,7 +176,7 @@ class Options:
         if self.record_every is not None:
             check_count(self.record_every, "record_every", 1)
         if self.warmup is not None:
-            check_positive(self.warmup, "warmup")
+            object.__setattr__(self, "warmup", check_positive(self.warmup, "warmup"))
         check_count(self.seed, "seed", 0)
         check_callable(self.callback, "callback")
 
