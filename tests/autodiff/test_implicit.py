@@ -273,3 +273,10 @@ def test_errors_say_what_to_do():
         autodiff.implicit_gradient(lambda a: (a, a), fixed_point=lambda x, a: x)(np.ones(2))
     with pytest.raises(TypeError, match=r"expected an inner energy"):
         by_gradient().minimum(np.ones(2), np.ones(2))
+
+
+def test_a_system_without_a_solution_warns_and_gives_no_number():
+    product = lambda v: np.full((2, 2), 3.0) @ v  # noqa: E731
+    assert_close(conjugate_gradient(product, np.ones(2)), np.full(2, 1 / 6))  # singular, and solvable
+    with pytest.warns(xs.ConvergenceWarning, match="ill-conditioned"):
+        assert np.all(np.isnan(conjugate_gradient(product, np.asarray([1.0, 1.0 + 1e-12]))))

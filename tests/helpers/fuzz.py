@@ -11,6 +11,7 @@ converged and no other warning; inputs as they were; library and dtype kept; the
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 import sys
 import warnings
@@ -264,7 +265,12 @@ def sinkhorn_divergence(d):
 def barycenter(d):
     n = d.size()
     a = np.stack([d.weights(n), d.weights(n)])
-    return xs.barycenter, {"A": a, "M": np.abs(d.values(n, n)), "eps": d.pick(0.1, 1.0)}, {"max_iter": 40}
+    x = d.values(n, 2)
+    M = np.abs(d.values(n, n)) if d.chance(0.7) else xs.PointCloud(x, x)
+    given = {"A": a, "M": M, "eps": d.pick(0.1, 1.0)}
+    if d.chance(0.5):
+        given["weights"] = d.pick(d.weights(2), d.weights(2), d.weights(3), np.asarray([0.0, 1.0]))
+    return xs.barycenter, given, {"max_iter": 40, "method": d.pick("auto", "scaling", "log")}
 
 
 def _along_an_axis(function, *more):
@@ -301,6 +307,117 @@ def mlp_forward(d):
     )
 
 
+def convolve_adjoint(d):
+    _, given, options = convolve(d)
+    z, w = given["z"], given["w"]
+    try:
+        e = xs.convolve(z, w, **options)
+    except (TypeError, ValueError):
+        e = z
+    return xs.operators.convolve_adjoint, {"e": d.pick(e, e, e, z), **given}, options
+
+
+def cnn_forward(d):
+    n, c, o, k = d.pick(0, 1, 2), d.pick(1, 2), d.pick(1, 2), d.pick(1, 2, 3)
+    weights = [d.array(d.values(o, c, k))]
+    return (
+        xs.networks.cnn_forward,
+        {"weights": weights, "biases": [d.array(d.values(o))], "Z": d.array(d.values(n, c, d.size()))},
+        {"mode": d.pick("valid", "same", "full"), "activation": d.pick("relu", "tanh", "softplus")},
+    )
+
+
+def single_layer(d):
+    m, n, q = d.size(), d.size(), d.size()
+    given = {"A": d.values(m, n), "b": d.values(m), "B": d.values(q, m), "Y": d.values(n, d.size())}
+    return (
+        xs.networks.single_layer,
+        {name: d.array(x) for name, x in given.items()},
+        {"activation": d.pick("softmax", "relu", "sigmoid")},
+    )
+
+
+def recurrent_step(d):
+    n, m, u, k = d.size(), d.size(), d.size(), d.size()
+    theta = [d.values(n, n), d.values(n, u), d.values(n), d.values(m, n), d.values(m)]
+    x = [d.array(d.values(n, k)), d.array(d.values(m, k))]
+    return (
+        xs.networks.recurrent_step,
+        {"x": x, "theta": [d.array(v) for v in theta], "u": d.array(d.values(u, k))},
+        {},
+    )
+
+
+def residual_step(d):
+    n, k = d.size(), d.size()
+    theta = [d.array(d.values(d.size(), n)), d.array(d.values(n, n))]
+    return xs.networks.residual_step, {"x": d.array(d.values(n, k)), "theta": theta}, {}
+
+
+def _loss(function):
+    def build(d):
+        shape = d.size(), d.size()
+        Y = d.array(d.values(*shape) if d.chance(0.5) else d.rng.random(shape))
+        return function, {"X": d.array(d.values(*shape)), "Y": Y}, {}
+
+    build.__name__ = function.__name__
+    return build
+
+
+def chain_jacobian(d):
+    sizes = [d.size() for _ in range(d.pick(2, 3, 4))]
+    factors = [d.array(d.values(n, p)) for p, n in itertools.pairwise(sizes)]
+    return (
+        xs.autodiff.chain_jacobian,
+        {"jacobians": factors},
+        {"order": d.pick("optimal", "forward", "reverse")},
+    )
+
+
+def _blur(sides):
+    return lambda w: xs.Convolution(w, sides, boundary="zero")
+
+
+def _with_an_operator(solver, **options):
+    """A solver on a product of small matrices along axes, or on a convolution."""
+
+    def build(d):
+        if d.chance(0.5):
+            w, sides = d.array(d.values(d.pick(1, 2, 3))), d.pick(1, 2, 3, 5, 7)
+            make, n = _blur(sides), sides
+            given = {"w": w}
+        else:
+            B, C = d.array(d.values(d.size(), d.size())), d.array(d.values(d.pick(1, 2, 3), d.pick(1, 2, 3)))
+            make, n = xs.Kronecker, B.shape[0] * C.shape[0]
+            given = {"matrices": B, "matrices_1": C}
+
+        def call(y, lam, **more):
+            parts = [more.pop(name) for name in given]
+            return solver(make(*parts), y, lam, **more)
+
+        call.__signature__ = inspect.signature(solver)  # type: ignore[attr-defined]
+        call.__name__ = f"{solver.__name__} of an operator"
+        return call, {**given, "y": d.array(d.values(n)), "lam": d.lam()}, dict(options)
+
+    build.__name__ = solver.__name__
+    return build
+
+
+def lasso_from_a_start(d):
+    f, given, _ = _linear(d, xs.lasso)
+    p = given["A"].shape[1]
+    options = {"x0": d.values(p), "callback": d.pick(None, _never, _at_once), "record": d.chance(0.5)}
+    return f, {**given, "lam": d.lam()}, {**options, "max_iter": 80}
+
+
+def _never(k, state):
+    return False
+
+
+def _at_once(k, state):
+    return True
+
+
 def operator_norm(d):
     return xs.operator_norm, {"A": d.array(d.values(d.size(), d.size()))}, {}
 
@@ -331,6 +448,16 @@ BUILDERS = [
     convolve,
     one_hot,
     mlp_forward,
+    convolve_adjoint,
+    cnn_forward,
+    single_layer,
+    recurrent_step,
+    residual_step,
+    _loss(xs.networks.squared_loss),
+    _loss(xs.networks.cross_entropy),
+    chain_jacobian,
+    *(_with_an_operator(solver, max_iter=60) for solver in (xs.ridge, xs.lasso)),
+    lasso_from_a_start,
     operator_norm,
     dot_test,
 ]
@@ -368,7 +495,7 @@ def _arrays(tree):
 
 
 def _named(function, given, message):
-    names = set(given) | set(inspect.signature(function).parameters) | {"A", "y", "lam", "M", "f", "a", "b"}
+    names = set(given) | set(inspect.signature(function).parameters) | {"A", "y", "Y", "lam", "M", "f", "a", "b"}
     begins = re.match(r"(\w+)", message)
     return begins is not None and begins.group(1) in names
 

@@ -2,6 +2,7 @@
 
 from xpsolve.arrays import backends
 from xpsolve.arrays.checks import (
+    MOST,
     check_axis,
     check_callable,
     check_count,
@@ -10,6 +11,7 @@ from xpsolve.arrays.checks import (
     check_function,
     check_iteration,
     check_ndim,
+    check_not_empty,
     check_number,
     check_option,
     check_positive,
@@ -52,6 +54,7 @@ from xpsolve.arrays.precision import cast, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
+    "MOST",
     "Array",
     "Namespace",
     "Run",
@@ -66,6 +69,7 @@ __all__ = [
     "check_function",
     "check_iteration",
     "check_ndim",
+    "check_not_empty",
     "check_number",
     "check_option",
     "check_positive",

@@ -27,8 +27,13 @@ def check_ndim(x: Array, name: str, *allowed: int, shape: str) -> None:
     if x.ndim not in allowed:
         message = f"{name}: expected shape {shape}, got {x.ndim} dimensions with shape {tuple(x.shape)}."
         raise ValueError(message)
-    if 0 in x.shape:
-        message = f"{name}: expected shape {shape} with no empty axis, got shape {tuple(x.shape)}."
+    check_not_empty(tuple(x.shape), name, shape)
+
+
+def check_not_empty(shape: tuple[int, ...], name: str, expected: str) -> None:
+    """Raise ValueError where an operator has no rows or no columns."""
+    if 0 in shape:
+        message = f"{name}: expected shape {expected} with no empty axis, got shape {tuple(shape)}."
         raise ValueError(message)
 
 
@@ -99,13 +104,20 @@ def _shown(value: Any) -> str:
     return f"{text} of type {kind}" if text and len(text) <= 60 else f"an object of type {kind}"
 
 
-def check_count(value: Any, name: str, minimum: int) -> int:
-    """`value` as an int: an integer of at least `minimum`."""
+MOST = 2**31 - 1
+"""The largest length of an axis that an option can ask for."""
+
+
+def check_count(value: Any, name: str, minimum: int, most: int | None = None) -> int:
+    """`value` as an int: an integer of at least `minimum`, and at most `most` if that is given."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         message = f"{name}: expected an integer, got {_shown(value)}."
         raise TypeError(message)
     if value < minimum:
-        message = f"{name}: expected an integer of at least {minimum}, got {value}."
+        message = f"{name}: expected an integer of at least {minimum}, got {_shown(value)}."
+        raise ValueError(message)
+    if most is not None and value > most:
+        message = f"{name}: expected an integer of at most {most}, got {_shown(value)}."
         raise ValueError(message)
     return int(value)
 
@@ -145,17 +157,28 @@ def check_function(value: Any, name: str) -> None:
 
 
 def check_iteration(
-    *, tol: Any, max_iter: Any, check_every: Any, callback: Any, check_finite: Any = True, record: Any = False
-) -> None:
-    """Check the options that all iterative solvers share; None is left to the solver where it means a default."""
-    if tol is not None:
-        check_number(tol, "tol", minimum=0)
-    if max_iter is not None:
+    *,
+    tol: Any,
+    max_iter: Any,
+    check_every: Any,
+    callback: Any,
+    check_finite: Any = True,
+    record: Any = False,
+    defaults: bool = False,
+) -> Any:
+    """Check the options that all iterative solvers share, and return `tol` as a float.
+
+    With `defaults` a tol or max_iter of None is left to the solver.
+    """
+    if tol is not None or not defaults:
+        tol = check_number(tol, "tol", minimum=0)
+    if max_iter is not None or not defaults:
         check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)
     check_callable(callback, "callback")
     check_flag(check_finite, "check_finite")
     check_flag(record, "record")
+    return tol
 
 
 def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -> None:

@@ -294,8 +294,9 @@ def conjugate_gradient(
 
     For each check the residual is computed from u.  It differs from the one that the steps update by what the products
     have rounded; once it is no larger than a few such differences no step makes it smaller, and the system is solved to
-    rounding, if its residual is also below √eps ‖b‖.  The systems along `axis` have steps and checks of their own;
-    None is one system.  Source: A. Greenbaum, Iterative Methods for Solving Linear Systems (1997), §7.3.
+    rounding, if its residual is also below √eps ‖b‖.  A system that ends further away than u = 0 has no solution: NaN.
+    The systems along `axis` have steps and checks of their own; None is one system.  Source: A. Greenbaum, Iterative
+    Methods for Solving Linear Systems (1997), §7.3.
     """
     xp = namespace_of(b)
     if 0 in b.shape:
@@ -317,7 +318,8 @@ def conjugate_gradient(
 
     def step(s: _Linear) -> _Linear:
         q = scaled(s.p)
-        alpha = s.moving * ratio(s.rho, inner(s.p, q))
+        # what is left at rounding level has no direction: in a singular system it would lead anywhere
+        alpha = s.moving * ratio(xp.where(s.rho > limit, s.rho, xp.zeros_like(s.rho)), inner(s.p, q))
         r = s.r - alpha * q
         rho = inner(r, r)
         return _Linear(s.u + alpha * s.p, r, r + ratio(rho, s.rho) * s.p, rho, s.left, s.moving)
@@ -330,6 +332,7 @@ def conjugate_gradient(
         return _Linear(s.u, s.r, s.p, s.rho, left, xp.astype(left > tol, b.dtype))
 
     size_of_b = inner(b, b)
+    limit = max(tol / 2, 2 * eps) ** 2 * size_of_b
     all_of_it = ratio(size_of_b, size_of_b)
     start = _Linear(xp.zeros_like(b), b, b, size_of_b, all_of_it, all_of_it)
     size = math.prod(b.shape) if axis is None else b.shape[axis]
@@ -350,7 +353,8 @@ def conjugate_gradient(
             f"autodiff.unrolled()."
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    return run.state.u * (scale_b / scale)
+    lost = run.state.left > 1  # further away than 0: no number is better than that one
+    return xp.where(lost, xp.full_like(run.state.u, xp.nan), run.state.u * (scale_b / scale))
 
 
 # --- for functions of the user ---------------------------------------------------------------------

@@ -102,8 +102,8 @@ CODE_STEPS, ATOM_STEPS = 20, 5
 
 
 def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: int = 8) -> Cost:
-    """Minimum-norm least squares by the SVD, certificate included; a look at A and y first reads from the device."""
-    look = Cost(launches=-48, syncs=1) if check_finite else Cost()  # data seen to be ordinary are not scaled
+    """Minimum-norm least squares by the SVD, certificate included; looks at A and y, and at that, read it."""
+    look = Cost(launches=-47, syncs=2) if check_finite else Cost()  # data seen to be ordinary are not scaled
     return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=-2) + look
 
 

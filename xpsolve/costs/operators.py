@@ -22,7 +22,7 @@ def operator_norm(n: int, p: int, *, n_iter: int = 20, itemsize: int = 8) -> Cos
 
 def dot_test(n: int, p: int, *, trials: int = 3, itemsize: int = 8) -> Cost:
     """A product with A and one with Aᵀ for every pair of vectors."""
-    return trials * (2 * gemm(n, 1, p, itemsize=itemsize) + Cost(launches=40, syncs=1))
+    return trials * (2 * gemm(n, 1, p, itemsize=itemsize) + Cost(launches=22)) + Cost(launches=24, syncs=1)
 
 
 def correlation(

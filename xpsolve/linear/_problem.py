@@ -18,6 +18,7 @@ from xpsolve.arrays import (
     Array,
     Namespace,
     check_ndim,
+    check_not_empty,
     check_rows,
     common_namespace,
     enter,
@@ -143,6 +144,7 @@ def enter_problem(
         checked = {"A": A, "y": y}
     else:
         operator = aslinearoperator(A)
+        check_not_empty(operator.shape, "A", "(n, p)")
         xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
         if isinstance(operator, Sparse):
             operator = operator.astype(y.dtype)
@@ -177,7 +179,7 @@ def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
     exponents = _exponents(xp, Y)
     most, least = 2.0 ** (exponents * (6 if direct else 4) // 32), 2.0 ** (-exponents * (4 if direct else 3) // 32)
     size = xp.max(xp.abs(Y), axis=0)
-    ratio = xp.max(xp.abs(problem.Aty), axis=0) / xp.where(size > 0, size, xp.ones_like(size))
+    ratio = xp.max(xp.abs(problem.Aty), axis=0) / size
     inside = (xp.maximum(ratio, size) <= most) & (xp.minimum(ratio, size) >= least)
     return xp.all(inside) & (xp.max(problem.lams) <= most * most)
 
@@ -357,5 +359,4 @@ def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array,
     size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
     solved = xp.max(xp.abs(R), axis=0) == 0
     nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)
-    ratio = r / xp.where(size > 0, size, xp.ones_like(size))
-    return xp.where(in_range(size, -10, 31), ratio, xp.where(solved, zero, nan))
+    return xp.where(solved, zero, r / xp.where(in_range(size, -10, 31), size, nan))

@@ -111,7 +111,9 @@ def basis_pursuit(
     >>> xs.basis_pursuit(A, np.asarray([1.0, 1.0])).x.round(6)  # the shortest in ‖·‖₂ has no zero
     array([0., 1., 0.])
     """
-    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
+    tol = check_iteration(
+        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
+    )
     problem = enter_problem(A, y, 0.0, check_finite=check_finite)
     if not problem.dense:
         message = f"A: expected a dense array, got {problem.operator!r}."

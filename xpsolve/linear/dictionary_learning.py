@@ -22,6 +22,7 @@ import numpy as np
 
 from xpsolve import costs
 from xpsolve.arrays import (
+    MOST,
     Array,
     Namespace,
     check_count,
@@ -116,7 +117,8 @@ def dictionary_learning(
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities in X, and for zero columns in `x0`, first, which costs a host read each.
+        Whether to look for NaN and infinities in X, and for zero columns in `x0`, first, which costs a host read each;
+        for λ = 0 also whether to look at the certificate in the end.
 
     Returns
     -------
@@ -166,8 +168,8 @@ def dictionary_learning(
     >>> np.sort(np.abs(codes)).round(4)
     array([[0.5, 1.5]])
     """
-    check_count(n_atoms, "n_atoms", 1)
-    check_iteration(
+    check_count(n_atoms, "n_atoms", 1, MOST)
+    tol = check_iteration(
         tol=tol,
         max_iter=max_iter,
         check_every=check_every,
@@ -200,6 +202,7 @@ def dictionary_learning(
             D,
             method="svd",
             certificate=Certificate(_CERTIFICATE, error, tol),
+            measure=float(error) if check_finite and is_concrete(error) else None,
             advice=_ADVICE,
             cls=DictionarySolution,
             codes=C.T * unit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -227,7 +228,7 @@ class _Options:
 
     def __post_init__(self) -> None:
         check_option(self.method, "method", ("auto", *costs.LASSO_METHODS))
-        check_iteration(
+        tol = check_iteration(
             tol=self.tol,
             max_iter=self.max_iter,
             check_every=self.check_every,
@@ -235,6 +236,7 @@ class _Options:
             check_finite=self.check_finite,
             record=self.record,
         )
+        object.__setattr__(self, "tol", tol)
         if self.step is not None and not is_array(self.step):
             check_positive(self.step, "step")
 
@@ -248,9 +250,10 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
     start = None if options.x0 is None else start_columns(problem, options.x0, check_finite=options.check_finite)
     tau = None if options.step is None else _step(problem, options.step, check_finite=options.check_finite)
     if is_scalar(lam) and lam == 0:
-        return lstsq(A, y, check_finite=False) if problem.dense else ridge(A, y, 0.0, check_finite=False)
+        least_squares = lstsq if problem.dense else functools.partial(ridge, lam=0.0)
+        return least_squares(A, y, check_finite=options.check_finite)
     if theta == 1:
-        return ridge(A, y, lam, check_finite=False)
+        return ridge(A, y, lam, check_finite=options.check_finite)
 
     def solve(problem: Problem, start: Array | None, tau: Array | None) -> Solution:
         solver = _Solver(scaled(problem) if problem.ordinary is False else problem, theta, options, start, tau)

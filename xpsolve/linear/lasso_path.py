@@ -160,7 +160,7 @@ def lasso_path(
     array([ 0,  2,  7, 10])
     """
     check_option(method, "method", _METHODS)
-    check_iteration(tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite)
+    tol = check_iteration(tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite)
     check_count(n_lams, "n_lams", 1)
     if not is_scalar(ratio) or not 0 < ratio < 1:
         message = f"ratio: expected a number between 0 and 1, the least λ over the largest, got {ratio!r}."

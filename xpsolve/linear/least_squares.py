@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.arrays import Array, check_flag, check_number, power_of_two, thin_svd
+from xpsolve.arrays import Array, check_flag, check_number, is_concrete, power_of_two, thin_svd
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._problem import (
     NORMAL_EQUATIONS,
@@ -16,7 +16,9 @@ from xpsolve.linear._problem import (
     scaled,
     with_scaled_columns,
 )
-from xpsolve.solution import Certificate, Solution, finish
+from xpsolve.solution import Certificate, Solution, Status, finish
+
+_ADVICE = {Status.INACCURATE: "Raise rtol, or use ridge.", Status.NOT_FINITE: "Scale A or y."}
 
 
 @capabilities(batch="columns of y", grad="forward, reverse", syncs=0)
@@ -35,7 +37,7 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
     rtol : float, optional
         Where singular values count as zero, relative to the largest.  None is 8·min(n, p)·eps.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read.
+        Whether to look for NaN and infinities first, and at the certificate in the end: two host reads.
 
     Returns
     -------
@@ -49,6 +51,11 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
         If A or y is not a dense array, or libraries are mixed.
     ValueError
         If shapes disagree, devices are mixed, a number is not finite or rtol is out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If ``check_finite=True`` finds that the answer is not certified.
 
     See Also
     --------
@@ -99,5 +106,7 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
         from_columns(problem, X if unit is None else X * unit),
         method="svd",
         certificate=Certificate(NORMAL_EQUATIONS, error, tol),
+        measure=float(xp.max(error)) if check_finite and is_concrete(error) else None,
         stats=stats,
+        advice=_ADVICE,
     )

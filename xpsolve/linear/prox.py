@@ -69,7 +69,7 @@ def soft_threshold(x: Array, t: Any) -> Array:
     x : array
         Any shape.
     t : float or array
-        Threshold t ≥ 0, of a shape that broadcasts with that of `x`.
+        Threshold t ≥ 0, of a shape that broadcasts to that of `x`.
 
     Returns
     -------
@@ -100,6 +100,9 @@ def soft_threshold(x: Array, t: Any) -> Array:
     """
     if is_array(t):
         _, (x, t) = enter(x=x, t=t)
+        if t.ndim > x.ndim or any(m not in (1, n) for m, n in zip(t.shape[::-1], x.shape[::-1], strict=False)):
+            message = f"t: expected a shape that broadcasts to that of x, {tuple(x.shape)}, got {tuple(t.shape)}."
+            raise ValueError(message)
         return shrink(x, t)
     xp, (x,) = enter(x=x)
     return shrink(x, _number(xp, x, check_number(t, "t", minimum=0, dtype=x.dtype)))

@@ -198,7 +198,8 @@ def ridge(
     check_every : int
         For "cg": iterations between two looks at convergence, each one host read.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read.
+        Whether to look for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
+        to look at the certificate in the end, which costs another.
     callback : callable, optional
         For "cg": called as ``callback(iteration, state)`` at every check; a true answer stops.
 
@@ -221,7 +222,7 @@ def ridge(
     Warns
     -----
     ConvergenceWarning
-        If the answer of "cg", or of a Cholesky factor, is not certified.
+        If the answer is not certified; that of "svd" or of a path only where ``check_finite=True`` looks at it.
 
     See Also
     --------
@@ -244,13 +245,20 @@ def ridge(
     (3, 2)
     """
     check_option(method, "method", ("auto", *costs.RIDGE_METHODS))
-    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
+    tol = check_iteration(
+        tol=tol,
+        max_iter=max_iter,
+        check_every=check_every,
+        callback=callback,
+        check_finite=check_finite,
+        defaults=True,
+    )
     direct = method != "cg" and not isinstance(A, LinearOperator) and not hasattr(A, "tocsr")
     problem = enter_problem(A, y, lam, check_finite=check_finite, direct=direct)
     chosen = _choose(problem, method)
     start = None if x0 is None else start_columns(problem, x0, check_finite=check_finite)
     if chosen != "cg":
-        return _solve_direct(problem, chosen)
+        return _solve_direct(problem, chosen, look=check_finite)
     return along(
         problem,
         lambda problem, start: solve_cg(problem, tol, max_iter, start, check_every, callback, _ADVICE),
@@ -270,7 +278,7 @@ def _choose(problem: Problem, method: str) -> str:
     return "cg"
 
 
-def _solve_direct(problem: Problem, method: str) -> Solution:
+def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
     solve, stats = _DIRECT[method], dict[str, Any](factorisations=1)
     if problem.ordinary is False:
         answer = solve(scaled(problem))
@@ -300,6 +308,8 @@ def _solve_direct(problem: Problem, method: str) -> Solution:
         if why or measure < 0:
             error = normal_equations_error(answer.problem, answer.X, answer.norm)
             measure = float(problem.xp.max(error))
+    elif look and is_concrete(error):
+        measure = float(problem.xp.max(error))
     X, unit = answer.X, answer.problem.x_unit
     return finish(
         "ridge",

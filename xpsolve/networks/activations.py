@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpsolve.arrays import (
+    MOST,
     Array,
     Namespace,
     check_axis,
@@ -297,6 +298,7 @@ def softmax_jacobian(x: Array) -> Array:
            [-0.25,  0.25]])
     """
     xp, (x,) = enter(x=x)
+    _check_last_axis(x)
     p = softmax(x)
     eye = xp.eye(x.shape[-1], dtype=x.dtype, device=device_of(x))
     column = xp.expand_dims(p, axis=-1)
@@ -341,8 +343,15 @@ def softmax_vjp(x: Array, g: Array) -> Array:
     if g.shape != x.shape:
         message = f"g: expected the shape of x, {tuple(x.shape)}, got {tuple(g.shape)}."
         raise ValueError(message)
+    _check_last_axis(x)
     p = softmax(x)
     return p * (g - xp.sum(p * g, axis=-1, keepdims=True))
+
+
+def _check_last_axis(x: Array) -> None:
+    if not x.ndim or not x.shape[-1]:
+        message = f"x: expected shape (…, m) with m at least 1, got shape {tuple(x.shape)}."
+        raise ValueError(message)
 
 
 @capabilities(syncs=1, batch="entries")
@@ -383,7 +392,7 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
     if not xp.isdtype(labels.dtype, "integral"):
         message = f"labels: expected an array of integers, got dtype {labels.dtype}. Convert it with astype."
         raise TypeError(message)
-    check_count(m, "m", 1)
+    check_count(m, "m", 1, MOST)
     most = int(xp.iinfo(labels.dtype).max)
     if m - 1 > most:
         message = f"m: expected at most {most + 1}, since labels are of dtype {labels.dtype}, got {m}."

@@ -217,7 +217,7 @@ def fit_inverse(
     scale = _SCALE[check_flag(half, "half")]
     length = scale * check_positive(step, "step", dtype=y.dtype)
     theta_length = scale * check_positive(theta_step, "theta_step", dtype=y.dtype)
-    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
+    tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
     check_count(n_steps, "n_steps", 1)
     unrolled = n_steps if n_unrolled is None else n_unrolled
     check_count(unrolled, "n_unrolled", 1)

@@ -208,7 +208,7 @@ class Lista:
         check_option(loss, "loss", LOSSES)
         if not (is_scalar(longest) and longest == float("inf")):
             longest = check_positive(longest, "longest")
-        check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
+        tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
         check_count(layer_iter, "layer_iter", 0)
         target = self._target(X, codes, loss)
         bound = self._train_layers(X, target, longest, tol, layer_iter)

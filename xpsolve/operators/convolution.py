@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xpsolve import costs
-from xpsolve.arrays import Array, Namespace, check_flag, check_option, device_of, enter, innermost, on_accelerator
+from xpsolve.arrays import MOST, Array, Namespace, check_flag, check_option, device_of, enter, innermost, on_accelerator
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import _correlation, _spectral
 from xpsolve.operators._correlation import Lengths, padded, spans, spread
@@ -284,8 +284,8 @@ def _each(value: Any, name: str, count: int) -> Lengths:
     if not all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values):
         message = f"{name}: expected an integer or {count} of them, got {value!r}."
         raise TypeError(message)
-    if len(values) != count or min(values) < 1:
-        message = f"{name}: expected an integer of at least 1, or {count} of them, one for each axis, got {value!r}."
+    if len(values) != count or min(values) < 1 or max(values) > MOST:
+        message = f"{name}: expected an integer from 1 to {MOST}, or {count} of them, one for each axis, got {value!r}."
         raise ValueError(message)
     return tuple(int(v) for v in values)
 

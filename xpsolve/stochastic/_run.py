@@ -142,6 +142,8 @@ def along(
 
     if not isinstance(f, LinearModel):
         return run(f, x0, *others)[1]
+    if x0 is not None:
+        x0 = first_x(f, x0)
     solution: Solution
     x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), (f, x0, *others))
     return replace(solution, x=x)

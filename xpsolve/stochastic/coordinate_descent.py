@@ -126,7 +126,7 @@ def coordinate_descent(
     if block is None:
         block = 1 if isinstance(f, LeastSquares) else 32
     check_count(block, "block", 1)
-    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
+    tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
     def solve(start: Start) -> Descent:
         f = start.f
@@ -178,7 +178,7 @@ def _blocks(f: LinearModel, block: int) -> _Step:
     parts = []
     for i in range(0, p, block):
         columns = A[:, i : min(i + block, p)]
-        lam = f.lam[i : i + block, ...] if f.lam.ndim else f.lam
+        lam = f.lam[i : i + columns.shape[1], ...] if f.lam.ndim else f.lam
         M = shifted(gram(columns) * (f.curvature / f.n), xp.reshape(lam, (-1,)) if lam.ndim else lam)
         parts.append((i, columns, lam, raised_factor(M)))
 

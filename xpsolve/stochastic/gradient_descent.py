@@ -137,7 +137,7 @@ def gradient_descent(
     check_objective(f)
     search = _search(line_search)
     _check(f, step, search, momentum)
-    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
+    tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
     def solve(start: Start, step: Any) -> Descent:
         f, xp = start.f, start.xp

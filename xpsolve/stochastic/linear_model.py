@@ -20,6 +20,7 @@ from xpsolve.arrays import (
     check_finite,
     check_flag,
     check_ndim,
+    check_not_empty,
     check_rows,
     common_namespace,
     device_of,
@@ -286,6 +287,7 @@ def _enter_samples(A: Any, y: Array) -> tuple[LinearOperator, Array]:
         operator: LinearOperator = Dense(A)
     else:
         operator = aslinearoperator(A)
+        check_not_empty(operator.shape, "A", "(n, p)")
         _, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
         if isinstance(operator, Sparse):
             operator = operator.astype(y.dtype)

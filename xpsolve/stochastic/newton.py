@@ -126,7 +126,7 @@ def newton(
     """
     check_objective(f)
     chosen = _choose(f, method)
-    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
+    tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
     def solve(start: Start) -> Descent:
         f, xp = start.f, start.xp

@@ -16,6 +16,7 @@ import numpy as np
 
 from xpsolve import costs
 from xpsolve.arrays import (
+    MOST,
     Array,
     check_callable,
     check_count,
@@ -167,8 +168,8 @@ class Options:
     batch: int = 1
 
     def __post_init__(self) -> None:
-        check_count(self.epochs, "epochs", 0)
-        check_number(self.tol, "tol", minimum=0)
+        check_count(self.epochs, "epochs", 0, MOST)
+        object.__setattr__(self, "tol", check_number(self.tol, "tol", minimum=0))
         check_count(self.batch, "batch", 1)
         if not (isinstance(self.block, str) and self.block == "auto"):
             check_count(self.block, "block", 1)

@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
-    check_count,
     check_iteration,
     check_ndim,
-    check_number,
     check_option,
     enter,
     is_concrete,
@@ -121,9 +119,9 @@ def barycenter(
     array([0., 1., 0.])
     """
     check_option(method, "method", ("auto", *_METHODS))
-    check_number(tol, "tol", minimum=0)
-    check_count(max_iter, "max_iter", 0)
-    check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite)
+    tol = check_iteration(
+        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
+    )
     _, (A,) = enter(A=A)
     check_ndim(A, "A", 2, shape="(k, n)")
     problem, _ = enter_problem(A, A[:1, :], M, eps, names=("A", "A")).divided()  # all must have the sum of the first

@@ -15,10 +15,8 @@ from typing import Any
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
-    check_count,
     check_flag,
     check_iteration,
-    check_number,
     check_option,
     is_concrete,
     is_scalar,
@@ -104,7 +102,8 @@ def sinkhorn(
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look at the values first: for NaN, infinities, negative weights and sums that differ.  One host read.
+        Whether to look at the values first, for NaN, infinities, negative weights and sums that differ, and at the
+        certificate in the end, which rounding may have raised: two host reads.
 
     Returns
     -------
@@ -149,7 +148,9 @@ def sinkhorn(
     >>> solution.method, solution.converged
     ('scaling', True)
     """
-    _check_options(method, tol, max_iter, relaxation, check_every, record, mixed, keep_kernel, callback, check_finite)
+    tol = _check_options(
+        method, tol, max_iter, relaxation, check_every, record, mixed, keep_kernel, callback, check_finite
+    )
     problem = enter_problem(a, b, M, eps, init)
     if followed((problem.a, problem.b, problem.geometry)):
         again = functools.partial(
@@ -173,7 +174,7 @@ def sinkhorn(
     solver = Iteration(
         problem,
         chosen,
-        float(tol),
+        tol,
         relaxation,
         check_every,
         _mixed(problem, chosen, mixed, span),
@@ -203,7 +204,7 @@ def sinkhorn(
         # rounding may have kept the marginals from it, or may part them from those of the potentials: only then a look
         rounds = 8 * float(problem.xp.finfo(problem.a.dtype).eps) * (4 + (span or 0.0) / problem.eps)
         measure = None
-        if run.measure > 0 or rounds > (1 - LEAST) * tol:
+        if check_finite or run.measure > 0 or rounds > (1 - LEAST) * tol:
             measure = float(problem.xp.max(error))
             status = certified(measure, tol)
             ended = None if status is Status.CONVERGED else status
@@ -217,7 +218,7 @@ def sinkhorn(
         "sinkhorn",
         (f, g),
         method=chosen,
-        certificate=Certificate(CERTIFICATE, error, float(tol)),
+        certificate=Certificate(CERTIFICATE, error, tol),
         reason=run.reason,
         measure=measure,
         n_iter=run.n_iter,
@@ -244,11 +245,9 @@ def _check_options(
     keep_kernel: Any,
     callback: Any,
     check_finite: Any,
-) -> None:
+) -> float:
     check_option(method, "method", ("auto", *costs.SINKHORN_METHODS))
-    check_number(tol, "tol", minimum=0)
-    check_count(max_iter, "max_iter", 0)
-    check_iteration(
+    number: float = check_iteration(
         tol=tol,
         max_iter=max_iter,
         check_every=check_every,
@@ -269,6 +268,7 @@ def _check_options(
     elif not 0 < relaxation < 2:
         message = f"relaxation: expected 'auto' or a number between 0 and 2, got {relaxation!r}."
         raise ValueError(message)
+    return number
 
 
 def _choose(problem: Problem, method: str, span: float | None) -> str:
