@@ -228,7 +228,7 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
     -------
     list of Sweep
         The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for
-        every other backend, the same of three families, the cheapest, with that on NumPy beside each.
+        every other backend, the same of three families, the cheapest on all of them, with that on NumPy beside each.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
@@ -245,17 +245,22 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
             reference[line.family] = best(o for o in timed if (o.family, o.backend) == (line.family, _REFERENCE))
     chosen += reference.values()
     beside = {(line.slice, line.others): line for line in timed if line.backend == _REFERENCE}
+    compared: dict[str, dict[str, Sweep]] = {}  # by family and backend
+    for line in timed:
+        if line.backend != _REFERENCE and line.backend not in compared.get(line.family, ()):
+            own = reference.get(line.family)
+            here = [o for o in timed if (o.family, o.backend) == (line.family, line.backend)]
+            same = [o for o in here if own and (o.slice, o.others) == (own.slice, own.others)]
+            compared.setdefault(line.family, {})[line.backend] = best(same or here)
+
+    def rank(family: str) -> tuple[int, int, float]:
+        found = compared[family].values()
+        return -len(found), -min(min(len(line.sizes), SIZES) for line in found), sum(map(price, found))
+
+    ranked = sorted(compared, key=rank)
     for backend in dict.fromkeys(line.backend for line in timed if line.backend != _REFERENCE):
-        here: dict[str, list[Sweep]] = {}
-        for line in timed:
-            if line.backend == backend:
-                here.setdefault(line.family, []).append(line)
-        compared = []
-        for family, candidates in here.items():
-            own = reference.get(family)
-            same = [o for o in candidates if own and (o.slice, o.others) == (own.slice, own.others)]
-            compared.append(best(same or candidates))
-        for line in sorted(compared, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))[:FAMILIES]:
+        for family in [family for family in ranked if backend in compared[family]][:FAMILIES]:
+            line = compared[family][backend]
             chosen += [line, *filter(None, [beside.get((line.slice, line.others))])]
     return list(dict.fromkeys(chosen))
 
