@@ -294,7 +294,7 @@ def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> 
         raise ValueError(message)
     if check_finite:
         _check_finite(xp, lambda: x0, x0=x0)
-    return to_columns(problem, x0)
+    return to_columns(problem, cast(x0, problem.Y.dtype))
 
 
 def tiled(problem: Problem, Y: Array) -> Array:

@@ -360,6 +360,8 @@ class _Solver:
             crowded = xp.sum(xp.astype(X != 0, xp.int32), axis=0) > max(problem.shape[0], _CROWDED)
             worse = 0.5 * rr + self.penalty.value(X) > 0.5 * yy
             fresh = (gap > self.options.tol) & (worse | crowded)  # 0 is the better start
+            if problem.A_unit is not None:  # l1 may be capped, where the answer is 0
+                fresh = fresh | (self.penalty.l1 >= xp.max(xp.abs(problem.Aty), axis=0))
             X, C = xp.where(fresh, xp.zeros_like(X), X), xp.where(fresh, problem.Aty, C)
             return X, C, xp.where(fresh, self.certify(X, C, yy), gap)
         X = xp.zeros_like(problem.Aty)

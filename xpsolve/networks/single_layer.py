@@ -138,6 +138,9 @@ def _sigma(A: Array, b: Array, B: Array, Y: Array, activation: Any) -> Activatio
     if Y.ndim != 2 or A.ndim != 2 or A.shape[1] != Y.shape[0]:
         message = f"A: expected shape (m, n) for Y of shape (n, N), got {tuple(A.shape)} and {tuple(Y.shape)}."
         raise ValueError(message)
+    if is_softmax and A.shape[0] == 0:
+        message = f"A: expected shape (m, n) with m at least 1 for 'softmax', got {tuple(A.shape)}."
+        raise ValueError(message)
     check_shape(b, "b", (A.shape[0],))
     if B.ndim != 2 or B.shape[1] != A.shape[0]:
         message = f"B: expected shape (q, {A.shape[0]}), a column for each hidden neuron, got {tuple(B.shape)}."

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve.arrays import (
+    MOST,
     Array,
     Namespace,
     check_count,
@@ -150,7 +151,7 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
     """
     if rtol is not None:
         check_number(rtol, "rtol", minimum=0)
-    check_count(trials, "trials", 1)
+    check_count(trials, "trials", 1, MOST)
     check_count(seed, "seed", 0)
     operator, like = _with_vector(A, like)
     xp = namespace_of(like)
