@@ -170,7 +170,7 @@ class Options:
     def __post_init__(self) -> None:
         check_count(self.epochs, "epochs", 0, MOST)
         object.__setattr__(self, "tol", check_number(self.tol, "tol", minimum=0))
-        check_count(self.batch, "batch", 1)
+        check_count(self.batch, "batch", 1, MOST)
         if not (isinstance(self.block, str) and self.block == "auto"):
             check_count(self.block, "block", 1)
         if self.record_every is not None:
