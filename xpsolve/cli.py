@@ -94,7 +94,7 @@ def backends() -> None:
 @app.command()
 def bench(
     profile: Annotated[
-        str, typer.Option(help="smoke (half a minute), quick (five minutes) or full (see above).")
+        str, typer.Option(help="smoke (a minute at most), quick (five minutes) or full (see above).")
     ] = "quick",
     backend: Annotated[
         list[str] | None, typer.Option(help="Measure on this backend only; may be given more than once.")

@@ -17,7 +17,7 @@ from xpsolve.report.asv import NoResultsError
 
 __all__ = ["TYPICAL_SECONDS", "NoResultsError", "build"]
 
-TYPICAL_SECONDS = (5.0, 0.025)
+TYPICAL_SECONDS = (2.0, 0.035)
 """About what a report takes on one core of a usual machine: of itself, and for each point measured."""
 
 

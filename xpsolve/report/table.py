@@ -289,7 +289,8 @@ def _add_floor(frame: pd.DataFrame) -> None:
         floors.append((parts[bound], bound, work, work + parts["launches"]))
     columns = ["floor", "bound", "work", "predicted"]
     frame[columns] = pd.DataFrame(floors, index=frame.index, columns=columns)
-    frame["share"] = frame["floor"] / frame["value"]
+    # Of a backend whose ceilings are measured in part, the limit may be nothing.
+    frame["share"] = (frame["floor"] / frame["value"]).where(frame["floor"] > 0)
 
 
 def _dtype(dtype: Any) -> str:
