@@ -126,7 +126,24 @@ SUBJECTS = {"arrays", "autodiff", "linear", "networks", "operators", "stochastic
 OTHERS = re.compile("torch|jax|dask|strict|cupy|readonly")  # they bring their own BLAS, or round as NumPy does
 
 
+def _without_costly_cases(items):
+    """JAX and Dask pay seconds for each new shape: of the cases of one test they run the first and the last.
+
+    All of them run with XPSOLVE_ALL_CASES=1, and on the other libraries always.
+    """
+    if os.environ.get("XPSOLVE_ALL_CASES"):
+        return items
+    cases = {}
+    for item in items:
+        target = getattr(item, "callspec", None) and item.callspec.params.get("xp")
+        if isinstance(target, Target) and target.backend.name in ("jax", "dask"):
+            cases.setdefault((item.path, item.originalname, target.name), []).append(item)
+    left_out = {id(item) for same in cases.values() for item in same[1:-1]}
+    return [item for item in items if id(item) not in left_out]
+
+
 def pytest_collection_modifyitems(items):
+    items[:] = _without_costly_cases(items)
     for item in items:
         subject = item.path.parent.name in SUBJECTS or item.path.stem in ("test_equivariance", "test_smooth_max")
         if subject and item.path.is_relative_to(Path(__file__).parent) and not OTHERS.search(item.name):

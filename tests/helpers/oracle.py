@@ -74,16 +74,16 @@ def lasso_gap(A, y, l1, l2, x):
     R = Y - A @ X
     C = A.T @ R
     primal = 0.5 * np.sum(R * R, axis=0) + l1 * np.sum(np.abs(X), axis=0) + 0.5 * l2 * np.sum(X * X, axis=0)
-    # the dual at ν = s·R: ½‖y‖² − ½‖y − ν‖² − Σ (|Aᵀν| − l1)₊² / (2 l2), or only where |Aᵀν| ≤ l1 if l2 = 0
-    if l2 > 0:
+    # the dual at ν = s·R: ½‖y‖² − ½‖y − ν‖², where |Aᵀν| ≤ l1
+    rr, yr = np.sum(R * R, axis=0), np.sum(Y * R, axis=0)
+    most = np.max(np.abs(C), axis=0)
+    best = np.where(rr > 0, yr / np.where(rr > 0, rr, 1), 1)
+    limit = np.where(most > 0, l1 / np.where(most > 0, most, 1), np.inf)
+    s = np.minimum(np.maximum(best, -limit), limit)
+    dual = s * yr - 0.5 * s * s * rr
+    if l2 > 0:  # or at ν = R, less Σ (|Aᵀν| − l1)₊² / (2 l2)
         excess = np.maximum(np.abs(C) - l1, 0)
-        dual = np.sum(Y * R, axis=0) - 0.5 * np.sum(R * R, axis=0) - np.sum(excess * excess, axis=0) / (2 * l2)
-    else:
-        most, rr = np.max(np.abs(C), axis=0), np.sum(R * R, axis=0)
-        best = np.where(rr > 0, np.sum(Y * R, axis=0) / np.where(rr > 0, rr, 1), 1)
-        limit = np.where(most > 0, l1 / np.where(most > 0, most, 1), np.inf)
-        s = np.minimum(np.maximum(best, -limit), limit)
-        dual = s * np.sum(Y * R, axis=0) - 0.5 * s * s * rr
+        dual = np.maximum(dual, yr - 0.5 * rr - np.sum(excess * excess, axis=0) / (2 * l2))
     return _ratio(np.minimum(np.maximum(primal - dual, 0), simple), half)
 
 
