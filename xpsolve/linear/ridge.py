@@ -287,6 +287,7 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
         answer = solve(with_scaled_columns(problem) if unknown else problem)
     tol = float(problem.xp.finfo(problem.Y.dtype).eps) ** 0.75  # three quarters of the digits
     error, measure = normal_equations_error(answer.problem, answer.X, answer.norm), None
+    why, again = "", False
     if answer.factor is not None and is_concrete(answer.X):
         measure = _read(problem, answer.factor, error)
         if math.isnan(measure) and answer.problem is problem and not bool(_is_safe(problem, answer.factor)):
@@ -299,16 +300,17 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
         why = "the Cholesky factor has pivots at rounding level" if math.isnan(measure) else ""
         if measure < 0:
             answer, contraction = _refined(answer)
-            stats["refinements"] = _REFINEMENTS
+            stats["refinements"], again = _REFINEMENTS, True
             why = "" if contraction < _CONTRACTION else "iterative refinement makes no progress"
-        if why:
-            stats["factorisations"] += 1
-            stats["fallbacks"] = (f"{method}: {why}",)
-            answer, method = _svd(answer.problem), f"{method}->svd"
-        if why or measure < 0:
-            error = normal_equations_error(answer.problem, answer.X, answer.norm)
-            measure = float(problem.xp.max(error))
     elif look and is_concrete(error):
+        measure = float(problem.xp.max(error))
+        why = "" if method == "svd" or measure <= tol else "the Gram matrix has lost too many digits"
+    if why:
+        stats["factorisations"] += 1
+        stats["fallbacks"] = (f"{method}: {why}",)
+        answer, method = _svd(answer.problem), f"{method}->svd"
+    if why or again:
+        error = normal_equations_error(answer.problem, answer.X, answer.norm)
         measure = float(problem.xp.max(error))
     X, unit = answer.X, answer.problem.x_unit
     return finish(
