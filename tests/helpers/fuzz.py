@@ -569,7 +569,7 @@ def _check(function, given, options, out, what, warned):
                 raise Wrong(f"warned although converged: {what}")
         elif status is not xs.Status.STOPPED and warned != 1:
             raise Wrong(f"{status.name} with {warned} warnings: {what}")
-    arrays = [x for value in given.values() for x in _arrays(value)]
+    arrays = [x for value in (*given.values(), *options.values()) for x in _arrays(value)]
     if arrays and not any(scipy.sparse.issparse(x) for x in given.values()):
         wanted = library(namespace_of(arrays[0]))
         for x in _arrays(_answer(out)):
