@@ -22,12 +22,13 @@ BENCH ?= --budget 300
 
 VENV := .venv
 OLDEST := .venv-oldest
+NVRTC := .venv-nvrtc
 BIN := $(VENV)/bin
 # The name of a stamp holds what EXTRAS were: other packages are another stamp.
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test fuzz test-kernels test-oldest test-readme lint clean
+.PHONY: help bench test fuzz test-kernels test-oldest test-nvrtc test-readme lint clean
 .NOTPARALLEL:
 
 help:  ## list the commands
@@ -48,6 +49,11 @@ test-kernels: $(call with,test)  ## the tests that compute, under the code for e
 test-oldest: $(OLDEST)/.installed  ## the tests with the oldest supported version of every library, without torch and JAX
 	$(OLDEST)/bin/python -m pytest $(SPREAD) $(PYTEST)
 
+test-nvrtc: $(call with,test) $(NVRTC)/.installed  ## compile the CUDA kernels with NVIDIA's compiler, without a GPU
+	rm -f $(NVRTC)/kernels.jsonl
+	CUPY_ON_CPU_RECORD=$(NVRTC)/kernels.jsonl $(BIN)/python -m pytest -q tests/cupy_on_cpu tests/linear tests/transport -k "emulated or kernel"
+	$(NVRTC)/bin/python tests/helpers/check_nvrtc.py $(NVRTC)/kernels.jsonl 80 90
+
 test-readme: $(call with,test)  ## run every command of the README, in a scratch clone (some minutes)
 	XPSOLVE_TEST_README=1 $(BIN)/python -m pytest tests/test_readme.py $(PYTEST)
 
@@ -58,7 +64,7 @@ lint: $(call with,lint)  ## style, types, and which folder may import which
 	$(BIN)/lint-imports
 
 clean:  ## remove the environment and all caches (measurements in .asv/results are kept)
-	rm -rf $(VENV) $(OLDEST) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .asv/env
+	rm -rf $(VENV) $(OLDEST) $(NVRTC) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .asv/env
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -73,6 +79,12 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/.made
 	@echo "Installing xpsolve[$(firstword $(subst -, ,$*))] $(EXTRAS) into $(VENV); the first time this takes a while."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable ".[$(firstword $(subst -, ,$*))]" $(EXTRAS)
+	@touch $@
+
+$(NVRTC)/.installed:
+	$(PYTHON) -m venv $(NVRTC)
+	$(NVRTC)/bin/python -m pip install --quiet --disable-pip-version-check \
+		"cupy-cuda12x>=14,<15" nvidia-cuda-nvrtc-cu12 nvidia-cuda-runtime-cu12
 	@touch $@
 
 # The oldest NumPy has wheels for these two.
