@@ -89,8 +89,9 @@ $(NVRTC)/.installed:
 
 # The oldest NumPy has wheels for these two.
 $(OLDEST)/.installed: pyproject.toml .ci/oldest.py
-	@python=$$(command -v python3.12 || command -v python3.11) || { \
-		echo "The oldest NumPy needs Python 3.11 or 3.12: neither was found." >&2; exit 1; }; \
+	@for python in python3.12 python3.11 python3 none; do \
+		$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && break; done; \
+	test $$python != none || { echo "The oldest NumPy needs Python 3.11 or 3.12: neither was found." >&2; exit 1; }; \
 	echo "Installing the oldest supported versions into $(OLDEST); the first time this takes a while."; \
 	$$python -m venv $(OLDEST) && $$python .ci/oldest.py > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
