@@ -213,10 +213,15 @@ def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> str
     measured = set(now.loc[now["status"] == "ok", "backend"])
     late = dict.fromkeys(sorted(set(now.loc[now["reason"] == "over budget", "backend"]) - {""}), "no time")
     absent = {
-        name: str(backend.get("reason", ""))
+        name: str(_table(backend).get("reason", ""))
         for machine in facts.values()
-        for name, backend in dict(machine.get("backends") or {}).items()
-        if not backend.get("available")
+        for name, backend in _table(machine.get("backends")).items()
+        if not _table(backend).get("available")
     }
     why = [f"{name} ({reason})" for name, reason in (late | absent).items() if name not in measured]
     return f"Backends without a measurement: {', '.join(why)}." if why else ""
+
+
+def _table(value: Any) -> dict[str, Any]:
+    """A value of a file as a dictionary: empty where it is something else."""
+    return value if isinstance(value, dict) else {}
