@@ -30,7 +30,7 @@ for part in ("cuda_nvrtc", "cuda_runtime", "cu13"):  # folders of NVIDIA's wheel
 
 import cupy  # noqa: E402
 import numpy as np  # noqa: E402
-from cupy._core import _carray, _kernel, _scalar  # noqa: E402
+from cupy._core import _carray, _kernel, _reduction, _scalar  # noqa: E402
 from cupy.cuda import compiler  # noqa: E402
 from cupy_backends.cuda.libs import nvrtc  # noqa: E402
 
@@ -45,7 +45,7 @@ MUST_FAIL = {
 compiler._get_arch_for_options_for_nvrtc = compiler._get_arch_for_options_for_nvrtc.__wrapped__
 
 
-def captured(*args):
+def captured(make, *args):
     """Source and options as CuPy hands them to its compiler."""
     caught = []
 
@@ -55,7 +55,7 @@ def captured(*args):
 
     compiler._compile_module_with_cache, kept = stop, compiler._compile_module_with_cache
     try:
-        _kernel._get_elementwise_kernel.__wrapped__(*args)
+        make.__wrapped__(*args)
     except InterruptedError:
         return caught[0]
     finally:
@@ -65,12 +65,20 @@ def captured(*args):
 def source_of(line, as_float32):
     """The CUDA source of a recorded kernel, with its arguments as they were or in float32."""
     in_params, out_params, operation, name, preamble, kinds = line
-    kernel = cupy.ElementwiseKernel(in_params, out_params, operation, name, preamble=preamble)
+    reduction = isinstance(operation, list)
+    if reduction:
+        *parts, identity, reduce_type = operation
+        kernel = cupy.ReductionKernel(
+            in_params, out_params, *parts, identity, name, reduce_type=reduce_type, preamble=preamble
+        )
+    else:
+        kernel = cupy.ElementwiseKernel(in_params, out_params, operation, name, preamble=preamble)
     dtypes = []
     for kind in kinds:
         char = kind[0] if isinstance(kind, list) else None
         dtypes.append(char and np.dtype("f" if as_float32 and char == "d" else char))
-    in_types, out_types, type_map = kernel._decide_params_type(tuple(dtypes[: len(kernel.in_params)]), ())
+    given = tuple(dtypes[: len(kernel.in_params)])
+    in_types, out_types, type_map = _kernel._decide_params_type(kernel.in_params, kernel.out_params, given, ())
     infos = []
     ndim = max(kind[1] for kind in kinds if isinstance(kind, list))
     for kind, given, resolved in zip(kinds, dtypes, (*in_types, *out_types), strict=True):
@@ -78,9 +86,19 @@ def source_of(line, as_float32):
             infos.append(_kernel._ArgInfo(SCALAR, _scalar.CScalar, np.dtype(resolved), 0, True, True))
         else:  # broadcast to all axes, contiguous where it was
             contiguous = kind[2] and kind[1] == ndim
-            infos.append(_kernel._ArgInfo(NDARRAY, cupy.ndarray, given, ndim, contiguous, True))
+            axes = kind[1] if reduction and kind is kinds[-1] else ndim
+            infos.append(_kernel._ArgInfo(NDARRAY, cupy.ndarray, given, axes, contiguous, True))
     infos.append(_kernel._ArgInfo(INDEXER, _carray.Indexer, None, ndim, True, True))
-    return captured(tuple(infos), type_map, kernel.params, operation, name, preamble)
+    if not reduction:
+        make = _kernel._get_elementwise_kernel
+        return captured(make, tuple(infos), type_map, kernel.params, operation, name, preamble)
+    infos.append(_kernel._ArgInfo(INDEXER, _carray.Indexer, None, kinds[-1][1], True, True))
+    infos.append(_kernel._ArgInfo(SCALAR, _scalar.CScalar, np.dtype("i"), 0, True, True))
+    indexed = _kernel._TypeMap((*type_map._pairs, ("IndexT", "int32")))
+    return captured(
+        _reduction._ReductionKernel_get_cached_function, kernel.nin, kernel.nout, kernel._params, tuple(infos), indexed,
+        name, 512, reduce_type, identity, *parts, preamble, (),
+    )  # fmt: skip
 
 
 def ptx_of(source, options, arch):

@@ -66,10 +66,25 @@ def lowered(v: Array, v0: Array, to_v: Array) -> Array:
     return xp.astype((v - v0) * to_v, xp.float32)
 
 
+@lowered.register("cupy")
+def _lowered_cupy(v: Array, v0: Array, to_v: Array) -> Array:
+    import cupy
+
+    return cupy.ElementwiseKernel("T v, T b, T w", "float32 z", "z = (v - b) * w", "xpsolve_lowered")(v, v0, to_v)
+
+
 @native
 def raised(p0: Array, part: Array, to_u: Array, unit: Array) -> Array:
     """p̂ + W(…)·unit/û in float64."""
     return p0 + namespace_of(p0).astype(part, p0.dtype) * to_u * unit
+
+
+@raised.register("cupy")
+def _raised_cupy(p0: Array, part: Array, to_u: Array, unit: Array) -> Array:
+    import cupy
+
+    parameters, source = "T p, float32 x, T w, T unit", "z = p + T(x) * w * unit"
+    return cupy.ElementwiseKernel(parameters, "T z", source, "xpsolve_raised")(p0, part, to_u, unit)
 
 
 @native
@@ -77,9 +92,24 @@ def lowered_kernel(K: Array, u: Array | None = None, v: Array | None = None) -> 
     """diag(u) K diag(v) in float32; K where no u and v are given."""
     xp = namespace_of(K)
     if u is not None and v is not None:
-        u, v = (u[0, :, None], v[0, None, :]) if K.ndim == 2 else (u[:, :, None], v[:, None, :])
+        u, v = _beside(K, u, v)
         K = K * u * v
     return xp.astype(K + _FLUSH, xp.float32)
+
+
+def _beside(K: Array, u: Array, v: Array) -> tuple[Array, Array]:
+    return (u[0, :, None], v[0, None, :]) if K.ndim == 2 else (u[:, :, None], v[:, None, :])
+
+
+@lowered_kernel.register("cupy")
+def _lowered_kernel_cupy(K: Array, u: Array | None = None, v: Array | None = None) -> Array:
+    import cupy
+
+    if u is None or v is None:
+        return cupy.ElementwiseKernel("T k", "float32 z", f"z = k + T({_FLUSH})", "xpsolve_lowered_kernel")(K)
+    u, v = _beside(K, u, v)
+    source = f"z = k * u * v + T({_FLUSH})"
+    return cupy.ElementwiseKernel("T k, T u, T v", "float32 z", source, "xpsolve_lowered_kernel_at")(K, u, v)
 
 
 @lowered_kernel.register("numpy")

@@ -54,6 +54,15 @@ def _gibbs_rows(M: Array, f: Array, g: Array, eps: Array, K: Array) -> None:
         np.exp(part, out=part)
 
 
+@gibbs.register("cupy")
+def _gibbs_cupy(M: Array, f: Array, g: Array, eps: Array) -> Array:
+    import cupy
+
+    f, g = _beside(M, f, g)
+    source = "z = exp((f + (g - m)) / e)"
+    return cupy.ElementwiseKernel("T m, T f, T g, T e", "T z", source, "xpsolve_gibbs")(M, f, g, eps)
+
+
 def _beside(M: Array, f: Array, g: Array) -> tuple[Array, Array]:
     """f as a column and g as a row, with the axis of the batch where there is one."""
     if M.ndim == 2 and f.shape[0] == 1 and g.shape[0] == 1:
@@ -120,6 +129,47 @@ def _soft_rows_numpy(M: Array, G: Array, eps: Array) -> Array:
     return P
 
 
+@soft_rows.register("cupy")
+def _soft_rows_cupy(M: Array, G: Array, eps: Array) -> Array:
+    return _soft_cupy(M, G[:, None, :], eps, 2)
+
+
+@soft_columns.register("cupy")
+def _soft_columns_cupy(M: Array, F: Array, eps: Array) -> Array:
+    return _soft_cupy(M, F[:, :, None], eps, 1)
+
+
+def _soft_cupy(M: Array, f: Array, eps: Array, axis: int) -> Array:
+    """log Σ exp(f − M/ε) along an axis, in one pass: the sum is kept in units of exp of the largest so far."""
+    import cupy
+
+    preamble = f"""
+    template <typename X> struct xpsolve_soft {{
+        X top, total;
+        __device__ xpsolve_soft() : top(X({NOTHING})), total(0) {{}}
+        __device__ xpsolve_soft(X z) : top(z), total(1) {{}}
+    }};
+    template <typename X> __device__ xpsolve_soft<X> joined(const xpsolve_soft<X>& a, const xpsolve_soft<X>& b) {{
+        X less = a.top == b.top ? X(1) : exp(-abs(a.top - b.top));
+        xpsolve_soft<X> c = a.top < b.top ? b : a;
+        c.total += less * (a.top < b.top ? a.total : b.total);
+        return c;
+    }}
+    """
+    total = "p = a.total > 0 || a.total != a.total ? log(a.total) + a.top : a.top"
+    return cupy.ReductionKernel(
+        "T m, T f, T e",
+        "T p",
+        "xpsolve_soft<T>(f - m / e)",
+        "joined(a, b)",
+        total,
+        "xpsolve_soft<T>()",
+        "xpsolve_soft_minimum",
+        reduce_type="xpsolve_soft<T>",
+        preamble=preamble,
+    )(M, f, eps, axis=axis)
+
+
 @native
 def relaxed(u: Array, a: Array, p: Array, omega: Array) -> Array:
     """u·(a/(u p))^ω; 0 where a is 0, infinite where only p is."""
@@ -165,6 +215,14 @@ def _scaled_numpy(K: Array, u: Array, v: Array) -> Array:
             part = np.multiply(K[k][i : i + rows], u[k][i : i + rows], out=P[k][i : i + rows])
             part *= v[k][i : i + rows]
     return P
+
+
+@scaled.register("cupy")
+def _scaled_cupy(K: Array, u: Array, v: Array) -> Array:
+    import cupy
+
+    u, v = _beside(K, u, v)
+    return cupy.ElementwiseKernel("T k, T u, T v", "T z", "z = k * u * v", "xpsolve_scaled")(K, u, v)
 
 
 @native
