@@ -32,6 +32,13 @@ def irfftn(X: Array, lengths: Lengths, kept: tuple[slice, ...]) -> Array:
     return xp.fft.irfft(X, n=lengths[-1], axis=-1)[..., kept[-1]]
 
 
+@irfftn.register("cupy")
+def _irfftn_cupy(X: Array, lengths: Lengths, kept: tuple[slice, ...]) -> Array:
+    """All axes at once: for each there would be a copy, a transform, and a division."""
+    axes = tuple(range(X.ndim - len(lengths), X.ndim))
+    return namespace_of(X).fft.irfftn(X, s=lengths, axes=axes)[(..., *kept)]
+
+
 @rfftn.register("numpy")
 def _rfftn_numpy(x: Array, lengths: Lengths) -> Array:
     """With a factor of float32: without one, NumPy up to 2.4 takes transforms of float32 in a generic loop, 8 times as
@@ -61,7 +68,7 @@ def torus(n: Lengths, out: Lengths, reach: Lengths, left: Lengths) -> Lengths:
 def correlate(xp: Namespace, z: Array, w: Array, left: Lengths, out: Lengths, dilation: Lengths) -> Array:
     """y (N, O, *out) of z (N, C, *n) with zeros around."""
     sides = torus(tuple(z.shape[2:]), out, spans(w, dilation), left)
-    Z = xp.conj(rfftn(_placed(xp, z, left), sides))
+    Z = xp.conj(_transformed(z, sides, left))
     kept = tuple(slice(m) for m in out)
     parts = []
     for _, V in _spectra(xp, w, dilation, sides):
@@ -76,8 +83,8 @@ def correlate_adjoint(
     """δ (N, C, *n) and g (O, C, *k) of the same correlation; without z, δ alone."""
     reach = spans(w, dilation)
     sides = torus(n, tuple(e.shape[2:]), reach, left)
-    E = rfftn(e, sides)
-    Z = None if z is None else rfftn(_placed(xp, z, left), sides)
+    E = _transformed(e, sides)
+    Z = None if z is None else _transformed(z, sides, left)
     E_swapped = xp.conj(_swapped(xp, E))
     taps = tuple(slice(0, s, d) for s, d in zip(reach, dilation, strict=True))
     delta, parts = None, []
@@ -93,9 +100,13 @@ def correlate_adjoint(
     return delta, (parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)) if parts else None
 
 
-def _placed(xp: Namespace, z: Array, left: Lengths) -> Array:
-    """The picture as far from the origin of the torus as the kernel reaches before its own: w then starts at 0."""
-    return padded(xp, z, left, (0,) * len(left))
+def _transformed(x: Array, sides: Lengths, left: Lengths | None = None) -> Array:
+    """The transform on a torus, with so many zeros before x: w starts at 0, and its picture as far from the origin as w
+    reaches before its own."""
+    left = left or (0,) * len(sides)
+    missing = tuple(s - a - m for s, a, m in zip(sides, left, x.shape[2:], strict=True))
+    # a transform adds zeros behind in passing, but on an accelerator by calls for each axis
+    return rfftn(padded(x, left, missing if on_accelerator(x) else (0,) * len(sides)), sides)
 
 
 def _spectra(xp: Namespace, w: Array, dilation: Lengths, sides: Lengths) -> Iterator[tuple[slice, Array]]:
@@ -106,7 +117,7 @@ def _spectra(xp: Namespace, w: Array, dilation: Lengths, sides: Lengths) -> Iter
     item = 4 if "32" in str(w.dtype) else 8
     for count in spectral_blocks(w.shape[0], w.shape[1], sides, itemsize=item, accelerator=on_accelerator(w)):
         kernels = slice(first, first + count)
-        yield kernels, rfftn(w[kernels, ...], sides)
+        yield kernels, _transformed(w[kernels, ...], sides)
         first += count
 
 

@@ -213,7 +213,7 @@ class _Plan:
     def uncut(self, xp: Namespace, g: Array) -> Array:
         """The adjoint: zeros for those taps."""
         after = tuple(k - last for k, (_, last) in zip(self.taps, self.kept, strict=True))
-        return padded(xp, g, tuple(first for first, _ in self.kept), after)
+        return padded(g, tuple(first for first, _ in self.kept), after)
 
     @property
     def pads(self) -> bool:
@@ -350,7 +350,7 @@ def _prepared(
         for axis, (a, c) in enumerate(zip(plan.left, plan.right, strict=True), 2):
             z = _wrapped(xp, z, axis, a, c)
     elif z is not None:
-        z = padded(xp, z, plan.left, plan.right)
+        z = padded(z, plan.left, plan.right)
     if not plan.strided:
         return z, sides, zero, w, plan.dilation
     for axis, d in enumerate(plan.dilation, 2):
@@ -358,9 +358,9 @@ def _prepared(
     reach = [-(-s // q) for s, q in zip(w.shape[2:], plan.stride, strict=True)]
     phase = tuple(i + r - 1 for i, r in zip(plan.out, reach, strict=True))
     if z is not None:
-        z = padded(xp, z, zero, tuple(q * m - s for q, m, s in zip(plan.stride, phase, sides, strict=True)))
+        z = padded(z, zero, tuple(q * m - s for q, m, s in zip(plan.stride, phase, sides, strict=True)))
         z = _phased(xp, z, plan.stride)
-    w = padded(xp, w, zero, tuple(q * r - s for q, r, s in zip(plan.stride, reach, w.shape[2:], strict=True)))
+    w = padded(w, zero, tuple(q * r - s for q, r, s in zip(plan.stride, reach, w.shape[2:], strict=True)))
     return z, phase, zero, _phased(xp, w, plan.stride), one
 
 
@@ -403,13 +403,13 @@ def _unpadded(xp: Namespace, delta: Array, axis: int, left: int, n: int, right: 
     missing = left + n + max(right, 0) - delta.shape[axis]
     widths = [0] * (delta.ndim - 2)
     widths[axis - 2] = missing
-    delta = padded(xp, delta, (0,) * len(widths), tuple(widths))
+    delta = padded(delta, (0,) * len(widths), tuple(widths))
     if not periodic or not (left or right):
         return delta[(*before, slice(left, left + n), ...)]
     ahead, behind = -left % n, -right % n
     widths_left, widths_right = [0] * len(widths), [0] * len(widths)
     widths_left[axis - 2], widths_right[axis - 2] = ahead, behind
-    delta = padded(xp, delta, tuple(widths_left), tuple(widths_right))
+    delta = padded(delta, tuple(widths_left), tuple(widths_right))
     whole = (*delta.shape[:axis], delta.shape[axis] // n, n, *delta.shape[axis + 1 :])
     return xp.sum(xp.reshape(delta, whole), axis=axis)
 
