@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from xpsolve.arrays.linalg import cholesky, trustworthy
 from xpsolve.linear.prox import shrink
 from xpsolve.linear.proximal_gradient import extrapolate
 from xpsolve.transport._increments import lowered, lowered_kernel, raised
@@ -123,7 +124,17 @@ def _raised(d):
     return raised, (d(3, N), part, d(3, N), d(3, 1))
 
 
+def _trustworthy(sign):
+    def make(d):
+        L = d(40, 40)
+        L.diagonal()[...] = d.device([sign] + 39 * [1])
+        return trustworthy, (L, d(40, 40, positive=True))
+
+    return make
+
+
 KERNELS = {
+    **{f"trustworthy {sign}": _trustworthy(sign) for sign in (1, 0, -1, 1e-9, np.nan, np.inf)},
     **{f"gibbs {batch} {each}": _gibbs(batch, each) for batch, each in ((1, False), (3, False), (3, True))},
     **{
         f"{f.__name__} {batch} {each}": _soft(f, batch, each)
@@ -165,3 +176,17 @@ def test_the_kernel_equals_the_standard_version(name, dtype, edges):
             np.testing.assert_allclose(x, y, rtol=16 * info.eps, atol=size)
         else:
             np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("pessimist", [False, True])
+@pytest.mark.parametrize("n", [1, 6, 600])
+def test_a_matrix_that_is_not_definite_is_seen_whatever_is_left_in_its_factor(n, pessimist, monkeypatch):
+    emulator = pytest.importorskip("cupy.emulator", reason="a real CuPy leaves what it does")
+    monkeypatch.setattr(emulator, "PESSIMIST", pessimist)
+    rng = np.random.default_rng(n)
+    A = rng.standard_normal((2 * n, n))
+    G = A.T @ A
+    least, most = np.linalg.eigvalsh(G)[[0, -1]]
+    for shift, definite in ((0, True), (-(least + most) / 2, False), (-2 * most, False)):
+        _, flag = cholesky(cupy.asarray(G + shift * np.eye(n)))
+        assert bool(flag) is definite

@@ -85,8 +85,8 @@ def source_of(line, as_float32):
         if given is None:
             infos.append(_kernel._ArgInfo(SCALAR, _scalar.CScalar, np.dtype(resolved), 0, True, True))
         else:  # broadcast to all axes, contiguous where it was
-            contiguous = kind[2] and kind[1] == ndim
             axes = kind[1] if reduction and kind is kinds[-1] else ndim
+            contiguous = kind[2] and kind[1] == axes
             infos.append(_kernel._ArgInfo(NDARRAY, cupy.ndarray, given, axes, contiguous, True))
     infos.append(_kernel._ArgInfo(INDEXER, _carray.Indexer, None, ndim, True, True))
     if not reduction:

@@ -74,7 +74,7 @@ def cholesky(G: Array) -> tuple[Array, Array]:
         L = xp.linalg.cholesky(G)
     except np.linalg.LinAlgError:
         L = G * xp.nan
-    return L, _trustworthy(xp, L, G)
+    return L, trustworthy(L, G)
 
 
 @cholesky.register("torch")
@@ -82,14 +82,13 @@ def _cholesky_torch(G: Array) -> tuple[Array, Array]:
     import torch
 
     L, info = torch.linalg.cholesky_ex(G)  # the plain one raises, and reads from the device to know
-    return L, _trustworthy(namespace_of(G), L, G) & (info == 0)
+    return L, trustworthy(L, G) & (info == 0)
 
 
 @cholesky.register("dask")
 def _cholesky_dask(G: Array) -> tuple[Array, Array]:
-    xp = namespace_of(G)
     L = xpx.lazy_apply(_cholesky_or_nan, G, shape=G.shape, dtype=G.dtype, as_numpy=True)
-    return L, _trustworthy(xp, L, G)
+    return L, trustworthy(L, G)
 
 
 def _cholesky_or_nan(G: Any) -> Any:
@@ -99,10 +98,30 @@ def _cholesky_or_nan(G: Any) -> Any:
         return np.full_like(G, np.nan)
 
 
-def _trustworthy(xp: Namespace, L: Array, G: Array) -> Array:
+@native
+def trustworthy(L: Array, G: Array) -> Array:
+    """Whether all pivots are above rounding; a NaN is not, and neither is a number below 0 that a library left there."""
+    xp = namespace_of(L)
     pivots = xp.linalg.diagonal(L)
     smallest = xp.finfo(G.dtype).eps * G.shape[0] * xp.max(xp.linalg.diagonal(G))
-    return xp.all(pivots * pivots > smallest)  # a NaN compares False
+    return xp.all((pivots > 0) & (pivots * pivots > smallest))
+
+
+@trustworthy.register("cupy")
+def _trustworthy_cupy(L: Array, G: Array) -> Array:
+    import cupy
+
+    above = cupy.ReductionKernel(
+        "T p, T top, T least",
+        "bool ok",
+        "p > 0 && p * p > least * top",
+        "a && b",
+        "ok = a",
+        "true",
+        "xpsolve_trustworthy",
+        reduce_type="bool",
+    )
+    return above(L.diagonal(), G.diagonal().max(), float(cupy.finfo(G.dtype).eps) * G.shape[0])
 
 
 def solve(A: Array, B: Array) -> Array:
@@ -157,6 +176,8 @@ def _solve_triangular_jax(L: Array, B: Array, *, transposed: bool = False) -> Ar
 def _solve_triangular_cupy(L: Array, B: Array, *, transposed: bool = False) -> Array:
     from cupyx.scipy.linalg import solve_triangular
 
+    if L.flags.c_contiguous:  # its transpose lies as cuBLAS wants it, and is not copied
+        return solve_triangular(L.T, B, lower=False, trans=int(not transposed), check_finite=False)
     return solve_triangular(L, B, lower=True, trans=int(transposed), check_finite=False)
 
 
