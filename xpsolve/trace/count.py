@@ -1,12 +1,12 @@
 """Counting what a function costs, exactly and without a GPU: launches, flops, bytes, syncs.
 
 Conventions
-    *launches*: one per array function, operator or native delegate that would start a kernel; views, shape
-    functions and conversions that change nothing are free.
+    *launches*: those of CuPy, see `xpsolve.trace.launches`: one for most array functions, operators and native
+    delegates; views, shape functions and conversions that change nothing are free.
     *flops*: a product of (m, k) and (k, n) is 2mnk, the symmetric Gram product of (n, p) is np² (one triangle),
     Cholesky p³/3, a triangular solve p²k, LU 2p³/3 + 2p²k, a reduction or an elementwise function one per element;
     orthogonal factorisations as in Golub & Van Loan (2013, §5.2, §8.3, §8.6).
-    *bytes*: every array argument read once and every result written once, for each launch.
+    *bytes*: every array argument read once and every result written once, for each operation.
     *syncs*: values that go to the host (``bool``, ``float``, ``int``, ``__array__``, ``item``, …) and functions whose
     result shape depends on values (boolean masks, ``nonzero``, ``unique_*``): every library waits for those.
 """
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, common_namespace, depth, is_array, namespace_of
+from xpsolve.trace.launches import launches_of
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, lift_all
 
 
@@ -240,7 +241,8 @@ class Counter(Interpreter):
         else:
             read = arrays_in([list(args), kwargs])
             moved = sum(nbytes(x) for x in (*{id(x): x for x in read}.values(), *written))
-            self.tally.add(name, launches=1, flops=self._flops(name, args, written), moved=moved)
+            launches = launches_of(name, args, kwargs)
+            self.tally.add(name, launches=launches, flops=self._flops(name, args, written), moved=moved)
         if name in _DATA_DEPENDENT or (name in ("getitem", "setitem") and _is_mask(args[1])):
             self.tally.sync(name)
         return self.wrap_all(out)

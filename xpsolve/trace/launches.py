@@ -1,0 +1,147 @@
+"""How many launches one operation is: those of CuPy, from its source (version 14).
+
+Most are one.  Others copy what a library of NVIDIA overwrites or wants in another order, or are several kernels.  The
+library calls of cuBLAS, cuSOLVER and cuFFT are one each, whatever they start.  A delegate is what its version for CuPy
+is.  What is copied because it does not lie as a product wants it is seen from the strides, where a library has them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from xpsolve.arrays import Array, innermost
+
+_FEW = 8  # arrays that are joined one by one; more are by one kernel
+_BATCHED_SVD = 32  # rows and columns up to which a batch is one call
+
+
+def launches_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """Launches of the operation of this name; views and conversions that change nothing are not asked about.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.trace.launches import launches_of
+    >>> launches_of("add", (np.ones(3), 1.0), {}), launches_of("linalg.cholesky", (np.eye(3),), {})
+    (1, 3)
+    """
+    found = _LAUNCHES.get(name, 1)
+    return found(*args, **kwargs) if callable(found) else found
+
+
+def _matmul(A: Array, B: Array) -> int:
+    A, B = innermost(A), innermost(B)
+    ndim = max(A.ndim, B.ndim)
+    if ndim <= 2:
+        return 1 + sum(not _lies(x, transposed=True) for x in (A, B))
+    batches = [(*(1,) * (ndim - x.ndim), *x.shape)[:-2] for x in (A, B)]
+    pointers = 3 * (ndim - 2) if batches[0] != batches[1] else 0
+    return 1 + pointers + sum(not _lies(x) for x in (A, B))
+
+
+def _lies(x: Array, *, transposed: bool = False) -> bool:
+    """Whether the numbers lie one after another, or do so in the transpose; True where the library does not say."""
+    strides = getattr(x, "strides", None)
+    if strides is None:
+        stride = getattr(x, "stride", None)  # PyTorch's, in numbers
+        if not callable(stride):
+            return True
+        strides, item = stride(), 1
+    else:
+        item = x.dtype.itemsize
+    if 0 in x.shape:
+        return True
+    return _in_order(x.shape, strides, item) or (transposed and _in_order(x.shape[::-1], strides[::-1], item))
+
+
+def _in_order(shape: tuple[int, ...], strides: tuple[int, ...], item: int) -> bool:
+    expected = item
+    for length, stride in zip(shape[::-1], strides[::-1], strict=True):
+        if length != 1:
+            if stride != expected:
+                return False
+            expected *= length
+    return True
+
+
+def _joined(arrays: Any, *_: Any, **__: Any) -> int:
+    return len(arrays) if len(arrays) <= _FEW else 1
+
+
+def _norm(x: Array, *_: Any, ord: Any = 2, **__: Any) -> int:
+    return 1 if ord in (2, "fro") else 2  # absolute values first
+
+
+def _svd(A: Array, *_: Any, **__: Any) -> int:
+    return 2 * (1 if max(A.shape[-2:]) <= _BATCHED_SVD else math.prod(A.shape[:-2]))
+
+
+def _thin_svd(A: Array) -> int:
+    n, p = max(A.shape), min(A.shape)
+    return 2 if 3 * n < 5 * p else _FACTORISATIONS["linalg.qr"] + 2 + 1
+
+
+def _triangular(L: Array, *_: Any, **__: Any) -> int:
+    return 2  # the right-hand side is copied; a factor is C-contiguous, so that its transpose is not
+
+
+def _sorted(count: int) -> Callable[..., int]:
+    def launches(*_: Any, descending: bool = False, **__: Any) -> int:
+        return 2 + count * descending
+
+    return launches
+
+
+def _flipped_argsort(*_: Any, descending: bool = False, **__: Any) -> int:
+    return 2 + 2 * descending
+
+
+def _transform(x: Array, n: int | None = None, axis: int = -1, **_: Any) -> int:
+    last = axis % x.ndim == x.ndim - 1
+    return 1 + 2 * (n is not None and n > x.shape[axis]) + (not (last and _lies(innermost(x))))
+
+
+def _inverse_transform(x: Array, n: int | None = None, axis: int = -1, **options: Any) -> int:
+    return _transform(x, n, axis) + 1  # and the division
+
+
+def _several(x: Array, *, s: Any = None, axes: Any = None, **_: Any) -> int:
+    axes = axes if axes is not None else range(x.ndim - len(s or x.shape), x.ndim)
+    return 1 + 2 * sum(n > x.shape[axis] for n, axis in zip(s or (), axes, strict=False)) + (not _lies(innermost(x), transposed=True))
+
+
+def _rfftn(x: Array, lengths: tuple[int, ...]) -> int:
+    return _several(x, s=lengths)
+
+
+def _mirrored(a: Array, b: Array, M: Array | None, *_: Any) -> int:
+    return 2 if M is None else 15
+
+
+_FACTORISATIONS: dict[str, int] = {"linalg.cholesky": 3, "linalg.qr": 5, "linalg.solve": 4, "linalg.inv": 5,
+    "linalg.eigh": 2, "linalg.eigvalsh": 2, "linalg.det": 4, "linalg.slogdet": 4, "linalg.pinv": 7, "eigh": 2,
+    "cholesky": 5, "solve_positive": 9}  # fmt: skip
+
+_LAUNCHES: dict[str, int | Callable[..., int]] = {
+    **_FACTORISATIONS,
+    "linalg.svd": _svd,
+    "linalg.svdvals": _svd,
+    "thin_svd": _thin_svd,
+    "solve_triangular": _triangular,
+    "matmul": _matmul,
+    "linalg.matmul": _matmul,
+    "linalg.vector_norm": _norm,
+    "linalg.matrix_norm": _norm,
+    "eye": 2, "tril": 2, "triu": 2, "take_along_axis": 2, "roll": 2, "std": 4, "var": 3,
+    "sort": 2, "argsort": _flipped_argsort,
+    "concat": _joined,
+    "stack": _joined,
+    "fft.fft": _transform, "fft.rfft": _transform, "fft.ifft": _inverse_transform,
+    "fft.irfft": 3, "fft.irfftn": 3, "fft.fftn": _several, "fft.rfftn": _several,
+    "fft.ifftn": lambda x, **options: _several(x, **options) + 1,
+    "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
+    "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 4,
+    "sech_squared": 3, "quotient_or_zero": 6, "spectral": 5, "cost_range": 7, "mirrored": _mirrored,
+}  # fmt: skip
