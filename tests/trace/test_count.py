@@ -33,7 +33,7 @@ BY_HAND = {  # what, function of (M, V), launches, flops, bytes, syncs
     "conversion": (lambda M, V: _xp(V).astype(V, _xp(V).float32), 1, 0, 8 * 4 + 4 * 4, 0),
     "numpy takes it": (lambda M, V: np.asarray(V), 0, 0, 0, 1),
     "tensordot": (lambda M, V: _xp(M).tensordot(M, M, axes=((0,), (0,))), 1, 2 * 16 * 3, 8 * (12 + 16), 0),
-    "solve": (lambda M, V: _xp(M).linalg.solve(M @ M.T + _xp(M).eye(3), V[:3]), 4, 72 + 9 + 18 + 18, None, 0),
+    "solve": (lambda M, V: _xp(M).linalg.solve(M @ M.T + _xp(M).eye(3), V[:3]), 8, 72 + 9 + 18 + 18, None, 0),
     "in place": (lambda M, V: _in_place(V), 2, 4, None, 0),
     "iteration and length": (lambda M, V: [len(M)] + [row + 1 for row in M], 3, 12, 3 * 64, 0),
     "to the host through DLPack": (lambda M, V: np.from_dlpack(V), 0, 0, 0, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from xpsolve.costs.model import Cost, gemm
+from xpsolve.trace.launches import joined
 
 GRADIENT_METHODS = ("finite_difference", "forward", "reverse")
 
@@ -149,7 +150,7 @@ def scan(depth: int, width: int, *, memory: str = "store", slots: int | str | No
     product = gemm(width, 1, width, itemsize=itemsize)
     kept = {"store": depth, "checkpoint": scan_slots(depth, slots), "reversible": 0}[memory]
     total = (2 * plain + 4 * depth) * product
-    total += Cost(launches=4 * plain + 18 * depth + 2)
+    total += Cost(launches=4 * plain + 22 * depth + 2)
     if memory == "reversible":
         total += Cost(launches=22, syncs=1)  # whether it came back to x_0
     return Cost(total.flops, total.bytes, total.launches, total.syncs, itemsize * 2 * width * kept)
@@ -164,10 +165,10 @@ def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> C
     value = gemm(n, 1, p, itemsize=itemsize)
     if method == "finite_difference":
         total = (p + 1) * value
-        launches, memory = 10 * p + 11, itemsize * (3 * p + 2 * n)  # f has 5 calls, a difference 5
+        launches, memory = 10 * p + 10 + joined(p), itemsize * (3 * p + 2 * n)  # f has 5 calls, a difference 5
     elif method == "forward":
         total = value + gemm(p, n, p, itemsize=itemsize)
-        launches, memory = 12, itemsize * (p * p + 3 * n * p)
+        launches, memory = 13, itemsize * (p * p + 3 * n * p)
     elif method == "reverse":
         total = value + gemm(1, p, n, itemsize=itemsize)
         launches, memory = 11, itemsize * (4 * n + p)

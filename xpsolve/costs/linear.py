@@ -78,7 +78,7 @@ def ridge(
             )
         else:
             once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
-            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize) + Cost(launches=30)
+            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize) + Cost(launches=32)
         total = right + gram(max(n, p) if n == p else n + p - q, q, itemsize=itemsize) + solve + error
         if method == "woodbury":
             total += gemm(p, columns, n, itemsize=itemsize)  # Aᵀα
@@ -86,13 +86,14 @@ def ridge(
     if method == "svd":
         q = min(n, p)
         turns = gemm(q, k, n, itemsize=itemsize) + gemm(p, columns, q, itemsize=itemsize)
-        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=76)
+        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=80)
     if method == "cg":
         steps = min(n, p, 100) if n_iter is None else n_iter
         product = gemm(n, columns, p, itemsize=itemsize)
         refreshes = -(-steps // CHECK_EVERY)
         loop = product * (2 * steps + 2 * refreshes) + Cost(launches=29 * steps + 29 * refreshes)
-        return right + loop + error + Cost(launches=46, syncs=refreshes + 1)
+        repeated = int(k == 1 and n_lams > 1)  # y, for each λ, is copied for the product with it
+        return right + loop + error + Cost(launches=46 + repeated, syncs=refreshes + 1)
     message = f"method: expected one of {', '.join(RIDGE_METHODS)}, got {method!r}."
     raise ValueError(message)
 
@@ -103,7 +104,7 @@ CODE_STEPS, ATOM_STEPS = 20, 5
 
 def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: int = 8) -> Cost:
     """Minimum-norm least squares by the SVD, certificate included; looks at A and y, and at that, read it."""
-    look = Cost(launches=-47, syncs=2) if check_finite else Cost()  # data seen to be ordinary are not scaled
+    look = Cost(launches=-51, syncs=2) if check_finite else Cost()  # data seen to be ordinary are not scaled
     return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=-2) + look
 
 
@@ -317,10 +318,10 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     size = min(2 * q, p)
     vertex = gram(n, size, itemsize=itemsize) + cholesky(size, itemsize=itemsize)
     vertex += 4 * cholesky_solve(size, itemsize=itemsize) + 6 * gemm(n, 1, size, itemsize=itemsize)
-    check = 2 * inverse + product + vertex + 6 * product + Cost(launches=113)
+    check = 2 * inverse + product + vertex + 6 * product + Cost(launches=116)
     checks = -(-n_iter // check_every)
     steps = n_iter * (product + inverse + Cost(launches=8))
-    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=71)
+    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=75)
     return setup + steps + (checks + 1) * check + Cost(syncs=checks + 1)
 
 
@@ -362,6 +363,6 @@ def dictionary_learning(
     codes += Cost(launches=18 + 6 * code_steps)
     moves = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
     atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
-    check = 3 * into + Cost(launches=85, syncs=1)
+    check = 3 * into + Cost(launches=87, syncs=1)
     checks = -(-n_iter // check_every)
-    return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=43 + int(m > n))
+    return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=45 + 2 * int(m > n))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from xpsolve.trace import launches
+from xpsolve.trace.launches import FACTORISATIONS as LAUNCHES
+
 
 @dataclass(frozen=True)
 class Ceilings:
@@ -40,7 +43,7 @@ class Cost:
     bytes : int
         Least traffic with memory: every operand of a product once.
     launches : int
-        Array calls.
+        Launches on an accelerator, as `xpsolve.count` has them.
     syncs : int
         Host reads.
     memory : int
@@ -104,24 +107,25 @@ def gram(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 def cholesky(p: int, *, itemsize: int = 8) -> Cost:
     """L of a (p, p) matrix, p³/3 flops."""
-    return Cost(p**3 // 3, 2 * itemsize * p * p, 1, 0, itemsize * p * p)
+    return Cost(p**3 // 3, 2 * itemsize * p * p, LAUNCHES["cholesky"], 0, itemsize * p * p)
 
 
 def cholesky_solve(p: int, k: int = 1, *, itemsize: int = 8) -> Cost:
     """Two triangular solves with k right-hand sides: 2p²k flops."""
-    return Cost(2 * p * p * k, itemsize * (p * p + 2 * p * k), 2, 0, itemsize * p * k)
+    traffic = itemsize * (p * p + 2 * p * k)
+    return Cost(2 * p * p * k, traffic, 2 * LAUNCHES["solve_triangular"], 0, itemsize * p * k)
 
 
 def eigh(p: int, *, itemsize: int = 8) -> Cost:
     """Eigenvalues and vectors of a symmetric (p, p) matrix: about 9p³ flops (§8.3)."""
-    return Cost(9 * p**3, 3 * itemsize * p * p, 1, 0, 2 * itemsize * p * p)
+    return Cost(9 * p**3, 3 * itemsize * p * p, LAUNCHES["eigh"], 0, 2 * itemsize * p * p)
 
 
 def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """Thin SVD: 14mq² + 8q³ flops directly, 6mq² + 20q³ after a QR reduction (§8.6), m ≥ q the two lengths."""
     m, q = max(n, p), min(n, p)
     flops = 14 * m * q * q + 8 * q**3 if 3 * m < 5 * q else 6 * m * q * q + 20 * q**3
-    return Cost(flops, itemsize * (2 * m * q + q * q), 1, 0, itemsize * (m * q + q * q))
+    return Cost(flops, itemsize * (2 * m * q + q * q), launches.thin_svd(n, p), 0, itemsize * (m * q + q * q))
 
 
 CHECK_EVERY = 10

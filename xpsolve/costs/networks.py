@@ -22,7 +22,7 @@ def softmax(n: int, p: int, *, itemsize: int = 8) -> Cost:
 def softmax_jacobian(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """n rows of p: softmax, and then diag(p) − ppᵀ in p² numbers a row."""
     return softmax(n, p, itemsize=itemsize) + Cost(
-        0, itemsize * (3 * n * p * p + 2 * n * p), 3, 0, itemsize * n * p * p
+        0, itemsize * (3 * n * p * p + 2 * n * p), 4, 0, itemsize * n * p * p
     )
 
 
@@ -68,8 +68,8 @@ def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
 
 
 def project_simplex(n: int, p: int, *, itemsize: int = 8) -> Cost:
-    """n rows of p, each sorted, summed up and cut: 11 passes."""
-    return Cost(0, itemsize * 18 * n * p, 11, 0, itemsize * 4 * n * p)
+    """n rows of p, each sorted, summed up and cut: 12 launches."""
+    return Cost(0, itemsize * 18 * n * p, 12, 0, itemsize * 4 * n * p)
 
 
 def single_layer(inputs: int, width: int, outputs: int, batch: int, *, itemsize: int = 8) -> Cost:
@@ -122,7 +122,7 @@ def recurrent(
     back = 2 * own + read + 2 * written  # nobody asks for the gradient at the inputs
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + depth * back
-    launches = 7 * plain + 27 * depth + 4
+    launches = 7 * plain + 29 * depth + 4
     return Cost(
         total.flops, total.bytes, launches, 0, itemsize * batch * (width + outputs) * _kept(depth, memory, slots)
     )
@@ -163,7 +163,7 @@ def residual(
     step = gemm(hidden, batch, width, itemsize=itemsize) + gemm(width, batch, hidden, itemsize=itemsize)
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + 2 * depth * step
-    launches = 4 * plain + 13 * depth + 4
+    launches = 4 * plain + 15 * depth + 4
     return Cost(total.flops, total.bytes, launches, 0, itemsize * batch * width * _kept(depth, memory, slots))
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from xpsolve.costs.model import CHECK_EVERY, Cost, cheapest, gemm
+from xpsolve.trace.launches import joined
 
 LANCZOS_STEPS = 12  # steps for the norm of A
 
@@ -22,7 +23,8 @@ def operator_norm(n: int, p: int, *, n_iter: int = 20, itemsize: int = 8) -> Cos
 
 def dot_test(n: int, p: int, *, trials: int = 3, itemsize: int = 8) -> Cost:
     """A product with A and one with Aᵀ for every pair of vectors."""
-    return trials * (2 * gemm(n, 1, p, itemsize=itemsize) + Cost(launches=22)) + Cost(launches=24, syncs=1)
+    stacked = 2 * joined(2 * trials) + joined(trials)
+    return trials * (2 * gemm(n, 1, p, itemsize=itemsize) + Cost(launches=22)) + Cost(launches=23 + stacked, syncs=1)
 
 
 def correlation(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.costs.model import CHECK_EVERY, Cost, cholesky, cholesky_solve, eigh, gemm, gram
+from xpsolve.costs.model import CHECK_EVERY, LAUNCHES, Cost, cholesky, cholesky_solve, eigh, gemm, gram
 from xpsolve.costs.operators import LANCZOS_STEPS
+from xpsolve.trace.launches import joined
 
 LOSSES = ("least_squares", "logistic", "multinomial")
 
@@ -22,7 +23,7 @@ _CURVE = {"least_squares": 0, "logistic": 7, "multinomial": 32}  # of ℓ″ and
 _CURVED = {"least_squares": 0, "logistic": 1, "multinomial": 6}  # of ℓ″ times a vector, and of the preconditioner
 
 
-_FIRST = {"least_squares": 81, "logistic": 63, "multinomial": 66}  # of the gradient at 0 and its measure
+_FIRST = {"least_squares": 83, "logistic": 63, "multinomial": 66}  # of the gradient at 0 and its measure
 
 
 _LIPSCHITZ_EXACT = 256
@@ -186,14 +187,14 @@ def coordinate_descent(
     total = _first_gradient(n, p, m, loss, itemsize) + product + checks * check
     if block == 1 and loss == "least_squares":
         sweep = cholesky_solve(p, itemsize=itemsize) + gemm(p, 1, p, itemsize=itemsize)
-        half = Cost(flops=-p * p, launches=2)  # one of the two triangular solves, and three vectors
-        return total + gram(n, p, itemsize=itemsize) + Cost(launches=10) + n_iter * (sweep + half)
+        half = Cost(flops=-p * p, launches=3 - LAUNCHES["solve_triangular"])  # one of two solves, and three vectors
+        return total + gram(n, p, itemsize=itemsize) + Cost(launches=12) + n_iter * (sweep + half)
     for start in range(0, p, block):
         b = min(block, p - start)
-        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=7)
+        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=8)
         pair = gemm(n, m, b, itemsize=itemsize) + gemm(b, m, n, itemsize=itemsize)
         total += n_iter * (pair + cholesky_solve(b, m, itemsize=itemsize) + Cost(launches=6 + _DERIVATIVE[loss]))
-    return total + Cost(launches=n_iter)
+    return total + Cost(launches=n_iter * joined(-(-p // block)))
 
 
 def newton(
@@ -312,8 +313,8 @@ def sgd(
     if B == 1:
         return n * runs * (rows + derivative)
     square = Cost(0, 3 * itemsize * B * B, 3, 0)
-    system = gemm(B, B, p, itemsize=itemsize) + square + Cost(launches=1)
-    solve = Cost(B * B * m, itemsize * B * B, 2)
+    system = gemm(B, B, p, itemsize=itemsize) + square + Cost(launches=2)
+    solve = Cost(B * B * m, itemsize * B * B, 1 + LAUNCHES["solve_triangular"])
     sweep = gemm(B, m, B, itemsize=itemsize) + Cost(launches=1) + derivative
     if loss == "least_squares":
         system += solve
@@ -374,7 +375,7 @@ def sgd_solve(
     sweeps, most = (min(s, size) for s in SWEEPS["newton" if _by_newton(size, loss) else "picard"])
 
     def chunk(blocks: int, size: int, sweeps: int) -> Cost:
-        launches = 7 if size == 1 else 10 if loss == "least_squares" else 14
+        launches = 7 if size == 1 else 11 if loss == "least_squares" else 14 + joined(blocks)
         one = sgd(size, p, loss=loss, m=m, block=size, sweeps=sweeps, itemsize=itemsize)
         return blocks * one + Cost(launches=launches, syncs=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xpsolve.costs.model import CHECK_EVERY, Cost, gemm
+from xpsolve.trace.launches import joined
 
 LISTA_KINDS = ("step", "full", "coupled")
 _LISTA_FORWARD = {"step": 7, "full": 4, "coupled": 5}  # launches of a layer
@@ -11,10 +12,14 @@ _LISTA_FORWARD = {"step": 7, "full": 4, "coupled": 5}  # launches of a layer
 # Launches of a training: before it, and for each layer then; of an iteration, and for each layer in it; of a look at
 # the gradient; of a layer that is trained alone, besides its iterations; and of the step from one such to the next.
 _LISTA_FIT = {
-    "step": (70, 301, 40, 14, 17, 90, 0),
-    "full": (125, 8, 52, 8, 34, 136, 3),
-    "coupled": (97, 11, 44, 11, 25, 110, 4),
+    "step": (70, 301, 40, 14, 17, 92, 0),
+    "full": (125, 8, 52, 8, 34, 142, 3),
+    "coupled": (97, 11, 44, 11, 25, 114, 4),
 }
+
+
+# Of a gradient: arrays of which every layer has one, and that are joined; and what else of it is more than one launch.
+_LISTA_JOINED = {"step": (3, 0), "full": (4, 2), "coupled": (3, 1)}
 
 
 _LISTA_NEW = {"step": 5, "full": 12, "coupled": 8}  # launches of a network's first parameters
@@ -125,17 +130,25 @@ def lista_fit(
     start, each, iteration, in_layer, look, alone, passing = _LISTA_FIT[kind]
     checks = 1 + -(-n_iter // CHECK_EVERY)
     total = (n_iter + 1) * _lista_gradient(n, m, samples, n_layers, kind, itemsize)
-    launches = start + each * n_layers + (iteration + in_layer * n_layers) * n_iter + look * (checks - 1)
+    parts, more = _LISTA_JOINED[kind]
+    launches = (
+        start
+        + (n_iter + 1) * (parts * (joined(n_layers) - 1) + more)
+        + each * n_layers
+        + (iteration + in_layer * n_layers) * n_iter
+        + look * (checks - 1)
+    )
     if new:
         launches += _LISTA_NEW[kind]
         total += Cost(2 * n * m * m) if kind == "full" else Cost()  # DᵀD
     if kind == "step":
+        launches += joined(n_layers) - 1
         total += (n_layers * (_POWER_STEPS + 1)) * _lista_layer(n, m, samples, kind, itemsize)
     if kind == "step" or layer_iter:
         total += (n_layers - 1) * forward
     if layer_iter:
         total += (n_layers * (layer_iter + 1)) * _lista_gradient(n, m, samples, 1, kind, itemsize)
-        launches += n_layers * (alone + (iteration + in_layer) * layer_iter) + passing * (n_layers - 1)
+        launches += n_layers * (alone + (iteration + in_layer + more) * layer_iter + more) + passing * (n_layers - 1)
         checks += 2 * n_layers
     kept = itemsize * samples * m * (3 * n_layers + 2)
     return Cost(total.flops, total.bytes, launches, checks, kept)

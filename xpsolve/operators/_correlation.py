@@ -61,9 +61,7 @@ def correlate_adjoint(
     if _batched(e):
         n, left, dilation = (e.shape[0], *n), (0, *left), (1, *dilation)
         pixels = None if z is None else _together(xp, z)
-        delta, g = correlate_adjoint(
-            xp, _together(xp, e), pixels, _thin(xp, w), n, left, dilation, patches=patches
-        )
+        delta, g = correlate_adjoint(xp, _together(xp, e), pixels, _thin(xp, w), n, left, dilation, patches=patches)
         return _apart(xp, delta), None if g is None else xp.squeeze(g, axis=2)
     reach = spans(w, dilation)
     before = tuple(s - 1 - a for s, a in zip(reach, left, strict=True))

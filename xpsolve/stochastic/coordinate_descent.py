@@ -177,7 +177,7 @@ def _blocks(f: LinearModel, block: int) -> _Step:
     xp, p, A = f.xp, f.shape[0], f.operator.A  # type: ignore[attr-defined]
     parts = []
     for i in range(0, p, block):
-        columns = A[:, i : min(i + block, p)]
+        columns = xp.asarray(A[:, i : min(i + block, p)], copy=True)  # once, where a GPU would for every product
         lam = f.lam[i : i + columns.shape[1], ...] if f.lam.ndim else f.lam
         M = shifted(gram(columns) * (f.curvature / f.n), xp.reshape(lam, (-1,)) if lam.ndim else lam)
         parts.append((i, columns, lam, raised_factor(M)))

@@ -66,8 +66,13 @@ def _in_order(shape: tuple[int, ...], strides: tuple[int, ...], item: int) -> bo
     return True
 
 
+def joined(count: int) -> int:
+    """Launches of a concatenation, or a stack, of so many arrays."""
+    return count if count <= _FEW else 1
+
+
 def _joined(arrays: Any, *_: Any, **__: Any) -> int:
-    return len(arrays) if len(arrays) <= _FEW else 1
+    return joined(len(arrays))
 
 
 def _norm(x: Array, *_: Any, ord: Any = 2, **__: Any) -> int:
@@ -78,13 +83,9 @@ def _svd(A: Array, *_: Any, **__: Any) -> int:
     return 2 * (1 if max(A.shape[-2:]) <= _BATCHED_SVD else math.prod(A.shape[:-2]))
 
 
-def _thin_svd(A: Array) -> int:
-    n, p = max(A.shape), min(A.shape)
-    return 2 if 3 * n < 5 * p else _FACTORISATIONS["linalg.qr"] + 2 + 1
-
-
-def _triangular(L: Array, *_: Any, **__: Any) -> int:
-    return 2  # the right-hand side is copied; a factor is C-contiguous, so that its transpose is not
+def thin_svd(n: int, p: int) -> int:
+    """Launches of the delegate of this name for a matrix (n, p): a tall one is reduced first, and U multiplied."""
+    return 2 if 3 * max(n, p) < 5 * min(n, p) else FACTORISATIONS["linalg.qr"] + 2 + 1
 
 
 def _argsort(*_: Any, descending: bool = False, **__: Any) -> int:
@@ -117,16 +118,28 @@ def _mirrored(a: Array, b: Array, M: Array | None, *_: Any) -> int:
     return 2 if M is None else 14
 
 
-_FACTORISATIONS: dict[str, int] = {"linalg.cholesky": 3, "linalg.qr": 5, "linalg.solve": 4, "linalg.inv": 5,
-    "linalg.eigh": 2, "linalg.eigvalsh": 2, "linalg.det": 4, "linalg.slogdet": 4, "linalg.pinv": 7, "eigh": 2,
-    "cholesky": 5, "solve_positive": 9}  # fmt: skip
+FACTORISATIONS: dict[str, int] = {
+    "linalg.cholesky": 3,
+    "linalg.qr": 5,
+    "linalg.solve": 4,
+    "linalg.inv": 5,
+    "linalg.eigh": 2,
+    "linalg.eigvalsh": 2,
+    "linalg.det": 4,
+    "linalg.slogdet": 4,
+    "linalg.pinv": 7,
+    "eigh": 2,
+    "cholesky": 5,
+    "solve_positive": 9,
+    "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose lies as it should
+}
+"""Launches of factorisations and solves, each of one matrix."""  # fmt: skip
 
 _LAUNCHES: dict[str, int | Callable[..., int]] = {
-    **_FACTORISATIONS,
+    **FACTORISATIONS,
     "linalg.svd": _svd,
     "linalg.svdvals": _svd,
-    "thin_svd": _thin_svd,
-    "solve_triangular": _triangular,
+    "thin_svd": lambda A: thin_svd(*A.shape),
     "matmul": _matmul,
     "linalg.matmul": _matmul,
     "linalg.vector_norm": _norm,
