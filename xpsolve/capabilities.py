@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from xpsolve.arrays.current_device import beside
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 EVERYWHERE = ("numpy", "cupy", "torch", "jax", "dask", "array-api-strict")
@@ -79,7 +81,7 @@ def capabilities(
 
         @wraps(function)
         def quiet(*args: Any, **kwargs: Any) -> Any:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), beside(args, kwargs):
                 return function(*args, **kwargs)
 
         return cast(F, quiet)

@@ -243,3 +243,14 @@ def test_a_solve(what):
     f, *args = SOLVES[what]
     seen, said = counted(f, *map(on_device, args))
     assert abs(said - seen) <= max(1, 0.1 * seen if seen > 10 else 0), (said, seen)
+
+
+@pytest.mark.parametrize(("outputs", "channels"), [(3, 2), (4, 40), (40, 36)])
+def test_the_norm_of_a_convolution_takes_no_matrix_alone(outputs, channels):
+    w = rng.standard_normal((outputs, channels, 3, 3))
+    blur = xs.Convolution(cupy.asarray(w), (9, 8), boundary="periodic")
+    wanted = float(xs.Convolution(w, (9, 8), boundary="periodic").norm())
+    with emulator.counting() as seen:
+        found = blur.norm()
+    assert seen.launches < 9 * 5  # frequencies
+    assert abs(float(found) - wanted) <= 1e-13 * wanted

@@ -10,7 +10,8 @@ import scipy.signal
 
 import xpsolve as xs
 from xpsolve import costs
-from xpsolve.operators import _spectral
+from xpsolve.arrays import namespace_of
+from xpsolve.operators import _spectral, convolution_operator
 from xpsolve.testing import assert_close
 
 METHODS = costs.CONVOLUTION_METHODS
@@ -320,3 +321,16 @@ def test_peak_memory_is_that_of_the_costs(rng, method, sizes):
         tracemalloc.stop()
         said = cost(n, k, batch=batch, c=c, o=o, method=method, itemsize=4).memory
         assert 0.6 * said < peak < 1.25 * said
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("m", "n"), [(3, 3), (2, 40), (40, 2), (33, 35)])
+def test_the_norm_by_squares_is_that_by_singular_values(rng, m, n, dtype):
+    A = rng.standard_normal((6, m, n)) + 1j * rng.standard_normal((6, m, n))
+    xp = namespace_of(A)
+    for factor in (0.0, 1.0, np.finfo(dtype).max / 1e4, np.finfo(dtype).tiny * 1e4):
+        scaled = (A * factor).astype(np.result_type(dtype, np.complex64))
+        found = convolution_operator._largest_singular_value(xp, scaled)
+        wanted = np.linalg.svd(scaled.astype(np.complex128), compute_uv=False).max()
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wanted, rtol=50 * np.finfo(dtype).eps)

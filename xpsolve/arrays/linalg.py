@@ -13,7 +13,7 @@ from typing import Any
 import array_api_extra as xpx
 import numpy as np
 
-from xpsolve.arrays.namespace import Array, Namespace, device_of, namespace_of
+from xpsolve.arrays.namespace import Array, device_of, namespace_of
 from xpsolve.arrays.native import native
 
 _PANEL = 64  # rows a panel in blocked substitution: where a small LU solve and a matrix product cost alike
@@ -100,7 +100,7 @@ def _cholesky_or_nan(G: Any) -> Any:
 
 @native
 def trustworthy(L: Array, G: Array) -> Array:
-    """Whether all pivots are above rounding; a NaN is not, and neither is a number below 0 that a library left there."""
+    """Whether all pivots are above rounding: a NaN is not, and no number below 0 that a library left there."""
     xp = namespace_of(L)
     pivots = xp.linalg.diagonal(L)
     smallest = xp.finfo(G.dtype).eps * G.shape[0] * xp.max(xp.linalg.diagonal(G))

@@ -22,7 +22,7 @@ _LISTA_FIT = {
 _LISTA_JOINED = {"step": (3, 0), "full": (4, 2), "coupled": (3, 1)}
 
 
-_LISTA_NEW = {"step": 5, "full": 12, "coupled": 8}  # launches of a network's first parameters
+_LISTA_NEW = {"step": (5, 1), "full": (12, 3), "coupled": (7, 2)}  # launches of first parameters; parts of a layer
 
 
 _POWER_STEPS = 20  # for the norms of the supports
@@ -131,15 +131,11 @@ def lista_fit(
     checks = 1 + -(-n_iter // CHECK_EVERY)
     total = (n_iter + 1) * _lista_gradient(n, m, samples, n_layers, kind, itemsize)
     parts, more = _LISTA_JOINED[kind]
-    launches = (
-        start
-        + (n_iter + 1) * (parts * (joined(n_layers) - 1) + more)
-        + each * n_layers
-        + (iteration + in_layer * n_layers) * n_iter
-        + look * (checks - 1)
-    )
+    launches = start + (n_iter + 1) * (parts * (joined(n_layers) - 1) + more)
+    launches += each * n_layers + (iteration + in_layer * n_layers) * n_iter + look * (checks - 1)
     if new:
-        launches += _LISTA_NEW[kind]
+        first, parts = _LISTA_NEW[kind]
+        launches += first + parts * joined(n_layers)
         total += Cost(2 * n * m * m) if kind == "full" else Cost()  # DᵀD
     if kind == "step":
         launches += joined(n_layers) - 1

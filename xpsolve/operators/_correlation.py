@@ -4,8 +4,9 @@ With stride 1, y[o, i] = Σ_{c,j} w[o, c, j]·z[c, i + dj − l].  In a padded p
 offset whatever the dimension: the patches of all pixels are K slices of long contiguous runs.  Output rows then carry a
 few pixels that are no output, which are cut off.  `im2col` stacks the slices of a block that fits the cache and
 multiplies once (Chellapilla et al. 2006); where channels grow fewer it multiplies first, by all taps at once, and adds
-slices of the result.  `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.  On an accelerator several pictures are one
-of a dimension more, so that each product is one of two matrices.
+slices of the result.  `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.
+
+On an accelerator several pictures are one of a dimension more, so that each product is one of two matrices.
 
 δ is the same sum with ε for z and the kernels flipped: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l].  And
 g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l] = Σ_i ε[o, i]·z[c, i + dj − l], from slices of the one with fewer channels:

@@ -68,7 +68,7 @@ def torus(n: Lengths, out: Lengths, reach: Lengths, left: Lengths) -> Lengths:
 def correlate(xp: Namespace, z: Array, w: Array, left: Lengths, out: Lengths, dilation: Lengths) -> Array:
     """y (N, O, *out) of z (N, C, *n) with zeros around."""
     sides = torus(tuple(z.shape[2:]), out, spans(w, dilation), left)
-    Z = xp.conj(_transformed(z, sides, left))
+    Z = xp.conj(transformed(z, sides, left))
     kept = tuple(slice(m) for m in out)
     parts = []
     for _, V in _spectra(xp, w, dilation, sides):
@@ -83,8 +83,8 @@ def correlate_adjoint(
     """δ (N, C, *n) and g (O, C, *k) of the same correlation; without z, δ alone."""
     reach = spans(w, dilation)
     sides = torus(n, tuple(e.shape[2:]), reach, left)
-    E = _transformed(e, sides)
-    Z = None if z is None else _transformed(z, sides, left)
+    E = transformed(e, sides)
+    Z = None if z is None else transformed(z, sides, left)
     E_swapped = xp.conj(_swapped(xp, E))
     taps = tuple(slice(0, s, d) for s, d in zip(reach, dilation, strict=True))
     delta, parts = None, []
@@ -100,7 +100,7 @@ def correlate_adjoint(
     return delta, (parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)) if parts else None
 
 
-def _transformed(x: Array, sides: Lengths, left: Lengths | None = None) -> Array:
+def transformed(x: Array, sides: Lengths, left: Lengths | None = None) -> Array:
     """The transform on a torus, with so many zeros before x: w starts at 0, and its picture as far from the origin as w
     reaches before its own."""
     left = left or (0,) * len(sides)
@@ -117,7 +117,7 @@ def _spectra(xp: Namespace, w: Array, dilation: Lengths, sides: Lengths) -> Iter
     item = 4 if "32" in str(w.dtype) else 8
     for count in spectral_blocks(w.shape[0], w.shape[1], sides, itemsize=item, accelerator=on_accelerator(w)):
         kernels = slice(first, first + count)
-        yield kernels, _transformed(w[kernels, ...], sides)
+        yield kernels, transformed(w[kernels, ...], sides)
         first += count
 
 
