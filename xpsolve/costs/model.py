@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xpsolve.trace import launches
-from xpsolve.trace.launches import FACTORISATIONS as LAUNCHES
+from xpsolve.trace.launches import FACTORISATIONS
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,18 @@ def gram(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 def cholesky(p: int, *, itemsize: int = 8) -> Cost:
     """L of a (p, p) matrix, p³/3 flops."""
-    return Cost(p**3 // 3, 2 * itemsize * p * p, LAUNCHES["cholesky"], 0, itemsize * p * p)
+    return Cost(p**3 // 3, 2 * itemsize * p * p, FACTORISATIONS["cholesky"], 0, itemsize * p * p)
 
 
 def cholesky_solve(p: int, k: int = 1, *, itemsize: int = 8) -> Cost:
     """Two triangular solves with k right-hand sides: 2p²k flops."""
     traffic = itemsize * (p * p + 2 * p * k)
-    return Cost(2 * p * p * k, traffic, 2 * LAUNCHES["solve_triangular"], 0, itemsize * p * k)
+    return Cost(2 * p * p * k, traffic, 2 * FACTORISATIONS["solve_triangular"], 0, itemsize * p * k)
 
 
 def eigh(p: int, *, itemsize: int = 8) -> Cost:
     """Eigenvalues and vectors of a symmetric (p, p) matrix: about 9p³ flops (§8.3)."""
-    return Cost(9 * p**3, 3 * itemsize * p * p, LAUNCHES["eigh"], 0, 2 * itemsize * p * p)
+    return Cost(9 * p**3, 3 * itemsize * p * p, FACTORISATIONS["eigh"], 0, 2 * itemsize * p * p)
 
 
 def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.costs.model import CHECK_EVERY, LAUNCHES, Cost, cholesky, cholesky_solve, eigh, gemm, gram
+from xpsolve.costs.model import CHECK_EVERY, Cost, cholesky, cholesky_solve, eigh, gemm, gram
 from xpsolve.costs.operators import LANCZOS_STEPS
-from xpsolve.trace.launches import joined
+from xpsolve.trace.launches import FACTORISATIONS, joined
 
 LOSSES = ("least_squares", "logistic", "multinomial")
 
@@ -187,13 +187,18 @@ def coordinate_descent(
     total = _first_gradient(n, p, m, loss, itemsize) + product + checks * check
     if block == 1 and loss == "least_squares":
         sweep = cholesky_solve(p, itemsize=itemsize) + gemm(p, 1, p, itemsize=itemsize)
-        half = Cost(flops=-p * p, launches=3 - LAUNCHES["solve_triangular"])  # one of two solves, and three vectors
+        half = Cost(
+            flops=-p * p, launches=3 - FACTORISATIONS["solve_triangular"]
+        )  # one of two solves, and three vectors
         return total + gram(n, p, itemsize=itemsize) + Cost(launches=12) + n_iter * (sweep + half)
+    copies = 2 * int(block < p)  # a product copies a slice of A; an accelerator is given slices that are copied before
     for start in range(0, p, block):
         b = min(block, p - start)
-        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=8)
+        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=7)
         pair = gemm(n, m, b, itemsize=itemsize) + gemm(b, m, n, itemsize=itemsize)
-        total += n_iter * (pair + cholesky_solve(b, m, itemsize=itemsize) + Cost(launches=6 + _DERIVATIVE[loss]))
+        total += n_iter * (
+            pair + cholesky_solve(b, m, itemsize=itemsize) + Cost(launches=6 + copies + _DERIVATIVE[loss])
+        )
     return total + Cost(launches=n_iter * joined(-(-p // block)))
 
 
@@ -314,7 +319,7 @@ def sgd(
         return n * runs * (rows + derivative)
     square = Cost(0, 3 * itemsize * B * B, 3, 0)
     system = gemm(B, B, p, itemsize=itemsize) + square + Cost(launches=2)
-    solve = Cost(B * B * m, itemsize * B * B, 1 + LAUNCHES["solve_triangular"])
+    solve = Cost(B * B * m, itemsize * B * B, 1 + FACTORISATIONS["solve_triangular"])
     sweep = gemm(B, m, B, itemsize=itemsize) + Cost(launches=1) + derivative
     if loss == "least_squares":
         system += solve

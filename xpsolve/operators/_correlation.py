@@ -242,7 +242,7 @@ def _summed(
     length = run.stop - run.start
     if patches:
         P = stacked @ part
-        slices = [P[:, row, a : a + length] for row, a in zip(rows, offsets, strict=True)]
+        slices: Iterable[Array] = [P[:, row, a : a + length] for row, a in zip(rows, offsets, strict=True)]
     else:
         part = xp.asarray(part, copy=True)  # once, where each product would
         slices = (_weighted(stacked[row, :], part)[:, :, a : a + length] for row, a in zip(rows, offsets, strict=True))

@@ -24,6 +24,7 @@ from xpsolve.arrays import (
     device_of,
     gram,
     iterate,
+    on_accelerator,
     shifted,
     solve_triangular,
 )
@@ -177,7 +178,9 @@ def _blocks(f: LinearModel, block: int) -> _Step:
     xp, p, A = f.xp, f.shape[0], f.operator.A  # type: ignore[attr-defined]
     parts = []
     for i in range(0, p, block):
-        columns = xp.asarray(A[:, i : min(i + block, p)], copy=True)  # once, where a GPU would for every product
+        columns = A[:, i : min(i + block, p)]
+        if on_accelerator(A):  # CuPy would copy them for every product
+            columns = xp.asarray(columns, copy=True)
         lam = f.lam[i : i + columns.shape[1], ...] if f.lam.ndim else f.lam
         M = shifted(gram(columns) * (f.curvature / f.n), xp.reshape(lam, (-1,)) if lam.ndim else lam)
         parts.append((i, columns, lam, raised_factor(M)))

@@ -103,11 +103,8 @@ def _inverse_transform(x: Array, n: int | None = None, axis: int = -1, **options
 
 def _several(x: Array, *, s: Any = None, axes: Any = None, **_: Any) -> int:
     axes = axes if axes is not None else range(x.ndim - len(s or x.shape), x.ndim)
-    return (
-        1
-        + 2 * sum(n > x.shape[axis] for n, axis in zip(s or (), axes, strict=False))
-        + (not _lies(innermost(x), transposed=True))
-    )
+    padded = sum(int(n > x.shape[axis]) for n, axis in zip(s or (), axes, strict=False))
+    return 1 + 2 * padded + (not _lies(innermost(x), transposed=True))
 
 
 def _rfftn(x: Array, lengths: tuple[int, ...]) -> int:
