@@ -130,7 +130,7 @@ FACTORISATIONS: dict[str, int] = {
     "solve_positive": 9,
     "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose lies as it should
 }
-"""Launches of factorisations and solves, each of one matrix."""  # fmt: skip
+"""Launches of factorisations and solves, each of one matrix."""
 
 _LAUNCHES: dict[str, int | Callable[..., int]] = {
     **FACTORISATIONS,
