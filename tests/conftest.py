@@ -154,8 +154,8 @@ def pytest_collection_modifyitems(items):
 def no_hidden_waits():
     """Fails where the package waits for the emulated device by anything but a plain read of a number.
 
-    `xs.count` sees reads.  It does not see what CuPy waits for inside: a mask, a sparse product, a shape that depends on
-    values.
+    `xs.count` sees reads.  It does not see what CuPy waits for inside: a mask, a sparse product, a shape that depends
+    on values.
     """
     from cupy import emulator
 

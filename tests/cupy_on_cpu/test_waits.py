@@ -209,7 +209,7 @@ def test_basis_pursuit_waits_sixty_times_at_most():
     assert costs.basis_pursuit(8, 30, n_iter=10_000).syncs + 1 <= 60
 
 
-# --- the gate itself ------------------------------------------------------------------------------------------------------
+# --- the gate itself ------------------------------------------------------------------------------------------------
 
 
 def test_a_wait_that_count_does_not_see_is_named():
