@@ -1,4 +1,4 @@
-"""Every class of benchmarks runs on CuPy: at its smallest size, with each of its methods, time and error."""
+"""Every class of benchmarks runs on CuPy: at its smallest size, with each of its methods, and one error."""
 
 import importlib
 import os
@@ -40,7 +40,7 @@ def classes():
 
 
 def points(cls, grid):
-    """The smallest of all numbers, with each word in turn; of a product that is fixed, the factors nearest each other."""
+    """The smallest of all numbers, with each word in turn; of a product that is fixed, factors near each other."""
     least = {"backend": "cupy"}
     for name, values in grid.items():
         if name != "backend":
@@ -55,10 +55,12 @@ def points(cls, grid):
 
 @pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 @pytest.mark.parametrize(("cls", "grid"), list(classes()))
-def test_it_runs(cls, grid):
-    base = importlib.import_module("benchmarks._base")
+def test_it_runs(cls, grid, monkeypatch):
+    base, module = importlib.import_module("benchmarks._base"), sys.modules[cls.__module__]
+    if hasattr(module, "warm"):  # nothing is timed here
+        monkeypatch.setattr(module, "warm", lambda call, at_least=0.0: None)
     benchmark = cls()
-    for point in points(cls, grid):
+    for i, point in enumerate(points(cls, grid)):
         values = tuple(point[name] for name in cls.param_names)
         for name in dir(cls):
             function = getattr(benchmark, name)
@@ -68,5 +70,5 @@ def test_it_runs(cls, grid):
             if name.startswith("time_"):
                 function(*values)
                 base._Device.drain()
-            else:
+            elif i == 0:
                 assert function(*values) < 1e300, (name, values)  # which stands for an error that is not finite

@@ -207,7 +207,8 @@ def _iterate_traced(
             if between is None:
                 return new
             due = ((i + 1 - k) % check_every == 0) & (i + 1 < last)
-            return lax.cond(due, lambda s: tuple(between(rebuild(s))), lambda s: s, new)
+            renewed: tuple[Any, ...] = lax.cond(due, lambda s: tuple(between(rebuild(s))), lambda s: s, new)
+            return renewed
 
         arrays = lax.fori_loop(k, last, body, arrays)
         new = rebuild(arrays) if refresh is None else refresh(rebuild(arrays))
