@@ -63,7 +63,12 @@ def examples():
 @pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 @pytest.mark.parametrize("test", list(examples()), ids=lambda test: test.name)
 def test_the_example_runs(test, capsys):
-    names = {**vars(importlib.import_module("xpsolve")), "__name__": "__main__"}
+    run_example(test)
+
+
+def run_example(test, others=()):
+    """Run the lines of an example, with other values of some names."""
+    names = {**vars(importlib.import_module("xpsolve")), "__name__": "__main__", **dict(others)}
     for example in test.examples:
         line = example.source.strip()
         if line in INSTEAD:

@@ -58,6 +58,8 @@ def iterate(
     record: Callable[[State], Array] | None = None,
     callback: Callable[[int, State], Any] | None = None,
     stalled: Callable[[int, float], bool] | None = None,
+    late: float = 0.0,
+    between: Callable[[State], State] | None = None,
 ) -> Run[State]:
     """Repeat ``state = step(state)`` until ``measure(state) <= tol``.
 
@@ -87,6 +89,11 @@ def iterate(
 
     stalled : callable, optional
         Called as ``stalled(k, value)`` with what a check has read; a true answer ends the loop.  Not under ``jax.jit``.
+    late : float
+        By what part of the steps so far a check may come late, rounded down to a multiple of `check_every`: with 0.1
+        there are about 10·log(k) checks instead of k/check_every, and at most a tenth more steps.
+    between : callable, optional
+        State to state, applied every `check_every` steps where the check itself comes later.
 
     Returns
     -------
@@ -114,7 +121,7 @@ def iterate(
         if record is not None or callback is not None:
             message = "record and callback: not available under jax.jit, where nothing can be read. Leave them out."
             raise ValueError(message)
-        return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew)
+        return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew, late, between)
 
     history = [] if record is None else [record(state)]
     k = reads = 0
@@ -135,16 +142,23 @@ def iterate(
         else:
             if value < 0 and renew is not None:
                 state = renew(state)
-            for _ in range(min(check_every, max_iter - k)):
+            last = min(k + _pace(k, check_every, late), max_iter)
+            for i in range(k + 1, last + 1):
                 state = step(state)
-                k += 1
+                if between is not None and (i - k) % check_every == 0 and i < last:
+                    state = between(state)
                 if record is not None:
                     history.append(record(state))
+            k = last
             if refresh is not None:
                 state = refresh(state)
             continue
         stacked = namespace_of(history[0]).stack(history) if history else None
         return Run(state, k, value, reason, stacked, reads)
+
+
+def _pace(k: int, check_every: int, late: float) -> int:
+    return max(1, int(late * k) // check_every) * check_every
 
 
 def _computed(state: State) -> State:
@@ -167,6 +181,8 @@ def _iterate_traced(
     check_every: int,
     refresh: Callable[[State], State] | None,
     renew: Callable[[State], State] | None,
+    late: float,
+    between: Callable[[State], State] | None,
 ) -> Run[State]:
     """The same loop as one ``lax.while_loop``: how it ended is known when the compiled program has run."""
     from jax import lax
@@ -183,8 +199,18 @@ def _iterate_traced(
         k, value, arrays = carry
         if renew is not None:
             arrays = lax.cond(value < 0, lambda s: tuple(renew(rebuild(s))), lambda s: s, arrays)
-        last = lax.min(k + check_every, max_iter)
-        arrays = lax.fori_loop(k, last, lambda _, s: tuple(step(rebuild(s))), arrays)
+        pace = lax.max(1, (late * k).astype(int) // check_every) * check_every if late else check_every
+        last = lax.min(k + pace, max_iter)
+
+        def body(i: Any, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+            new = tuple(step(rebuild(arrays)))
+            if between is None:
+                return new
+            due = ((i + 1 - k) % check_every == 0) & (i + 1 < last)
+            renewed: tuple[Any, ...] = lax.cond(due, lambda s: tuple(between(rebuild(s))), lambda s: s, new)
+            return renewed
+
+        arrays = lax.fori_loop(k, last, body, arrays)
         new = rebuild(arrays) if refresh is None else refresh(rebuild(arrays))
         return last, measure(new), tuple(new)
 

@@ -38,6 +38,7 @@ from xpsolve.costs.linear import (
 )
 from xpsolve.costs.model import (
     CHECK_EVERY,
+    LATE,
     TYPICAL,
     Ceilings,
     Cost,
@@ -118,6 +119,7 @@ __all__ = [
     "GRADIENT_METHODS",
     "INCREMENTS",
     "LASSO_METHODS",
+    "LATE",
     "LISTA_KINDS",
     "LOSSES",
     "NEWTON_FROM",

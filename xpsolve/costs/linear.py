@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from xpsolve.costs.model import CHECK_EVERY, Cost, cholesky, cholesky_solve, copy, eigh, gemm, gram, thin_svd
+from xpsolve.costs.model import (
+    CHECK_EVERY,
+    LATE,
+    Cost,
+    checks,
+    cholesky,
+    cholesky_solve,
+    copy,
+    eigh,
+    gemm,
+    gram,
+    thin_svd,
+)
 from xpsolve.costs.operators import LANCZOS_STEPS
 
 RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
@@ -108,7 +120,9 @@ def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: i
     return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=-2) + look
 
 
-def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", itemsize: int = 8) -> Cost:
+def ista(
+    n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", late: float = 0.0, itemsize: int = 8
+) -> Cost:
     """Proximal gradient on the lasso of a dense A, certificate included.
 
     Two products with A an iteration, 4npk flops, or one with the Gram matrix where n > p, 2p²k; two more with A at
@@ -124,6 +138,8 @@ def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", i
         Iterations.
     method : str
         "ista" or "fista".
+    late : float
+        By what part of the iterations so far a check may come late.
     itemsize : int
         Bytes a number.
 
@@ -138,7 +154,7 @@ def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", i
     >>> (costs.ista(10, 20, n_iter=2) + -1 * costs.ista(10, 20, n_iter=1)).flops
     800
     """
-    refreshes, by_gram = -(-n_iter // CHECK_EVERY), n > p
+    refreshes, by_gram = checks(n_iter), n > p
     momentum = int(method == "fista")
     pair = gemm(n, k, p, itemsize=itemsize) + gemm(p, k, n, itemsize=itemsize)
     single = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
@@ -150,7 +166,7 @@ def ista(n: int, p: int, *, k: int = 1, n_iter: int = 1, method: str = "ista", i
         step, lanczos = pair, single
     total += n_iter * step + LANCZOS_STEPS * lanczos
     launches = 234 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 15 * momentum)
-    return total + Cost(launches=launches, syncs=refreshes + 1)
+    return total + Cost(launches=launches, syncs=checks(n_iter, late=late) + 1)
 
 
 def fista(n: int, p: int, *, k: int = 1, n_iter: int = 1, itemsize: int = 8) -> Cost:
@@ -260,7 +276,7 @@ def lasso_path(
     right = gemm(p, 1, n, itemsize=itemsize)
     if method == "fista":
         steps = 300 if n_iter is None else n_iter
-        columns = ista(n, p, k=n_lams, n_iter=steps, method="fista", itemsize=itemsize)
+        columns = ista(n, p, k=n_lams, n_iter=steps, method="fista", late=LATE, itemsize=itemsize)
         first = gemm(n, n_lams, p, itemsize=itemsize) + gemm(p, n_lams, n, itemsize=itemsize)  # the gaps at 0
         return columns + -1 * gemm(p, n_lams, n, itemsize=itemsize) + right + first
     if method != "working_set":
@@ -297,7 +313,7 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     n, p : int
         Shape of A.
     n_iter, check_every : int
-        Iterations, and how many lie between two checks.
+        Iterations, and how many lie between two checks, or a tenth of those so far where that is more.
     itemsize : int
         Bytes a number.
 
@@ -319,10 +335,10 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     vertex = gram(n, size, itemsize=itemsize) + cholesky(size, itemsize=itemsize)
     vertex += 4 * cholesky_solve(size, itemsize=itemsize) + 6 * gemm(n, 1, size, itemsize=itemsize)
     check = 2 * inverse + product + vertex + 6 * product + Cost(launches=116)
-    checks = -(-n_iter // check_every)
+    looks = checks(n_iter, check_every, LATE)
     steps = n_iter * (product + inverse + Cost(launches=8))
     setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=75)
-    return setup + steps + (checks + 1) * check + Cost(syncs=checks + 1)
+    return setup + steps + (looks + 1) * check + Cost(syncs=looks + 1)
 
 
 def dictionary_learning(
@@ -364,5 +380,5 @@ def dictionary_learning(
     moves = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
     atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
     check = 3 * into + Cost(launches=87, syncs=1)
-    checks = -(-n_iter // check_every)
-    return codes + n_iter * (atoms + codes) + (checks + 1) * check + Cost(launches=45 + 2 * int(m > n))
+    looks = checks(n_iter, check_every)
+    return codes + n_iter * (atoms + codes) + (looks + 1) * check + Cost(launches=45 + 2 * int(m > n))

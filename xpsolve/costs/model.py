@@ -130,6 +130,17 @@ def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 CHECK_EVERY = 10
 """Steps between two looks at convergence, in costs and as the default of solvers."""
+LATE = 0.1
+"""By what part of the steps so far a look may come late, where looks would be many."""
+
+
+def checks(n_iter: int, check_every: int = CHECK_EVERY, late: float = 0.0) -> int:
+    """Looks at convergence after the first, in so many steps of `xpsolve.arrays.loops.iterate`."""
+    done = looks = 0
+    while done < n_iter:
+        done += max(1, int(late * done) // check_every) * check_every
+        looks += 1
+    return looks
 
 
 def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -> str:

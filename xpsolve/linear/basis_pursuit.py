@@ -71,7 +71,7 @@ def basis_pursuit(
     max_iter : int
         Most iterations, each a product with A⁺ and one with A.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two looks at convergence, each one host read, or a tenth of those so far where that is more.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
@@ -192,6 +192,7 @@ def basis_pursuit(
         check_every=check_every,
         refresh=refresh,
         callback=callback,
+        late=costs.LATE,
     )
     infeasible = run.reason == "not finite" and float(distance) > allowed
     x, error_of_x, unit = run.state.x, run.state.error, problem.l1_unit

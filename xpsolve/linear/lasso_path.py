@@ -21,6 +21,7 @@ from xpsolve.arrays import (
     is_concrete,
     is_scalar,
     largest,
+    on_accelerator,
     settled,
     wide_dtype,
 )
@@ -48,6 +49,7 @@ _FIRST = 100  # features in the first set
 _MOST = 50  # features that may come in at once, at least
 _SHARE = 0.3  # of the tolerance, for the small problems
 _NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ to come
+_PATIENCE = 3000  # iterations for all λ at once on an accelerator, before one after another is tried
 _METHODS = ("auto", "working_set", "fista")
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, or stop the path at a larger λ.",
@@ -115,7 +117,8 @@ def lasso_path(
     method : str
         "working_set" goes from the largest λ to the smallest on a growing set of features, by Newton steps from each
         answer to the next, for a dense or sparse A.  "fista" solves all λ together, a column each, and rests those
-        that are solved.  "auto" is the first where it can be.
+        that are solved.  "auto" is the first where it can be, but on an accelerator, where the host reads of the first
+        cost more than its steps, it begins with "fista" and goes on with "working_set" where that does not end soon.
     max_iter : int
         Most iterations, for "working_set" of each small problem.
     check_finite : bool
@@ -180,12 +183,18 @@ def lasso_path(
     if method == "working_set" and why:
         message = f"method: expected 'fista' or 'auto', got 'working_set', but {why}."
         raise ValueError(message)
-    method = "fista" if why else "working_set" if method == "auto" else method
+    together = method == "auto" and not why and on_accelerator(problem.Y)
+    method = "fista" if why or together else "working_set" if method == "auto" else method
     positive = falling.shape[0] - zeros
     columns, n_iter, reason, stats = list[tuple[Array, Array]](), 0, "tolerance", dict[str, Any]()
     if positive:
         solve = _by_working_set if method == "working_set" else _together
-        X, gaps, n_iter, reason, stats = solve(problem, falling[:positive], tol, max_iter)
+        limit = min(max_iter, _PATIENCE) if together else max_iter
+        X, gaps, n_iter, reason, stats = solve(problem, falling[:positive], tol, limit)
+        if together and reason != "tolerance":
+            method, before = "fista->working_set", n_iter
+            X, gaps, n_iter, reason, stats = _by_working_set(problem, falling[:positive], tol, max_iter)
+            n_iter += before
         columns.append((X, gaps))
     if zeros:
         columns += [_least_squares(problem)] * zeros
@@ -338,6 +347,7 @@ def _together(
         tol=tol,
         max_iter=max_iter,
         check_every=costs.CHECK_EVERY,
+        late=costs.LATE,
     )
     return run.state.X, run.state.gap, run.n_iter, run.reason, {"host_reads": run.reads}
 

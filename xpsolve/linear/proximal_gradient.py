@@ -72,12 +72,13 @@ def proximal_gradient(
     improve: Callable[[Array, Array], Array] | None = None,
     record: Callable[[Any], Array] | None = None,
     callback: Callable[[int, Any], Any] | None = None,
+    late: float = 0.0,
 ) -> Run[State]:
     """Iterate until ``check(X) = (Aᵀ(Y − AX), relative gap)`` has no gap above `tol`.
 
     `gradient` is the descent direction Aᵀ(Y − AZ), `gap` that of the first X; `improve` may return a better X at a
     check, from X and Aᵀ(Y − AX).  `tau` is one step for all entries, or (p, 1): the same method for columns of A with
-    other units.
+    other units.  `late` is that of `iterate`.
     """
     xp = namespace_of(X)
 
@@ -117,6 +118,8 @@ def proximal_gradient(
         refresh=refresh,
         record=record,
         callback=callback,
+        late=late,
+        between=refresh if late else None,
         stalled=_Standstill(float(xp.finfo(X.dtype).eps)) if tol > 0 else None,  # 0 asks for max_iter iterations
     )
 

@@ -44,7 +44,7 @@ class _State(NamedTuple):
     epoch: int
 
 
-@capabilities(backends=EAGER, jit=False, syncs=2)
+@capabilities(backends=EAGER, jit=False, syncs=3)
 def train(
     value_and_gradient: Callable[..., tuple[Array, Any]],
     params: Any,

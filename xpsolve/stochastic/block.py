@@ -18,7 +18,7 @@ from typing import Any
 from xpsolve import costs
 from xpsolve.arrays import Array, device_of, namespace_of, solve, solve_triangular
 from xpsolve.operators import Dense, LinearOperator, Sparse
-from xpsolve.operators.sparse import sparse_gram, sparse_product
+from xpsolve.operators.sparse import dense_rows, sparse_gram, sparse_product, sparse_rows
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
 
@@ -64,9 +64,11 @@ class SparseRows:
 
 
 def rows_of(operator: LinearOperator, index: Array) -> DenseRows | SparseRows:
-    """The rows with these indices (…, B)."""
+    """The rows with these indices (…, B); dense where sparse ones would make the host wait for their shape."""
     if isinstance(operator, Sparse):
-        return SparseRows(operator.S[index], operator.S, index)
+        if operator.rows.longest is not None:
+            return DenseRows(dense_rows(index, operator.rows))
+        return SparseRows(sparse_rows(index, operator.S), operator.S, index)
     assert isinstance(operator, Dense)
     xp = namespace_of(index)
     R = xp.take(operator.A, xp.reshape(index, (-1,)), axis=0)

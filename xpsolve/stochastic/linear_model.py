@@ -34,7 +34,7 @@ from xpsolve.arrays import (
     shifted,
 )
 from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator, eigenvalue_bound
-from xpsolve.operators.sparse import sparse_column_sizes
+from xpsolve.operators.sparse import sparse_column_sizes, sparse_product, with_numbers
 from xpsolve.trace import map_arrays
 
 EXACT_NORM = 256
@@ -169,7 +169,7 @@ class LinearModel:
         operator, xp = self.operator, self.xp
         if isinstance(operator, Dense):  # two passes that read, where abs(A) would write as much as it reads
             return xp.maximum(xp.max(operator.A, axis=0), -xp.min(operator.A, axis=0))
-        return sparse_column_sizes(operator.like, operator._transposed) if isinstance(operator, Sparse) else None
+        return sparse_column_sizes(lift(xp, operator.like), operator) if isinstance(operator, Sparse) else None
 
     def hessian_vector(self, x: Array, v: Array) -> Array:
         """∇²f(x) v."""
@@ -273,8 +273,9 @@ def row_norms_squared(operator: LinearOperator, like: Array) -> Array:
     if isinstance(operator, Dense):
         return xp.sum(operator.A * operator.A, axis=1)
     if isinstance(operator, Sparse):
-        squares = Sparse(operator.S.multiply(operator.S))
-        return squares.matvec(xp.ones(operator.shape[1], dtype=like.dtype, device=device_of(like)))
+        S = operator.S
+        ones = xp.ones(operator.shape[1], dtype=like.dtype, device=device_of(like))
+        return sparse_product(ones, with_numbers(S, S.data * S.data))
     message = f"A: expected a dense or sparse matrix, with accessible rows, got {operator!r}."
     raise TypeError(message)
 

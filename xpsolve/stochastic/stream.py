@@ -8,7 +8,7 @@ Where that is too much the chunk is taken again with more sweeps, and where many
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ from xpsolve.arrays import (
     is_array,
     is_concrete,
     is_scalar,
+    namespace_of,
     on_accelerator,
 )
 from xpsolve.operators import Dense, Sparse
@@ -195,13 +196,12 @@ class Options:
             raise ValueError(message)
         start = begin(f, None)
         beyond = f.xp.where(f.xp.isfinite(start.scale), start.f.lam, f.xp.full_like(start.f.lam, f.xp.nan))
-        lam = _planned(beyond, "lam", "Use gradient_descent, which follows lam.")
+        lam, worst = self._planned(beyond, start.f, tau0)
         if math.isnan(lam):  # numbers beyond the range of the dtype
             units = rescaled(f, columns=False)
             start = start if units is None else begin(f, None, units)
-            lam = _planned(start.f.lam, "lam", "")
+            lam, worst = self._planned(start.f.lam, start.f, tau0)
         if tau0 is None:
-            worst = _planned(start.f.sample_lipschitz(), "A", f"Give {self.step_name}, and it is a constant.")
             tau0 = 1 / worst if worst > 0 else 1.0
         elif start.units is not None and start.units.D is not None:
             tau0 = tau0 / float(start.units.D) / float(start.units.D)
@@ -210,6 +210,17 @@ class Options:
         assert start.units is not None
         x = start.units.inside(x)
         return Stream(start, x if len(f.shape) == 2 else x[..., None], numbers, steps, lam, runs, self.batch)
+
+    def _planned(self, lam: Array, f: LinearModel, tau0: Any) -> tuple[float, float]:
+        """λ, and the Lipschitz constant of the worst sample where no step is given, in one host read."""
+        remedies = {
+            "lam": "Use gradient_descent, which follows lam.",
+            "A": f"Give {self.step_name}, and it is a constant.",
+        }
+        if tau0 is not None:
+            return _numbers(remedies, lam)[0], 0.0
+        lam_, worst = _numbers(remedies, lam, f.sample_lipschitz())
+        return lam_, worst
 
     def size(self, stream: Stream) -> int:
         """Steps a block: as asked for, or of the least predicted time an epoch."""
@@ -256,13 +267,24 @@ class Options:
         )
 
 
-def _planned(x: Array, name: str, remedy: str) -> float:
-    """A number that steps are planned with on the host, where a derivative would be silently lost."""
+def _numbers(remedies: Mapping[str, str], *numbers: Array) -> list[float]:
+    """What steps are planned with on the host, where a derivative would be silently lost: it is refused by name."""
+    if not hasattr(numbers[0], "tolist"):
+        return [float(x) for x in numbers]
     try:
-        return float(x.tolist() if hasattr(x, "__xpsolve_value__") else x)
+        return [numbers[0].tolist()] if len(numbers) == 1 else namespace_of(numbers[0]).stack(numbers).tolist()
     except TypeError:
+        name, remedy = next(pair for pair, x in zip(remedies.items(), numbers, strict=False) if not _is_readable(x))
         message = f"{name}: steps are planned on the host, where its derivative would be silently lost. {remedy}"
         raise TypeError(message) from None
+
+
+def _is_readable(x: Array) -> bool:
+    try:
+        x.tolist()
+    except TypeError:
+        return False
+    return True
 
 
 def _first(f: Any, x0: Array | None) -> tuple[Array, int | None]:

@@ -1,6 +1,6 @@
 """Floor 1: arrays that wrap arrays.  The generic wrapper, the operation counter and the memory account."""
 
-from xpsolve.trace.count import Counter, OpTally, Tally, count
+from xpsolve.trace.count import Counter, OpTally, Tally, count, host_read
 from xpsolve.trace.live import peak_bytes
 from xpsolve.trace.wrapper import (
     Interpreter,
@@ -20,6 +20,7 @@ __all__ = [
     "WrappedNamespace",
     "arrays_in",
     "count",
+    "host_read",
     "lift_all",
     "map_arrays",
     "peak_bytes",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -224,6 +225,15 @@ def is_view(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) 
     return bool(read) and bool(arrays_in(out)[0].dtype == read[0].dtype)
 
 
+_counting: ContextVar[tuple[Tally, ...]] = ContextVar("counting", default=())
+
+
+def host_read(how: str) -> None:
+    """Note a read of an array that no counter has wrapped, as those inside a sparse matrix."""
+    for tally in _counting.get():
+        tally.sync(how)
+
+
 class Counter(Interpreter):
     """Runs every operation inside and adds up what it cost."""
 
@@ -315,5 +325,9 @@ def count(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Tally]
     """
     counter = Counter(namespace_of_all(f, args, kwargs))
     lifted_args, lifted_kwargs = lift_all(counter, list(args)), lift_all(counter, kwargs)
-    result = f(*lifted_args, **lifted_kwargs)
+    before = _counting.set((*_counting.get(), counter.tally))
+    try:
+        result = f(*lifted_args, **lifted_kwargs)
+    finally:
+        _counting.reset(before)
     return counter.unwrap_all(result), counter.tally
