@@ -23,6 +23,7 @@ BENCH ?= --budget 300
 VENV := .venv
 OLDEST := .venv-oldest
 NVRTC := .venv-nvrtc
+RECORD := build/kernels.jsonl
 BIN := $(VENV)/bin
 # The name of a stamp holds what EXTRAS were: other packages are another stamp.
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
@@ -49,10 +50,8 @@ test-kernels: $(call with,test)  ## the tests that compute, under the code for e
 test-oldest: $(OLDEST)/.installed  ## the tests with the oldest supported version of every library, without torch and JAX
 	$(OLDEST)/bin/python -m pytest $(SPREAD) $(PYTEST)
 
-test-nvrtc: $(call with,test) $(NVRTC)/.installed  ## compile the CUDA kernels with NVIDIA's compiler, without a GPU
-	rm -f $(NVRTC)/kernels.jsonl
-	CUPY_ON_CPU_RECORD=$(NVRTC)/kernels.jsonl $(BIN)/python -m pytest -q tests/cupy_on_cpu tests/linear tests/transport -k "emulated or kernel"
-	$(NVRTC)/bin/python tests/helpers/check_nvrtc.py $(NVRTC)/kernels.jsonl 80 90
+test-nvrtc: $(RECORD) $(NVRTC)/.installed  ## compile the CUDA kernels with NVIDIA's compiler, without a GPU
+	$(NVRTC)/bin/python tests/helpers/check_nvrtc.py $(RECORD) 80 90 100
 
 test-readme: $(call with,test)  ## run every command of the README, in a scratch clone (some minutes)
 	XPSOLVE_TEST_README=1 $(BIN)/python -m pytest tests/test_readme.py $(PYTEST)
@@ -81,10 +80,17 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/.made
 		--editable ".[$(firstword $(subst -, ,$*))]" $(EXTRAS)
 	@touch $@
 
-$(NVRTC)/.installed:
+# The kernels that the tests run on the emulated CuPy, which writes them down; so does a run of all tests for which the
+# environment variable names this file.
+$(RECORD): $(shell find xpsolve tests -name '*.py') | $(call with,test)
+	@mkdir -p $(@D) && rm -f $@
+	CUPY_ON_CPU_RECORD=$@ $(BIN)/python -m pytest -q $(SPREAD) tests -k "emulated or kernel" || { rm -f $@; exit 1; }
+
+# CUDA 13, whose compiler knows Ampere (80), Hopper (90) and Blackwell (100).
+$(NVRTC)/.installed: Makefile
 	$(PYTHON) -m venv $(NVRTC)
 	$(NVRTC)/bin/python -m pip install --quiet --disable-pip-version-check \
-		"cupy-cuda12x>=14,<15" nvidia-cuda-nvrtc-cu12 nvidia-cuda-runtime-cu12
+		"cupy-cuda13x==14.2.0" "nvidia-cuda-nvrtc==13.*" "nvidia-cuda-runtime==13.*"
 	@touch $@
 
 # The oldest NumPy has wheels for these two.
