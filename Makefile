@@ -19,6 +19,12 @@ SEED ?= 0
 # For `make test-kernels`, for example KERNELS="--kernels Haswell --threads 1".
 KERNELS ?=
 BENCH ?= --budget 300
+# For `make gpu`: seconds of this call, a Python that has all it needs (where no package index is reachable), more
+# arguments such as GPU="--again bench", and EMULATED=1 to rehearse it without a GPU.
+BUDGET ?= 720
+GPU_PYTHON ?=
+GPU ?=
+EMULATED ?=
 
 VENV := .venv
 OLDEST := .venv-oldest
@@ -29,7 +35,7 @@ BIN := $(VENV)/bin
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test fuzz test-kernels test-oldest test-nvrtc test-readme lint clean
+.PHONY: help bench test fuzz gpu gpu-packages installed-test test-kernels test-oldest test-nvrtc test-readme lint clean
 .NOTPARALLEL:
 
 help:  ## list the commands
@@ -43,6 +49,10 @@ test: $(call with,test)  ## run the tests, and the examples in the documentation
 
 fuzz: $(call with,test)  ## call everything with hostile input, CALLS=50000 times (minutes)
 	PYTHONPATH=tests/helpers $(BIN)/python tests/helpers/fuzz.py $(CALLS) $(SEED)
+
+gpu:  ## all that a GPU can show, BUDGET=720 seconds a call, and go on where it was stopped; EMULATED=1 rehearses it
+	$(if $(GPU_PYTHON),,@$(MAKE) --no-print-directory $(if $(EMULATED),installed-test,gpu-packages))
+	$(or $(GPU_PYTHON),$(BIN)/python) tests/gpu/run.py --budget $(BUDGET) $(if $(EMULATED),--emulated) $(GPU)
 
 test-kernels: $(call with,test)  ## the tests that compute, under the code for each kind of processor, as a table
 	$(BIN)/python tests/kernels.py $(KERNELS) -- $(SPREAD) $(PYTEST)
@@ -79,6 +89,15 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable ".[$(firstword $(subst -, ,$*))]" $(EXTRAS)
 	@touch $@
+
+# CuPy, and the toolkit with CUPTI, which counts launches, both for the CUDA that the driver offers.
+gpu-packages:
+	@cuda=$$(nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p'); major=$${cuda%%.*}; \
+	test -n "$$cuda" || { \
+		echo "nvidia-smi finds no NVIDIA driver.  Install one, or rehearse without: make gpu EMULATED=1" >&2; exit 1; }; \
+	$(MAKE) --no-print-directory EXTRAS="$(EXTRAS) cupy-cuda$${major}x[ctk] cuda-toolkit[cupti]==$$cuda.*" installed-test
+
+installed-test: $(call with,test)
 
 # The kernels that the tests run on the emulated CuPy, which writes them down; so does a run of all tests for which the
 # environment variable names this file.

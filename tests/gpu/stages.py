@@ -164,6 +164,7 @@ def environment(run: Run, stage: Stage) -> dict[str, str]:
         home = run.out / "home"
         home.mkdir(parents=True, exist_ok=True)
         found["HOME"] = str(home)
+        found["OPENBLAS_NUM_THREADS"] = "1"  # many small problems
     return found
 
 
