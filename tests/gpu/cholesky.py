@@ -45,6 +45,4 @@ for dtype in ("float64", "float32"):
 for name, figure in figures.items():
     print(name, figure)
 nans = sum(figure["what is left at that pivot"] == "nan" for figure in figures.values())
-finish(
-    figures, f"{len(figures)} matrices that are not definite, NaN at the bad pivot of {nans}", wrong
-)
+finish(figures, f"{len(figures)} matrices that are not definite, NaN at the bad pivot of {nans}", wrong)

@@ -1,7 +1,7 @@
 """Counting kernels that are started and waits for the device, on a real GPU and on the emulated one.
 
-CuPy itself has no hook for either.  NVIDIA's profiling library, CUPTI, counts for a whole process whoever starts a
-kernel, so it sees CuPy, cuBLAS and cuSOLVER alike: it is asked through ctypes, or else through PyTorch's profiler, which
+CuPy itself has no hook for either.  NVIDIA's profiling library, CUPTI, counts for a whole process whoever starts
+a kernel, so it sees CuPy, cuBLAS and cuSOLVER alike: it is asked through ctypes, or else through PyTorch's profiler, which
 brings its own.  A counter is taken only if it counts a known sequence right; `choose` returns the first that does.
 """
 
@@ -58,9 +58,7 @@ BUFFER = 1 << 22
 _REQUEST = ctypes.CFUNCTYPE(
     None, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)
 )
-_COMPLETE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t
-)
+_COMPLETE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
 
 
 class Cupti:

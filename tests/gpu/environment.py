@@ -138,7 +138,9 @@ def main() -> None:
         print("which fetches exactly the wheels that are missing here; bring the folder back, and:")
         print(f"    {sys.executable} -m pip install --no-index --no-deps wheels/*.whl\n")
     device = found.get("device", "no GPU")
-    finish({**figures, "installed": installed}, f"{device}, CuPy {found.get('cupy')}, Python {figures['python']}", wrong)
+    finish(
+        {**figures, "installed": installed}, f"{device}, CuPy {found.get('cupy')}, Python {figures['python']}", wrong
+    )
 
 
 if __name__ == "__main__":

@@ -30,10 +30,12 @@ for dtype in ("float64", "float32"):
     found[f"{dtype} matrix product, n = {n}"] = {"error": error, "Gflop/s": 2 * n**3 / time_ / 1e9}
 
 x = cp.zeros(sized(1 << 27, 1 << 18))
-time_ = seconds(lambda: x + 1, wait)
+time_ = seconds(lambda x=x: x + 1, wait)
 found["GB/s of x + 1"] = 2 * x.nbytes / time_ / 1e9
 small = cp.zeros(4)
-found["microseconds of a small kernel, one after another"] = seconds(lambda: [small + 1 for _ in range(200)], wait) * 5e3
+found["microseconds of a small kernel, one after another"] = (
+    seconds(lambda: [small + 1 for _ in range(200)], wait) * 5e3
+)
 found["microseconds of reading a number"] = seconds(lambda: [float(small[0]) for _ in range(50)], wait) * 2e4
 
 pool = cp.get_default_memory_pool()
