@@ -5,7 +5,8 @@
 Each stage runs in a process of its own, and its result is on disk as soon as it has ended; one that fails stops no
 other.  A second call goes on with the stages that have no result, and with those that failed if the sources have
 changed since.  Returns 1 where a stage failed, 2 where some had no time.  ``--emulated`` rehearses all of it on a
-machine without a GPU: CuPy is then the emulation in tests/cupy_on_cpu, everything says EMULATED, and nothing goes to reports/.
+machine without a GPU: CuPy is then the emulation in tests/cupy_on_cpu,
+everything says EMULATED, and nothing goes to reports/.
 """
 
 from __future__ import annotations
