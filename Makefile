@@ -19,16 +19,23 @@ SEED ?= 0
 # For `make test-kernels`, for example KERNELS="--kernels Haswell --threads 1".
 KERNELS ?=
 BENCH ?= --budget 300
+# For `make gpu`: seconds of this call, a Python that has all it needs (where no package index is reachable), more
+# arguments such as GPU="--again bench", and EMULATED=1 to rehearse it without a GPU.
+BUDGET ?= 720
+GPU_PYTHON ?=
+GPU ?=
+EMULATED ?=
 
 VENV := .venv
 OLDEST := .venv-oldest
 NVRTC := .venv-nvrtc
+RECORD := build/kernels.jsonl
 BIN := $(VENV)/bin
 # The name of a stamp holds what EXTRAS were: other packages are another stamp.
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test fuzz test-kernels test-oldest test-nvrtc test-readme lint clean
+.PHONY: help bench test fuzz gpu gpu-packages installed-test test-kernels test-oldest test-nvrtc test-readme lint clean
 .NOTPARALLEL:
 
 help:  ## list the commands
@@ -43,16 +50,18 @@ test: $(call with,test)  ## run the tests, and the examples in the documentation
 fuzz: $(call with,test)  ## call everything with hostile input, CALLS=50000 times (minutes)
 	PYTHONPATH=tests/helpers $(BIN)/python tests/helpers/fuzz.py $(CALLS) $(SEED)
 
+gpu:  ## all that a GPU can show, BUDGET=720 seconds a call, and go on where it was stopped; EMULATED=1 rehearses it
+	$(if $(GPU_PYTHON),,@$(MAKE) --no-print-directory $(if $(EMULATED),installed-test,gpu-packages))
+	$(or $(GPU_PYTHON),$(BIN)/python) tests/gpu/run.py --budget $(BUDGET) $(if $(EMULATED),--emulated) $(GPU)
+
 test-kernels: $(call with,test)  ## the tests that compute, under the code for each kind of processor, as a table
 	$(BIN)/python tests/kernels.py $(KERNELS) -- $(SPREAD) $(PYTEST)
 
 test-oldest: $(OLDEST)/.installed  ## the tests with the oldest supported version of every library, without torch and JAX
 	$(OLDEST)/bin/python -m pytest $(SPREAD) $(PYTEST)
 
-test-nvrtc: $(call with,test) $(NVRTC)/.installed  ## compile the CUDA kernels with NVIDIA's compiler, without a GPU
-	rm -f $(NVRTC)/kernels.jsonl
-	CUPY_ON_CPU_RECORD=$(NVRTC)/kernels.jsonl $(BIN)/python -m pytest -q tests/cupy_on_cpu tests/linear tests/transport -k "emulated or kernel"
-	$(NVRTC)/bin/python tests/helpers/check_nvrtc.py $(NVRTC)/kernels.jsonl 80 90
+test-nvrtc: $(RECORD) $(NVRTC)/.installed  ## compile the CUDA kernels with NVIDIA's compiler, without a GPU
+	$(NVRTC)/bin/python tests/helpers/check_nvrtc.py $(RECORD) 80 90 100
 
 test-readme: $(call with,test)  ## run every command of the README, in a scratch clone (some minutes)
 	XPSOLVE_TEST_README=1 $(BIN)/python -m pytest tests/test_readme.py $(PYTEST)
@@ -81,10 +90,26 @@ $(VENV)/.installed-%: pyproject.toml | $(VENV)/.made
 		--editable ".[$(firstword $(subst -, ,$*))]" $(EXTRAS)
 	@touch $@
 
-$(NVRTC)/.installed:
+# CuPy, and the toolkit with CUPTI, which counts launches, both for the CUDA that the driver offers.
+gpu-packages:
+	@cuda=$$(nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p'); major=$${cuda%%.*}; \
+	test -n "$$cuda" || { \
+		echo "nvidia-smi finds no NVIDIA driver.  Install one, or rehearse without: make gpu EMULATED=1" >&2; exit 1; }; \
+	$(MAKE) --no-print-directory EXTRAS="$(EXTRAS) cupy-cuda$${major}x[ctk] cuda-toolkit[cupti]==$$cuda.*" installed-test
+
+installed-test: $(call with,test)
+
+# The kernels that the tests run on the emulated CuPy, which writes them down; so does a run of all tests for which the
+# environment variable names this file.
+$(RECORD): $(shell find xpsolve tests -name '*.py') | $(call with,test)
+	@mkdir -p $(@D) && rm -f $@
+	CUPY_ON_CPU_RECORD=$@ $(BIN)/python -m pytest -q $(SPREAD) tests -k "emulated or kernel" || { rm -f $@; exit 1; }
+
+# CUDA 13, whose compiler knows Ampere (80), Hopper (90) and Blackwell (100).
+$(NVRTC)/.installed: Makefile
 	$(PYTHON) -m venv $(NVRTC)
 	$(NVRTC)/bin/python -m pip install --quiet --disable-pip-version-check \
-		"cupy-cuda12x>=14,<15" nvidia-cuda-nvrtc-cu12 nvidia-cuda-runtime-cu12
+		"cupy-cuda13x==14.2.0" "nvidia-cuda-nvrtc==13.*" "nvidia-cuda-runtime==13.*"
 	@touch $@
 
 # The oldest NumPy has wheels for these two.

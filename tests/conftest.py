@@ -35,9 +35,15 @@ from xpsolve.arrays import backends
 # Programs and stand-ins of libraries, which hold neither tests nor examples.
 collect_ignore_glob = ["helpers/*", "cupy_on_cpu/cupy/*", "cupy_on_cpu/cupyx/*", "kernels.py"]
 
-EMULATED = importlib.util.find_spec("cupy") is None
+_EMULATION = Path(__file__).parent / "cupy_on_cpu"
+_found = importlib.util.find_spec("cupy")
+EMULATED = (
+    _found is None
+    or Path(str(_found.origin)).is_relative_to(_EMULATION)  # on the path from outside
+    or os.environ.get("XPSOLVE_EMULATED") == "1"
+)
 if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
-    sys.path.append(str(Path(__file__).parent / "cupy_on_cpu"))
+    sys.path.insert(0, str(_EMULATION))
 
 # A plugin of pytest may have loaded NumPy before this file was read.
 threadpoolctl.threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")
