@@ -44,17 +44,18 @@ def relative_gap(A, y, x, lam):
 def test_the_path_is_certified_and_starts_at_zero(xp, rng, method, n, p):
     A, y = data(rng, n, p)
     tol = 1e-5
-    path = xs.lasso_path(xp(A), xp(y), n_lams=7, ratio=0.05, tol=tol, method=method)
-    check_solution(path, like=xp(y), shape=(7, p))
+    k = 3 if xp.backend.name == "dask" else 7  # on Dask each step of a set is a graph of hundreds of tasks
+    path = xs.lasso_path(xp(A), xp(y), n_lams=k, ratio=0.05, tol=tol, method=method)
+    check_solution(path, like=xp(y), shape=(k, p))
     assert path.converged
     assert path.method == method
     x, lams, gaps = host(xp, path.x), host(xp, path.lams), host(xp, path.gaps)
-    assert_close(path.lams, lam_max(A, y) * 0.05 ** (np.arange(7) / 6), like=xp(y), rtol=1e-5)
+    assert_close(path.lams, lam_max(A, y) * 0.05 ** (np.arange(k) / (k - 1)), like=xp(y), rtol=1e-5)
     assert np.all(x[0] == 0)
     assert np.any(x[1] != 0)
     assert gaps.max() <= tol
     slack = 1e-6 if path.x.dtype == xp(y).dtype and xp.dtype == "float32" else 1e-9
-    for i in range(7):
+    for i in range(k):
         assert relative_gap(A, y, x[i], lams[i]) <= tol + slack
 
 

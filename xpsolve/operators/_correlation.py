@@ -164,6 +164,12 @@ def _surrounded_cupy(x: Array, left: Lengths, right: Lengths) -> Array:
     return y
 
 
+@surrounded.register("dask")
+def _surrounded_dask(x: Array, left: Lengths, right: Lengths) -> Array:
+    # in one chunk: each shift would cut the chunks anew, and a product has a task for each pair of them
+    return surrounded.standard(x, left, right).rechunk((*x.chunks[:2], *(-1,) * len(left)))
+
+
 def spread(xp: Namespace, x: Array, axis: int, step: int) -> Array:
     """x with step − 1 zeros between its entries along an axis."""
     if step == 1:
