@@ -49,3 +49,11 @@ def test_counts():
         y[y > 3]
     assert (counts.launches, counts.syncs) == (2 + 2 + 1 + 3, 2)
     assert any("test_rules.py" in site for site in counts.sites)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_product_and_a_sum_with_one_rounding(fused, monkeypatch):
+    monkeypatch.setattr(emulator, "FUSED", fused)
+    a = 1 + 2.0**-30
+    rest = cupy.ElementwiseKernel("T a, T b", "T z", "z = a * a - b")(cupy.asarray(a), a * a)
+    assert float(rest) == (2.0**-60 if fused else 0)

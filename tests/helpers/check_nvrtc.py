@@ -144,8 +144,12 @@ def verdict(kernel, arch):
 
 
 def precision(kernel):
-    """The lower one where there are two, since what is of the higher one is then a mistake."""
+    """The lower one where there are two, which is a mistake of the higher one unless the parameters name a dtype."""
     letters = {kind[0] for kind in kernel["arguments"] if isinstance(kind, list)}
+    if {"f", "d"} <= letters:
+        definition = kernel["definition"]
+        named = re.search(r"\bfloat(32|64)\b", f"{definition['in_params']}, {definition['out_params']}")
+        return "mixed" if named else "float32"
     return "float32" if "f" in letters else "float64"
 
 
