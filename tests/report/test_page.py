@@ -49,7 +49,7 @@ def built(ridge_suite, tmp_path):
     return page, {path.name: path.read_text() for path in page.parent.glob("*.html")}
 
 
-def test_pages_are_whole_and_need_no_network(built):
+def pages_are_whole_and_need_no_network(built):
     path, texts = built
     assert path.name == "index.html"
     found = pages(path.parent)
@@ -73,7 +73,7 @@ def test_pages_are_whole_and_need_no_network(built):
         assert "<text" in svg
 
 
-def test_every_page_is_reached_from_every_page(built):
+def every_page_is_reached_from_every_page(built):
     path, _ = built
     found = pages(path.parent)
     for page in found.values():
@@ -91,11 +91,22 @@ SAID = {
 }
 
 
-def test_each_page_says_what_was_found(built):
+def each_page_says_what_was_found(built):
     _, texts = built
     for name, words in SAID.items():
         for word in words:
             assert word in texts[name]
+
+
+def test_a_whole_report(built):
+    """One report, which takes seconds to build, looked at from four sides."""
+    for look in (
+        pages_are_whole_and_need_no_network,
+        every_page_is_reached_from_every_page,
+        each_page_says_what_was_found,
+        tables_for_other_programs,
+    ):
+        look(built)
 
 
 def test_a_new_benchmark_needs_no_line_here(suite, tmp_path):
@@ -145,7 +156,7 @@ def test_names_are_text_and_never_markup(suite, tmp_path):
         assert "<img" not in svg.read_text()
 
 
-def test_tables_for_other_programs(built):
+def tables_for_other_programs(built):
     path, _ = built
     fits = pd.read_csv(path.parent / "scaling.csv")
     assert {"alpha", "low", "high", "theory", "verdict", "local_slopes"} <= set(fits.columns)
