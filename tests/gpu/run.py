@@ -12,6 +12,7 @@ everything says EMULATED, and nothing goes to reports/.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from stages import ROOT, STAGES, Run, Stage, environment, python
 from state import State, digest
 
 BUDGET = 720.0
+_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 LEAST = 20.0  # seconds that the benchmarks and the rest leave for the stages after them
 SHORT = re.compile(r"^(=+ )?(\d+ (passed|failed|error)|Measured \d+ points|SUMMARY: |no tests ran)")
 
@@ -117,6 +119,7 @@ def _run(stage: Stage, run: Run, state: State) -> None:
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         # the benchmarks stop by themselves at the time they are given
         code = _wait(child, run.seconds + (LEAST if stage.name == "bench" else 0))
@@ -129,6 +132,12 @@ def _run(stage: Stage, run: Run, state: State) -> None:
     else:
         state.note(stage, "failed" if code else "passed", seconds, said)
     _say(run, f"{stage.name}: {state.status(stage)} in {seconds:.1f} s: {state.said(stage)}")
+
+
+def _end_with_parent() -> None:
+    """Let a stage end with this process even where that is killed: it would compete with the next call's."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def _wait(child: subprocess.Popen[bytes], seconds: float) -> int | None:
@@ -156,4 +165,7 @@ def _say(run: Run, what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("gpu: stopped; the same command again goes on with the stage that was running")
