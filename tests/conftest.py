@@ -34,7 +34,7 @@ import xpsolve.capabilities
 from xpsolve.arrays import backends
 
 # Programs and stand-ins of libraries, which hold neither tests nor examples.
-collect_ignore_glob = ["helpers/*", "cupy_on_cpu/cupy/*", "cupy_on_cpu/cupyx/*", "kernels.py"]
+collect_ignore_glob = ["helpers/*", "cupy_on_cpu/cupy/*", "cupy_on_cpu/cupyx/*", "gpu/[!t]*", "kernels.py"]
 
 _EMULATION = Path(__file__).parent / "cupy_on_cpu"
 _found = importlib.util.find_spec("cupy")
