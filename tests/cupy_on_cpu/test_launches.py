@@ -176,7 +176,7 @@ WEIGHTS = [rng.standard_normal((20, 10)), rng.standard_normal((5, 20))]
 BIASES = [rng.standard_normal(20), rng.standard_normal(5)]
 SAMPLES = rng.standard_normal((10, 64))
 LAYERS = xs.mlp_forward(WEIGHTS, BIASES, SAMPLES)
-S = scipy.sparse.csr_matrix(scipy.sparse.random_array((400, 600), density=0.05, rng=rng))
+S = scipy.sparse.random(400, 600, density=0.05, random_state=rng, format="csr")
 YS = S @ (rng.standard_normal(600) * (rng.random(600) < 0.05))
 LS = 0.1 * np.max(np.abs(S.T @ YS))
 

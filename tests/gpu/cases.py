@@ -21,7 +21,7 @@ def cases() -> dict[str, Case]:
     y = A @ (rng.standard_normal(50) * (rng.random(50) < 0.2)) + 0.1 * rng.standard_normal(200)
     W = rng.standard_normal((60, 300))
     z = W @ (rng.standard_normal(300) * (rng.random(300) < 0.05)) + 0.1 * rng.standard_normal(60)
-    S = scipy.sparse.csr_matrix(scipy.sparse.random_array((400, 600), density=0.05, rng=rng, format="csr"))
+    S = scipy.sparse.random(400, 600, density=0.05, random_state=rng, format="csr")
     s = S @ (rng.standard_normal(600) * (rng.random(600) < 0.05))
     lam, sparse_lam = (0.1 * float(np.max(np.abs(B.T @ b))) for B, b in ((W, z), (S, s)))
     a, b = (x / x.sum() for x in (rng.random(40), rng.random(50)))
