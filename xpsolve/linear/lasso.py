@@ -1,4 +1,4 @@
-"""The lasso  min_x ½‖Ax − y‖² + λ‖x‖₁  and the elastic net: the door, and the choice of a method."""
+"""The lasso  min_x ½‖Ax − y‖² + λ‖x‖₁  and the elastic net: the public functions, and the choice of a method."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def lasso(
     A : array (n, p), sparse matrix (n, p) or LinearOperator
         The operator.  Sparse matrices and operators are never made dense.
     y : array, shape (n,) or (n, k)
-        Observations; many columns are solved together, and one that is solved rests.
+        Observations; many columns are solved together; a column that is solved is not changed again.
     lam : float or 0-d array
         λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 asks for least squares, which `lstsq` answers, or
         `ridge` by conjugate gradients where A is not dense.
