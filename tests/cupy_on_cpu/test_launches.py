@@ -12,8 +12,8 @@ from xpsolve.arrays import indexing, linalg, namespace_of, scaling
 from xpsolve.autodiff.rules.elementwise import sech_squared
 from xpsolve.autodiff.rules.table import quotient_or_zero
 from xpsolve.autodiff.symmetric import spectral
-from xpsolve.linear.prox import shrink
-from xpsolve.linear.proximal_gradient import extrapolate
+from xpsolve.penalties.shrink import shrink
+from xpsolve.proximal.proximal_gradient import extrapolate
 from xpsolve.operators import _correlation, _spectral
 from xpsolve.transport import _increments, _kernels
 

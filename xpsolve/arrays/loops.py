@@ -117,7 +117,7 @@ def iterate(
     if check_every < 1 or max_iter < 0:
         message = f"expected check_every >= 1 and max_iter >= 0, got {check_every} and {max_iter}."
         raise ValueError(message)
-    if not is_concrete(*state):
+    if not is_concrete(*_leaves(state)):
         if record is not None or callback is not None:
             message = "record and callback: not available under jax.jit, where nothing can be read. Leave them out."
             raise ValueError(message)
@@ -161,10 +161,19 @@ def _pace(k: int, check_every: int, late: float) -> int:
     return max(1, int(late * k) // check_every) * check_every
 
 
+def _leaves(state: tuple[Any, ...]) -> list[Any]:
+    """The parts of a state; tuples of arrays among them are opened."""
+    return [x for part in state for x in (part if type(part) is tuple else (part,))]
+
+
 def _computed(state: State) -> State:
-    arrays = [x for x in state if is_array(x)]
-    settled_ones = iter(settled(*arrays)) if arrays else iter(())
-    return _rebuilt(state, (next(settled_ones) if is_array(x) else x for x in state))
+    arrays = [x for x in _leaves(state) if is_array(x)]
+    ready = iter(settled(*arrays)) if arrays else iter(())
+
+    def done(x: Any) -> Any:
+        return next(ready) if is_array(x) else x
+
+    return _rebuilt(state, (tuple(map(done, part)) if type(part) is tuple else done(part) for part in state))
 
 
 def _rebuilt(state: State, arrays: Iterable[Any]) -> State:

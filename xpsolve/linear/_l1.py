@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpsolve.arrays import Array, cast, namespace_of
-from xpsolve.linear.prox import shrink
+from xpsolve.penalties.shrink import shrink
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Penalty:
         one = namespace_of(tau).ones_like(tau)
         return tau, tau * self.l1, one if self.l2 is None else one / (1 + tau * self.l2)
 
-    def prox(self, V: Array, tau: Array) -> Array:
+    def advance(self, V: Array, steps: tuple[Array, ...]) -> Array:
         """argmin ½‖X − V‖² + τ·penalty."""
-        _, threshold, factor = self.steps(tau)
-        return shrink(V, threshold) * factor
+        X = shrink(V, steps[1])
+        return X if self.l2 is None else X * steps[2]
 
     def value(self, X: Array) -> Array:
         """The penalty of each column."""

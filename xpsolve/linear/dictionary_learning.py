@@ -44,8 +44,8 @@ from xpsolve.arrays import check_finite as _check_finite
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import lost_in_units
-from xpsolve.linear.prox import shrink
-from xpsolve.linear.proximal_gradient import extrapolate
+from xpsolve.penalties.shrink import shrink
+from xpsolve.proximal.proximal_gradient import extrapolate
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 _CERTIFICATE = "what codes alone and atoms alone can still gain, relative to half of ‖X‖²"
