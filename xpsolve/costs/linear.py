@@ -376,7 +376,7 @@ def dictionary_learning(
     into = gemm(m, n, p, itemsize=itemsize)  # DᵀXᵀ, and XᵀZ alike
     bound = 3 * gemm(m, m, m, itemsize=itemsize)
     codes = gram(p, m, itemsize=itemsize) + into + bound + (code_steps + 1) * gemm(m, n, m, itemsize=itemsize)
-    codes += Cost(launches=18 + 6 * code_steps)
+    codes += Cost(launches=19 + 6 * code_steps)
     moves = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
     atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
     check = 3 * into + Cost(launches=87, syncs=1)

@@ -126,6 +126,7 @@ FACTORISATIONS: dict[str, int] = {
     "linalg.slogdet": 4,
     "linalg.pinv": 7,
     "eigh": 2,
+    "eigvalsh": 2,
     "cholesky": 5,
     "solve_positive": 9,
     "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose lies as it should
