@@ -14,7 +14,7 @@ from xpsolve.autodiff.rules.table import quotient_or_zero
 from xpsolve.autodiff.symmetric import spectral
 from xpsolve.linear.prox import shrink
 from xpsolve.linear.proximal_gradient import extrapolate
-from xpsolve.operators import _correlation, _spectral
+from xpsolve.operators import Wavelet, _correlation, _spectral, gradient
 from xpsolve.transport import _increments, _kernels
 
 cupy = pytest.importorskip("cupy")
@@ -104,6 +104,10 @@ OPERATIONS = {
     "irfft": (lambda A: namespace_of(A).fft.irfft(namespace_of(A).fft.rfft(A, axis=1), axis=1), A),
     "a row assigned": (lambda A, x: _assigned(A, x), A, x),
     # delegates
+    "differences": (lambda T: gradient.differences(T, 3), T),
+    "differences of columns": (lambda T: gradient.differences(T, 2), T),
+    "differences_adjoint": (lambda T: gradient.differences_adjoint(T), array(2, 6, 5)),
+    "eigvalsh": (linalg.eigvalsh, G),
     "linalg.gram": (linalg.gram, A),
     "linalg.cholesky": (linalg.cholesky, G),
     "linalg.trustworthy": (linalg.trustworthy, L, G),
@@ -225,6 +229,7 @@ SOLVES = {
     "soft_threshold": (lambda x: xs.soft_threshold(x, 0.5), SAMPLES),
     "project_simplex": (lambda x: xs.networks.project_simplex(x), SAMPLES),
     "grad": (xs.autodiff.grad(lambda x: namespace_of(x).sum(x**2)), SAMPLES),
+    "wavelet": (Wavelet((8, 16), 3).matvec, rng.standard_normal(128)),
     "sparse ridge": (lambda S, y: xs.ridge(S, y, 1.0), S, YS),
     "sparse lasso fista": (lambda S, y: xs.lasso(S, y, LS, method="fista"), S, YS),
     "sparse lasso working_set": (lambda S, y: xs.lasso(S, y, LS, method="working_set"), S, YS),
