@@ -165,7 +165,7 @@ def ista(
     else:
         step, lanczos = pair, single
     total += n_iter * step + LANCZOS_STEPS * lanczos
-    launches = 234 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 15 * momentum)
+    launches = 234 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 14 * momentum)
     return total + Cost(launches=launches, syncs=checks(n_iter, late=late) + 1)
 
 
@@ -294,7 +294,7 @@ def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | No
     if method == "working_set" or n_iter is None:
         return total
     refreshes, momentum = -(-n_iter // CHECK_EVERY), int(method == "fista")
-    return total + Cost(launches=27 + n_iter + refreshes * (26 + 3 * momentum))
+    return total + Cost(launches=27 + n_iter + refreshes * (26 + 4 * momentum))
 
 
 def soft_threshold(n: int, *, itemsize: int = 8) -> Cost:
@@ -376,7 +376,7 @@ def dictionary_learning(
     into = gemm(m, n, p, itemsize=itemsize)  # DᵀXᵀ, and XᵀZ alike
     bound = 3 * gemm(m, m, m, itemsize=itemsize)
     codes = gram(p, m, itemsize=itemsize) + into + bound + (code_steps + 1) * gemm(m, n, m, itemsize=itemsize)
-    codes += Cost(launches=18 + 6 * code_steps)
+    codes += Cost(launches=19 + 6 * code_steps)
     moves = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
     atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
     check = 3 * into + Cost(launches=87, syncs=1)

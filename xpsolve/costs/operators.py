@@ -285,3 +285,87 @@ def kronecker(shapes: tuple[tuple[int, int], ...], k: int = 1, *, itemsize: int 
         total += gemm(n, length // p, p, itemsize=itemsize)
         length = length // p * n
     return total
+
+
+def differences(shape: int | tuple[int, ...], k: int = 1, *, adjoint: bool = False, itemsize: int = 8) -> Cost:
+    """Differences of k pictures along each axis, or their adjoint: one or two passes per axis, and no products.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Sides of the pictures.
+    k : int
+        Pictures.
+    adjoint : bool
+        The adjoint in place of the gradient.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of one product.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.differences((512, 512)).launches
+    3
+    """
+    sides = shape if isinstance(shape, tuple) else (shape,)
+    size, dim = itemsize * k * math.prod(sides), len(sides)
+    wide = sum(n > 1 for n in sides)
+    if adjoint:
+        return Cost(0, size * (1 + 6 * wide), 1 + 2 * wide, memory=size)
+    return Cost(0, size * (dim + 3 * wide), 1 + wide, memory=dim * size)
+
+
+def wavelet(
+    shape: int | tuple[int, ...], order: int = 1, *, levels: int | None = None, k: int = 1, itemsize: int = 8
+) -> Cost:
+    """A wavelet transform of k pictures, or its inverse: 4N flops a place of an axis and level, N the order.
+
+    Each level has half of the sides, and on d axes costs 2⁻ᵈ of the one before: together at most 2 of the first level.
+    Copies that a library makes where a result is to lie in another order are not counted.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Sides of the pictures.
+    order : int
+        Vanishing moments.
+    levels : int, optional
+        As often as the sides can be halved if None.
+    k : int
+        Pictures.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of one product.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.wavelet(1024, 4, levels=1).flops == 16 * 1024
+    True
+    """
+    sides = shape if isinstance(shape, tuple) else (shape,)
+    depth = min((n & -n).bit_length() - 1 for n in sides) if levels is None else levels
+    total = Cost()
+    for level in range(depth):
+        here = [n >> level for n in sides]
+        places = k * math.prod(here)
+        for n in here:
+            around = [n // 2] * ((order - 1) // (n // 2) + 1) + [(order - 1) % (n // 2)]
+            longer = joined(sum(part > 0 for part in around)) if order > 1 else 0
+            # the longer pairs are written, then their 2N shifts, which the product reads
+            traffic = itemsize * places * (2 * (order > 1) + 2 * order)
+            product = gemm(2, places // 2, 2 * order, itemsize=itemsize)
+            moves = Cost(0, traffic, longer + joined(2 * order), memory=itemsize * places * order)
+            total += product + moves
+        if level:
+            total += Cost(0, 2 * itemsize * places, 2 * len(sides))
+    return total

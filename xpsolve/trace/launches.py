@@ -115,6 +115,10 @@ def _mirrored(a: Array, b: Array, M: Array | None, *_: Any) -> int:
     return 2 if M is None else 14
 
 
+def _wide(sides: tuple[int, ...]) -> int:
+    return sum(n > 1 for n in sides)
+
+
 FACTORISATIONS: dict[str, int] = {
     "linalg.cholesky": 3,
     "linalg.qr": 5,
@@ -126,6 +130,7 @@ FACTORISATIONS: dict[str, int] = {
     "linalg.slogdet": 4,
     "linalg.pinv": 7,
     "eigh": 2,
+    "eigvalsh": 2,
     "cholesky": 5,
     "solve_positive": 9,
     "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose lies as it should
@@ -151,5 +156,7 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
     "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 3,
     "sech_squared": 3, "trustworthy": 2,
+    "differences": lambda X, axes: 1 + _wide(X.shape[:axes]),
+    "differences_adjoint": lambda Y: 1 + 2 * _wide(Y.shape[1 : Y.shape[0] + 1]),
     "quotient_or_zero": 7, "spectral": 5, "cost_range": 7, "mirrored": _mirrored,
 }  # fmt: skip
