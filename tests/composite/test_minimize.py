@@ -131,7 +131,8 @@ def test_total_variation(rng, isotropic):
     f = xs.LeastSquares(np.eye(30), y)
     tv = P.TotalVariation(lam / 30, shape, isotropic=isotropic)
     solution = xs.minimize(f, tv, tol=1e-7, max_iter=50_000)
-    assert solution.converged and solution.method == "primal_dual"
+    assert solution.converged
+    assert solution.method == "primal_dual"
     wanted = _tv_by_programming(y, lam, shape, isotropic)
     assert objective(f, tv, solution.x) <= objective(f, tv, wanted) + 1e-9
     assert_close(solution.x, wanted, atol=2e-3)
@@ -149,7 +150,8 @@ def test_a_sum_with_a_constraint(rng):
     f = xs.LeastSquares(np.eye(12), y)
     tv = P.TotalVariation(0.02, (3, 4))
     both = xs.minimize(f, tv + P.NonNegative(), tol=1e-8, max_iter=50_000)
-    assert both.converged and float(np.min(both.x)) >= 0
+    assert both.converged
+    assert float(np.min(both.x)) >= 0
     free = xs.minimize(f, tv, tol=1e-8, max_iter=50_000)
     assert objective(f, tv, free.x) <= objective(f, tv, both.x)
     # two sets at once: the simplex within a box
@@ -175,7 +177,15 @@ LOSSES = {
     "logistic": lambda A, y, lam: xs.Logistic(A, np.where(y > 0, 1.0, -1.0), lam),
     "multinomial": lambda A, y, lam: xs.Multinomial(A, np.digitize(y, [-0.5, 0.5]), lam),
 }
-SIMPLE = [P.L1(0.03), P.ElasticNet(0.03, 0.5), P.SquaredL2(0.1), P.Box(-0.2, 0.3), P.NonNegative(), P.Simplex(), P.L1Ball(0.5)]
+SIMPLE = [
+    P.L1(0.03),
+    P.ElasticNet(0.03, 0.5),
+    P.SquaredL2(0.1),
+    P.Box(-0.2, 0.3),
+    P.NonNegative(),
+    P.Simplex(),
+    P.L1Ball(0.5),
+]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -316,10 +326,16 @@ def test_under_jit(rng):
     A, y = (jax.numpy.asarray(v) for v in data(rng))
     for penalty in (P.L1(0.1), P.ElasticNet(0.1, 0.5), P.NonNegative(), P.TotalVariation(0.1, (WIDTH,))):
         run = jax.jit(lambda A, y, penalty=penalty: xs.minimize(xs.LeastSquares(A, y), penalty, tol=1e-9).x)
-        assert_close(np.asarray(run(A, y)), xs.minimize(xs.LeastSquares(np.asarray(A), np.asarray(y)), penalty, tol=1e-9).x, atol=1e-9)
+        assert_close(
+            np.asarray(run(A, y)),
+            xs.minimize(xs.LeastSquares(np.asarray(A), np.asarray(y)), penalty, tol=1e-9).x,
+            atol=1e-9,
+        )
 
 
-@pytest.mark.parametrize("penalty", [P.L1(0.05), P.NonNegative(), P.GroupL1(0.05, 2), P.TotalVariation(0.05, (8,))], ids=repr)
+@pytest.mark.parametrize(
+    "penalty", [P.L1(0.05), P.NonNegative(), P.GroupL1(0.05, 2), P.TotalVariation(0.05, (8,))], ids=repr
+)
 def test_derivatives(rng, penalty):
     A, y = data(rng)
     d, w, h = rng.standard_normal(N), rng.standard_normal(WIDTH), 1e-6
@@ -336,13 +352,18 @@ def test_callbacks_and_records(rng):
     A, y = data(rng)
     seen = []
     solution = xs.minimize(
-        xs.LeastSquares(A, y), P.L1(0.1), tol=1e-10, record=True, callback=lambda k, s: seen.append((k, s.x.shape, s.measure))
+        xs.LeastSquares(A, y),
+        P.L1(0.1),
+        tol=1e-10,
+        record=True,
+        callback=lambda k, s: seen.append((k, s.x.shape, s.measure)),
     )
     assert [k for k, *_ in seen] == list(range(0, solution.n_iter + 1, 10))
     assert set(solution.history) == {"objective", "certificate"}
     assert solution.history["objective"].shape == (solution.n_iter + 1,)
     stopped = xs.minimize(xs.LeastSquares(A, y), P.TotalVariation(0.1, (WIDTH,)), tol=0, callback=lambda k, s: k >= 20)
-    assert stopped.status is xs.Status.STOPPED and stopped.n_iter == 20
+    assert stopped.status is xs.Status.STOPPED
+    assert stopped.n_iter == 20
 
 
 @pytest.mark.parametrize(

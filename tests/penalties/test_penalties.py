@@ -57,7 +57,8 @@ def test_the_prox_satisfies_its_optimality_condition(xp, rng, h, shape):
     z = h.prox(x, t)
     assert_close(h.residual(z, (z - x) / t), np.zeros(shape), like=x, atol=tolerance(xp))
     value = h.value(z)
-    assert value.shape == () and value.dtype == x.dtype
+    assert value.shape == ()
+    assert value.dtype == x.dtype
     assert np.isfinite(float(value))
 
 
@@ -134,11 +135,11 @@ def test_units(rng, h, shape):
 @each
 def test_nothing_is_read_from_the_device(rng, h, shape):
     x = rng.standard_normal(shape)
-    for f in (h.value, lambda x: h.prox(x, 0.5), lambda x: h.residual(x, x), h.dual_range, lambda x: h.young(x, x)):
-        if f == h.dual_range and h.dual_range(x) is None:
-            continue
-        if h.dual_range(x) is not None or f != h.young:
-            assert xs.count(f, x)[1].syncs == 0
+    functions = [h.value, lambda x: h.prox(x, 0.5), lambda x: h.residual(x, x)]
+    if h.dual_range(x) is not None:
+        functions += [h.dual_range, lambda x: h.young(x, x)]
+    for f in functions:
+        assert xs.count(f, x)[1].syncs == 0
 
 
 @pytest.mark.parametrize("h", PENALTIES, ids=repr)
@@ -226,7 +227,7 @@ def test_sums(rng):
     mixed = P.Simplex() + P.L1(0.5) + P.GroupL1(1.0, 2)
     z = P.Simplex().prox(x, 1.0)
     assert float(mixed.value(z)) == pytest.approx(0.5 + float(P.GroupL1(1.0, 2).value(z)))
-    with pytest.raises(TypeError, match="has a proximal map|primal_dual"):
+    with pytest.raises(TypeError, match="expected a penalty with a proximal map"):
         mixed.prox(x, 1.0)
 
 

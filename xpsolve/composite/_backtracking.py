@@ -1,6 +1,6 @@
 """Proximal gradient without a Lipschitz constant: steps found on the device (Beck & Teboulle 2009, §4).
 
-    x⁺ = prox_{τR}(z − τ∇f(z)),  taken where  f(x⁺) ≤ f(z) + ⟨∇f(z), x⁺ − z⟩ + ‖x⁺ − z‖²/(2τ),  else τ is halved
+x⁺ = prox_{τR}(z − τ∇f(z)),  taken where  f(x⁺) ≤ f(z) + ⟨∇f(z), x⁺ − z⟩ + ‖x⁺ − z‖²/(2τ),  else τ is halved
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A penalty taken apart: what goes into the gradient, what has a proximal map, and what is coupled by an operator.
 
-    R(x) = ½l2‖x‖² + g(x) + Σ_i h_i(L_i x)
+R(x) = ½l2‖x‖² + g(x) + Σ_i h_i(L_i x)
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ the certificate is the smallest element of ∇f(x) + Lᵀz + ∂R(x), relative t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -126,9 +126,9 @@ class Composite:
         """The certificate of x and the dual variables of coupled terms, 0-d."""
         return self.joined(self.look(x, z)[1:])
 
-    def joined(self, shares: tuple[Array, Array]) -> Array:
+    def joined(self, shares: Sequence[Array]) -> Array:
         """The certificate from its shares: a gap is a sum, a residual and a gap are not added."""
-        return shares[0] + shares[1] if self.has_gap else self.xp.maximum(*shares)
+        return shares[0] + shares[1] if self.has_gap else self.xp.maximum(shares[0], shares[1])
 
     def look(self, x: Array, z: Duals = ()) -> tuple[Array, Array, Array]:
         """−∇f(x) − l2·x, and two shares of the certificate: of x, and of x with z in the coupled terms."""

@@ -120,7 +120,8 @@ def minimize(
     """
     check_objective(f)
     check_option(method, "method", METHODS)
-    if penalty is not None and not isinstance(penalty, Penalty):
+    given: Any = penalty
+    if given is not None and not isinstance(given, Penalty):
         message = f"penalty: expected one of xpsolve.penalties or None, got {type(penalty).__qualname__}."
         raise TypeError(message)
     tol = check_iteration(
@@ -233,7 +234,8 @@ def _proximal(
         **options,
         **_seen(problem, lambda s: columns.x(s.X), record, callback),
     )
-    return replace(run, state=Progress(columns.x(run.state.X), xp.reshape(run.state.gap, ()))), {}
+    last: Any = Progress(columns.x(run.state.X), xp.reshape(run.state.gap, ()))
+    return replace(run, state=last), {}
 
 
 def _primal_dual(

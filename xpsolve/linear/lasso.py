@@ -39,10 +39,10 @@ from xpsolve.linear._problem import (
     start_columns,
 )
 from xpsolve.linear.least_squares import lstsq
-from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.linear.ridge import ridge
 from xpsolve.linear.working_set import solve_working_set
 from xpsolve.operators import Sparse
+from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 CERTIFICATE = "duality gap, relative to half of ‖y‖²"

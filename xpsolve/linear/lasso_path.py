@@ -39,8 +39,8 @@ from xpsolve.linear._problem import (
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
 from xpsolve.linear.lasso import CERTIFICATE, has_columns, no_working_set
 from xpsolve.linear.least_squares import lstsq
-from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
+from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 
 _AHEAD = 10  # values of λ between two looks at all features

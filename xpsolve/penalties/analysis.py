@@ -69,7 +69,7 @@ class Analysis(Penalty):
     def scaled(self, unit: Any, size: Any) -> Analysis:
         """With λ·unit/size."""
         other = copy.copy(self)
-        other.outer = self.outer.scaled(unit, size)
+        other.outer = self.outer.scaled(unit, size)  # type: ignore[assignment]
         return other
 
     def __repr__(self) -> str:

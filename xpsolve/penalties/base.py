@@ -111,7 +111,9 @@ class Sum(Penalty):
         parts: list[Penalty] = []
         for term in terms:
             for part in term.parts if isinstance(term, Sum) else (term,):
-                same = next((i for i, known in enumerate(parts) if hasattr(known, "merged") and hasattr(part, "merged")), None)
+                same = next(
+                    (i for i, known in enumerate(parts) if hasattr(known, "merged") and hasattr(part, "merged")), None
+                )
                 if same is None:
                     parts.append(part)
                 else:

@@ -48,7 +48,7 @@ class GroupL1(Penalty):
         self.lam = weight(lam, "lam")
         self.layout = _layout(groups)
         self.weights: Any = None if weights is None else [float(weight(w, "weights")) for w in weights]
-        self._bounded = weights is None or min(self.weights) > 0
+        self._bounded = self.weights is None or min(self.weights) > 0
 
     def value(self, x: Array) -> Array:
         """R(x)."""

@@ -260,7 +260,7 @@ class Box(Separable):
         low, high = self.lower, self.upper
         if low is not None and high is not None:
             wrong = low > high
-            if (wrong if not is_array(wrong) else is_concrete(wrong) and bool(namespace_of(wrong).any(wrong))):
+            if wrong if not is_array(wrong) else is_concrete(wrong) and bool(namespace_of(wrong).any(wrong)):
                 message = f"lower: expected bounds with lower <= upper, got lower={shown(low)}, upper={shown(high)}."
                 raise ValueError(message)
 

@@ -1,7 +1,7 @@
 """Indicators of sets with a projection by sorting: the ℓ¹ ball and the simplex (Duchi et al. 2008).
 
-    projection on {Σ x_j = s, x ≥ 0}    max(v_j − ν, 0)  with the ν for which the sum is s
-    conjugate                           s·max_j c_j,  and radius·max_j |c_j| for the ball
+projection on {Σ x_j = s, x ≥ 0}    max(v_j − ν, 0)  with the ν for which the sum is s
+conjugate                           s·max_j c_j,  and radius·max_j |c_j| for the ball
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ def _size(value: Any, name: str) -> Any:
 
 
 def _slack(xp: Namespace, x: Array) -> float:
-    return 16 * float(xp.finfo(x.dtype).eps) * max(1, x.shape[0])
+    eps = float(xp.finfo(x.dtype).eps)
+    return 16 * eps * int(x.shape[0])
 
 
 def _indicator(xp: Namespace, inside: Array, like: Array) -> Array:

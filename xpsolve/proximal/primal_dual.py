@@ -1,4 +1,6 @@
-"""The primal–dual method of Condat and Vũ for  min_x f(x) + g(x) + Σ_i h_i(L_i x),  f smooth, g and h_i with proximal maps.
+"""The primal–dual method of Condat and Vũ for  min_x f(x) + g(x) + Σ_i h_i(L_i x).
+
+f is smooth, g and the h_i have proximal maps.
 
     x⁺   = prox_{τg}(x − τ(∇f(x) + Σ L_iᵀz_i))
     z_i⁺ = prox_{σ_i h_i*}(z_i + σ_i L_i(2x⁺ − x)),        1/τ ≥ L/2 + Σ σ_i‖L_i‖²        (Condat 2013; Vũ 2013)
@@ -61,8 +63,8 @@ def primal_dual(
     coupled: Sequence[Coupled],
     x: Array,
     *,
-    shares: Callable[[Array, tuple[Array, ...]], tuple[Array, Array]],
-    joined: Callable[[tuple[Array, Array]], Array],
+    shares: Callable[[Array, tuple[Array, ...]], Sequence[Array]],
+    joined: Callable[[Sequence[Array]], Array],
     omega: Array,
     tol: float,
     max_iter: int,

@@ -139,9 +139,7 @@ class Huber(LinearModel):
 
     curvature = 1.0
 
-    def __init__(
-        self, A: Any, y: Array, lam: Any = 0.0, *, delta: float = 1.0, check_finite: bool = True
-    ) -> None:
+    def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, delta: float = 1.0, check_finite: bool = True) -> None:
         super().__init__(A, y, lam, check_finite=check_finite)
         delta = check_positive(delta, "delta", dtype=self.y.dtype)
         self.delta: Array = self.xp.asarray(delta, dtype=self.y.dtype, device=device_of(self.y))
