@@ -49,13 +49,14 @@ from xpsolve.arrays.namespace import (
     namespace_of,
     on_accelerator,
 )
-from xpsolve.arrays.native import native
-from xpsolve.arrays.precision import cast, wide_dtype, wide_product
+from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.precision import FloatLimits, cast, limits_of, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
     "MOST",
     "Array",
+    "FloatLimits",
     "Namespace",
     "Run",
     "accumulate",
@@ -79,6 +80,7 @@ __all__ = [
     "common_device",
     "common_dtype",
     "common_namespace",
+    "composed",
     "depth",
     "device_of",
     "eigh",
@@ -92,6 +94,7 @@ __all__ = [
     "largest",
     "library",
     "lift",
+    "limits_of",
     "namespace_of",
     "native",
     "on_accelerator",

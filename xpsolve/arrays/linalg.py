@@ -15,6 +15,7 @@ import numpy as np
 
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
 from xpsolve.arrays.native import native
+from xpsolve.arrays.precision import limits_of
 
 _PANEL = 64  # rows a panel in blocked substitution: where a small LU solve and a matrix product cost alike
 
@@ -103,8 +104,15 @@ def trustworthy(L: Array, G: Array) -> Array:
     """Whether all pivots are above rounding: a NaN is not, and no number below 0 that a library left there."""
     xp = namespace_of(L)
     pivots = xp.linalg.diagonal(L)
-    smallest = xp.finfo(G.dtype).eps * G.shape[0] * xp.max(xp.linalg.diagonal(G))
+    smallest = limits_of(G).eps * G.shape[0] * xp.max(xp.linalg.diagonal(G))
     return xp.all((pivots > 0) & (pivots * pivots > smallest))
+
+
+@trustworthy.register("numpy")
+def _trustworthy_numpy(L: Array, G: Array) -> Array:
+    least = L.diagonal().min()  # a NaN if there is one
+    smallest = limits_of(G).eps * G.shape[0] * G.diagonal().max()
+    return np.asarray(least > 0 and least * least > smallest)
 
 
 @trustworthy.register("cupy")
@@ -154,6 +162,16 @@ def solve_triangular(L: Array, B: Array, *, transposed: bool = False) -> Array:
         block = L[i:j, i:j]
         solved.append(solve(block.T if transposed else block, rhs))
     return xp.concat(solved[::-1] if transposed else solved, axis=0)
+
+
+@solve_triangular.register("numpy")
+def _solve_triangular_numpy(L: Array, B: Array, *, transposed: bool = False) -> Array:
+    if L.shape[0] > _PANEL:
+        return solve_triangular.standard(L, B, transposed=transposed)
+    try:
+        return np.linalg.solve(L.T if transposed else L, B)
+    except np.linalg.LinAlgError:
+        return B * np.nan
 
 
 @solve_triangular.register("torch")
