@@ -18,12 +18,13 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.indexing import accumulate, largest, put, scatter, settled, take_columns
+from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, settled, take_columns
 from xpsolve.arrays.linalg import (
     cholesky,
     cholesky_solve,
     eigh,
     gram,
+    largest_pivot,
     shifted,
     solve,
     solve_positive,
@@ -84,6 +85,7 @@ __all__ = [
     "depth",
     "device_of",
     "eigh",
+    "either",
     "enter",
     "gram",
     "innermost",
@@ -92,6 +94,7 @@ __all__ = [
     "is_scalar",
     "iterate",
     "largest",
+    "largest_pivot",
     "library",
     "lift",
     "limits_of",

@@ -8,6 +8,7 @@ and max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -388,7 +389,10 @@ def _relative(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array)
 def _relative_numpy(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
     if R.shape[1] > 1:
         return _relative.standard(R, S, X, Aty, norm, lam)
-    x, s, r, right = (np.sqrt(v @ v) for v in (X[:, 0], S[:, 0], R[:, 0], Aty[:, 0]))
-    size = norm * (norm * x) + lam[0] * x + max(norm * s, right)
-    solved = r == 0 and not R.any()
-    return np.asarray([0 if solved else r / size if in_range(size, -10, 31) else np.nan], R.dtype)
+    x, s, r, right = [math.sqrt(v @ v) for v in (X[:, 0], S[:, 0], R[:, 0], Aty[:, 0])]
+    norm, exponents = float(norm), limits_of(R).exponents
+    size = norm * (norm * x) + float(lam[0]) * x + max(right, norm * s)  # the order that keeps a NaN
+    if r == 0 and not R.any():
+        return np.zeros(1, R.dtype)
+    usable = 2.0 ** (exponents * -10 // 32) <= size <= 2.0 ** (exponents * 31 // 32)
+    return np.asarray([r / size if usable else np.nan], R.dtype)

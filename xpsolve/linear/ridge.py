@@ -24,6 +24,7 @@ from xpsolve.arrays import (
     eigh,
     gram,
     is_concrete,
+    largest_pivot,
     limits_of,
     namespace_of,
     power_of_two,
@@ -121,7 +122,7 @@ def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> 
 
     def solve(M: Array, lams: Array, B: Array) -> tuple[Array, Any]:
         xp, G = namespace_of(M), gram(M)
-        norm = xp.sqrt(xp.max(xp.linalg.diagonal(G)))
+        norm = xp.sqrt(largest_pivot(G))
         if lams.shape[0] == 1:
             L, ok = cholesky(shifted(G, lams[0]))
             return cholesky_solve(L, B), (norm, _known_of(L, norm * norm + lams[0], ok), L)
