@@ -7,6 +7,7 @@ host reads, histories, callbacks and ``jax.jit``.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -163,7 +164,10 @@ def _pace(k: int, check_every: int, late: float) -> int:
 
 def _computed(state: State) -> State:
     arrays = [x for x in state if is_array(x)]
-    settled_ones = iter(settled(*arrays)) if arrays else iter(())
+    computed = settled(*arrays) if arrays else ()
+    if all(map(operator.is_, computed, arrays)):
+        return state
+    settled_ones = iter(computed)
     return _rebuilt(state, (next(settled_ones) if is_array(x) else x for x in state))
 
 
