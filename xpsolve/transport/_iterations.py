@@ -237,7 +237,8 @@ class Iteration:
                 u, v = xp.exp((f - top) / eps), xp.exp((g + (top - low)) / eps)  # the constant between them is free
             K = problem.kernel.hold(*zero, eps)
             narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
-            return self._fresh(xp.where(a > 0, u, 0 * a), xp.where(b > 0, v, 0 * b), zero, K, eps, lower=narrow)
+            u, v = self._with_mass(u, v, xp.zeros_like(eps))
+            return self._fresh(u, v, zero, K, eps, lower=narrow)
         if problem.init is None:
             eps = xp.maximum(eps, (high - low) / _BEGIN)
         F = xp.where(a > 0, f / eps, xp.full_like(a, NOTHING))
@@ -263,11 +264,12 @@ class Iteration:
         error = self.error(s)
         one = xp.ones_like(error)
         rests = (error <= self.goal) & (s.eps <= self.problem.eps)
-        omega, watched = xp.where(rests, 0 * one, one), xp.where(rests, 0 * one, error)
+        zero = 0 * one
+        omega, watched = either(rests, (zero, zero), (one, error))
         return s._replace(
             omega=omega,
             trust=one,
-            age=0 * one,
+            age=zero,
             error=error,
             watched=watched,
             floor=self._floor(),
@@ -320,13 +322,17 @@ class Iteration:
         xp, eps = self.problem.xp, self.problem.eps
         return xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
 
+    def _with_mass(self, u: Array, v: Array, nothing: Array) -> tuple[Array, Array]:
+        """u and v, and `nothing` at points without mass."""
+        xp, (a, b), (all_a, all_b) = self.problem.xp, (self.problem.a, self.problem.b), self.positive
+        return u if all_a else xp.where(a > 0, u, nothing), v if all_b else xp.where(b > 0, v, nothing)
+
     def finish(self, s: _State) -> tuple[Array, Array, Array, Array]:
         """Potentials, the error of their marginals, (B,), and the dual value."""
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
         a, b = problem.a, problem.b
         nothing = xp.asarray(-xp.inf, dtype=a.dtype, device=device_of(a))
-        f, g = self.potentials(s)
-        f, g = xp.where(a > 0, f, nothing), xp.where(b > 0, g, nothing)
+        f, g = self._with_mass(*self.potentials(s), nothing)
         if self.method == "scaling":  # K is at hand, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
@@ -334,6 +340,6 @@ class Iteration:
         else:
             rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
         error = (xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)) / self.mass[:, 0]
-        zero = xp.zeros_like(a[:, :1])
-        value = xp.sum(a * xp.where(a > 0, f, zero), axis=1) + xp.sum(b * xp.where(b > 0, g, zero), axis=1)
+        finite_f, finite_g = self._with_mass(f, g, xp.zeros_like(nothing))
+        value = xp.sum(a * finite_f, axis=1) + xp.sum(b * finite_g, axis=1)
         return f, g, error, value - eps * xp.sum(rows, axis=1)

@@ -107,15 +107,12 @@ class Problem:
         if not is_concrete(self.a, self.b, *self.geometry.arrays.values()) or not (values or decide):
             return None, self.same
         low, high = self.range
-        span = high - low
-        if self.mirrored is not None:  # the sign says it
-            span = xp.where(xp.any(self.mirrored), -span, span)
+        sound = None
         if values:
-            sound = _sound(self.a, self.b, self._allowed) & xp.isfinite(span)
+            sound = _sound(self.a, self.b, self._allowed)
             for bad in self._bad_starts():
                 sound = sound & ~xp.any(bad)
-            span = xp.where(sound, span, xp.full_like(span, xp.nan))
-        found = float(span)
+        found = float(_in_one_number(high - low, self.mirrored, sound))
         if values and math.isnan(found):
             self._complain()
         return abs(found), math.copysign(1.0, found) < 0
@@ -175,6 +172,22 @@ class Problem:
                 raise ValueError(message)
         message = "M: expected costs whose span can be represented in their dtype. Scale M and eps down."
         raise ValueError(message)
+
+
+@composed
+def _in_one_number(span: Array, mirrored: Array | None, sound: Array | None) -> Array:
+    """The span, negative where some problem is mirrored, and NaN where the arguments are not sound; 0-d."""
+    xp = namespace_of(span)
+    if mirrored is not None:
+        span = xp.where(xp.any(mirrored), -span, span)
+    return span if sound is None else xp.where(sound & xp.isfinite(span), span, xp.full_like(span, xp.nan))
+
+
+@_in_one_number.register("numpy")
+def _in_one_number_numpy(span: Array, mirrored: Array | None, sound: Array | None) -> Array:
+    if sound is not None and not (sound and np.isfinite(span)):
+        return np.asarray(np.nan)
+    return span if mirrored is None or not mirrored.any() else -span
 
 
 @composed
