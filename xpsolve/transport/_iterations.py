@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from xpsolve.arrays import Array, device_of, either, limits_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
-from xpsolve.transport._kernels import NOTHING, deviation, known_positive, logarithm, relaxed
+from xpsolve.transport._kernels import NOTHING, deviation, known_positive, logarithm, pairing, relaxed
 from xpsolve.transport._problem import Problem, widest
 from xpsolve.transport._relaxation import control
 
@@ -227,18 +227,19 @@ class Iteration:
         )  # this and the weights are kept: a value first made while JAX traces the loop would not be
         _ = self.weights, self.mass, self.mirrored
         eps = problem.scalar(problem.eps)
-        f, g = problem.init or (xp.zeros_like(a), xp.zeros_like(b))
         if self.method == "scaling":
             # the smallest cost goes into g, so that K has entries near 1; f and g stay the same for all problems
             zero = xp.zeros_like(a[:1, :]), xp.zeros_like(b[:1, :]) + low
             u, v = xp.ones_like(a), xp.ones_like(b)
             if problem.init is not None:
+                f, g = problem.init
                 top = xp.max(xp.where(a > 0, f, xp.full_like(f, -xp.inf)), axis=1, keepdims=True)
                 u, v = xp.exp((f - top) / eps), xp.exp((g + (top - low)) / eps)  # the constant between them is free
             K = problem.kernel.hold(*zero, eps)
             narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
             u, v = self._with_mass(u, v, xp.zeros_like(eps))
             return self._fresh(u, v, zero, K, eps, lower=narrow)
+        f, _ = problem.init or (xp.zeros_like(a), None)
         if problem.init is None:
             eps = xp.maximum(eps, (high - low) / _BEGIN)
         F = xp.where(a > 0, f / eps, xp.full_like(a, NOTHING))
@@ -341,5 +342,5 @@ class Iteration:
             rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
         error = (xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)) / self.mass[:, 0]
         finite_f, finite_g = self._with_mass(f, g, xp.zeros_like(nothing))
-        value = xp.sum(a * finite_f, axis=1) + xp.sum(b * finite_g, axis=1)
+        value = pairing(a, finite_f) + pairing(b, finite_g)
         return f, g, error, value - eps * xp.sum(rows, axis=1)

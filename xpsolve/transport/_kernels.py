@@ -34,7 +34,7 @@ def gibbs(M: Array, f: Array, g: Array, eps: Array) -> Array:
 @gibbs.register("numpy")
 def _gibbs_numpy(M: Array, f: Array, g: Array, eps: Array) -> Array:
     f, g = _beside(M, f, g)
-    K = np.empty(np.broadcast_shapes(M.shape, f.shape, g.shape), M.dtype)
+    K = np.empty(M.shape if f.ndim == 2 else np.broadcast_shapes(M.shape, f.shape, g.shape), M.dtype)
     if K.ndim == 3:
         for k in range(K.shape[0]):
             cost, column, row = (x[k if x.shape[0] > 1 else 0] if x.ndim == 3 else x for x in (M, f, g))
@@ -219,6 +219,17 @@ def _deviation_numpy(u: Array, p: Array, a: Array) -> Array:
 
 
 @composed
+def pairing(a: Array, f: Array) -> Array:
+    """⟨a, f⟩ of every problem, (B,)."""
+    return namespace_of(a).sum(a * f, axis=1)
+
+
+@pairing.register("numpy")
+def _pairing_numpy(a: Array, f: Array) -> Array:
+    return np.vecdot(a, f)
+
+
+@composed
 def logarithm(x: Array) -> Array:
     """log x, and NOTHING where x is 0."""
     xp = namespace_of(x)
@@ -301,7 +312,7 @@ def mirrored(a: Array, b: Array, M: Array | None, slack: Array | None, eps: floa
 
 @mirrored.register("numpy")
 def _mirrored_numpy(a: Array, b: Array, M: Array | None, slack: Array | None, eps: float) -> Array:
-    same = np.all(a == b, axis=1, keepdims=True)
+    same = (a == b).all(axis=1, keepdims=True)
     return mirrored.standard(a, b, M, slack, eps) if M is not None and same.any() else same
 
 
