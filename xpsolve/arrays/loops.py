@@ -7,6 +7,7 @@ host reads, histories, callbacks and ``jax.jit``.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -168,7 +169,10 @@ def _leaves(state: tuple[Any, ...]) -> list[Any]:
 
 def _computed(state: State) -> State:
     arrays = [x for x in _leaves(state) if is_array(x)]
-    ready = iter(settled(*arrays)) if arrays else iter(())
+    computed = settled(*arrays) if arrays else ()
+    if all(map(operator.is_, computed, arrays)):
+        return state
+    ready = iter(computed)
 
     def done(x: Any) -> Any:
         return next(ready) if is_array(x) else x

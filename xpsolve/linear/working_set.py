@@ -22,6 +22,7 @@ from xpsolve.linear.feature_set import FeatureSet, grown, how_many
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 
 _FIRST = 100  # features in the first set, at least
+_SMALL = 64  # features for which Newton steps cost no more than those that prepare the ground
 _IDLE = 50  # features without a part in x that a set may keep
 _CAUTION = 0.7
 _SHARE = 0.3  # of the tolerance, for the small problem, and for the features outside of it
@@ -110,7 +111,7 @@ def solve_working_set(
             small.b - small.G @ x if rounded else xp.take(s.C, features.index, axis=0),
             tol=max(share * tol, _PROGRESS * float(s.gap[0])),
             max_iter=max_iter - steps,
-            near=s.set is not None and 8 * wanted <= s.nonzeros,
+            near=features.size <= _SMALL or (s.set is not None and 8 * wanted <= s.nonzeros),
         )
         steps += taken
         sizes.append(features.size)

@@ -13,7 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, check_iteration, check_option, cholesky_solve, gram, iterate, shifted
+from xpsolve.arrays import (
+    Array,
+    check_iteration,
+    check_option,
+    cholesky_solve,
+    either,
+    gram,
+    iterate,
+    shifted,
+    solve_positive,
+)
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution, Status
@@ -24,6 +34,7 @@ from xpsolve.stochastic._run import (
     along,
     check_objective,
     inner,
+    raised,
     raised_factor,
     value_and_gradient,
 )
@@ -129,25 +140,21 @@ def newton(
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
     def solve(start: Start) -> Descent:
-        f, xp = start.f, start.xp
+        f = start.f
         solve_for = _by_cholesky(f, start) if chosen == "cholesky" else _by_cg(f, start)
+        one = start.number(1.0)
 
         def step(s: _State) -> _State:
             v = solve_for(s)
             x = s.x + s.t * v
             value, g = value_and_gradient(f, x)
-            promised, slope = -s.t * inner(xp, s.g, v), s.t * inner(xp, g, v)
-            good = accepted(xp, s.value, value, promised, slope, part=1e-4)
-            return _State(
-                xp.where(good, x, s.x),
-                xp.where(good, g, s.g),
-                xp.where(good, value, s.value),
-                xp.where(good, xp.ones_like(s.t), 0.25 * s.t),
-            )
+            promised, slope = -s.t * inner(s.g, v), s.t * inner(g, v)
+            good = accepted(s.value, value, promised, slope, part=1e-4)
+            return _State(*either(good, (x, g, value, one), (s.x, s.g, s.value, 0.25 * s.t)))
 
         run = iterate(
             step,
-            _State(start.x, start.g, start.number(f.value(start.x)), start.number(1.0)),
+            _State(start.x, start.g, start.number(f.value(start.x)), one),
             measure=start.measure,
             tol=tol,
             max_iter=max_iter,
@@ -157,8 +164,7 @@ def newton(
         )
         return Descent(run, f"newton: {chosen}", {})
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        return along("newton", f, solve, x0, tol=tol, advice=_ADVICE, columns=True)
+    return along("newton", f, solve, x0, tol=tol, advice=_ADVICE, columns=True)
 
 
 def _choose(f: Any, method: str) -> str:
@@ -179,7 +185,7 @@ def _choose(f: Any, method: str) -> str:
 
 def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
     """−∇²f⁻¹∇f from a factor."""
-    return lambda s: -cholesky_solve(raised_factor(f.hessian(s.x)), s.g)
+    return lambda s: -solve_positive(raised(f.hessian(s.x)), s.g)
 
 
 def _by_cg(f: Any, start: Start) -> _Solve:
@@ -200,16 +206,16 @@ def _by_cg(f: Any, start: Start) -> _Solve:
 
         def step(c: _Inner) -> _Inner:
             q = product(c.d)
-            curved = inner(xp, c.d, q)
+            curved = inner(c.d, q)
             good = (curved > tiny) & (c.rho > rounding)
             alpha = c.rho / xp.where(good, curved, xp.full_like(curved, xp.inf))
             r = c.r - alpha * q
             z = precondition(r)
-            rho = inner(xp, r, z)
+            rho = inner(r, z)
             return _Inner(c.v + alpha * c.d, r, z + ratio(rho, c.rho) * c.d, rho)
 
         z = precondition(-s.g)
-        first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(xp, s.g, z))
+        first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(s.g, z))
         rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a singular H would be divided by from there on
         run = iterate(
             step,
