@@ -117,7 +117,10 @@ def coordinate_descent(
     (True, array([1., 1.]))
     """
     if not isinstance(f, LinearModel):
-        message = f"f: expected LeastSquares, Huber, Logistic or Multinomial, got {type(f).__qualname__}. Use gradient_descent."
+        message = (
+            f"f: expected LeastSquares, Huber, Logistic or Multinomial, got {type(f).__qualname__}. "
+            "Use gradient_descent."
+        )
         raise TypeError(message)
     check_one_column(f)
     if not isinstance(f.operator, Dense):
