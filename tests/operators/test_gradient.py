@@ -101,7 +101,7 @@ def test_its_cost_is_counted(rng, shape, k):
     for adjoint, product in ((False, D.matvec), (True, D.rmatvec)):
         x = rng.standard_normal((D.shape[0 if adjoint else 1], k)[: 1 + (k > 1)])
         _, tally = xs.count(product, x)
-        cost = xs.costs.differences(shape, k, adjoint=adjoint)
+        cost = xs.costs.differences(shape, k=k, adjoint=adjoint)
         assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
 
 
@@ -110,6 +110,7 @@ BAD = {
     "a side of 0": (lambda: Gradient((3, 0)), ValueError, "shape: expected an integer of at least 1"),
     "a side of 1.5": (lambda: Gradient(1.5), TypeError, "shape: expected an integer"),
     "another length": (lambda: Gradient((2, 2)) @ np.ones(3), ValueError, r"x: expected shape \(4,\)"),
+    "half precision": (lambda: Gradient(2).T @ np.ones(2, dtype=np.float16), TypeError, "y: expected a real array"),
     "complex numbers": (lambda: Gradient(2) @ np.ones(2, dtype=complex), TypeError, "x: expected"),
 }
 

@@ -65,13 +65,13 @@ class Gradient(LinearOperator):
         return 2 * math.hypot(*(math.sin(math.pi * (n - 1) / (2 * n)) for n in self.space))
 
     def _matvec(self, x: Array) -> Array:
-        x = as_real(x)
+        x = as_real(x, "x")
         xp, many = namespace_of(x), tuple(x.shape[1:])
         X = xp.reshape(x, (*self.space, *many))
         return xp.reshape(differences(X, len(self.space)), (self.shape[0], *many))
 
     def _rmatvec(self, y: Array) -> Array:
-        y = as_real(y)
+        y = as_real(y, "y")
         xp, many = namespace_of(y), tuple(y.shape[1:])
         Y = xp.reshape(y, (len(self.space), *self.space, *many))
         return xp.reshape(differences_adjoint(Y), (self.shape[1], *many))
