@@ -43,6 +43,12 @@ def test_its_norm_is_exact_and_takes_no_iteration(xp, rng, shape):
     assert (tally.launches, tally.syncs) == (1, 0)  # the number, made an array
 
 
+def test_absolute_values_add_up_to_two_and_to_the_neighbours(rng):
+    A = np.abs(Gradient((3, 4)) @ np.eye(12))
+    assert set(A.sum(axis=1)) == {0.0, 2.0}
+    np.testing.assert_array_equal(A.sum(axis=0).reshape(3, 4), [[2, 3, 3, 2], [3, 4, 4, 3], [2, 3, 3, 2]])
+
+
 def test_constants_have_no_gradient_and_the_divergence_no_mean(xp, rng):
     D = Gradient((5, 4))
     assert_close(D @ xp(np.full(20, 3.0)), np.zeros(40), rtol=0)

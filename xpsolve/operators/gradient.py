@@ -7,6 +7,9 @@ difference with reflecting ends.  Its eigenvectors are cosines and its eigenvalu
 On several axes they add up, so that
 
     ‖∇‖² = Σ_a 4 sin²(π(n_a − 1)/2n_a) = Σ_a 4 cos²(π/2n_a)
+
+Absolute values add up to 2 in each row, or 0 at the end of an axis, and in each column to the number of neighbours of
+the place, at most 2d: steps of 1/2 and 1/2d are those of diagonal preconditioning (Pock and Chambolle 2011).
 """
 
 from __future__ import annotations
