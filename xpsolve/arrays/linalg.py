@@ -313,11 +313,14 @@ def largest_singular_value(A: Array) -> Array:
     It comes from the eigenvalues of AAᴴ or AᴴA, whichever is smaller, of A over a power of two.  Squares lose half of
     the digits of small singular values, but none of the largest.
     """
-    xp = namespace_of(A)
-    unit = power_of_two(xp.abs(A))
+    xp, (m, n) = namespace_of(A), A.shape[-2:]
+    sizes = xp.abs(A)
+    if m == n == 1:
+        return xp.max(sizes)
+    unit = power_of_two(sizes)
+    if min(m, n) == 1:
+        return unit * xp.max(xp.linalg.vector_norm(sizes / unit, axis=(-2, -1)))
     A = A / unit
-    if min(A.shape[-2:]) == 1:
-        return unit * xp.max(xp.linalg.vector_norm(A, axis=(-2, -1)))
     adjoint = xp.conj(xp.matrix_transpose(A)) if xp.isdtype(A.dtype, "complex floating") else xp.matrix_transpose(A)
-    G = A @ adjoint if A.shape[-2] <= A.shape[-1] else adjoint @ A
+    G = A @ adjoint if m <= n else adjoint @ A
     return unit * xp.sqrt(xp.max(eigvalsh(G)))
