@@ -359,8 +359,8 @@ def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array,
     It is NaN where squares of what is not 0 have overflowed, or may have underflowed.
     """
     xp = problem.xp
-    x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, tiled(problem, problem.Aty)))
-    size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
+    x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, problem.Aty))
+    size = norm * (norm * x) + lam * x + xp.maximum(norm * s, tiled(problem, right[None, :])[0, :])
     solved = xp.max(xp.abs(R), axis=0) == 0
     nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)
     return xp.where(solved, zero, r / xp.where(in_range(size, -10, 31), size, nan))
