@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from xpsolve.arrays.indexing import settled
+from xpsolve.arrays.lazy import settled
 from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 
 State = TypeVar("State", bound=tuple[Any, ...])
@@ -126,8 +126,8 @@ def iterate(
     history = [] if record is None else [record(state)]
     k = reads = 0
     while True:
-        state = _computed(state)
-        value = float(measure(state))  # the one host read
+        state, measured = _computed(state, measure(state))
+        value = float(measured)  # the one host read
         reads += 1
         if callback is not None and callback(k, state):
             reason = "callback"
@@ -161,10 +161,11 @@ def _pace(k: int, check_every: int, late: float) -> int:
     return max(1, int(late * k) // check_every) * check_every
 
 
-def _computed(state: State) -> State:
-    arrays = [x for x in state if is_array(x)]
+def _computed(state: State, measured: Array) -> tuple[State, Array]:
+    arrays = [x for x in (*state, measured) if is_array(x)]
     settled_ones = iter(settled(*arrays)) if arrays else iter(())
-    return _rebuilt(state, (next(settled_ones) if is_array(x) else x for x in state))
+    *parts, measured = (next(settled_ones) if is_array(x) else x for x in (*state, measured))
+    return _rebuilt(state, parts), measured
 
 
 def _rebuilt(state: State, arrays: Iterable[Any]) -> State:

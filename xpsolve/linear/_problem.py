@@ -30,6 +30,7 @@ from xpsolve.arrays import (
     namespace_of,
     power_of_two,
     regularisation,
+    settled,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
@@ -78,6 +79,12 @@ class Problem:
         """The same with other facts about it, and with AᵀY where that is known."""
         new = replace(self, **facts)
         vars(new).update({name: value for name, value in vars(self).items() if name == "Aty"})
+        return new
+
+    def settled(self) -> Problem:
+        """The same, with AᵀY computed now where the library is lazy: it is looked at more than once."""
+        new = replace(self)
+        (vars(new)["Aty"],) = settled(self.Aty)
         return new
 
     @property
@@ -254,7 +261,7 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
     """Z ↦ Aᵀ(Y − AZ) and v ↦ AᵀAv, by the Gram matrix where it is smaller than A."""
     operator, (n, p) = problem.operator, problem.shape
     if problem.dense and n > p:
-        G = gram(problem.A)
+        (G,) = settled(gram(problem.A))
         return lambda Z: problem.Aty - G @ Z, lambda v: G @ v
     return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, check_iteration, check_option, cholesky_solve, gram, iterate, shifted
+from xpsolve.arrays import Array, check_iteration, check_option, cholesky_solve, gram, in_memory, iterate, shifted
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution, Status
@@ -179,7 +179,12 @@ def _choose(f: Any, method: str) -> str:
 
 def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
     """−∇²f⁻¹∇f from a factor."""
-    return lambda s: -cholesky_solve(raised_factor(f.hessian(s.x)), s.g)
+
+    def solve(s: _State) -> Array:
+        (v,) = in_memory(lambda H, g: (-cholesky_solve(raised_factor(H), g),), f.hessian(s.x), s.g)
+        return v
+
+    return solve
 
 
 def _by_cg(f: Any, start: Start) -> _Solve:
@@ -238,5 +243,5 @@ def _preconditioner(f: Any, x: Array, square: Array | None) -> Callable[[Array],
     xp, A = f.xp, f.operator.A
     spread = xp.mean(f.second_derivative(f.margins(x), f.y), axis=1) / f.n
     lam = xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam
-    L = raised_factor(shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
+    (L,) = in_memory(lambda H: (raised_factor(H),), shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
     return lambda r: cholesky_solve(L, r)
