@@ -18,7 +18,8 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, settled, take_columns
+from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, take_columns
+from xpsolve.arrays.lazy import in_memory, settled
 from xpsolve.arrays.linalg import (
     cholesky,
     cholesky_solve,
@@ -89,6 +90,7 @@ __all__ = [
     "either",
     "enter",
     "gram",
+    "in_memory",
     "innermost",
     "is_array",
     "is_concrete",

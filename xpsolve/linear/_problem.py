@@ -34,6 +34,7 @@ from xpsolve.arrays import (
     namespace_of,
     power_of_two,
     regularisation,
+    settled,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
@@ -82,6 +83,12 @@ class Problem:
         """The same with other facts about it, and with AᵀY where that is known."""
         new = replace(self, **facts)
         vars(new).update({name: value for name, value in vars(self).items() if name == "Aty"})
+        return new
+
+    def settled(self) -> Problem:
+        """The same, with AᵀY computed now where the library is lazy: it is looked at more than once."""
+        new = replace(self)
+        (vars(new)["Aty"],) = settled(self.Aty)
         return new
 
     @property
@@ -268,7 +275,7 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
     """Z ↦ Aᵀ(Y − AZ) and v ↦ AᵀAv, by the Gram matrix where it is smaller than A."""
     operator, (n, p) = problem.operator, problem.shape
     if problem.dense and n > p:
-        G = gram(problem.A)
+        (G,) = settled(gram(problem.A))
         return lambda Z: problem.Aty - G @ Z, lambda v: G @ v
     return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
 
@@ -372,13 +379,14 @@ def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array,
 
     It is NaN where squares of what is not 0 have overflowed, or may have underflowed.
     """
-    return _relative(R, S, X, tiled(problem, problem.Aty), norm, lam)
+    right = tiled(problem, problem.xp.linalg.vector_norm(problem.Aty, axis=0)[None, :])[0, :]
+    return _relative(R, S, X, right, norm, lam)
 
 
 @composed
-def _relative(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
+def _relative(R: Array, S: Array, X: Array, right: Array, norm: Array, lam: Array) -> Array:
     xp = namespace_of(R)
-    x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, Aty))
+    x, s, r = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R))
     size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
     solved = xp.max(xp.abs(R), axis=0) == 0
     nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)
