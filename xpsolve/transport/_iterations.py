@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, device_of, either, limits_of
+from xpsolve.arrays import Array, composed, device_of, either, limits_of, namespace_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
 from xpsolve.transport._kernels import NOTHING, deviation, known_positive, logarithm, pairing, relaxed
 from xpsolve.transport._problem import Problem, widest
@@ -55,6 +55,20 @@ class _State(NamedTuple):
     low: Increments | None = None  # K in float32, where products are increments
     base: Any = ()  # the same at the last exact products, 0 before the first
     late: bool | None = None  # True where they were left out at the last check
+
+
+def _relaxed_logarithm(u: Array, a: Array, p: Array, omega: Array, _: bool) -> Array:
+    return u + omega * (a - p - u)
+
+
+@composed
+def _worst(errors: Array) -> Array:
+    return namespace_of(errors).max(errors)
+
+
+@_worst.register("numpy")
+def _worst_numpy(errors: Array) -> Array:
+    return errors.max() if errors.size > 1 else errors[0, 0]
 
 
 @dataclass(frozen=True)
@@ -102,21 +116,19 @@ class Iteration:
         """Whether a and b are known to have no 0."""
         return (False, False) if self.log else (known_positive(self.problem.a), known_positive(self.problem.b))
 
-    def _relax(self, u: Array, a: Array, p: Array, omega: Array, positive: bool) -> Array:
-        return u + omega * (a - p - u) if self.log else relaxed(u, a, p, omega, positive)
-
     # --- the loop
 
     def step(self, s: _State) -> _State:
         """v, then u with one pass over K."""
         (a, b), (all_a, all_b) = self.weights, self.positive
+        relax = _relaxed_logarithm if self.log else relaxed
         if self.mirrored is None:
-            v = self._relax(s.v, b, s.q, s.omega, all_b)
+            v = relax(s.v, b, s.q, s.omega, all_b)
         else:
             xp = self.problem.xp
             mean = self.mirrored & (s.omega > 0)
-            v = self._relax(xp.where(mean, s.u, s.v), b, s.q, xp.where(mean, s.omega / 2, s.omega), all_b)
-        p, u, q = self._swept(s, v, lambda p, i, j: self._relax(s.u[:, i:j], a[:, i:j], p, s.omega, all_a))
+            v = relax(xp.where(mean, s.u, s.v), b, s.q, xp.where(mean, s.omega / 2, s.omega), all_b)
+        p, u, q = self._swept(s, v, lambda p, i, j: relax(s.u[:, i:j], a[:, i:j], p, s.omega, all_a))
         return _State(u, v, p, q, *s[4:])
 
     def _swept(self, s: _State, v: Array, update: Callable[[Array, int, int], Array]) -> tuple[Array, Array, Array]:
@@ -139,7 +151,7 @@ class Iteration:
     def measure(self, s: _State) -> Array:
         """The largest error of those that do not rest; −1 asks for `renew`."""
         xp = self.problem.xp
-        worst = xp.max(s.watched)
+        worst = _worst(s.watched)
         if not self.renews:
             return worst
         again = worst <= _NEXT

@@ -79,7 +79,7 @@ def _control_numpy(
     every: float,
     fixed: float,
 ) -> tuple[Array, ...]:
-    if error.size != 1:
+    if error.shape != (1, 1):
         return control.standard(  # type: ignore[no-any-return]
             error, before, omega, trust, age, floor, final, tol, every, fixed
         )
@@ -102,8 +102,8 @@ def _control_numpy(
     rests = ((e <= tol or stalled) and bool(final)) or w == 0
     e = b if back else e
     watched = (0.0 if e <= tol else tol / 2) if rests else e if t > _LOST else math.nan
-    numbers = (0.0 if rests else chosen, t, since, e, watched)
-    return *(np.full_like(error, x) for x in numbers), np.full(error.shape, back)
+    row = np.asarray([[0.0 if rests else chosen, t, since, e, watched]], error.dtype)
+    return row[:, 0:1], row[:, 1:2], row[:, 2:3], row[:, 3:4], row[:, 4:5], np.asarray([[back]])
 
 
 @control.register("cupy")
