@@ -379,14 +379,15 @@ def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array,
 
     It is NaN where squares of what is not 0 have overflowed, or may have underflowed.
     """
-    right = tiled(problem, problem.xp.linalg.vector_norm(problem.Aty, axis=0)[None, :])[0, :]
-    return _relative(R, S, X, right, norm, lam)
+    return _relative(R, S, X, problem.Aty, norm, lam)
 
 
 @composed
-def _relative(R: Array, S: Array, X: Array, right: Array, norm: Array, lam: Array) -> Array:
-    xp = namespace_of(R)
-    x, s, r = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R))
+def _relative(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
+    xp, k = namespace_of(R), Aty.shape[1]
+    x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, Aty))
+    if R.shape[1] > k:  # many λ
+        right = xp.reshape(xp.broadcast_to(right[None, :], (R.shape[1] // k, k)), (-1,))
     size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
     solved = xp.max(xp.abs(R), axis=0) == 0
     nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)
