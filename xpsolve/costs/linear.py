@@ -302,7 +302,7 @@ def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | No
     if method == "working_set" or n_iter is None:
         return total
     refreshes, momentum = -(-n_iter // CHECK_EVERY), int(method == "fista")
-    return total + Cost(launches=27 + n_iter + refreshes * (26 + 4 * momentum))
+    return total + Cost(launches=28 + n_iter + refreshes * (27 + 4 * momentum))
 
 
 def soft_threshold(n: int, *, itemsize: int = 8) -> Cost:

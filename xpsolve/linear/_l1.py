@@ -49,11 +49,11 @@ class Penalty:
         """An upper bound of P(x) − min P for each column, from C = Aᵀ(Y − AX) and rr = ‖Y − AX‖²."""
         if self.l2 is None:
             return _on_the_residual(X, C, rr, self.l1)
-        xp = namespace_of(X)
+        xp, zero = namespace_of(X), namespace_of(X).zeros_like(rr)
         squared = rr + self.l2 * xp.sum(X * X, axis=0)
-        excess = shrink(C, self.l1 + xp.zeros_like(rr))
+        excess = shrink(C, self.l1 + zero)
         terms = self.l1 * xp.abs(X) + 0.5 * self.l2 * X * X + excess * excess / (2 * self.l2) - C * X
-        at_the_residual = xp.maximum(xp.sum(terms, axis=0), xp.zeros_like(rr))
+        at_the_residual = xp.maximum(xp.sum(terms, axis=0), zero)
         return xp.minimum(_on_the_residual(X, C - self.l2 * X, squared, self.l1), at_the_residual)
 
 
