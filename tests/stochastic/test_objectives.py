@@ -189,6 +189,7 @@ def test_many_columns_are_many_problems(rng):
             solve(f)
 
 
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")  # of the few epochs
 def test_huber_by_every_method(rng):
     A = rng.standard_normal((30, 3))
     y = A @ np.ones(3) + rng.standard_normal(30)

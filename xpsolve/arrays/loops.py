@@ -170,7 +170,7 @@ def _leaves(state: tuple[Any, ...]) -> list[Any]:
 def _computed(state: State, measured: Array) -> tuple[State, Array]:
     """Both, computed together where a library only plans."""
     arrays = [x for x in (*_leaves(state), measured) if is_array(x)]
-    computed = settled(*arrays)
+    computed = settled(*arrays) if arrays else ()
     if all(map(operator.is_, computed, arrays)):
         return state, measured
     ready = iter(computed)
