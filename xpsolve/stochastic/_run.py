@@ -296,10 +296,11 @@ def accepted(before: Array, after: Array, promised: Array, slope_after: Array, *
 
 @accepted.register("numpy")
 def _accepted_numpy(before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
-    rounding = 8 * limits_of(before).eps
-    f, new, slope, slope_new = float(before), float(after), float(promised), float(slope_after)
-    flat = abs(new - f) <= rounding * abs(f)
-    return np.asarray(new <= f - part * slope or (flat and slope_new <= 0.5 * slope))
+    if after <= before - part * promised:
+        return np.asarray(True)
+    f, new = float(before), float(after)
+    flat = abs(new - f) <= 8 * limits_of(before).eps * abs(f)
+    return np.asarray(flat and float(slope_after) <= 0.5 * float(promised))
 
 
 def _finish(
