@@ -199,7 +199,8 @@ def _all_between_numpy(Y: Array, Aty: Array, lams: Array, least: float, most: fl
         return _all_between.standard(Y, Aty, lams, least, most)
     size = np.abs(Y).max()
     ratio = np.abs(Aty).max() / size
-    return np.asarray(least <= size <= most and least <= ratio <= most and lams.max() <= most * most)
+    lam = lams[0] if lams.shape[0] == 1 else lams.max()
+    return np.asarray(least <= size <= most and least <= ratio <= most and lam <= most * most)
 
 
 def scaled(problem: Problem) -> Problem:
