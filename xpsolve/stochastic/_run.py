@@ -273,7 +273,8 @@ def _raised_numpy(H: Array) -> Array:
 
 
 def _raise(H: Array) -> float:
-    return 10 * H.shape[0] * limits_of(H).eps
+    rounding: float = 10 * H.shape[0] * limits_of(H).eps
+    return rounding
 
 
 def raised_factor(H: Array) -> Array:
