@@ -44,6 +44,12 @@ CASES = {
     "either": [(c, (X1, A), (2 * X1, 2 * A)) for c in (np.asarray(True), np.asarray([[False]]))]
     + [(np.asarray([[True], [False], [True], [False]]), (X1, X2), (2 * X1, 2 * X2))],
     "largest_pivot": [(G,), (spoilt(G, NAN),), (np.diag([1.0, NAN]),)],
+    "power_of_two": [
+        (x * c, axis)
+        for x in (X1, X2, np.zeros((2, 3)), spoilt(X2, NAN), spoilt(X2, INF), X2 * 1e-300 * 1e-20, X2 * 1e270)
+        for c in (1.0, 3e30, 1e-36)
+        for axis in (None, 0, 1)
+    ],
     "_unless_above": [(np.asarray(1.0), x) for x in NUMBERS] + [(np.asarray(1.0), np.stack(NUMBERS))],
     "inner": list(of_columns(X2, X2)),
     "raised": [(G,), (np.diag([0.0, 1.0, NAN]),), (G.T.copy(order="F"),)],
