@@ -22,6 +22,7 @@ class Delegate(Protocol):
     __name__: str
     standard: Function
     table: dict[str, Function]
+    whole: bool  # whether wrapped arrays meet it as one operation
 
     def register(self, *libraries: str) -> Callable[[Function], Function]:
         """Decorate a version for these libraries."""
@@ -111,5 +112,5 @@ def _delegate(standard: Function, *, whole: bool) -> Delegate:
         return add
 
     delegate = cast(Any, dispatch)
-    delegate.standard, delegate.table, delegate.register = standard, table, register
+    delegate.standard, delegate.table, delegate.register, delegate.whole = standard, table, register, whole
     return cast(Delegate, delegate)

@@ -206,7 +206,8 @@ def _all_between_numpy(Y: Array, Aty: Array, lams: Array, least: float, most: fl
         return _all_between.standard(Y, Aty, lams, least, most)
     size = np.abs(Y).max()
     ratio = np.abs(Aty).max() / size
-    return np.asarray(least <= size <= most and least <= ratio <= most and lams.max() <= most * most)
+    lam = lams[0] if lams.shape[0] == 1 else lams.max()
+    return np.asarray(least <= size <= most and least <= ratio <= most and lam <= most * most)
 
 
 def scaled(problem: Problem) -> Problem:
@@ -400,8 +401,8 @@ def _relative_numpy(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: 
         return _relative.standard(R, S, X, Aty, norm, lam)
     x, s, r, right = [math.sqrt(v @ v) for v in (X[:, 0], S[:, 0], R[:, 0], Aty[:, 0])]
     norm, exponents = float(norm), limits_of(R).exponents
-    size = norm * (norm * x) + float(lam[0]) * x + max(right, norm * s)  # the order that keeps a NaN
+    size = norm * (norm * x) + float(lam[0]) * x + max(right, norm * s)
     if r == 0 and not R.any():
         return np.zeros(1, R.dtype)
-    usable = 2.0 ** (exponents * -10 // 32) <= size <= 2.0 ** (exponents * 31 // 32)
+    usable = 2.0 ** (exponents * -10 // 32) <= size <= 2.0 ** (exponents * 31 // 32) and s >= 0  # `max` may lose a NaN
     return np.asarray([r / size if usable else np.nan], R.dtype)

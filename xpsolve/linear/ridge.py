@@ -357,7 +357,9 @@ def _verdict(error: Array, pivot: Array, trusted: Array) -> Array:
 def _verdict_numpy(error: Array, pivot: Array, trusted: Array) -> Array:
     if not trusted:
         return np.asarray(np.nan)
-    return np.asarray(-1.0) if pivot < limits_of(error).eps ** 0.5 else error.max()
+    if pivot < limits_of(error).eps ** 0.5:
+        return np.asarray(-1.0)
+    return error[0] if error.shape[0] == 1 else error.max()
 
 
 def _is_safe(problem: Problem, factor: _Factor) -> Array:

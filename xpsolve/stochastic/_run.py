@@ -273,8 +273,8 @@ def _raised_numpy(H: Array) -> Array:
 
 
 def _raise(H: Array) -> float:
-    n: float = 10 * H.shape[0] * limits_of(H).eps
-    return n
+    rounding: float = 10 * H.shape[0] * limits_of(H).eps
+    return rounding
 
 
 def raised_factor(H: Array) -> Array:
@@ -297,10 +297,11 @@ def accepted(before: Array, after: Array, promised: Array, slope_after: Array, *
 
 @accepted.register("numpy")
 def _accepted_numpy(before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
-    rounding = 8 * limits_of(before).eps
-    f, new, slope, slope_new = float(before), float(after), float(promised), float(slope_after)
-    flat = abs(new - f) <= rounding * abs(f)
-    return np.asarray(new <= f - part * slope or (flat and slope_new <= 0.5 * slope))
+    if after <= before - part * promised:
+        return np.asarray(True)
+    f, new = float(before), float(after)
+    flat = abs(new - f) <= 8 * limits_of(before).eps * abs(f)
+    return np.asarray(flat and float(slope_after) <= 0.5 * float(promised))
 
 
 def _finish(

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, composed, device_of, either, limits_of, namespace_of
+from xpsolve.arrays import Array, composed, either, limits_of, namespace_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
 from xpsolve.transport._kernels import NOTHING, deviation, known_positive, logarithm, pairing, relaxed
 from xpsolve.transport._problem import Problem, widest
@@ -249,7 +249,7 @@ class Iteration:
                 u, v = xp.exp((f - top) / eps), xp.exp((g + (top - low)) / eps)  # the constant between them is free
             K = problem.kernel.hold(*zero, eps)
             narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
-            u, v = self._with_mass(u, v, xp.zeros_like(eps))
+            u, v = self._with_mass(u, v, 0.0)
             return self._fresh(u, v, zero, K, eps, lower=narrow)
         f, _ = problem.init or (xp.zeros_like(a), None)
         if problem.init is None:
@@ -273,9 +273,7 @@ class Iteration:
         return begun._replace(low=low, base=tuple(xp.zeros_like(x) for x in begun.good))
 
     def _begun(self, s: _State) -> _State:
-        xp = self.problem.xp
-        error = self.error(s)
-        one = xp.ones_like(error)
+        error, one = self.error(s), s.trust
         rests = (error <= self.goal) & (s.eps <= self.problem.eps)
         zero = 0 * one
         omega, watched = either(rests, (zero, zero), (one, error))
@@ -335,17 +333,19 @@ class Iteration:
         xp, eps = self.problem.xp, self.problem.eps
         return xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
 
-    def _with_mass(self, u: Array, v: Array, nothing: Array) -> tuple[Array, Array]:
-        """u and v, and `nothing` at points without mass."""
+    def _with_mass(self, u: Array, v: Array, value: float) -> tuple[Array, Array]:
+        """u and v, and this value at points without mass."""
         xp, (a, b), (all_a, all_b) = self.problem.xp, (self.problem.a, self.problem.b), self.positive
+        if all_a and all_b:
+            return u, v
+        nothing = xp.full_like(a[:1, :1], value)
         return u if all_a else xp.where(a > 0, u, nothing), v if all_b else xp.where(b > 0, v, nothing)
 
     def finish(self, s: _State) -> tuple[Array, Array, Array, Array]:
         """Potentials, the error of their marginals, (B,), and the dual value."""
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
         a, b = problem.a, problem.b
-        nothing = xp.asarray(-xp.inf, dtype=a.dtype, device=device_of(a))
-        f, g = self._with_mass(*self.potentials(s), nothing)
+        f, g = self._with_mass(*self.potentials(s), -xp.inf)
         if self.method == "scaling":  # K is at hand, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
@@ -353,6 +353,6 @@ class Iteration:
         else:
             rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
         error = (xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)) / self.mass[:, 0]
-        finite_f, finite_g = self._with_mass(f, g, xp.zeros_like(nothing))
+        finite_f, finite_g = self._with_mass(f, g, 0.0)
         value = pairing(a, finite_f) + pairing(b, finite_g)
         return f, g, error, value - eps * xp.sum(rows, axis=1)

@@ -288,7 +288,7 @@ def cost_range(M: Array, most: float) -> tuple[Array, Array]:
 
 @cost_range.register("numpy")
 def _cost_range_numpy(M: Array, most: float) -> tuple[Array, Array]:
-    low, high = np.min(M), np.max(M)
+    low, high = M.min(), M.max()
     if high - low > most:
         high = np.max(M, where=M - low <= most, initial=low)
     return np.asarray(low), np.asarray(high)
