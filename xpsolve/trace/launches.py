@@ -147,6 +147,10 @@ def _mirrored(a: Array, b: Array, M: Array | None, *_: Any) -> int:
     return 2 if M is None else 14
 
 
+def _dense_rows(index: Array, rows: Any, *_: Any) -> int:
+    return 2 if rows.longest else 1
+
+
 FACTORISATIONS: dict[str, int] = {
     "linalg.cholesky": 3,
     "linalg.qr": 5,
@@ -182,6 +186,7 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "fft.ifftn": lambda x, **options: _several(x, **options) + 1,
     "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
     "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 3,
+    "dense_rows": _dense_rows,
     "sech_squared": 3, "trustworthy": 2,
     "quotient_or_zero": 7, "spectral": 5, "cost_range": 7, "mirrored": _mirrored,
 }  # fmt: skip
