@@ -12,7 +12,7 @@ import xpsolve.linear
 import xpsolve.stochastic
 import xpsolve.transport
 from xpsolve import autodiff, trace
-from xpsolve.arrays import composed
+from xpsolve.arrays import composed, residual
 
 rng = np.random.default_rng(0)
 NAN, INF = np.nan, np.inf
@@ -59,6 +59,11 @@ CASES = {
         (*four, np.asarray(2.0), np.ones(four[0].shape[1]))
         for four in (*of_columns(X1, ONE, X1, X1), *of_columns(X2, TWO, X2, X2))
     ],
+    "_on_the_residual": [
+        (*two, rr * np.ones(two[0].shape[1]), l1)
+        for two in (*of_columns(X1, 2 * X1[::-1]), *of_columns(X2, 2 * X2[::-1]))
+        for rr, l1 in itertools.product((np.asarray(0.0), np.asarray(3.0)), (np.asarray(0.5), np.asarray(9.0)))
+    ],
     "_known_of": [
         (np.linalg.cholesky(G) * c, np.asarray(c), np.asarray(ok)) for c in (1.0, NAN, 1e200) for ok in (0 < 1, 1 < 0)
     ],
@@ -76,7 +81,8 @@ CASES = {
     "pairing": [*of_columns(A, A), (B, B)],
     "logarithm": [(x,) for x in (A, B, HOLES, spoilt(A, NAN), spoilt(A, INF))],
 }
-OTHERWISE = {"known_positive", "size"}  # which know more than the standard does; `size` is that of a docstring
+# Which know more than the standard does, have a test of their own below, or are those of a docstring.
+OTHERWISE = {"known_positive", "residual", "size"}
 
 
 def delegates():
@@ -120,6 +126,16 @@ def _copies(arguments):
 
 def _options(name):
     return {"part": 0.25} if name == "accepted" else {}
+
+
+@pytest.mark.parametrize("columns", [(), (2,)])
+@pytest.mark.parametrize("shape", [(30_001, 40), (40, 30_001)])
+def test_a_residual_in_one_pass(shape, columns):
+    A, x, y = rng.random(shape), rng.random((shape[1], *columns)), 1e5 + rng.random((shape[0], *columns))
+    s, c = residual(A, x, y)
+    np.testing.assert_allclose(s, y - A @ x, rtol=1e-11)
+    np.testing.assert_allclose(c, A.T @ s, rtol=1e-11)
+    assert (s.shape, c.shape) == (y.shape, x.shape)
 
 
 def test_wrapped_arrays_go_through_the_standard_functions():

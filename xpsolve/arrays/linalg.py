@@ -6,6 +6,7 @@ JAX return NaN or worse.  Here failure is NaN, or a flag that stays on the devic
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +91,26 @@ def cholesky(G: Array) -> tuple[Array, Array]:
     except np.linalg.LinAlgError:
         L = G * xp.nan
     return L, trustworthy(L, G)
+
+
+@cholesky.register("numpy")
+def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
+    """By LAPACK itself where SciPy is there: without NumPy's copies into the other order of memory."""
+    factor = _potrf(G.dtype) if G.ndim == 2 else None
+    if factor is None:
+        return cholesky.standard(G)  # type: ignore[no-any-return]
+    U, info = factor(G.T, lower=0, clean=1)  # G.T lies as LAPACK wants it, and so does the transpose of its factor
+    L = U.T if info == 0 else np.full_like(G, np.nan)
+    return L, trustworthy(L, G)
+
+
+@functools.cache
+def _potrf(dtype: Any) -> Callable[..., Any] | None:
+    try:
+        from scipy.linalg import lapack
+    except ImportError:
+        return None
+    return {"float64": lapack.dpotrf, "float32": lapack.spotrf}.get(str(dtype))
 
 
 @cholesky.register("torch")

@@ -371,8 +371,8 @@ def normal_equations_error(problem: Problem, X: Array, norm: Array) -> Array:
     operator, lam, unit = problem.operator, column_lams(problem), problem.x_unit
     if unit is not None:
         X = (X * unit) / unit
-    S = tiled(problem, problem.Y) - operator.matvec(X)
-    return relative_to_normal_equations(problem, S, operator.rmatvec(S) - lam * X, X, norm, lam)
+    S, C = operator.residual(X, tiled(problem, problem.Y))
+    return relative_to_normal_equations(problem, S, C - lam * X, X, norm, lam)
 
 
 def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array, norm: Array, lam: Array) -> Array:

@@ -341,8 +341,8 @@ class _Solver:
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
         xp, operator = self.problem.xp, self.problem.operator
-        R = self.problem.Y - operator.matvec(X)
-        C, rr = operator.rmatvec(R), xp.sum(R * R, axis=0)
+        R, C = operator.residual(X, self.problem.Y)
+        rr = xp.sum(R * R, axis=0)
         return C, self.certify(X, C, rr), rr
 
     def record(self, state: Any) -> Array:

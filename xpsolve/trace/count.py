@@ -99,7 +99,7 @@ _DATA_DEPENDENT = frozenset("nonzero unique_all unique_counts unique_inverse uni
 _MOVES = frozenset(  # these move or make values: bytes but no flops
     "asarray astype zeros zeros_like ones ones_like full full_like empty empty_like eye arange linspace tril triu "
     "concat stack take take_along_axis roll repeat tile getitem setitem copy where meshgrid reshape "
-    "largest scatter take_columns".split()
+    "largest scatter take_columns dense_rows".split()
 )
 
 

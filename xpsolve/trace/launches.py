@@ -151,6 +151,10 @@ def _wide(sides: tuple[int, ...]) -> int:
     return sum(n > 1 for n in sides)
 
 
+def _dense_rows(index: Array, rows: Any, *_: Any) -> int:
+    return 2 if rows.longest else 1
+
+
 FACTORISATIONS: dict[str, int] = {
     "linalg.cholesky": 3,
     "linalg.qr": 5,
@@ -187,6 +191,7 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "fft.ifftn": lambda x, **options: _several(x, **options) + 1,
     "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
     "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 3,
+    "dense_rows": _dense_rows,
     "sech_squared": 3, "trustworthy": 2,
     "differences": lambda X, axes: 1 + _wide(X.shape[:axes]),
     "differences_adjoint": lambda Y: 1 + 2 * _wide(Y.shape[1 : Y.shape[0] + 1]),
