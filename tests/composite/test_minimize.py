@@ -169,6 +169,18 @@ def test_analysis_with_the_identity_is_the_lasso(rng):
     assert_close(xs.minimize(f, P.L1(0.1), method="ista", tol=1e-12).x, wanted, atol=1e-5)
 
 
+def test_newton_ends_where_the_free_entries_are_found(rng):
+    """Least squares with a separable penalty is solved to rounding, whatever the conditioning of the free columns."""
+    A, y = data(rng)
+    A = A * np.logspace(0, -2, WIDTH)
+    f = xs.LeastSquares(A, y)
+    for penalty in (P.NonNegative(), P.L1(1e-3) + P.Box(-0.5, 2.0), P.ElasticNet(1e-2, 0.5)):
+        solution = xs.minimize(f, penalty, tol=1e-8)
+        assert solution.certificate.value < 1e-13
+        if isinstance(penalty, P.NonNegative):
+            assert_close(solution.x, scipy.optimize.nnls(A, y)[0], rtol=1e-8, atol=1e-9)
+
+
 # --- certificates -----------------------------------------------------------------------------------
 
 LOSSES = {

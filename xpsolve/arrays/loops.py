@@ -148,11 +148,13 @@ def iterate(
                 state = step(state)
                 if between is not None and (i - k) % check_every == 0 and i < last:
                     state = between(state)
-                if record is not None:
+                if record is not None and i < last:
                     history.append(record(state))
             k = last
             if refresh is not None:
                 state = refresh(state)
+            if record is not None:
+                history.append(record(state))
             continue
         stacked = namespace_of(history[0]).stack(history) if history else None
         return Run(state, k, value, reason, stacked, reads)
