@@ -96,12 +96,12 @@ PICTURE = Picture(
     "wavelets and total variation restore, each with its peak signal-to-noise ratio. Total variation is the "
     "closest to the truth in every row, by one to three decibels: its areas are smooth and its edges sharp, where "
     "ridge keeps the noise or leaves ripples and the lasso shows squares.",
-    caption="The portrait of Grace Hopper on 96 × 96 pixels, in [0, 1], with white noise of deviation 0.1, or blurred by "
-    "a periodic xs.Convolution with noise of deviation 0.01. Ridge by conjugate gradients on the pixels, which can "
-    "only shrink them where there is no blur; the lasso by FISTA on the coefficients of xs.operators.Wavelet; total "
-    "variation with x ≥ 0 by the primal–dual method of xs.minimize. λ multiplies the penalty of ½‖Ax − y‖², and is "
-    "that of four with which the picture is closest to the truth, which is known here and would not be elsewhere. "
-    "Setting of G. Peyré, Mathematical Foundations of Data Sciences, §14.1.",
+    caption="The portrait of Grace Hopper on 96 × 96 pixels, in [0, 1], with white noise of deviation 0.1, or blurred "
+    "by a periodic xs.Convolution with noise of deviation 0.01. Ridge by conjugate gradients on the pixels, which "
+    "can only shrink them where there is no blur; the lasso by FISTA on the coefficients of xs.operators.Wavelet; "
+    "total variation with x ≥ 0 by the primal–dual method of xs.minimize. λ multiplies the penalty beside "
+    "½‖Ax − y‖², and is that of four with which the picture is closest to the truth, which is known here and would "
+    "not be elsewhere. Setting of G. Peyré, Mathematical Foundations of Data Sciences, §14.1.",
     draw=draw,
     seconds=7.0,
 )
