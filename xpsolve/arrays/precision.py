@@ -6,7 +6,8 @@ block by block, and no float64 copy of the whole array is made.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 from xpsolve.arrays.namespace import Array, device_of, namespace_of, on_accelerator
 
@@ -31,6 +32,39 @@ def wide_dtype(x: Array) -> Any:
     return info.dtypes(device=device_of(x), kind="real floating").get("float64", x.dtype)
 
 
+class FloatLimits(NamedTuple):
+    """The limits of a real floating dtype as Python floats."""
+
+    eps: float
+    smallest_normal: float
+    max: float
+    exponents: int  # 1024 for float64, 128 for float32
+
+
+_LIMITS: dict[tuple[type, Any], FloatLimits] = {}
+
+
+def limits_of(x: Array) -> FloatLimits:
+    """The limits of the dtype of x, made once for each dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import limits_of
+    >>> limits_of(np.zeros(2)).eps == 2.0**-52
+    True
+    """
+    dtype = x.dtype
+    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    found = _LIMITS.get(key)
+    if found is None:
+        info = namespace_of(x).finfo(dtype)
+        most = float(info.max)
+        found = FloatLimits(float(info.eps), float(info.smallest_normal), most, math.frexp(most)[1])
+        _LIMITS[key] = found
+    return found
+
+
 def cast(x: Array, dtype: Any) -> Array:
     """x in a dtype: itself where it has it."""
     return x if x.dtype == dtype else namespace_of(x).astype(x, dtype)
@@ -46,8 +80,10 @@ def wide_product(A: Array, x: Array) -> Array:
     >>> wide_product(np.ones((1, 3), dtype=np.float32), np.asarray([1e9, 1.0, -1e9]))
     array([1.])
     """
+    if A.dtype == x.dtype:
+        return A @ x
     xp, (n, p) = namespace_of(x), A.shape
-    if A.dtype == x.dtype or x.dtype != xp.float64:
+    if x.dtype != xp.float64:
         return A @ x
     size = min(_length_of_blocks(A), max(n, p))
     if n >= p:  # along the longer axis, so that the blocks have long rows and columns whatever the order in memory

@@ -124,11 +124,12 @@ class LinearOperator:
         return self  # an operator without arrays inside
 
 
-def as_real(x: Array) -> Array:
+def as_real(x: Array, name: str) -> Array:
     """x, or where its entries are integers the same as real numbers: for operators without an array of their own."""
-    if namespace_of(x).isdtype(x.dtype, "real floating"):
+    xp = namespace_of(x)
+    if x.dtype == xp.float64 or x.dtype == xp.float32:
         return x
-    _, (x,) = enter(x=x)
+    _, (x,) = enter(**{name: x})
     return x
 
 

@@ -70,6 +70,37 @@ class Interpreter:
         return map_arrays(lambda x: x if self.owns(x) else self.wrap(x), tree)
 
 
+_PLAIN: set[type] = {bool, int, float, complex, str, type(None)}  # numbers, words and the libraries' own arrays
+
+
+def is_plain(tree: Any) -> bool:
+    """Whether a quick look finds no wrapped array in `tree`, so that there is nothing to unwrap, to count or to follow.
+
+    It goes through tuples, lists, dicts, and what objects of this package hold; of all other objects it says no.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import Dense
+    >>> from xpsolve.trace import is_plain
+    >>> is_plain((Dense(np.eye(2)), np.ones(2), 1.0))
+    True
+    """
+    kind = type(tree)
+    if kind in _PLAIN:
+        return True
+    if hasattr(kind, "__xpsolve_value__"):
+        return False
+    if kind is tuple or kind is list:
+        return all(map(is_plain, tree))
+    if kind is dict or (kind.__module__.startswith("xpsolve.") and hasattr(tree, "__dict__")):
+        return all(map(is_plain, (tree if kind is dict else vars(tree)).values()))
+    if is_array(tree):
+        _PLAIN.add(kind)
+        return True
+    return False
+
+
 def map_arrays(function: Callable[[Array], Any], tree: Any, *, leaf: Callable[[Any], bool] = is_array) -> Any:
     """`tree` with `function` of each array in it (or whatever `leaf` says is one); containers keep their type.
 
