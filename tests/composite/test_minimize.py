@@ -250,6 +250,16 @@ def test_units_of_A_do_not_matter(rng, exponent):
     assert_close(found.x * unit, wanted.x, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(("a", "c"), [(1.0, 1.0), (1.0, 64.0), (2.0**-300, 1.0)])
+def test_dual_variables_are_in_the_units_of_the_caller(rng, a, c):
+    A, y = data(rng)
+    f, lam = xs.LeastSquares(a * A, c * y), 0.1 * a * c
+    solution = xs.minimize(f, P.TotalVariation(lam, (WIDTH,)), tol=1e-9)
+    (z,), L = solution.stats["dual"], xs.operators.Gradient((WIDTH,))
+    assert float(np.max(np.abs(z))) <= lam * (1 + 1e-12)
+    assert_close(L.rmatvec(z) / (a * c), -f.gradient(solution.x) / (a * c), atol=1e-6)
+
+
 def test_a_warm_start_is_not_lost(rng):
     A, y = data(rng)
     f = xs.LeastSquares(A, y)

@@ -261,7 +261,8 @@ def _primal_dual(
         **options,
         **_seen(problem, lambda s: s.x, record, callback),
     )
-    return run, {"dual": run.state.z}
+    units = start.units  # Lᵀz is a gradient, and is scaled like one
+    return run, {"dual": run.state.z if units is None else tuple(map(units.gradient_outside, run.state.z))}
 
 
 def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callback: Any) -> dict[str, Any]:
