@@ -1,6 +1,7 @@
 """xpsolve: inverse problems and small models on whatever array you hand in."""
 
-from xpsolve import autodiff, costs, networks, operators, problems
+from xpsolve import autodiff, costs, networks, operators, penalties, problems
+from xpsolve.composite import minimize, nnls
 from xpsolve.linear import (
     basis_pursuit,
     dictionary_learning,
@@ -9,7 +10,6 @@ from xpsolve.linear import (
     lasso_path,
     lstsq,
     ridge,
-    soft_threshold,
 )
 from xpsolve.networks import fit_inverse, invert, lista, mlp_backward, mlp_forward, one_hot, softmax_jacobian
 from xpsolve.operators import (
@@ -21,9 +21,11 @@ from xpsolve.operators import (
     dot_test,
     operator_norm,
 )
+from xpsolve.penalties import soft_threshold
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
 from xpsolve.stochastic import (
+    Huber,
     LeastSquares,
     Logistic,
     Multinomial,
@@ -52,6 +54,7 @@ __all__ = [
     "ConvergenceWarning",
     "Convolution",
     "Grid",
+    "Huber",
     "Kronecker",
     "LeastSquares",
     "LinearOperator",
@@ -81,13 +84,16 @@ __all__ = [
     "lista",
     "logsumexp",
     "lstsq",
+    "minimize",
     "mlp_backward",
     "mlp_forward",
     "networks",
     "newton",
+    "nnls",
     "one_hot",
     "operator_norm",
     "operators",
+    "penalties",
     "problems",
     "ridge",
     "sag",

@@ -59,6 +59,11 @@ CASES = {
         (*four, np.asarray(2.0), np.ones(four[0].shape[1]))
         for four in (*of_columns(X1, ONE, X1, X1), *of_columns(X2, TWO, X2, X2))
     ],
+    "_on_the_residual": [
+        (*two, np.asarray([rr] * two[0].shape[1]), np.asarray(0.3))
+        for two in (*of_columns(X1, X1), *of_columns(X2, X2))
+        for rr in (0.0, 2.0, NAN)
+    ],
     "_known_of": [
         (np.linalg.cholesky(G) * c, np.asarray(c), np.asarray(ok)) for c in (1.0, NAN, 1e200) for ok in (0 < 1, 1 < 0)
     ],

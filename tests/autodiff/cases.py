@@ -22,8 +22,8 @@ from xpsolve.arrays import (
 from xpsolve.autodiff import symmetric_function
 from xpsolve.autodiff.rules.elementwise import sech_squared
 from xpsolve.autodiff.rules.table import quotient_or_zero
-from xpsolve.linear.prox import shrink
-from xpsolve.linear.proximal_gradient import extrapolate
+from xpsolve.penalties.shrink import shrink
+from xpsolve.proximal.proximal_gradient import extrapolate
 
 
 def normal(*shape):

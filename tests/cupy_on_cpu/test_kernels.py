@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from xpsolve.arrays.linalg import cholesky, trustworthy
-from xpsolve.linear.prox import shrink
-from xpsolve.linear.proximal_gradient import extrapolate
+from xpsolve.penalties.shrink import shrink
+from xpsolve.proximal.proximal_gradient import extrapolate
 from xpsolve.transport._increments import lowered, lowered_kernel, raised
 from xpsolve.transport._kernels import gibbs, relaxed, scaled, soft_columns, soft_rows
 from xpsolve.transport._relaxation import control

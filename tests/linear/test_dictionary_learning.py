@@ -10,7 +10,6 @@ from sklearn.decomposition import DictionaryLearning
 import xpsolve as xs
 from xpsolve import costs, problems
 from xpsolve.capabilities import TABLE
-from xpsolve.linear.dictionary_learning import _norm_bound
 from xpsolve.solution import ConvergenceWarning, Status
 from xpsolve.testing import assert_close, assert_like, check_solution
 
@@ -173,13 +172,6 @@ def test_without_a_penalty_it_is_the_best_of_that_rank(xp, rng, m):
     assert Z.shape == (12, m)
     least = 0.5 * np.sum(np.linalg.svd(X)[1][m:] ** 2)
     assert objective(X, D, Z, 0) == pytest.approx(least, abs=1e3 * xp.eps)
-
-
-def test_the_bound_of_the_norm_is_one(rng):
-    for A in (np.eye(7), rng.standard_normal((9, 4)), np.ones((3, 3)), rng.random((40, 60))):
-        G = A.T @ A
-        largest = np.linalg.norm(G, 2)
-        assert largest * (1 - 1e-14) <= _norm_bound(G) <= largest * G.shape[0] ** (1 / 16) * (1 + 1e-14)
 
 
 def test_it_stops_when_it_is_told(rng):

@@ -10,8 +10,7 @@ import scipy.signal
 
 import xpsolve as xs
 from xpsolve import costs
-from xpsolve.arrays import namespace_of
-from xpsolve.operators import _spectral, convolution_operator
+from xpsolve.operators import _spectral
 from xpsolve.testing import assert_close
 
 METHODS = costs.CONVOLUTION_METHODS
@@ -255,7 +254,7 @@ def test_the_operator_is_its_matrix(rng, boundary, mode):
         assert_close(operator.rmatvec(Y[:, 0]), A.T @ Y[:, 0], rtol=1e-12)
         exact = boundary == "periodic" and mode == "same"
         norm = np.asarray(np.linalg.norm(A, 2))
-        assert_close(operator.norm(), norm, rtol=1e-12 if exact else 1e-3)
+        assert (operator.exact_norm() is not None) == exact
         assert_close(xs.operator_norm(operator), norm, rtol=1e-12 if exact else 1e-3)
         assert xs.dot_test(operator) < 1e-14
 
@@ -321,16 +320,3 @@ def test_peak_memory_is_that_of_the_costs(rng, method, sizes):
         tracemalloc.stop()
         said = cost(n, k, batch=batch, c=c, o=o, method=method, itemsize=4).memory
         assert 0.6 * said < peak < 1.25 * said
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("m", "n"), [(3, 3), (2, 40), (40, 2), (33, 35)])
-def test_the_norm_by_squares_is_that_by_singular_values(rng, m, n, dtype):
-    A = rng.standard_normal((6, m, n)) + 1j * rng.standard_normal((6, m, n))
-    xp = namespace_of(A)
-    for factor in (0.0, 1.0, np.finfo(dtype).max / 1e4, np.finfo(dtype).tiny * 1e4):
-        scaled = (A * factor).astype(np.result_type(dtype, np.complex64))
-        found = convolution_operator._largest_singular_value(xp, scaled)
-        wanted = np.linalg.svd(scaled.astype(np.complex128), compute_uv=False).max()
-        assert found.dtype == dtype
-        np.testing.assert_allclose(found, wanted, rtol=50 * np.finfo(dtype).eps)

@@ -6,7 +6,7 @@ import scipy.sparse
 
 import xpsolve as xs
 from xpsolve import costs
-from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
+from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator, eigenvalue_bound
 from xpsolve.testing import assert_close
 
 
@@ -74,10 +74,21 @@ def test_norm_of_zero_of_sparse_of_functions_and_under_jit():
         _rmatvec = _matvec
 
     assert float(xs.operator_norm(Double((3, 3)), like=np.ones(1))) == pytest.approx(2.0)
+    assert float(xs.operator_norm(1.25 * Double((3, 3)), like=np.ones(1, dtype=int))) == pytest.approx(2.5)
     with pytest.raises(TypeError, match="like: expected an array"):
         xs.operator_norm(Double((3, 3)))
     jax = pytest.importorskip("jax")
     assert float(jax.jit(xs.operator_norm)(np.diag([3.0, 1.0]))) == pytest.approx(3.0)
+
+
+def test_an_exact_norm_survives_transposes_and_multiples(xp, rng):
+    matrices = [rng.standard_normal((3, 2)), rng.standard_normal((2, 4))]
+    operator = xs.Kronecker(*map(xp, matrices))
+    scaled = -2.0 * operator.T * xp(np.asarray(-0.25))
+    expected = np.asarray(0.5 * np.linalg.norm(np.kron(*matrices), 2))
+    assert_close(scaled.exact_norm(), expected, rtol=tolerance(xp))
+    assert_close(xs.operator_norm(scaled), expected, like=xp(matrices[0]), rtol=tolerance(xp))
+    assert (operator + operator).exact_norm() is None
 
 
 def test_the_norm_reads_once_a_check(rng):
@@ -112,11 +123,22 @@ def test_the_dot_test_accepts_an_adjoint_and_rejects_another(xp, rng):
         xs.dot_test(Wrong(A))
 
 
+@pytest.mark.parametrize("factor", [0.0, 1.0, 1e-150, 1e150])
+def test_the_eigenvalue_bound_of_a_matrix_is_one(rng, factor):
+    for A in (np.eye(7), rng.standard_normal((9, 4)), np.ones((3, 3)), rng.random((40, 60)), np.ones((1, 1))):
+        G = A.T @ A * factor
+        bound, largest = eigenvalue_bound(G), np.linalg.norm(G, 2)
+        assert largest * (1 - 1e-14) <= bound <= largest * G.shape[0] ** (1 / 16) * (1 + 1e-14)
+
+
+def test_the_eigenvalue_bound_of_a_map_needs_a_length():
+    with pytest.raises(TypeError, match="like: expected an array"):
+        eigenvalue_bound(lambda v: v)
+
+
 @pytest.mark.parametrize("kind", ["gaussian", "correlated", "one large", "rank one", "decaying", "zero"])
 @pytest.mark.parametrize("shape", [(20, 60), (60, 20), (1, 5)])
 def test_the_eigenvalue_bound_lies_above_but_not_far(xp, rng, kind, shape):
-    from xpsolve.operators import eigenvalue_bound
-
     A = rng.standard_normal(shape)
     A = {
         "gaussian": A,

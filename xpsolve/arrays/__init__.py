@@ -18,13 +18,15 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, settled, take_columns
+from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, take_columns
+from xpsolve.arrays.lazy import in_memory, settled
 from xpsolve.arrays.linalg import (
     cholesky,
     cholesky_solve,
     eigh,
     gram,
     largest_pivot,
+    largest_singular_value,
     shifted,
     solve,
     solve_positive,
@@ -88,6 +90,7 @@ __all__ = [
     "either",
     "enter",
     "gram",
+    "in_memory",
     "innermost",
     "is_array",
     "is_concrete",
@@ -95,6 +98,7 @@ __all__ = [
     "iterate",
     "largest",
     "largest_pivot",
+    "largest_singular_value",
     "library",
     "lift",
     "limits_of",

@@ -129,19 +129,6 @@ def _take_columns_dask(A: Array, index: Array) -> Array:
 
 
 @native
-def settled(x: Array, *others: Array) -> tuple[Array, ...]:
-    """The arrays themselves; a lazy library computes them here, once, for all who will read them."""
-    return (x, *others)
-
-
-@settled.register("dask")
-def _settled_dask(*arrays: Array) -> tuple[Array, ...]:
-    import dask
-
-    return tuple(dask.persist(*arrays))
-
-
-@native
 def put(x: Array, index: Array, values: Array) -> Array:
     """x (n, …) with ``x[index] = values``, in the memory of x where the library can: the caller gives x away.
 

@@ -16,6 +16,7 @@ import numpy as np
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
 from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import limits_of
+from xpsolve.arrays.scaling import power_of_two
 
 _PANEL = 64  # rows a panel in blocked substitution: where a small LU solve and a matrix product cost alike
 
@@ -292,3 +293,34 @@ def _thin_svd_dask(A: Array) -> tuple[Array, Array, Array]:
     return xpx.lazy_apply(  # type: ignore[no-any-return]
         thin_svd.standard, A, shape=((n, q), (q,), (q, p)), dtype=(A.dtype,) * 3, as_numpy=True
     )
+
+
+@native
+def eigvalsh(G: Array) -> Array:
+    """Eigenvalues of symmetric or Hermitian matrices (…, p, p) in ascending order."""
+    return _or_nan(lambda G: [namespace_of(G).linalg.eigvalsh(G)], G)[0]
+
+
+@eigvalsh.register("dask")
+def _eigvalsh_dask(G: Array) -> Array:
+    real = G.real.dtype
+    return xpx.lazy_apply(eigvalsh.standard, G, shape=G.shape[:-1], dtype=real, as_numpy=True)
+
+
+def largest_singular_value(A: Array) -> Array:
+    """The largest singular value of all matrices in A (…, m, n), real or complex, exact to rounding; 0-d.
+
+    It comes from the eigenvalues of AAᴴ or AᴴA, whichever is smaller, of A over a power of two.  Squares lose half of
+    the digits of small singular values, but none of the largest.
+    """
+    xp, (m, n) = namespace_of(A), A.shape[-2:]
+    sizes = xp.abs(A)
+    if m == n == 1:
+        return xp.max(sizes)
+    unit = power_of_two(sizes)
+    if min(m, n) == 1:
+        return unit * xp.max(xp.linalg.vector_norm(sizes / unit, axis=(-2, -1)))
+    A = A / unit
+    adjoint = xp.conj(xp.matrix_transpose(A)) if xp.isdtype(A.dtype, "complex floating") else xp.matrix_transpose(A)
+    G = A @ adjoint if m <= n else adjoint @ A
+    return unit * xp.sqrt(xp.max(eigvalsh(G)))

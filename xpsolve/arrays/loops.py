@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from xpsolve.arrays.indexing import settled
+from xpsolve.arrays.lazy import settled
 from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 
 State = TypeVar("State", bound=tuple[Any, ...])
@@ -118,7 +118,7 @@ def iterate(
     if check_every < 1 or max_iter < 0:
         message = f"expected check_every >= 1 and max_iter >= 0, got {check_every} and {max_iter}."
         raise ValueError(message)
-    if not is_concrete(*state):
+    if not is_concrete(*_leaves(state)):
         if record is not None or callback is not None:
             message = "record and callback: not available under jax.jit, where nothing can be read. Leave them out."
             raise ValueError(message)
@@ -127,8 +127,8 @@ def iterate(
     history = [] if record is None else [record(state)]
     k = reads = 0
     while True:
-        state = _computed(state)
-        value = float(measure(state))  # the one host read
+        state, measured = _computed(state, measure(state))
+        value = float(measured)  # the one host read
         reads += 1
         if callback is not None and callback(k, state):
             reason = "callback"
@@ -162,13 +162,24 @@ def _pace(k: int, check_every: int, late: float) -> int:
     return max(1, int(late * k) // check_every) * check_every
 
 
-def _computed(state: State) -> State:
-    arrays = [x for x in state if is_array(x)]
+def _leaves(state: tuple[Any, ...]) -> list[Any]:
+    """The parts of a state; tuples of arrays among them are opened."""
+    return [x for part in state for x in (part if type(part) is tuple else (part,))]
+
+
+def _computed(state: State, measured: Array) -> tuple[State, Array]:
+    """Both, computed together where a library only plans."""
+    arrays = [x for x in (*_leaves(state), measured) if is_array(x)]
     computed = settled(*arrays) if arrays else ()
     if all(map(operator.is_, computed, arrays)):
-        return state
-    settled_ones = iter(computed)
-    return _rebuilt(state, (next(settled_ones) if is_array(x) else x for x in state))
+        return state, measured
+    ready = iter(computed)
+
+    def done(x: Any) -> Any:
+        return next(ready) if is_array(x) else x
+
+    parts = [tuple(map(done, part)) if type(part) is tuple else done(part) for part in state]
+    return _rebuilt(state, parts), done(measured)
 
 
 def _rebuilt(state: State, arrays: Iterable[Any]) -> State:

@@ -49,6 +49,7 @@ from xpsolve.costs.model import (
     eigh,
     gemm,
     gram,
+    largest_singular_value,
     thin_svd,
 )
 from xpsolve.costs.networks import (
@@ -70,12 +71,14 @@ from xpsolve.costs.operators import (
     convolve_adjoint,
     convolve_kernel_adjoint,
     correlation,
+    differences,
     dot_test,
     fast_length,
     kronecker,
     operator_norm,
     spectral_blocks,
     spectral_products,
+    wavelet,
 )
 from xpsolve.costs.stochastic import (
     CHUNK,
@@ -145,6 +148,7 @@ __all__ = [
     "copy",
     "correlation",
     "dictionary_learning",
+    "differences",
     "dot_test",
     "eigh",
     "elastic_net",
@@ -159,6 +163,7 @@ __all__ = [
     "invert",
     "ista",
     "kronecker",
+    "largest_singular_value",
     "lasso",
     "lasso_path",
     "lipschitz",
@@ -195,4 +200,5 @@ __all__ = [
     "spectral_blocks",
     "spectral_products",
     "thin_svd",
+    "wavelet",
 ]

@@ -128,6 +128,14 @@ def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
     return Cost(flops, itemsize * (2 * m * q + q * q), launches.thin_svd(n, p), 0, itemsize * (m * q + q * q))
 
 
+def largest_singular_value(n: int, p: int, *, itemsize: int = 8) -> Cost:
+    """The product of (n, p) with its adjoint, 2mq² flops, q the shorter side; eigenvalues of the square count none."""
+    m, q = max(n, p), min(n, p)
+    if q == 1:  # a length
+        return Cost(0, itemsize * m, 23 if m > 1 else 2)
+    return gemm(q, q, m, itemsize=itemsize) + Cost(launches=25)
+
+
 CHECK_EVERY = 10
 """Steps between two looks at convergence, in costs and as the default of solvers."""
 LATE = 0.1

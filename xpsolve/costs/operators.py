@@ -285,3 +285,99 @@ def kronecker(shapes: tuple[tuple[int, int], ...], k: int = 1, *, itemsize: int 
         total += gemm(n, length // p, p, itemsize=itemsize)
         length = length // p * n
     return total
+
+
+def differences(
+    n: int | tuple[int, ...], *, dim: int = 1, k: int = 1, adjoint: bool = False, itemsize: int = 8
+) -> Cost:
+    """Differences of k pictures along each axis, or their adjoint: one or two launches per axis, and no products.
+
+    Parameters
+    ----------
+    n : int or tuple of int
+        Side of the pictures, the same for each axis, or all sides.
+    dim : int
+        Number of axes, where n is one side.
+    k : int
+        Pictures.
+    adjoint : bool
+        The adjoint in place of the gradient.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of one product.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.differences((512, 512)).launches
+    3
+    """
+    sides = n if isinstance(n, tuple) else (n,) * dim
+    size = itemsize * k * math.prod(sides)
+    wide = sum(side > 1 for side in sides)
+    if adjoint:
+        return Cost(0, size * (1 + 6 * wide), 1 + 2 * wide, memory=size)
+    return Cost(0, size * (len(sides) + 3 * wide), 1 + wide, memory=len(sides) * size)
+
+
+def wavelet(
+    n: int | tuple[int, ...],
+    order: int = 1,
+    *,
+    levels: int | None = None,
+    dim: int = 1,
+    k: int = 1,
+    itemsize: int = 8,
+) -> Cost:
+    """A wavelet transform of k pictures, or its inverse: 4N flops a place of an axis and level, N the order.
+
+    Each level has half of the sides, and on d axes costs 2⁻ᵈ of the one before: together at most 2 of the first level.
+    Copies that a library makes where a result is to lie in another order are not counted.
+
+    Parameters
+    ----------
+    n : int or tuple of int
+        Side of the pictures, the same for each axis, or all sides.
+    order : int
+        Vanishing moments.
+    levels : int, optional
+        As often as the sides can be halved if None.
+    dim : int
+        Number of axes, where n is one side.
+    k : int
+        Pictures.
+    itemsize : int
+        Bytes a number.
+
+    Returns
+    -------
+    Cost
+        Of one product.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.wavelet(1024, 4, levels=1).flops == 16 * 1024
+    True
+    """
+    sides = n if isinstance(n, tuple) else (n,) * dim
+    depth = min((side & -side).bit_length() - 1 for side in sides) if levels is None else levels
+    total = Cost()
+    for level in range(depth):
+        here = [side >> level for side in sides]
+        places = k * math.prod(here)
+        for side in here:
+            copies = 1 + -(-(order - 1) // (side // 2))  # of the pairs, the last of them cut
+            longer = joined(copies) if order > 1 else 0
+            # the longer pairs are written, then their 2N shifts, which the product reads
+            traffic = itemsize * places * (2 * (order > 1) + 2 * order)
+            product = gemm(2, places // 2, 2 * order, itemsize=itemsize)
+            moves = Cost(0, traffic, longer + joined(2 * order), memory=itemsize * places * order)
+            total += product + moves
+        if level:
+            total += Cost(0, 2 * itemsize * places, 2 * len(sides))
+    return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xpsolve.costs.model import CHECK_EVERY, Cost, gemm
+from xpsolve.costs.model import CHECK_EVERY, Cost, gemm, largest_singular_value
 from xpsolve.trace.launches import joined
 
 LISTA_KINDS = ("step", "full", "coupled")
@@ -22,7 +22,7 @@ _LISTA_FIT = {
 _LISTA_JOINED = {"step": (3, 0), "full": (4, 2), "coupled": (3, 1)}
 
 
-_LISTA_NEW = {"step": (5, 1), "full": (12, 3), "coupled": (7, 2)}  # launches of first parameters; parts of a layer
+_LISTA_NEW = {"step": (2, 1), "full": (9, 3), "coupled": (4, 2)}  # launches of first parameters; parts of a layer
 
 
 _POWER_STEPS = 20  # for the norms of the supports
@@ -135,7 +135,9 @@ def lista_fit(
     launches += each * n_layers + (iteration + in_layer * n_layers) * n_iter + look * (checks - 1)
     if new:
         first, parts = _LISTA_NEW[kind]
-        launches += first + parts * joined(n_layers)
+        norm = largest_singular_value(n, m, itemsize=itemsize)
+        launches += first + parts * joined(n_layers) + norm.launches
+        total += norm
         total += Cost(2 * n * m * m) if kind == "full" else Cost()  # DᵀD
     if kind == "step":
         launches += joined(n_layers) - 1

@@ -5,7 +5,6 @@ from xpsolve.linear.dictionary_learning import dictionary_learning
 from xpsolve.linear.lasso import elastic_net, lasso
 from xpsolve.linear.lasso_path import LassoPath, lasso_path
 from xpsolve.linear.least_squares import lstsq
-from xpsolve.linear.prox import soft_threshold
 from xpsolve.linear.ridge import ridge
 
 __all__ = [
@@ -17,5 +16,4 @@ __all__ = [
     "lasso_path",
     "lstsq",
     "ridge",
-    "soft_threshold",
 ]

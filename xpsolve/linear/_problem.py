@@ -34,6 +34,7 @@ from xpsolve.arrays import (
     namespace_of,
     power_of_two,
     regularisation,
+    settled,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
@@ -82,6 +83,12 @@ class Problem:
         """The same with other facts about it, and with AᵀY where that is known."""
         new = replace(self, **facts)
         vars(new).update({name: value for name, value in vars(self).items() if name == "Aty"})
+        return new
+
+    def settled(self) -> Problem:
+        """The same, with AᵀY computed now where the library is lazy: it is looked at more than once."""
+        new = replace(self)
+        (vars(new)["Aty"],) = settled(self.Aty)
         return new
 
     @property
@@ -269,7 +276,7 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
     """Z ↦ Aᵀ(Y − AZ) and v ↦ AᵀAv, by the Gram matrix where it is smaller than A."""
     operator, (n, p) = problem.operator, problem.shape
     if problem.dense and n > p:
-        G = gram(problem.A)
+        (G,) = settled(gram(problem.A))
         return lambda Z: problem.Aty - G @ Z, lambda v: G @ v
     return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
 
@@ -373,13 +380,15 @@ def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array,
 
     It is NaN where squares of what is not 0 have overflowed, or may have underflowed.
     """
-    return _relative(R, S, X, tiled(problem, problem.Aty), norm, lam)
+    return _relative(R, S, X, problem.Aty, norm, lam)
 
 
 @composed
 def _relative(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
-    xp = namespace_of(R)
+    xp, k = namespace_of(R), Aty.shape[1]
     x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, Aty))
+    if R.shape[1] > k:  # many λ
+        right = xp.reshape(xp.broadcast_to(right[None, :], (R.shape[1] // k, k)), (-1,))
     size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
     solved = xp.max(xp.abs(R), axis=0) == 0
     nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)

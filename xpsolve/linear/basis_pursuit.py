@@ -31,7 +31,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._problem import enter_problem, lost_in_units, rank_cut, scaled
-from xpsolve.linear.prox import shrink
+from xpsolve.penalties.shrink import shrink
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 _CERTIFICATE = "duality gap relative to ‖x‖₁, or distance from Ax = y relative to ‖y‖"

@@ -44,8 +44,9 @@ from xpsolve.arrays import check_finite as _check_finite
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import lost_in_units
-from xpsolve.linear.prox import shrink
-from xpsolve.linear.proximal_gradient import extrapolate
+from xpsolve.operators import eigenvalue_bound
+from xpsolve.penalties.shrink import shrink
+from xpsolve.proximal.proximal_gradient import extrapolate
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 _CERTIFICATE = "what codes alone and atoms alone can still gain, relative to half of ‖X‖²"
@@ -265,7 +266,7 @@ class _Factorisation:
         """FISTA from C; what it raised stays where its first step, which cannot raise it, had come."""
         xp = self.xp
         G, right = gram(D), D.T @ self.X.T
-        tau = 1 / _norm_bound(G)
+        tau = 1 / eigenvalue_bound(G)
         threshold = tau * self.lam
         first = C = shrink(C + tau * (right - G @ C), threshold)
         Z = C  # as j/(j+3) is 0 for j = 0
@@ -327,16 +328,6 @@ def _unit(U: Array, otherwise: Array) -> Array:
     xp = namespace_of(U)
     length = xp.linalg.vector_norm(U, axis=0)
     return xp.where(length != 0, U / xp.where(length != 0, length, xp.ones_like(length)), otherwise)
-
-
-def _norm_bound(G: Array) -> Array:
-    """(Σ λ_i¹⁶)^(1/16) ≥ λ_max of a positive semidefinite G, and above it by at most m^(1/16)."""
-    norm = namespace_of(G).linalg.matrix_norm
-    size = norm(G)
-    power = G / size  # whose powers do not overflow
-    for _ in range(3):
-        power = power @ power
-    return size * norm(power) ** 0.125
 
 
 def _first(xp: Namespace, X: Array, m: int, seed: int, x0: Array | None = None) -> Array:

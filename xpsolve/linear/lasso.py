@@ -24,6 +24,7 @@ from xpsolve.arrays import (
     namespace_of,
     wide_dtype,
 )
+from xpsolve.autodiff.implicit import followed
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import (
@@ -39,10 +40,10 @@ from xpsolve.linear._problem import (
     start_columns,
 )
 from xpsolve.linear.least_squares import lstsq
-from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.linear.ridge import ridge
 from xpsolve.linear.working_set import solve_working_set
 from xpsolve.operators import Sparse
+from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 CERTIFICATE = "duality gap, relative to half of ‖y‖²"
@@ -255,12 +256,11 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
     if theta == 1:
         return ridge(A, y, lam, check_finite=options.check_finite)
 
+    if not followed((problem.operator, problem.Y, problem.lams, start, tau)):
+        return _Solver(problem, theta, options, start, tau).solve(method)
+
     def solve(problem: Problem, start: Array | None, tau: Array | None) -> Solution:
-        solver = _Solver(scaled(problem) if problem.ordinary is False else problem, theta, options, start, tau)
-        solution = solver.solve(method)
-        if solution is None:
-            return solve(problem.knowing(ordinary=False), start, tau)
-        return solution
+        return _Solver(problem, theta, options, start, tau).solve(method)
 
     def slope(X: Array, lams: Array) -> Array:
         ones = namespace_of(X).ones_like(X)
@@ -367,15 +367,17 @@ class _Solver:
         X = xp.zeros_like(problem.Aty)
         return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
 
-    def solve(self, method: str) -> Solution | None:
-        """Run a method and say how it ended; None where the first host read finds that A and y are to be scaled."""
+    def solve(self, method: str) -> Solution:
+        """Run a method and say how it ended; where the first host read finds that A and y are to be scaled, again."""
         problem, o = self.problem, self.options
+        if problem.ordinary is False and problem.A_unit is None:
+            return replace(self, problem=scaled(problem)).solve(method)
         X, C, gap = self.start()
         if problem.ordinary is None:
             gap = problem.xp.where(is_ordinary(problem), gap, problem.xp.full_like(gap, problem.xp.nan))
         run, stats = self._run(method, X, (C, gap), o.max_iter)
         if run.reason == "not finite" and problem.ordinary is None and run.reads == 1:
-            return None
+            return replace(self, problem=problem.knowing(ordinary=False)).solve(method)
         if self._was_rounded(method, run):
             run = replace(run, state=run.state._replace(gap=self._wide_gap(run.state.X)))
         if run.reason in ("tolerance", "stalled"):

@@ -32,7 +32,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear.feature_set import how_many
-from xpsolve.linear.proximal_gradient import proximal_gradient, safe_step
+from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 
 _NEWTON = 15  # steps from a near X, and after the first turn of FISTA
 _FISTA = 30  # iterations of its first turn, and between its checks

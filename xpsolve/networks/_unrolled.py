@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpsolve.arrays import Array, device_of, namespace_of
-from xpsolve.linear.prox import shrink
+from xpsolve.penalties.shrink import shrink
 
 Parameters = tuple[Array, ...]  # each with the layers along its first axis, which has length 1 where they are tied
 _POWER_STEPS = 20

@@ -29,6 +29,7 @@ from xpsolve.arrays import (
     enter,
     is_scalar,
     iterate,
+    largest_singular_value,
     namespace_of,
 )
 from xpsolve.capabilities import EAGER, capabilities
@@ -134,7 +135,7 @@ class Lista:
     def __init__(self, D: Array, lam: float, n_layers: int, kind: str, tied: bool = False) -> None:
         xp = namespace_of(D)
         self.D, self.lam, self.n_layers, self.kind, self.tied = D, lam, n_layers, kind, tied
-        self.inverse_lipschitz = 1 / xp.max(xp.linalg.svdvals(D)) ** 2
+        self.inverse_lipschitz = 1 / largest_singular_value(D) ** 2
         self.solution: Solution | None = None
         layers = [_unrolled.ista(kind, D, lam, self.inverse_lipschitz)] * (1 if tied else n_layers)
         self.parameters: Parameters = tuple(xp.concat(list(same)) for same in zip(*layers, strict=True))

@@ -1,21 +1,25 @@
-"""Floor 2: linear operators.  Dense, sparse, tensor, convolution, Kronecker, sums, products; norm, adjoint test."""
+"""Floor 2: linear operators.  Dense, sparse, tensor, convolution, gradient, wavelets, Kronecker; norm, adjoint test."""
 
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.convolution import convolve, convolve_adjoint
 from xpsolve.operators.convolution_operator import Convolution
 from xpsolve.operators.entry import aslinearoperator
+from xpsolve.operators.gradient import Gradient
 from xpsolve.operators.kronecker import Kronecker, cosine_basis, haar_basis
 from xpsolve.operators.norms import dot_test, eigenvalue_bound, operator_norm
 from xpsolve.operators.sparse import Sparse
 from xpsolve.operators.tensor import Tensor
+from xpsolve.operators.wavelet import Wavelet
 
 __all__ = [
     "Convolution",
     "Dense",
+    "Gradient",
     "Kronecker",
     "LinearOperator",
     "Sparse",
     "Tensor",
+    "Wavelet",
     "aslinearoperator",
     "convolve",
     "convolve_adjoint",

@@ -20,8 +20,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 
 from xpsolve.arrays import Array, Namespace, device_of, namespace_of, native, on_accelerator
-
-Lengths = tuple[int, ...]
+from xpsolve.operators._sides import Lengths
 
 _CACHE = 1 << 21  # bytes of a block of patches: few calls, and no more than stays in the caches
 _MEMORY = 1 << 28  # the same on an accelerator, where only memory limits it

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, native
-from xpsolve.operators._correlation import Lengths
+from xpsolve.operators._sides import Lengths
 
 _Host = np.ndarray[Any, Any]
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from xpsolve.arrays import Array, Namespace, namespace_of, native, on_accelerator
 from xpsolve.costs import fast_length, spectral_blocks, spectral_products
-from xpsolve.operators._correlation import Lengths, padded, spans, spread
+from xpsolve.operators._correlation import padded, spans, spread
+from xpsolve.operators._sides import Lengths
 
 
 @native

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, check_count, is_array, is_scalar, wide_product
+from xpsolve.arrays import Array, check_count, enter, is_array, is_scalar, namespace_of, wide_product
 from xpsolve.trace import map_arrays
 
 
@@ -49,8 +49,8 @@ class LinearOperator:
         """An array that shows library, device and dtype, None where the operator has none of its own."""
         return None
 
-    def exact_norm(self) -> Array | None:
-        """‖A‖, 0-d, where there is a formula for it; None where there is none."""
+    def exact_norm(self) -> Array | float | None:
+        """‖A‖, 0-d or a Python number, where there is a formula for it; None where there is none."""
         return None
 
     def _matvec(self, x: Array) -> Array:
@@ -124,6 +124,15 @@ class LinearOperator:
         return self  # an operator without arrays inside
 
 
+def as_real(x: Array, name: str) -> Array:
+    """x, or where its entries are integers the same as real numbers: for operators without an array of their own."""
+    xp = namespace_of(x)
+    if x.dtype == xp.float64 or x.dtype == xp.float32:
+        return x
+    _, (x,) = enter(**{name: x})
+    return x
+
+
 class Dense(LinearOperator):
     """A matrix as an operator.
 
@@ -190,6 +199,10 @@ class _Transposed(LinearOperator):
 
     def _rmatvec(self, y: Array) -> Array:
         return self.operator._matvec(y)
+
+    def exact_norm(self) -> Array | float | None:
+        """That of the operator inside."""
+        return self.operator.exact_norm()
 
     @property
     def T(self) -> LinearOperator:
@@ -278,6 +291,11 @@ class _Scaled(LinearOperator):
 
     def _rmatvec(self, y: Array) -> Array:
         return self.operator._rmatvec(y) * self.scale
+
+    def exact_norm(self) -> Array | float | None:
+        """|scale| times that of the operator inside."""
+        norm = self.operator.exact_norm()
+        return None if norm is None else abs(self.scale) * norm
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
         return _Scaled(map_arrays(function, self.scale), map_arrays(function, self.operator))

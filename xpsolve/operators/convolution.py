@@ -13,14 +13,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from xpsolve import costs
-from xpsolve.arrays import MOST, Array, Namespace, check_flag, check_option, device_of, enter, innermost, on_accelerator
+from xpsolve.arrays import Array, Namespace, check_flag, check_option, device_of, enter, innermost, on_accelerator
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import _correlation, _spectral
-from xpsolve.operators._correlation import Lengths, padded, spans, spread
+from xpsolve.operators._correlation import padded, spans, spread
 from xpsolve.operators._range import keeps_digits
+from xpsolve.operators._sides import Lengths, each
 
 MODES = ("valid", "same", "full")
 BOUNDARIES = ("zero", "periodic")
@@ -240,7 +239,7 @@ def _plan(z: Lengths, w: Lengths, mode: str, boundary: str, stride: Any, dilatio
         )
         raise ValueError(message)
     n, taps = z[2:], w[2:]
-    stride, dilation = _each(stride, "stride", len(n)), _each(dilation, "dilation", len(n))
+    stride, dilation = each(stride, "stride", len(n)), each(dilation, "dilation", len(n))
     check_flag(flip, "flip")
     if boundary == "periodic" and mode == "same":  # round the picture any number of times
         dilation = tuple(d if d <= m else d % m or m for d, m in zip(dilation, n, strict=True))
@@ -276,19 +275,6 @@ def _meeting(n: int, out: int, left: int, stride: int, dilation: int, taps: int)
     """First and last tap, the last not included, that some output has a pixel for; the others see zeros alone."""
     first = max(0, -(-(left - (out - 1) * stride) // dilation))
     return first, min(taps, (left + n - 1) // dilation + 1)
-
-
-def _each(value: Any, name: str, count: int) -> Lengths:
-    """One integer for each axis."""
-    values = value if isinstance(value, tuple | list) else (value,) * count
-    if not all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values):
-        message = f"{name}: expected an integer or {count} of them, got {value!r}."
-        raise TypeError(message)
-    if len(values) != count or min(values) < 1 or max(values) > MOST:
-        expected = f"an integer of at least 1 and at most {MOST}, or {count} of them, one for each axis"
-        message = f"{name}: expected {expected}, got {value!r}."
-        raise ValueError(message)
-    return tuple(int(v) for v in values)
 
 
 def _forward(xp: Namespace, z: Array, w: Array, plan: _Plan, method: str) -> Array:

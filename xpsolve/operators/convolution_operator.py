@@ -10,14 +10,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, check_option, enter, namespace_of, on_accelerator, power_of_two
+from xpsolve.arrays import Array, check_option, enter, largest_singular_value, namespace_of
 from xpsolve.operators import _spectral
-from xpsolve.operators._correlation import Lengths
+from xpsolve.operators._sides import Lengths, sides
 from xpsolve.operators.base import LinearOperator
-from xpsolve.operators.convolution import METHODS, _each, _plan, convolve, convolve_input_adjoint
-from xpsolve.operators.norms import operator_norm
-
-_BATCHED = 32  # rows and columns up to which an accelerator has the singular values of many matrices in one call
+from xpsolve.operators.convolution import METHODS, _plan, convolve, convolve_input_adjoint
 
 
 class Convolution(LinearOperator):
@@ -65,15 +62,12 @@ class Convolution(LinearOperator):
         method: str = "auto",
     ) -> None:
         xp, (w,) = enter(w=w)
-        sides = shape if isinstance(shape, tuple | list) else (shape,)
-        if not 1 <= len(sides) <= 3:
-            message = f"shape: expected 1 to 3 sides of the picture, got {shape!r}."
+        self.space = sides(shape, 3)
+        dim = len(self.space)
+        if w.ndim not in (dim, dim + 2):
+            message = f"w: expected {dim} axes, as the picture {self.space}, or 2 more, got {tuple(w.shape)}."
             raise ValueError(message)
-        self.space: Lengths = _each(sides, "shape", len(sides))
-        if w.ndim not in (len(sides), len(sides) + 2):
-            message = f"w: expected {len(sides)} axes, as the picture {self.space}, or 2 more, got {tuple(w.shape)}."
-            raise ValueError(message)
-        self.w = xp.reshape(w, (1, 1, *w.shape)) if w.ndim == len(sides) else w
+        self.w = xp.reshape(w, (1, 1, *w.shape)) if w.ndim == dim else w
         check_option(method, "method", METHODS)
         self.options: dict[str, Any] = {"mode": mode, "boundary": boundary, "flip": flip, "method": method}
         self._plan = _plan((1, self.w.shape[1], *self.space), tuple(self.w.shape), mode, boundary, 1, 1, flip)
@@ -85,23 +79,12 @@ class Convolution(LinearOperator):
         """The kernels."""
         return self.w
 
-    def norm(self) -> Array:
-        """The largest singular value, 0-d: exact for a periodic picture of mode "same", by power iteration else."""
-        return operator_norm(self)
-
     def exact_norm(self) -> Array | None:
-        """The same, None where it takes an iteration."""
+        """The largest singular value, 0-d, of a periodic picture of mode "same"; None for others."""
         if not (self.options["boundary"] == "periodic" and self.options["mode"] == "same" and self._fits()):
             return None
-        xp = namespace_of(self.w)
         W = _spectral.transformed(self.w, self.space)
-        power = xp.real(W) ** 2 + xp.imag(W) ** 2
-        if min(self.w.shape[:2]) == 1:
-            return xp.sqrt(xp.max(xp.sum(power, axis=(0, 1))))
-        at_each = xp.permute_dims(W, (*range(2, W.ndim), 0, 1))
-        if max(self.w.shape[:2]) <= _BATCHED or not on_accelerator(self.w):
-            return xp.max(xp.linalg.svdvals(at_each))
-        return _largest_singular_value(xp, at_each)
+        return largest_singular_value(namespace_of(W).permute_dims(W, (*range(2, W.ndim), 0, 1)))
 
     def _fits(self) -> bool:
         return hasattr(namespace_of(self.w), "fft") and all(
@@ -117,20 +100,6 @@ class Convolution(LinearOperator):
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Convolution:
         return Convolution(function(self.w), self.space, **self.options)
-
-
-def _largest_singular_value(xp: Namespace, A: Array) -> Array:
-    """Of matrices (…, m, n), from the eigenvalues of AAᴴ or AᴴA, whichever is smaller, in a unit in which no square
-    overflows.
-
-    Squares halve the digits of small singular values, but of the largest none: its relative error is some multiples
-    of eps, as that of `svdvals` is.
-    """
-    unit = power_of_two(xp.stack([xp.max(xp.abs(xp.real(A))), xp.max(xp.abs(xp.imag(A)))]))
-    A = A / unit
-    adjoint = xp.conj(xp.matrix_transpose(A))
-    G = A @ adjoint if A.shape[-2] <= A.shape[-1] else adjoint @ A
-    return unit * xp.sqrt(xp.max(xp.linalg.eigvalsh(G)))
 
 
 def _pictures(x: Array, channels: int, space: Lengths) -> Array:

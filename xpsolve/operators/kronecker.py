@@ -12,9 +12,11 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xpsolve.arrays import Array, check_count, device_of, enter, namespace_of, thin_svd
+from xpsolve.arrays import Array, check_count, device_of, enter, largest_singular_value, namespace_of
 from xpsolve.operators.base import LinearOperator
+from xpsolve.operators.wavelet import Wavelet, halvings
 
 
 class Kronecker(LinearOperator):
@@ -62,8 +64,7 @@ class Kronecker(LinearOperator):
 
     def exact_norm(self) -> Array:
         """The product of the norms of the matrices."""
-        xp = namespace_of(self.like)
-        return reduce(lambda a, b: a * b, (xp.max(thin_svd(A)[1]) for A in self.matrices))
+        return reduce(lambda a, b: a * b, map(largest_singular_value, self.matrices))
 
     def _matvec(self, x: Array) -> Array:
         return _along_axes(self.matrices, x)
@@ -76,15 +77,18 @@ class Kronecker(LinearOperator):
 
 
 def _along_axes(matrices: tuple[Array, ...], x: Array) -> Array:
-    """The first axis is multiplied and goes to the end, d times; then the columns of x are first."""
+    """The first axis is multiplied and goes to the end, d times; then the columns of x are first.
+
+    ZᵀAᵀ lies in memory as the next product reads it, which (AZ)ᵀ does not.
+    """
     xp = namespace_of(x)
     Z = x
     for A in matrices:
-        Z = (A @ xp.reshape(Z, (A.shape[1], -1))).T
+        Z = xp.reshape(Z, (A.shape[1], -1)).T @ A.T
     return xp.reshape(Z, (-1,)) if x.ndim == 1 else xp.reshape(Z, (x.shape[1], -1)).T
 
 
-def cosine_basis(n: int, *, block: int | None = None, like: Array) -> Array:
+def cosine_basis(n: int, *, block: int | None = None, like: Array | None = None) -> Array:
     """Cosines cos(πk(j + ½)/n), normalised: the inverse of the discrete cosine transform.
 
     Parameters
@@ -93,8 +97,8 @@ def cosine_basis(n: int, *, block: int | None = None, like: Array) -> Array:
         Length of the signals.
     block : int, optional
         Length of the blocks that have cosines each of their own; it divides n.  One block if None.
-    like : array
-        Shows library, device and dtype.
+    like : array, optional
+        Shows library, device and dtype; a NumPy array of float64 if None.
 
     Returns
     -------
@@ -110,14 +114,12 @@ def cosine_basis(n: int, *, block: int | None = None, like: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from xpsolve.operators import cosine_basis
-    >>> cosine_basis(2, like=np.zeros(1)).round(4)
+    >>> cosine_basis(2).round(4)
     array([[ 0.7071,  0.7071],
            [ 0.7071, -0.7071]])
     """
     n = check_count(n, "n", 1)
-    _, (like,) = enter(like=like)
     length = n if block is None else block
     check_count(length, "block", 1)
     if n % length:
@@ -129,8 +131,10 @@ def cosine_basis(n: int, *, block: int | None = None, like: Array) -> Array:
     return _placed(np.kron(np.eye(n // length), C), like)
 
 
-def haar_basis(n: int, *, levels: int | None = None, like: Array) -> Array:
+def haar_basis(n: int, *, levels: int | None = None, like: Array | None = None) -> Array:
     """Haar's wavelets, normalised: steps from + to − at places and widths that halve, and means.
+
+    It is the matrix of ``Wavelet(n, 1, levels).T``, for `Kronecker`.
 
     Parameters
     ----------
@@ -138,8 +142,8 @@ def haar_basis(n: int, *, levels: int | None = None, like: Array) -> Array:
         Length of the signals.
     levels : int, optional
         How often widths halve; 2**levels divides n.  As often as n can be halved if None.
-    like : array
-        Shows library, device and dtype.
+    like : array, optional
+        Shows library, device and dtype; a NumPy array of float64 if None.
 
     Returns
     -------
@@ -155,28 +159,20 @@ def haar_basis(n: int, *, levels: int | None = None, like: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from xpsolve.operators import haar_basis
-    >>> haar_basis(4, like=np.zeros(1)).round(4)[:, :3] + 0.0
+    >>> haar_basis(4).round(4)[:, :3] + 0.0
     array([[ 0.5   ,  0.5   ,  0.7071],
            [ 0.5   ,  0.5   , -0.7071],
            [ 0.5   , -0.5   ,  0.    ],
            [ 0.5   , -0.5   ,  0.    ]])
     """
     n = check_count(n, "n", 1)
+    W = Wavelet(n, 1, halvings(n) if levels is None else levels)
+    return _placed(W.rmatvec(np.eye(n)), like)
+
+
+def _placed(host: NDArray[np.float64], like: Array | None) -> Array:
+    if like is None:
+        return host
     _, (like,) = enter(like=like)
-    most = (n & -n).bit_length() - 1
-    depth = most if levels is None else levels
-    check_count(depth, "levels", 0)
-    if depth > most:
-        message = f"levels: expected at most {most}, as often as n = {n} can be halved, got {levels}."
-        raise ValueError(message)
-    W = np.eye(n >> depth)  # columns are the basis
-    for _ in range(depth):
-        m = W.shape[0]
-        W = np.hstack([np.kron(W, [[1.0], [1.0]]), np.kron(np.eye(m), [[1.0], [-1.0]])]) / np.sqrt(2)
-    return _placed(W, like)
-
-
-def _placed(host: np.ndarray[Any, Any], like: Array) -> Array:
     return namespace_of(like).asarray(host, dtype=like.dtype, device=device_of(like))

@@ -273,8 +273,8 @@ def _raised_numpy(H: Array) -> Array:
 
 
 def _raise(H: Array) -> float:
-    rounding: float = 10 * H.shape[0] * limits_of(H).eps
-    return rounding
+    n: float = 10 * H.shape[0] * limits_of(H).eps
+    return n
 
 
 def raised_factor(H: Array) -> Array:

@@ -19,7 +19,6 @@ from typing import Any
 from xpsolve.arrays import Array, power_of_two
 from xpsolve.operators import Dense, Sparse
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.objectives import LeastSquares
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,10 @@ def largest_ordinary(f: LinearModel) -> float:
 
 def in_units(f: LinearModel) -> Units:
     """f with max|y| = 1, up to a factor below two, where the answer scales with y."""
-    if not isinstance(f, LeastSquares):
+    if not f.has_units:
         return Units(f)
     b = power_of_two(f.y)
-    return Units(_changed(f, y=f.y / b), b)
+    return Units(f.in_units_of(b), b)
 
 
 def rescaled(f: LinearModel, *, columns: bool) -> Units | None:

@@ -183,7 +183,7 @@ def _check(f: Any, step: Any, search: str | None, momentum: str | None) -> None:
     if search is not None and momentum is not None:
         message = f"line_search: expected False together with momentum={momentum!r}, got {search!r}."
         raise ValueError(message)
-    if search == "exact" and not isinstance(f, LeastSquares):
+    if search == "exact" and not (isinstance(f, LeastSquares) and f.y.ndim == 1):
         message = f"line_search: 'exact' expects LeastSquares, got {type(f).__qualname__}. Use line_search=True."
         raise ValueError(message)
     if step is not None:

@@ -65,6 +65,7 @@ class LinearModel:
     """
 
     curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
+    has_units: ClassVar[bool] = False  # whether x scales with y, as for squares
 
     def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, check_finite: bool = True) -> None:
         check_flag(check_finite, "check_finite")
@@ -78,6 +79,7 @@ class LinearModel:
             message = f"lam: expected one number, got shape {tuple(self.lam.shape)}. Solve for one after another."
             raise ValueError(message)
         self.unpenalised: bool = not is_array(lam) and lam == 0  # known here, without a read
+        self.strongly_convex: bool = not is_array(lam) and lam > 0  # likewise
         if check_finite:
             self._check_samples()
 
@@ -107,6 +109,14 @@ class LinearModel:
 
     def curvature_at(self, d: Array, y: Array) -> Array:
         """ℓ″(s, y) from d = ℓ′(s, y), in fewer operations than from s."""
+        raise NotImplementedError
+
+    def dual_excess(self, s: Array, y: Array, t: Array) -> Array:
+        """ℓ(s) + ℓ*(tℓ′(s)) − s·tℓ′(s) ≥ 0 of every sample, 0 for t = 1: its part of a duality gap."""
+        raise NotImplementedError
+
+    def in_units_of(self, b: Array) -> LinearModel:
+        """f(bx)/b² as a model of the same kind, where the loss has units."""
         raise NotImplementedError
 
     def _curve(self, s: Array) -> Callable[[Array], Array]:

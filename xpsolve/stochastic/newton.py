@@ -20,6 +20,7 @@ from xpsolve.arrays import (
     cholesky_solve,
     either,
     gram,
+    in_memory,
     iterate,
     shifted,
     solve_positive,
@@ -185,7 +186,7 @@ def _choose(f: Any, method: str) -> str:
 
 def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
     """−∇²f⁻¹∇f from a factor."""
-    return lambda s: -solve_positive(raised(f.hessian(s.x)), s.g)
+    return lambda s: in_memory(lambda H, g: (-solve_positive(raised(H), g),), f.hessian(s.x), s.g)[0]
 
 
 def _by_cg(f: Any, start: Start) -> _Solve:
@@ -244,5 +245,5 @@ def _preconditioner(f: Any, x: Array, square: Array | None) -> Callable[[Array],
     xp, A = f.xp, f.operator.A
     spread = xp.mean(f.second_derivative(f.margins(x), f.y), axis=1) / f.n
     lam = xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam
-    L = raised_factor(shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
+    (L,) = in_memory(lambda H: (raised_factor(H),), shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
     return lambda r: cholesky_solve(L, r)

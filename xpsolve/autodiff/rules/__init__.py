@@ -1,7 +1,7 @@
 """Derivatives of single functions, apart from the sweeps that use them.
 
-`define_elementwise` and `rule` add to them.  ``table.py`` says what a rule is; ``linear/prox.py`` and
-``linear/proximal_gradient.py`` have one each, beside the function that it belongs to.
+`define_elementwise` and `rule` add to them.  ``table.py`` says what a rule is; ``penalties/shrink.py`` and
+``proximal/proximal_gradient.py`` have one each, beside the function that it belongs to.
 """
 
 from xpsolve.autodiff.rules import (  # noqa: F401  (each fills the tables)

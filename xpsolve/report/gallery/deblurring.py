@@ -27,7 +27,7 @@ def restored(backend: Backend, blur: str, size: int) -> tuple[Any, dict[str, tup
     problem = xs.problems.blurred_picture(shape=(size, size), blur=blur, width=BLURS[blur], backend=backend.name)
     C = cosine_basis(size, block=BLOCK, like=problem.y)
     cosines = xs.Kronecker(C, C)
-    step = 1 / float(problem.A.norm()) ** 2  # Ψ is orthonormal: ‖AΨ‖ = ‖A‖, which the transform gives
+    step = 1 / float(xs.operator_norm(problem.A)) ** 2  # Ψ is orthonormal: ‖AΨ‖ = ‖A‖, which the transform gives
     A, y = problem.A, problem.y
 
     def by_ridge(lam: float) -> Any:

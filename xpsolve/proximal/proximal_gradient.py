@@ -1,7 +1,7 @@
-"""Proximal gradient for the lasso: ISTA and, with Nesterov's extrapolation, FISTA (Peyré 2020, §14.1.4, Prop. 47).
+"""Proximal gradient for f + R: ISTA and, with Nesterov's extrapolation, FISTA (Peyré 2020, §14.1.4, Prop. 47).
 
-    ISTA    x⁺ = prox_{τh}(x + τAᵀ(y − Ax))                                      O(1/k) for τ ≤ 1/‖A‖²
-    FISTA   x⁺ = prox_{τh}(z + τAᵀ(y − Az)),  z⁺ = x⁺ + j/(j+3)·(x⁺ − x)         O(1/k²) (Beck & Teboulle 2009)
+    ISTA    x⁺ = prox_{τR}(x − τ∇f(x))                                      O(1/k) for τ ≤ 1/L, L that of ∇f
+    FISTA   x⁺ = prox_{τR}(z − τ∇f(z)),  z⁺ = x⁺ + j/(j+3)·(x⁺ − x)         O(1/k²) (Beck & Teboulle 2009)
 
 FISTA forgets its momentum where it points uphill (O'Donoghue & Candès 2015), looked at once a check.  All columns move
 together; one that is solved gets the step 0 and rests, which costs no launch.
@@ -11,16 +11,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from xpsolve.arrays import Array, Run, iterate, namespace_of, native
 from xpsolve.autodiff.rules import define_elementwise
-from xpsolve.linear._l1 import Penalty
-from xpsolve.linear.prox import shrink
 from xpsolve.operators import eigenvalue_bound
 
 _PATIENCE = 300  # iterations in which the gap may stand still
 _NEAR_ROUNDING = 2**14  # times eps: only below is a gap that stands still taken for the limit of the dtype
+
+
+class Proximal(Protocol):
+    """What the iteration asks of R, for columns side by side."""
+
+    def steps(self, tau: Array) -> tuple[Array, ...]:
+        """τ, and what else the proximal map of τR needs, computed once for many iterations."""
+
+    def advance(self, V: Array, steps: tuple[Array, ...]) -> Array:
+        """prox_{τR}(V)."""
 
 
 class State(NamedTuple):
@@ -28,11 +36,9 @@ class State(NamedTuple):
 
     X: Array  # (p, k)
     Z: Array  # extrapolated, (p, k)
-    tau: Array  # step, 0 for a solved column, (k,) or (p, k)
-    threshold: Array  # τ·l1
-    factor: Array  # 1/(1 + τ·l2)
-    j: Array  # steps since the momentum was forgotten, (k,)
-    gap: Array  # bound of P(X) − min P over ½‖y‖² at the last check, (k,)
+    steps: tuple[Array, ...]  # τ, 0 for a solved column, (k,) or (p, k), and what else R needs
+    j: Array  # iterations since the momentum was forgotten, (k,)
+    gap: Array  # the certificate at the last check, (k,)
 
 
 @native
@@ -59,7 +65,7 @@ def _extrapolate_cupy(X: Array, before: Array, j: Array) -> Array:
 
 def proximal_gradient(
     gradient: Callable[[Array], Array],
-    penalty: Penalty,
+    penalty: Proximal,
     X: Array,
     *,
     tau: Array,
@@ -74,23 +80,19 @@ def proximal_gradient(
     callback: Callable[[int, Any], Any] | None = None,
     late: float = 0.0,
 ) -> Run[State]:
-    """Iterate until ``check(X) = (Aᵀ(Y − AX), relative gap)`` has no gap above `tol`.
+    """Iterate until ``check(X) = (−∇f(X), certificate)`` has no certificate above `tol`.
 
-    `gradient` is the descent direction Aᵀ(Y − AZ), `gap` that of the first X; `improve` may return a better X at a
-    check, from X and Aᵀ(Y − AX).  `tau` is one step for all entries, or (p, 1): the same method for columns of A with
+    `gradient` is the direction −∇f(Z), `gap` the certificate of the first X; `improve` may return a better X at a
+    check, from X and −∇f(X).  `tau` is one step for all entries, or (p, 1): the same method for columns of A with
     other units.  `late` is that of `iterate`.
     """
     xp = namespace_of(X)
 
-    def advance(Z: Array, s: State) -> Array:
-        X = shrink(Z + s.tau * gradient(Z), s.threshold)
-        return X if penalty.l2 is None else X * s.factor
-
     def ista(s: State) -> State:
-        return s._replace(X=advance(s.X, s))
+        return s._replace(X=penalty.advance(s.X + s.steps[0] * gradient(s.X), s.steps))
 
     def fista(s: State) -> State:
-        X = advance(s.Z, s)
+        X = penalty.advance(s.Z + s.steps[0] * gradient(s.Z), s.steps)
         return s._replace(X=X, Z=extrapolate(X, s.X, s.j), j=s.j + 1)
 
     def refresh(s: State) -> State:
@@ -99,15 +101,15 @@ def proximal_gradient(
         zero, active = xp.zeros_like(gap), gap > tol
         steps = penalty.steps(xp.where(active, tau, zero))
         if not momentum:
-            return State(X, X, *steps, s.j, gap)
-        downhill = penalty.prox(X + tau * C, tau) - X  # 0 at a minimiser
+            return State(X, X, steps, s.j, gap)
+        downhill = penalty.advance(X + tau * C, penalty.steps(tau)) - X  # 0 at a minimiser
         ahead = s.Z - s.X if tau.ndim < 2 else (s.Z - s.X) / tau  # the inner product in which tau is one number
         uphill = xp.sum(downhill * ahead, axis=0) <= 0
         forget = ~active | uphill if improve is None else ~active | uphill | xp.any(X != s.X, axis=0)
-        return State(X, xp.where(forget, X, s.Z), *steps, xp.where(forget, zero, s.j), gap)
+        return State(X, xp.where(forget, X, s.Z), steps, xp.where(forget, zero, s.j), gap)
 
     zero = xp.zeros_like(gap)
-    first = State(X, X, *penalty.steps(xp.where(gap > tol, tau, zero)), zero, gap)
+    first = State(X, X, penalty.steps(xp.where(gap > tol, tau, zero)), zero, gap)
     return iterate(
         fista if momentum else ista,
         first,

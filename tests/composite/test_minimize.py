@@ -1,0 +1,385 @@
+"""f + R: against solvers that are not ours, certificates that bound, and the same answer on every library."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse
+import sklearn.linear_model
+
+import xpsolve as xs
+from xpsolve import autodiff
+from xpsolve import penalties as P
+from xpsolve.testing import assert_close, check_solution
+
+EVERYWHERE = pytest.mark.of("minimize")
+N, WIDTH = 30, 8
+
+
+def data(rng, n=N, p=WIDTH):
+    A = rng.standard_normal((n, p))
+    return A, A @ np.maximum(rng.standard_normal(p), 0) + 0.1 * rng.standard_normal(n)
+
+
+def objective(f, penalty, x):
+    return float(f.value(x)) + float(penalty.value(x))
+
+
+# --- against others ---------------------------------------------------------------------------------
+
+
+def test_lasso_and_relatives(rng):
+    A, y = data(rng)
+    f = xs.LeastSquares(A, y)
+    options = {"fit_intercept": False, "tol": 1e-14, "max_iter": 100_000}
+    for penalty, model in (
+        (P.L1(0.1), sklearn.linear_model.Lasso(0.1, **options)),
+        (P.L1(0.1) + P.NonNegative(), sklearn.linear_model.Lasso(0.1, positive=True, **options)),
+        (P.ElasticNet(0.1, 0.5), sklearn.linear_model.ElasticNet(0.1, l1_ratio=0.5, **options)),
+    ):
+        solution = xs.minimize(f, penalty, tol=1e-13)
+        assert solution.certificate.name.startswith("duality gap")
+        assert_close(solution.x, model.fit(A, y).coef_, atol=1e-6)
+    w = rng.uniform(0.5, 2.0, WIDTH)
+    weighted = sklearn.linear_model.Lasso(0.1, **options).fit(A / w, y).coef_ / w
+    assert_close(xs.minimize(f, P.L1(0.1, w), tol=1e-13).x, weighted, atol=1e-6)
+
+
+def test_multi_task_lasso(rng):
+    A, _ = data(rng)
+    Y = A @ rng.standard_normal((WIDTH, 3))
+    model = sklearn.linear_model.MultiTaskLasso(0.5, fit_intercept=False, tol=1e-14, max_iter=100_000)
+    solution = xs.minimize(xs.LeastSquares(A, Y), P.GroupL1(0.5), tol=1e-13)
+    assert_close(solution.x, model.fit(A, Y).coef_.T, atol=1e-6)
+
+
+def test_bounds(rng):
+    A, y = data(rng)
+    f = xs.LeastSquares(A, y)
+    assert_close(xs.nnls(A, y, tol=1e-10).x, scipy.optimize.nnls(A, y)[0], atol=1e-7)
+    lower, upper = -0.1 * np.ones(WIDTH), np.linspace(0.1, 0.5, WIDTH)
+    wanted = scipy.optimize.lsq_linear(A, y, (lower, upper), tol=1e-14).x
+    assert_close(xs.minimize(f, P.Box(lower, upper), tol=1e-13).x, wanted, atol=1e-6)
+
+
+def test_nnls_of_many_columns(rng):
+    A, y = data(rng)
+    Y = np.stack([y, -y, rng.standard_normal(N)], axis=1)
+    X = xs.nnls(A, Y, tol=1e-10).x
+    for j in range(3):
+        assert_close(X[:, j], scipy.optimize.nnls(A, Y[:, j])[0], atol=1e-7)
+    recorded = xs.nnls(A, y, record=True).history["objective"]
+    assert recorded[-1] == pytest.approx(0.5 * scipy.optimize.nnls(A, y)[1] ** 2, rel=1e-6)
+
+
+def test_l1_logistic(rng):
+    A, y = data(rng)
+    y = np.sign(y + rng.standard_normal(N))
+    lam = 0.02
+    model = sklearn.linear_model.LogisticRegression(
+        penalty="l1", C=1 / (N * lam), fit_intercept=False, solver="liblinear", tol=1e-12, max_iter=100_000
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names of options change between versions
+        wanted = model.fit(A, y).coef_[0]
+    solution = xs.minimize(xs.Logistic(A, y), P.L1(lam), tol=1e-13)
+    assert_close(solution.x, wanted, atol=1e-5)
+    f, h = xs.Logistic(A, y), P.L1(lam)
+    assert objective(f, h, solution.x) <= objective(f, h, wanted) + 1e-13
+
+
+def test_huber_is_robust(rng):
+    A, y = data(rng)
+    y[0] = 1e6
+    x = xs.minimize(xs.Huber(A, y, 1e-6, delta=0.5), tol=1e-9).x
+
+    def value(x):
+        r = A @ x - y
+        d = np.clip(r, -0.5, 0.5)
+        return np.mean(np.abs(d) * (np.abs(r) - 0.5 * np.abs(d))) + 0.5e-6 * x @ x
+
+    found = scipy.optimize.minimize(value, x, method="BFGS", options={"gtol": 1e-10})
+    assert_close(x, found.x, atol=1e-5)
+
+
+def _tv_by_programming(y, lam, shape, isotropic):
+    """½‖x − y‖² + λTV by SciPy's trust region on a smoothed norm, whose smoothing goes to 0."""
+    D = np.asarray(xs.operators.Gradient(shape).matvec(np.eye(y.shape[0])))
+    d = len(shape)
+    x = y.copy()
+    for eps in 10.0 ** -np.arange(1, 8):
+
+        def value(x, eps=eps):
+            g = (D @ x).reshape(d, -1)
+            size = np.sqrt(np.sum(g * g, axis=0) + eps**2) if isotropic else np.sqrt(g * g + eps**2)
+            slope = x - y + lam * (D.T @ (g / size).reshape(-1))
+            return 0.5 * np.sum((x - y) ** 2) + lam * np.sum(size), slope
+
+        x = scipy.optimize.minimize(
+            value, x, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-16, "gtol": 1e-10}
+        ).x
+    return x
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_total_variation(rng, isotropic):
+    shape, lam = (5, 6), 0.3
+    picture = np.zeros(shape)
+    picture[1:4, 2:5] = 1
+    y = (picture + 0.1 * rng.standard_normal(shape)).ravel()
+    f = xs.LeastSquares(np.eye(30), y)
+    tv = P.TotalVariation(lam / 30, shape, isotropic=isotropic)
+    solution = xs.minimize(f, tv, tol=1e-7, max_iter=50_000)
+    assert solution.converged
+    assert solution.method == "primal_dual"
+    wanted = _tv_by_programming(y, lam, shape, isotropic)
+    assert objective(f, tv, solution.x) <= objective(f, tv, wanted) + 1e-9
+    assert_close(solution.x, wanted, atol=2e-3)
+
+
+def test_total_variation_of_a_signal_is_exact(rng):
+    """In one dimension the fused lasso of two points has its answer by hand."""
+    f = xs.LeastSquares(np.eye(2), np.asarray([0.0, 1.0]))
+    solution = xs.minimize(f, P.TotalVariation(0.1, (2,)), tol=1e-9)
+    assert_close(solution.x, [0.2, 0.8], atol=1e-8)
+
+
+def test_a_sum_with_a_constraint(rng):
+    y = rng.standard_normal(12)
+    f = xs.LeastSquares(np.eye(12), y)
+    tv = P.TotalVariation(0.02, (3, 4))
+    both = xs.minimize(f, tv + P.NonNegative(), tol=1e-8, max_iter=50_000)
+    assert both.converged
+    assert float(np.min(both.x)) >= 0
+    free = xs.minimize(f, tv, tol=1e-8, max_iter=50_000)
+    assert objective(f, tv, free.x) <= objective(f, tv, both.x)
+    # two sets at once: the simplex within a box
+    inside = xs.minimize(f, P.Simplex() + P.Box(0.0, 0.3), tol=1e-9, max_iter=50_000).x
+    assert_close(np.sum(inside), 1.0, atol=1e-7)
+    assert float(np.max(inside)) <= 0.3 + 1e-8
+
+
+def test_analysis_with_the_identity_is_the_lasso(rng):
+    A, y = data(rng)
+    f = xs.LeastSquares(A, y)
+    wanted = xs.minimize(f, P.L1(0.1), tol=1e-13).x
+    assert_close(xs.minimize(f, P.Analysis(0.1, np.eye(WIDTH)), tol=1e-9).x, wanted, atol=1e-7)
+    assert_close(xs.minimize(f, P.L1(0.1), method="primal_dual", tol=1e-10).x, wanted, atol=1e-6)
+    assert_close(xs.minimize(f, P.L1(0.1), method="ista", tol=1e-12).x, wanted, atol=1e-5)
+
+
+# --- certificates -----------------------------------------------------------------------------------
+
+LOSSES = {
+    "least squares": lambda A, y, lam: xs.LeastSquares(A, y, lam),
+    "huber": lambda A, y, lam: xs.Huber(A, y, lam, delta=0.3),
+    "logistic": lambda A, y, lam: xs.Logistic(A, np.where(y > 0, 1.0, -1.0), lam),
+    "multinomial": lambda A, y, lam: xs.Multinomial(A, np.digitize(y, [-0.5, 0.5]), lam),
+}
+SIMPLE = [
+    P.L1(0.03),
+    P.ElasticNet(0.03, 0.5),
+    P.SquaredL2(0.1),
+    P.Box(-0.2, 0.3),
+    P.NonNegative(),
+    P.Simplex(),
+    P.L1Ball(0.5),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("lam", [0.0, 0.1])
+@pytest.mark.parametrize("penalty", SIMPLE, ids=repr)
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
+def test_gaps_bound_what_is_left(rng, loss, lam, penalty):
+    """Along the way the certificate is at least what the objective still falls, and it goes to 0."""
+    A, y = data(rng)
+    if (loss, lam, repr(penalty)) == ("multinomial", 0.0, "NonNegative()"):
+        return  # without a minimiser
+    f = LOSSES[loss](A, y, lam)
+    best = xs.minimize(f, penalty, tol=1e-11, max_iter=50_000)
+    least = objective(f, penalty, best.x)
+    assert best.certificate.value < 1e-7
+    at_zero = float(f.value(f.zeros())) if loss != "least squares" else 0.5 * float(np.mean(y * y))
+    for k in (1, 5, 20):
+        found = xs.minimize(f, penalty, tol=0, max_iter=k)
+        left = objective(f, penalty, found.x) - least
+        if found.certificate.name.startswith("duality gap"):
+            assert found.certificate.value * at_zero >= left - 1e-9
+
+
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
+def test_an_exhausted_solve_says_so(rng):
+    A, y = data(rng)
+    assert xs.minimize(xs.LeastSquares(A, y), P.L1(0.01), tol=1e-12, max_iter=5).status is xs.Status.MAX_ITER
+    with pytest.warns(xs.ConvergenceWarning, match="minimize"):
+        xs.minimize(xs.LeastSquares(A, y), P.TotalVariation(0.1, (WIDTH,)), max_iter=1)
+
+
+@pytest.mark.parametrize("exponent", [-250, -100, 100, 250])
+def test_units_of_y_do_not_matter(rng, exponent):
+    A, y = data(rng)
+    unit = 2.0**exponent
+    for penalty in (P.L1(0.1), P.GroupL1(0.1, 2), P.TotalVariation(0.1, (WIDTH,))):
+        wanted = xs.minimize(xs.LeastSquares(A, y), penalty)
+        found = xs.minimize(xs.LeastSquares(A, y * unit), penalty.scaled(1.0, 1 / unit))
+        assert found.n_iter == wanted.n_iter
+        assert_close(found.x / unit, wanted.x, rtol=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-300, 300])
+def test_units_of_A_do_not_matter(rng, exponent):
+    A, y = data(rng)
+    unit = 2.0**exponent
+    wanted = xs.nnls(A, y)
+    found = xs.nnls(A * unit, y)
+    assert found.converged
+    assert_close(found.x * unit, wanted.x, rtol=1e-6, atol=1e-9)
+
+
+def test_a_warm_start_is_not_lost(rng):
+    A, y = data(rng)
+    f = xs.LeastSquares(A, y)
+    for penalty in (P.L1(0.1), P.Box(-0.1, 0.2), P.GroupL1(0.1, 2)):
+        first = xs.minimize(f, penalty, tol=1e-12)
+        assert xs.minimize(f, penalty, x0=first.x, tol=1e-10).n_iter == 0
+
+
+# --- objectives of one's own ------------------------------------------------------------------------
+
+
+class Quartic:
+    """Σ (x_j − c_j)⁴ and no Lipschitz constant."""
+
+    def __init__(self, c):
+        self.c = c
+
+    def value(self, x):
+        return ((x - self.c) ** 4).sum()
+
+    def gradient(self, x):
+        return 4 * (x - self.c) ** 3
+
+
+@pytest.mark.parametrize("method", ["ista", "fista"])
+def test_an_objective_without_a_lipschitz_constant(method):
+    c = np.asarray([2.0, -1.0, 0.1])
+    solution = xs.minimize(Quartic(c), P.L1(0.5), x0=np.zeros(3), method=method, tol=1e-9)
+    assert solution.converged
+    assert_close(solution.x, [2 - 0.5, -1 + 0.5, 0.0], atol=1e-6)  # 4·0.5³ = 0.5
+    with pytest.raises(TypeError, match="lipschitz"):
+        xs.minimize(Quartic(c), P.TotalVariation(0.1, (3,)), x0=np.zeros(3))
+
+
+def test_a_penalty_of_ones_own(rng):
+    class Fixed(P.Penalty):
+        """The indicator of {x_0 = 1}."""
+
+        def value(self, x):
+            return np.where(x[0] == 1, 0.0, np.inf)
+
+        def prox(self, v, t):
+            return np.concatenate([np.ones(1), v[1:]])
+
+    A, y = data(rng)
+    x = xs.minimize(xs.LeastSquares(A, y), Fixed(), tol=1e-9).x
+    assert_close(x[1:], np.linalg.lstsq(A[:, 1:], y - A[:, 0], rcond=None)[0], atol=1e-7)
+    assert xs.minimize(xs.LeastSquares(A, 64 * y), Fixed(), tol=1e-9).converged  # in the units that came
+
+
+# --- every library ----------------------------------------------------------------------------------
+
+
+@EVERYWHERE
+@pytest.mark.parametrize(
+    "penalty",
+    [P.ElasticNet(0.05, 0.3), P.L1(0.05) + P.NonNegative(), P.GroupL1(0.05, 2), P.TotalVariation(0.05, (WIDTH,))],
+    ids=repr,
+)
+def test_everywhere(xp, rng, penalty):
+    A, y = data(rng)
+    tol = 1e-8 if xp.dtype == "float64" else 1e-4
+    solution = xs.minimize(xs.LeastSquares(xp(A), xp(y)), penalty, tol=tol)
+    wanted = xs.minimize(xs.LeastSquares(A, y), penalty, tol=1e-10)
+    check_solution(solution, like=xp(y))
+    assert_close(solution.x, wanted.x, like=xp(y), atol=2e-3 if xp.dtype == "float32" else 1e-4)
+
+
+@EVERYWHERE
+def test_nnls_everywhere(xp, rng):
+    A, y = data(rng)
+    tol = 1e-7 if xp.dtype == "float64" else 1e-4
+    solution = xs.nnls(xp(A), xp(y), tol=tol)
+    assert_close(solution.x, scipy.optimize.nnls(A, y)[0], like=xp(y), atol=1e-3)
+
+
+def test_sparse_and_operators(rng):
+    A, y = data(rng)
+    wanted = xs.minimize(xs.LeastSquares(A, y), P.L1(0.1), tol=1e-12).x
+    for B in (scipy.sparse.csr_array(A), xs.operators.Dense(A) * 1.0):
+        assert_close(xs.minimize(xs.LeastSquares(B, y), P.L1(0.1), tol=1e-12).x, wanted, atol=1e-9)
+
+
+def test_under_jit(rng):
+    jax = pytest.importorskip("jax")
+    A, y = (jax.numpy.asarray(v) for v in data(rng))
+    for penalty in (P.L1(0.1), P.ElasticNet(0.1, 0.5), P.NonNegative(), P.TotalVariation(0.1, (WIDTH,))):
+        run = jax.jit(lambda A, y, penalty=penalty: xs.minimize(xs.LeastSquares(A, y), penalty, tol=1e-9).x)
+        assert_close(
+            np.asarray(run(A, y)),
+            xs.minimize(xs.LeastSquares(np.asarray(A), np.asarray(y)), penalty, tol=1e-9).x,
+            atol=1e-9,
+        )
+
+
+@pytest.mark.parametrize(
+    "penalty", [P.L1(0.05), P.NonNegative(), P.GroupL1(0.05, 2), P.TotalVariation(0.05, (8,))], ids=repr
+)
+def test_derivatives(rng, penalty):
+    A, y = data(rng)
+    d, w, h = rng.standard_normal(N), rng.standard_normal(WIDTH), 1e-6
+
+    def solve(y):
+        return xs.minimize(xs.LeastSquares(A, y), penalty, tol=1e-11, max_iter=20_000).x
+
+    wanted = w @ (solve(y + h * d) - solve(y - h * d)) / (2 * h)
+    assert float(autodiff.grad(lambda y: w @ solve(y))(y) @ d) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert float(w @ autodiff.jvp(solve, (y,), (d,))[1]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+def test_callbacks_and_records(rng):
+    A, y = data(rng)
+    seen = []
+    solution = xs.minimize(
+        xs.LeastSquares(A, y),
+        P.L1(0.1),
+        tol=1e-10,
+        record=True,
+        callback=lambda k, s: seen.append((k, s.x.shape, s.measure)),
+    )
+    assert [k for k, *_ in seen] == list(range(0, solution.n_iter + 1, 10))
+    assert set(solution.history) == {"objective", "certificate"}
+    assert solution.history["objective"].shape == (solution.n_iter + 1,)
+    stopped = xs.minimize(xs.LeastSquares(A, y), P.TotalVariation(0.1, (WIDTH,)), tol=0, callback=lambda k, s: k >= 20)
+    assert stopped.status is xs.Status.STOPPED
+    assert stopped.n_iter == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"f": 1}, TypeError, "f: expected LeastSquares"),
+        ({"penalty": 1.0}, TypeError, "penalty: expected one of xpsolve.penalties"),
+        ({"method": "newton"}, ValueError, "method: expected one of"),
+        ({"x0": np.zeros(3)}, ValueError, "x0: expected the shape of the answer"),
+        ({"x0": np.full(WIDTH, np.nan)}, ValueError, "x0: expected finite numbers"),
+        ({"tol": -1.0}, ValueError, "tol: expected a finite number"),
+        ({"method": "fista", "penalty": P.TotalVariation(1.0, (WIDTH,))}, TypeError, "expected 'primal_dual'"),
+    ],
+)
+def test_bad_input(rng, change, error, words):
+    A, y = data(rng)
+    arguments = {"f": xs.LeastSquares(A, y), "penalty": P.L1(0.1)} | change
+    with pytest.raises(error, match=words):
+        xs.minimize(arguments.pop("f"), arguments.pop("penalty"), **arguments)

@@ -1,0 +1,300 @@
+"""min_x f(x) + R(x) for any objective and penalty: the public function, and the choice of a method (equation 14.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from xpsolve import costs
+from xpsolve.arrays import Array, Run, check_iteration, check_option, enter, is_scalar, namespace_of
+from xpsolve.arrays import check_finite as check_values
+from xpsolve.capabilities import capabilities
+from xpsolve.composite._backtracking import backtracking
+from xpsolve.composite._parts import parts_of
+from xpsolve.composite._problem import Composite
+from xpsolve.penalties import Penalty
+from xpsolve.penalties.separable import Separable
+from xpsolve.proximal.primal_dual import primal_dual
+from xpsolve.proximal.proximal_gradient import proximal_gradient
+from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.stochastic import LinearModel
+from xpsolve.stochastic._run import begin, check_objective
+from xpsolve.stochastic._units import Units, rescaled
+
+METHODS = ("auto", "ista", "fista", "primal_dual")
+_ADVICE = {
+    Status.MAX_ITER: "Raise max_iter, loosen tol, or start from a better x0.",
+    Status.INACCURATE: "Loosen tol, or work in float64.",
+    Status.DIVERGED: "Check that lipschitz() of the objective is not too small.",
+}
+
+
+class Progress(NamedTuple):
+    """What a callback sees."""
+
+    x: Array
+    measure: Array  # the certificate
+
+
+@capabilities(grad="forward, reverse", syncs=2)
+def minimize(
+    f: Any,
+    penalty: Penalty | None = None,
+    *,
+    method: str = "auto",
+    x0: Array | None = None,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    check_every: int = costs.CHECK_EVERY,
+    record: bool = False,
+    callback: Callable[[int, Progress], Any] | None = None,
+    check_finite: bool = True,
+) -> Solution:
+    """Minimise f(x) + R(x).
+
+    Parameters
+    ----------
+    f : LeastSquares, Huber, Logistic, Multinomial or object
+        The objective.  An object of your own needs ``.value(x)`` and ``.gradient(x)``; without ``.lipschitz()`` the
+        steps are found by backtracking.
+    penalty : Penalty, optional
+        R, from `xpsolve.penalties`, and sums of them by ``+``.  None is 0.
+    method : str
+        "ista" is proximal gradient, "fista" the same with momentum, for R with a proximal map.  "primal_dual" (Condat
+        and Vũ) takes sums of penalties, and `Analysis` or `TotalVariation`.  "auto" is "fista" where it can be.
+    x0 : array, shape of the answer, optional
+        Where to start; None is 0, for the objectives of xpsolve.
+    tol : float
+        The certificate to reach.
+    max_iter : int
+        Most iterations, each of them one gradient; with backtracking also those that only try a step.
+    check_every : int
+        Iterations between two looks at convergence, each one host read.
+    record : bool
+        Whether to keep objective and certificate after every iteration, at the price of some products with A each.
+    callback : callable, optional
+        Called as ``callback(iteration, state)`` at every check, with ``state.x`` and ``state.measure``, the
+        certificate; a true answer stops.
+    check_finite : bool
+        Whether to look for NaN and infinities in x0, which costs one host read.
+
+    Returns
+    -------
+    Solution
+        ``.x`` has the shape of x0, or of the answer of f.  The certificate is the duality gap relative to f(0), an
+        upper bound of what the objective can still fall, where a dual point is known: for L1, ElasticNet, GroupL1,
+        Nuclear, L1Ball, Simplex, Box with finite bounds, and any penalty where λ or l2 is above 0.  Otherwise it is
+        the norm of the smallest element of ∇f(x) + ∂R(x) relative to ‖∇f(0)‖, with features at equal size, or to
+        ‖∇f(x0)‖ for an objective of your own.  ``.stats["dual"]`` has the dual variables of "primal_dual".
+
+    Raises
+    ------
+    TypeError
+        If f is no objective, the penalty is none, or the method cannot take them.
+    ValueError
+        If x0 has the wrong shape, or an option is unknown or out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the answer is not certified, and no callback has stopped it.
+
+    See Also
+    --------
+    lasso, elastic_net, nnls : Special cases, with faster methods.
+
+    References
+    ----------
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.
+    L. Condat, J. Optim. Theory Appl. 158 (2013).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, -2.0])
+    >>> solution = xs.minimize(xs.LeastSquares(A, y), xs.penalties.NonNegative() + xs.penalties.L1(0.1))
+    >>> solution.x.round(4), solution.converged
+    (array([0.  , 0.34]), True)
+    """
+    check_objective(f)
+    check_option(method, "method", METHODS)
+    given: Any = penalty
+    if given is not None and not isinstance(given, Penalty):
+        message = f"penalty: expected one of xpsolve.penalties or None, got {type(penalty).__qualname__}."
+        raise TypeError(message)
+    tol = check_iteration(
+        tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback, check_finite=check_finite
+    )
+    if x0 is not None:
+        _, (x0,) = enter(x0=x0)
+        if check_finite:
+            check_values(namespace_of(x0), lambda: x0, x0=x0)
+    options = {"tol": tol, "max_iter": max_iter, "check_every": check_every}
+    problem = _enter(f, penalty, x0)
+    name = _choose(problem, method)
+    run, found = _solve(problem, name, options, record, callback)
+    if run.reason == "not finite" and run.n_iter == 0 and problem.is_model:
+        units = rescaled(f, columns=False)
+        if units is not None:
+            problem = _enter(f, penalty, x0, units)
+            run, found = _solve(problem, name, options, record, callback)
+    return _finish(problem, name, run, found, tol)
+
+
+def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | None = None) -> Composite:
+    """The problem in units in which y, and where they are given A, are near 1."""
+    start = begin(f, x0, units)
+    units = start.units
+    penalty = Separable() if penalty is None else penalty.meeting(start.x)
+    l2 = parts_of(penalty).l2
+    curved = isinstance(f, LinearModel) and (f.strongly_convex or (is_scalar(l2) and l2 > 0))
+    if units is not None and not units.trivial:
+        D, b = units.D, units.b
+        unit = b if D is None else D if b is None else b * D
+        scaled = penalty.scaled(unit, 1.0 if b is None else b * b)
+        if scaled is None:  # a penalty of the user's own: the units stay as they are
+            return Composite(begin(f, x0, Units(f)), penalty, curved)
+        penalty = scaled
+    return Composite(start, penalty, curved)
+
+
+def _choose(problem: Composite, method: str) -> str:
+    """The method asked for, where the parts of the problem allow it."""
+    coupled = problem.parts.coupled
+    if method in ("ista", "fista") and coupled:
+        message = (
+            f"method: expected 'primal_dual' or 'auto' for the penalty {problem.penalty!r}, which has no proximal map "
+            f"in closed form, got {method!r}."
+        )
+        raise TypeError(message)
+    if method == "auto":
+        method = "primal_dual" if coupled else "fista"
+    if method == "primal_dual" and not callable(getattr(problem.f, "lipschitz", None)):
+        message = f"method: 'primal_dual' expects an objective with .lipschitz(), got {type(problem.f).__qualname__}."
+        raise TypeError(message)
+    return method
+
+
+def _solve(
+    problem: Composite, method: str, options: dict[str, Any], record: bool, callback: Any
+) -> tuple[Run[Any], dict[str, Any]]:
+    """Run the method; x, the certificate and what it leaves behind."""
+    if method == "primal_dual":
+        return _primal_dual(problem, options, record, callback)
+    return _proximal(problem, method == "fista", options, record, callback)
+
+
+class _Columns:
+    """A penalty of x for an iteration on the one column that has all its entries."""
+
+    def __init__(self, penalty: Penalty, shape: tuple[int, ...]) -> None:
+        self.penalty, self.shape = penalty, shape
+
+    def x(self, X: Array) -> Array:
+        """x of the column."""
+        return namespace_of(X).reshape(X, self.shape)
+
+    def steps(self, tau: Array) -> tuple[Array, ...]:
+        """τ alone."""
+        return (tau,)
+
+    def advance(self, V: Array, steps: tuple[Array, ...]) -> Array:
+        """prox_{τR}."""
+        x = self.penalty.prox(self.x(V), namespace_of(V).reshape(steps[0], ()))
+        return namespace_of(x).reshape(x, (-1, 1))
+
+
+def _proximal(
+    problem: Composite, momentum: bool, options: dict[str, Any], record: bool, callback: Any
+) -> tuple[Run[Any], dict[str, Any]]:
+    xp, start, g = problem.xp, problem.start, problem.parts.g
+    if not callable(getattr(problem.f, "lipschitz", None)):
+        return backtracking(problem, momentum, **options, **_seen(problem, lambda s: s.x, record, callback)), {}
+    columns = _Columns(g, tuple(start.x.shape))
+
+    def column(x: Array) -> Array:
+        return xp.reshape(x, (-1, 1))
+
+    def check(X: Array) -> tuple[Array, Array]:
+        down, *shares = problem.look(columns.x(X))
+        return column(down), xp.reshape(problem.joined(shares), (1,))
+
+    tau = 1 / problem.lipschitz
+    x = g.prox(start.x - tau * (start.g + problem.l2 * start.x), tau)  # within the domain of R; a solution stays
+    run = proximal_gradient(
+        lambda Z: -column(problem.gradient(columns.x(Z))),
+        columns,
+        column(x),
+        tau=xp.reshape(tau, (1,)),
+        check=check,
+        gap=xp.reshape(problem.certificate(x), (1,)),
+        momentum=momentum,
+        **options,
+        **_seen(problem, lambda s: columns.x(s.X), record, callback),
+    )
+    last: Any = Progress(columns.x(run.state.X), xp.reshape(run.state.gap, ()))
+    return replace(run, state=last), {}
+
+
+def _primal_dual(
+    problem: Composite, options: dict[str, Any], record: bool, callback: Any
+) -> tuple[Run[Any], dict[str, Any]]:
+    start, xp = problem.start, problem.xp
+    g = problem.parts.g
+    tau = 1 / problem.lipschitz
+    x = g.prox(start.x - tau * (start.g + problem.l2 * start.x), tau)
+    norms = sum((term.norm for term in problem.coupled), problem.start.number(0.0))
+    omega = problem.lipschitz / xp.where(norms > 0, norms, xp.ones_like(norms))
+    run = primal_dual(
+        problem.gradient,
+        problem.lipschitz,
+        g,
+        problem.coupled,
+        x,
+        shares=lambda x, z: problem.look(x, z)[1:],
+        joined=problem.joined,
+        omega=omega,
+        **options,
+        **_seen(problem, lambda s: s.x, record, callback),
+    )
+    return run, {"dual": run.state.z}
+
+
+def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callback: Any) -> dict[str, Any]:
+    """`record` and `callback` of a loop, in the units of the caller."""
+    xp, units = problem.xp, problem.start.units
+
+    def recorded(s: Any) -> Array:
+        x, z = x_of(s), getattr(s, "z", ())
+        value = problem.value(x)
+        return xp.stack([value if units is None else units.value_outside(value), problem.certificate(x, z)])
+
+    def seen(k: int, s: Any) -> Any:
+        x = x_of(s)
+        measure = xp.reshape(s.gap if hasattr(s, "gap") else s.measure, ())
+        return callback(k, Progress(x if units is None else units.outside(x), measure))
+
+    return {"record": recorded if record else None, "callback": None if callback is None else seen}
+
+
+def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any], tol: float) -> Solution:
+    """The answer in the units of the caller."""
+    units, x = problem.start.units, run.state.x
+    history = None
+    if run.history is not None:
+        history = {"objective": run.history[:, 0], "certificate": run.history[:, 1]}
+    return finish(
+        "minimize",
+        x if units is None else units.outside(x),
+        method=method,
+        certificate=Certificate(problem.certificate_name, run.state.measure, tol),
+        reason=run.reason,
+        measure=None if run.reason == "traced" else run.measure,
+        n_iter=run.n_iter,
+        history=history,
+        stats={"host_reads": run.reads, **stats},
+        ended=Status.DIVERGED if run.reason == "not finite" and run.n_iter and not problem.is_model else None,
+        advice=_ADVICE,
+    )
