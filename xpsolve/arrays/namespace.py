@@ -321,6 +321,10 @@ def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
     dtype('float64')
     """
     xp = common_namespace(**arrays)
+    values = list(arrays.values())
+    dtype = values[0].dtype
+    if all(type(x) is np.ndarray and x.dtype == dtype for x in values) and _is_real(xp, dtype):
+        return xp, values  # nothing to lift or to convert, and NumPy has one device
     device = common_device(**arrays)
     lifted = {name: lift(xp, x) for name, x in arrays.items()}
     dtype = common_dtype(xp, device, **lifted)

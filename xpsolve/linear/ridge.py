@@ -79,25 +79,37 @@ class _Answer(NamedTuple):
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    A, Y, lam = problem.A, problem.Y, problem.squared_lams
-    X, (norm, factor, L) = _solve_shifted(A, lam, problem.Aty)
+    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty)
+    return _normal_at(problem, X, known)
 
-    def answer(X: Array) -> _Answer:
-        return _Answer(problem, X, norm, factor, lambda: answer(X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X)))
 
-    return answer(X)
+def _normal_at(problem: Problem, X: Array, known: Any) -> _Answer:
+    A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
+    return _Answer(
+        problem,
+        X,
+        norm,
+        factor,
+        lambda: _normal_at(problem, X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X), known),
+    )
 
 
 def _woodbury(problem: Problem) -> _Answer:
     """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
-    A, Y, lam = problem.A, problem.Y, problem.squared_lams
-    dual, (norm, factor, L) = _solve_shifted(A.T, lam, Y)
+    dual, known = _solve_shifted(problem.A.T, problem.squared_lams, problem.Y)
+    return _woodbury_at(problem, dual, known)
 
-    def answer(dual: Array) -> _Answer:
-        X = A.T @ dual
-        return _Answer(problem, X, norm, factor, lambda: answer(dual + cholesky_solve(L, Y - A @ X - lam * dual)))
 
-    return answer(dual)
+def _woodbury_at(problem: Problem, dual: Array, known: Any) -> _Answer:
+    A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
+    X = A.T @ dual
+    return _Answer(
+        problem,
+        X,
+        norm,
+        factor,
+        lambda: _woodbury_at(problem, dual + cholesky_solve(L, Y - A @ X - lam * dual), known),
+    )
 
 
 def _svd(problem: Problem) -> _Answer:
