@@ -19,7 +19,7 @@ from xpsolve.costs.autodiff import (
     scan_slots,
     scan_steps,
 )
-from xpsolve.costs.composite import PENALTIES, denoising, minimize, nnls
+from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
     CODE_STEPS,
@@ -127,6 +127,7 @@ __all__ = [
     "LISTA_KINDS",
     "LOSSES",
     "NEWTON_FROM",
+    "NEWTON_FEATURES",
     "PENALTIES",
     "RIDGE_METHODS",
     "SCAN_MEMORIES",
