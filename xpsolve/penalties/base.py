@@ -78,7 +78,8 @@ class Penalty:
         return Sum.of(self, other)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        inside = ", ".join(f"{name}={shown(value)}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({inside})"
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Penalty:
         other = copy.copy(self)
@@ -155,10 +156,26 @@ def number(xp: Namespace, like: Array, value: Any) -> Array:
 
 def shown(value: Any) -> str:
     """A parameter in a repr: nothing is read from a device."""
-    return f"<array {tuple(value.shape)}>" if is_array(value) else f"{value:g}"
+    if is_array(value):
+        return f"<array {tuple(value.shape)}>"
+    if isinstance(value, str | bool | None):
+        return repr(value)
+    return f"{value:g}" if isinstance(value, int | float) else f"<{type(value).__name__}>"
 
 
 def total(x: Array) -> Array:
     """The sum of all entries, 0-d."""
     xp = namespace_of(x)
     return xp.asarray(xp.sum(x))
+
+
+def indicator(inside: Array, like: Array) -> Array:
+    """0 where the condition `inside`, 0-d, holds and ∞ where not, in the dtype of `like`."""
+    xp = namespace_of(like)
+    zero = xp.zeros((), dtype=like.dtype, device=device_of(like))
+    return xp.where(inside, zero, xp.full_like(zero, xp.inf))
+
+
+def slack(x: Array) -> float:
+    """By how much, relative to the size of a set, rounding may put a projection of x outside."""
+    return 16 * float(namespace_of(x).finfo(x.dtype).eps) * int(x.shape[0])
