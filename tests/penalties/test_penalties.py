@@ -180,6 +180,8 @@ def test_no_point_does_better(rng, h, shape):
 @each
 def test_the_residual_is_the_smallest_subgradient(rng, h, shape):
     """No step from x lowers ⟨g, ·⟩ + R faster than the length of the smallest element of g + ∂R(x)."""
+    if type(h).residual is P.Penalty.residual:
+        pytest.skip("the default is 0 at the same points, and has another length elsewhere")
     x = h.prox(2 * rng.standard_normal(shape), 0.6)
     g = rng.standard_normal(shape)
     smallest = h.residual(x, g)
@@ -200,6 +202,8 @@ def test_units(rng, h, shape):
     """x ↦ R(ux)/s has the proximal map prox_{tR·u²/s}(u·)/u."""
     x, u, s, t = rng.standard_normal(shape), 4.0, 0.5, 0.3
     other = h.scaled(u, s)
+    if other is None:
+        pytest.skip("minimize leaves the units as they are")
     assert_close(other.prox(x, t), h.prox(u * x, t * u * u / s) / u, rtol=1e-12)
     z = other.prox(x, t)
     assert float(other.value(z)) == pytest.approx(float(h.value(u * z)) / s)
