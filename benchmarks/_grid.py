@@ -1,7 +1,7 @@
 """How much of the grids asv sees: ``XPSOLVE_GRID`` in the environment says it.
 
 quick
-    Where nothing is said: what each class declares for the profile "quick", and of a class that declares nothing the
+The default: what each class declares for the profile "quick", and of a class that declares nothing the
     first value of every parameter, on the backends and libraries that are here.
 full
     Every point, on the backends and libraries that are here.

@@ -73,7 +73,7 @@ class _Iterations(_Descent):
 
 
 class IterationsInSamples(_Iterations):
-    """4np flops an iteration at p = 200: exponent 1."""
+    """4np flops per iteration at p = 200: exponent 1."""
 
     title = "Fifty iterations of gradient descent in the number of samples"
     x = "n"
@@ -84,7 +84,7 @@ class IterationsInSamples(_Iterations):
 
 
 class IterationsInFeatures(_Iterations):
-    """4np flops an iteration at n = 1000: exponent 1."""
+    """4np flops per iteration at n = 1000: exponent 1."""
 
     title = "Fifty iterations of gradient descent in the number of features"
     x = "p"
@@ -146,7 +146,7 @@ class Digits(_ToTheMinimum):
 
 
 class Counts(_Counts):
-    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+    """What fifty iterations need from the device, counted and not timed: the same on every machine."""
 
     family = "descent"
     title = "Operations of fifty iterations of gradient descent"

@@ -45,7 +45,7 @@ class _Calls(_Benchmark):
 
 
 class NormInFeatures(_Calls):
-    """Twenty steps of the power method on a matrix of norm 1: 4np flops a step, exponent 1."""
+    """Twenty steps of the power method on a matrix of norm 1: 4np flops per step, exponent 1."""
 
     title = "Operator norm in the number of features"
     x = "p"

@@ -280,7 +280,7 @@ class LstsqInSamples(_Solves):
 
 
 class Counts(_Counts):
-    """What one solve asks of the device, counted and not timed: the same on every machine."""
+    """What one solve needs from the device, counted and not timed: the same on every machine."""
 
     family = "ridge"
     title = "Operations of one ridge solve"

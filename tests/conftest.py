@@ -49,7 +49,7 @@ if EMULATED:  # CuPy's rules on the processor: this process alone sees it, progr
 # A plugin of pytest may have loaded NumPy before this file was read.
 threadpoolctl.threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")
 
-for _name in oracle.TRUTHS:  # every answer that a test gets from xs.solver(...) is judged in extended precision
+for _name in oracle.TRUTHS:  # every answer that a test gets from xs.solver(...) is checked in extended precision
     setattr(xpsolve, _name, oracle.judged(_name, getattr(xpsolve, _name)))
 
 hypothesis.settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=30)

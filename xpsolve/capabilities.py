@@ -34,7 +34,7 @@ class Capabilities:
     grad : str
         How its derivative is found, "" where there is none yet.
     syncs : int
-        Host reads a call with default method and ``check_finite=False``; iterative methods add one a check.
+        Host reads per call with default method and ``check_finite=False``; iterative methods add one a check.
     """
 
     name: str
@@ -90,7 +90,7 @@ def capabilities(
 
 
 def markdown() -> str:
-    """The table as Markdown, one row a function.
+    """The table as Markdown, one row per function.
 
     Returns
     -------

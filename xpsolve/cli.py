@@ -35,7 +35,7 @@ _NOT_COMPARED = 2  # of the gate, which says 1 for an alarm
 
 @contextmanager
 def _plain_errors(code: int = 1, *expected: type[Exception]) -> Iterator[None]:
-    """Turn what a person can put right into one line without a traceback, and exit with `code`."""
+    """Turn an error that the user can correct into one line without a traceback, and exit with `code`."""
     from xpsolve.bench import BenchError
 
     caught: tuple[type[Exception], ...] = (OSError, *expected)
@@ -111,7 +111,7 @@ def bench(
     ] = False,
     out: Annotated[Path, typer.Option(help="The folder that --report writes.")] = _LATEST,
 ) -> None:
-    """Measure the benchmark suite in this environment.  Run it again to go on where it was stopped.
+    """Measure the benchmark suite in this environment.  Run it again to continue where it was stopped.
 
     The full profile takes about half an hour on two cores for NumPy alone, and two and a half hours with PyTorch, JAX
     and Dask beside it; each run says first how long it will take.
@@ -151,14 +151,14 @@ def bench(
     if outcome.repeated:
         console.print(f"{outcome.repeated} points scattered and were measured again: the machine has other work to do.")
     if outcome.left_out:
-        console.print("[yellow]left out[/yellow] for want of time; a larger --budget, or the same command again:")
+        console.print("[yellow]left out[/yellow] for lack of time; a larger --budget, or the same command again:")
         for part in outcome.left_out:
             costs = ", ".join(f"{name} ({human(seconds)})" for name, seconds in part.by_backend().items())
             console.print(f"  {part.name}: {costs}")
     if outcome.interrupted:
         console.print(
             f"Stopped after {human(outcome.seconds)}: {outcome.measured} points are measured and saved. "
-            "The same command goes on from here."
+            "The same command continues from here."
         )
         raise typer.Exit(_INTERRUPTED)
     console.print(f"Measured {outcome.measured} points in {human(outcome.seconds)}: {outcome.results}")
@@ -187,7 +187,7 @@ def _within(seconds: float) -> str:
 @app.command()
 def figures(
     backend: Annotated[str, typer.Option(help="Run on this backend.")] = "numpy",
-    out: Annotated[Path, typer.Option(help="The folder to write; `report` looks beside the results.")] = _GALLERY,
+    out: Annotated[Path, typer.Option(help="The folder to write; `report` searches beside the results.")] = _GALLERY,
     only: Annotated[list[str] | None, typer.Option(help="Draw this figure only; may be given more than once.")] = None,
 ) -> None:
     """Draw the gallery: figures of the course from live runs, as NAME.svg with gallery.json beside them."""
@@ -233,7 +233,7 @@ def _draw(
             spent, typical = spent + drawn.seconds, typical + picture.seconds
             console.print(f"{out / drawn.name}.svg  {drawn.seconds:.1f} s", soft_wrap=True, markup=False)
     if late:
-        console.print(f"[yellow]left out[/yellow] for want of time: {', '.join(late)}", soft_wrap=True)
+        console.print(f"[yellow]left out[/yellow] for lack of time: {', '.join(late)}", soft_wrap=True)
     return spent / typical if typical else 1.0
 
 
@@ -265,7 +265,7 @@ def gate(
         ),
     ],
     new: Annotated[str, typer.Argument(help="What there is: the same.")],
-    results: Annotated[Path, typer.Option(help="Where commits are looked for.")] = _RESULTS,
+    results: Annotated[Path, typer.Option(help="The repository in which commits are searched.")] = _RESULTS,
     counts_only: Annotated[
         bool, typer.Option("--counts-only", help="Compare counts and errors; needs no quiet machine.")
     ] = False,

@@ -1,4 +1,4 @@
-"""JAX as a judge: every rule of the table, and programs that use many of them."""
+"""JAX as the oracle: every rule of the table, and programs that use many of them."""
 
 import importlib.util
 from pathlib import Path

@@ -83,7 +83,7 @@ def test_an_interrupted_bench_says_how_to_go_on(finished):
     finished[0].interrupted = True
     result = invoke("bench")
     assert result.exit_code == 130
-    assert "The same command goes on from here" in " ".join(result.output.split())
+    assert "The same command continues from here" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_bench_and_report_share_one_budget(finished, monkeypatch, tmp_path):
     base, each = report.TYPICAL_SECONDS
     assert (asked["budget"], asked["later"]) == pytest.approx((300 - 24 - 2 * base, 2 * each))
     assert "within 5 min" in said.output
-    assert "left out for want of time: soft-threshold" in " ".join(said.output.split())
+    assert "left out for lack of time: soft-threshold" in " ".join(said.output.split())
     assert str(out / "index.html") in said.output
 
 

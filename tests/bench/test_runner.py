@@ -11,7 +11,7 @@ from xpsolve.bench.measure import Measured
 
 
 class Log(Observer):
-    """Notes what it is told."""
+    """Records what it is called with."""
 
     def __init__(self, stop_after=math.inf):
         self.points, self.left, self.ended_slices, self.stop_after = [], [], [], stop_after

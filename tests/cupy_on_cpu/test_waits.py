@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 
 @pytest.fixture(autouse=True)
 def no_judge(monkeypatch):
-    """The functions themselves: what judges their answers in other tests reads them."""
+    """The functions themselves: what checks their answers in other tests reads them."""
     for name in oracle.TRUTHS:
         monkeypatch.setattr(xs, name, getattr(xs, name).__wrapped__)
 

@@ -238,7 +238,7 @@ def _dtype(x):
 
 
 def judged(name, function):
-    """`function`, every answer of which is judged before it is handed on."""
+    """`function`, every answer of which is checked before it is returned."""
     signature = inspect.signature(function)
 
     def call(*args, **kwargs):

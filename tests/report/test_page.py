@@ -202,7 +202,7 @@ def test_the_summary_says_what_there_was_no_time_for(suite, tmp_path):
     for backend, n in late:
         suite.note(f"r.A.time_solve({backend!r}, {n})", missed=("over budget", "quick in 300 s"))
     text = report.build(suite.write(), tmp_path / "report").read_text()
-    assert "Left out for want of time (quick in 300 s): 5 of 8 points, in the family ridge." in text
+    assert "Left out for lack of time (quick in 300 s): 5 of 8 points, in the family ridge." in text
     assert "Sweeps missing as a whole: 1; the others lack some of their sizes." in text
     table = (tmp_path / "report" / "results.csv").read_text()
     assert "over budget" in table

@@ -186,7 +186,7 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
 
     `product` is one that the solver needs anyway and that every entry of the arguments goes into, such as Aᵀy: neither
     a NaN nor an infinity can cancel in it (0·∞ is NaN), so that the check reads no argument a second time.  A product
-    of finite numbers that overflows is told apart on the slow path.
+    of finite numbers that overflows is recognised on the slow path.
     """
     if not is_concrete(*arrays.values()):
         return

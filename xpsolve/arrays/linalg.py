@@ -1,7 +1,7 @@
 """Factorisations and triangular solves, one small function each (Golub & Van Loan 2013, ch. 3, 4, 5).
 
 The standard has Cholesky but neither a triangular solve nor a word about failure: NumPy and PyTorch raise, CuPy and
-JAX return NaN or worse.  Here failure is NaN, or a flag that stays on the device until somebody reads it.
+JAX return NaN or worse.  Here failure is NaN, or a flag that stays on the device until it is read.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _solve_triangular_jax(L: Array, B: Array, *, transposed: bool = False) -> Ar
 def _solve_triangular_cupy(L: Array, B: Array, *, transposed: bool = False) -> Array:
     from cupyx.scipy.linalg import solve_triangular
 
-    if L.flags.c_contiguous:  # its transpose lies as cuBLAS wants it, and is not copied
+    if L.flags.c_contiguous:  # its transpose has the layout that cuBLAS needs, and is not copied
         return solve_triangular(L.T, B, lower=False, trans=int(not transposed), check_finite=False)
     return solve_triangular(L, B, lower=True, trans=int(transposed), check_finite=False)
 

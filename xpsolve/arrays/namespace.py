@@ -1,4 +1,4 @@
-"""Which library, device and dtype: found once, from all array arguments, at the public door.
+"""Which library, device and dtype: found once, from all array arguments, in the public function.
 
 Arrays that wrap arrays (a counter, a dual number, a tape variable) are array-API arrays too.  Their
 namespace has three more attributes, and nothing else in xpsolve knows about wrapping:
@@ -70,7 +70,7 @@ def depth(xp: Namespace) -> int:
 
 
 def common_namespace(**arrays: Array) -> Namespace:
-    """The one namespace that all arguments can live in.
+    """The one namespace that can hold all arguments.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def innermost(x: Array) -> Array:
 
 
 def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
-    """The public door: one namespace, device and real dtype for all array arguments.
+    """Where each public function starts: one namespace, device and real dtype for all array arguments.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 `native` turns a function written in standard array-API calls into a dispatcher.  The decorated function
 stays reachable as ``f.standard``: it is the fallback for a library that registers nothing, and the
-oracle that registered versions are tested against.  This is the only place that looks at a library's name.
+oracle that registered versions are tested against.  This is the only place that reads a library's name.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def native(standard: Function) -> Delegate:
 
     @functools.wraps(standard)
     def dispatch(x: Any, *args: Any, **kwargs: Any) -> Any:
-        xp = namespace_of(x)  # at the door all arguments were lifted to one level: the first speaks for them
+        xp = namespace_of(x)  # the public function lifted all arguments to one level: the first stands for all
         if hasattr(xp, "inside"):
             return xp.call(standard.__name__, dispatch, (x, *args), kwargs)
         return table.get(library(xp), standard)(x, *args, **kwargs)

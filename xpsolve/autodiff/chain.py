@@ -135,11 +135,11 @@ def chain_cost(dims: Sequence[int], order: str = "optimal") -> int:
     return _plan(tuple(_Factor("matrix", n, m, 1, 0) for n, m in pairs), order).multiply_adds
 
 
-# --- the door --------------------------------------------------------------------------------------
+# --- checking the arguments --------------------------------------------------------------------------------------
 
 
 class _Where(NamedTuple):
-    """Where all arrays of a call live."""
+    """Namespace, device and dtype of all arrays of a call."""
 
     xp: Namespace
     dtype: Any

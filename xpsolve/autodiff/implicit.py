@@ -4,7 +4,7 @@
 
 The system is solved by conjugate gradients on products alone: as it is where ∂_x F is symmetric, as for F = ∇E, and on
 the normal equations for F = x − h(x, θ), which also serves where h does not contract.  The solution w is differentiated
-in the same way, so that derivatives of any order are had.  A minimum has ∇ min_x E(x, θ) = ∂_θ E(x*, θ) (Danskin 1967).
+in the same way, so that higher-order derivatives work.  A minimum has ∇ min_x E(x, θ) = ∂_θ E(x*, θ) (Danskin 1967).
 
 Source: A. Griewank and A. Walther, Evaluating Derivatives (2008), ch. 15; M. Blondel et al., NeurIPS (2022).
 """
@@ -83,8 +83,8 @@ def implicitly(
 ) -> tuple[Array, Any]:
     """(x, rest) = solve(*args), where the derivative of x is that of condition(x, *args) = 0; rest is constant.
 
-    ``inverse`` solves the linear system; None is conjugate gradients, for a symmetric and positive ∂_x condition.
-    Solvers on the floors above call this: x may be anything between their door and their answer.
+        ``inverse`` solves the linear system; None is conjugate gradients, for a symmetric and positive ∂_x condition.
+    Solvers in the layers above call this: x may be anything between their public function and their answer.
     """
     level = _outermost(args)
     if level is None:

@@ -75,8 +75,8 @@ class Level(Interpreter):
         """Numbers may be read, to decide with; arrays that leave would lose their derivative."""
         if how in ("__array__", "__dlpack__", "tolist") and x._mark is not None:  # type: ignore[attr-defined]
             message = (
-                f"an array of shape {x.shape} that carries a derivative was handed to a function that knows nothing of "
-                f"it (by {how}). Call the functions of its own namespace, xp = x.__array_namespace__()."
+                f"an array of shape {x.shape} that carries a derivative was passed to a function that cannot track it "
+                f"(by {how}). Call the functions of its own namespace, xp = x.__array_namespace__()."
             )
             raise TypeError(message)
         return super().read(x, how, function)

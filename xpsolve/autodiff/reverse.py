@@ -56,7 +56,7 @@ class _Record:
         self.out = level.unwrap_all(out)
 
     def back(self, gradients: Sequence[Array], *, once: bool) -> list[Any]:
-        """Gradients of all arguments, of their structure; ``once`` lets the tape go as the sweep passes."""
+        """Gradients of all arguments, of their structure; ``once`` frees the tape during the sweep."""
         starts = [(n, g) for n, g in zip(self.nodes, gradients, strict=True) if n is not None]
         lead = gradients[0].ndim - arrays_in(self.out)[0].ndim
         first = tuple(gradients[0].shape[:lead])
@@ -77,7 +77,7 @@ class _Record:
 
 
 def taped(f: Function, args: tuple[Any, ...]) -> tuple[Any, Callable[[Sequence[Array]], list[Any]]]:
-    """f(*args), and a way back to its first two arguments that can be gone once: the tape goes with it."""
+    """f(*args), and its pullback to its first two arguments, which can be used once: it consumes the tape."""
     record = _Record(f, args, {}, (0, 1))
     return record.out, lambda gradients: record.back(gradients, once=True)
 
@@ -139,7 +139,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """A function that returns f(…) and its gradient, from one sweep forth and one back.
+    """A function that returns f(…) and its gradient, from one forward and one reverse sweep.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Every array that depends on an argument has a node: what made it, and from which nodes.  The nodes form a graph without
 cycles whose order is that of the calls.  The sweep takes the latest node first; by then the gradients of all that was
-made from it have been added up.  A node that nothing refers to is gone, so that memory falls while the sweep passes,
+made from it have been added up.  A node without references is freed, so that memory falls while the sweep passes,
 and what does not lead to the result is not kept at all.
 """
 
@@ -56,7 +56,7 @@ class _Several:
 
 
 class _Like:
-    """What is left of an array for a rule that asks for shapes only."""
+    """What is kept of an array for a rule that uses shapes only."""
 
     __slots__ = ("device", "dtype", "ndim", "shape")
 

@@ -72,7 +72,7 @@ class Clock:
         self._points += 1
         expected = self.work(point) - self.later
         opening = self.openings.get(point.backend, 0.0) * self._openings.ratio if found.opened else 0.0
-        # What of it was opening and what was work nobody saw: both were off alike.
+        # Opening and work were not timed apart: both estimates are corrected by the same factor.
         share = found.seconds / (expected + opening)
         if found.opened:
             self._opened.add(point.backend)

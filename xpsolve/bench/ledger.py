@@ -1,4 +1,4 @@
-"""What was measured already, so that a run that was stopped goes on where it stopped.
+"""What was measured already, so that a run that was stopped continues where it stopped.
 
 asv's results do not say with how many samples a point was taken, which of the tuples without a value were
 skipped and which never tried, nor why one failed.  The ledger does, one file a machine and commit beside

@@ -1,7 +1,7 @@
 """Where a run happened: the machine's name, its facts, the state of its libraries and of the sources.
 
 asv records a machine's name and processor and nothing of the libraries; the ledger beside its
-results does.  Backends are looked at in a child process: importing torch or JAX here would take memory
+results does.  Backends are examined in a child process: importing torch or JAX here would take memory
 and threads from the very things that are to be measured.
 """
 
@@ -36,7 +36,7 @@ _SOURCES = ("xpsolve", "benchmarks")
 
 
 def probe(names: Collection[str] = backends.NAMES) -> dict[str, Any]:
-    """Look at backends from inside this process: what is there, and how long a process takes to open it.
+    """Examine backends from inside this process: what is there, and how long a process takes to open it.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def probe(names: Collection[str] = backends.NAMES) -> dict[str, Any]:
     -------
     dict
         ``"backends"``: by name, ``available``, ``reason``, ``version``, ``device`` and ``startup``
-        (seconds); ``"blas"``: the thread pools that NumPy brought.
+        (seconds); ``"blas"``: the thread pools that NumPy loaded.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def look(root: Path, names: Collection[str] = backends.NAMES) -> dict[str, Any]:
     Parameters
     ----------
     root : pathlib.Path
-        The tree whose xpsolve looks.
+        The tree whose xpsolve is used.
     names : collection of str
         Which backends.
 
@@ -257,7 +257,7 @@ def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[st
     Returns
     -------
     dict of str to str
-        Such as ``{"L1d": "32 KiB", "L2": "512 KiB"}``; empty where nothing is told.
+        Such as ``{"L1d": "32 KiB", "L2": "512 KiB"}``; empty where the system gives no sizes.
 
     Examples
     --------

@@ -31,7 +31,7 @@ _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below
 
 @dataclass(frozen=True)
 class Measured:
-    """What a child process brought back.
+    """What a child process returned.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Measured:
     code : int
         0, or why there is no value.
     output : str
-        What the process said.
+        What the process printed.
     started : datetime.datetime
         When.
     seconds : float
@@ -61,7 +61,7 @@ class Measured:
         """Why there is no value: "failed", "timed out" or "out of memory"."""
         if self.code == TIMED_OUT:
             return "timed out"
-        # A process that takes all the memory is killed by the system, without a word.
+        # A process that takes all the memory is killed by the system, without a message.
         last = last_line(self.output).lower()
         killed = self.code == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False
         return "out of memory" if killed or any(word in last for word in _NO_MEMORY) else "failed"
@@ -180,7 +180,7 @@ class _Child:
         return answer["value"], 0, said
 
     def ended(self) -> tuple[int, str]:
-        """Code and last words of a process that is gone."""
+        """Exit code and last output of a process that has ended."""
         code = self._process.wait()
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip()
@@ -208,5 +208,5 @@ def _timeout(suite: Suite, point: Point) -> float:
 
 
 def last_line(output: str) -> str:
-    """What a process said at last."""
+    """The last output of a process."""
     return output.splitlines()[-1].strip() if output else "no message"

@@ -1,4 +1,4 @@
-"""The run: measure slice by slice with asv, save after each, stop in time, go on where it stopped.
+"""The run: measure slice by slice with asv, save after each, stop in time, continue where it stopped.
 
 asv's own ``run`` saves once, after everything, and needs a repository; so its parts are used: its child
 process measures one point, and its `Results` merges, computes statistics and writes its format.
@@ -47,7 +47,7 @@ class Outcome:
     repeated : int
         Points measured a second time because something else disturbed the first.
     failed : list of (str, str)
-        Points that raised or ran out of time, and the last line of what they said.
+        Points that raised or ran out of time, and the last line of what they printed.
     left_out : list of Slice
         What the budget had no room for.
     busy : float
@@ -71,7 +71,7 @@ class Outcome:
 
 
 class Observer:
-    """What wants to know how a run goes; this one does not, a progress bar overrides what it shows."""
+    """Observer of a run that does nothing; a progress bar overrides what it shows."""
 
     def planned(self, slices: Sequence[Slice], outcome: Outcome) -> None:
         """The plan is made, from predictions alone."""

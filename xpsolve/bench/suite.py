@@ -188,7 +188,7 @@ def load(root: Path) -> Suite:
     path = root / "asv.conf.json"
     if not path.is_file():
         raise BenchError(
-            f"no asv.conf.json in {root}. The benchmarks live in the repository, not in the installed "
+            f"no asv.conf.json in {root}. The benchmarks are in the repository, not in the installed "
             "package: run this from a clone of xpsolve, or name one with --root."
         )
     try:

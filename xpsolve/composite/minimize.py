@@ -70,14 +70,14 @@ def minimize(
     max_iter : int
         Most iterations, each of them one gradient; with backtracking also those that only try a step.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every iteration, at the price of some products with A each.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check, with ``state.x`` and ``state.measure``, the
         certificate; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities in x0, which costs one host read.
+        Whether to check for NaN and infinities in x0, which costs one host read.
 
     Returns
     -------

@@ -30,7 +30,7 @@ def chain(depth: int, width: int, n_in: int, n_out: int, *, order: str = "optima
     order : str
         "forward", "reverse" or "optimal".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def scan_steps(depth: int, *, memory: str = "store", slots: int | str | None = N
         t.
     memory : str
         "store": t − 1.  "checkpoint": r·t − β(s + 1, r − 1), the least for s kept states (Griewank & Walther 2000).
-        "reversible": t forth and t back.
+        "reversible": t forward and t back.
     slots : int or str, optional
         s, for "checkpoint".
 

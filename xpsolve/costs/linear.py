@@ -59,7 +59,7 @@ def ridge(
     moved : bool
         Whether λ comes from the host, as numbers, and goes to the device first.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -115,7 +115,7 @@ CODE_STEPS, ATOM_STEPS = 20, 5
 
 
 def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: int = 8) -> Cost:
-    """Minimum-norm least squares by the SVD, certificate included; looks at A and y, and at that, read it."""
+    """Minimum-norm least squares by the SVD, certificate included, with the host reads of its checks."""
     look = Cost(launches=-51, syncs=2) if check_finite else Cost()  # data seen to be ordinary are not scaled
     return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=-2) + look
 
@@ -141,7 +141,7 @@ def ista(
     late : float
         By what part of the iterations so far a check may come late.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def lasso(
     size : int
         Features in the set, for "working_set".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def lasso_path(
     size : int
         Features in the set, for "working_set".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -315,7 +315,7 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     n_iter, check_every : int
         Iterations, and how many lie between two checks, or a tenth of those so far where that is more.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -351,7 +351,7 @@ def dictionary_learning(
     check_every: int = CHECK_EVERY,
     itemsize: int = 8,
 ) -> Cost:
-    """Dictionary learning by alternation: nm²·code_steps·2 flops an iteration for the codes, 3nm² + 4npm beside.
+    """Dictionary learning by alternation: nm²·code_steps·2 flops per iteration for the codes, 3nm² + 4npm beside.
 
     Parameters
     ----------
@@ -360,7 +360,7 @@ def dictionary_learning(
     n_iter, code_steps, check_every : int
         Iterations, steps of the codes in each, and iterations between two checks.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

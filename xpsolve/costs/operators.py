@@ -60,7 +60,7 @@ def correlation(
     adjoint : bool
         Both adjoints, in place of the correlation.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def convolve(
     method : str
         "im2col", "shift" or "fft"; "auto" is the cheapest.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -299,7 +299,7 @@ def differences(shape: int | tuple[int, ...], k: int = 1, *, adjoint: bool = Fal
     adjoint : bool
         The adjoint in place of the gradient.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -339,7 +339,7 @@ def wavelet(
     k : int
         Pictures.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

@@ -50,7 +50,7 @@ class Problem:
     lams: Array  # (m,)
     single_y: bool
     single_lam: bool
-    ordinary: bool | None = None  # what `is_ordinary` says, None where nobody has looked yet
+    ordinary: bool | None = None  # what `is_ordinary` says, None where it was not checked yet
     A_unit: Array | None = None  # what A was divided by, 0-d
     y_unit: Array | None = None  # what the columns of Y were divided by, (k,)
 
@@ -285,7 +285,7 @@ def to_columns(problem: Problem, x: Array) -> Array:
 
 
 def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> Array:
-    """A first answer, checked, as columns; one more host read looks for NaN and infinities in it."""
+    """A first answer, checked, as columns; one more host read checks it for NaN and infinities."""
     xp, (x0, _) = enter(x0=x0, y=problem.Y)
     m, p, k = problem.lams.shape[0], problem.shape[1], problem.Y.shape[1]
     expected = (*(() if problem.single_lam else (m,)), p, *(() if problem.single_y else (k,)))

@@ -71,11 +71,11 @@ def basis_pursuit(
     max_iter : int
         Most iterations, each a product with A⁺ and one with A.
     check_every : int
-        Iterations between two looks at convergence, each one host read, or a tenth of those so far where that is more.
+        Iterations between two convergence checks, each one host read, or a tenth of those so far where that is more.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read.
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Conjugate gradients on the normal equations, in the form that keeps y − Ax (CGLS; Björck 1996, §7.4).
 
 All columns (right-hand sides × values of λ) move together, each with its own step.  Before every check y − Ax is
-computed anew from x, so that convergence is judged by the true residual.
+computed anew from x, so that convergence is measured by the true residual.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def solve_cg(
         S, R = residuals(X)
     square = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
     first = error(S, R, X, square)
-    if problem.ordinary is None:  # the first host read looks at this, too
+    if problem.ordinary is None:  # the first host read checks this, too
         first = xp.where(is_ordinary(problem), first, xp.full_like(first, xp.nan))
     run = iterate(
         step,

@@ -99,7 +99,7 @@ def dictionary_learning(
     n_atoms : int
         Columns m of D; there may be more than features.
     lam : float or 0-d array
-        λ ≥ 0.  From the length of the longest row on, all codes are 0.  The number 0 asks for the best D of rank m,
+        λ ≥ 0.  From the length of the longest row on, all codes are 0.  The number 0 gives the best D of rank m,
         which the singular value decomposition gives.
     tol : float
         The certificate to reach.
@@ -112,14 +112,14 @@ def dictionary_learning(
     code_steps : int
         Steps of FISTA in one iteration.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep the objective after every iteration, at the price of a product with D each.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities in X, and for zero columns in `x0`, first, which costs a host read each;
-        for λ = 0 also whether to look at the certificate in the end.
+        Whether to check for NaN and infinities in X, and for zero columns in `x0`, first, which costs a host read each;
+        for λ = 0 also whether to check the certificate in the end.
 
     Returns
     -------
@@ -279,7 +279,7 @@ class _Factorisation:
         return xp.where(rise <= 0, C, first)
 
     def refresh(self, s: _State) -> _State:
-        """Replace atoms that nobody uses, and compute the certificate."""
+        """Replace unused atoms, and compute the certificate."""
         R = self.X.T - s.D @ s.C
         D = self.replace(s.D, s.C, R)
         return _State(D, s.C, self.certify(D, s.C, R))

@@ -1,7 +1,7 @@
 """The lasso for a whole path of λ: one growing set of features, or all λ at once by proximal gradient.
 
 From one λ to the next few features come and go, so that from the last answer two Newton steps on the Gram matrix of the
-set mostly give the next.  Some λ ahead are solved before one product with Aᵀ looks at all features for all of them;
+set mostly give the next.  Some λ ahead are solved before one product with Aᵀ checks all features for all of them;
 those that miss features are solved again with them.
 """
 
@@ -43,7 +43,7 @@ from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 
-_AHEAD = 10  # values of λ between two looks at all features
+_AHEAD = 10  # values of λ between two checks of all features
 _AHEAD_TALL = 34  # the same where n > p: few features are missed, and wide products are fast
 _FIRST = 100  # features in the first set
 _MOST = 50  # features that may come in at once, at least
@@ -116,26 +116,26 @@ def lasso_path(
         The gap to reach for every λ.
     method : str
         "working_set" goes from the largest λ to the smallest on a growing set of features, by Newton steps from each
-        answer to the next, for a dense or sparse A.  "fista" solves all λ together, a column each, and rests those
-        that are solved.  "auto" is the first where it can be, but on an accelerator, where the host reads of the first
-        cost more than its steps, it begins with "fista" and goes on with "working_set" where that does not end soon.
+        answer to the next, for a dense or sparse A.  "fista" solves all λ together, a column each, and freezes those
+        that have converged.  "auto" is the first where it can be, but on an accelerator, where the host reads of the
+        first cost more than its steps, it begins with "fista" and continues with "working_set" if that takes long.
     max_iter : int
         Most iterations, for "working_set" of each small problem.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read.
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------
     LassoPath
         ``.lams`` (k,), ``.x`` (k, p), ``.gaps`` (k,): each gap is computed with A from the returned x, for λ = 0 by a
-        second least-squares problem.  ``.stats`` has the size of the set and the looks at A.
+        second least-squares problem.  ``.stats`` has the size of the set and the number of checks of all features.
 
     Raises
     ------
     TypeError
         If an argument is not an array of the right kind, or libraries are mixed.
     ValueError
-        If shapes disagree, a λ is negative or a number is not finite, y has columns, or the method cannot serve A.
+        If shapes disagree, a λ is negative or a number is not finite, y has columns, or the method cannot take A.
 
     Warns
     -----
@@ -172,7 +172,7 @@ def lasso_path(
     if not problem.single_y:
         message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
         raise ValueError(message)
-    if problem.ordinary is not True:  # a path need not read before its first look at all features
+    if problem.ordinary is not True:  # a path need not read before its first check of all features
         problem = with_scaled_columns(problem) if problem.ordinary is None else scaled(problem)
     xp, unit = problem.xp, problem.l1_unit
     weights = _grid(problem, n_lams, ratio) if lams is None else problem.l1_weights(problem.lams)

@@ -196,10 +196,10 @@ def ridge(
     x0 : array, shape of the answer, optional
         For "cg": where to start.
     check_every : int
-        For "cg": iterations between two looks at convergence, each one host read.
+        For "cg": iterations between two convergence checks, each one host read.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
-        to look at the certificate in the end, which costs another.
+        Whether to check for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
+        to check the certificate in the end, which costs another.
     callback : callable, optional
         For "cg": called as ``callback(iteration, state)`` at every check; a true answer stops.
 
@@ -222,7 +222,7 @@ def ridge(
     Warns
     -----
     ConvergenceWarning
-        If the answer is not certified; that of "svd" or of a path only where ``check_finite=True`` looks at it.
+        If the answer is not certified; that of "svd" or of a path only where ``check_finite=True`` checks it.
 
     See Also
     --------

@@ -5,7 +5,7 @@ the duality gap of the whole.  It reads A once.  While many features break the o
 is that of a larger λ, at which few of them would: it keeps the |Aᵀr| of the next round to the point.
 
 In float32 the small problems are solved in float64, and their answers rounded.  The residual of a rounded answer and
-its gap are float64 too; Aᵀr is float32 until no feature outside the set matters, and then looked at in float64.
+its gap are float64 too; Aᵀr is float32 until no feature outside the set matters, and then checked in float64.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def solve_working_set(
         gap = exact.gap(cast(X, wide), C, xp.sum(R * R, axis=0)) / half
         C, gap = settled(C, gap)
         if outside:
-            gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not looked at in float64
+            gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not checked in float64
         else:
             outside = outside_of(features, x, C)
         stays = outside == 0 and wanted == 0

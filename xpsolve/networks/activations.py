@@ -365,7 +365,7 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
     m : int
         How many there are.
     check_labels : bool
-        Whether to look for other numbers first, which costs one host read; without it they give zeros.
+        Whether to check for other numbers first, which costs one host read; without it they give zeros.
 
     Returns
     -------
@@ -410,7 +410,7 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
 def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
     """The nearest point of the simplex {p ≥ 0, Σp = total}: max(x − θ, 0) for the right θ.
 
-    With x sorted downwards, θ = max_k (x_(1) + … + x_(k) − total)/k, where other accounts look for the last k with
+    With x sorted downwards, θ = max_k (x_(1) + … + x_(k) − total)/k, where other texts search the last k with
     x_(k) > θ_k: θ_k rises up to there and falls beyond.
 
     Parameters

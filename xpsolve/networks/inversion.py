@@ -164,7 +164,7 @@ def fit_inverse(
     max_iter : int
         Most steps in θ.
     check_every : int
-        Steps between two looks at convergence, each one host read.
+        Steps between two convergence checks, each one host read.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
 

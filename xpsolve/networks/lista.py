@@ -144,7 +144,7 @@ class Lista:
     def steps(self) -> Array:
         """The step sizes τ_t of kind "step", (n_layers,), or (1,) where they are tied."""
         if self.kind != "step":
-            message = f"steps: a network of kind {self.kind!r} has none; look at parameters, or at ista_form()."
+            message = f"steps: a network of kind {self.kind!r} has none; use parameters, or ista_form()."
             raise AttributeError(message)
         return self.parameters[0]
 
@@ -200,7 +200,7 @@ class Lista:
         loss is below `tol`.  ``.solution`` says how training ended; the loss on X is never above what it was when
         layers began to be trained together.
 
-        Of kind "step", steps are at most `longest` over the largest L_S that the samples bring to their layer before
+        Of kind "step", steps are at most `longest` over the largest L_S of the samples at their layer before
         it is trained.  Up to 1 no layer raises F_x for any of them; from 2 on codes diverge.  What lies between is the
         room for samples that are less sparse than all of these, and for steps that change together: with 1.5 no sample
         of digits, patches or normal numbers was seen to diverge, with 1.8 some were.  ``float("inf")`` sets no bound.

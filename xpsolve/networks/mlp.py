@@ -4,7 +4,7 @@
 
     M_r = ρ′(A_r X_r + b_r 1ᵀ) ⊙ ∇_{X_{r+1}},   ∇_{A_r} = M_r X_rᵀ,   ∇_{b_r} = M_r 1,   ∇_{X_r} = A_rᵀ M_r
 
-ρ′ is found from X_{r+1}, so that nothing but the X_r is kept, and ∇_{X_0}, which nobody asked for, is not computed:
+ρ′ is found from X_{r+1}, so that nothing but the X_r is kept, and ∇_{X_0}, which is not needed, is not computed:
 the three products of a layer are all there is to pay, and the first layer pays two.
 """
 
@@ -199,7 +199,7 @@ def activations(
 
 
 def enter_layers(weights: Sequence[Array], biases: Sequence[Array], **others: Array) -> tuple[Namespace, list[Array]]:
-    """The door of networks: weights, biases and what else there is."""
+    """Check the arguments of a network: weights, biases and other arrays."""
     layers = {f"weights[{r}]": A for r, A in enumerate(weights)} | {f"biases[{r}]": b for r, b in enumerate(biases)}
     return enter(**layers, **others)
 

@@ -30,7 +30,7 @@ def recurrent_step(x: tuple[Array, Array], theta: Recurrent, u: Array, activatio
     Parameters
     ----------
     x : tuple of array
-        (h, o) of the step before, (n, N) and (m, N); o is not looked at.
+        (h, o) of the step before, (n, N) and (m, N); o is not used.
     theta : tuple of array
         W (n, n), V (n, d), b (n,), C (m, n) and c (m,).
     u : array, shape (d, N)

@@ -81,7 +81,7 @@ def train(
     epochs : int
         Passes through the samples.
     tol : float
-        The loss at which to stop, looked at after each epoch.
+        The loss at which to stop, checked after each epoch.
     seed : int
         Of the order of samples.
     record : bool

@@ -10,7 +10,7 @@ On an accelerator several pictures are one of a dimension more, so that each pro
 
 δ is the same sum with ε for z and the kernels flipped: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l].  And
 g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l] = Σ_i ε[o, i]·z[c, i + dj − l], from slices of the one with fewer channels:
-of ε, whose patches then serve δ and g, or of z.
+of ε, whose patches are then used for δ and g, or of z.
 """
 
 from __future__ import annotations

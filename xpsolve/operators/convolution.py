@@ -3,7 +3,7 @@
     y[n, o, i] = b[o] + Σ_{c,j} w[o, c, j]·z[n, c, si + dj − l],    [δ, g_w, g_b] = adjoint at ε   (Peyré 2020, §15.3)
 
 with stride s, dilation d and the place l of the kernel's origin, which `mode` sets.  Padding and stride come off first:
-a picture goes on by zeros or by itself, and a stride of s makes the s phases of an axis channels of a smaller picture
+zero or periodic padding, and a stride of s makes the s phases of an axis channels of a smaller picture
 with stride 1.  What is left is one correlation, done by matrix products or by Fourier transforms.
 """
 
@@ -63,7 +63,7 @@ def convolve(
         product for each tap.  "fft": by the convolution theorem; "im2col" where the library has no transforms.
         "auto": by cost, and "fft" only where it keeps half of the digits in every part of the picture that is not 0:
         its rounding is relative to the largest number of all, and a NaN spreads everywhere.  Arrays in the memory of
-        the host (NumPy, PyTorch and JAX on the processor) are looked at for that.  On an accelerator, where a look
+        the host (NumPy, PyTorch and JAX on the processor) are checked for that.  On an accelerator, where a check
         would wait, "auto" goes by cost alone; elsewhere, as on Dask and under ``jax.jit``, it takes no "fft".
 
     Returns

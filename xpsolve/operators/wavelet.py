@@ -158,7 +158,7 @@ def _one_level(xp: Namespace, T: Array, axis: int, F: Array, *, back: bool = Fal
 
 
 def _round(pairs: Array, h: int, more: int, *, back: bool) -> list[Array]:
-    """The h pairs and so many more, as they go on periodically at the end, or before the beginning."""
+    """The h pairs and some more, continued periodically at the end, or before the beginning."""
     times, rest = divmod(more, h)
     whole = [pairs] * (times + 1)
     if rest == 0:

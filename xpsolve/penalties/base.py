@@ -1,4 +1,4 @@
-"""What a penalty is: R of  min_x f(x) + R(x),  with what the methods and their certificates ask of it.
+"""What a penalty is: R of  min_x f(x) + R(x),  with what the methods and their certificates need of it.
 
 A penalty owns its value, its proximal map  prox_{tR}(v) = argmin_x ½‖x − v‖² + t·R(x)  and the smallest element of
 g + ∂R(x), which is 0 where x minimises f + R with ∇f(x) = g.  Where its conjugate R*(c) = sup_x ⟨c, x⟩ − R(x) is known,
@@ -62,7 +62,7 @@ class Penalty:
         raise NotImplementedError
 
     def scaled(self, unit: Any, size: Any) -> Penalty | None:
-        """The penalty x ↦ R(unit·x)/size, for numbers or 0-d arrays above 0; None where nobody has said what it is."""
+        """The penalty x ↦ R(unit·x)/size, for numbers or 0-d arrays above 0; None where it is not known."""
         return None
 
     def meeting(self, x: Array) -> Any:

@@ -107,7 +107,7 @@ class Problem:
         Returns
         -------
         numpy.ndarray, shape (p,) or (p, k), with `m` in front where `lam` is 1-D
-            On the host and in float64, to judge others by.
+            On the host and in float64, as the reference for others.
 
         Raises
         ------

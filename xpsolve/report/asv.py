@@ -6,8 +6,8 @@ and every plain attribute of the function, among them our ``meta``); ``<machine>
 ``repr`` strings, values follow ``itertools.product`` with the last parameter fastest. ``null`` is a failure and
 ``NaN`` a point that was skipped or not selected; ``Infinity`` occurs.
 
-Which of these it was, and why, stands in the ledger that `xpsolve bench` keeps beside (``<commit>.ledger``), with the
-facts of that run; without one the reasons are told as far as the facts of the machine's last run go.
+Which of these it was, and why, is in the ledger that `xpsolve bench` keeps beside (``<commit>.ledger``), with the
+facts of that run; without one, the reasons come from the machine's last run, as far as it has them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REASONS = (
     "does not apply",
     "not selected",
 )
-"""Why a point has no value; nobody has asked for one that is "not selected"."""
+"""Why a point has no value; a point that is "not selected" was not requested."""
 
 _FAILURES = ("out of memory", "timed out", "failed")
 _DECLARED: Mapping[str, Any] = {
@@ -178,7 +178,7 @@ def _latest(points: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class _Run:
-    """What stands beside a result file: libraries, profiles, and why points have no value."""
+    """What is beside a result file: libraries, profiles, and why points have no value."""
 
     backends: Mapping[str, Any]
     libraries: Mapping[str, Any]
@@ -341,7 +341,7 @@ def _possible(point: Point) -> bool:
 
 
 def _size(params: Sequence[Sequence[str]]) -> int:
-    """Points of a grid, which is refused where nobody can have measured it."""
+    """Points of a grid; a grid that is too large to have been measured is refused."""
     size = math.prod(len(values) for values in params)
     if size > _LARGEST_GRID:
         raise ValueError(f"a grid of {size} points")

@@ -62,7 +62,7 @@ class Table:
         return any(isinstance(key, float) for key in keys) and all(isinstance(key, float) or key == "" for key in keys)
 
 
-LEVEL = 1.05  # a lead below this may be gone in the next run
+LEVEL = 1.05  # a lead below this is within run-to-run noise
 LEVEL_RACE = "no clear winner"
 
 RunName = Callable[[str, str], str]
@@ -232,7 +232,7 @@ def _who(line: Series) -> str:
 
 
 def crossing_table(pairs: Sequence[Pair], run: RunName) -> Table:
-    """Finite crossings first, then the bounds on those of methods; who wins among backends is told by `fastest`."""
+    """Finite crossings first, then the bounds on those of methods; which backend wins is in `fastest`."""
     met = [pair for pair in pairs if math.isfinite(pair.crossing.at)]
     ordered = met + [pair for pair in pairs if pair not in met and pair.rival == "method"]
     columns = ["benchmark", "at equal", "finding"]

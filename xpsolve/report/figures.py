@@ -57,7 +57,7 @@ def scaling(lines: Sequence[Series], pairs: Sequence[Pair], title: str) -> str:
         ends: list[tuple[float, float, str, str]] = []
         common = _common_words(lines)
         for line, colour, marker in zip(lines, COLOURS, MARKERS, strict=False):
-            # What a single line shows stands in the title.
+            # What a single line shows is in the title.
             label = textwrap.fill(_short(line, common), 15) if len(lines) > 1 else ""
             ends.append(_draw_line(axes, line, colour, marker, label))
         log_axes(axes, [x for line in lines for x in line.points["x"]], "seconds")

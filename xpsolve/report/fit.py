@@ -249,7 +249,7 @@ def _line(centred: Vector, log_t: Vector) -> float:
 
 
 def _starts(centred: Vector, slope: float) -> list[tuple[float, float]]:
-    """Where to begin: a floor well below the first point, near the early ones, and above most of them."""
+    """Where to begin: a constant well below the first point, near the early ones, and above most of them."""
     steep = slope if abs(slope) > 0.1 else 0.1
     first = float(np.min(steep * centred))
     return [(first - 1.0, steep), (first + 1.5, 1.5 * steep), (first + 4.0, 2.0 * steep)]

@@ -112,7 +112,7 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
     base, new : Side
         What `load` found.
     counts_only : bool, optional
-        Look at counts and errors alone, which need no quiet machine.
+        Compare counts and errors alone, which need no quiet machine.
     least : float, optional
         The least factor by which a slowdown is an alarm.
     only : str, optional
@@ -182,7 +182,7 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
 
 
 def _runs(base: Side, new: Side, notes: list[str], counts_only: bool) -> Iterator[tuple[Run | None, Run | None, bool]]:
-    """Which runs to compare, and whether their times can be; None stands where one set has no such run."""
+    """Which runs to compare, and whether their times can be; None where one set has no such run."""
     ours, theirs = ([*dict.fromkeys(_keys(side.frame))] for side in (base, new))
     common = [run for run in ours if run in theirs]
     for side, runs in ((base, ours), (new, theirs)):
@@ -351,7 +351,7 @@ def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> 
         for side in ("_base", "_new"):
             usable &= times[name + side].isna() | times[name + side].eq(True)
     times = times[usable & _alike(times, machine, notes)].copy()
-    # Another library's times are no fault of ours.
+    # Times of another library are not compared.
     times = times[times["params"].map(_ours).astype(bool)].astype({"series": object})
     lines = times[["benchmark", "series"]]
     # Lines of one or two sizes, such as data sets, agree or not as a group.
@@ -363,7 +363,7 @@ def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> 
     found = noise.compare(times, ["benchmark", "series"], least=least)
     left = len(times) - sum(len(shift.points) for shift in found.shifts)
     if left:
-        notes.append(f"{machine}: {left} times stand alone, in groups of fewer than {noise.SIZES}, and are not judged")
+        notes.append(f"{machine}: {left} times are in groups of fewer than {noise.SIZES}, too few to be compared")
     if found.few and found.shifts:
         notes.append(f"{machine}: {len(found.shifts)} series are too few to tell drift and noise of the machine")
     elif found.shifts:

@@ -28,7 +28,7 @@ LENGTHS = ("n", "p", "depth")
 """Columns of the table that are lengths of a problem: samples, features, layers or steps."""
 
 ALIKE = 100.0
-"""Lengths whose design is worse conditioned than this vary together: their exponents cannot be told apart."""
+"""Lengths whose design is worse conditioned than this vary together: their exponents cannot be distinguished."""
 
 _GROUP = ["machine", "environment", "family", "method", "backend", "dtype", "mode"]
 _SWEEP = ["benchmark", "series"]
@@ -83,7 +83,7 @@ def _fit(group: Any, points: pd.DataFrame) -> list[list[Any]]:
     points = points.dropna(subset=swept)
     design = _centred(points, points[swept])
     freedom = len(points) - len(swept) - points.groupby(_SWEEP).ngroups
-    # Along n·p = const alone, one exponent cannot be told from the other.
+    # Along n·p = const alone, the two exponents cannot be distinguished.
     if len(swept) < 2 or freedom < 1 or np.linalg.cond(design) > ALIKE:
         return []
     measured = _centred(points, points[["value"]])[:, 0]

@@ -42,7 +42,7 @@ LEAST_SLOPE = 0.2
 
 LEVEL = 0.01  # chance of one false alarm among all series of a comparison
 SIZES = 3  # sizes that must agree
-ENOUGH = 8  # series from which drift and noise can be told
+ENOUGH = 8  # series from which drift and noise can be estimated
 GUESS = 0.05  # noise of a series where there are fewer
 _QUANTILES = (0.75, 0.9, 0.95)
 

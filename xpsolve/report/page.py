@@ -1,4 +1,4 @@
-"""From findings to files: which pages a report has, what stands on each, and the templates that lay them out.
+"""From findings to files: which pages a report has, what is on each, and the templates that lay them out.
 
 ``index.html`` is the summary.  A page for each family follows, then exponents, peers, backends, the machine, the
 gallery and the methods, each only where there is something to show.
@@ -28,7 +28,7 @@ from xpsolve.report.table import UNSTEADY
 __all__ = ["MARK", "Page", "pages", "render"]
 
 MARK = '<meta name="generator" content="xpsolve report">'
-"""In the head of every page: how those of an earlier report are told from the reader's own files."""
+"""In the head of every page: by which pages of an earlier report are distinguished from the reader's own files."""
 
 RACES = 6
 DOTS = 60  # more ratios in one figure are not read

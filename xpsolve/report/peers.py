@@ -169,7 +169,7 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
     best = min(able, key=lambda row: float(row["value"]), default=None)
     front = {row["library"] for row in able if ratio(row, best).level}  # the best itself too
     ours = next((row for row in able if row["library"] == OURS), None)
-    # Where ours was not measured, for want of time, the contest is not over.
+    # Where ours was not measured, for lack of time, the contest is not over.
     over = not any(row["library"] == OURS and outcome is None for row, outcome in zip(rows, outcomes, strict=True))
     entrants = []
     for row, outcome in zip(rows, outcomes, strict=True):
@@ -177,7 +177,7 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
             continue
         library, place, against = str(row["library"]), outcome, None
         if outcome == "":
-            # Alone, nobody wins.
+            # With one library there is no winner.
             if over and len(able) > 1 and library in front:
                 place = "fastest" if len(front) == 1 else "among the fastest"
             if ours is not None and row is not ours:
@@ -187,7 +187,7 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
 
 
 def _hindrance(row: Any, versions: Mapping[str, Any]) -> str | None:
-    """Why a row takes no part: "" where it does, None where nobody asked for it."""
+    """Why a row takes no part: "" where it does, None where it was not requested."""
     if row["status"] == "skipped":
         absent = row["library"] in versions and versions[row["library"]] is None
         return "not installed" if absent else None

@@ -1,8 +1,8 @@
 """Predicted against measured: what costs and ceilings alone say of each time, and how well they choose a method.
 
 The prediction is t = flops/P + bytes/BW + launches·t₀ with the run's own ceilings and nothing fitted.  Its error is
-told as a factor, exp of the median of |log(measured/predicted)|.  A choice is judged by its loss, the time of the
-method chosen over that of the fastest one; a loss under 1.05 may be gone in the next run and counts as right.
+told as a factor, exp of the median of |log(measured/predicted)|.  A choice is measured by its loss, the time of the
+method chosen over that of the fastest one; a loss under 1.05 is within run-to-run noise and counts as right.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Choice:
 
     @property
     def right(self) -> bool:
-        """Whether the choice is as fast as any, up to what may be gone in the next run."""
+        """Whether the choice is as fast as any, up to run-to-run noise."""
         return self.loss < LEVEL
 
 
@@ -253,7 +253,7 @@ def choices_sentence(found: Sequence[Choice]) -> str:
     Returns
     -------
     str
-        One sentence for each way to choose; empty where nothing was judged.
+        One sentence for each way to choose; empty where nothing could be compared.
 
     Examples
     --------

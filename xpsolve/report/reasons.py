@@ -1,6 +1,6 @@
 """Why a measured exponent and the theory part, in plain words: floor, launches, cache, rates of small sizes, scatter.
 
-Each clause states the evidence it rests on, taken from the points of the series alone: the share of the time that
+Each clause states its evidence, taken from the points of the series alone: the share of the time that
 launching would take, the share of the machine's limit at both ends, local exponents, and the scatter about the fit.
 """
 
@@ -38,7 +38,7 @@ def explain(points: pd.DataFrame, law: PowerLaw | None, word: str, reason: str) 
     Returns
     -------
     str
-        The reason, with what brought it about where the points show that.
+        The reason, with its cause where the points show it.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def _launching(usable: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _constant(usable: pd.DataFrame) -> str:
-    """What a floor is made of."""
+    """What the constant part of a time consists of."""
     first = usable.iloc[0]
     launching = float(_launching(usable)[0])
     if np.isnan(launching):

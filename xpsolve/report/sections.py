@@ -120,7 +120,7 @@ def families(
         ]
         keys = rows[["machine", "environment", "benchmark", "series"]].itertuples(index=False, name=None)
         in_figure = pd.Series([key in drawn for key in keys], index=rows.index)
-        # Errors stand beside their times, ceilings and counts in tables of their own, failures in a list.
+        # Errors are beside their times, ceilings and counts in tables of their own, failures in a list.
         listed = rows[
             ~in_figure & ~rows["role"].isin(("error", "baseline", "ceiling", "count")) & (rows["status"] == "ok")
         ]
@@ -162,7 +162,7 @@ def _scaling_figures(lines: Sequence[Series], pairs: Sequence[Pair], runs: Runs)
             figures_.append(
                 Figure(
                     name=f"{slug(name)}.svg",
-                    # More than two crossings hide each other: they stand in the table.
+                    # More than two crossings hide each other: they are in the table.
                     svg=figures.scaling(part, clear if len(clear) < 3 else [], title),
                     title=f"{run}: {title}" if run else title,
                     alt=_alt(part),

@@ -173,7 +173,7 @@ def label_ends(axes: Any, ends: Iterable[tuple[float, float, str, str]], *, room
 
 
 def power_of_ten(value: float, _: Any = None) -> str:
-    """Name a tick of a logarithmic axis, in plain text since mathematics would bring a font of its own.
+    """Name a tick of a logarithmic axis, in plain text since mathematics would need another font.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
         with the 99 % interval of asv in ``lower`` and ``upper``, and ``steady`` says whether that interval stays above
         half the value; beside a throughput, ``latency`` is the time of the same call alone, so that value/latency
         tells how much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON;
-        ``checked`` says whether an error stands beside the value and ``valid`` whether it is below its tolerance
+        ``checked`` says whether an error is beside the value and ``valid`` whether it is below its tolerance
         (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t)
         in seconds, ``bound`` the largest of the three and ``share`` = floor/value; ``work`` is flops/P + bytes/BW
         (flops alone without ceilings) and ``predicted`` adds the launches; ``current`` marks the latest commit of each
@@ -105,7 +105,7 @@ def results(frame: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A row per measured point.  Points without a value are one row per machine, commit, benchmark, backend, library
-        and reason, their number in ``points``; those that nobody asked for are none.
+        and reason, their number in ``points``; those that were not requested are none.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def _current(frame: pd.DataFrame) -> pd.Series:
 
 
 def _join_errors(frame: pd.DataFrame) -> pd.DataFrame:
-    """The error of the same class at the same parameters stands beside each value."""
+    """The error of the same class at the same parameters is beside each value."""
     join = [*_KEY, "group", "params"]
     errors = frame[frame["role"] == "error"].drop_duplicates(join)
     errors = errors[errors["status"] != "skipped"][[*join, "value", "tol", "status"]]
@@ -223,7 +223,7 @@ def _join_latencies(frame: pd.DataFrame, measurements: Measurements) -> pd.DataF
 
 
 def _subtract_baseline(frame: pd.DataFrame) -> pd.DataFrame:
-    """Peak memory of a process holds its imports and its data: what counts is the rest."""
+    """The peak memory of a process includes its imports and its data: only the remainder is compared."""
     base = frame[(frame["role"] == "baseline") & (frame["status"] == "ok")]
     if base.empty:
         return frame
@@ -312,6 +312,6 @@ def _limits(frame: pd.DataFrame) -> Limits:
     return {
         key: costs.Ceilings(c.flops_per_s, c.bytes_per_s, launches.get(key[:4], 0.0))
         for key, c in limits.items()
-        # One kind alone gives no floor worth the name.
+        # One kind alone gives no lower bound.
         if math.isfinite(c.flops_per_s) or math.isfinite(c.bytes_per_s)
     }

@@ -1,4 +1,4 @@
-"""What the descent methods share: where they start, what they are judged by, and how they end.
+"""What the descent methods share: where they start, their certificate, and how they end.
 
 The certificate is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, where D_j is 1/max_i |A_ij|, so that it sees features of every size
 alike: it does not change when a column of A is scaled.  For an operator whose entries are not accessible D = I, and for
@@ -45,7 +45,7 @@ class Start:
     weights: Array | None  # D of the certificate
     scale: Array  # what ‖D∇f‖ is compared with, 0-d; NaN where the numbers of f are beyond their range
     limit: Array  # above this a gradient has exploded, 0-d
-    units: Units | None  # of an objective of ours
+    units: Units | None  # of an objective of xpsolve
 
     def size(self, g: Array, axis: tuple[int, ...] | None = None) -> Array:
         """‖Dg‖, along some axes."""
@@ -123,7 +123,7 @@ def along(
     columns: bool = False,
     user_step: bool = False,
 ) -> Solution:
-    """solve(start, *others) as a `Solution`, with the derivative of its equation ∇f(x) = 0 for an objective of ours.
+    """solve(start, *others) as a `Solution`, with the derivative of its equation ∇f(x) = 0 for an objective of xpsolve.
 
     Where the descent starts and with which step does not matter to where it ends.  Where the numbers of f are beyond
     the range of their dtype, the descent is taken in units of A; `columns` says whether each column may have its own.
@@ -150,7 +150,7 @@ def along(
 
 
 def begin(f: Any, x0: Array | None, units: Units | None = None) -> Start:
-    """Check x0, and look at the first gradient."""
+    """Check x0, and the first gradient."""
     if isinstance(f, LinearModel):
         return _begin_model(f, x0, in_units(f) if units is None else units)
     if x0 is None:
@@ -233,7 +233,7 @@ def inner(xp: Namespace, u: Array, v: Array) -> Array:
 def raised_factor(H: Array) -> Array:
     """A Cholesky factor of H with every diagonal entry raised at rounding level, or to 1 where it is 0.
 
-    That costs an iteration nothing, and lets λ = 0 and columns that depend on one another pass.
+    That costs no iteration, and allows λ = 0 and linearly dependent columns.
     """
     xp = namespace_of(H)
     diagonal = xp.linalg.diagonal(H)
@@ -296,7 +296,7 @@ def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: 
         return Status.NOT_FINITE if beyond else Status.DIVERGED
     if no_minimiser(start, x):
         return Status.UNBOUNDED
-    grew = run.reason == "max_iter" and user_step and run.measure > 1  # a look at f only where ∇f has grown
+    grew = run.reason == "max_iter" and user_step and run.measure > 1  # f is computed only where ∇f has grown
     if grew and bool(start.f.value(x) > start.f.value(start.x)):
         return Status.DIVERGED
     return None

@@ -5,7 +5,7 @@ can become.  Everything is written on the margins s_i = ⟨a_i, x⟩, so that A 
 
     ∇f(x) = Aᵀℓ′(s, y)/n + λx,      ∇²f(x) v = Aᵀ(ℓ″(s, y)·Av)/n + λv
 
-A loss brings ℓ, ℓ′, ℓ″·t and a bound of ℓ″ (Hastie, Tibshirani & Friedman 2009, §4.4).
+A loss defines ℓ, ℓ′, ℓ″·t and a bound of ℓ″ (Hastie, Tibshirani & Friedman 2009, §4.4).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ EXACT_NORM = 256
 
 
 class LinearModel:
-    """f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + λ/2‖x‖²; a subclass brings the loss.
+    """f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + λ/2‖x‖²; a subclass defines the loss.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class LinearModel:
     lam : float
         λ ≥ 0.
     check_finite : bool
-        Whether to look at the values of A and y first, which costs host reads.
+        Whether to check the values of A and y first, which costs host reads.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class LinearModel:
             self._check_samples()
 
     def _targets(self, y: Array, check: bool) -> Array:
-        """The observations, checked, as the loss wants them."""
+        """The observations, checked, in the form that the loss needs."""
         check_ndim(y, "y", 1, shape="(n,)")
         return y
 
@@ -92,7 +92,7 @@ class LinearModel:
         arrays = {"A": self.operator.like, "y": self.y} if explicit else {"y": self.y}
         check_finite(namespace_of(self.y), lambda: self.operator.rmatvec(self.y), **arrays)
 
-    # --- what a loss brings ---------------------------------------------------------------------
+    # --- what a loss defines --------------------------------------------------------------------
 
     def loss(self, s: Array, y: Array) -> Array:
         """ℓ(s, y) of every sample."""

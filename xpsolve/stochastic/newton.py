@@ -32,7 +32,7 @@ from xpsolve.stochastic.objectives import Multinomial
 
 _METHODS = ("auto", "cholesky", "cg")
 _FEW = 1000  # features up to which np² flops for a Hessian are less time than the products of conjugate gradients
-_CG_CHECK = 3  # conjugate gradient steps between two looks at their residual
+_CG_CHECK = 3  # conjugate gradient steps between two checks of their residual
 
 
 class _State(NamedTuple):
@@ -81,7 +81,7 @@ def newton(
     max_iter : int
         Most steps.  One that f does not like is tried again, a quarter as long.
     check_every : int
-        Steps between two looks at convergence, each one host read; "cg" adds one every third iteration of its own.
+        Steps between two convergence checks, each one host read; "cg" adds one every third iteration of its own.
     record : bool
         Whether to keep f after every step, as ``.history`` (n_iter + 1,).
     callback : callable, optional

@@ -38,7 +38,7 @@ class LeastSquares(LinearModel):
     lam : float
         λ ≥ 0.
     check_finite : bool
-        Whether to look for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read.
 
     Raises
     ------
@@ -119,7 +119,7 @@ class Huber(LinearModel):
     delta : float
         δ > 0, in the units of y.
     check_finite : bool
-        Whether to look for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read.
 
     Raises
     ------
@@ -190,7 +190,7 @@ class Logistic(LinearModel):
     lam : float
         λ ≥ 0.
     check_finite : bool
-        Whether to look at the values of A and y, which costs two host reads.
+        Whether to check the values of A and y, which costs two host reads.
 
     Raises
     ------
@@ -267,7 +267,7 @@ class Multinomial(LinearModel):
     lam : float
         λ ≥ 0.  With λ = 0 minimisers differ by a vector added to all columns.
     check_finite : bool
-        Whether to look at the values of A and Y, which costs two host reads.
+        Whether to check the values of A and Y, which costs two host reads.
 
     Raises
     ------

@@ -29,7 +29,7 @@ from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 
 
 class SagMemory(NamedTuple):
-    """What a run of `sag` remembers, for the next one to go on from: ``.stats["memory"]``.
+    """What a run of `sag` remembers, for the next one to continue from: ``.stats["memory"]``.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SagMemory(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Where the descent is, and what it remembers; g stands beside x since one product serves both."""
+    """Where the descent is, and what it remembers; g is beside x since one product serves both."""
 
     X: Array  # (…, p, m)
     g: Array  # Σ α_i a_i, (…, p, m)
@@ -69,7 +69,7 @@ def sag(
     """Stochastic average gradient: one sample a step, and the mean of the last gradients of all.
 
     With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`: the
-    gradient in its memory, looked at every so many steps, some thousand apart at most, says when to compute that of f.
+    gradient in its memory, checked every so many steps, some thousand apart at most, says when to compute that of f.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def sag(
     step : float or one for each run, optional
         τ.  None is 1/L of the worst sample.
     memory : SagMemory, optional
-        ``.stats["memory"]`` of a run with the same objective, which goes on from its ``.x`` given as `x0`.  With
+        ``.stats["memory"]`` of a run with the same objective, which continues from its ``.x`` given as `x0`.  With
         another `seed` the samples come in another order.
     block, record_every, seed
         As in `sgd`.
@@ -159,7 +159,7 @@ class _Averaging:
         self.seen = _seen(stream.indices, self.before)
 
     def near(self, state: Memory, tol: float) -> Array:
-        """Whether the mean of the gradients in memory is as small as the certificate asks for."""
+        """Whether the mean of the gradients in memory is as small as the certificate needs."""
         stream, f = self.stream, self.stream.model
         g = stream.shaped(state.g) / f.n + f.lam * stream.shaped(state.X)
         size = stream.start.size(g, axis=tuple(range(g.ndim - len(f.shape), g.ndim)))

@@ -130,7 +130,7 @@ class Chunk(NamedTuple):
 
 
 class Method(Protocol[State]):
-    """What a stochastic method brings."""
+    """What a stochastic method defines."""
 
     def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[Collection[str]]]:
         """Beside the data, what the blocks need of sample numbers and steps: arrays (…, blocks, …), and which of them

@@ -214,7 +214,7 @@ def _gathers(key: Any) -> bool:
 
 
 def is_view(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
-    """Whether an operation gives another look at an array that there is, and starts nothing."""
+    """Whether an operation gives a view of an existing array, and starts nothing."""
     if name in _FREE:
         return True
     if name == "getitem":
@@ -312,7 +312,7 @@ def count(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Tally]
     Notes
     -----
     The count is exact and the same on each machine: what would run on a GPU is known from the calls, whichever
-    library does them.  The conventions stand at the top of ``xpsolve/trace/count.py``.
+    library does them.  The conventions are at the top of ``xpsolve/trace/count.py``.
 
     Examples
     --------

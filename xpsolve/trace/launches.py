@@ -1,8 +1,8 @@
 """How many launches one operation is: those of CuPy, from its source (version 14).
 
-Most are one.  Others copy what a library of NVIDIA overwrites or wants in another order, or are several kernels.  The
+Most are one.  Others copy what a library of NVIDIA overwrites or needs in another order, or are several kernels.  The
 library calls of cuBLAS, cuSOLVER and cuFFT are one each, whatever they start.  A delegate is what its version for CuPy
-is.  What is copied because it does not lie as a product wants it is seen from the strides, where a library has them.
+is.  What is copied because a product needs another layout is seen from the strides, where a library has them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ which gets the operation's name, the function that does it inside, and the argum
 
 What reads a value to the host (``bool``, ``float``, ``__array__``, …) goes through `Interpreter.read`.
 NumPy and CuPy defer to wrapped operands because ``__array_ufunc__`` is None.  array-api-strict raises instead, so
-solvers lift all their arguments at the door (`xpsolve.arrays.enter`) and never mix.
+solvers lift all their arguments once (`xpsolve.arrays.enter`) and never mix levels.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ class WrappedArray:
 
 
 def updated(x: Array, key: Any, value: Any) -> Array:
-    """A copy of x with ``x[key] = value``: the array inside may be somebody else's."""
+    """A copy of x with ``x[key] = value``: the array inside may belong to the caller."""
     return xpx.at(x)[key].set(value, copy=True)
 
 
@@ -336,7 +336,7 @@ def _is_inside(x: WrappedArray, outer: Interpreter) -> bool:
 for _short, _name in (_BINARY | _COMPARE).items():
     _function = getattr(operator, f"__{_short}__")
     setattr(WrappedArray, f"__{_short}__", _binary(_name, _function))
-    if _short in _BINARY:  # `x += y` without an in-place method becomes `x = x + y`, which writes to nobody's array
+    if _short in _BINARY:  # `x += y` without an in-place method becomes `x = x + y`, which writes to no existing array
         setattr(WrappedArray, f"__r{_short}__", _reflected(_name, _function))
 for _short, _name in _UNARY.items():
     setattr(WrappedArray, f"__{_short}__", _unary(_name, getattr(operator, f"__{_short}__")))

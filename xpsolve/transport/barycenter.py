@@ -33,7 +33,7 @@ _ADVICE = {
     Status.NOT_FINITE: "Take a larger eps. Where costs are infinite, there may be no barycentre.",
     Status.UNDERFLOW: "Or use method='log'.",
 }
-_BEGIN, _NEXT = 50.0, 0.03  # ε-scaling begins where costs span this many ε, and goes on at this error
+_BEGIN, _NEXT = 50.0, 0.03  # ε-scaling begins where costs span this many ε, and continues at this error
 
 
 class _State(NamedTuple):
@@ -75,15 +75,15 @@ def barycenter(
         time.  "auto" takes "scaling" where it is safe, for which it reads the span of the costs; under ``jax.jit``,
         where it cannot, "log".
     tol : float
-        The certificate to reach; 0 asks for `max_iter` iterations.
+        The certificate to reach; 0 takes exactly `max_iter` iterations.
     max_iter : int
         Most iterations, each a product with K and one with Kᵀ for every histogram.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to look at values first: NaN, negative weights, sums that differ.  It costs one host read, the same that
+        Whether to check values first: NaN, negative weights, sums that differ.  It costs one host read, the same that
         "auto" takes.
 
     Returns

@@ -89,7 +89,7 @@ class Map(NamedTuple):
 
 
 UNUSED = Map(lambda t: None, lambda g: None)
-"""Of an argument whose values do not matter, only its shape and dtype."""
+"""For arguments used only for shape and dtype."""
 
 
 class Joint(NamedTuple):
@@ -105,7 +105,7 @@ Rule = Callable[..., Sequence[Map | None] | Joint]
 ELEMENTWISE: dict[str, tuple[Partial, ...]] = {}
 RULES: dict[str, Rule] = {}
 BY_SHAPE: set[str] = set()
-"""Functions whose rule looks at shapes and dtypes only, so that reverse mode keeps no values for it."""
+"""Functions whose rule uses shapes and dtypes only, so that reverse mode keeps no values for it."""
 MASKS: set[str] = set()
 """Functions that pass nothing on to some entries of their argument: gradients have zeros there."""
 SQUARES: dict[str, Callable[..., Array | None]] = {}
@@ -122,7 +122,7 @@ CONSTANT = frozenset(
 
 
 class NoRuleError(NotImplementedError):
-    """A derivative was asked of a function that has no rule."""
+    """A derivative was requested of a function that has no rule."""
 
 
 def elementwise(name: str, *partials: Partial) -> None:
@@ -158,7 +158,7 @@ def rule(*names: str, by_shape: bool = False, masks: bool = False) -> Callable[[
     *names : str
         The functions that it belongs to, as "sum" or "linalg.solve", or a delegate of `xpsolve.arrays.native`.
     by_shape : bool
-        Whether it looks at shapes and dtypes only: then the tape keeps no values for it.
+        Whether it uses shapes and dtypes only: then the tape keeps no values for it.
     masks : bool
         Whether the gradient of an argument has zeros for entries that the result does not depend on.
 

@@ -1,4 +1,4 @@
-"""How fast ISTA, FISTA and working sets bring P(x) = ½‖Ax − y‖² + λ‖x‖₁ down to its minimum P*.
+"""How fast ISTA, FISTA and working sets reduce P(x) = ½‖Ax − y‖² + λ‖x‖₁ to its minimum P*.
 
 With the step τ ≤ 1/‖A‖² and from x₀ = 0 the theory promises, for every problem,
 

@@ -57,7 +57,7 @@ PICTURE = Picture(
     family="stochastic",
     title="For the same gradients SGD leads first, and batch descent in the end",
     alt="Log-log plot of f(x) − f* against epochs from 0.25 to 150. Five thin runs of SGD, close around their "
-    "bold mean, are far down after one epoch and go on more and more slowly; batch gradient descent, a line "
+    "bold mean, are far down after one epoch and continue more and more slowly; batch gradient descent, a line "
     "with square markers, starts at one epoch above them, falls ever more steeply and crosses them near 80 "
     "epochs.",
     caption="Logistic regression on 569 tumours with 30 measurements, λ = 0.01: xs.sgd with five runs side by "

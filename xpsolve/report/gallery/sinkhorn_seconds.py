@@ -42,7 +42,7 @@ def timed(a: Any, M: Any, eps: float, method: str, relaxation: Any, seconds: flo
 
 
 def draw(backend: Backend, *, n: int = 400, seconds: float = 0.6) -> Any:
-    """A panel for each ε, a line for each method that can serve it."""
+    """A panel for each ε, a line for each method that can be used."""
     rng = np.random.default_rng(0)
     x, y = rng.random((n, 2)), rng.random((n, 2))
     M = np.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1)
