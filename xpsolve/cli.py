@@ -265,7 +265,7 @@ def gate(
         ),
     ],
     new: Annotated[str, typer.Argument(help="What there is: the same.")],
-    results: Annotated[Path, typer.Option(help="The repository in which commits are searched.")] = _RESULTS,
+    results: Annotated[Path, typer.Option(help="The folder of results in which commits are searched.")] = _RESULTS,
     counts_only: Annotated[
         bool, typer.Option("--counts-only", help="Compare counts and errors; needs no quiet machine.")
     ] = False,

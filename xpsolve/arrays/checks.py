@@ -105,7 +105,7 @@ def _shown(value: Any) -> str:
 
 
 MOST = 2**31 - 1
-"""The largest length of an axis that an option can ask for."""
+"""The largest length of an axis that an option accepts."""
 
 
 def check_count(value: Any, name: str, minimum: int, most: int | None = None) -> int:

@@ -72,13 +72,13 @@ def iterate(
     measure : callable
         State to 0-d array.  A NaN ends the loop.
     tol : float
-        Where to stop.
+        The tolerance.
     max_iter : int
         Most steps taken.
     check_every : int
         Steps between two checks of ``measure``, each of them one host read.
     refresh : callable, optional
-        State to state, applied before each check: recomputes what rounding has carried away.
+        State to state, applied before each check: recomputes what rounding has changed.
     renew : callable, optional
         State to state, applied after a check whose ``measure`` is negative, which then does not end the loop: for work
         that is too expensive for every check.

@@ -62,7 +62,7 @@ def library(xp: Namespace) -> str:
 
 
 def depth(xp: Namespace) -> int:
-    """How many wrappers lie around the arrays of `xp`: 0 for a library's own arrays."""
+    """How many wrappers are around the arrays of `xp`: 0 for a library's own arrays."""
     levels = 0
     while hasattr(xp, "inside"):
         xp, levels = xp.inside, levels + 1

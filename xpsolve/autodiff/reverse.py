@@ -1,4 +1,4 @@
-"""Reverse mode: gradients, pullbacks and Jacobians from a tape (Griewank & Walther 2008, ch. 3; Peyré 2020, ch. 16)."""
+"""Reverse mode: gradients, pullbacks, Jacobians from a tape (Griewank & Walther 2008, ch. 3; Peyré 2020, §14.3.4)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from xpsolve.trace import arrays_in, lift_all, map_arrays
 
 
 class _Record:
-    """A function run under a tape: its arguments' nodes, its result, and the way back."""
+    """A function run under a tape: its arguments' nodes, its result, and its pullback."""
 
     def __init__(self, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> None:
         args = with_numbers(args, argnums, kwargs)
@@ -63,7 +63,7 @@ class _Record:
         xp = common_namespace(value=self.like[0], **{f"gradient {i}": g for i, g in enumerate(gradients)})
         if once:
             self.nodes = []
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is an answer
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is a valid result
             found = sweep(xp, starts, masked=lead > 0)
 
         def gradient(node: Node, x: Array) -> Array:
@@ -98,7 +98,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
         f(*primals).
     pullback : callable
         Takes a gradient of the structure of `out`, returns a tuple of gradients, one for each argument.  It may be
-        called many times, and keeps the tape as long as it lives.
+        called many times, and keeps the tape as long as it exists.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 16.
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.4.
 
     Examples
     --------
@@ -262,7 +262,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def jacrev(f: Function) -> Function:
-    """The Jacobian of f in its first argument, row by row, in one sweep back with a seed for each number of the result.
+    """The Jacobian of f in its first argument, row by row, in one reverse sweep with a seed for each entry of f.
 
     Parameters
     ----------

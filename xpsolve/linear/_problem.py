@@ -1,7 +1,7 @@
 """A least-squares problem behind the public functions: checked arrays, columns, scaling, and its certificate.
 
-Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which is seen in max|y|
-and max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by powers of two, exactly:
+Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which max|y|
+and max|Aᵀy| show, by a host read that is made anyway.  Otherwise A and y are divided by powers of two, exactly:
 
     Â = A/a,  ŷ = y/b,      x = x̂·b/a,      ½λ‖x‖² has λ̂ = λ/a²,  λ‖x‖₁ has λ̂ = λ/(a·b)
 """
@@ -136,7 +136,7 @@ def _exponents(xp: Namespace, x: Array) -> int:
 def enter_problem(
     A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool, direct: bool = False
 ) -> Problem:
-    """What all public functions of the least-squares family do first; `direct` as for `is_ordinary`."""
+    """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`."""
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
     if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
@@ -175,7 +175,7 @@ def enter_problem(
 
 
 def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
-    """Whether y, A by what Aᵀy says of it, and λ lie far from the ends of the exponents, 0-d; NaN and y = 0 do not.
+    """Whether y, A as seen in Aᵀy, and λ are far from the limits of the exponents, 0-d; NaN and y = 0 do not.
 
     What is not `direct` has squares of AᵀAy.
     """
@@ -224,7 +224,7 @@ def along(
 ) -> Solution:
     """solve(problem, *starts), with the derivative of its equation slope(X, λ) = Aᵀ(Y − AX), p rows.
 
-    Where x is `sparse` the equation holds on its support, and off it x stays 0.  Where the solver starts does not
+    Where x is `sparse` the equation holds on its support, and x stays 0 outside it.  Where the solver starts does not
     matter to where it ends, and the numbers beside x carry no derivative.
     """
 
@@ -241,7 +241,7 @@ def along(
         here = at(operator, Y, lams)
         xp, X = here.xp, to_columns(here, x)
         on = X != 0
-        Z = xp.where(on, X, xp.zeros_like(X)) if sparse else X  # what is off moves nothing: that keeps it symmetric
+        Z = xp.where(on, X, xp.zeros_like(X)) if sparse else X  # symmetric: others have no effect
         F = slope(Z, column_lams(here)) - operator.rmatvec(tiled(here, Y) - operator.matvec(Z))
         return from_columns(here, xp.where(on, F, X) if sparse else F)
 

@@ -1,9 +1,9 @@
 """Dictionary learning  min over D, Z of ½‖X − ZDᵀ‖² + λ‖Z‖₁ with ‖D_j‖ = 1 (Olshausen & Field 1996).
 
 Two steps alternate, and neither can increase the objective.  *Codes*: FISTA on all samples together, with the Gram
-matrix DᵀD, from the last codes.  A sample that momentum leaves above where the first step, a plain proximal gradient,
-had brought it keeps that one.  *Atoms*: with S = ZᵀZ and B = XᵀZ the fit is ½⟨D, DS⟩ − ⟨D, B⟩ + const, and S lies below
-a diagonal matrix, since 2|x_i x_j| ≤ x_i² s_j/s_i + x_j² s_i/s_j:
+matrix DᵀD, from the last codes.  A sample whose objective momentum has left above that after the first step, a plain
+proximal gradient step, keeps the code of that step.  *Atoms*: with S = ZᵀZ and B = XᵀZ the fit is ½⟨D, DS⟩ − ⟨D, B⟩ +
+const, and S lies below a diagonal matrix, since 2|x_i x_j| ≤ x_i² s_j/s_i + x_j² s_i/s_j:
 
     S ⪯ diag(L),   L_j = Σ_i |S_ij| s_i/s_j,  s_j = √S_jj;      D_j⁺ = U_j/‖U_j‖,   U = B − DS + D diag(L)
 
@@ -188,7 +188,7 @@ def dictionary_learning(
         raise ValueError(message)
     if given:
         _check_start(xp, given[0], (X.shape[1], n_atoms), read=check_finite)
-    unit = power_of_two(X)  # no square of X over or under it leaves the range; codes and λ follow
+    unit = power_of_two(X)  # so that no square of X overflows or underflows; codes and λ are scaled alike
     X, weight = X / unit, weight / unit
     D = _first(xp, X, n_atoms, seed, *(x / power_of_two(x, axis=0) for x in given))
     if check_finite:
@@ -263,7 +263,7 @@ class _Factorisation:
         return D
 
     def code(self, D: Array, C: Array) -> Array:
-        """FISTA from C; what it raised stays where its first step, which cannot raise it, had come."""
+        """FISTA from C; samples whose objective rose keep the first step, which cannot raise it."""
         xp = self.xp
         G, right = gram(D), D.T @ self.X.T
         tau = 1 / eigenvalue_bound(G)

@@ -125,7 +125,7 @@ def lasso(
 
     See Also
     --------
-    elastic_net : With a squared norm beside.
+    elastic_net : With a squared norm added.
 
     References
     ----------
@@ -168,7 +168,7 @@ def elastic_net(
     A, y, lam
         As in `lasso`.
     theta : float
-        0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` answers.
+        0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` solves.
     method, tol, max_iter, x0, step, check_every, record, callback, check_finite
         As in `lasso`.
 
@@ -189,7 +189,7 @@ def elastic_net(
 
     See Also
     --------
-    lasso, ridge : The two ends.
+    lasso, ridge : The cases θ = 0 and θ = 1.
 
     References
     ----------
@@ -280,7 +280,7 @@ def _step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
         message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
         raise ValueError(message)
     if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
-        message = "step: expected a positive number, got an array with another."
+        message = "step: expected a positive number, got an array with a number that is not."
         raise ValueError(message)
     return step
 
@@ -306,14 +306,16 @@ def no_working_set(problem: Problem) -> str:
     reasons = {
         f"A is {problem.operator!r}, and a set needs single columns": not has_columns(problem),
         f"y has {problem.Y.shape[1]} columns": problem.Y.shape[1] > 1,
-        "sets grow by decisions on the host, which jax.jit has not": not is_concrete(problem.Y, problem.lams),
+        "sets grow by decisions on the host, which is not possible under jax.jit": not is_concrete(
+            problem.Y, problem.lams
+        ),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 @dataclass(frozen=True)
 class _Solver:
-    """One problem on its way: what all methods share."""
+    """One problem during the solve: what all methods share."""
 
     problem: Problem
     theta: float
@@ -431,7 +433,7 @@ class _Solver:
         return gap / xp.where(half > 0, half, xp.ones_like(half))
 
     def _carried_on(self, method: str, run: Run[Any], stats: dict[str, Any]) -> tuple[str, Run[Any], dict[str, Any]]:
-        """Where a method stood still above the tolerance, the next one continues from its iterate, column by column."""
+        """Where a method made no more progress, the next one continues from its iterate, column by column."""
         problem, xp, tol = self.problem, self.problem.xp, self.options.tol
         rounded = wide_dtype(problem.Y) != problem.Y.dtype
         read = not self._was_rounded(method, run) and run.reason == "tolerance" and run.measure > 0

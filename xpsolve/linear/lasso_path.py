@@ -1,7 +1,7 @@
 """The lasso for a whole path of λ: one growing set of features, or all λ at once by proximal gradient.
 
-From one λ to the next few features come and go, so that from the last answer two Newton steps on the Gram matrix of the
-set mostly give the next.  Some λ ahead are solved before one product with Aᵀ checks all features for all of them;
+From one λ to the next few features enter or leave, so that from the last answer two Newton steps on the Gram matrix of
+the set mostly give the next.  Some λ ahead are solved before one product with Aᵀ checks all features for all of them;
 those that miss features are solved again with them.
 """
 
@@ -46,7 +46,7 @@ from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 _AHEAD = 10  # values of λ between two checks of all features
 _AHEAD_TALL = 34  # the same where n > p: few features are missed, and wide products are fast
 _FIRST = 100  # features in the first set
-_MOST = 50  # features that may come in at once, at least
+_MOST = 50  # features that may be added at once, at least
 _SHARE = 0.3  # of the tolerance, for the small problems
 _NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ to come
 _PATIENCE = 3000  # iterations for all λ at once on an accelerator, before one after another is tried
@@ -277,13 +277,13 @@ class _Way:
             gaps = Penalty(lams).gap(X, C, xp.sum(R * R, axis=0)) / self.half
             C, gaps = settled(C, gaps)
             self.looks += 1
-            missed = ~(gaps <= self.tol)  # also where it is NaN
+            missed = ~(gaps <= self.tol)  # also if it is NaN
             share = xp.abs(C) / xp.where(lams > 0, lams, xp.ones_like(lams))
             score = self.features.without(xp.max(xp.where(missed, share, xp.zeros_like(C)), axis=1))
             outside = how_many(xp, score > 1 + 1e-9)
             if outside == 0:
                 if how_many(xp, missed):
-                    self.reason = "max_iter" if self.limited else ""  # else the certificate says what it is
+                    self.reason = "max_iter" if self.limited else ""  # otherwise the certificate shows the error
                 break
             self._grow(score, max(outside, min(_MOST, problem.shape[1] - self.features.size)))
             x = padded(x, self.features.size)
@@ -296,7 +296,7 @@ class _Way:
         return x, gaps
 
     def _grow(self, score: Array, wanted: int) -> None:
-        """Let in the `wanted` features of the highest score, or as many as the last answer has."""
+        """Add the `wanted` features of the highest score, or as many as the last answer has."""
         most = max(_MOST, how_many(self.problem.xp, self.last != 0))
         if wanted:
             self.features = grown(self.problem, self.features, largest(score, min(wanted, most)))
@@ -355,7 +355,7 @@ def _together(
 def _least_squares(problem: Problem) -> tuple[Array, Array]:
     """The shortest x for λ = 0 as a column, and ½‖Aw‖² over ½‖y‖² where w solves the same problem for y − Ax."""
     if not problem.dense:
-        message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. `ridge` answers that one."
+        message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. Use `ridge` for that one."
         raise ValueError(message)
     with inner_solve():
         X = lstsq(problem.A, problem.Y, check_finite=False).x

@@ -208,9 +208,9 @@ def ridge(
     Solution
         ``.x`` is (p,) or (p, k), with a first axis of length m for a path.  The certificate is the relative backward
         error ‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)) of the normal equations, with r = y − Ax, from the
-        returned x and with a lower bound for ‖A‖ so that it never flatters.  ``.method`` says what ran: a Cholesky
-        factor that cannot be trusted, or that iterative refinement cannot help, is answered by the SVD, as
-        "normal->svd".
+        returned x and with a lower bound for ‖A‖ so that it never underestimates the error.  ``.method`` says what ran:
+        a Cholesky factor that cannot be trusted, or that iterative refinement does not improve, is replaced by the SVD,
+        as "normal->svd".
 
     Raises
     ------

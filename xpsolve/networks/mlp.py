@@ -1,11 +1,11 @@
-"""The multi-layer perceptron and its gradient by backpropagation (Peyré 2020, §14.3.5, equation 14.24).
+"""The multi-layer perceptron and its gradient by backpropagation (Peyré 2020, §14.3.6, equation 14.24).
 
     X_{r+1} = ρ(A_r X_r + b_r 1ᵀ),   r = 0 … R − 1
 
     M_r = ρ′(A_r X_r + b_r 1ᵀ) ⊙ ∇_{X_{r+1}},   ∇_{A_r} = M_r X_rᵀ,   ∇_{b_r} = M_r 1,   ∇_{X_r} = A_rᵀ M_r
 
 ρ′ is found from X_{r+1}, so that nothing but the X_r is kept, and ∇_{X_0}, which is not needed, is not computed:
-the three products of a layer are all there is to pay, and the first layer pays two.
+three products per layer are the whole cost, and two for the first layer.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def mlp_forward(
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.5.
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.6.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def forward(
     X = [Z]
     for A, b, rho in zip(weights, biases, rhos, strict=True):
         inner = A @ X[-1]
-        inner += b[:, None]  # the product is ours to write to
+        inner += b[:, None]  # the product may be overwritten: it is a new array
         X.append(rho.value(xp, inner))
     return X
 
@@ -138,7 +138,7 @@ def mlp_backward(
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.5.
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.6.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def backward(
     *,
     to_input: bool = False,
 ) -> tuple[Any, list[Array], list[Array]]:
-    """∇_{X_0} where it is asked for, and the gradients of all layers, from ∇L at X_R, which is written to."""
+    """∇_{X_0} where it is needed, and the gradients of all layers, from ∇L at X_R, which is written to."""
     g_weights, g_biases = [], []
     for r in reversed(range(len(weights))):
         M = rhos[r].pull(xp, X[r + 1], g)

@@ -1,4 +1,4 @@
-"""Recurrent and residual networks: one step again and again with the same parameters (Peyré 2020, §14.3.7).
+"""Recurrent and residual networks: one step repeated with the same parameters (Peyré 2020, §14.3.7).
 
     recurrent  h_k = ρ(W h_{k−1} + V u_k + b 1ᵀ),  o_k = C h_k + c 1ᵀ      θ = (W, V, b, C, c),  inputs u_1 … u_t
     residual   x_k = x_{k−1} + W₂ᵀ ρ(W₁ x_{k−1})                           θ = (W₁, W₂)

@@ -74,7 +74,7 @@ def single_layer(A: Array, b: Array, B: Array, Y: Array, activation: str = "tanh
     xp, (A, b, B, Y) = enter(A=A, b=b, B=B, Y=Y)
     sigma = _sigma(A, b, B, Y, activation)
     inner = A @ Y
-    inner += b[:, None]  # the product is ours to write to
+    inner += b[:, None]  # the product may be overwritten: it is a new array
     H = sigma.value(xp, inner)
     return B @ H, H
 

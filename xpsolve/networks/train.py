@@ -180,7 +180,7 @@ def train(
         return mean(values, [part.stop - part.start for part in parts])
 
     def reached(state: _State) -> float:
-        """The loss on the way, and where that is small enough the loss at θ itself."""
+        """The mean loss of the epoch, and where that is small enough the loss at θ itself."""
         value = float(state.loss)
         return float(loss(state.params)) if value <= tol else value
 
@@ -246,7 +246,7 @@ def _each(function: Callable[[Array, Array], Array], tree: Any, other: Any) -> A
 
 
 def _scalar(x: Any) -> bool:
-    """Whether NumPy has made a scalar of a 0-d array."""
+    """Whether NumPy has converted a 0-d array to a scalar."""
     return isinstance(x, np.generic)
 
 

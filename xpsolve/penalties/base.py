@@ -1,6 +1,6 @@
 """What a penalty is: R of  min_x f(x) + R(x),  with what the methods and their certificates need of it.
 
-A penalty owns its value, its proximal map  prox_{tR}(v) = argmin_x ½‖x − v‖² + t·R(x)  and the smallest element of
+A penalty defines its value, its proximal map  prox_{tR}(v) = argmin_x ½‖x − v‖² + t·R(x)  and the smallest element of
 g + ∂R(x), which is 0 where x minimises f + R with ∇f(x) = g.  Where its conjugate R*(c) = sup_x ⟨c, x⟩ − R(x) is known,
 duality gaps are too (Parikh & Boyd 2014; Peyré 2020, §14.1).
 """
@@ -16,7 +16,7 @@ from xpsolve.trace import arrays_in, map_arrays
 
 
 class Penalty:
-    """A convex function R of x; subclass it with `value` and `prox`, and what else is known.
+    """A convex function R of x; subclass it with `value` and `prox`, and optionally the other methods.
 
     `x` is one point, (p,) or (p, m).  A subclass with value and prox alone is certified by the fixed point of the
     proximal step; `residual` makes that sharper, `dual_range` and `young` give a duality gap.
@@ -94,7 +94,7 @@ class Sum(Penalty):
     Parameters
     ----------
     parts : tuple of Penalty
-        What is added; those that act on single entries have become one.
+        The terms; those that act on single entries are merged into one.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class Sum(Penalty):
 
     def prox(self, v: Array, t: Any) -> Array:
         """Not known in closed form."""
-        message = f"{self!r}: expected a penalty with a proximal map, got a sum. minimize takes it by 'primal_dual'."
+        message = f"{self!r}: expected a penalty with a proximal map, got a sum. minimize solves it by 'primal_dual'."
         raise TypeError(message)
 
     def scaled(self, unit: Any, size: Any) -> Penalty | None:
@@ -150,7 +150,7 @@ def weight(value: Any, name: str) -> Any:
 
 
 def number(xp: Namespace, like: Array, value: Any) -> Array:
-    """A number or array as an array beside `like`."""
+    """A number or array as an array of the dtype and device of `like`."""
     return value if is_array(value) else xp.asarray(float(value), dtype=like.dtype, device=device_of(like))
 
 

@@ -3,7 +3,7 @@
     ISTA    x⁺ = prox_{τR}(x − τ∇f(x))                                      O(1/k) for τ ≤ 1/L, L that of ∇f
     FISTA   x⁺ = prox_{τR}(z − τ∇f(z)),  z⁺ = x⁺ + j/(j+3)·(x⁺ − x)         O(1/k²) (Beck & Teboulle 2009)
 
-FISTA forgets its momentum where it points uphill (O'Donoghue & Candès 2015), tested once per check.  All columns move
+FISTA resets its momentum where it points uphill (O'Donoghue & Candès 2015), tested once per check.  All columns move
 together; a converged one gets the step 0, so that it stays as it is, which costs no launch.
 """
 

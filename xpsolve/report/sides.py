@@ -57,7 +57,7 @@ def load(where: str, results: Path) -> Side:
         A results folder of asv, a report's folder or its results.csv or .parquet, or the beginning of a commit's hash;
         several runs of one commit with commas between, of which the fastest time counts at each point.
     results : Path
-        The repository in which commits are searched.
+        The folder of results in which commits are searched.
 
     Returns
     -------

@@ -29,7 +29,7 @@ from xpsolve.solution import finish as finish_solution
 from xpsolve.stochastic._units import Units, in_units, largest_ordinary, rescaled
 from xpsolve.stochastic.linear_model import LinearModel
 
-_EXPLODED = 1e8  # a convex f with a step that suits it has no gradient that grows, but for what momentum does
+_EXPLODED = 1e8  # with a suitable step the gradient of a convex f does not grow, except by momentum
 
 Callback = Callable[[int, Any], Any] | None
 
@@ -43,7 +43,7 @@ class Start:
     x: Array
     g: Array  # ∇f(x)
     weights: Array | None  # D of the certificate
-    scale: Array  # what ‖D∇f‖ is compared with, 0-d; NaN where the numbers of f are beyond their range
+    scale: Array  # what ‖D∇f‖ is compared with, 0-d; NaN where numbers of f are out of range
     limit: Array  # above this a gradient has exploded, 0-d
     units: Units | None  # of an objective of xpsolve
 
@@ -61,7 +61,7 @@ class Start:
     def certificate_of(self, x: Array, g: Array) -> Array:
         """The same; NaN where x is not representable in the units of the caller."""
         ratio = self.relative(g)
-        if self.units is None or self.units.D is None:  # A and y are of a size from which x is in range
+        if self.units is None or self.units.D is None:  # A and y have sizes for which x is in range
             return ratio
         return self.xp.where(self.units.representable(x), ratio, self.xp.full_like(ratio, self.xp.nan))
 
@@ -193,9 +193,9 @@ def _weights(units: Units, g: Array) -> tuple[Array | None, Array]:
     f = units.model
     xp, most = f.xp, largest_ordinary(f)
     sizes = f.column_sizes()
-    if sizes is None:  # then the gradient has to tell
+    if sizes is None:  # then only the gradient shows it
         there = xp.abs(g)
-        there = xp.where(there == 0, xp.ones_like(there), there)  # a NaN stays one
+        there = xp.where(there == 0, xp.ones_like(there), there)  # a NaN stays a NaN
     else:
         top = xp.max(sizes)
         there = xp.where(sizes == 0, xp.where(top > 0, top, xp.ones_like(top)), sizes)
@@ -258,7 +258,7 @@ def _finish(
     """The answer: a certificate from the returned x, and a status that says how it ended."""
     run, units = found.run, start.units
     x, history = run.state.x, run.history
-    # what exploded is not what is returned
+    # the returned x is not the one that exploded
     g = start.f.gradient(x) if run.reason == "not finite" else run.state.g
     ended = _ended(start, run, x, user_step, Status.DIVERGED in advice)
     measures = start.certificate_of(x, g)
@@ -312,4 +312,4 @@ def no_minimiser(start: Start, x: Array) -> bool:
 
 
 def _positive(xp: Namespace, x: Array) -> Array:
-    return xp.where(x == 0, xp.ones_like(x), x)  # a NaN stays one
+    return xp.where(x == 0, xp.ones_like(x), x)  # a NaN stays a NaN

@@ -156,7 +156,7 @@ class LinearModel:
     def value(self, x: Array) -> Array:
         """f(x); for x (…, p) one number each."""
         model, x = self._meet(x)
-        return model.xp.asarray(model._value(x, model._margins(x)))  # NumPy made a scalar of it
+        return model.xp.asarray(model._value(x, model._margins(x)))  # NumPy converted it to a scalar
 
     def gradient(self, x: Array) -> Array:
         """∇f(x), in the shape of x."""
@@ -208,7 +208,7 @@ class LinearModel:
         """L with ‖∇f(x) − ∇f(z)‖ ≤ L‖x − z‖: sup ℓ″·‖A‖²/n + λ, 0-d.
 
         ‖A‖² is exact up to rounding for a dense A with at most 256 rows or columns; otherwise it is estimated by
-        Lanczos, from above more often than not.
+        Lanczos, usually an upper bound.
         """
         operator = self.operator
         if isinstance(operator, Dense) and min(operator.shape) <= EXACT_NORM:

@@ -1,7 +1,7 @@
 """Newton's method  x ← x − t∇²f(x)⁻¹∇f(x), damped by a line search (Nocedal & Wright 2006, ch. 3 and 7).
 
 For few features the Hessian AᵀDA/n + λI is made and factored; otherwise the system is solved by conjugate gradients,
-only as well as the gradient deserves: to ‖∇²f v + ∇f‖ ≤ min(½, √ρ)‖∇f‖, ρ the certificate (Dembo, Eisenstat &
+only as accurately as the gradient needs: to ‖∇²f v + ∇f‖ ≤ min(½, √ρ)‖∇f‖, ρ the certificate (Dembo, Eisenstat &
 Steihaug 1982).  For `Multinomial` with a dense A they are preconditioned by the mean of the blocks of single classes on
 the diagonal, AᵀDA/n + λI with D the mean of diag(π_k(1 − π_k)) over the classes k: one factor for all of them.
 """
@@ -79,7 +79,7 @@ def newton(
     tol : float
         The certificate to reach.
     max_iter : int
-        Most steps.  One that f does not like is tried again, a quarter as long.
+        Most steps.  A step that does not decrease f enough is tried again, a quarter as long.
     check_every : int
         Steps between two convergence checks, each one host read; "cg" adds one every third iteration of its own.
     record : bool
@@ -183,7 +183,7 @@ def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
 
 
 def _by_cg(f: Any, start: Start) -> _Solve:
-    """The same by conjugate gradients, preconditioned where there is something to do it with."""
+    """The same by conjugate gradients, preconditioned where a preconditioner is known."""
     xp = start.xp
     tiny = xp.finfo(start.x.dtype).smallest_normal
     D = start.weights
@@ -210,7 +210,7 @@ def _by_cg(f: Any, start: Start) -> _Solve:
 
         z = precondition(-s.g)
         first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(xp, s.g, z))
-        rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a singular H would be divided by from there on
+        rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a division by a singular H would follow
         run = iterate(
             step,
             first,

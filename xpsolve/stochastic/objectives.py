@@ -106,7 +106,7 @@ class LeastSquares(LinearModel):
 class Huber(LinearModel):
     """f(x) = 1/n Σ h(⟨a_i, x⟩ − y_i) + λ/2‖x‖²,  h(r) = ½r² for |r| ≤ δ and δ|r| − ½δ² beyond (Huber 1964).
 
-    Few observations that are far off, by whatever much, move x little.
+    A few outliers, however large, change x little.
 
     Parameters
     ----------

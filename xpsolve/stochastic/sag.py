@@ -166,7 +166,7 @@ class _Averaging:
         return f.xp.all(size <= tol * stream.start.scale)
 
     def stats(self, state: Memory, done: int) -> dict[str, Any]:
-        """The memory, in the units of the caller; what it does not hold follows from it."""
+        """The memory, in the units of the caller."""
         stream, f = self.stream, self.stream.model
         runs = () if stream.runs is None else (stream.runs,)
         alpha = f.xp.reshape(state.alpha, (*runs, *f.y.shape))
@@ -185,7 +185,7 @@ class _Averaging:
         decay = np.cumprod(1 - stream.lam * chunk.steps, axis=-1)  # c, c², …, c^B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
         shares = chunk.steps / seen
-        # S_1 … S_B; in a block of one 1/c falls out, and c may be 0
+        # S_1 … S_B; in a block of one 1/c cancels, and c may be 0
         sums = np.cumsum(shares / decay, axis=-1) if chunk.size > 1 else shares
         before = np.concatenate([np.zeros_like(sums[..., :1]), sums[..., :-1]], axis=-1)
         end = decay[..., -1:]
@@ -224,7 +224,7 @@ class _Averaging:
         last, had = at(np.concatenate([none, same], axis=-1), 1)
         following, has = at(np.concatenate([same, none], axis=-1), -1)
         ends = np.where(np.concatenate([~same, ~none], axis=-1), np.arange(order.shape[-1]), order.shape[-1])
-        final = np.flip(np.minimum.accumulate(np.flip(ends, -1), axis=-1), -1)  # the end of each row of equals
+        final = np.flip(np.minimum.accumulate(np.flip(ends, -1), axis=-1), -1)  # the end of each run of equal entries
         final = np.take_along_axis(np.take_along_axis(order, final, axis=-1), place, axis=-1)
         moved = self.stream.moved
         repeats = {

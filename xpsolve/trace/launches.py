@@ -18,7 +18,7 @@ _BATCHED_SVD = 32  # rows and columns up to which a batch is one call
 
 
 def launches_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """Launches of the operation of this name; views and conversions that change nothing are not asked about.
+    """Launches of the operation of this name; not for views and conversions that change nothing.
 
     Examples
     --------
@@ -133,7 +133,7 @@ FACTORISATIONS: dict[str, int] = {
     "eigvalsh": 2,
     "cholesky": 5,
     "solve_positive": 9,
-    "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose lies as it should
+    "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose has the right layout
 }
 """Launches of factorisations and solves, each of one matrix."""
 

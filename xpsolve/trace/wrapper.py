@@ -6,7 +6,7 @@ which gets the operation's name, the function that does it inside, and the argum
 
     a counter runs it on the values inside and adds up what it cost;
     a dual number runs it and the rule for its derivative;
-    a tape variable runs it and notes what to do on the way back.
+    a tape variable runs it and notes its pullback.
 
 What reads a value to the host (``bool``, ``float``, ``__array__``, …) goes through `Interpreter.read`.
 NumPy and CuPy defer to wrapped operands because ``__array_ufunc__`` is None.  array-api-strict raises instead, so
@@ -29,7 +29,7 @@ from xpsolve.arrays import Array, Namespace, device_of, is_array, lift, namespac
 
 _serial = itertools.count()
 
-# Functions that say something about dtypes, shapes or libraries, and start no work on arrays.
+# Functions about dtypes, shapes or libraries, which start no work on arrays.
 _ABOUT = frozenset("__array_namespace_info__ broadcast_shapes can_cast finfo iinfo isdtype result_type".split())
 
 
@@ -112,7 +112,7 @@ class WrappedNamespace:
         self._part = part
         inside = interpreter.inside
         self._source = getattr(inside, part) if part else inside
-        # array_api_compat tells namespaces apart by this name
+        # array_api_compat distinguishes namespaces by this name
         self.__name__ = f"xpsolve.trace.{type(interpreter).__name__}{next(_serial)}[{inside.__name__}]"
         if not part:
             self.inside = inside

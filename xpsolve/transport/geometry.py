@@ -15,7 +15,7 @@ _HELD, _BLOCK = 1 << 22, 1 << 20  # entries of K that are kept, and of a block w
 
 @dataclass(frozen=True, eq=False)
 class PointCloud:
-    """The cost M_ij = ‖x_i − y_j‖², which is made block by block and never held where it is large.
+    """The cost M_ij = ‖x_i − y_j‖², which is made block by block and never stored where it is large.
 
     Parameters
     ----------

@@ -77,8 +77,8 @@ def sinkhorn(
     method : str
         "scaling" iterates on u and v and is fastest, where the costs span at most some 650 ε in float64, 60 in float32.
         "stabilized" does the same on kernels that have absorbed the potentials, for any ε.  "log" takes soft minima
-        and is slow: the reference, and what a Grid has for small ε.  "auto" takes the cheapest that is safe, for which
-        it reads the span of the costs; under ``jax.jit``, where it cannot, "stabilized".
+        and is slow: the reference, and the choice of a Grid for small ε.  "auto" takes the cheapest that is safe, for
+        which it reads the span of the costs; under ``jax.jit``, where it cannot, "stabilized".
     tol : float
         The certificate to reach.  Rounding of the potentials allows no less than some (span of M)/ε rounding units.  0
         takes exactly `max_iter` iterations.
@@ -93,7 +93,7 @@ def sinkhorn(
         Whether to keep the marginal error after every iteration.
     mixed : bool, optional
         Whether products with a K in float64 are taken in float32 between two checks, as increments on exact ones, which
-        gives the same digits from half of the memory traffic.  None takes them where K is held and has 2¹⁷ entries or
+        gives the same digits from half of the memory traffic.  None takes them where K is stored and has 2¹⁷ entries or
         more, and not under ``jax.jit`` and for "log".
     keep_kernel : bool
         Whether the solution keeps K, as large as M, from which its plan and gradients are made without an exponential.
@@ -102,7 +102,7 @@ def sinkhorn(
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
     check_finite : bool
-        Whether to check the values first, for NaN, infinities, negative weights and sums that differ, and at the
+        Whether to check the values first, for NaN, infinities, negative weights and sums that differ, and the
         certificate in the end, which rounding may have raised: two host reads.
 
     Returns
@@ -201,7 +201,7 @@ def sinkhorn(
     if run.reason == "not finite" and chosen == "scaling":
         ended = Status.UNDERFLOW
     elif run.reason == "tolerance":
-        # rounding may have kept the marginals from it, or may part them from those of the potentials: only then a look
+        # by rounding, the marginals may miss it, or differ from those of the potentials: only then a check
         rounds = 8 * float(problem.xp.finfo(problem.a.dtype).eps) * (4 + (span or 0.0) / problem.eps)
         measure = None
         if check_finite or run.measure > 0 or rounds > (1 - LEAST) * tol:

@@ -1,6 +1,6 @@
 """The computational graph of f(x, y) = y log x + √(y log x): what the tape of reverse mode holds.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 16.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.2.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Both minimise the cross entropy by stochastic gradient descent with momentum on batches of 32 images.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.5 and §15.3.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.6 and §15.3.
 """
 
 from __future__ import annotations
