@@ -71,7 +71,7 @@ def _xpsolve(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Inverse problems and small models on whatever array you hand in."""
+    """Inverse problems and small models on any array you pass."""
 
 
 @app.command()
@@ -101,7 +101,7 @@ def bench(
     ] = None,
     only: Annotated[str, typer.Option(help="Regular expression that name(parameters) must contain.")] = "",
     budget: Annotated[
-        float | None, typer.Option(help="Seconds that the run may take, and uses; what does not fit is named.")
+        float | None, typer.Option(help="Seconds that the run may take; it uses them, and names what does not fit.")
     ] = None,
     machine: Annotated[str | None, typer.Option(help="Name of this machine among the results.")] = None,
     results: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default=".asv/results")] = None,
@@ -172,7 +172,7 @@ def bench(
 
 
 def _process_began() -> float:
-    """When this process began, by the monotonic clock: a budget is one of all that a person waits for."""
+    """When this process began, by the monotonic clock: a budget includes all the time that the user waits."""
     import psutil
 
     return time.monotonic() - (time.time() - float(psutil.Process().create_time()))
@@ -261,10 +261,10 @@ def gate(
     base: Annotated[
         str,
         typer.Argument(
-            help="What there was: a results folder, a report or the hash of a commit; or several, with commas between."
+            help="The old side: a results folder, a report or the hash of a commit; or several, with commas between."
         ),
     ],
-    new: Annotated[str, typer.Argument(help="What there is: the same.")],
+    new: Annotated[str, typer.Argument(help="The new side: the same.")],
     results: Annotated[Path, typer.Option(help="The folder of results in which commits are searched.")] = _RESULTS,
     counts_only: Annotated[
         bool, typer.Option("--counts-only", help="Compare counts and errors; needs no quiet machine.")
@@ -273,12 +273,12 @@ def gate(
     least: Annotated[float, typer.Option(help="The least factor by which a slowdown is an alarm.")] = 1.25,
     markdown: Annotated[Path | None, typer.Option(help="Write the findings to this file too, for a comment.")] = None,
 ) -> None:
-    """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared or hardly.
+    """Compare two sets of results; exit with 1 if NEW is worse, 2 if too little can be compared.
 
     The first line says how much was compared, of how much there is.
     """
     console = Console(highlight=False)
-    with _plain_errors(_NOT_COMPARED, Exception):  # 1 says that NEW is worse, never that something broke
+    with _plain_errors(_NOT_COMPARED, Exception):  # 1 means that NEW is worse, never that an error occurred
         from xpsolve.report import gate as gates
 
         sides = [gates.load(side, results) for side in (base, new)]

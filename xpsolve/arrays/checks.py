@@ -1,4 +1,4 @@
-"""Checks of arguments: every message names the argument, what was expected, what came and what to do."""
+"""Checks of arguments: every message names the argument, what was expected, what was given and what to do."""
 
 from __future__ import annotations
 

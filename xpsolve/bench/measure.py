@@ -24,7 +24,7 @@ from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import Point, Suite, child_environment
 
 TIMED_OUT = 124  # as the command `timeout` says it
-GIVEN_UP = 125  # the run's time was over, not the benchmark's
+GIVEN_UP = 125  # the time of the run was over, not that of the benchmark
 _NO_MEMORY = ("memoryerror", "out of memory", "outofmemory", "resource_exhausted", "unable to allocate")
 _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
 
@@ -73,12 +73,12 @@ class Measured:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the samples scatter as they only do when the machine has something else to do."""
+        """Whether the samples scatter so much that the machine must have been busy."""
         return bool(self.asv[1]) and self.median > _UNQUIET * min(self.asv[1])
 
 
 class Children:
-    """The processes that measure: one for each backend, which lives as long as the run.
+    """The processes that measure: one for each backend, which stay open during the run.
 
     Another library has one of its own for a slice, and a benchmark of memory one for each point.
 
@@ -135,7 +135,7 @@ class Children:
 
 
 class _Child:
-    """One process, its answers, and what it says besides."""
+    """One process, its answers, and its other output."""
 
     def __init__(self, suite: Suite) -> None:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -159,7 +159,7 @@ class _Child:
         self._answers.put(b"")
 
     def ask(self, name: str, attributes: dict[str, Any], timeout: float) -> tuple[Any, int, str]:
-        """Value, code and output of a point; `TimeoutError` where none comes, `EOFError` where none ever will."""
+        """Value, code and output of a point; `TimeoutError` where none comes, `EOFError` if the process has ended."""
         assert self._process.stdin is not None
         before = self._said.seek(0, 2)
         try:
@@ -188,7 +188,7 @@ class _Child:
         return code or 1, said
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """End it in any case."""
         self._process.kill()
         self._process.wait()
         self._listener.join()

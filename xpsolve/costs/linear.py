@@ -289,7 +289,7 @@ def lasso_path(
 
 
 def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | None = None, itemsize: int = 8) -> Cost:
-    """The elastic net: the products of `lasso`; the squared norm beside costs launches alone."""
+    """The elastic net: the products of `lasso`; the squared norm costs launches alone."""
     total = lasso(n, p, method=method, n_iter=n_iter, itemsize=itemsize)
     if method == "working_set" or n_iter is None:
         return total
@@ -351,7 +351,7 @@ def dictionary_learning(
     check_every: int = CHECK_EVERY,
     itemsize: int = 8,
 ) -> Cost:
-    """Dictionary learning by alternation: nm²·code_steps·2 flops per iteration for the codes, 3nm² + 4npm beside.
+    """Dictionary learning by alternation: 2nm²·code_steps flops per iteration for codes, 3nm² + 4npm for atoms.
 
     Parameters
     ----------

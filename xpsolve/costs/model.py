@@ -162,7 +162,7 @@ def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -
     Returns
     -------
     str
-        The winner; of equals, the first.
+        The cheapest; of equals, the first.
 
     Examples
     --------

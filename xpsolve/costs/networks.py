@@ -177,8 +177,9 @@ def cnn(
 ) -> Cost:
     """A convolutional network with tanh, forward and backward: R convolutions of one width, and a dense layer.
 
-    All have c channels and squares of k taps a side on N pictures of n pixels a side, which they keep (mode "same").  A
-    convolution costs 2c²k²n²N flops forward and twice that backward, except for the input gradient of the first.
+    All have c channels and kernels of k taps per side on N pictures of n pixels per side, whose size stays (mode
+    "same").  A convolution costs 2c²k²n²N flops forward and twice that backward, except for the input gradient of the
+    first.
 
     Parameters
     ----------

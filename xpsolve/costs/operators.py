@@ -152,7 +152,7 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
 def spectral_products(i: int, k: int, j: int, frequencies: int) -> bool:
     """Whether products (i, k) by (k, j) at each frequency are for BLAS, not for k sums along the frequencies.
 
-    BLAS is called for each frequency, on copies; a matrix times a vector it is not called for.
+    BLAS is called for each frequency, on copies, and not for a matrix times a vector.
     """
     products, copies = i * k * j, i * k + k * j + i * j
     if min(i, j) == 1:
@@ -171,7 +171,7 @@ def spectral_blocks(
 
 
 def fast_length(n: int) -> int:
-    """The least length from n on with no prime factor above 5, which a Fourier transform is fast for."""
+    """The least length from n on with no prime factor above 5, for which a Fourier transform is fast."""
     while True:
         rest = n
         for prime in (2, 3, 5):

@@ -339,7 +339,7 @@ def sgd_solve(
 ) -> Cost:
     """One call of `xpsolve.sgd` with n steps: its epoch in chunks, each read once, and the certificate.
 
-    Chunks hold one block, then twice as many each time, and `CHUNK` samples at most; what is less than a block comes
+    Chunks hold one block, then twice as many each time, and `CHUNK` samples at most; a shorter block comes
     last, as a shorter one.  The certificate takes the gradient at x and at 0.
 
     Parameters
@@ -354,7 +354,7 @@ def sgd_solve(
         Steps taken together.
     retries : int
         How often the first block was taken again with a quarter more sweeps, which depends on the data.  Later blocks
-        are taken to need as many; a solver that needs fewer tries fewer.
+        are assumed to need as many; a solver that needs fewer tries fewer.
     itemsize : int
         Bytes per number.
 

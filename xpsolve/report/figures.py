@@ -236,7 +236,7 @@ def log_axes(axes: Any, sizes: Sequence[float], ordinate: str, *, both: bool = F
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, ordinate)))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    # The sizes that were measured are the ticks worth having, as long as their names do not touch.
+    # The measured sizes are the best ticks, as long as their names do not touch.
     ticks: list[float] = []
     for size in sorted(set(sizes)):
         if not ticks or math.log(size / ticks[-1]) > 0.09 * math.log(max(sizes) / min(sizes)):

@@ -3,7 +3,7 @@
 A sweep gives one exponent with all else fixed.  Here every sweep of a method counts at once, with a level c of its own
 for each, since one may do fifty iterations and another go to a tolerance: least squares on the logarithms, less their
 means over each sweep.  The theory is the cost at the same points, fitted in the same way.  Sweeps that a constant
-rules, and points that launches bound, have no power law to tell and are left out.
+dominates, and launch-bound points, have no power law and are left out.
 """
 
 from __future__ import annotations

@@ -31,13 +31,13 @@ MARK = '<meta name="generator" content="xpsolve report">'
 """In the head of every page: by which pages of an earlier report are distinguished from the reader's own files."""
 
 RACES = 6
-DOTS = 60  # more ratios in one figure are not read
+DOTS = 60  # more ratios in one figure cannot be read
 _OWN = ("index", "exponents", "peers", "backends", "machine", "gallery", "methods")
 
 
 @dataclass(frozen=True)
 class Page:
-    """One file: its name, what links to it are called, its template, and the names that the template uses."""
+    """One file: its name, the text of links to it, its template, and the names that the template uses."""
 
     file: str
     label: str
@@ -305,7 +305,7 @@ def render(found: list[Page]) -> dict[str, str]:
     >>> render.__name__
     'render'
     """
-    # Autoescape by name: a machine may be called anything, and Markdown shows raw HTML.
+    # Autoescape by name: a machine may have any name, and Markdown shows raw HTML.
     environment = Environment(
         loader=PackageLoader("xpsolve.report"),
         autoescape=lambda name: name is not None and name.endswith(".html"),

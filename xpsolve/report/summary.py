@@ -1,4 +1,4 @@
-"""The summary: how each family scales in one line, and the findings that a reader should not miss."""
+"""The summary: how each family scales in one line, and the main findings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_CROSSINGS = 4
 
 
 def scaling(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -> Table:
-    """One line a family: the exponent of the series with the most work, and how many agree.
+    """One line per family: the exponent of the series with the most work, and how many agree.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def lead(
     Returns
     -------
     list of (str, str)
-        Sentences, each with the page that tells more or nothing.
+        Sentences, each with the page of its details, or nothing.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
 
 
 def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which backends the report has nothing of, and why.
+    """Which backends have no results, and why.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """One tidy table: a row per benchmark and parameters, with its error, its theoretical cost and the machine's limits.
 
-Benchmarks tell what they are in their `meta` (see ``benchmarks/_base.py``); nothing here knows one by name.
+Benchmarks describe themselves in their `meta` (see ``benchmarks/_base.py``); no name of one is used here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLUMNS = (
 UNSTEADY = 0.5
 """A time whose interval reaches below this share of its median is left out of fits.
 
-Disturbances only ever add time: a tail of slow samples leaves the median where it was, a fast tail says that the median
+Disturbances only add time: a tail of slow samples does not move the median, a fast tail means that the median
 itself was disturbed.
 """
 
@@ -45,7 +45,7 @@ Limits = dict[tuple[str, str, str, str, str], costs.Ceilings]
 
 
 def tidy(measurements: Measurements) -> pd.DataFrame:
-    """Join measurements into one table; whatever could not be joined is added to their warnings.
+    """Join measurements into one table; what could not be joined is added to their warnings.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
             rows.append(_row(point))
         except (TypeError, ValueError, ArithmeticError, LookupError) as error:
             file = f"{point.machine}/{point.commit[:8]}-{point.environment}.json"
-            measurements.warnings.append(f"{file}: {point.benchmark} has a point without sense ({error}); skipped")
+            measurements.warnings.append(f"{file}: {point.benchmark} has an invalid point ({error}); skipped")
     names = sorted({name for point in measurements.points for name in point.params} - set(COLUMNS))
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *names, "measured"])
     if frame.empty:

@@ -1,4 +1,4 @@
-"""What a figure of the gallery is: the words around it, and the function that draws it."""
+"""A figure of the gallery: its text, and the function that draws it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Picture:
     family : str
         The heading above it.
     title : str
-        What it shows, in one sentence; drawn above it.
+        The finding, in one sentence; drawn above the figure.
     alt : str
         A description of the figure, for readers who cannot see it.
     caption : str
@@ -33,7 +33,7 @@ class Picture:
     seconds : float
         About what it takes on one core of a usual machine.
     timed : bool
-        Whether it shows times, so that nothing else may run beside it.
+        Whether it shows times, so that nothing else may run at the same time.
 
     Examples
     --------

@@ -114,7 +114,7 @@ def draw(backend: Backend) -> Any:
 PICTURE = Picture(
     name="computational-graph",
     family="autodiff",
-    title="What a tape holds: values on the way forward, derivatives on the way back",
+    title="What a tape holds: values going forward, derivatives going back",
     alt="A graph of six boxes from left to right: x and y, a = log x, b = y·a, c = √b, f = b + c. Each box has its "
     "value, and below it the derivative of f in it, which is 1 at f at the right and is multiplied and added up "
     "along the edges to 2.020 at x and 0.933 at y, at the left. Each edge has the derivative of its head in its "

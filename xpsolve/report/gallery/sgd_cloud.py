@@ -33,7 +33,7 @@ def cloud(backend: Backend, warmup: float, *, runs: int, steps: int) -> Any:
     f = xs.LeastSquares(backend.asarray(np.ones((2, 1))), backend.asarray([1.0, -1.0]))
     x0 = backend.asarray(rng.uniform(-WIDTH, WIDTH, (runs, 1)))
     samples = rng.integers(2, size=(runs, steps))
-    with inner_solve():  # the whole run is shown, wherever it ends
+    with inner_solve():  # the whole run is shown, to its end
         run = xs.sgd(f, x0, indices=samples, step0=STEP0, warmup=warmup, record_every=1)
     return backend.to_numpy(run.history["x"])[..., 0]
 
