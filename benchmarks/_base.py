@@ -2,7 +2,7 @@
 
 No benchmark here has a ``setup``: with one, asv times every call between two setups and adds its own
 overhead to each.  The data of a parameter tuple are made on the first call and kept
-until those of another are made; the clock stops meanwhile, and while another process has the processor.  Two
+until those of another tuple are made; the clock stops meanwhile, and while another process has the processor.  Two
 things can then be measured, and each class says in ``mode`` which one it is:
 
 latency
@@ -44,7 +44,7 @@ from xpsolve.arrays import Array, backends
 from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import Counter, Tally, WrappedArray
 
-# many benchmarks take so many steps on purpose, wherever that leads
+# many benchmarks take a fixed number of steps on purpose
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 BACKENDS = listed_backends()
@@ -198,7 +198,7 @@ class _Benchmark:
     parameter not named is taken whole; a class not named by a profile is left out of it).
     """
 
-    version = "1"  # to be raised by hand when what is measured changes: asv would only see this source
+    version = "1"  # to be raised by hand when the measured thing changes: asv would only see this source
     rounds = 1
     timeout = 120.0
     warmup_time = 0.05

@@ -28,7 +28,7 @@ class _Case:
 
 
 class _Descent(_Benchmark):
-    """Time of one call, and beside it how good its answer is."""
+    """Time of one call, and the error of its answer."""
 
     family = "descent"
     repeat = (3, 5, 0.4)
@@ -119,7 +119,7 @@ _METHODS: dict[str, Callable[[Any], Any]] = {
 
 
 class BreastCancer(_ToTheMinimum):
-    """Thirty measurements of 569 tumours, and what they were."""
+    """Thirty measurements of 569 tumours, benign or malignant."""
 
     title = "Logistic regression on the breast cancer data to 1e-8 of the minimum"
     params = (BACKENDS, tuple(_METHODS))

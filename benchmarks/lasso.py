@@ -142,7 +142,7 @@ class IterationsInSamples(_Iterations):
 
 
 class _ToGap(_Lasso):
-    """As long as it takes to a gap of 1e-6, which is then measured."""
+    """Until the gap is 1e-6, which is then measured."""
 
     tol = 1.01e-6
 
@@ -267,7 +267,7 @@ class PathInFeatures(_Path):
 
 
 class PathInSamples(_Path):
-    """p = 300 features: the products with Aᵀ for all λ rule."""
+    """p = 300 features: the products with Aᵀ for all λ dominate."""
 
     title = "A path of 100 λ in the number of samples"
     x = "n"
@@ -278,7 +278,7 @@ class PathInSamples(_Path):
 
 
 class DiabetesPath(_Path):
-    """Ten measurements of 442 patients: small, so that the steps themselves rule."""
+    """Ten measurements of 442 patients: small, so that the steps themselves dominate."""
 
     title = "A path of 100 λ on the diabetes data"
     x = None
@@ -293,7 +293,7 @@ class DiabetesPath(_Path):
 
 
 class BasisPursuit(_Benchmark):
-    """From n equations to the ten features of p that made them, and the error of the answer beside."""
+    """From n equations to the ten features of p behind them, and the error of the answer beside."""
 
     family = "lasso"
     title = "Basis pursuit in the number of features"
@@ -318,7 +318,7 @@ class BasisPursuit(_Benchmark):
 
     @measures("error", "relative error")
     def track_error(self, *values: Any) -> float:
-        """Distance from the features that made the data."""
+        """Distance from the true features."""
         backend, truth, solve = self._case(values)
         return float(np.linalg.norm(backend.to_numpy(self._answer(lambda: solve().x)) - truth) / np.linalg.norm(truth))
 
@@ -393,7 +393,7 @@ class DictionaryInSamples(_Dictionary):
 
     title = "Ten iterations of dictionary learning in the number of patches"
     x = "n"
-    tol = 0.02  # a tenth of that of the start: both steps must have worked
+    tol = 0.02  # a tenth of the value at the start: both steps must have worked
     fixed = {"p": 64, "m": 32, "n_iter": 10}
     options = {"tol": 1e-12, "max_iter": 10}
     param_names = ("backend", "n")

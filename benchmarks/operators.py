@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""The operator norm, the adjoint test and the soft threshold: what iterative solvers are made of."""
+"""The operator norm, the adjoint test and the soft threshold: the parts of iterative solvers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Case:
 
 
 class _Calls(_Benchmark):
-    """Time of one call, and beside it the error of its answer."""
+    """Time of one call, and the error of its answer."""
 
     family = "operators"
 
@@ -39,7 +39,7 @@ class _Calls(_Benchmark):
 
     @measures("error", "relative error")
     def track_error(self, *values: Any) -> float:
-        """Distance of the answer from what it should be."""
+        """Distance of the answer from the correct one."""
         case = self._case(values)
         return case.error(self._answer(case.call))
 
@@ -79,7 +79,7 @@ class AdjointTest(_Calls):
 
 
 class SoftThreshold(_Calls):
-    """Two streams of memory: exponent 1 beyond the cache."""
+    """Memory is read and written once: exponent 1 beyond the cache."""
 
     title = "Soft threshold in the number of entries"
     x = "n"

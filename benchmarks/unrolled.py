@@ -31,7 +31,7 @@ class _Case:
 
 
 class _Calls(_Benchmark):
-    """Time of one call, and beside it the error of its answer."""
+    """Time of one call, and the error of its answer."""
 
     family = "networks"
 

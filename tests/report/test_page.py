@@ -81,7 +81,7 @@ def every_page_is_reached_from_every_page(built):
 
 
 SAID = {
-    "index.html": ("normal overtakes woodbury at n", "What scales how", 'href="ridge.html"', "eacdf32a30"),
+    "index.html": ("normal overtakes woodbury at n", "Scaling", 'href="ridge.html"', "eacdf32a30"),
     "ridge.html": ("floor-bound", "share of limit", "Counted operations", "exceeds", "Where measurement"),
     "machine.html": ("openblas 0.3.30", "not available: no CUDA device", "Predicted against measured", "right"),
     "backends.html": ("fastest numpy in", "No accelerator was measured"),

@@ -83,7 +83,7 @@ def implicitly(
 ) -> tuple[Array, Any]:
     """(x, rest) = solve(*args), where the derivative of x is that of condition(x, *args) = 0; rest is constant.
 
-        ``inverse`` solves the linear system; None is conjugate gradients, for a symmetric and positive ∂_x condition.
+    ``inverse`` solves the linear system; None is conjugate gradients, for a symmetric and positive ∂_x condition.
     Solvers in the layers above call this: x may be anything between their public function and their answer.
     """
     level = _outermost(args)

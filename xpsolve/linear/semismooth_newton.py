@@ -93,7 +93,7 @@ def solve_on_gram(
     """From X with C = b − GX to a gap of at most `tol`: the answer, its C, and the steps taken.
 
     From a near X Newton starts and continues until rounding ends it; otherwise FISTA starts.  The answer misses
-        `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no better.
+    `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no better.
     """
     gap, steps, turn, tau = math.inf, 0, _FISTA, None
     d = problem.d
