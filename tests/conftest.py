@@ -130,7 +130,7 @@ def pytest_generate_tests(metafunc):
 
 
 SUBJECTS = {"arrays", "autodiff", "linear", "networks", "operators", "stochastic", "transport"}
-OTHERS = re.compile("torch|jax|dask|strict|cupy|readonly")  # they bring their own BLAS, or round as NumPy does
+OTHERS = re.compile("torch|jax|dask|strict|cupy|readonly")  # they have their own BLAS, or round like NumPy
 
 
 def _without_costly_cases(items):

@@ -205,7 +205,7 @@ def test_basis_pursuit_waits_sixty_times_at_most():
     A, y = rng.standard_normal((8, 30)), rng.standard_normal(8)
     solution, counts = watched(xs.basis_pursuit, on_device(A), on_device(y), tol=0.0, max_iter=1500)
     assert solution.n_iter == 1500
-    assert counts.syncs <= costs.basis_pursuit(8, 30, n_iter=1500).syncs + 1, said(counts)  # and one look at A
+    assert counts.syncs <= costs.basis_pursuit(8, 30, n_iter=1500).syncs + 1, said(counts)  # and one check of A
     assert costs.basis_pursuit(8, 30, n_iter=10_000).syncs + 1 <= 60
 
 

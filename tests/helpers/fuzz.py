@@ -537,7 +537,7 @@ def one(seed):
             return function.__name__
         except Exception as error:
             if function is xs.dot_test and "rtol" in options and isinstance(error, AssertionError):
-                return function.__name__  # what it says of an operator whose adjoint is further off than asked for
+                return function.__name__  # its message for an operator whose adjoint is further off than `rtol`
             raise Wrong(f"leaked {type(error).__name__}: {what}: {error}") from error
     foreign = [w for w in caught if not issubclass(w.category, xs.ConvergenceWarning)]
     if foreign:

@@ -1,4 +1,4 @@
-"""Scaled problems have scaled answers, over the range of exponents, or a status that says that they have not."""
+"""Scaled problems have scaled answers, over the range of exponents, or a status that is not CONVERGED."""
 
 import warnings
 

@@ -99,7 +99,7 @@ def each_page_says_what_was_found(built):
 
 
 def test_a_whole_report(built):
-    """One report, which takes seconds to build, looked at from four sides."""
+    """One report, which takes seconds to build, tested in four ways."""
     for look in (
         pages_are_whole_and_need_no_network,
         every_page_is_reached_from_every_page,
