@@ -448,7 +448,7 @@ def _sklearn_sgd(q: _Ordered) -> Solve:
 
 
 class SgdEpoch(_Peers):
-    """One sample a step in the order of the data, with a constant step: both take the same steps.
+    """One sample per step in the order of the data, with a constant step: both take the same steps.
 
     scikit-learn has a compiled loop over samples; the error is the distance from a plain one.
     """

@@ -47,7 +47,7 @@ LOOKS = {  # host reads beside those declared, for so many iterations, where it 
     "elastic_net": lambda n: 12 * (n + 1),
     "newton": lambda n: n,
     "train": lambda n: n,
-    "sgd": lambda n: n,  # one a chunk
+    "sgd": lambda n: n,  # one per chunk
     "sga": lambda n: n,
     "sag": lambda n: n,
 }

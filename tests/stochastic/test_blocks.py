@@ -31,7 +31,7 @@ def data(rng, loss, n=103, p=17, m=3):
 
 
 def loop(method, loss, A, y, lam, indices, x, tau0, k0):
-    """The textbook, one sample a step."""
+    """The textbook, one sample per step."""
     outer = np.outer if y.ndim == 2 else lambda a, d: a * d
     total, alpha, g, seen = 0 * x, np.zeros((A.shape[0], *y.shape[1:])), 0 * x, set()
     for k, i in enumerate(indices):

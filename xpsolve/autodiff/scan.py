@@ -326,7 +326,7 @@ class _Steps:
             lengths = {x.shape[0] if x.ndim else -1 for x in arrays_in(tree)}
             if len(lengths) != 1 or -1 in lengths:
                 message = (
-                    f"{name}: expected a list of one entry a step, or arrays with a first axis of one length, got "
+                    f"{name}: expected a list of one entry per step, or arrays with a first axis of one length, got "
                     f"{type(tree).__qualname__} with shapes {[tuple(x.shape) for x in arrays_in(tree)]}. "
                     f"Give n_steps where all steps share them."
                 )

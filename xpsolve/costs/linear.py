@@ -251,7 +251,7 @@ def lasso_path(
         "working_set": one product with Aᵀ for each λ, 2np flops, the Gram matrix of the set, n·size², and Newton steps
         of size³/3 on it.  "fista": `fista` with a column for each λ.
     n_iter : int, optional
-        Newton steps, two a λ if None, or iterations, 300 if None.
+        Newton steps, two per λ if None, or iterations, 300 if None.
     size : int
         Features in the set, for "working_set".
     itemsize : int

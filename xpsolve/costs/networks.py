@@ -20,7 +20,7 @@ def softmax(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 
 def softmax_jacobian(n: int, p: int, *, itemsize: int = 8) -> Cost:
-    """n rows of p: softmax, and then diag(p) − ppᵀ in p² numbers a row."""
+    """n rows of p: softmax, and then diag(p) − ppᵀ in p² numbers per row."""
     return softmax(n, p, itemsize=itemsize) + Cost(
         0, itemsize * (3 * n * p * p + 2 * n * p), 4, 0, itemsize * n * p * p
     )

@@ -40,10 +40,10 @@ def correlation(
 ) -> Cost:
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
-    Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
+    Products cost 2·N·O·C·∏k flops per pixel, on rows as wide as the padded picture, and twice that for the adjoints;
     patches of the side with fewer channels are written and read.  Transforms cost n log n on the torus for
     each array, and a product of N, O and C a frequency, for some kernels at a time.
-    A product over one number, or a small one a frequency, runs elementwise and counts no flops.
+    A product over one number, or a small one per frequency, runs elementwise and counts no flops.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Costs of the descent methods for f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + ½λ‖x‖²: full gradients, and one sample a step."""
+"""Costs of the descent methods for f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + ½λ‖x‖²: full gradients, and one sample per step."""
 
 from __future__ import annotations
 

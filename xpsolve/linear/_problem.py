@@ -342,7 +342,7 @@ NORMAL_EQUATIONS = "relative backward error of the normal equations"
 
 
 def normal_equations_error(problem: Problem, X: Array, norm: Array) -> Array:
-    """‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)), r = y − Ax, a number a column; `norm` is at most ‖A‖.
+    """‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)), r = y − Ax, a number per column; `norm` is at most ‖A‖.
 
     X is taken as it can be returned, where it may overflow or underflow.
     """

@@ -62,7 +62,7 @@ class DictionarySolution(Solution):
     x, method, certificate, n_iter, history, stats, ended, advice
         As in `Solution`; x is the dictionary D, (p, m).
     codes : array, shape (n, m)
-        Z, one sample a row.
+        Z, one sample per row.
     """
 
     codes: Any = None
@@ -70,7 +70,7 @@ class DictionarySolution(Solution):
 
 class _State(NamedTuple):
     D: Array  # unit columns, (p, m)
-    C: Array  # codes, one sample a column, (m, n)
+    C: Array  # codes, one sample per column, (m, n)
     error: Array  # the certificate at the last check, 0-d
 
 

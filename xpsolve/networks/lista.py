@@ -49,13 +49,13 @@ def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step", tied: bool
     Parameters
     ----------
     D : array, shape (n, m)
-        The dictionary, one atom a column.
+        The dictionary, one atom per column.
     lam : float
         λ > 0.
     n_layers : int
         Layers T, each one iteration of ISTA.
     kind : str
-        What is learned: "step" is one step a layer, "full" W₁, W₂ and β of each, "coupled" W₂ and β with
+        What is learned: "step" is one step per layer, "full" W₁, W₂ and β of each, "coupled" W₂ and β with
         W₁ = I − W₂D.
     tied : bool
         All layers share one set of parameters.

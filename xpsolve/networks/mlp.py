@@ -36,7 +36,7 @@ def mlp_forward(
     biases : sequence of array
         [b_0, …, b_{R−1}], b_r of shape (n_{r+1},).
     Z : array, shape (n_0, N)
-        The samples, one a column.
+        The samples, one per column.
     activation : str
         ρ: "relu", "leaky_relu", "sigmoid", "tanh", "softplus" or "identity".
     last_activation : str, optional
@@ -190,7 +190,7 @@ def activations(
     last = rho if last_activation is None else activation_of(last_activation, "last_activation")
     for layers, name in ((weights, "weights"), (biases, "biases")):
         if not isinstance(layers, list | tuple):
-            message = f"{name}: expected a list of arrays, one a layer, got {type(layers).__qualname__}."
+            message = f"{name}: expected a list of arrays, one per layer, got {type(layers).__qualname__}."
             raise TypeError(message)
     if not weights or len(biases) != len(weights):
         message = f"biases: expected as many as weights and at least one, got {len(biases)} and {len(weights)}."
@@ -223,7 +223,7 @@ def check_states(weights: Sequence[Array], biases: Sequence[Array], X: Sequence[
 def check_chain(weights: Sequence[Array], biases: Sequence[Array], Z: Array, *, first: int = 0) -> None:
     """Raise unless A_r is (n_{r+1}, n_r), b_r (n_{r+1},) and Z (n_0, N)."""
     if Z.ndim != 2:
-        message = f"Z: expected shape (n_0, N), one sample a column, got {tuple(Z.shape)}."
+        message = f"Z: expected shape (n_0, N), one sample per column, got {tuple(Z.shape)}."
         raise ValueError(message)
     n = Z.shape[0]
     for r, (A, b) in enumerate(zip(weights, biases, strict=True), first):

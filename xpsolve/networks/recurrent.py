@@ -34,7 +34,7 @@ def recurrent_step(x: tuple[Array, Array], theta: Recurrent, u: Array, activatio
     theta : tuple of array
         W (n, n), V (n, d), b (n,), C (m, n) and c (m,).
     u : array, shape (d, N)
-        The input of the step, one sample a column.
+        The input of the step, one sample per column.
     activation : str
         ρ, as in `mlp_forward`.
 

@@ -39,7 +39,7 @@ def single_layer(A: Array, b: Array, B: Array, Y: Array, activation: str = "tanh
     B : array, shape (q, m)
         Weights of the outputs.
     Y : array, shape (n, N)
-        The samples, one a column.
+        The samples, one per column.
     activation : str
         σ: "softmax" of the m numbers of a column, or one of `mlp_forward`.
 

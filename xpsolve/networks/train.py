@@ -77,7 +77,7 @@ def train(
     warmup : float, optional
         k_0, in steps; None keeps all steps as long as the first.
     batch : int
-        Samples a step; the last step of an epoch takes what is left.
+        Samples per step; the last step of an epoch takes what is left.
     epochs : int
         Passes through the samples.
     tol : float
@@ -115,7 +115,7 @@ def train(
 
     Notes
     -----
-    The host reads the device twice an epoch at most.  Inputs are gathered batch by batch on their device.
+    The host reads the device twice per epoch at most.  Inputs are gathered batch by batch on their device.
 
     References
     ----------

@@ -204,7 +204,7 @@ def _taps(xp: Namespace, w: Array) -> Array:
 
 
 def _blocks(flat: Array, rows: int, height: int, sides: Lengths) -> Iterator[tuple[slice, tuple[int, int]]]:
-    """Samples and rows whose patches, so many numbers a pixel, fit the cache: some samples, or some rows of one."""
+    """Samples and rows whose patches, so many numbers per pixel, fit the cache: some samples, or some rows of one."""
     item = 4 if "32" in str(flat.dtype) else 8
     line = item * height * math.prod(sides[1:])
     budget = _MEMORY if on_accelerator(flat) else _CACHE

@@ -24,7 +24,7 @@ class Problem:
     name : str
         What it is called.
     A : array, shape (n, p)
-        The operator or design, one sample a row.
+        The operator or design, one sample per row.
     y : array, shape (n,) or (n, k)
         The observations, one target a column.
     x_true : array, shape (p,) or (p, k), optional

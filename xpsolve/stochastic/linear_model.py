@@ -47,7 +47,7 @@ class LinearModel:
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,)
         Observations.
     lam : float
@@ -195,7 +195,7 @@ class LinearModel:
         return product
 
     def hessian(self, x: Array) -> Array:
-        """∇²f(x), (p, p), for a dense A and one number a sample."""
+        """∇²f(x), (p, p), for a dense A and one number per sample."""
         model, x = self._meet(x)
         if not isinstance(model.operator, Dense) or len(model.shape) != 1:
             message = f"hessian: expected a dense A and x of shape (p,), got {model!r}. Use hessian_vector."

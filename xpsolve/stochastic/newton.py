@@ -74,7 +74,7 @@ def newton(
     x0 : array, shape of the answer, optional
         Where to start; None is 0, for the objectives of xpsolve.
     method : str
-        "cholesky" factors the Hessian, for a dense A and one number a sample; "cg" solves with it by conjugate
+        "cholesky" factors the Hessian, for a dense A and one number per sample; "cg" solves with it by conjugate
         gradients; "auto" takes "cholesky" where it can and p ≤ 1000.
     tol : float
         The certificate to reach.

@@ -31,7 +31,7 @@ class LeastSquares(LinearModel):
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,) or (n, k)
         Observations; with k columns x is (p, k), and f the sum over them.  The stochastic methods and coordinate
         descent take one column.
@@ -111,7 +111,7 @@ class Huber(LinearModel):
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,)
         Observations.
     lam : float
@@ -184,7 +184,7 @@ class Logistic(LinearModel):
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,)
         Classes, −1 or +1.
     lam : float
@@ -261,7 +261,7 @@ class Multinomial(LinearModel):
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     Y : array, shape (n, m) or integers (n,)
         One-hot rows, or any probabilities; or labels 0 … m − 1, which are read on the host.
     lam : float

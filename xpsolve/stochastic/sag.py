@@ -1,4 +1,4 @@
-"""Stochastic average gradient, exactly one sample a step, in blocks or in a loop (Schmidt, Le Roux & Bach 2017).
+"""Stochastic average gradient, exactly one sample per step, in blocks or in a loop (Schmidt, Le Roux & Bach 2017).
 
 The memory of a linear model is one derivative α_i a sample, 0 until it is first seen, and their sum g = Σ α_i a_i.
 With m_k the number of samples seen, that of step k included, and c = 1 − τλ,
@@ -66,7 +66,7 @@ def sag(
     tol: float = 1e-2,
     callback: Callable[[int, Array], Any] | None = None,
 ) -> Solution:
-    """Stochastic average gradient: one sample a step, and the mean of the last gradients of all.
+    """Stochastic average gradient: one sample per step, and the mean of the last gradients of all.
 
     With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`: the
     gradient in its memory, checked every so many steps, some thousand apart at most, says when to compute that of f.

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent and its running average, exactly one sample a step, in blocks or in a loop.
+"""Stochastic gradient descent and its running average, exactly one sample per step, in blocks or in a loop.
 
 With τ_k the steps, i(k) the samples and c_k = 1 − τ_kλ,
 
@@ -106,7 +106,7 @@ def sgd(
     tol: float = 1e-2,
     callback: Callable[[int, Array], Any] | None = None,
 ) -> Solution:
-    """Stochastic gradient descent, one sample a step, with steps τ_k = τ₀/(1 + k/k₀).
+    """Stochastic gradient descent, one sample per step, with steps τ_k = τ₀/(1 + k/k₀).
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def sgd(
     block : int or "auto"
         Steps taken together; 1 is the loop.  The iterates are the same to rounding.
     batch : int
-        Samples a step, whose gradients are averaged; `indices` then has so many for each step, one after another.
+        Samples per step, whose gradients are averaged; `indices` then has so many for each step, one after another.
     record_every : int, optional
         Keep x and f(x) at every so many steps.
     seed : int

@@ -1,7 +1,7 @@
 """The stream of samples of a stochastic method, cut into blocks, and the run through them.
 
 What depends on sample numbers and step sizes alone is worked out on the host, a chunk of blocks at a time, and moved to
-the device in a few arrays.  The device is read once a chunk: for how much the last sweep of any block still changed.
+the device in a few arrays.  The device is read once per chunk: for how much the last sweep of any block still changed.
 Where that is too much the chunk is repeated with more sweeps, and where these do not help, with shorter blocks.
 """
 
@@ -55,7 +55,7 @@ class Stream:
     """Sample numbers, step sizes, and the first x, checked, in the units of the model.
 
     `steps` is (K,), or (R, K) for R runs at once; `indices` has `batch` samples for each step, one after another;
-    `X` is (p, m) or (R, p, m), with m = 1 for a model with one number a sample.
+    `X` is (p, m) or (R, p, m), with m = 1 for a model with one number per sample.
     """
 
     start: Start
@@ -64,7 +64,7 @@ class Stream:
     steps: np.ndarray[Any, Any]
     lam: float
     runs: int | None  # None for one run
-    batch: int = 1  # samples a step
+    batch: int = 1  # samples per step
 
     @property
     def model(self) -> LinearModel:
@@ -389,7 +389,7 @@ def run(
     every, pace = options.record_every, _Pace(stream, options.size(stream))
     kept, at = ([answer(state, 0)], [0]) if every else ([], [])
     done, stopped, solved, finite = 0, False, False, True
-    asked = -stream.model.n  # when the gradient was last computed, which is done once an epoch at most
+    asked = -stream.model.n  # when the gradient was last computed, which is done once per epoch at most
     for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
         while done < stop and finite and not (stopped or solved):
             state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop), options.tol)

@@ -160,7 +160,7 @@ _FLOPS: dict[str, Callable[[tuple[Any, ...], list[Array]], int]] = {
     "spectral": lambda args, out: _eigh(args, out) + 2 * int(args[0].shape[-1]) ** 3,
     "thin_svd": _svd,
     "linalg.svd": _svd,
-    # kernels exp(−M/ε): four operations an entry, and with a maximum and a sum six
+    # kernels exp(−M/ε): four operations per entry, and with a maximum and a sum six
     "gibbs": lambda args, out: 4 * _size(out[0]),
     "soft_rows": lambda args, out: 6 * _size(out[0]) * int(args[0].shape[-1]),
     "soft_columns": lambda args, out: 6 * _size(out[0]) * int(args[0].shape[-2]),

@@ -62,7 +62,7 @@ def barycenter(
     Parameters
     ----------
     A : array, shape (k, n)
-        One histogram a row, all with the same sum.
+        One histogram per row, all with the same sum.
     M : array (n, n), PointCloud or Grid
         The cost between their points.
     eps : float

@@ -47,7 +47,7 @@ def _places(xp: Namespace, x: Array, entries: tuple[Any, ...]) -> Array | None:
 
 
 def _flat(xp: Namespace, t: Array, ndim: int) -> Array:
-    """A tangent or gradient of an array with so many axes, as one row a seed."""
+    """A tangent or gradient of an array with so many axes, as one row per seed."""
     lead = t.ndim - ndim
     return xp.reshape(t, (*t.shape[:lead], math.prod(t.shape[lead:])))
 

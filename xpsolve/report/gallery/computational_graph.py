@@ -26,7 +26,7 @@ ARROW = {"arrowstyle": "-|>", "color": FAINT, "shrinkA": 2, "shrinkB": 2, "linew
 
 
 def course(x: Array, y: Array) -> Array:
-    """f, one operation a line."""
+    """f, one operation per line."""
     xp = namespace_of(x)
     a = xp.log(x)
     b = y * a

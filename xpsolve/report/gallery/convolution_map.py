@@ -1,6 +1,6 @@
 """Which method of convolution wins where, over the sides of picture and kernel, and what the costs would choose.
 
-Patches cost k² products a pixel, transforms nothing more for a larger kernel.
+Patches cost k² products per pixel, transforms nothing more for a larger kernel.
 
 Source: the convolution theorem, G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 2.
 """

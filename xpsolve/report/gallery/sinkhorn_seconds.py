@@ -72,7 +72,7 @@ PICTURE = Picture(
     "In the first two, over-relaxed scaling is the first to reach 1e-9, as fast as plain scaling for 0.1 and faster "
     "for 0.01; the log domain is the last, some ten times later. For 0.001 stabilized is the first of the two left.",
     caption="400 points against 400 in the unit square, squared distances divided by the largest. xs.sinkhorn with "
-    "record=True, a time at every tenth iteration, at most 0.6 seconds a run; all but 'plain' are over-relaxed. The "
+    "record=True, a time at every tenth iteration, at most 0.6 seconds per run; all but 'plain' are over-relaxed. The "
     "kernel of scaling would be out of range for ε = 0.001. After G. Peyré, Mathematical Foundations of Data Sciences, "
     "§14.3.7.",
     draw=draw,
