@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""The operator norm, the adjoint test and the soft threshold: the parts of iterative solvers."""
+"""Norms, the adjoint test, the soft threshold, gradients and wavelets: what iterative solvers are made of."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
 from xpsolve import dot_test, operator_norm, problems, soft_threshold
+from xpsolve.operators import Gradient, Wavelet
 
 _STEPS = 20
 
@@ -95,3 +96,57 @@ class SoftThreshold(_Calls):
         return _Case(
             lambda: soft_threshold(x, 1.0), lambda found: float(np.max(np.abs(backend.to_numpy(found) - truth)))
         )
+
+
+class _Differences(_Calls):
+    x = "n"
+    cost = "differences"
+    tol = 1e-13
+    param_names = ("backend", "n")
+
+    def prepare(self, backend, n):
+        X = np.random.default_rng(0).standard_normal((n, n))
+        D, Y = Gradient(X.shape), np.stack([np.diff(X, axis=a, append=np.take(X, [-1], axis=a)) for a in (0, 1)])
+        if not self.fixed["adjoint"]:
+            there = backend.asarray(X.reshape(-1))
+            return _Case(lambda: D.matvec(there), lambda y: float(np.max(np.abs(backend.to_numpy(y) - Y.reshape(-1)))))
+        there, size = backend.asarray(Y.reshape(-1)), float(np.sum(Y * Y))
+        return _Case(  # ⟨X, ∇ᵀ∇X⟩ = ‖∇X‖²
+            lambda: D.rmatvec(there), lambda x: abs(float(X.reshape(-1) @ backend.to_numpy(x)) - size) / size
+        )
+
+
+class GradientInSide(_Differences):
+    """Differences of a picture along both axes: exponent 2 beyond the cache."""
+
+    title = "Gradient of a picture in its side"
+    fixed = {"dim": 2, "adjoint": False}
+    params = (BACKENDS, (250, 500, 1000, 2000))
+    profiles = {"quick": {}}
+
+
+class GradientAdjointInSide(_Differences):
+    """Minus the divergence, twice the launches of the gradient: exponent 2 beyond the cache."""
+
+    title = "Adjoint of the gradient of a picture in its side"
+    fixed = {"dim": 2, "adjoint": True}
+    params = (BACKENDS, (250, 500, 1000, 2000))
+
+
+class WaveletInSide(_Calls):
+    """All levels of a picture: exponent 2, and a time that grows with the length of the filters, 2N."""
+
+    title = "Wavelet transform of a picture in its side"
+    x = "n"
+    cost = "wavelet"
+    fixed = {"dim": 2}
+    tol = 1e-12
+    param_names = ("backend", "order", "n")
+    params = (BACKENDS, (1, 4, 8), (128, 256, 512, 1024))
+    profiles = {"quick": {"order": [4]}}
+
+    def prepare(self, backend, order, n):
+        x = np.random.default_rng(0).standard_normal(n * n)
+        W, there = Wavelet((n, n), order), backend.asarray(x)
+        size = float(x @ x)
+        return _Case(lambda: W.matvec(there), lambda c: abs(float(np.sum(backend.to_numpy(c) ** 2)) - size) / size)

@@ -27,11 +27,26 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import _Benchmark, _Device, measures, warm
 from benchmarks._grid import installed, listed_libraries
 from benchmarks.chain import _factors, _missed
+from benchmarks.composite import _classes, _logistic_gap, _positive_signal, _violation
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
 from benchmarks.sinkhorn import _clouds
 from benchmarks.stochastic import _LAM, _loop_sgd, _two_classes
-from xpsolve import Logistic, Multinomial, lasso, lasso_path, newton, problems, ridge, sag, sgd, sinkhorn
+from xpsolve import (
+    Logistic,
+    Multinomial,
+    lasso,
+    lasso_path,
+    minimize,
+    newton,
+    nnls,
+    penalties,
+    problems,
+    ridge,
+    sag,
+    sgd,
+    sinkhorn,
+)
 from xpsolve.arrays import namespace_of
 from xpsolve.autodiff import chain_jacobian, grad
 
@@ -234,6 +249,70 @@ class LassoPath(_Peers):
     def error(self, problem, answer):
         pairs = zip(problem.lams, answer, strict=True)
         return max(_relative_gap(problem.A, problem.y, float(lam), x) for lam, x in pairs)
+
+
+# --- f + R -------------------------------------------------------------------------------------------
+
+
+def _xpsolve_nnls(q: _Sparse) -> Solve:
+    return lambda tol: nnls(q.A, q.y, tol=tol, check_finite=False).x
+
+
+def _scipy_nnls(q: _Sparse) -> Solve:
+    from scipy.optimize import nnls as peer
+
+    return lambda _: peer(q.A, q.y)[0]  # an active set: exact
+
+
+class Nnls(_Peers):
+    """Half of the features are 0; the error is that of the optimality conditions."""
+
+    family = "composite"
+    title = "Non-negative least squares to a violation of 1e-6"
+    tol = 1e-6
+    solvers = {"xpsolve": _xpsolve_nnls, "scipy": _scipy_nnls}
+    param_names = ("library", "shape")
+    params = (listed_libraries(solvers), ("1000×100", "4000×500", "500×1000"))
+    profiles = {"quick": {"shape": ["1000×100"]}}
+
+    def problem(self, shape):
+        return _Sparse(*_positive_signal(*_lengths(shape)), 0.0)
+
+    def error(self, problem, answer):
+        return _violation(problem.A, problem.y, answer)
+
+
+def _xpsolve_l1_logistic(q: _Sparse) -> Solve:
+    f = Logistic(q.A, q.y, check_finite=False)
+    return lambda tol: minimize(f, penalties.L1(q.lam), tol=tol, check_finite=False).x
+
+
+def _sklearn_l1_logistic(q: _Sparse) -> Solve:
+    import sklearn
+    from sklearn.linear_model import LogisticRegression
+
+    sklearn.set_config(assume_finite=True)
+    options = {"solver": "liblinear", "fit_intercept": False, "max_iter": 100_000, "random_state": 0}
+    model = partial(LogisticRegression, penalty="l1", C=1 / (q.y.size * q.lam), **options)
+    return lambda tol: model(tol=tol).fit(q.A, q.y).coef_[0]
+
+
+class L1Logistic(_Peers):
+    """Twenty features tell the classes apart; the error is the relative duality gap."""
+
+    family = "composite"
+    title = "ℓ¹-logistic regression to a gap of 1e-6"
+    tol = 1e-6
+    solvers = {"xpsolve": _xpsolve_l1_logistic, "scikit-learn": _sklearn_l1_logistic}
+    param_names = ("library", "shape", "lam")
+    params = (listed_libraries(solvers), ("2000×200", "500×5000"), ("0.1 λmax", "0.01 λmax"))
+    profiles = {"quick": {"shape": ["2000×200"], "lam": ["0.1 λmax"]}}
+
+    def problem(self, shape, lam):
+        return _Sparse(*_classes(*_lengths(shape), float(lam.split()[0])))
+
+    def error(self, problem, answer):
+        return _logistic_gap(problem.A, problem.y, problem.lam, answer)
 
 
 # --- ridge -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -81,8 +82,11 @@ def capabilities(
 
         @wraps(function)
         def quiet(*args: Any, **kwargs: Any) -> Any:
-            with np.errstate(all="ignore"), beside(args, kwargs):
-                return function(*args, **kwargs)
+            with np.errstate(all="ignore"):
+                if "cupy" not in sys.modules:
+                    return function(*args, **kwargs)
+                with beside(args, kwargs):
+                    return function(*args, **kwargs)
 
         return cast(F, quiet)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+import xpsolve as xs
 from xpsolve.arrays import (
     cholesky,
     cholesky_solve,
@@ -95,7 +96,7 @@ def test_eigh(xp, rng):
     assert_close((V * w) @ V.T, G, rtol=tolerance(xp))
 
 
-@pytest.mark.parametrize("shape", [(6, 6), (30, 6), (6, 30), (1, 4), (4, 1), (3, 2, 5)])
+@pytest.mark.parametrize("shape", [(6, 6), (30, 6), (6, 30), (1, 4), (4, 1), (3, 2, 5), (7, 1, 1)])
 def test_the_largest_singular_value(xp, rng, shape):
     A = rng.standard_normal(shape)
     wanted = np.asarray(np.linalg.svd(A, compute_uv=False).max())
@@ -104,7 +105,7 @@ def test_the_largest_singular_value(xp, rng, shape):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("m", "n"), [(3, 3), (1, 7), (2, 40), (40, 2), (33, 35)])
+@pytest.mark.parametrize(("m", "n"), [(3, 3), (1, 1), (1, 7), (2, 40), (40, 2), (33, 35)])
 def test_the_largest_singular_value_over_the_range_of_exponents(rng, m, n, dtype):
     A = rng.standard_normal((6, m, n)) + 1j * rng.standard_normal((6, m, n))
     for factor in (0.0, 1.0, np.finfo(dtype).max / 1e4, np.finfo(dtype).tiny * 1e4):
@@ -113,6 +114,13 @@ def test_the_largest_singular_value_over_the_range_of_exponents(rng, m, n, dtype
         wanted = np.linalg.svd(scaled.astype(np.complex128), compute_uv=False).max()
         assert found.dtype == dtype
         np.testing.assert_allclose(found, wanted, rtol=50 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (7, 5), (1, 4), (4, 1), (1, 1)])
+def test_the_cost_of_the_largest_singular_value_is_counted(rng, shape):
+    _, tally = xs.count(largest_singular_value, rng.standard_normal(shape))
+    cost = xs.costs.largest_singular_value(*shape)
+    assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
 
 
 def test_the_largest_singular_value_of_nan_is_nan():

@@ -169,6 +169,18 @@ def test_analysis_with_the_identity_is_the_lasso(rng):
     assert_close(xs.minimize(f, P.L1(0.1), method="ista", tol=1e-12).x, wanted, atol=1e-5)
 
 
+def test_newton_ends_where_the_free_entries_are_found(rng):
+    """Least squares with a separable penalty is solved to rounding, whatever the conditioning of the free columns."""
+    A, y = data(rng)
+    A = A * np.logspace(0, -2, WIDTH)
+    f = xs.LeastSquares(A, y)
+    for penalty in (P.NonNegative(), P.L1(1e-3) + P.Box(-0.5, 2.0), P.ElasticNet(1e-2, 0.5)):
+        solution = xs.minimize(f, penalty, tol=1e-8)
+        assert solution.certificate.value < 1e-13
+        if isinstance(penalty, P.NonNegative):
+            assert_close(solution.x, scipy.optimize.nnls(A, y)[0], rtol=1e-8, atol=1e-9)
+
+
 # --- certificates -----------------------------------------------------------------------------------
 
 LOSSES = {
@@ -236,6 +248,16 @@ def test_units_of_A_do_not_matter(rng, exponent):
     found = xs.nnls(A * unit, y)
     assert found.converged
     assert_close(found.x * unit, wanted.x, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("a", "c"), [(1.0, 1.0), (1.0, 64.0), (2.0**-300, 1.0)])
+def test_dual_variables_are_in_the_units_of_the_caller(rng, a, c):
+    A, y = data(rng)
+    f, lam = xs.LeastSquares(a * A, c * y), 0.1 * a * c
+    solution = xs.minimize(f, P.TotalVariation(lam, (WIDTH,)), tol=1e-9)
+    (z,), L = solution.stats["dual"], xs.operators.Gradient((WIDTH,))
+    assert float(np.max(np.abs(z))) <= lam * (1 + 1e-12)
+    assert_close(L.rmatvec(z) / (a * c), -f.gradient(solution.x) / (a * c), atol=1e-6)
 
 
 def test_a_warm_start_is_not_lost(rng):

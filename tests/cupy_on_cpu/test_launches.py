@@ -88,6 +88,12 @@ OPERATIONS = {
     "sort down": (of("sort", descending=True), x),
     "argsort": (of("argsort"), x),
     "argsort down": (of("argsort", descending=True), x),
+    "reshape": (of("reshape", shape=(30,)), A),
+    "reshape of the transpose": (lambda A: namespace_of(A).reshape(A.T, (30,)), A),
+    "reshape of the transpose, an axis split": (lambda A: namespace_of(A).reshape(A.T, (5, 3, 2)), A),
+    "reshape of columns": (lambda A: namespace_of(A).reshape(A[:, 1:], (24,)), A),
+    "reshape of rows": (lambda A: namespace_of(A).reshape(A[1:, :], (25,)), A),
+    "reshape of many turned": (lambda T: namespace_of(T).reshape(_turned(T), (6, 15)), T),
     "take": (of("take", axis=0), x, index),
     "concat of 3": (lambda x: namespace_of(x).concat([x, x, x]), x),
     "concat of 9": (lambda x: namespace_of(x).concat([x] * 9), x),
@@ -153,6 +159,10 @@ def _assigned(A, x):
     A = A * 1
     A[0, :] = x
     return A
+
+
+def _turned(T):
+    return namespace_of(T).permute_dims(T, (1, 0, 2))
 
 
 def _inverse(T):
@@ -231,6 +241,8 @@ SOLVES = {
     "grad": (xs.autodiff.grad(lambda x: namespace_of(x).sum(x**2)), SAMPLES),
     "wavelet": (Wavelet((8, 16), 3).matvec, rng.standard_normal(128)),
     "sparse ridge": (lambda S, y: xs.ridge(S, y, 1.0), S, YS),
+    "sparse sgd block 1": (_descent(xs.sgd, xs.LeastSquares, epochs=2, block=1, step0=0.1), S[:60, :], YS[:60]),
+    "sparse sgd block 32": (_descent(xs.sgd, xs.LeastSquares, epochs=2, block=32, step0=0.1), S, YS),
     "sparse lasso fista": (lambda S, y: xs.lasso(S, y, LS, method="fista"), S, YS),
     "sparse lasso working_set": (lambda S, y: xs.lasso(S, y, LS, method="working_set"), S, YS),
 }  # fmt: skip

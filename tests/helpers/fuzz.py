@@ -418,6 +418,31 @@ def _at_once(k, state):
     return True
 
 
+def _through(name, make):
+    """Products with an operator that has no array of its own, forward and backward."""
+
+    def build(d):
+        sides = tuple(d.pick(1, 2, 4, 6) for _ in range(d.pick(1, 2, 3)))
+        A = make(d, sides)
+        p = A.shape[1]
+
+        def call(x):
+            with np.errstate(all="ignore"):  # products warn as those of NumPy do
+                return A.rmatvec(A.matvec(x))
+
+        call.__name__ = name
+        many = (d.pick(1, 3),) if d.chance(0.3) else ()
+        return call, {"x": d.array(d.values(p, *many))}, {}
+
+    build.__name__ = name
+    return build
+
+
+def _wavelet(d, sides):
+    halves = min((n & -n).bit_length() - 1 for n in sides)
+    return xs.operators.Wavelet(sides, d.pick(1, 2, 3, 8), d.pick(*range(halves + 1)))
+
+
 def operator_norm(d):
     return xs.operator_norm, {"A": d.array(d.values(d.size(), d.size()))}, {}
 
@@ -460,6 +485,8 @@ BUILDERS = [
     lasso_from_a_start,
     operator_norm,
     dot_test,
+    _through("gradient", lambda d, sides: xs.operators.Gradient(sides)),
+    _through("wavelet", _wavelet),
 ]
 
 

@@ -43,6 +43,12 @@ def test_its_norm_is_exact_and_takes_no_iteration(xp, rng, shape):
     assert (tally.launches, tally.syncs) == (1, 0)  # the number, made an array
 
 
+def test_absolute_values_add_up_to_two_and_to_the_neighbours(rng):
+    A = np.abs(Gradient((3, 4)) @ np.eye(12))
+    assert set(A.sum(axis=1)) == {0.0, 2.0}
+    np.testing.assert_array_equal(A.sum(axis=0).reshape(3, 4), [[2, 3, 3, 2], [3, 4, 4, 3], [2, 3, 3, 2]])
+
+
 def test_constants_have_no_gradient_and_the_divergence_no_mean(xp, rng):
     D = Gradient((5, 4))
     assert_close(D @ xp(np.full(20, 3.0)), np.zeros(40), rtol=0)
@@ -101,7 +107,7 @@ def test_its_cost_is_counted(rng, shape, k):
     for adjoint, product in ((False, D.matvec), (True, D.rmatvec)):
         x = rng.standard_normal((D.shape[0 if adjoint else 1], k)[: 1 + (k > 1)])
         _, tally = xs.count(product, x)
-        cost = xs.costs.differences(shape, k, adjoint=adjoint)
+        cost = xs.costs.differences(shape, k=k, adjoint=adjoint)
         assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, cost.syncs)
 
 
@@ -110,6 +116,7 @@ BAD = {
     "a side of 0": (lambda: Gradient((3, 0)), ValueError, "shape: expected an integer of at least 1"),
     "a side of 1.5": (lambda: Gradient(1.5), TypeError, "shape: expected an integer"),
     "another length": (lambda: Gradient((2, 2)) @ np.ones(3), ValueError, r"x: expected shape \(4,\)"),
+    "half precision": (lambda: Gradient(2).T @ np.ones(2, dtype=np.float16), TypeError, "y: expected a real array"),
     "complex numbers": (lambda: Gradient(2) @ np.ones(2, dtype=complex), TypeError, "x: expected"),
 }
 

@@ -48,6 +48,13 @@ def test_cosines_are_those_of_scipy(xp, rng, n):
     assert_close(C.T @ xp(x), scipy.fft.dct(x, norm="ortho"), rtol=1e2 * xp.eps, like=xp(x))
 
 
+@pytest.mark.parametrize("basis", [cosine_basis, haar_basis])
+def test_bases_need_no_array(xp, basis):
+    found = basis(4)
+    assert (type(found), found.dtype) == (np.ndarray, np.float64)
+    assert_close(basis(4, like=xp([0.0])), found, like=xp([0.0]), rtol=2 * xp.eps)
+
+
 def test_blocks_have_cosines_of_their_own(rng):
     x = rng.standard_normal(12)
     blocks = [scipy.fft.dct(part, norm="ortho") for part in x.reshape(3, 4)]

@@ -74,6 +74,7 @@ def test_norm_of_zero_of_sparse_of_functions_and_under_jit():
         _rmatvec = _matvec
 
     assert float(xs.operator_norm(Double((3, 3)), like=np.ones(1))) == pytest.approx(2.0)
+    assert float(xs.operator_norm(1.25 * Double((3, 3)), like=np.ones(1, dtype=int))) == pytest.approx(2.5)
     with pytest.raises(TypeError, match="like: expected an array"):
         xs.operator_norm(Double((3, 3)))
     jax = pytest.importorskip("jax")

@@ -154,7 +154,8 @@ BAD = {
         r"y: expected the classes.*2\*y - 1",
     ),
     "a wrong length": (lambda A: xs.LeastSquares(A, np.ones(2)), ValueError, "y: expected 3 rows"),
-    "two columns": (lambda A: xs.LeastSquares(A, np.ones((3, 2))), ValueError, r"y: expected shape \(n,\)"),
+    "two columns": (lambda A: xs.Logistic(A, np.ones((3, 2))), ValueError, r"y: expected shape \(n,\)"),
+    "three axes": (lambda A: xs.LeastSquares(A, np.ones((3, 2, 1))), ValueError, r"y: expected shape \(n,\)"),
     "a negative lam": (lambda A: xs.LeastSquares(A, np.ones(3), -1.0), ValueError, "lam: expected a finite number"),
     "many lam": (lambda A: xs.LeastSquares(A, np.ones(3), [1.0, 2.0]), ValueError, "lam: expected one number"),
     "a NaN": (lambda A: xs.LeastSquares(A * np.nan, np.ones(3)), ValueError, "A: expected finite"),
@@ -172,3 +173,31 @@ def test_bad_input(kind):
     call, error, words = BAD[kind]
     with pytest.raises(error, match=words):
         call(np.arange(6.0).reshape(3, 2))
+
+
+def test_many_columns_are_many_problems(rng):
+    A, Y = rng.standard_normal((12, 4)), rng.standard_normal((12, 3))
+    f, x = xs.LeastSquares(A, Y, 0.1), rng.standard_normal((4, 3))
+    each = [xs.LeastSquares(A, Y[:, j], 0.1) for j in range(3)]
+    assert_close(f.value(x), sum(g.value(x[:, j]) for j, g in enumerate(each)))
+    assert_close(f.gradient(x), np.stack([g.gradient(x[:, j]) for j, g in enumerate(each)], axis=1))
+    for solve in (xs.gradient_descent, xs.newton):
+        found = solve(f, tol=1e-10)
+        assert_close(found.x, np.stack([xs.newton(g).x for g in each], axis=1), atol=1e-8)
+    for solve in (xs.sgd, xs.sag, xs.coordinate_descent):
+        with pytest.raises(ValueError, match="f: expected LeastSquares with one column"):
+            solve(f)
+
+
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")  # of the few epochs
+def test_huber_by_every_method(rng):
+    A = rng.standard_normal((30, 3))
+    y = A @ np.ones(3) + rng.standard_normal(30)
+    f = xs.Huber(A, y, 0.1, delta=0.5)
+    wanted = xs.newton(f, tol=1e-12).x
+    assert_close(xs.minimize(f, tol=1e-12).x, wanted, atol=1e-5)  # the objective is that close
+    for solve in (xs.gradient_descent, xs.coordinate_descent):
+        assert_close(solve(f, tol=1e-10).x, wanted, atol=1e-8)
+    assert_close(xs.sag(f, epochs=400).x, wanted, atol=1e-2)
+    one, many = (xs.sgd(f, epochs=3, block=block).x for block in (1, 16))
+    assert_close(one, many, rtol=1e-10)

@@ -54,6 +54,12 @@ def test_by_hand(xp, name):
     assert peak_bytes(f, xp(V))[1] == expected
 
 
+def test_a_reshape_that_copies_has_its_own_bytes():
+    x = np.ones((20, 50))
+    assert peak_bytes(lambda x: namespace_of(x).reshape(x, (50, 20)), x)[1] == 0
+    assert peak_bytes(lambda x: namespace_of(x).reshape(x.T, (20, 50)), x)[1] == 8000
+
+
 def test_the_result_is_that_without_an_account():
     out, _ = peak_bytes(lambda x: {"a": x * 2}, V)
     assert type(out["a"]) is np.ndarray

@@ -18,12 +18,14 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
-from xpsolve.arrays.indexing import accumulate, largest, put, scatter, settled, take_columns
+from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, take_columns
+from xpsolve.arrays.lazy import in_memory, settled
 from xpsolve.arrays.linalg import (
     cholesky,
     cholesky_solve,
     eigh,
     gram,
+    largest_pivot,
     largest_singular_value,
     shifted,
     solve,
@@ -50,13 +52,14 @@ from xpsolve.arrays.namespace import (
     namespace_of,
     on_accelerator,
 )
-from xpsolve.arrays.native import native
-from xpsolve.arrays.precision import cast, wide_dtype, wide_product
+from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.precision import FloatLimits, cast, limits_of, residual, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
     "MOST",
     "Array",
+    "FloatLimits",
     "Namespace",
     "Run",
     "accumulate",
@@ -80,26 +83,32 @@ __all__ = [
     "common_device",
     "common_dtype",
     "common_namespace",
+    "composed",
     "depth",
     "device_of",
     "eigh",
+    "either",
     "enter",
     "gram",
+    "in_memory",
     "innermost",
     "is_array",
     "is_concrete",
     "is_scalar",
     "iterate",
     "largest",
+    "largest_pivot",
     "largest_singular_value",
     "library",
     "lift",
+    "limits_of",
     "namespace_of",
     "native",
     "on_accelerator",
     "power_of_two",
     "put",
     "regularisation",
+    "residual",
     "safe_norm",
     "scatter",
     "settled",

@@ -49,13 +49,14 @@ def check_rows(x: Array, name: str, n: int, owner: str) -> None:
 
 def check_option(value: Any, name: str, allowed: tuple[str, ...]) -> None:
     """Raise unless `value` is one of the `allowed` words."""
+    if isinstance(value, str) and value in allowed:
+        return
     expected = f"{name}: expected one of {', '.join(map(repr, allowed))}"
     if not isinstance(value, str):
         message = f"{expected}, got {_shown(value)}."
         raise TypeError(message)
-    if value not in allowed:
-        message = f"{expected}, got {value!r}."
-        raise ValueError(message)
+    message = f"{expected}, got {value!r}."
+    raise ValueError(message)
 
 
 def check_number(value: Any, name: str, *, minimum: float = -math.inf, dtype: Any = None) -> float:
@@ -85,14 +86,27 @@ def _real(value: Any, name: str, expected: str, dtype: Any) -> float:
         number = float(value)
     except OverflowError:  # an integer such as 10**400
         return math.inf if value > 0 else -math.inf
-    if dtype is None:
+    if not _is_single(dtype):
         return number
     with np.errstate(over="ignore", under="ignore"):
-        return number if "64" in str(dtype) else float(np.float32(number))
+        return float(np.float32(number))
 
 
 def _within(value: Any, dtype: Any) -> str:
-    return "" if dtype is None or "64" in str(dtype) else " that float32 can hold"
+    return " that float32 can hold" if _is_single(dtype) else ""
+
+
+_SINGLE: dict[tuple[type, Any], bool] = {}
+
+
+def _is_single(dtype: Any) -> bool:
+    if dtype is None:
+        return False
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
+    found = _SINGLE.get(key)
+    if found is None:
+        found = _SINGLE[key] = "64" not in str(dtype)
+    return found
 
 
 def _shown(value: Any) -> str:
@@ -110,7 +124,7 @@ MOST = 2**31 - 1
 
 def check_count(value: Any, name: str, minimum: int, most: int | None = None) -> int:
     """`value` as an int: an integer of at least `minimum`, and at most `most` if that is given."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int | np.integer)):
         message = f"{name}: expected an integer, got {_shown(value)}."
         raise TypeError(message)
     if value < minimum:
@@ -136,7 +150,7 @@ def check_axis(value: Any, name: str, x: Array, owner: str) -> int:
 
 def check_flag(value: Any, name: str) -> bool:
     """`value` as a bool: True or False."""
-    if not isinstance(value, bool | np.bool_):
+    if type(value) is not bool and not isinstance(value, np.bool_):
         message = f"{name}: expected True or False, got {_shown(value)}."
         raise TypeError(message)
     return bool(value)

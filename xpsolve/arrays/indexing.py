@@ -9,7 +9,7 @@ import array_api_extra as xpx
 import numpy as np
 
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
-from xpsolve.arrays.native import native
+from xpsolve.arrays.native import composed, native
 
 
 @native
@@ -129,19 +129,6 @@ def _take_columns_dask(A: Array, index: Array) -> Array:
 
 
 @native
-def settled(x: Array, *others: Array) -> tuple[Array, ...]:
-    """The arrays themselves; a lazy library computes them here, once, for all later reads."""
-    return (x, *others)
-
-
-@settled.register("dask")
-def _settled_dask(*arrays: Array) -> tuple[Array, ...]:
-    import dask
-
-    return tuple(dask.persist(*arrays))
-
-
-@native
 def put(x: Array, index: Array, values: Array) -> Array:
     """x (n, …) with ``x[index] = values``, in the memory of x where the library can: the caller must not use x again.
 
@@ -167,3 +154,17 @@ def _put_in_place(x: Array, index: Array, values: Array) -> Array:
 @put.register("jax")
 def _put_jax(x: Array, index: Array, values: Array) -> Array:
     return x.at[index].set(values)
+
+
+@composed
+def either(condition: Array, first: tuple[Array, ...], second: tuple[Array, ...]) -> tuple[Array, ...]:
+    """`where` for each pair of two tuples of arrays of the same shapes."""
+    xp = namespace_of(condition)
+    return tuple(xp.where(condition, x, y) for x, y in zip(first, second, strict=True))
+
+
+@either.register("numpy")
+def _either_numpy(condition: Array, first: tuple[Array, ...], second: tuple[Array, ...]) -> tuple[Array, ...]:
+    if condition.size != 1:
+        return either.standard(condition, first, second)  # type: ignore[no-any-return]
+    return first if condition.item() else second

@@ -6,6 +6,7 @@ JAX return NaN or worse.  Here failure is NaN, or a flag that stays on the devic
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,8 @@ import array_api_extra as xpx
 import numpy as np
 
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
-from xpsolve.arrays.native import native
+from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.precision import limits_of
 from xpsolve.arrays.scaling import power_of_two
 
 _PANEL = 64  # rows per panel in blocked substitution: where a small LU solve and a matrix product cost alike
@@ -51,7 +53,8 @@ def shifted(G: Array, shift: Array) -> Array:
 
 @shifted.register("numpy")
 def _shifted_numpy(G: Array, shift: Array) -> Array:
-    diagonal = np.einsum("ii->i", G)  # a view that may be written to, in any memory order
+    diagonal = G.diagonal()  # a view, in any memory order
+    diagonal.setflags(write=True)
     diagonal += shift
     return G
 
@@ -61,6 +64,18 @@ def _shifted_on_the_device(G: Array, shift: Array) -> Array:
     diagonal = G.diagonal()  # a view here too
     diagonal += shift
     return G
+
+
+@composed
+def largest_pivot(G: Array) -> Array:
+    """The largest entry on the diagonal, 0-d: of a positive definite G it is the largest of all."""
+    xp = namespace_of(G)
+    return xp.max(xp.linalg.diagonal(G))
+
+
+@largest_pivot.register("numpy")
+def _largest_pivot_numpy(G: Array) -> Array:
+    return np.asarray(G.diagonal().max())
 
 
 @native
@@ -76,6 +91,26 @@ def cholesky(G: Array) -> tuple[Array, Array]:
     except np.linalg.LinAlgError:
         L = G * xp.nan
     return L, trustworthy(L, G)
+
+
+@cholesky.register("numpy")
+def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
+    """By LAPACK itself where SciPy is there: without NumPy's copies into the other order of memory."""
+    factor = _potrf(G.dtype) if G.ndim == 2 else None
+    if factor is None:
+        return cholesky.standard(G)  # type: ignore[no-any-return]
+    U, info = factor(G.T, lower=0, clean=1)  # G.T lies as LAPACK wants it, and so does the transpose of its factor
+    L = U.T if info == 0 else np.full_like(G, np.nan)
+    return L, trustworthy(L, G)
+
+
+@functools.cache
+def _potrf(dtype: Any) -> Callable[..., Any] | None:
+    try:
+        from scipy.linalg import lapack
+    except ImportError:
+        return None
+    return {"float64": lapack.dpotrf, "float32": lapack.spotrf}.get(str(dtype))
 
 
 @cholesky.register("torch")
@@ -104,8 +139,15 @@ def trustworthy(L: Array, G: Array) -> Array:
     """Whether all pivots are above rounding: a NaN is not, and no number below 0 that a library left there."""
     xp = namespace_of(L)
     pivots = xp.linalg.diagonal(L)
-    smallest = xp.finfo(G.dtype).eps * G.shape[0] * xp.max(xp.linalg.diagonal(G))
+    smallest = limits_of(G).eps * G.shape[0] * largest_pivot(G)
     return xp.all((pivots > 0) & (pivots * pivots > smallest))
+
+
+@trustworthy.register("numpy")
+def _trustworthy_numpy(L: Array, G: Array) -> Array:
+    least = L.diagonal().min()  # a NaN if there is one
+    smallest = limits_of(G).eps * G.shape[0] * G.diagonal().max()
+    return np.asarray(least > 0 and least * least > smallest)
 
 
 @trustworthy.register("cupy")
@@ -127,13 +169,13 @@ def _trustworthy_cupy(L: Array, G: Array) -> Array:
 
 def solve(A: Array, B: Array) -> Array:
     """X with AX = B for square A (…, p, p) and B (…, p, k); NaN where some libraries would raise."""
-    xp = namespace_of(A)
+    linalg = np.linalg if type(A) is np.ndarray and B.ndim == A.ndim else namespace_of(A).linalg  # a layer less
     try:
-        return xp.linalg.solve(A, B)
+        return linalg.solve(A, B)
     except Exception as error:
         if "LinAlgError" not in type(error).__name__:  # each library has its own
             raise
-        return B * xp.nan
+        return B * np.nan
 
 
 @native
@@ -155,6 +197,16 @@ def solve_triangular(L: Array, B: Array, *, transposed: bool = False) -> Array:
         block = L[i:j, i:j]
         solved.append(solve(block.T if transposed else block, rhs))
     return xp.concat(solved[::-1] if transposed else solved, axis=0)
+
+
+@solve_triangular.register("numpy")
+def _solve_triangular_numpy(L: Array, B: Array, *, transposed: bool = False) -> Array:
+    if L.shape[0] > _PANEL:
+        return solve_triangular.standard(L, B, transposed=transposed)
+    try:
+        return np.linalg.solve(L.T if transposed else L, B)
+    except np.linalg.LinAlgError:
+        return B * np.nan
 
 
 @solve_triangular.register("torch")
@@ -282,11 +334,14 @@ def largest_singular_value(A: Array) -> Array:
     It comes from the eigenvalues of AAᴴ or AᴴA, whichever is smaller, of A over a power of two.  Squares lose half of
     the digits of small singular values, but none of the largest.
     """
-    xp = namespace_of(A)
-    unit = power_of_two(xp.abs(A))
+    xp, (m, n) = namespace_of(A), A.shape[-2:]
+    sizes = xp.abs(A)
+    if m == n == 1:
+        return xp.max(sizes)
+    unit = power_of_two(sizes)
+    if min(m, n) == 1:
+        return unit * xp.max(xp.linalg.vector_norm(sizes / unit, axis=(-2, -1)))
     A = A / unit
-    if min(A.shape[-2:]) == 1:
-        return unit * xp.max(xp.linalg.vector_norm(A, axis=(-2, -1)))
     adjoint = xp.conj(xp.matrix_transpose(A)) if xp.isdtype(A.dtype, "complex floating") else xp.matrix_transpose(A)
-    G = A @ adjoint if A.shape[-2] <= A.shape[-1] else adjoint @ A
+    G = A @ adjoint if m <= n else adjoint @ A
     return unit * xp.sqrt(xp.max(eigvalsh(G)))

@@ -7,11 +7,12 @@ host reads, histories, callbacks and ``jax.jit``.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from xpsolve.arrays.indexing import settled
+from xpsolve.arrays.lazy import settled
 from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 
 State = TypeVar("State", bound=tuple[Any, ...])
@@ -126,8 +127,8 @@ def iterate(
     history = [] if record is None else [record(state)]
     k = reads = 0
     while True:
-        state = _computed(state)
-        value = float(measure(state))  # the one host read
+        state, measured = _computed(state, measure(state))
+        value = float(measured)  # the one host read
         reads += 1
         if callback is not None and callback(k, state):
             reason = "callback"
@@ -147,11 +148,13 @@ def iterate(
                 state = step(state)
                 if between is not None and (i - k) % check_every == 0 and i < last:
                     state = between(state)
-                if record is not None:
+                if record is not None and i < last:
                     history.append(record(state))
             k = last
             if refresh is not None:
                 state = refresh(state)
+            if record is not None:
+                history.append(record(state))
             continue
         stacked = namespace_of(history[0]).stack(history) if history else None
         return Run(state, k, value, reason, stacked, reads)
@@ -166,14 +169,19 @@ def _leaves(state: tuple[Any, ...]) -> list[Any]:
     return [x for part in state for x in (part if type(part) is tuple else (part,))]
 
 
-def _computed(state: State) -> State:
-    arrays = [x for x in _leaves(state) if is_array(x)]
-    ready = iter(settled(*arrays)) if arrays else iter(())
+def _computed(state: State, measured: Array) -> tuple[State, Array]:
+    """Both, computed together where a library only plans."""
+    arrays = [x for x in (*_leaves(state), measured) if is_array(x)]
+    computed = settled(*arrays) if arrays else ()
+    if all(map(operator.is_, computed, arrays)):
+        return state, measured
+    ready = iter(computed)
 
     def done(x: Any) -> Any:
         return next(ready) if is_array(x) else x
 
-    return _rebuilt(state, (tuple(map(done, part)) if type(part) is tuple else done(part) for part in state))
+    parts = [tuple(map(done, part)) if type(part) is tuple else done(part) for part in state]
+    return _rebuilt(state, parts), done(measured)
 
 
 def _rebuilt(state: State, arrays: Iterable[Any]) -> State:

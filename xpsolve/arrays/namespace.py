@@ -28,19 +28,31 @@ Namespace: TypeAlias = Any
 """An array-API namespace: a module, or an object that stands for one."""
 
 
+# What is known of a type once one of its objects was looked at: these questions are asked in every step of every loop.
+_ARRAYS: set[type] = set()
+_NO_ARRAYS = frozenset((float, int, bool, str, type(None), tuple, list, dict))
+_ACCEPTED: set[type] = set()  # as arguments
+_READABLE: set[type] = set()  # never a tracer of JAX
+_NAMESPACES: dict[type, Namespace] = {}  # of the libraries' own arrays
+_REAL: dict[tuple[type, Any], bool] = {}  # whether a dtype is float32 or float64
+
+
 def is_array(x: Any) -> bool:
     """Whether `x` is an array of an array-API library (a NumPy scalar is not)."""
-    if isinstance(x, np.generic | type):  # a dtype may be a class with a shape
+    kind = type(x)
+    if kind in _ARRAYS:
+        return True
+    if kind in _NO_ARRAYS or isinstance(x, np.generic | type):  # a dtype may be a class with a shape
         return False
-    return hasattr(x, "shape") and bool(array_api_compat.is_array_api_obj(x))
+    found = hasattr(x, "shape") and bool(array_api_compat.is_array_api_obj(x))
+    if found:
+        _ARRAYS.add(kind)
+    return found
 
 
 def is_scalar(x: Any) -> bool:
     """Whether `x` is a real Python or NumPy scalar, not a boolean."""
-    return isinstance(x, numbers.Real) and not isinstance(x, bool)
-
-
-_NAMESPACES: dict[type, Namespace] = {}  # of the libraries' own arrays: asked for in every step of every loop
+    return type(x) in (float, int) or (isinstance(x, numbers.Real) and not isinstance(x, bool))
 
 
 def namespace_of(x: Array) -> Namespace:
@@ -97,13 +109,8 @@ def common_namespace(**arrays: Array) -> Namespace:
     outer: Namespace = None
     owner = ""
     for name, x in arrays.items():
-        if isinstance(x, np.ma.MaskedArray | np.matrix) or not is_array(x):
-            message = (
-                f"{name}: expected an array of NumPy, CuPy, PyTorch, JAX, Dask or another array-API library, "
-                f"got {type(x).__module__}.{type(x).__qualname__}. Make it a plain array first, "
-                f"for example with numpy.asarray({name})."
-            )
-            raise TypeError(message)
+        if type(x) not in _ACCEPTED:
+            _check_array(x, name)
         xp = namespace_of(x)
         if outer is None:
             outer, owner = xp, name
@@ -120,6 +127,18 @@ def common_namespace(**arrays: Array) -> Namespace:
     return outer
 
 
+def _check_array(x: Any, name: str) -> None:
+    if not isinstance(x, np.ma.MaskedArray | np.matrix) and is_array(x):
+        _ACCEPTED.add(type(x))
+        return
+    message = (
+        f"{name}: expected an array of NumPy, CuPy, PyTorch, JAX, Dask or another array-API library, "
+        f"got {type(x).__module__}.{type(x).__qualname__}. Make it a plain array first, "
+        f"for example with numpy.asarray({name})."
+    )
+    raise TypeError(message)
+
+
 def _lies_inside(inner: Namespace, outer: Namespace) -> bool:
     while outer is not inner and hasattr(outer, "inside"):
         outer = outer.inside
@@ -128,13 +147,15 @@ def _lies_inside(inner: Namespace, outer: Namespace) -> bool:
 
 def lift(xp: Namespace, x: Array) -> Array:
     """`x` as an array of `xp`: itself, or wrapped as often as it takes."""
-    if not hasattr(xp, "inside") or namespace_of(x) is xp:
+    if namespace_of(x) is xp or not hasattr(xp, "inside"):
         return x
     return xp.lift(lift(xp.inside, x))
 
 
 def device_of(x: Array) -> Any:
     """The device of an array, None where tracing hides it."""
+    if type(x) is np.ndarray:
+        return "cpu"
     return array_api_compat.device(x)
 
 
@@ -215,8 +236,10 @@ def common_dtype(xp: Namespace, device: Any, **arrays: Array) -> Any:
     """
     floating = []
     for name, x in arrays.items():
-        if x.dtype == xp.float32 or x.dtype == xp.float64:
-            floating.append(x.dtype)
+        dtype = x.dtype
+        if _is_real(xp, dtype):
+            if dtype not in floating:
+                floating.append(dtype)
         elif not _is_countable(xp, x.dtype):
             message = (
                 f"{name}: expected a real array of float32, float64, integers or booleans, got dtype {x.dtype}. "
@@ -224,9 +247,17 @@ def common_dtype(xp: Namespace, device: Any, **arrays: Array) -> Any:
             )
             raise TypeError(message)
     if floating:
-        return xp.result_type(*floating)
+        return floating[0] if len(floating) == 1 else xp.result_type(*floating)
     info = xp.__array_namespace_info__()
     return info.default_dtypes(device=device)["real floating"]
+
+
+def _is_real(xp: Namespace, dtype: Any) -> bool:
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
+    found = _REAL.get(key)
+    if found is None:
+        found = _REAL[key] = bool(dtype == xp.float32 or dtype == xp.float64)
+    return found
 
 
 def _is_countable(xp: Namespace, dtype: Any) -> bool:
@@ -239,7 +270,16 @@ def _is_countable(xp: Namespace, dtype: Any) -> bool:
 def is_concrete(*arrays: Array) -> bool:
     """Whether the values can be read now: False while ``jax.jit`` traces."""
     jax = sys.modules.get("jax")
-    return jax is None or not any(isinstance(innermost(x), jax.core.Tracer) for x in arrays)
+    if jax is None:
+        return True
+    for x in arrays:
+        if type(x) in _READABLE:
+            continue
+        inner = innermost(x)
+        if isinstance(inner, jax.core.Tracer):
+            return False
+        _READABLE.add(type(inner))
+    return True
 
 
 def innermost(x: Array) -> Array:
@@ -281,6 +321,10 @@ def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
     dtype('float64')
     """
     xp = common_namespace(**arrays)
+    values = list(arrays.values())
+    dtype = values[0].dtype
+    if all(type(x) is np.ndarray and x.dtype == dtype for x in values) and _is_real(xp, dtype):
+        return xp, values  # nothing to lift or to convert, and NumPy has one device
     device = common_device(**arrays)
     lifted = {name: lift(xp, x) for name, x in arrays.items()}
     dtype = common_dtype(xp, device, **lifted)

@@ -17,11 +17,12 @@ Function = Callable[..., Any]
 
 
 class Delegate(Protocol):
-    """A dispatcher made by `native`."""
+    """A dispatcher made by `native` or `composed`."""
 
     __name__: str
     standard: Function
     table: dict[str, Function]
+    whole: bool  # whether wrapped arrays meet it as one operation
 
     def register(self, *libraries: str) -> Callable[[Function], Function]:
         """Decorate a version for these libraries."""
@@ -54,22 +55,62 @@ def native(standard: Function) -> Delegate:
     >>> double(np.ones(2))
     array([2., 2.])
     """
+    return _delegate(standard, whole=True)
+
+
+def composed(standard: Function) -> Delegate:
+    """The same for steps that a library can take in fewer calls, though they are several operations to all who look.
+
+    Wrapped arrays go through the standard functions: what is counted and how it is differentiated does not depend on
+    the registered versions.  They are for small arrays of NumPy, where a call costs more than its work.
+
+    Parameters
+    ----------
+    standard : callable
+        The version in standard functions; its first argument is an array.
+
+    Returns
+    -------
+    Delegate
+        As that of `native`.
+
+    Examples
+    --------
+    >>> from xpsolve.arrays.native import composed
+    >>> import numpy as np
+    >>> @composed
+    ... def size(x):
+    ...     return np.max(np.abs(x))
+    >>> float(size(np.asarray([1.0, -2.0])))
+    2.0
+    """
+    return _delegate(standard, whole=False)
+
+
+def _delegate(standard: Function, *, whole: bool) -> Delegate:
     table: dict[str, Function] = {}
+    chosen: dict[type, Function] = {}  # for arrays of this type
 
     @functools.wraps(standard)
     def dispatch(x: Any, *args: Any, **kwargs: Any) -> Any:
-        xp = namespace_of(x)  # the public function lifted all arguments to one level: the first stands for all
-        if hasattr(xp, "inside"):
-            return xp.call(standard.__name__, dispatch, (x, *args), kwargs)
-        return table.get(library(xp), standard)(x, *args, **kwargs)
+        function = chosen.get(type(x))  # all arguments were lifted to one level: the first speaks for them
+        if function is None:
+            xp = namespace_of(x)
+            if hasattr(xp, "inside"):
+                if whole:
+                    return xp.call(standard.__name__, dispatch, (x, *args), kwargs)
+                return standard(x, *args, **kwargs)
+            function = chosen[type(x)] = table.get(library(xp), standard)
+        return function(x, *args, **kwargs)
 
     def register(*libraries: str) -> Callable[[Function], Function]:
         def add(function: Function) -> Function:
             table.update(dict.fromkeys(libraries, function))
+            chosen.clear()
             return function
 
         return add
 
     delegate = cast(Any, dispatch)
-    delegate.standard, delegate.table, delegate.register = standard, table, register
+    delegate.standard, delegate.table, delegate.register, delegate.whole = standard, table, register, whole
     return cast(Delegate, delegate)

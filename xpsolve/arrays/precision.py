@@ -6,12 +6,17 @@ block by block, and no float64 copy of the whole array is made.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from xpsolve.arrays.namespace import Array, device_of, namespace_of, on_accelerator
+from xpsolve.arrays.native import composed
 
 _BLOCK = 2**18  # entries of a block: 2 MB in float64, which stay in the cache between conversion and product
 _BLOCK_ON_ACCELERATOR = 2**24
+_IN_CACHE = 2**21  # bytes of rows that are still in the cache for a second product
 
 
 def wide_dtype(x: Array) -> Any:
@@ -31,6 +36,39 @@ def wide_dtype(x: Array) -> Any:
     return info.dtypes(device=device_of(x), kind="real floating").get("float64", x.dtype)
 
 
+class FloatLimits(NamedTuple):
+    """The limits of a real floating dtype as Python floats."""
+
+    eps: float
+    smallest_normal: float
+    max: float
+    exponents: int  # 1024 for float64, 128 for float32
+
+
+_LIMITS: dict[tuple[type, Any], FloatLimits] = {}
+
+
+def limits_of(x: Array) -> FloatLimits:
+    """The limits of the dtype of x, made once for each dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import limits_of
+    >>> limits_of(np.zeros(2)).eps == 2.0**-52
+    True
+    """
+    dtype = x.dtype
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
+    found = _LIMITS.get(key)
+    if found is None:
+        info = namespace_of(x).finfo(dtype)
+        most = float(info.max)
+        found = FloatLimits(float(info.eps), float(info.smallest_normal), most, math.frexp(most)[1])
+        _LIMITS[key] = found
+    return found
+
+
 def cast(x: Array, dtype: Any) -> Array:
     """x in a dtype: itself where it has it."""
     return x if x.dtype == dtype else namespace_of(x).astype(x, dtype)
@@ -46,8 +84,10 @@ def wide_product(A: Array, x: Array) -> Array:
     >>> wide_product(np.ones((1, 3), dtype=np.float32), np.asarray([1e9, 1.0, -1e9]))
     array([1.])
     """
+    if A.dtype == x.dtype:
+        return A @ x
     xp, (n, p) = namespace_of(x), A.shape
-    if A.dtype == x.dtype or x.dtype != xp.float64:
+    if x.dtype != xp.float64:
         return A @ x
     size = min(_length_of_blocks(A), max(n, p))
     if n >= p:  # along the longer axis, so that the blocks have long rows and columns whatever the order in memory
@@ -58,6 +98,28 @@ def wide_product(A: Array, x: Array) -> Array:
         j = min(i + size, p)
         total = total + cast(A[:, i:j], x.dtype) @ x[i:j, ...]
     return total
+
+
+@composed
+def residual(A: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """s = y − Ax and Aᵀs, for x (p,) or (p, k)."""
+    s = y - wide_product(A, x)
+    return s, wide_product(A.T, s)
+
+
+@residual.register("numpy")
+def _residual_in_one_pass(A: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """Block by block of rows that stay in the cache, so that a large A is read from memory once."""
+    n, p = A.shape
+    if A.nbytes < 4 * _IN_CACHE or n < p or A.dtype != x.dtype or not A.flags.c_contiguous:
+        return residual.standard(A, x, y)  # type: ignore[no-any-return]
+    rows = _IN_CACHE * n // A.nbytes
+    s, c = np.empty_like(y), np.zeros_like(x)
+    for i in range(0, n, rows):
+        block, part = A[i : i + rows], s[i : i + rows]
+        np.subtract(y[i : i + rows], block @ x, out=part)
+        c += block.T @ part
+    return s, c
 
 
 def _length_of_blocks(A: Array) -> int:

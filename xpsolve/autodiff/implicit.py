@@ -38,7 +38,7 @@ from xpsolve.autodiff.levels import Level, inside_of
 from xpsolve.autodiff.reverse import grad, vjp
 from xpsolve.autodiff.rules.table import Joint, NoRuleError, is_complex
 from xpsolve.solution import ConvergenceWarning
-from xpsolve.trace import arrays_in, map_arrays
+from xpsolve.trace import arrays_in, is_plain, map_arrays
 
 _UNROLLED: ContextVar[frozenset[object]] = ContextVar("unrolled", default=frozenset())  # the open contexts
 
@@ -131,7 +131,9 @@ def followed(args: Any) -> bool:
 
 def _outermost(args: Any) -> Level | None:
     """The level of the outermost arrays, where it is to be differentiated implicitly."""
-    found = [] if _UNROLLED.get() else arrays_in(args)
+    if is_plain(args) or _UNROLLED.get():
+        return None
+    found = arrays_in(args)
     if not found:
         return None
     xp = common_namespace(**{f"array {i}": x for i, x in enumerate(found)})

@@ -87,18 +87,18 @@ class Level(Interpreter):
 
     def opened(self, x: Any) -> Any:
         """An argument in the form that the level inside needs."""
-        if isinstance(x, WrappedArray) and x._interpreter is self:
+        if x.__class__ is Tracked and x._interpreter is self:
             return x.__xpsolve_value__
-        if isinstance(x, tuple | list):
+        if isinstance(x, (tuple, list)):
             items = [self.opened(item) for item in x]
             return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
         return lift(self.inside, x) if self.nested and is_array(x) else x
 
     def general(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run any function, and follow its derivative by the rule in the table."""
-        listed = bool(args) and isinstance(args[0], list | tuple)
+        listed = bool(args) and isinstance(args[0], (list, tuple))
         followed = [(i, x) for i, x in enumerate(args[0] if listed else args) if self._is_followed(x)]
-        by_name = [k for k, x in kwargs.items() if self._is_followed(x)]
+        by_name = [k for k, x in kwargs.items() if self._is_followed(x)] if kwargs else []
         nested = listed and any(self._is_followed(x) for x in arrays_in([args[1:]]))
         follows = bool(followed or by_name or nested) and name not in CONSTANT
         rule = RULES.get(name)
@@ -125,7 +125,7 @@ class Level(Interpreter):
         return found
 
     def _is_followed(self, x: Any) -> bool:
-        return isinstance(x, Tracked) and x._interpreter is self and x._mark is not None
+        return x.__class__ is Tracked and x._interpreter is self and x._mark is not None
 
     def _any_follows(self, result: Any) -> bool:
         if hasattr(result, "dtype"):
@@ -174,14 +174,18 @@ def innermost_common(**arrays: Array) -> Namespace:
     return inside
 
 
-@contextmanager
-def following(level: Level) -> Iterator[None]:
+class following:
     """While the function runs, new levels go around this one."""
-    token = _open_levels.set((*_open_levels.get(), level))
-    try:
-        yield
-    finally:
-        _open_levels.reset(token)
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+
+    def __enter__(self) -> None:
+        self.token = _open_levels.set((*_open_levels.get(), self.level))
+
+    def __exit__(self, *_: Any) -> None:
+        _open_levels.reset(self.token)
+        self.level.release()
 
 
 @contextmanager

@@ -35,7 +35,8 @@ class _Record:
         trees = [args[i] for i in argnums]
         found = [floating_arrays(tree, f"argument {i}") for i, tree in zip(argnums, trees, strict=True)]
         xs = [x for part in found for x in part]
-        others = arrays_in([[a for i, a in enumerate(args) if i not in argnums], kwargs])
+        constants = [a for i, a in enumerate(args) if i not in argnums]
+        others = arrays_in([constants, kwargs]) if constants or kwargs else []
         named = {f"argument {i}": x for i, x in enumerate(xs)} | {f"array {i}": x for i, x in enumerate(others)}
         self.inside = innermost_common(**named)
         level = Reverse(self.inside)
@@ -50,7 +51,7 @@ class _Record:
         ]
         del variables, rest
         with following(level):
-            out = f(*lifted, **lift_all(level, kwargs))
+            out = f(*lifted, **(lift_all(level, kwargs) if kwargs else {}))
         results = result_arrays(out)
         self.nodes = [x._mark if level.owns(x) else None for x in results]
         self.out = level.unwrap_all(out)
@@ -60,7 +61,9 @@ class _Record:
         starts = [(n, g) for n, g in zip(self.nodes, gradients, strict=True) if n is not None]
         lead = gradients[0].ndim - arrays_in(self.out)[0].ndim
         first = tuple(gradients[0].shape[:lead])
-        xp = common_namespace(value=self.like[0], **{f"gradient {i}": g for i, g in enumerate(gradients)})
+        xp = namespace_of(self.like[0])
+        if any(namespace_of(g) is not xp for g in gradients):
+            xp = common_namespace(value=self.like[0], **{f"gradient {i}": g for i, g in enumerate(gradients)})
         if once:
             self.nodes = []
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is a valid result

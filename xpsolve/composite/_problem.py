@@ -84,11 +84,16 @@ class Composite:
         return self.xp.where(L > 0, L, self.xp.ones_like(L))
 
     @cached_property
+    def gram(self) -> Array:
+        """AᵀA/n of a dense A."""
+        return gram(self.f.operator.A) / self.f.n
+
+    @cached_property
     def gradient(self) -> Callable[[Array], Array]:
         """x ↦ ∇f(x) + l2·x; with the Gram matrix of a least-squares problem where it is smaller than A."""
         f = self.f
         if isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and f.n > f.operator.shape[1]:
-            G, right = gram(f.operator.A) / f.n, f._adjoint(f.y) / f.n
+            G, right = self.gram, f._adjoint(f.y) / f.n
             return lambda x: (G @ x - right) + self.mu * x
         if self.parts.l2 is None:
             return f.gradient  # type: ignore[no-any-return]

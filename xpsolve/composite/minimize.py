@@ -11,6 +11,7 @@ from xpsolve.arrays import Array, Run, check_iteration, check_option, enter, is_
 from xpsolve.arrays import check_finite as check_values
 from xpsolve.capabilities import capabilities
 from xpsolve.composite._backtracking import backtracking
+from xpsolve.composite._newton_jump import newton_jump
 from xpsolve.composite._parts import parts_of
 from xpsolve.composite._problem import Composite
 from xpsolve.penalties import Penalty
@@ -221,16 +222,17 @@ def _proximal(
         down, *shares = problem.look(columns.x(X))
         return column(down), xp.reshape(problem.joined(shares), (1,))
 
-    tau = 1 / problem.lipschitz
+    tau, gradient = 1 / problem.lipschitz, problem.gradient
     x = g.prox(start.x - tau * (start.g + problem.l2 * start.x), tau)  # within the domain of R; a solution stays
     run = proximal_gradient(
-        lambda Z: -column(problem.gradient(columns.x(Z))),
+        lambda Z: -column(gradient(columns.x(Z))),
         columns,
         column(x),
         tau=xp.reshape(tau, (1,)),
         check=check,
         gap=xp.reshape(problem.certificate(x), (1,)),
         momentum=momentum,
+        improve=newton_jump(problem) if momentum else None,
         **options,
         **_seen(problem, lambda s: columns.x(s.X), record, callback),
     )
@@ -259,7 +261,8 @@ def _primal_dual(
         **options,
         **_seen(problem, lambda s: s.x, record, callback),
     )
-    return run, {"dual": run.state.z}
+    units = start.units  # Lᵀz is a gradient, and is scaled like one
+    return run, {"dual": run.state.z if units is None else tuple(map(units.gradient_outside, run.state.z))}
 
 
 def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callback: Any) -> dict[str, Any]:

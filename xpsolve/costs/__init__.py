@@ -19,6 +19,7 @@ from xpsolve.costs.autodiff import (
     scan_slots,
     scan_steps,
 )
+from xpsolve.costs.composite import PENALTIES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
     CODE_STEPS,
@@ -126,6 +127,7 @@ __all__ = [
     "LISTA_KINDS",
     "LOSSES",
     "NEWTON_FROM",
+    "PENALTIES",
     "RIDGE_METHODS",
     "SCAN_MEMORIES",
     "SINKHORN_METHODS",
@@ -147,6 +149,7 @@ __all__ = [
     "coordinate_descent",
     "copy",
     "correlation",
+    "denoising",
     "dictionary_learning",
     "differences",
     "dot_test",
@@ -171,8 +174,10 @@ __all__ = [
     "lista_fit",
     "logsumexp",
     "lstsq",
+    "minimize",
     "mlp",
     "newton",
+    "nnls",
     "normal_equations_error",
     "one_hot",
     "operator_norm",

@@ -26,7 +26,13 @@ LASSO_METHODS = ("ista", "fista", "working_set")
 def normal_equations_error(n: int, p: int, *, k: int = 1, n_lams: int = 1, itemsize: int = 8) -> Cost:
     """The certificate of `ridge`: Aᵀ(y − Ax) − λx and the norms, two more products with A."""
     columns = k * n_lams
-    return Cost(4 * n * p * columns, 2 * itemsize * n * p, 28, 0, itemsize * (n + p) * columns)
+    launches = 28 + 3 * _repeats(k, n_lams)  # λ, y and ‖Aᵀy‖
+    return Cost(4 * n * p * columns, 2 * itemsize * n * p, launches, 0, itemsize * (n + p) * columns)
+
+
+def _repeats(k: int, n_lams: int) -> int:
+    """Launches to give what is known for every λ, or for every column of y, to each pair of them; views for one."""
+    return int(k > 1 and n_lams > 1)
 
 
 def ridge(
@@ -82,6 +88,7 @@ def ridge(
     if not moved:
         error += Cost(launches=-1)
     right = gemm(p, k, n, itemsize=itemsize)  # Aᵀy, which the certificate needs as well
+    repeated = _repeats(k, n_lams)
     q = n if method == "woodbury" else p
     if method in ("normal", "woodbury"):
         if n_lams == 1:
@@ -90,7 +97,8 @@ def ridge(
             )
         else:
             once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
-            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize) + Cost(launches=32)
+            solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize)
+            solve += Cost(launches=32 + 2 * repeated)
         total = right + gram(max(n, p) if n == p else n + p - q, q, itemsize=itemsize) + solve + error
         if method == "woodbury":
             total += gemm(p, columns, n, itemsize=itemsize)  # Aᵀα
@@ -98,14 +106,14 @@ def ridge(
     if method == "svd":
         q = min(n, p)
         turns = gemm(q, k, n, itemsize=itemsize) + gemm(p, columns, q, itemsize=itemsize)
-        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=80)
+        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=80 + 4 * repeated)
     if method == "cg":
         steps = min(n, p, 100) if n_iter is None else n_iter
         product = gemm(n, columns, p, itemsize=itemsize)
         refreshes = -(-steps // CHECK_EVERY)
-        loop = product * (2 * steps + 2 * refreshes) + Cost(launches=29 * steps + 29 * refreshes)
-        repeated = int(k == 1 and n_lams > 1)  # y, for each λ, is copied for the product with it
-        return right + loop + error + Cost(launches=46 + repeated, syncs=refreshes + 1)
+        loop = product * (2 * steps + 2 * refreshes) + Cost(launches=29 * steps + (29 + repeated) * refreshes)
+        first = 4 * repeated if k > 1 else int(n_lams > 1)  # y, for each λ, is copied for the product with it
+        return right + loop + error + Cost(launches=46 + first, syncs=refreshes + 1)
     message = f"method: expected one of {', '.join(RIDGE_METHODS)}, got {method!r}."
     raise ValueError(message)
 
@@ -294,7 +302,7 @@ def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | No
     if method == "working_set" or n_iter is None:
         return total
     refreshes, momentum = -(-n_iter // CHECK_EVERY), int(method == "fista")
-    return total + Cost(launches=27 + n_iter + refreshes * (26 + 4 * momentum))
+    return total + Cost(launches=28 + n_iter + refreshes * (27 + 4 * momentum))
 
 
 def soft_threshold(n: int, *, itemsize: int = 8) -> Cost:

@@ -131,7 +131,9 @@ def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
 def largest_singular_value(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """The product of (n, p) with its adjoint, 2mq² flops, q the shorter side; eigenvalues of the square count none."""
     m, q = max(n, p), min(n, p)
-    return gemm(q, q, m, itemsize=itemsize) + Cost(launches=25) if q > 1 else Cost(launches=23)
+    if q == 1:  # a length
+        return Cost(0, itemsize * m, 23 if m > 1 else 2)
+    return gemm(q, q, m, itemsize=itemsize) + Cost(launches=25)
 
 
 CHECK_EVERY = 10

@@ -287,13 +287,17 @@ def kronecker(shapes: tuple[tuple[int, int], ...], k: int = 1, *, itemsize: int 
     return total
 
 
-def differences(shape: int | tuple[int, ...], k: int = 1, *, adjoint: bool = False, itemsize: int = 8) -> Cost:
-    """Differences of k pictures along each axis, or their adjoint: one or two passes per axis, and no products.
+def differences(
+    n: int | tuple[int, ...], *, dim: int = 1, k: int = 1, adjoint: bool = False, itemsize: int = 8
+) -> Cost:
+    """Differences of k pictures along each axis, or their adjoint: one or two launches per axis, and no products.
 
     Parameters
     ----------
-    shape : int or tuple of int
-        Sides of the pictures.
+    n : int or tuple of int
+        Side of the pictures, the same for each axis, or all sides.
+    dim : int
+        Number of axes, where n is one side.
     k : int
         Pictures.
     adjoint : bool
@@ -312,16 +316,22 @@ def differences(shape: int | tuple[int, ...], k: int = 1, *, adjoint: bool = Fal
     >>> costs.differences((512, 512)).launches
     3
     """
-    sides = shape if isinstance(shape, tuple) else (shape,)
-    size, dim = itemsize * k * math.prod(sides), len(sides)
-    wide = sum(n > 1 for n in sides)
+    sides = n if isinstance(n, tuple) else (n,) * dim
+    size = itemsize * k * math.prod(sides)
+    wide = sum(side > 1 for side in sides)
     if adjoint:
         return Cost(0, size * (1 + 6 * wide), 1 + 2 * wide, memory=size)
-    return Cost(0, size * (dim + 3 * wide), 1 + wide, memory=dim * size)
+    return Cost(0, size * (len(sides) + 3 * wide), 1 + wide, memory=len(sides) * size)
 
 
 def wavelet(
-    shape: int | tuple[int, ...], order: int = 1, *, levels: int | None = None, k: int = 1, itemsize: int = 8
+    n: int | tuple[int, ...],
+    order: int = 1,
+    *,
+    levels: int | None = None,
+    dim: int = 1,
+    k: int = 1,
+    itemsize: int = 8,
 ) -> Cost:
     """A wavelet transform of k pictures, or its inverse: 4N flops a place of an axis and level, N the order.
 
@@ -330,12 +340,14 @@ def wavelet(
 
     Parameters
     ----------
-    shape : int or tuple of int
-        Sides of the pictures.
+    n : int or tuple of int
+        Side of the pictures, the same for each axis, or all sides.
     order : int
         Vanishing moments.
     levels : int, optional
         As often as the sides can be halved if None.
+    dim : int
+        Number of axes, where n is one side.
     k : int
         Pictures.
     itemsize : int
@@ -352,15 +364,15 @@ def wavelet(
     >>> costs.wavelet(1024, 4, levels=1).flops == 16 * 1024
     True
     """
-    sides = shape if isinstance(shape, tuple) else (shape,)
-    depth = min((n & -n).bit_length() - 1 for n in sides) if levels is None else levels
+    sides = n if isinstance(n, tuple) else (n,) * dim
+    depth = min((side & -side).bit_length() - 1 for side in sides) if levels is None else levels
     total = Cost()
     for level in range(depth):
-        here = [n >> level for n in sides]
+        here = [side >> level for side in sides]
         places = k * math.prod(here)
-        for n in here:
-            around = [n // 2] * ((order - 1) // (n // 2) + 1) + [(order - 1) % (n // 2)]
-            longer = joined(sum(part > 0 for part in around)) if order > 1 else 0
+        for side in here:
+            copies = 1 + -(-(order - 1) // (side // 2))  # of the pairs, the last of them cut
+            longer = joined(copies) if order > 1 else 0
             # the longer pairs are written, then their 2N shifts, which the product reads
             traffic = itemsize * places * (2 * (order > 1) + 2 * order)
             product = gemm(2, places // 2, 2 * order, itemsize=itemsize)

@@ -254,10 +254,10 @@ def newton(
     if method == "cholesky":
         factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize) + cholesky_solve(p, itemsize=itemsize)
         weights = Cost() if loss == "least_squares" else product + Cost(launches=9)
-        return total + n_iter * (once + factor + weights + Cost(launches=43, syncs=1))
+        return total + n_iter * (once + factor + weights + Cost(launches=42, syncs=1))
     checks = -(-cg_iter // 3) + 1
     inside = product + gemm(p, m, n, itemsize=itemsize) + Cost(launches=24 + _CURVED[loss])
-    step = once + product + cg_iter * inside + Cost(launches=57 + _CURVE[loss] + 8 * checks, syncs=1 + checks)
+    step = once + product + cg_iter * inside + Cost(launches=56 + _CURVE[loss] + 8 * checks, syncs=1 + checks)
     if loss == "multinomial":
         solves = (cg_iter + 1) * cholesky_solve(p, m, itemsize=itemsize)
         factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize)

@@ -95,14 +95,14 @@ def sinkhorn(
         again = replace(again, launches=made + 4 * (n_iter - before) + looks + 2 * exact)
     if method == "scaling":  # a product more at the start and at the end, for the marginals
         steps = before * pair + (n_iter - before) * step
-        return kernel + steps + 2 * pair + again + Cost(launches=97 + 2 * n_iter + 17 * checks) + syncs
+        return kernel + steps + 2 * pair + again + Cost(launches=91 + 2 * n_iter + 17 * checks) + syncs
     if method == "stabilized":
         start = 2 * soft + batch * (kernel + pair)
         total = (1 + renewals) * start + n_iter * batch * step + batch * kernel
-        return replace(total, launches=144 + 4 * n_iter + 39 * checks + 77 * renewals) + again + syncs
+        return replace(total, launches=140 + 4 * n_iter + 39 * checks + 74 * renewals) + again + syncs
     if method == "log":
         total = (3 * (1 + renewals) + 2 * n_iter) * soft + batch * kernel
-        return replace(total, launches=112 + 10 * n_iter + 25 * checks + 49 * renewals) + syncs
+        return replace(total, launches=108 + 10 * n_iter + 25 * checks + 46 * renewals) + syncs
     message = f"method: expected one of {', '.join(SINKHORN_METHODS)}, got {method!r}."
     raise ValueError(message)
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from xpsolve.arrays import Array, cast, namespace_of
+import numpy as np
+
+from xpsolve.arrays import Array, cast, composed, namespace_of
 from xpsolve.penalties.shrink import shrink
 
 
@@ -45,21 +47,35 @@ class Penalty:
 
     def gap(self, X: Array, C: Array, rr: Array) -> Array:
         """An upper bound of P(x) − min P for each column, from C = Aᵀ(Y − AX) and rr = ‖Y − AX‖²."""
-        xp = namespace_of(X)
-        one, zero = xp.ones_like(rr), xp.zeros_like(rr)
-        D = C if self.l2 is None else C - self.l2 * X
-        if self.l2 is not None:
-            rr = rr + self.l2 * xp.sum(X * X, axis=0)
-        inner = xp.sum(X * D, axis=0)
-        highest = xp.max(xp.abs(D), axis=0)
-        limit = self.l1 / xp.where(highest > 0, highest, one)
-        limit = xp.where(highest > 0, limit, xp.full_like(limit, xp.inf))
-        best = 1 + inner / xp.where(rr > 0, rr, one)  # where the dual objective is largest on the line through r
-        s = xp.minimum(xp.maximum(best, -limit), limit)
-        size = xp.sum(xp.abs(X), axis=0)
-        gap = 0.5 * (1 - s) ** 2 * rr + xp.maximum(self.l1 * size - s * inner, zero)
         if self.l2 is None:
-            return gap
+            return _on_the_residual(X, C, rr, self.l1)
+        xp, zero = namespace_of(X), namespace_of(X).zeros_like(rr)
+        squared = rr + self.l2 * xp.sum(X * X, axis=0)
         excess = shrink(C, self.l1 + zero)
         terms = self.l1 * xp.abs(X) + 0.5 * self.l2 * X * X + excess * excess / (2 * self.l2) - C * X
-        return xp.minimum(gap, xp.maximum(xp.sum(terms, axis=0), zero))
+        at_the_residual = xp.maximum(xp.sum(terms, axis=0), zero)
+        return xp.minimum(_on_the_residual(X, C - self.l2 * X, squared, self.l1), at_the_residual)
+
+
+@composed
+def _on_the_residual(X: Array, D: Array, rr: Array, l1: Array) -> Array:
+    """The bound at the best θ = s·r, from D = c and rr = ‖r‖² + l2‖x‖²."""
+    xp = namespace_of(X)
+    one, zero = xp.ones_like(rr), xp.zeros_like(rr)
+    inner = xp.sum(X * D, axis=0)
+    highest = xp.max(xp.abs(D), axis=0)
+    limit = l1 / xp.where(highest > 0, highest, one)
+    limit = xp.where(highest > 0, limit, xp.full_like(limit, xp.inf))
+    best = 1 + inner / xp.where(rr > 0, rr, one)  # where the dual objective is largest on the line through r
+    s = xp.minimum(xp.maximum(best, -limit), limit)
+    size = xp.sum(xp.abs(X), axis=0)
+    return 0.5 * (1 - s) ** 2 * rr + xp.maximum(l1 * size - s * inner, zero)
+
+
+@_on_the_residual.register("numpy")
+def _on_the_residual_numpy(X: Array, D: Array, rr: Array, l1: Array) -> Array:
+    inner = np.add.reduce(X * D, axis=0)
+    highest = np.maximum.reduce(np.abs(D), axis=0)
+    limit = np.where(highest > 0, l1 / highest, np.inf)
+    s = np.minimum(np.maximum(1 + inner / np.where(rr > 0, rr, 1), -limit), limit)
+    return 0.5 * (1 - s) ** 2 * rr + np.maximum(l1 * np.add.reduce(np.abs(X), axis=0) - s * inner, 0)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
     Namespace,
@@ -22,14 +24,17 @@ from xpsolve.arrays import (
     check_not_empty,
     check_rows,
     common_namespace,
+    composed,
     enter,
     gram,
     is_array,
     is_concrete,
     lift,
+    limits_of,
     namespace_of,
     power_of_two,
     regularisation,
+    settled,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
@@ -80,6 +85,12 @@ class Problem:
         vars(new).update({name: value for name, value in vars(self).items() if name == "Aty"})
         return new
 
+    def settled(self) -> Problem:
+        """The same, with AᵀY computed now where the library is lazy: it is looked at more than once."""
+        new = replace(self)
+        (vars(new)["Aty"],) = settled(self.Aty)
+        return new
+
     @property
     def squared_lams(self) -> Array:
         """λ of ½λ‖x‖² for A as it is scaled, (m,).
@@ -125,12 +136,7 @@ class Problem:
 
     @property
     def _cap(self) -> Array:
-        return self.xp.full_like(self.lams, 2.0 ** (15 * _exponents(self.xp, self.lams) // 32))
-
-
-def _exponents(xp: Namespace, x: Array) -> int:
-    """1024 for float64, 128 for float32."""
-    return round(math.log2(float(xp.finfo(x.dtype).max)))
+        return self.xp.full_like(self.lams, 2.0 ** (15 * limits_of(self.lams).exponents // 32))
 
 
 def enter_problem(
@@ -179,13 +185,29 @@ def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
 
     What is not `direct` has squares of AᵀAy.
     """
-    xp, Y = problem.xp, problem.Y
-    exponents = _exponents(xp, Y)
+    exponents = limits_of(problem.Y).exponents
     most, least = 2.0 ** (exponents * (6 if direct else 4) // 32), 2.0 ** (-exponents * (4 if direct else 3) // 32)
+    return _all_between(problem.Y, problem.Aty, problem.lams, least, most)
+
+
+@composed
+def _all_between(Y: Array, Aty: Array, lams: Array, least: float, most: float) -> Array:
+    """Whether max|y| and max|Aᵀy|/max|y| of each column lie between the two, and λ is at most most²."""
+    xp = namespace_of(Y)
     size = xp.max(xp.abs(Y), axis=0)
-    ratio = xp.max(xp.abs(problem.Aty), axis=0) / size
+    ratio = xp.max(xp.abs(Aty), axis=0) / size
     inside = (xp.maximum(ratio, size) <= most) & (xp.minimum(ratio, size) >= least)
-    return xp.all(inside) & (xp.max(problem.lams) <= most * most)
+    return xp.all(inside) & (xp.max(lams) <= most * most)
+
+
+@_all_between.register("numpy")
+def _all_between_numpy(Y: Array, Aty: Array, lams: Array, least: float, most: float) -> Array:
+    if Y.shape[1] > 1:
+        return _all_between.standard(Y, Aty, lams, least, most)
+    size = np.abs(Y).max()
+    ratio = np.abs(Aty).max() / size
+    lam = lams[0] if lams.shape[0] == 1 else lams.max()
+    return np.asarray(least <= size <= most and least <= ratio <= most and lam <= most * most)
 
 
 def scaled(problem: Problem) -> Problem:
@@ -254,7 +276,7 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
     """Z ↦ Aᵀ(Y − AZ) and v ↦ AᵀAv, by the Gram matrix where it is smaller than A."""
     operator, (n, p) = problem.operator, problem.shape
     if problem.dense and n > p:
-        G = gram(problem.A)
+        (G,) = settled(gram(problem.A))
         return lambda Z: problem.Aty - G @ Z, lambda v: G @ v
     return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
 
@@ -329,12 +351,12 @@ def lost_in_units(X: Array, unit: Array) -> Array:
 
 def rank_cut(problem: Problem) -> float:
     """Where singular values count as zero, relative to the largest: it does not grow with the longer side."""
-    return 8 * min(problem.shape) * float(problem.xp.finfo(problem.Y.dtype).eps)
+    return 8 * min(problem.shape) * limits_of(problem.Y).eps
 
 
 def in_range(x: Array, least: int, most: int) -> Array:
     """Whether 2^(E·least/32) ≤ x ≤ 2^(E·most/32), E the exponents of the dtype, 128 or 1024; NaN is not."""
-    exponents = _exponents(namespace_of(x), x)
+    exponents = limits_of(x).exponents
     return (x >= 2.0 ** (exponents * least // 32)) & (x <= 2.0 ** (exponents * most // 32))
 
 
@@ -349,8 +371,8 @@ def normal_equations_error(problem: Problem, X: Array, norm: Array) -> Array:
     operator, lam, unit = problem.operator, column_lams(problem), problem.x_unit
     if unit is not None:
         X = (X * unit) / unit
-    S = tiled(problem, problem.Y) - operator.matvec(X)
-    return relative_to_normal_equations(problem, S, operator.rmatvec(S) - lam * X, X, norm, lam)
+    S, C = operator.residual(X, tiled(problem, problem.Y))
+    return relative_to_normal_equations(problem, S, C - lam * X, X, norm, lam)
 
 
 def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array, norm: Array, lam: Array) -> Array:
@@ -358,9 +380,29 @@ def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array,
 
     It is NaN where squares of what is not 0 have overflowed, or may have underflowed.
     """
-    xp = problem.xp
-    x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, tiled(problem, problem.Aty)))
+    return _relative(R, S, X, problem.Aty, norm, lam)
+
+
+@composed
+def _relative(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
+    xp, k = namespace_of(R), Aty.shape[1]
+    x, s, r, right = (xp.linalg.vector_norm(V, axis=0) for V in (X, S, R, Aty))
+    if R.shape[1] > k:  # many λ
+        right = xp.reshape(xp.broadcast_to(right[None, :], (R.shape[1] // k, k)), (-1,))
     size = norm * (norm * x) + lam * x + xp.maximum(norm * s, right)
     solved = xp.max(xp.abs(R), axis=0) == 0
     nan, zero = xp.full_like(size, xp.nan), xp.zeros_like(size)
     return xp.where(solved, zero, r / xp.where(in_range(size, -10, 31), size, nan))
+
+
+@_relative.register("numpy")
+def _relative_numpy(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
+    if R.shape[1] > 1:
+        return _relative.standard(R, S, X, Aty, norm, lam)
+    x, s, r, right = [math.sqrt(v @ v) for v in (X[:, 0], S[:, 0], R[:, 0], Aty[:, 0])]
+    norm, exponents = float(norm), limits_of(R).exponents
+    size = norm * (norm * x) + float(lam[0]) * x + max(right, norm * s)
+    if r == 0 and not R.any():
+        return np.zeros(1, R.dtype)
+    usable = 2.0 ** (exponents * -10 // 32) <= size <= 2.0 ** (exponents * 31 // 32) and s >= 0  # `max` may lose a NaN
+    return np.asarray([r / size if usable else np.nan], R.dtype)

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from xpsolve.arrays import Array, Namespace, cast, device_of, gram, namespace_of, scatter, take_columns, wide_dtype
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    cast,
+    device_of,
+    gram,
+    namespace_of,
+    scatter,
+    settled,
+    take_columns,
+    wide_dtype,
+)
 from xpsolve.linear._problem import Problem
 from xpsolve.operators import Sparse
 
@@ -77,12 +88,13 @@ def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
     if isinstance(operator, Sparse):
         return FeatureSet(index, (), operator.gram(index, dtype))
     rows = cast(take_columns(problem.A, new), dtype)
-    G = gram(rows.T)
-    if known is None:
-        return FeatureSet(index, (rows,), G)
-    across = xp.concat([part @ rows.T for part in known.rows], axis=0)
-    G = xp.concat([xp.concat([known.gram, across], axis=1), xp.concat([across.T, G], axis=1)], axis=0)
-    return FeatureSet(index, (*known.rows, rows), G)
+    G, before = gram(rows.T), tuple[Array, ...]()
+    if known is not None:
+        before = known.rows
+        across = xp.concat([part @ rows.T for part in before], axis=0)
+        G = xp.concat([xp.concat([known.gram, across], axis=1), xp.concat([across.T, G], axis=1)], axis=0)
+    index, rows, G = settled(index, rows, G)
+    return FeatureSet(index, (*before, rows), G)
 
 
 def padded(X: Array, size: int) -> Array:

@@ -24,6 +24,7 @@ from xpsolve.arrays import (
     namespace_of,
     wide_dtype,
 )
+from xpsolve.autodiff.implicit import followed
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import (
@@ -255,12 +256,11 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
     if theta == 1:
         return ridge(A, y, lam, check_finite=options.check_finite)
 
+    if not followed((problem.operator, problem.Y, problem.lams, start, tau)):
+        return _Solver(problem, theta, options, start, tau).solve(method)
+
     def solve(problem: Problem, start: Array | None, tau: Array | None) -> Solution:
-        solver = _Solver(scaled(problem) if problem.ordinary is False else problem, theta, options, start, tau)
-        solution = solver.solve(method)
-        if solution is None:
-            return solve(problem.knowing(ordinary=False), start, tau)
-        return solution
+        return _Solver(problem, theta, options, start, tau).solve(method)
 
     def slope(X: Array, lams: Array) -> Array:
         ones = namespace_of(X).ones_like(X)
@@ -343,8 +343,8 @@ class _Solver:
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
         xp, operator = self.problem.xp, self.problem.operator
-        R = self.problem.Y - operator.matvec(X)
-        C, rr = operator.rmatvec(R), xp.sum(R * R, axis=0)
+        R, C = operator.residual(X, self.problem.Y)
+        rr = xp.sum(R * R, axis=0)
         return C, self.certify(X, C, rr), rr
 
     def record(self, state: Any) -> Array:
@@ -369,15 +369,17 @@ class _Solver:
         X = xp.zeros_like(problem.Aty)
         return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
 
-    def solve(self, method: str) -> Solution | None:
-        """Run a method and say how it ended; None where the first host read finds that A and y are to be scaled."""
+    def solve(self, method: str) -> Solution:
+        """Run a method and say how it ended; where the first host read finds that A and y are to be scaled, again."""
         problem, o = self.problem, self.options
+        if problem.ordinary is False and problem.A_unit is None:
+            return replace(self, problem=scaled(problem)).solve(method)
         X, C, gap = self.start()
         if problem.ordinary is None:
             gap = problem.xp.where(is_ordinary(problem), gap, problem.xp.full_like(gap, problem.xp.nan))
         run, stats = self._run(method, X, (C, gap), o.max_iter)
         if run.reason == "not finite" and problem.ordinary is None and run.reads == 1:
-            return None
+            return replace(self, problem=problem.knowing(ordinary=False)).solve(method)
         if self._was_rounded(method, run):
             run = replace(run, state=run.state._replace(gap=self._wide_gap(run.state.X)))
         if run.reason in ("tolerance", "stalled"):

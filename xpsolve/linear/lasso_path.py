@@ -8,6 +8,7 @@ those that miss features are solved again with them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from xpsolve import costs
@@ -18,9 +19,11 @@ from xpsolve.arrays import (
     check_iteration,
     check_option,
     device_of,
+    in_memory,
     is_concrete,
     is_scalar,
     largest,
+    namespace_of,
     on_accelerator,
     settled,
     wide_dtype,
@@ -174,6 +177,7 @@ def lasso_path(
         raise ValueError(message)
     if problem.ordinary is not True:  # a path need not read before its first check of all features
         problem = with_scaled_columns(problem) if problem.ordinary is None else scaled(problem)
+    problem = problem.settled()
     xp, unit = problem.xp, problem.l1_unit
     weights = _grid(problem, n_lams, ratio) if lams is None else problem.l1_weights(problem.lams)
     order = xp.argsort(weights, descending=True)
@@ -304,22 +308,28 @@ class _Way:
 
     def _small(self, x: Array, lams: Array) -> Array:
         """From the answer x to one λ to those for the next, among the features of the set."""
-        problem, features = self.problem, self.features
-        xp = problem.xp
-        dtype = features.gram.dtype  # float64 where the library has it
-        small = GramProblem.of(
-            features.gram, features.correlation(problem), cast(self.yy, dtype), cast(self.half, dtype)
+        problem, features, dtype = self.problem, self.features, self.features.gram.dtype  # float64 where there is such
+        X, taken, limited = in_memory(
+            partial(_down, tol=_SHARE * self.tol, max_iter=self.max_iter),
+            *(features.gram, features.correlation(problem)),
+            *(cast(known, dtype) for known in (self.yy, self.half, x, lams)),
         )
-        x, lams, columns = cast(x, dtype), cast(lams, dtype), list[Array]()
-        c = small.b - small.G @ x
-        for i in range(lams.shape[0]):
-            x, c, taken = solve_on_gram(
-                small, Penalty(lams[i]), x, c, tol=_SHARE * self.tol, max_iter=self.max_iter, near=True
-            )
-            self.steps += taken
-            self.limited |= taken >= self.max_iter
-            columns.append(x)
-        return cast(xp.concat(columns, axis=1), problem.Y.dtype)
+        self.steps += taken
+        self.limited |= limited
+        return cast(X, problem.Y.dtype)
+
+
+def _down(
+    G: Array, b: Array, yy: Array, half: Array, x: Array, lams: Array, *, tol: float, max_iter: int
+) -> tuple[Array, int, bool]:
+    """The answer for each λ from that for the one before; all steps, and whether some λ has used up `max_iter`."""
+    small, c = GramProblem.of(G, b, yy, half), b - G @ x
+    columns, steps = list[Array](), list[int]()
+    for i in range(lams.shape[0]):
+        x, c, taken = solve_on_gram(small, Penalty(lams[i]), x, c, tol=tol, max_iter=max_iter, near=True)
+        columns.append(x)
+        steps.append(taken)
+    return namespace_of(x).concat(columns, axis=1), sum(steps), max(steps) >= max_iter
 
 
 def _together(

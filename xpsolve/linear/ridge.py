@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
@@ -18,9 +20,12 @@ from xpsolve.arrays import (
     check_option,
     cholesky,
     cholesky_solve,
+    composed,
     eigh,
     gram,
     is_concrete,
+    largest_pivot,
+    limits_of,
     namespace_of,
     power_of_two,
     shifted,
@@ -74,25 +79,37 @@ class _Answer(NamedTuple):
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    A, Y, lam = problem.A, problem.Y, problem.squared_lams
-    X, (norm, factor, L) = _solve_shifted(A, lam, problem.Aty)
+    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty)
+    return _normal_at(problem, X, known)
 
-    def answer(X: Array) -> _Answer:
-        return _Answer(problem, X, norm, factor, lambda: answer(X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X)))
 
-    return answer(X)
+def _normal_at(problem: Problem, X: Array, known: Any) -> _Answer:
+    A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
+    return _Answer(
+        problem,
+        X,
+        norm,
+        factor,
+        lambda: _normal_at(problem, X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X), known),
+    )
 
 
 def _woodbury(problem: Problem) -> _Answer:
     """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
-    A, Y, lam = problem.A, problem.Y, problem.squared_lams
-    dual, (norm, factor, L) = _solve_shifted(A.T, lam, Y)
+    dual, known = _solve_shifted(problem.A.T, problem.squared_lams, problem.Y)
+    return _woodbury_at(problem, dual, known)
 
-    def answer(dual: Array) -> _Answer:
-        X = A.T @ dual
-        return _Answer(problem, X, norm, factor, lambda: answer(dual + cholesky_solve(L, Y - A @ X - lam * dual)))
 
-    return answer(dual)
+def _woodbury_at(problem: Problem, dual: Array, known: Any) -> _Answer:
+    A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
+    X = A.T @ dual
+    return _Answer(
+        problem,
+        X,
+        norm,
+        factor,
+        lambda: _woodbury_at(problem, dual + cholesky_solve(L, Y - A @ X - lam * dual), known),
+    )
 
 
 def _svd(problem: Problem) -> _Answer:
@@ -117,13 +134,13 @@ def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> 
 
     def solve(M: Array, lams: Array, B: Array) -> tuple[Array, Any]:
         xp, G = namespace_of(M), gram(M)
-        norm = xp.sqrt(xp.max(xp.linalg.diagonal(G)))
+        norm = xp.sqrt(largest_pivot(G))
         if lams.shape[0] == 1:
             L, ok = cholesky(shifted(G, lams[0]))
-            return cholesky_solve(L, B), (norm, _known_of(xp, L, norm * norm + lams[0], ok), L)
+            return cholesky_solve(L, B), (norm, _known_of(L, norm * norm + lams[0], ok), L)
         w, V = eigh(G)
         levels = w[:, None] + lams[None, :]  # (q, m)
-        filters = 1 / _without_rounding(xp, levels, G.shape[0] * xp.finfo(w.dtype).eps * xp.max(w))
+        filters = 1 / _without_rounding(xp, levels, G.shape[0] * limits_of(w).eps * xp.max(w))
         coefficients = V.T @ B
         return V @ (filters * coefficients if paired else _all_pairs(filters, coefficients)), (norm, None, None)
 
@@ -153,9 +170,17 @@ def _all_pairs(filters: Array, B: Array) -> Array:
     return xp.reshape(filters[:, :, None] * B[:, None, :], (B.shape[0], filters.shape[1] * B.shape[1]))
 
 
-def _known_of(xp: Namespace, L: Array, largest: Array, ok: Array) -> _Factor:
+@composed
+def _known_of(L: Array, largest: Array, ok: Array) -> _Factor:
+    xp = namespace_of(L)
     least, safe = xp.min(xp.linalg.diagonal(L)), in_range(largest, -20, 25)
     return _Factor(least / largest * least, safe, ok & safe)
+
+
+@_known_of.register("numpy")
+def _known_of_numpy(L: Array, largest: Array, ok: Array) -> _Factor:
+    least, safe = L.diagonal().min(), in_range(largest, -20, 25)
+    return _Factor(np.asarray(least / largest * least), np.asarray(safe), np.asarray(ok & safe))
 
 
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
@@ -285,7 +310,7 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
     else:  # a path reads nothing, so that nothing is known of y
         unknown = problem.ordinary is None and problem.lams.shape[0] > 1
         answer = solve(with_scaled_columns(problem) if unknown else problem)
-    tol = float(problem.xp.finfo(problem.Y.dtype).eps) ** 0.75  # three quarters of the digits
+    tol = limits_of(problem.Y).eps ** 0.75  # three quarters of the digits
     error, measure = normal_equations_error(answer.problem, answer.X, answer.norm), None
     why, again = "", False
     if answer.factor is not None and is_concrete(answer.X):
@@ -326,13 +351,27 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
 
 def _read(problem: Problem, factor: _Factor, error: Array) -> float:
     """The worst error; −1 where half of the digits or less are right; NaN for a bad factor: the one host read."""
-    xp, trusted = problem.xp, factor.trusted
+    trusted = factor.trusted
     if problem.ordinary is None:
         trusted = trusted & is_ordinary(problem, direct=True)
+    return float(_verdict(error, factor.pivot, trusted))
+
+
+@composed
+def _verdict(error: Array, pivot: Array, trusted: Array) -> Array:
+    xp = namespace_of(error)
     worst = xp.max(error)
-    few = factor.pivot < float(xp.finfo(error.dtype).eps) ** 0.5
-    worst = xp.where(few, -xp.ones_like(worst), worst)
-    return float(xp.where(trusted, worst, xp.full_like(worst, xp.nan)))
+    worst = xp.where(pivot < limits_of(error).eps ** 0.5, -xp.ones_like(worst), worst)
+    return xp.where(trusted, worst, xp.full_like(worst, xp.nan))
+
+
+@_verdict.register("numpy")
+def _verdict_numpy(error: Array, pivot: Array, trusted: Array) -> Array:
+    if not trusted:
+        return np.asarray(np.nan)
+    if pivot < limits_of(error).eps ** 0.5:
+        return np.asarray(-1.0)
+    return error[0] if error.shape[0] == 1 else error.max()
 
 
 def _is_safe(problem: Problem, factor: _Factor) -> Array:
@@ -345,6 +384,6 @@ def _refined(answer: _Answer) -> tuple[_Answer, float]:
     for _ in range(_REFINEMENTS):
         X, answer = answer.X, answer.refined()  # type: ignore[misc]
         sizes.append(xp.max(xp.abs(answer.X - X)))
-    small = xp.finfo(answer.X.dtype).eps ** 0.5 * xp.max(xp.abs(answer.X))
+    small = limits_of(answer.X).eps ** 0.5 * xp.max(xp.abs(answer.X))
     last = xp.where(sizes[-1] <= small, xp.zeros_like(small), sizes[-1])
     return answer, float(last / xp.where(last > 0, sizes[0], xp.ones_like(last)))

@@ -13,15 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Run, cast, iterate, largest, settled, wide_dtype
+from xpsolve.arrays import Array, Run, cast, in_memory, iterate, largest, settled, wide_dtype
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import Problem
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 
 _FIRST = 100  # features in the first set, at least
+_SMALL = 64  # features for which Newton steps cost no more than those that prepare the ground
 _IDLE = 50  # features without a part in x that a set may keep
 _CAUTION = 0.7
 _SHARE = 0.3  # of the tolerance, for the small problem, and for the features outside of it
@@ -59,6 +61,7 @@ def solve_working_set(
 
     `start` is (Aᵀ(y − AX), relative gap) of the first X.
     """
+    problem = problem.settled()
     xp, operator = problem.xp, problem.operator
     p = problem.shape[1]
     narrow, wide = problem.Y.dtype, wide_dtype(problem.Y)
@@ -101,21 +104,22 @@ def solve_working_set(
         else:  # a little below λ no dual point is cut short by what rounding adds to |Aᵀr|
             total = level + s.added
             level = level * level / xp.where(total > 0, total, xp.ones_like(total)) if rounded else level
-        small = GramProblem.of(features.gram, features.correlation(problem), yy, half)
-        x = cast(xp.take(s.X, features.index, axis=0), wide)
-        x, _, taken = solve_on_gram(
-            small,
-            replace(exact, l1=level),
-            x,
-            small.b - small.G @ x if rounded else xp.take(s.C, features.index, axis=0),
-            tol=max(share * tol, _PROGRESS * float(s.gap[0])),
-            max_iter=max_iter - steps,
-            near=s.set is not None and 8 * wanted <= s.nonzeros,
+        x, _, taken = in_memory(
+            partial(
+                _solve,
+                tol=max(share * tol, _PROGRESS * float(s.gap[0])),
+                max_iter=max_iter - steps,
+                near=features.size <= _SMALL or (s.set is not None and 8 * wanted <= s.nonzeros),
+            ),
+            *(features.gram, features.correlation(problem), yy, half),
+            cast(xp.take(s.X, features.index, axis=0), wide),
+            None if rounded else xp.take(s.C, features.index, axis=0),
+            *(level, exact.l2),
         )
         steps += taken
         sizes.append(features.size)
         fine, x = x, cast(x, narrow)
-        added = xp.max(xp.abs(small.G @ (cast(x, wide) - fine))) if rounded else s.added
+        added = xp.max(xp.abs(features.gram @ (cast(x, wide) - fine))) if rounded else s.added
         R, X = Y - features.product(problem, x), features.spread(x, p)
         C = operator.rmatvec(cast(R, narrow))
         outside = outside_of(features, x, C) if rounded else 0
@@ -151,3 +155,11 @@ def solve_working_set(
     if steps >= max_iter and float(xp.max(run.state.gap)) > tol:
         run = replace(run, reason="max_iter", measure=float(xp.max(run.state.gap)))
     return run, {"sizes": tuple(sizes), "steps": steps}
+
+
+def _solve(
+    G: Array, b: Array, yy: Array, half: Array, x: Array, c: Array | None, *weights: Any, **options: Any
+) -> tuple[Array, Array, int]:
+    """The small problem, from x and its c = b − Gx where that is known."""
+    c = b - G @ x if c is None else c
+    return solve_on_gram(GramProblem.of(G, b, yy, half), Penalty(*weights), x, c, **options)

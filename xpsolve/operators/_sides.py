@@ -11,8 +11,8 @@ from xpsolve.arrays import MOST
 Lengths = tuple[int, ...]
 
 
-def sides(shape: Any, most: int = 32) -> Lengths:
-    """`shape`, an integer or one for each axis, as a tuple of at most so many."""
+def sides(shape: Any, most: int = 30) -> Lengths:
+    """`shape`, an integer or one for each axis, as a tuple of at most so many: libraries have up to 32 axes."""
     given = shape if isinstance(shape, tuple | list) else (shape,)
     if not 1 <= len(given) <= most:
         message = f"shape: expected 1 to {most} sides of the picture, got {shape!r}."

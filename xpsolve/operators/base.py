@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, check_count, enter, is_array, is_scalar, namespace_of, wide_product
+from xpsolve.arrays import Array, check_count, enter, is_array, is_scalar, namespace_of, residual, wide_product
 from xpsolve.trace import map_arrays
 
 
@@ -69,6 +69,11 @@ class LinearOperator:
         self._check(y, "y", self.shape[0])
         return self._rmatvec(y)
 
+    def residual(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """s = y − A x and Aᵀ s."""
+        s = y - self.matvec(x)
+        return s, self.rmatvec(s)
+
     def _check(self, x: Array, name: str, length: int) -> None:
         if not is_array(x):
             message = f"{name}: expected an array of shape ({length},) or ({length}, k), got {type(x).__qualname__}."
@@ -124,11 +129,12 @@ class LinearOperator:
         return self  # an operator without arrays inside
 
 
-def as_real(x: Array) -> Array:
+def as_real(x: Array, name: str) -> Array:
     """x, or where its entries are integers the same as real numbers: for operators without an array of their own."""
-    if namespace_of(x).isdtype(x.dtype, "real floating"):
+    xp = namespace_of(x)
+    if x.dtype == xp.float64 or x.dtype == xp.float32:
         return x
-    _, (x,) = enter(x=x)
+    _, (x,) = enter(**{name: x})
     return x
 
 
@@ -173,6 +179,11 @@ class Dense(LinearOperator):
 
     def _rmatvec(self, y: Array) -> Array:
         return wide_product(self.A.T, y)
+
+    def residual(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """s = y − A x and Aᵀ s; NumPy reads a large A once for both."""
+        self._check(x, "x", self.shape[1])
+        return residual(self.A, x, y)  # type: ignore[no-any-return]
 
     def scaled(self, factor: Array) -> Dense:
         """The matrix times a 0-d factor."""

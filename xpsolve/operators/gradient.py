@@ -7,6 +7,9 @@ difference with reflecting ends.  Its eigenvectors are cosines and its eigenvalu
 On several axes they add up, so that
 
     ‖∇‖² = Σ_a 4 sin²(π(n_a − 1)/2n_a) = Σ_a 4 cos²(π/2n_a)
+
+Absolute values add up to 2 in each row, or 0 at the end of an axis, and in each column to the number of neighbours of
+the place, at most 2d: steps of 1/2 and 1/2d are those of diagonal preconditioning (Pock and Chambolle 2011).
 """
 
 from __future__ import annotations
@@ -65,13 +68,13 @@ class Gradient(LinearOperator):
         return 2 * math.hypot(*(math.sin(math.pi * (n - 1) / (2 * n)) for n in self.space))
 
     def _matvec(self, x: Array) -> Array:
-        x = as_real(x)
+        x = as_real(x, "x")
         xp, many = namespace_of(x), tuple(x.shape[1:])
         X = xp.reshape(x, (*self.space, *many))
         return xp.reshape(differences(X, len(self.space)), (self.shape[0], *many))
 
     def _rmatvec(self, y: Array) -> Array:
-        y = as_real(y)
+        y = as_real(y, "y")
         xp, many = namespace_of(y), tuple(y.shape[1:])
         Y = xp.reshape(y, (len(self.space), *self.space, *many))
         return xp.reshape(differences_adjoint(Y), (self.shape[1], *many))

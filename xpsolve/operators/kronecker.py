@@ -77,11 +77,14 @@ class Kronecker(LinearOperator):
 
 
 def _along_axes(matrices: tuple[Array, ...], x: Array) -> Array:
-    """The first axis is multiplied and goes to the end, d times; then the columns of x are first."""
+    """The first axis is multiplied and goes to the end, d times; then the columns of x are first.
+
+    ZᵀAᵀ lies in memory as the next product reads it, which (AZ)ᵀ does not.
+    """
     xp = namespace_of(x)
     Z = x
     for A in matrices:
-        Z = (A @ xp.reshape(Z, (A.shape[1], -1))).T
+        Z = xp.reshape(Z, (A.shape[1], -1)).T @ A.T
     return xp.reshape(Z, (-1,)) if x.ndim == 1 else xp.reshape(Z, (x.shape[1], -1)).T
 
 

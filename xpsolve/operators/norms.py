@@ -32,7 +32,7 @@ from xpsolve.arrays import (
     power_of_two,
 )
 from xpsolve.capabilities import capabilities
-from xpsolve.operators.base import LinearOperator
+from xpsolve.operators.base import LinearOperator, as_real
 from xpsolve.operators.entry import aslinearoperator
 
 
@@ -268,6 +268,7 @@ def _with_vector(A: Any, like: Array | None) -> tuple[LinearOperator, Array]:
     check_not_empty(operator.shape, "A", "(n, p)")
     if like is not None:  # a real array of the library and on the device of A
         enter(like=like, **({} if operator.like is None else {"A": operator.like}))
+        like = as_real(like, "like")
     found = operator.like if like is None else like
     if found is None:
         message = "like: expected an array of the library and dtype to work in, as A has none of its own."

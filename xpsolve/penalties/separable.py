@@ -105,6 +105,16 @@ class Separable(Penalty):
         terms = here._smooth(x) - here._smooth(best) - c * (x - best)
         return total(xp.maximum(terms, xp.zeros_like(terms)))
 
+    def free(self, x: Array) -> tuple[Array, Array]:
+        """Which entries are between two kinks of R, and the slope of l1|x_j|."""
+        xp, here = namespace_of(x), self._beside(x)
+        free, slope = x == x, xp.zeros_like(x)
+        if here.l1 is not None:
+            free = free & (x != 0)
+            slope = xp.where(x > 0, here.l1 + slope, slope - here.l1)
+        free = free if here.lower is None else free & (x > here.lower)
+        return (free if here.upper is None else free & (x < here.upper)), slope
+
     def _smooth(self, x: Array) -> Array:
         """l1|x_j| + ½ l2 x_j² of every entry."""
         xp = namespace_of(x)

@@ -11,14 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
     Namespace,
     Run,
     cholesky,
+    composed,
     device_of,
     enter,
     is_concrete,
+    limits_of,
     namespace_of,
     safe_norm,
     shifted,
@@ -52,6 +56,8 @@ class Start:
         if self.weights is None:
             return safe_norm(g, axis=axis)
         u = g * self.weights
+        if axis is None:
+            return self.xp.sqrt(inner(u, u))
         return self.xp.sqrt(self.xp.sum(u * u, axis=axis))
 
     def relative(self, g: Array) -> Array:
@@ -67,8 +73,7 @@ class Start:
 
     def measure(self, s: Any) -> Array:
         """The certificate of a state with x and g; NaN where the gradient has exploded."""
-        ratio = self.certificate_of(s.x, s.g)
-        return self.xp.where(ratio <= self.limit, ratio, self.xp.full_like(ratio, self.xp.nan))
+        return _unless_above(self.limit, self.certificate_of(s.x, s.g))
 
     def number(self, value: Any) -> Array:
         """A number as a 0-d array beside x."""
@@ -85,6 +90,20 @@ class Start:
         if callback is None or units is None or units.trivial:
             return callback
         return lambda k, s: callback(k, _outside(units, s))
+
+
+@composed
+def _unless_above(limit: Array, ratio: Array) -> Array:
+    """The ratio, or NaN where it is above the limit."""
+    xp = namespace_of(limit)
+    return xp.where(ratio <= limit, ratio, xp.full_like(ratio, xp.nan))
+
+
+@_unless_above.register("numpy")
+def _unless_above_numpy(limit: Array, ratio: Array) -> Array:
+    if ratio.ndim:
+        return _unless_above.standard(limit, ratio)
+    return ratio if ratio <= limit else np.full_like(ratio, np.nan)
 
 
 def _outside(units: Units, s: Any) -> Any:
@@ -177,7 +196,7 @@ def _begin_model(f: LinearModel, x0: Array | None, units: Units) -> Start:
     else:
         like = f.operator.like
         length, size = safe_norm(g), terms / f.n * (1 if like is None else safe_norm(like))
-    scale = _positive(xp, xp.where(length <= 4 * xp.finfo(x.dtype).eps * size, size, length))
+    scale = _positive(xp, xp.where(length <= 4 * limits_of(x).eps * size, size, length))
     scale = xp.where(ordinary & xp.isfinite(scale), scale, xp.full_like(scale, xp.nan))
     start = Start(xp, model, x, g, weights, scale, xp.full_like(scale, _EXPLODED), units)
     if x0 is None:
@@ -225,31 +244,64 @@ def value_and_gradient(f: Any, x: Array) -> tuple[Array, Array]:
     return f.value(x), f.gradient(x)
 
 
-def inner(xp: Namespace, u: Array, v: Array) -> Array:
+@composed
+def inner(u: Array, v: Array) -> Array:
     """⟨u, v⟩ of arrays of any shape."""
-    return xp.sum(u * v)
+    return namespace_of(u).sum(u * v)
 
 
-def raised_factor(H: Array) -> Array:
-    """A Cholesky factor of H with every diagonal entry raised at rounding level, or to 1 where it is 0.
+@inner.register("numpy")
+def _inner_numpy(u: Array, v: Array) -> Array:
+    return np.vdot(u, v)
+
+
+@composed
+def raised(H: Array) -> Array:
+    """H with every diagonal entry raised at rounding level, or to 1 where it is 0; the caller gives H away.
 
     That costs no iteration, and allows λ = 0 and linearly dependent columns.
     """
     xp = namespace_of(H)
     diagonal = xp.linalg.diagonal(H)
-    shift = xp.where(diagonal > 0, 10 * H.shape[0] * xp.finfo(H.dtype).eps * diagonal, xp.ones_like(diagonal))
-    return cholesky(shifted(H, shift))[0]
+    return shifted(H, xp.where(diagonal > 0, _raise(H) * diagonal, xp.ones_like(diagonal)))
 
 
-def accepted(xp: Namespace, before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
+@raised.register("numpy")
+def _raised_numpy(H: Array) -> Array:
+    diagonal = H.diagonal()
+    return shifted(H, np.where(diagonal > 0, _raise(H) * diagonal, 1))
+
+
+def _raise(H: Array) -> float:
+    rounding: float = 10 * H.shape[0] * limits_of(H).eps
+    return rounding
+
+
+def raised_factor(H: Array) -> Array:
+    """A Cholesky factor of it."""
+    return cholesky(raised(H))[0]
+
+
+@composed
+def accepted(before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
     """Whether a trial step is good, 0-d: f fell by `part` of what the slope promised (Armijo 1966).
 
     Where f is flat to rounding its slope decides, which is the same to first order (Hager & Zhang 2005).  A NaN is no
     good step.
     """
+    xp = namespace_of(before)
     falls = after <= before - part * promised
-    flat = xp.abs(after - before) <= 8 * xp.finfo(before.dtype).eps * xp.abs(before)
+    flat = xp.abs(after - before) <= 8 * limits_of(before).eps * xp.abs(before)
     return falls | (flat & (slope_after <= 0.5 * promised))
+
+
+@accepted.register("numpy")
+def _accepted_numpy(before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
+    if after <= before - part * promised:
+        return np.asarray(True)
+    f, new = float(before), float(after)
+    flat = abs(new - f) <= 8 * limits_of(before).eps * abs(f)
+    return np.asarray(flat and float(slope_after) <= 0.5 * float(promised))
 
 
 def _finish(

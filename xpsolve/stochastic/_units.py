@@ -75,9 +75,10 @@ def largest_ordinary(f: LinearModel) -> float:
 
 def in_units(f: LinearModel) -> Units:
     """f with max|y| = 1, up to a factor below two, where the answer scales with y."""
+    if not f.has_units:
+        return Units(f)
     b = power_of_two(f.y)
-    model = f.in_units_of(b)
-    return Units(f) if model is None else Units(model, b)
+    return Units(f.in_units_of(b), b)
 
 
 def rescaled(f: LinearModel, *, columns: bool) -> Units | None:

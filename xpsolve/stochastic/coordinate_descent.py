@@ -33,7 +33,7 @@ from xpsolve.operators import Dense
 from xpsolve.solution import Solution, Status
 from xpsolve.stochastic._run import Descent, Start, along, raised_factor
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.objectives import LeastSquares
+from xpsolve.stochastic.objectives import LeastSquares, check_one_column
 
 
 class _State(NamedTuple):
@@ -118,9 +118,11 @@ def coordinate_descent(
     """
     if not isinstance(f, LinearModel):
         message = (
-            f"f: expected LeastSquares, Logistic or Multinomial, got {type(f).__qualname__}. Use gradient_descent."
+            f"f: expected LeastSquares, Huber, Logistic or Multinomial, got {type(f).__qualname__}. "
+            "Use gradient_descent."
         )
         raise TypeError(message)
+    check_one_column(f)
     if not isinstance(f.operator, Dense):
         message = f"f: expected an objective of a dense A, got {f!r}. Use gradient_descent."
         raise TypeError(message)

@@ -183,7 +183,7 @@ def _check(f: Any, step: Any, search: str | None, momentum: str | None) -> None:
     if search is not None and momentum is not None:
         message = f"line_search: expected False together with momentum={momentum!r}, got {search!r}."
         raise ValueError(message)
-    if search == "exact" and not isinstance(f, LeastSquares):
+    if search == "exact" and not (isinstance(f, LeastSquares) and f.y.ndim == 1):
         message = f"line_search: 'exact' expects LeastSquares, got {type(f).__qualname__}. Use line_search=True."
         raise ValueError(message)
     if step is not None:
@@ -269,8 +269,8 @@ def _armijo(f: Any, start: Start) -> _Step:
     def advance(s: _State) -> _State:
         x = s.x - s.t * s.g
         value, g = value_and_gradient(f, x)
-        promised, slope = s.t * inner(xp, s.g, s.g), -s.t * inner(xp, s.g, g)
-        good = accepted(xp, s.value, value, promised, slope, part=0.5)
+        promised, slope = s.t * inner(s.g, s.g), -s.t * inner(s.g, g)
+        good = accepted(s.value, value, promised, slope, part=0.5)
         return s._replace(
             x=xp.where(good, x, s.x),
             g=xp.where(good, g, s.g),
@@ -288,8 +288,8 @@ def _steepest(f: LeastSquares, start: Start) -> _Step:
 
     def advance(s: _State) -> _State:
         u = s.g * unit
-        Au, gg = f.margins(u), inner(xp, u, u)
-        curved = inner(xp, Au, Au) / f.n + f.lam * gg
+        Au, gg = f.margins(u), inner(u, u)
+        curved = inner(Au, Au) / f.n + f.lam * gg
         t = gg / xp.where(curved > 0, curved, xp.ones_like(curved))  # g is 0 where its curvature is
         x = s.x - t * s.g
         return s._replace(x=x, g=f.gradient(x))

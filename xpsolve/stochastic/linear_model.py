@@ -65,6 +65,7 @@ class LinearModel:
     """
 
     curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
+    has_units: ClassVar[bool] = False  # whether x scales with y, as for squares
 
     def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, check_finite: bool = True) -> None:
         check_flag(check_finite, "check_finite")
@@ -114,9 +115,9 @@ class LinearModel:
         """ℓ(s) + ℓ*(tℓ′(s)) − s·tℓ′(s) ≥ 0 of every sample, 0 for t = 1: its part of a duality gap."""
         raise NotImplementedError
 
-    def in_units_of(self, b: Array) -> LinearModel | None:
-        """f(bx)/b² as a model of the same kind; None where the loss has a scale of its own."""
-        return None
+    def in_units_of(self, b: Array) -> LinearModel:
+        """f(bx)/b² as a model of the same kind, where the loss has units."""
+        raise NotImplementedError
 
     def _curve(self, s: Array) -> Callable[[Array], Array]:
         """t to ℓ″(s, y)·t."""

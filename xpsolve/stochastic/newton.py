@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, check_iteration, check_option, cholesky_solve, gram, iterate, shifted
+from xpsolve.arrays import (
+    Array,
+    check_iteration,
+    check_option,
+    cholesky_solve,
+    either,
+    gram,
+    in_memory,
+    iterate,
+    shifted,
+    solve_positive,
+)
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Solution, Status
@@ -24,6 +35,7 @@ from xpsolve.stochastic._run import (
     along,
     check_objective,
     inner,
+    raised,
     raised_factor,
     value_and_gradient,
 )
@@ -129,25 +141,21 @@ def newton(
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
     def solve(start: Start) -> Descent:
-        f, xp = start.f, start.xp
+        f = start.f
         solve_for = _by_cholesky(f, start) if chosen == "cholesky" else _by_cg(f, start)
+        one = start.number(1.0)
 
         def step(s: _State) -> _State:
             v = solve_for(s)
             x = s.x + s.t * v
             value, g = value_and_gradient(f, x)
-            promised, slope = -s.t * inner(xp, s.g, v), s.t * inner(xp, g, v)
-            good = accepted(xp, s.value, value, promised, slope, part=1e-4)
-            return _State(
-                xp.where(good, x, s.x),
-                xp.where(good, g, s.g),
-                xp.where(good, value, s.value),
-                xp.where(good, xp.ones_like(s.t), 0.25 * s.t),
-            )
+            promised, slope = -s.t * inner(s.g, v), s.t * inner(g, v)
+            good = accepted(s.value, value, promised, slope, part=1e-4)
+            return _State(*either(good, (x, g, value, one), (s.x, s.g, s.value, 0.25 * s.t)))
 
         run = iterate(
             step,
-            _State(start.x, start.g, start.number(f.value(start.x)), start.number(1.0)),
+            _State(start.x, start.g, start.number(f.value(start.x)), one),
             measure=start.measure,
             tol=tol,
             max_iter=max_iter,
@@ -157,8 +165,7 @@ def newton(
         )
         return Descent(run, f"newton: {chosen}", {})
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        return along("newton", f, solve, x0, tol=tol, advice=_ADVICE, columns=True)
+    return along("newton", f, solve, x0, tol=tol, advice=_ADVICE, columns=True)
 
 
 def _choose(f: Any, method: str) -> str:
@@ -179,7 +186,7 @@ def _choose(f: Any, method: str) -> str:
 
 def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
     """−∇²f⁻¹∇f from a factor."""
-    return lambda s: -cholesky_solve(raised_factor(f.hessian(s.x)), s.g)
+    return lambda s: in_memory(lambda H, g: (-solve_positive(raised(H), g),), f.hessian(s.x), s.g)[0]
 
 
 def _by_cg(f: Any, start: Start) -> _Solve:
@@ -200,16 +207,16 @@ def _by_cg(f: Any, start: Start) -> _Solve:
 
         def step(c: _Inner) -> _Inner:
             q = product(c.d)
-            curved = inner(xp, c.d, q)
+            curved = inner(c.d, q)
             good = (curved > tiny) & (c.rho > rounding)
             alpha = c.rho / xp.where(good, curved, xp.full_like(curved, xp.inf))
             r = c.r - alpha * q
             z = precondition(r)
-            rho = inner(xp, r, z)
+            rho = inner(r, z)
             return _Inner(c.v + alpha * c.d, r, z + ratio(rho, c.rho) * c.d, rho)
 
         z = precondition(-s.g)
-        first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(xp, s.g, z))
+        first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(s.g, z))
         rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a division by a singular H would follow
         run = iterate(
             step,
@@ -238,5 +245,5 @@ def _preconditioner(f: Any, x: Array, square: Array | None) -> Callable[[Array],
     xp, A = f.xp, f.operator.A
     spread = xp.mean(f.second_derivative(f.margins(x), f.y), axis=1) / f.n
     lam = xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam
-    L = raised_factor(shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
+    (L,) = in_memory(lambda H: (raised_factor(H),), shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
     return lambda r: cholesky_solve(L, r)

@@ -58,6 +58,7 @@ class LeastSquares(LinearModel):
     """
 
     curvature = 1.0
+    has_units = True
 
     def _targets(self, y: Array, check: bool) -> Array:
         return y  # one or more columns
@@ -138,6 +139,7 @@ class Huber(LinearModel):
     """
 
     curvature = 1.0
+    has_units = True
 
     def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, delta: float = 1.0, check_finite: bool = True) -> None:
         super().__init__(A, y, lam, check_finite=check_finite)
@@ -158,6 +160,10 @@ class Huber(LinearModel):
         """1 where |s − y| ≤ δ, 0 elsewhere."""
         xp = namespace_of(s)
         return xp.astype(xp.abs(s - y) <= self.delta, s.dtype)
+
+    def curvature_at(self, d: Array, y: Array) -> Array:
+        """1 where |d| < δ, 0 elsewhere."""
+        return namespace_of(d).astype(namespace_of(d).abs(d) < self.delta, d.dtype)
 
     def dual_excess(self, s: Array, y: Array, t: Array) -> Array:
         """(1 − t)|d|(|r| − ½(1 + t)|d|), for 0 ≤ t ≤ 1."""
@@ -341,6 +347,15 @@ class Multinomial(LinearModel):
         xp, s = self.xp, self.margins(x)
         right = xp.sum(self.y * s, axis=-1)
         return xp.all(right >= xp.max(s, axis=-1)) & xp.any(right > xp.min(s, axis=-1))
+
+
+def check_one_column(f: LinearModel) -> None:
+    """Raise where f is least squares with many columns of y."""
+    if isinstance(f, LeastSquares) and f.y.ndim == 2:
+        message = (
+            f"f: expected LeastSquares with one column of y, got {f.y.shape[1]}. Use minimize or gradient_descent."
+        )
+        raise ValueError(message)
 
 
 def _times_log(q: Array) -> Array:

@@ -36,7 +36,7 @@ from xpsolve.stochastic._run import Start, begin, certificate_name, no_minimiser
 from xpsolve.stochastic._units import Units, rescaled
 from xpsolve.stochastic.block import by_newton
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.objectives import LeastSquares, Logistic
+from xpsolve.stochastic.objectives import LeastSquares, Multinomial, check_one_column
 
 _SIZES = (1, 16, 32, 64, 128, 256)  # blocks to choose from
 _CAREFUL = 1  # blocks in the first chunk, which may have to be taken again; then twice as many each time
@@ -229,7 +229,7 @@ class Options:
             return min(self.block, max(stream.length, 1))
         f = stream.model
         ceilings = costs.TYPICAL["gpu" if on_accelerator(f.y) else "cpu"]
-        loss = {LeastSquares: "least_squares", Logistic: "logistic"}.get(type(f), "multinomial")
+        loss = {LeastSquares: "least_squares", Multinomial: "multinomial"}.get(type(f), "logistic")
         m = f.shape[1] if len(f.shape) == 2 else 1
         options = {
             str(size): costs.sgd(f.n, f.shape[0], loss=loss, m=m, runs=stream.runs or 1, block=size) for size in _SIZES
@@ -291,8 +291,9 @@ def _is_readable(x: Array) -> bool:
 def _first(f: Any, x0: Array | None) -> tuple[Array, int | None]:
     """The objective checked; the first x, and how many runs it starts."""
     if not isinstance(f, LinearModel):
-        message = f"f: expected LeastSquares, Logistic or Multinomial, got {type(f).__qualname__}."
+        message = f"f: expected LeastSquares, Huber, Logistic or Multinomial, got {type(f).__qualname__}."
         raise TypeError(message)
+    check_one_column(f)
     if not isinstance(f.operator, Dense | Sparse):
         message = f"f: expected a dense or sparse A, with accessible rows, got {f.operator!r}."
         raise TypeError(message)

@@ -7,6 +7,7 @@ from xpsolve.trace.wrapper import (
     WrappedArray,
     WrappedNamespace,
     arrays_in,
+    is_plain,
     lift_all,
     map_arrays,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "arrays_in",
     "count",
     "host_read",
+    "is_plain",
     "lift_all",
     "map_arrays",
     "peak_bytes",

@@ -2,7 +2,8 @@
 
 Conventions
     *launches*: those of CuPy, see `xpsolve.trace.launches`: one for most array functions, operators and native
-    delegates; views, shape functions and conversions that change nothing are free.
+    delegates; views, shape functions and conversions that change nothing are free, and so is a reshape where no number
+    has to move.
     *flops*: a product of (m, k) and (k, n) is 2mnk, the symmetric Gram product of (n, p) is np² (one triangle),
     Cholesky p³/3, a triangular solve p²k, LU 2p³/3 + 2p²k, a reduction or an elementwise function one per element;
     orthogonal factorisations as in Golub & Van Loan (2013, §5.2, §8.3, §8.6).
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, common_namespace, depth, is_array, namespace_of
-from xpsolve.trace.launches import launches_of
+from xpsolve.trace.launches import launches_of, reshape_is_view
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, lift_all
 
 
@@ -88,17 +89,17 @@ class Tally:
         self.by_op.setdefault(f"sync:{how}", OpTally()).calls += 1
 
 
-# Views and shape functions start no kernel (`reshape` and `flip` of contiguous arrays are views where it matters).
+# Views and shape functions start no kernel.
 _FREE = frozenset(
-    "matrix_transpose linalg.matrix_transpose permute_dims expand_dims squeeze reshape broadcast_to broadcast_arrays "
+    "matrix_transpose linalg.matrix_transpose permute_dims expand_dims squeeze broadcast_to broadcast_arrays "
     "moveaxis flip unstack linalg.diagonal real imag to_device settled".split()
 )
-_SAME_OR_COPY = frozenset({"asarray", "astype"})
+_VIEW_OR_COPY = frozenset({"asarray", "astype", "reshape"})
 _DATA_DEPENDENT = frozenset("nonzero unique_all unique_counts unique_inverse unique_values".split())
 _MOVES = frozenset(  # these move or make values: bytes but no flops
     "asarray astype zeros zeros_like ones ones_like full full_like empty empty_like eye arange linspace tril triu "
-    "concat stack take take_along_axis roll repeat tile getitem setitem copy where meshgrid "
-    "largest scatter take_columns".split()
+    "concat stack take take_along_axis roll repeat tile getitem setitem copy where meshgrid reshape "
+    "largest scatter take_columns dense_rows".split()
 )
 
 
@@ -219,8 +220,10 @@ def is_view(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) 
         return True
     if name == "getitem":
         return not _gathers(args[1])
-    if name not in _SAME_OR_COPY or kwargs.get("copy"):
+    if name not in _VIEW_OR_COPY or kwargs.get("copy"):
         return False
+    if name == "reshape":
+        return reshape_is_view(args[0], out.shape)
     read = arrays_in([list(args), kwargs])
     return bool(read) and bool(arrays_in(out)[0].dtype == read[0].dtype)
 

@@ -2,12 +2,15 @@
 
 Most are one.  Others copy what a library of NVIDIA overwrites or needs in another order, or are several kernels.  The
 library calls of cuBLAS, cuSOLVER and cuFFT are one each, whatever they start.  A delegate is what its version for CuPy
-is.  What is copied because a product needs another layout is seen from the strides, where a library has them.
+is.  Whether an array must be copied first, for a product or for another shape, is seen from its strides, where the
+library has them.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -43,27 +46,56 @@ def _matmul(A: Array, B: Array) -> int:
 
 def _lies(x: Array, *, transposed: bool = False) -> bool:
     """Whether the numbers lie one after another, or do so in the transpose; True where the library does not say."""
-    strides = getattr(x, "strides", None)
-    if strides is None:
-        stride = getattr(x, "stride", None)  # PyTorch's, in numbers
-        if not callable(stride):
-            return True
-        strides, item = stride(), 1
-    else:
-        item = x.dtype.itemsize
-    if 0 in x.shape:
+    strides = _strides(x)
+    if strides is None or 0 in x.shape:
         return True
-    return _in_order(x.shape, strides, item) or (transposed and _in_order(x.shape[::-1], strides[::-1], item))
+    return _in_order(x.shape, strides) or (transposed and _in_order(x.shape[::-1], strides[::-1]))
 
 
-def _in_order(shape: tuple[int, ...], strides: tuple[int, ...], item: int) -> bool:
-    expected = item
+def _strides(x: Array) -> tuple[int, ...] | None:
+    """Numbers from one entry to the next along each axis, None where the library does not say."""
+    if callable(getattr(x, "stride", None)):  # PyTorch
+        return tuple(x.stride())
+    if not hasattr(x, "strides"):
+        return None
+    return tuple(stride // x.dtype.itemsize for stride in x.strides)
+
+
+def _in_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    expected = 1
     for length, stride in zip(shape[::-1], strides[::-1], strict=True):
         if length != 1:
             if stride != expected:
                 return False
             expected *= length
     return True
+
+
+def reshape_is_view(x: Array, shape: tuple[int, ...]) -> bool:
+    """Whether a reshape of x gives a view, which takes no launch; True where the library does not say.
+
+    An axis of the new shape cannot run over a place where the numbers of x do not follow one another in memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.trace.launches import reshape_is_view
+    >>> x = np.ones((4, 6))
+    >>> reshape_is_view(x, (24,)), reshape_is_view(x.T, (24,)), reshape_is_view(x.T, (2, 3, 4))
+    (True, False, True)
+    """
+    x = innermost(x)
+    strides = _strides(x)
+    if strides is None or 0 in x.shape:
+        return True
+    axes = [(length, stride) for length, stride in zip(x.shape, strides, strict=True) if length != 1]
+    before = itertools.accumulate((length for length, _ in axes), operator.mul)
+    breaks = {
+        size
+        for size, (_, step), (length, stride) in zip(before, axes, axes[1:], strict=False)
+        if step != length * stride
+    }
+    return breaks <= set(itertools.accumulate(shape, operator.mul))
 
 
 def joined(count: int) -> int:
@@ -119,6 +151,10 @@ def _wide(sides: tuple[int, ...]) -> int:
     return sum(n > 1 for n in sides)
 
 
+def _dense_rows(index: Array, rows: Any, *_: Any) -> int:
+    return 2 if rows.longest else 1
+
+
 FACTORISATIONS: dict[str, int] = {
     "linalg.cholesky": 3,
     "linalg.qr": 5,
@@ -155,6 +191,7 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "fft.ifftn": lambda x, **options: _several(x, **options) + 1,
     "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
     "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 3,
+    "dense_rows": _dense_rows,
     "sech_squared": 3, "trustworthy": 2,
     "differences": lambda X, axes: 1 + _wide(X.shape[:axes]),
     "differences_adjoint": lambda Y: 1 + 2 * _wide(Y.shape[1 : Y.shape[0] + 1]),

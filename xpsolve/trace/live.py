@@ -2,8 +2,8 @@
 
 Conventions
     An array counts from the operation that makes it until the last reference to it is gone.  Views and shape functions
-    have no bytes of their own but keep the array they show alive, and so does an array assigned to.  What an operation
-    needs while it runs is not seen.
+    have no bytes of their own but keep the array they show alive, and so does an array assigned to; a reshape that must
+    copy has its own.  What an operation needs while it runs is not seen.
 """
 
 from __future__ import annotations

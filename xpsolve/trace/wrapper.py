@@ -38,7 +38,18 @@ class Interpreter:
 
     def __init__(self, inside: Namespace) -> None:
         self.inside = inside
-        self.namespace = WrappedNamespace(self)
+        self._namespace: WrappedNamespace | None = None
+
+    @property
+    def namespace(self) -> WrappedNamespace:
+        """The namespace of the arrays of this level, made when it is first asked for."""
+        if self._namespace is None:
+            self._namespace = WrappedNamespace(self)
+        return self._namespace
+
+    def release(self) -> None:
+        """Let the namespace go when this level is done: the two refer to one another."""
+        self._namespace = None
 
     def wrap(self, value: Array) -> WrappedArray:
         """An array of this level with `value` inside."""
@@ -70,30 +81,87 @@ class Interpreter:
         return map_arrays(lambda x: x if self.owns(x) else self.wrap(x), tree)
 
 
+_PLAIN: set[type] = {bool, int, float, complex, str, type(None)}  # numbers, words and the libraries' own arrays
+
+
+def is_plain(tree: Any) -> bool:
+    """Whether a quick look finds no wrapped array in `tree`, so that there is nothing to unwrap, to count or to follow.
+
+    It goes through tuples, lists, dicts, and what objects of this package hold; of all other objects it says no.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.operators import Dense
+    >>> from xpsolve.trace import is_plain
+    >>> is_plain((Dense(np.eye(2)), np.ones(2), 1.0))
+    True
+    """
+    kind = type(tree)
+    if kind in _PLAIN:
+        return True
+    if hasattr(kind, "__xpsolve_value__"):
+        return False
+    if kind is tuple or kind is list:
+        return all(map(is_plain, tree))
+    if kind is dict or (kind.__module__.startswith("xpsolve.") and hasattr(tree, "__dict__")):
+        return all(map(is_plain, (tree if kind is dict else vars(tree)).values()))
+    if is_array(tree):
+        _PLAIN.add(kind)
+        return True
+    return False
+
+
+_CONTAINERS: dict[type, str] = {}  # how to go through objects of a type
+
+
+def _container(kind: type) -> str:
+    """What kind of container a type is; "" for none."""
+    found = _CONTAINERS.get(kind)
+    if found is None:
+        if hasattr(kind, "__xpsolve_map__"):
+            found = "own"
+        elif issubclass(kind, tuple):
+            found = "named tuple" if hasattr(kind, "_fields") else "sequence"
+        elif issubclass(kind, list):
+            found = "sequence"
+        elif issubclass(kind, dict):
+            found = "dict"
+        else:
+            found = "dataclass" if dataclasses.is_dataclass(kind) else ""
+        _CONTAINERS[kind] = found
+    return found
+
+
 def map_arrays(function: Callable[[Array], Any], tree: Any, *, leaf: Callable[[Any], bool] = is_array) -> Any:
     """`tree` with `function` of each array in it (or whatever `leaf` says is one); containers keep their type.
 
     Goes through tuples, named tuples, lists, dicts, dataclasses, and objects that have a method
     ``__xpsolve_map__(function)`` (solutions, operators, …).
     """
-    if hasattr(tree, "__xpsolve_map__"):
+    kind = type(tree)
+    found = _container(kind)
+    if not found:
+        return function(tree) if leaf(tree) else tree
+    if found == "own":
         return tree.__xpsolve_map__(function)
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(map_arrays(function, item, leaf=leaf) for item in tree))
-    if isinstance(tree, tuple | list):
-        return type(tree)(map_arrays(function, item, leaf=leaf) for item in tree)
-    if isinstance(tree, dict):
+    if found == "sequence":
+        items = [map_arrays(function, item, leaf=leaf) for item in tree]
+        return items if kind is list else kind(items)
+    if found == "named tuple":
+        return kind(*(map_arrays(function, item, leaf=leaf) for item in tree))
+    if found == "dict":
         return {key: map_arrays(function, item, leaf=leaf) for key, item in tree.items()}
     if leaf(tree):
         return function(tree)
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree) if f.init}
-        return dataclasses.replace(tree, **map_arrays(function, fields, leaf=leaf))
-    return tree
+    fields = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree) if f.init}
+    return dataclasses.replace(tree, **map_arrays(function, fields, leaf=leaf))
 
 
 def arrays_in(tree: Any) -> list[Array]:
     """All arrays in nested containers, in order."""
+    if is_array(tree):
+        return [tree]
     found: list[Array] = []
 
     def note(x: Array) -> Array:
@@ -112,10 +180,15 @@ class WrappedNamespace:
         self._part = part
         inside = interpreter.inside
         self._source = getattr(inside, part) if part else inside
-        # array_api_compat distinguishes namespaces by this name
-        self.__name__ = f"xpsolve.trace.{type(interpreter).__name__}{next(_serial)}[{inside.__name__}]"
+        self._number = next(_serial)
         if not part:
             self.inside = inside
+
+    @property
+    def __name__(self) -> str:
+        """What array_api_compat tells namespaces apart by."""
+        interpreter = self._interpreter
+        return f"xpsolve.trace.{type(interpreter).__name__}{self._number}[{interpreter.inside.__name__}]"
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
@@ -136,14 +209,18 @@ class WrappedNamespace:
         return made
 
     def _about(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        interpreter = self._interpreter
+
         def about(*args: Any, **kwargs: Any) -> Any:
-            return function(*self._interpreter.unwrap_all(args), **self._interpreter.unwrap_all(kwargs))
+            return function(*interpreter.unwrap_all(args), **interpreter.unwrap_all(kwargs))
 
         return about
 
     def _traced(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        interpreter = self._interpreter  # and not this namespace, which keeps what is made here
+
         def traced(*args: Any, **kwargs: Any) -> Any:
-            return self._interpreter.apply(name, function, args, kwargs)
+            return interpreter.apply(name, function, args, kwargs)
 
         traced.__name__ = name
         return traced

@@ -19,14 +19,15 @@ steps are slow to make them so.  There g is the mean of f and of the step from f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, device_of
+from xpsolve.arrays import Array, composed, either, limits_of, namespace_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
-from xpsolve.transport._kernels import NOTHING, relaxed
+from xpsolve.transport._kernels import NOTHING, deviation, known_positive, logarithm, pairing, relaxed
 from xpsolve.transport._problem import Problem, widest
 from xpsolve.transport._relaxation import control
 
@@ -54,6 +55,20 @@ class _State(NamedTuple):
     low: Increments | None = None  # K in float32, where products are increments
     base: Any = ()  # the same at the last exact products, 0 before the first
     late: bool | None = None  # True where they were left out at the last check
+
+
+def _relaxed_logarithm(u: Array, a: Array, p: Array, omega: Array, _: bool) -> Array:
+    return u + omega * (a - p - u)
+
+
+@composed
+def _worst(errors: Array) -> Array:
+    return namespace_of(errors).max(errors)
+
+
+@_worst.register("numpy")
+def _worst_numpy(errors: Array) -> Array:
+    return errors.max() if errors.size > 1 else errors[0, 0]
 
 
 @dataclass(frozen=True)
@@ -94,52 +109,49 @@ class Iteration:
         """a and b, or their logarithms."""
         if not self.log:
             return self.problem.a, self.problem.b
-        return self._logarithm(self.problem.a), self._logarithm(self.problem.b)
+        return logarithm(self.problem.a), logarithm(self.problem.b)
 
-    def _logarithm(self, x: Array) -> Array:
-        xp = self.problem.xp
-        some = x > 0
-        return xp.where(some, xp.log(xp.where(some, x, xp.ones_like(x))), xp.full_like(x, NOTHING))
-
-    def _relax(self, u: Array, a: Array, p: Array, omega: Array) -> Array:
-        return u + omega * (a - p - u) if self.log else relaxed(u, a, p, omega)
-
-    def _mass(self, u: Array, p: Array) -> Array:
-        return self.problem.xp.exp(u + p) if self.log else u * p
+    @cached_property
+    def positive(self) -> tuple[bool, bool]:
+        """Whether a and b are known to have no 0."""
+        return (False, False) if self.log else (known_positive(self.problem.a), known_positive(self.problem.b))
 
     # --- the loop
 
     def step(self, s: _State) -> _State:
         """v, then u with one pass over K."""
-        a, b = self.weights
+        (a, b), (all_a, all_b) = self.weights, self.positive
+        relax = _relaxed_logarithm if self.log else relaxed
         if self.mirrored is None:
-            v = self._relax(s.v, b, s.q, s.omega)
+            v = relax(s.v, b, s.q, s.omega, all_b)
         else:
             xp = self.problem.xp
             mean = self.mirrored & (s.omega > 0)
-            v = self._relax(xp.where(mean, s.u, s.v), b, s.q, xp.where(mean, s.omega / 2, s.omega))
-        return s._replace(v=v, **self._swept(s, v, lambda p, i, j: self._relax(s.u[:, i:j], a[:, i:j], p, s.omega)))
+            v = relax(xp.where(mean, s.u, s.v), b, s.q, xp.where(mean, s.omega / 2, s.omega), all_b)
+        p, u, q = self._swept(s, v, lambda p, i, j: relax(s.u[:, i:j], a[:, i:j], p, s.omega, all_a))
+        return _State(u, v, p, q, *s[4:])
 
-    def _swept(self, s: _State, v: Array, update: Callable[[Array, int, int], Array]) -> dict[str, Array]:
+    def _swept(self, s: _State, v: Array, update: Callable[[Array, int, int], Array]) -> tuple[Array, Array, Array]:
         kernel = self.problem.kernel
         if self.log:
-            p, u, q = kernel.soft_sweep(s.eps, v, update)
-        elif s.low is not None:
-            p, u, q = sweep(s.low, s.base, v, update)
-        else:
-            p, u, q = kernel.sweep(s.K, s.f, s.g, s.eps, v, update)
-        return {"p": p, "u": u, "q": q}
+            return kernel.soft_sweep(s.eps, v, update)
+        if s.low is not None:
+            return sweep(s.low, s.base, v, update)
+        return kernel.sweep(s.K, s.f, s.g, s.eps, v, update)
 
     def error(self, s: _State) -> Array:
         """(‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa, (B, 1)."""
-        problem, norm = self.problem, self.problem.xp.linalg.vector_norm
-        rows = norm(self._mass(s.u, s.p) - problem.a, ord=1, axis=1, keepdims=True)
-        return (rows + norm(self._mass(s.v, s.q) - problem.b, ord=1, axis=1, keepdims=True)) / self.mass
+        a, b = self.problem.a, self.problem.b
+        if not self.log:
+            return (deviation(s.u, s.p, a) + deviation(s.v, s.q, b)) / self.mass
+        exp, norm = self.problem.xp.exp, functools.partial(self.problem.xp.linalg.vector_norm, ord=1, axis=1)
+        rows, columns = exp(s.u + s.p) - a, exp(s.v + s.q) - b
+        return (norm(rows, keepdims=True) + norm(columns, keepdims=True)) / self.mass
 
     def measure(self, s: _State) -> Array:
         """The largest error of those that are not frozen; −1 asks for `renew`."""
         xp = self.problem.xp
-        worst = xp.max(s.watched)
+        worst = _worst(s.watched)
         if not self.renews:
             return worst
         again = worst <= _NEXT
@@ -195,24 +207,26 @@ class Iteration:
         )
         if self.mirrored is not None:
             omega = xp.where(self.mirrored, xp.minimum(omega, xp.ones_like(omega)), omega)
-        good = tuple(xp.where(back, old, new) for old, new in zip(s.good, (s.u, s.v, s.p, s.q), strict=True))
-        new = s._replace(
+        u, v, p, q = good = either(back, s.good, (s.u, s.v, s.p, s.q))
+        return s._replace(
+            u=u,
+            v=v,
+            p=p,
+            q=q,
             omega=omega,
             trust=trust,
             age=age,
             error=error,
             watched=watched,
             good=good,
+            base=good if exact else s.base,
             late=None if exact or s.low is None else True,
         )
-        u, v, p, q = good
-        return new._replace(u=u, v=v, p=p, q=q, base=good if exact else s.base)
 
     def _floor(self) -> Array:
         """What rounding of the potentials does to the marginals."""
         low, high = self.problem.range
-        unit = float(self.problem.xp.finfo(self.problem.a.dtype).eps)
-        return 8 * unit * (4 + (high - low) / self.problem.eps)
+        return 8 * limits_of(self.problem.a).eps * (4 + (high - low) / self.problem.eps)
 
     # --- where it starts, changes and ends
 
@@ -225,17 +239,19 @@ class Iteration:
         )  # this and the weights are kept: a value first made while JAX traces the loop would not be
         _ = self.weights, self.mass, self.mirrored
         eps = problem.scalar(problem.eps)
-        f, g = problem.init or (xp.zeros_like(a), xp.zeros_like(b))
         if self.method == "scaling":
             # the smallest cost goes into g, so that K has entries near 1; f and g stay the same for all problems
             zero = xp.zeros_like(a[:1, :]), xp.zeros_like(b[:1, :]) + low
             u, v = xp.ones_like(a), xp.ones_like(b)
             if problem.init is not None:
+                f, g = problem.init
                 top = xp.max(xp.where(a > 0, f, xp.full_like(f, -xp.inf)), axis=1, keepdims=True)
                 u, v = xp.exp((f - top) / eps), xp.exp((g + (top - low)) / eps)  # the constant between them is free
             K = problem.kernel.hold(*zero, eps)
             narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
-            return self._fresh(xp.where(a > 0, u, 0 * a), xp.where(b > 0, v, 0 * b), zero, K, eps, lower=narrow)
+            u, v = self._with_mass(u, v, 0.0)
+            return self._fresh(u, v, zero, K, eps, lower=narrow)
+        f, _ = problem.init or (xp.zeros_like(a), None)
         if problem.init is None:
             eps = xp.maximum(eps, (high - low) / _BEGIN)
         F = xp.where(a > 0, f / eps, xp.full_like(a, NOTHING))
@@ -248,7 +264,8 @@ class Iteration:
         xp = self.problem.xp
         one = xp.ones_like(u[:, :1])
         blank = _State(u, v, u, v, *absorbed, K, eps, one, one, one, one, one, eps, ())
-        begun = self._begun(blank._replace(**self._swept(blank, v, lambda p, i, j: u[:, i:j])))
+        p, _, q = self._swept(blank, v, lambda p, i, j: u[:, i:j])
+        begun = self._begun(blank._replace(p=p, q=q))
         if not (self.mixed and lower):
             return begun
         i = slice(0, 1 if self._shared else None)
@@ -256,15 +273,14 @@ class Iteration:
         return begun._replace(low=low, base=tuple(xp.zeros_like(x) for x in begun.good))
 
     def _begun(self, s: _State) -> _State:
-        xp = self.problem.xp
-        error = self.error(s)
-        one = xp.ones_like(error)
+        error, one = self.error(s), s.trust
         rests = (error <= self.goal) & (s.eps <= self.problem.eps)
-        omega, watched = xp.where(rests, 0 * one, one), xp.where(rests, 0 * one, error)
+        zero = 0 * one
+        omega, watched = either(rests, (zero, zero), (one, error))
         return s._replace(
             omega=omega,
             trust=one,
-            age=0 * one,
+            age=zero,
             error=error,
             watched=watched,
             floor=self._floor(),
@@ -273,7 +289,7 @@ class Iteration:
 
     def _log_start(self, F: Array, eps: Array) -> _State:
         """Two soft minima from F = f/ε: the potentials are then right for ε up to a plain iteration."""
-        xp, (la, lb) = self.problem.xp, (self._logarithm(self.problem.a), self._logarithm(self.problem.b))
+        xp, (la, lb) = self.problem.xp, (logarithm(self.problem.a), logarithm(self.problem.b))
         kernel = self.problem.kernel
         V = lb - kernel.soft_columns(eps, F)
         if self.mirrored is not None:
@@ -310,20 +326,26 @@ class Iteration:
         """f and g, with what the kernel has absorbed."""
         if self.log:
             return s.u * s.eps, s.v * s.eps
-        return s.f + s.eps * self._logarithm(s.u), s.g + s.eps * self._logarithm(s.v)
+        return s.f + s.eps * logarithm(s.u), s.g + s.eps * logarithm(s.v)
 
     def scalings(self, s: _State, f: Array, g: Array) -> tuple[Array, Array]:
         """u and v with the plan diag(u) K diag(v) for potentials f and g."""
         xp, eps = self.problem.xp, self.problem.eps
         return xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
 
+    def _with_mass(self, u: Array, v: Array, value: float) -> tuple[Array, Array]:
+        """u and v, and this value at points without mass."""
+        xp, (a, b), (all_a, all_b) = self.problem.xp, (self.problem.a, self.problem.b), self.positive
+        if all_a and all_b:
+            return u, v
+        nothing = xp.full_like(a[:1, :1], value)
+        return u if all_a else xp.where(a > 0, u, nothing), v if all_b else xp.where(b > 0, v, nothing)
+
     def finish(self, s: _State) -> tuple[Array, Array, Array, Array]:
         """Potentials, the error of their marginals, (B,), and the dual value."""
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
         a, b = problem.a, problem.b
-        nothing = xp.asarray(-xp.inf, dtype=a.dtype, device=device_of(a))
-        f, g = self.potentials(s)
-        f, g = xp.where(a > 0, f, nothing), xp.where(b > 0, g, nothing)
+        f, g = self._with_mass(*self.potentials(s), -xp.inf)
         if self.method == "scaling":  # K is known, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
@@ -331,6 +353,6 @@ class Iteration:
         else:
             rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
         error = (xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)) / self.mass[:, 0]
-        zero = xp.zeros_like(a[:, :1])
-        value = xp.sum(a * xp.where(a > 0, f, zero), axis=1) + xp.sum(b * xp.where(b > 0, g, zero), axis=1)
+        finite_f, finite_g = self._with_mass(f, g, 0.0)
+        value = pairing(a, finite_f) + pairing(b, finite_g)
         return f, g, error, value - eps * xp.sum(rows, axis=1)

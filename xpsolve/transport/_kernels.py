@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, namespace_of, native
+from xpsolve.arrays import Array, composed, namespace_of, native
 
 Update = Callable[[Array, int, int], Array]
 """From p = (Kv)[start:stop], start and stop to the new u[start:stop]."""
@@ -34,7 +34,7 @@ def gibbs(M: Array, f: Array, g: Array, eps: Array) -> Array:
 @gibbs.register("numpy")
 def _gibbs_numpy(M: Array, f: Array, g: Array, eps: Array) -> Array:
     f, g = _beside(M, f, g)
-    K = np.empty(np.broadcast_shapes(M.shape, f.shape, g.shape), M.dtype)
+    K = np.empty(M.shape if f.ndim == 2 else np.broadcast_shapes(M.shape, f.shape, g.shape), M.dtype)
     if K.ndim == 3:
         for k in range(K.shape[0]):
             cost, column, row = (x[k if x.shape[0] > 1 else 0] if x.ndim == 3 else x for x in (M, f, g))
@@ -171,26 +171,79 @@ def _soft_cupy(M: Array, f: Array, eps: Array, axis: int) -> Array:
 
 
 @native
-def relaxed(u: Array, a: Array, p: Array, omega: Array) -> Array:
-    """u·(a/(u p))^ω; 0 where a is 0, infinite where only p is."""
+def relaxed(u: Array, a: Array, p: Array, omega: Array, positive: bool = False) -> Array:
+    """u·(a/(u p))^ω; 0 where a is 0, infinite where only p is.  `positive` says that a is known to be 0 nowhere."""
     xp = namespace_of(u)
     mass = u * p
     return u * (a / xp.where((mass > 0) | (a > 0), mass, xp.ones_like(mass))) ** omega
 
 
 @relaxed.register("numpy")
-def _relaxed_numpy(u: Array, a: Array, p: Array, omega: Array) -> Array:
-    if omega.min() == 1 == omega.max():  # no power
-        return np.where(a > 0, a / p, 0)
+def _relaxed_numpy(u: Array, a: Array, p: Array, omega: Array, positive: bool = False) -> Array:
+    if omega.size == 1:
+        omega = omega.item()
+        plain = omega == 1
+    else:
+        plain = omega.min() == 1 == omega.max()
+    if plain:  # no power
+        return a / p if positive else np.where(a > 0, a / p, 0)
     mass = u * p
-    ratio = a / np.where((mass > 0) | (a > 0), mass, 1)
+    ratio = a / (mass if positive else np.where((mass > 0) | (a > 0), mass, 1))
     ratio **= omega
     ratio *= u
     return ratio
 
 
+@composed
+def known_positive(a: Array) -> bool:
+    """Whether a is known to be positive everywhere, where to look costs nothing."""
+    return False
+
+
+@known_positive.register("numpy")
+def _known_positive_numpy(a: Array) -> bool:
+    return bool(a.min() > 0)
+
+
+@composed
+def deviation(u: Array, p: Array, a: Array) -> Array:
+    """‖u·p − a‖₁ of every problem, (B, 1)."""
+    return namespace_of(u).linalg.vector_norm(u * p - a, ord=1, axis=1, keepdims=True)
+
+
+@deviation.register("numpy")
+def _deviation_numpy(u: Array, p: Array, a: Array) -> Array:
+    off = u * p
+    off -= a
+    return np.add.reduce(np.abs(off, out=off), axis=1, keepdims=True)
+
+
+@composed
+def pairing(a: Array, f: Array) -> Array:
+    """⟨a, f⟩ of every problem, (B,)."""
+    return namespace_of(a).sum(a * f, axis=1)
+
+
+@pairing.register("numpy")
+def _pairing_numpy(a: Array, f: Array) -> Array:
+    return np.vecdot(a, f)
+
+
+@composed
+def logarithm(x: Array) -> Array:
+    """log x, and NOTHING where x is 0."""
+    xp = namespace_of(x)
+    some = x > 0
+    return xp.where(some, xp.log(xp.where(some, x, xp.ones_like(x))), xp.full_like(x, NOTHING))
+
+
+@logarithm.register("numpy")
+def _logarithm_numpy(x: Array) -> Array:
+    return np.log(x) if x.min() > 0 else logarithm.standard(x)
+
+
 @relaxed.register("cupy")
-def _relaxed_cupy(u: Array, a: Array, p: Array, omega: Array) -> Array:
+def _relaxed_cupy(u: Array, a: Array, p: Array, omega: Array, positive: bool = False) -> Array:
     import cupy
 
     source = "T s = u * p; z = u * pow(a / (s > 0 || a > 0 ? s : T(1)), w)"
@@ -235,7 +288,7 @@ def cost_range(M: Array, most: float) -> tuple[Array, Array]:
 
 @cost_range.register("numpy")
 def _cost_range_numpy(M: Array, most: float) -> tuple[Array, Array]:
-    low, high = np.min(M), np.max(M)
+    low, high = M.min(), M.max()
     if high - low > most:
         high = np.max(M, where=M - low <= most, initial=low)
     return np.asarray(low), np.asarray(high)
@@ -259,7 +312,7 @@ def mirrored(a: Array, b: Array, M: Array | None, slack: Array | None, eps: floa
 
 @mirrored.register("numpy")
 def _mirrored_numpy(a: Array, b: Array, M: Array | None, slack: Array | None, eps: float) -> Array:
-    same = np.all(a == b, axis=1, keepdims=True)
+    same = (a == b).all(axis=1, keepdims=True)
     return mirrored.standard(a, b, M, slack, eps) if M is not None and same.any() else same
 
 
@@ -295,16 +348,20 @@ class Rows:
         """K, where it is kept."""
         return gibbs(self.cost(0, self.shape[0]), f, g, eps) if self.holds else None
 
-    def _kernels(self, K: Array | None, f: Array, g: Array, eps: Array) -> Any:
+    def _kernels(self, f: Array, g: Array, eps: Array) -> Any:
         for start, stop in self.blocks():
-            yield start, stop, gibbs(self.cost(start, stop), f[:, start:stop], g, eps) if K is None else K
+            yield start, stop, gibbs(self.cost(start, stop), f[:, start:stop], g, eps)
 
     def sweep(
         self, K: Array | None, f: Array, g: Array, eps: Array, v: Array, update: Update
     ) -> tuple[Array, Array, Array]:
         """p = Kv, u = update(p) and q = Kᵀu in one pass."""
+        if K is not None:
+            p = times(K, v)
+            u = update(p, 0, self.shape[0])
+            return p, u, times_transposed(K, u)
         P, U, q = [], [], None
-        for start, stop, kernel in self._kernels(K, f, g, eps):
+        for start, stop, kernel in self._kernels(f, g, eps):
             p = times(kernel, v)
             u = update(p, start, stop)
             part = times_transposed(kernel, u)
@@ -340,7 +397,7 @@ class Rows:
         """P1 and Pᵀ1 of the plan P = exp((f ⊕ g − M)/ε), in one pass."""
         xp = namespace_of(f)
         rows, columns = [], None
-        for _, _, P in self._kernels(None, f, g, eps):
+        for _, _, P in self._kernels(f, g, eps):
             P = P[None, ...] if P.ndim == 2 else P
             rows.append(xp.sum(P, axis=-1))
             part = xp.sum(P, axis=-2)

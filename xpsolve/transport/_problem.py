@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
     Namespace,
     check_ndim,
     check_positive,
+    composed,
     device_of,
     enter,
     is_concrete,
+    limits_of,
+    namespace_of,
 )
 from xpsolve.autodiff.levels import Level
 from xpsolve.transport._kernels import Axes, Rows, mirrored
@@ -48,7 +53,7 @@ class Problem:
         Potentials as large as costs beyond would have lost half of their digits at ε: what lies there stands for pairs
         that are forbidden, as ∞ does.
         """
-        return self.geometry.range(self.eps / math.sqrt(float(self.xp.finfo(self.a.dtype).eps)))
+        return self.geometry.range(self.eps / math.sqrt(limits_of(self.a).eps))
 
     @property
     def shares(self) -> bool:
@@ -77,7 +82,7 @@ class Problem:
             return None
         if isinstance(self.geometry, Matrix):
             low, high = self.range
-            slack = float(xp.finfo(self.a.dtype).eps) * (4 * (high - low) + 64 * self.eps)
+            slack = limits_of(self.a).eps * (4 * (high - low) + 64 * self.eps)
             return mirrored(self.a, self.b, self.geometry.M, slack, self.eps)
         found = mirrored(self.a, self.b, None, None, self.eps)
         if isinstance(self.geometry, PointCloud) and not self.geometry.one_set:
@@ -102,18 +107,12 @@ class Problem:
         if not is_concrete(self.a, self.b, *self.geometry.arrays.values()) or not (values or decide):
             return None, self.same
         low, high = self.range
-        span = high - low
-        if self.mirrored is not None:  # recognised by the sign
-            span = xp.where(xp.any(self.mirrored), -span, span)
+        sound = None
         if values:
-            sums = xp.sum(self.a, axis=1), xp.sum(self.b, axis=1)
-            balanced = xp.abs(sums[0] - sums[1]) <= self._allowed * sums[0]  # False for a NaN
-            signs = xp.minimum(xp.min(self.a), xp.min(self.b)) >= 0
-            sound = xp.all(balanced & (sums[0] > 0) & xp.isfinite(sums[0])) & signs & xp.isfinite(span)
+            sound = _sound(self.a, self.b, self._allowed)
             for bad in self._bad_starts():
                 sound = sound & ~xp.any(bad)
-            span = xp.where(sound, span, xp.full_like(span, xp.nan))
-        found = float(span)
+        found = float(_in_one_number(high - low, self.mirrored, sound))
         if values and math.isnan(found):
             self._complain()
         return abs(found), math.copysign(1.0, found) < 0
@@ -175,6 +174,41 @@ class Problem:
         raise ValueError(message)
 
 
+@composed
+def _in_one_number(span: Array, mirrored: Array | None, sound: Array | None) -> Array:
+    """The span, negative where some problem is mirrored, and NaN where the arguments are not sound; 0-d."""
+    xp = namespace_of(span)
+    if mirrored is not None:
+        span = xp.where(xp.any(mirrored), -span, span)
+    return span if sound is None else xp.where(sound & xp.isfinite(span), span, xp.full_like(span, xp.nan))
+
+
+@_in_one_number.register("numpy")
+def _in_one_number_numpy(span: Array, mirrored: Array | None, sound: Array | None) -> Array:
+    if sound is not None and not (sound and np.isfinite(span)):
+        return np.asarray(np.nan)
+    return span if mirrored is None or not mirrored.any() else -span
+
+
+@composed
+def _sound(a: Array, b: Array, allowed: float) -> Array:
+    """Whether all weights are finite and not negative, and the sums alike and above 0; 0-d."""
+    xp = namespace_of(a)
+    sums = xp.sum(a, axis=1), xp.sum(b, axis=1)
+    balanced = xp.abs(sums[0] - sums[1]) <= allowed * sums[0]  # False for a NaN
+    signs = xp.minimum(xp.min(a), xp.min(b)) >= 0
+    return xp.all(balanced & (sums[0] > 0) & xp.isfinite(sums[0])) & signs
+
+
+@_sound.register("numpy")
+def _sound_numpy(a: Array, b: Array, allowed: float) -> Array:
+    if a.shape[0] != 1:
+        return _sound.standard(a, b, allowed)
+    left, right = float(a.sum()), float(b.sum())
+    balanced = abs(left - right) <= allowed * left and 0 < left < math.inf
+    return np.asarray(balanced and a.min() >= 0 and b.min() >= 0)
+
+
 def geometry_of(M: Any) -> Geometry:
     """A cost as what can make its kernel."""
     return M if isinstance(M, PointCloud | Grid) else Matrix(M)
@@ -191,7 +225,7 @@ def enter_problem(
     start = {} if init is None else {"init[0]": init[0], "init[1]": init[1]}
     same = a is b and geometry.one_set
     xp, arrays = enter(a=a, b=b, **geometry.arrays, **start)
-    units = [_unit(x, arrays[0].dtype) for x in (a, b)]
+    units = [_unit(x, arrays[0]) for x in (a, b)]
     a, b, *rest = arrays
     check_ndim(a, "a", 1, 2, shape="(n,) or (batch, n)")
     check_ndim(b, "b", 1, 2, shape="(m,) or (batch, m)")
@@ -210,7 +244,7 @@ def enter_problem(
     batch = batches.pop() if batches else 1
     single = a.ndim == 1 and b.ndim == 1 and len(shape) == 2
     a, b = _of_one_mass(xp, a, b, units)
-    a, b = (xp.broadcast_to(x, (batch, x.shape[-1])) for x in (a, b))
+    a, b = (x[None, :] if batch == 1 and x.ndim == 1 else xp.broadcast_to(x, (batch, x.shape[-1])) for x in (a, b))
     if init is not None:
         f, g = rest[-2:]
         expected = [(x.shape[-1],) if single else tuple(x.shape) for x in (a, b)]
@@ -221,14 +255,15 @@ def enter_problem(
     return Problem(xp, a, b, geometry, eps, single, init, max(units), same, names)
 
 
-def _unit(x: Array, dtype: Any) -> float:
+def _unit(x: Array, like: Array) -> float:
     """The rounding unit that the weights came with: that of float32, or of the dtype that is worked in."""
-    return 2.0**-23 if "32" in str(dtype) or "float32" in str(x.dtype) else 2.0**-52
+    least = limits_of(like).eps
+    return 2.0**-23 if x.dtype != like.dtype and "float32" in str(x.dtype) else least
 
 
 def _of_one_mass(xp: Namespace, a: Array, b: Array, units: list[float]) -> tuple[Array, Array]:
     """Weights of a lower dtype, whose sums are off by its rounding, scaled to the sum of the others."""
-    if max(units) == (2.0**-23 if "32" in str(a.dtype) else 2.0**-52):
+    if max(units) == limits_of(a).eps:
         return a, b
     left, right = xp.sum(a, axis=-1, keepdims=True), xp.sum(b, axis=-1, keepdims=True)
     near = xp.abs(left - right) <= 100 * max(units) * left  # else it is for the check to complain

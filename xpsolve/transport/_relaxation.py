@@ -7,7 +7,11 @@ none is.
 
 from __future__ import annotations
 
-from xpsolve.arrays import Array, namespace_of, native
+import math
+
+import numpy as np
+
+from xpsolve.arrays import Array, limits_of, namespace_of, native
 
 _PLAIN = 20.0  # iterations before the contraction is believed
 _LOCAL = 0.5  # error from which it describes what follows
@@ -42,7 +46,7 @@ def control(
     trust = xp.where(back, trust / 2, xp.minimum(1.2 * trust, one))
     age = xp.where(back, zero, age + every)
 
-    least = xp.finfo(error.dtype).smallest_normal * one
+    least = limits_of(error).smallest_normal * one
     rho = xp.maximum(xp.minimum((error / xp.maximum(before, least)) ** (1 / every), _SLOWEST * one), least)
     step = xp.maximum(omega, one)
     theta = xp.minimum((rho + step - 1) ** 2 / (step**2 * rho), _SLOWEST * one)
@@ -59,6 +63,46 @@ def control(
     ended = xp.where(error <= tol, zero, tol / 2 * one)
     watched = xp.where(rests, ended, xp.where(trust > _LOST, error, xp.full_like(error, xp.nan)))
     return xp.where(rests, zero, chosen), trust, age, error, watched, back
+
+
+@control.register("numpy")
+def _control_numpy(
+    error: Array,
+    before: Array,
+    omega: Array,
+    trust: Array,
+    age: Array,
+    floor: Array,
+    final: Array,
+    tol: float,
+    every: float,
+    fixed: float,
+) -> tuple[Array, ...]:
+    if error.shape != (1, 1):
+        return control.standard(  # type: ignore[no-any-return]
+            error, before, omega, trust, age, floor, final, tol, every, fixed
+        )
+    e, b, w, t, limit = error.item(), before.item(), omega.item(), trust.item(), floor.item()
+    least = limits_of(error).smallest_normal
+    back = not e <= max(_GROWTH * b, limit)
+    t = t / 2 if back else min(1.2 * t, 1.0)
+    since = 0.0 if back else age.item() + every
+    chosen = fixed
+    if fixed <= 0:
+        chosen = 1.0
+        if since >= _PLAIN and e < _LOCAL:
+            rho, step = max(min((e / max(b, least)) ** (1 / every), _SLOWEST), least), max(w, 1.0)
+            theta = min((rho + step - 1) ** 2 / (step**2 * rho), _SLOWEST)
+            short = 2 - step
+            shown = rho > 1 - 0.9 * short
+            short = max(2 - 2 / (1 + math.sqrt(1 - theta)), 0.7 * short) if shown else 1.5 * short
+            chosen = max(1 + t * (1 - short), 1.0)
+    stalled = e <= limit and e > 0.7 * b and tol > 0
+    rests = ((e <= tol or stalled) and bool(final)) or w == 0
+    e = b if back else e
+    watched = (0.0 if e <= tol else tol / 2) if rests else e if t > _LOST else math.nan
+    row = np.asarray([[0.0 if rests else chosen, t, since, e, watched]], error.dtype)
+    return row[:, 0:1], row[:, 1:2], row[:, 2:3], row[:, 3:4], row[:, 4:5], np.asarray([[back]])
 
 
 @control.register("cupy")

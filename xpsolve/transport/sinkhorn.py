@@ -21,6 +21,7 @@ from xpsolve.arrays import (
     is_concrete,
     is_scalar,
     iterate,
+    limits_of,
 )
 from xpsolve.autodiff.implicit import followed
 from xpsolve.capabilities import capabilities
@@ -202,7 +203,7 @@ def sinkhorn(
         ended = Status.UNDERFLOW
     elif run.reason == "tolerance":
         # by rounding, the marginals may miss it, or differ from those of the potentials: only then a check
-        rounds = 8 * float(problem.xp.finfo(problem.a.dtype).eps) * (4 + (span or 0.0) / problem.eps)
+        rounds = 8 * limits_of(problem.a).eps * (4 + (span or 0.0) / problem.eps)
         measure = None
         if check_finite or run.measure > 0 or rounds > (1 - LEAST) * tol:
             measure = float(problem.xp.max(error))
@@ -279,9 +280,12 @@ def _choose(problem: Problem, method: str, span: float | None) -> str:
     if method != "auto":
         return method
     safe = span is not None and span <= widest(problem.xp, problem.a.dtype) * problem.eps
-    n, m = problem.kernel.shape
-    options = [*(["scaling"] if safe else []), *([] if grid else ["stabilized"]), "log"]
-    batch = problem.a.shape[0]
+    options = (*(["scaling"] if safe else []), *([] if grid else ["stabilized"]), "log")
+    return _cheapest(*problem.kernel.shape, problem.a.shape[0], options)
+
+
+@functools.lru_cache(maxsize=256)
+def _cheapest(n: int, m: int, batch: int, options: tuple[str, ...]) -> str:
     return costs.cheapest(
         {o: costs.sinkhorn(n, m, batch=batch, method=o) for o in costs.SINKHORN_METHODS if o in options}
     )

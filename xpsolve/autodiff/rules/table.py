@@ -115,7 +115,7 @@ CONSTANT = frozenset(
     "zeros_like ones_like empty_like zeros ones empty eye all any argmax argmin argsort count_nonzero "
     "equal not_equal less less_equal greater greater_equal isfinite isinf isnan signbit logical_and logical_or "
     "logical_xor logical_not searchsorted nonzero isin bitwise_and bitwise_or bitwise_xor bitwise_invert "
-    "bitwise_left_shift bitwise_right_shift largest sparse_column_sizes sparse_gram sparse_rows "
+    "bitwise_left_shift bitwise_right_shift largest sparse_column_sizes sparse_gram sparse_rows dense_rows "
     "linalg.matrix_rank floor ceil round trunc floor_divide".split()
 )
 """Results that are integers or booleans, or piecewise constant: their derivative is 0 wherever there is one."""
