@@ -21,7 +21,7 @@ NEWTON_FEATURES = 256
 PENALTIES = ("l1", "nonnegative", "group", "total_variation")
 
 _PROX = {"l1": (2, 0), "nonnegative": (2, 0), "group": (3, 9), "total_variation": (0, 0)}
-"""Operations of a proximal map on all entries, and on one number a group: its norm and max(1 − τλ/‖x_g‖, 0)."""
+"""Operations of a proximal map on all entries, and on one number per group: its norm and max(1 − τλ/‖x_g‖, 0)."""
 
 
 def _passes(count: int, size: int, itemsize: int) -> Cost:
@@ -83,7 +83,7 @@ def minimize(
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def nnls(n: int, p: int, *, k: int = 1, n_iter: int = 300, itemsize: int = 8) ->
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -168,7 +168,7 @@ def denoising(n: int, *, dim: int = 2, n_iter: int = 100, itemsize: int = 8) -> 
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
