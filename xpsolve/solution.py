@@ -176,6 +176,7 @@ AnySolution = TypeVar("AnySolution", bound=Solution)
 
 _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
 _SILENT = (Status.CONVERGED, Status.STOPPED)
+_OF_THE_ADJOINT = (Status.MAX_ITER, Status.INACCURATE, Status.DIVERGED, Status.NOT_FINITE)  # what a wrong one may cause
 _inside: ContextVar[bool] = ContextVar("xpsolve_inner_solve", default=False)
 
 
@@ -192,6 +193,7 @@ def finish(
     stats: Mapping[str, Any] | None = None,
     ended: Status | None = None,
     advice: Mapping[Status, str] | None = None,
+    operator: Any = None,
     cls: type[AnySolution] = Solution,  # type: ignore[assignment]
     **more: Any,
 ) -> AnySolution:
@@ -212,6 +214,9 @@ def finish(
         A status that overrules what `reason` says.
     advice : mapping, optional
         For a `Status`, what helps with this function: only arguments that it has.
+    operator : LinearOperator, optional
+        The operator of the problem: where its products are the user's, the advice says what a test of the adjoint
+        finds, which is made only for answers that warn.
     cls : type
         `Solution` or a subclass; `more` are its fields.
 
@@ -233,6 +238,13 @@ def finish(
     Solution(x: 2, method='fixed', n_iter=0, status=CONVERGED)
     """
     ended = _ENDED.get(reason) if ended is None else ended
+    status = ended
+    if status is None and measure is not None:
+        status = certified(measure, certificate.tol)
+    warns = status is not None and status not in _SILENT and not _inside.get()
+    advice = advice or {}
+    if warns and status in _OF_THE_ADJOINT and operator is not None:
+        advice = {**advice, status: f"{advice.get(status, '')} {operator.adjoint_advice(x)}".strip()}
     solution = cls(
         x,
         method,
@@ -241,13 +253,10 @@ def finish(
         history=history,
         stats=dict(stats or {}),
         ended=ended,
-        advice=advice or {},
+        advice=advice,
         **more,
     )
-    status = ended
-    if status is None and measure is not None:
-        status = certified(measure, certificate.tol)
-    if status is not None and status not in _SILENT and not _inside.get():
+    if warns:
         reached = "" if measure is None else f" {certificate.name}: {measure:.1e}, tol = {certificate.tol:.1e}"
         after = f" after {n_iter} iterations" if reason and isinstance(n_iter, int) else ""
         what = f"{reached}{after}." if reached or after else ""

@@ -122,4 +122,5 @@ def solve_cg(
         n_iter=run.n_iter,
         stats={"host_reads": run.reads},
         advice=advice,
+        operator=problem.operator,
     )
