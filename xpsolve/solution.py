@@ -241,10 +241,10 @@ def finish(
     status = ended
     if status is None and measure is not None:
         status = certified(measure, certificate.tol)
-    warns = status is not None and status not in _SILENT and not _inside.get()
+    said = None if status in _SILENT or _inside.get() else status
     advice = advice or {}
-    if warns and status in _OF_THE_ADJOINT and operator is not None:
-        advice = {**advice, status: f"{advice.get(status, '')} {operator.adjoint_advice(x)}".strip()}
+    if said in _OF_THE_ADJOINT and operator is not None:
+        advice = {**advice, said: f"{advice.get(said, '')} {operator.adjoint_advice(x)}".strip()}
     solution = cls(
         x,
         method,
@@ -256,11 +256,11 @@ def finish(
         advice=advice,
         **more,
     )
-    if warns:
+    if said is not None:
         reached = "" if measure is None else f" {certificate.name}: {measure:.1e}, tol = {certificate.tol:.1e}"
         after = f" after {n_iter} iterations" if reason and isinstance(n_iter, int) else ""
         what = f"{reached}{after}." if reached or after else ""
-        _warn(f"{name}(method={method!r}): {status.message}{what} {solution.advice.get(status, '')}".rstrip())
+        _warn(f"{name}(method={method!r}): {said.message}{what} {solution.advice.get(said, '')}".rstrip())
     return solution
 
 
