@@ -109,8 +109,9 @@ def by_columns(vector: Product, block: Product | None = None) -> Product:
             return vector(x)
         if block is not None and x.shape[1] > 1:
             return block(x)
-        columns = [vector(x[:, j]) for j in range(x.shape[1])]
-        return namespace_of(x).stack(columns, axis=1) if _all_vectors(columns) else columns[0]
+        k, xp = x.shape[1], namespace_of(x)
+        columns = [vector(x[:, j]) for j in range(k)] or [vector(xp.sum(x, axis=1))]
+        return xp.stack(columns, axis=1)[:, :k] if _all_vectors(columns) else columns[0]
 
     return product
 
