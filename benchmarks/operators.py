@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""Norms, the adjoint test, the soft threshold, gradients, wavelets and Fourier transforms: what iterative solvers are made of."""
+"""Norms, the adjoint test, the soft threshold, gradients, wavelets, Fourier: what iterative solvers are made of."""
 
 from __future__ import annotations
 

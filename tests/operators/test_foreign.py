@@ -94,6 +94,7 @@ def test_solvers_take_it_like_its_matrix(kind):
     penalty = xs.penalties.NonNegative()
     f, g = xs.LeastSquares(operator, y), xs.LeastSquares(A, y)
     assert_close(xs.minimize(f, penalty, tol=1e-10).x, xs.minimize(g, penalty, tol=1e-10).x, rtol=1e-4, atol=1e-5)
+    assert_close(xs.lstsq(operator, y).x, np.linalg.lstsq(A, y)[0], rtol=1e-7)
     descent = xs.gradient_descent(xs.LeastSquares(operator, y, 0.1), tol=1e-8)
     assert_close(descent.x, xs.newton(xs.LeastSquares(A, y, 0.1)).x, rtol=1e-5)
     assert xs.dot_test(operator, like=y) < 1e-14
@@ -130,7 +131,9 @@ def test_operators_of_cupy_work_on_its_arrays(xp):
         assert_close(xs.ridge(operator, y, 0.5).x, xs.ridge(A, Y[:, 0], 0.5).x, like=y, rtol=1e4 * xp.eps**0.75)
         assert xs.dot_test(operator) < 100 * xp.eps
     elif xp.name == "numpy":
-        with pytest.raises(TypeError, match=r"A: expected an array of the same library as y \(numpy\), got one of cupy"):
+        with pytest.raises(
+            TypeError, match=r"A: expected an array of the same library as y \(numpy\), got one of cupy"
+        ):
             xs.ridge(operator, y, 0.5)
 
 
@@ -199,6 +202,7 @@ SOLVERS = {
     "elastic_net": lambda A, y: xs.elastic_net(A, y, 0.01, 0.01),
     "lasso_path": lambda A, y: xs.lasso_path(A, y, [0.1, 0.01]),
     "ridge": lambda A, y: xs.ridge(A, y, 0.01),
+    "lstsq": lambda A, y: xs.lstsq(A, y),
     "minimize": lambda A, y: xs.minimize(xs.LeastSquares(A, y), xs.penalties.L1(0.001)),
     "gradient_descent": lambda A, y: xs.gradient_descent(xs.LeastSquares(A, y)),
     "newton": lambda A, y: xs.newton(xs.LeastSquares(A, y), max_iter=20),
@@ -225,7 +229,9 @@ def test_a_correct_adjoint_is_said_to_be_and_success_costs_nothing():
         return A @ x
 
     operator = LinearOperator.from_functions((12, 8), matvec, lambda y: A.T @ y)
-    with pytest.warns(xs.ConvergenceWarning, match=r"The adjoint of the operator is correct: xs\.dot_test\(A, like=y\)"):
+    with pytest.warns(
+        xs.ConvergenceWarning, match=r"The adjoint of the operator is correct: xs\.dot_test\(A, like=y\)"
+    ):
         xs.lasso(operator, Y[:, 0], 0.1, max_iter=1)
     with pytest.warns(xs.ConvergenceWarning) as caught:
         xs.lasso(A, Y[:, 0], 0.1, max_iter=1, method="fista")
@@ -303,7 +309,7 @@ def test_what_works_on_numpy_alone_says_so():
         xs.ridge(HOST["scipy"](A), there, 1.0)
     with pytest.raises(TypeError, match="A: expected a rmatvec of Vectors that takes arrays of torch; it raised"):
         xs.ridge(Vectors(A), there, 1.0)
-    with pytest.raises(TypeError, match="A: expected a matvec .* that returns arrays of torch as it gets, got numpy"):
+    with pytest.raises(TypeError, match=r"A: expected a matvec .* that returns arrays of torch as it gets, got numpy"):
         odd(lambda x: A @ x.numpy()) @ torch.ones(8, dtype=torch.float64)
     with pytest.raises(TypeError, match="to_scipy: expected an operator on NumPy arrays, got one on arrays of torch"):
         xs.operators.Dense(torch.ones(2, 2)).to_scipy()

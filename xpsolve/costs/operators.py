@@ -384,7 +384,13 @@ def wavelet(
 
 
 def fourier(
-    n: int | tuple[int, ...], *, dim: int = 1, k: int = 1, adjoint: bool = False, masked: bool = False, itemsize: int = 8
+    n: int | tuple[int, ...],
+    *,
+    dim: int = 1,
+    k: int = 1,
+    adjoint: bool = False,
+    masked: bool = False,
+    itemsize: int = 8,
 ) -> Cost:
     """The unitary transform of k real pictures, or its adjoint: passes over memory, a logarithm of them, no products.
 
