@@ -73,7 +73,7 @@ class Nuclear(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Nuclear:
         """With λ·unit/size."""
-        return Nuclear(self.lam * unit / size)
+        return Nuclear(self.lam * (unit / size))
 
     def __repr__(self) -> str:
         return f"Nuclear(lam={shown(self.lam)})"
