@@ -64,9 +64,9 @@ def aslinearoperator(A: Any) -> LinearOperator:
     >>> from xpsolve.operators import aslinearoperator
     >>> aslinearoperator(np.ones((2, 3)))
     <Dense 2×3>
-    >>> import scipy.sparse.linalg
-    >>> aslinearoperator(scipy.sparse.linalg.aslinearoperator(np.ones((2, 3))))
-    <Foreign MatrixLinearOperator 2×3>
+    >>> import scipy.sparse
+    >>> aslinearoperator(scipy.sparse.eye_array(3))
+    <Sparse 3×3>
     """
     if isinstance(A, LinearOperator):
         return A
