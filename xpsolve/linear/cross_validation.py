@@ -11,6 +11,7 @@ k folds solve the problem without one part of the rows after another.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -31,7 +32,7 @@ from xpsolve.arrays import (
     thin_svd,
 )
 from xpsolve.arrays import check_finite as check_values
-from xpsolve.capabilities import capabilities
+from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear.lasso import lasso
 from xpsolve.linear.lasso_path import lasso_path
 from xpsolve.linear.ridge import ridge
@@ -155,9 +156,7 @@ def ridge_cv(
     return chosen(ridge(A, y, lam, check_finite=False), lam=lam, lams=lams, scores=scores, spread=spread)
 
 
-@capabilities(
-    batch="values of lams", jit=False, backends=("numpy", "cupy", "torch", "jax", "array-api-strict"), syncs=50
-)
+@capabilities(batch="values of lams", jit=False, backends=EAGER, syncs=50)
 def lasso_cv(
     A: Array,
     y: Array,
@@ -310,7 +309,7 @@ def _left_factor(A: Array, lams: Array) -> tuple[Array, Array]:
 def _folds(n: int, folds: int) -> list[tuple[slice, tuple[slice, slice]]]:
     """The rows of each fold, and those of all others."""
     ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
-    return [(slice(a, b), (slice(0, a), slice(b, n))) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [(slice(a, b), (slice(0, a), slice(b, n))) for a, b in itertools.pairwise(ends)]
 
 
 def _rows(X: Array, rows: slice | tuple[slice, slice]) -> Array:

@@ -7,7 +7,7 @@ The residual grows with λ.  For ridge regression with A = U diag(s) Vᵀ, b = U
 which Newton's method solves in 1/λ, in which its square root is convex: from the left it never goes too far.  For the
 lasso the squared residual is a + cλ² between the λ where the support changes, so that secant steps in λ² end there.
 
-Source: V. A. Morozov, Soviet Math. Dokl. 7 (1966); Å. Björck, Numerical Methods for Least Squares Problems (1996), §9.2.
+Source: V. A. Morozov, Soviet Math. Dokl. 7 (1966); Å. Björck, Numerical Methods for Least Squares Problems (1996).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xpsolve.arrays import (
     thin_svd,
 )
 from xpsolve.arrays import check_finite as check_values
-from xpsolve.capabilities import capabilities
+from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear.cross_validation import ChosenSolution, chosen
 from xpsolve.linear.lasso import lasso
 from xpsolve.linear.ridge import ridge
@@ -36,7 +36,7 @@ _STEPS = 200
 _CLOSE = 1e-9  # relative to the noise
 
 
-@capabilities(jit=False, syncs=60, backends=("numpy", "cupy", "torch", "jax", "array-api-strict"))
+@capabilities(jit=False, syncs=60, backends=EAGER)
 def discrepancy(
     A: Array, y: Array, noise: float, *, penalty: str = "ridge", check_finite: bool = True
 ) -> ChosenSolution:
