@@ -81,7 +81,14 @@ def chosen(solution: Solution, **more: Any) -> ChosenSolution:
 
 @capabilities(batch="values of lams", jit=False, syncs=3)
 def ridge_cv(
-    A: Array, y: Array, lams: Any, *, method: str = "gcv", folds: int = 10, check_finite: bool = True
+    A: Array,
+    y: Array,
+    lams: Any,
+    *,
+    method: str = "gcv",
+    folds: int = 10,
+    intercept: bool = False,
+    check_finite: bool = True,
 ) -> ChosenSolution:
     """Ridge regression with the λ that predicts best.
 
@@ -96,6 +103,8 @@ def ridge_cv(
     method : {"gcv", "loo", "kfold"}
         Generalised cross-validation; leave one out; or `folds` parts of the rows that follow one another.  The first
         two take one singular value decomposition for all λ.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     folds : int
         For "kfold": parts, between 2 and n.  A fold of m samples is solved with λ·m/n, so that the weight of the
         penalty against a sample stays.
@@ -147,13 +156,16 @@ def ridge_cv(
         for test, train in _folds(A.shape[0], folds):
             part = _rows(A, train)
             with inner_solve():
-                path = ridge(part, _rows(Y, train), lams * (part.shape[0] / A.shape[0]), check_finite=False)
-            errors.append(_errors(_rows(A, test), _rows(Y, test), xp.permute_dims(path.x, (1, 0, 2))))
+                shares = lams * (part.shape[0] / A.shape[0])
+                path = ridge(part, _rows(Y, train), shares, intercept=intercept, check_finite=False)
+            X = xp.permute_dims(path.x, (1, 0, 2))
+            errors.append(_errors(_rows(A, test), _rows(Y, test), X, path.intercept))
         scores, spread = _over_folds(errors)
     else:
-        scores, spread = _from_one_factor(A, Y, lams, method)
+        scores, spread = _from_one_factor(A, Y, lams, method, intercept)
     lam = xp.asarray(xp.take(lams, xp.argmin(scores)[None])[0])
-    return chosen(ridge(A, y, lam, check_finite=False), lam=lam, lams=lams, scores=scores, spread=spread)
+    found = ridge(A, y, lam, intercept=intercept, check_finite=False)
+    return chosen(found, lam=lam, lams=lams, scores=scores, spread=spread)
 
 
 @capabilities(batch="values of lams", jit=False, backends=EAGER, syncs=50)
@@ -166,6 +178,7 @@ def lasso_cv(
     n_lams: int = 100,
     ratio: float = 1e-3,
     rule: str = "best",
+    intercept: bool = False,
     tol: float = 1e-6,
     max_iter: int = 10_000,
     check_finite: bool = True,
@@ -187,6 +200,8 @@ def lasso_cv(
         As in `lasso_path`, if `lams` is not given.
     rule : {"best", "one standard error"}
         The λ with the least score, or the largest whose score is within one standard error of it.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     tol, max_iter
         As in `lasso`, for the chosen λ.
     check_finite : bool
@@ -230,7 +245,8 @@ def lasso_cv(
     if lams is None:
         check_ndim(enter(A=A, y=y)[1][1], "y", 1, shape="(n,)")
         with inner_solve():
-            lams = lasso_path(A, y, n_lams=n_lams, ratio=ratio, tol=_FOLD_TOL, check_finite=check_finite).lams
+            grid: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio, "intercept": intercept}
+            lams = lasso_path(A, y, **grid, tol=_FOLD_TOL, check_finite=check_finite).lams
     A, Y, lams = _entered(A, y, lams, check_finite)
     xp = namespace_of(A)
     check_count(folds, "folds", 2, max(2, A.shape[0]))
@@ -240,15 +256,17 @@ def lasso_cv(
         part = _rows(A, train)
         share = lams * (part.shape[0] / A.shape[0])
         with inner_solve():
-            path = lasso_path(part, _rows(Y, train)[:, 0], share, tol=max(tol, _FOLD_TOL), check_finite=False)
-        errors.append(_errors(_rows(A, test), _rows(Y, test), path.x.T[:, :, None]))
+            options: dict[str, Any] = {"tol": max(tol, _FOLD_TOL), "intercept": intercept, "check_finite": False}
+            path = lasso_path(part, _rows(Y, train)[:, 0], share, **options)
+        shift = None if path.intercept is None else path.intercept[:, None]
+        errors.append(_errors(_rows(A, test), _rows(Y, test), path.x.T[:, :, None], shift))
     scores, spread = _over_folds(errors)
     best = xp.argmin(scores)[None]
     lam = xp.asarray(xp.take(lams, best)[0])
     if rule == "one standard error":
         near = scores <= xp.take(scores, best) + xp.take(spread, best)
         lam = xp.asarray(xp.max(xp.where(near, lams, lam)))
-    found = lasso(A, y, lam, tol=tol, max_iter=max_iter, check_finite=False)
+    found = lasso(A, y, lam, intercept=intercept, tol=tol, max_iter=max_iter, check_finite=False)
     return chosen(found, lam=lam, lams=lams, scores=scores, spread=spread)
 
 
@@ -270,9 +288,11 @@ def _entered(A: Array, y: Array, lams: Any, check_finite: bool) -> tuple[Array, 
     return A, y if y.ndim == 2 else y[:, None], lams
 
 
-def _from_one_factor(A: Array, Y: Array, lams: Array, method: str) -> tuple[Array, Array | None]:
-    """Scores and their standard errors from A = U diag(s) Vᵀ."""
+def _from_one_factor(A: Array, Y: Array, lams: Array, method: str, intercept: bool) -> tuple[Array, Array | None]:
+    """Scores and their standard errors from A = U diag(s) Vᵀ; an intercept adds 1/n to every H_ii."""
     xp, (n, k) = namespace_of(A), Y.shape
+    if intercept:
+        A, Y = A - xp.mean(A, axis=0), Y - xp.mean(Y, axis=0)
     unit = power_of_two(Y)
     Y = Y / unit
     U, s = _left_factor(A, lams)
@@ -283,9 +303,9 @@ def _from_one_factor(A: Array, Y: Array, lams: Array, method: str) -> tuple[Arra
     damped = 1 / (1 + 1 / (t * t))  # 1 − f, (q, m)
     if method == "gcv":
         squares = xp.sum(rest * rest) + xp.sum((damped * damped) * xp.sum(B * B, axis=1)[:, None], axis=0)
-        free = n - s.shape[0] + xp.sum(damped, axis=0)  # n − Σ f
+        free = n - s.shape[0] + xp.sum(damped, axis=0) - int(intercept)  # n − Σ f
         return n * squares / (free * free) / k * (unit * unit), None
-    left = 1 - xp.sum(U * U, axis=1)[:, None] + (U * U) @ damped  # 1 − H_ii, (n, m)
+    left = 1 - int(intercept) / n - xp.sum(U * U, axis=1)[:, None] + (U * U) @ damped  # 1 − H_ii, (n, m)
     total = square = xp.zeros_like(lams)
     for j in range(k):
         r = (rest[:, j : j + 1] + U @ (damped * B[:, j : j + 1])) / left
@@ -317,10 +337,11 @@ def _rows(X: Array, rows: slice | tuple[slice, slice]) -> Array:
     return parts[0] if len(parts) == 1 else namespace_of(X).concat(parts, axis=0)
 
 
-def _errors(A: Array, Y: Array, X: Array) -> Array:
-    """The mean squared error of each column of X (p, m, k), (m,)."""
+def _errors(A: Array, Y: Array, X: Array, intercept: Array | None) -> Array:
+    """The mean squared error of each column of X (p, m, k) with its intercept (m, k), (m,)."""
     xp, (p, m, k) = namespace_of(A), X.shape
     R = xp.reshape(A @ xp.reshape(X, (p, m * k)), (A.shape[0], m, k)) - Y[:, None, :]
+    R = R if intercept is None else R + intercept
     return xp.mean(R * R, axis=(0, 2))
 
 
