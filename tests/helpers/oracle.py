@@ -258,7 +258,8 @@ def _without_samples(given):
     weights, intercept = given.pop("weights", None), given.pop("intercept", False)
     if weights is None and not intercept:
         return given
-    if not is_array(given["A"]):
+    arrays = [given["A"], given["y"], *([] if weights is None else [weights])]
+    if not all(is_array(x) and not hasattr(namespace_of(x), "inside") for x in arrays):
         return None  # its entries are not accessible here
     A, y = host(given["A"]), host(given["y"])
     w = np.ones(A.shape[0]) if weights is None else host(weights)
