@@ -100,7 +100,7 @@ class _Seen(dict):
 
 
 # Not in JAX and the standard, and functions of potentials with −∞ (tests/transport).
-ELSEWHERE = {"sparse_product", "copy", "weighted"}
+ELSEWHERE = {"foreign_product", "sparse_product", "copy", "weighted"}
 EXAMPLES = {"cube", "doubled"}  # that docstrings add
 
 
