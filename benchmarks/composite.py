@@ -51,7 +51,7 @@ def _positive_signal(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _classes(n: int, p: int, part: float = 0.1) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gaussian A, two classes told apart by twenty features, and λ as a part of that at which x becomes 0."""
+    """Gaussian A, two classes distinguished by twenty features, and λ as a part of that at which x becomes 0."""
     rng = np.random.default_rng(n * 7919 + p)
     A = rng.standard_normal((n, p))
     x = np.zeros(p)
@@ -136,7 +136,7 @@ def _denoising_gap(y: np.ndarray, lam: float, side: int, x: np.ndarray, z: np.nd
 
 
 class _Composite(_Benchmark):
-    """Time of one call, which says nothing where it is told to stop early."""
+    """Time of one call, without the warning for stopping early on purpose."""
 
     family = "composite"
     repeat = (3, 7, 1.0)
@@ -235,7 +235,7 @@ class NnlsInSamples(_Composite):
 
 
 class LogisticInFeatures(_Composite):
-    """4np flops an iteration; how many there are grows slowly with p."""
+    """4np flops per iteration; how many there are grows slowly with p."""
 
     title = "ℓ¹-logistic regression to a gap of 1e-6 in the number of features"
     x = "p"
@@ -250,7 +250,7 @@ class LogisticInFeatures(_Composite):
 
 
 class LogisticInSamples(_Composite):
-    """4np flops an iteration."""
+    """4np flops per iteration."""
 
     title = "ℓ¹-logistic regression to a gap of 1e-6 in the number of samples"
     x = "n"
@@ -300,7 +300,7 @@ class _Iterations(_Composite):
 
 
 class LogisticIterationsInFeatures(_Iterations):
-    """4np flops an iteration at n = 500: exponent 1."""
+    """4np flops per iteration at n = 500: exponent 1."""
 
     title = "Fifty iterations on ℓ¹-logistic regression in the number of features"
     x = "p"
@@ -348,7 +348,7 @@ class DenoisingIterationsInPixels(_Iterations):
 
 
 class Counts(_Counts):
-    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+    """What fifty iterations need from the device, counted and not timed: the same on every machine."""
 
     family = "composite"
     title = "Operations of fifty iterations on f + R"

@@ -1,4 +1,4 @@
-"""xpsolve: inverse problems and small models on whatever array you hand in."""
+"""xpsolve: inverse problems and small models on any array you pass."""
 
 from xpsolve import autodiff, costs, networks, operators, penalties, problems
 from xpsolve.composite import minimize, nnls

@@ -31,11 +31,11 @@ class Capabilities:
     jit : bool
         Whether it traces under ``jax.jit``.
     batch : str
-        What it solves many of in one call, "" for nothing.
+        What one call may solve many of, "" for nothing.
     grad : str
         How its derivative is found, "" where there is none yet.
     syncs : int
-        Host reads a call with default method and ``check_finite=False``; iterative methods add one a check.
+        Host reads per call with default method and ``check_finite=False``; iterative methods add one per check.
     """
 
     name: str
@@ -68,7 +68,7 @@ def capabilities(
     -------
     callable
         A decorator that notes the declaration in `TABLE`.  Within the function NumPy does not warn of overflow and the
-        like: the status of the answer says it, or the answer is what the formula gives.
+        like: the status of the answer reports it, or the answer is the value of the formula.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def capabilities(
 
 
 def markdown() -> str:
-    """The table as Markdown, one row a function.
+    """The table as Markdown, one row per function.
 
     Returns
     -------

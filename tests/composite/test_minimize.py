@@ -268,7 +268,7 @@ def test_a_warm_start_is_not_lost(rng):
         assert xs.minimize(f, penalty, x0=first.x, tol=1e-10).n_iter == 0
 
 
-# --- objectives of one's own ------------------------------------------------------------------------
+# --- objectives of the user's own ------------------------------------------------------------------------
 
 
 class Quartic:

@@ -241,7 +241,7 @@ def _transport(function, **options):
         M = np.abs(d.values(n, m)) if d.chance(0.9) else d.values(n, m)
         eps = d.pick(0.01, 0.1, 1.0, 1.0, 10.0, 1e-300)
         given = {"a": d.array(a), "b": d.array(b), "M": d.array(M), "eps": eps}
-        if d.chance(0.7):  # one dtype for all, else most calls end at the door
+        if d.chance(0.7):  # one dtype for all, else most calls end at the first check
             given = {
                 k: (np.array(v, dtype="float64") if is_array(v) else v)
                 for k, v in (("a", a), ("b", b), ("M", M), ("eps", eps))
@@ -419,7 +419,7 @@ def _at_once(k, state):
 
 
 def _through(name, make):
-    """Products with an operator that has no array of its own, forth and back."""
+    """Products with an operator that has no array of its own, forward and backward."""
 
     def build(d):
         sides = tuple(d.pick(1, 2, 4, 6) for _ in range(d.pick(1, 2, 3)))
@@ -564,7 +564,7 @@ def one(seed):
             return function.__name__
         except Exception as error:
             if function is xs.dot_test and "rtol" in options and isinstance(error, AssertionError):
-                return function.__name__  # what it says of an operator whose adjoint is further off than asked for
+                return function.__name__  # its message for an operator whose adjoint is further off than `rtol`
             raise Wrong(f"leaked {type(error).__name__}: {what}: {error}") from error
     foreign = [w for w in caught if not issubclass(w.category, xs.ConvergenceWarning)]
     if foreign:
@@ -591,7 +591,7 @@ def _check(function, given, options, out, what, warned):
                 except AssertionError as error:
                     raise Wrong(f"false CONVERGED: {what}: {error}") from error
                 except (AttributeError, ValueError, TypeError):
-                    pass  # sparse or of another library: nothing to judge it by here
+                    pass  # sparse or of another library: no oracle here
             if warned:
                 raise Wrong(f"warned although converged: {what}")
         elif status is not xs.Status.STOPPED and warned != 1:

@@ -88,7 +88,7 @@ def lasso_gap(A, y, l1, l2, x):
 
 
 def _column_space(A):
-    """An orthonormal basis of the columns of A, whatever their sizes."""
+    """An orthonormal basis of the columns of A, for any sizes of them."""
     lengths = _norm(A)
     U, s, _ = np.linalg.svd((A / np.where(lengths > 0, lengths, 1)).astype(float), full_matrices=False)
     return U[:, s > max(A.shape) * np.finfo(float).eps * max(s.max(), 1e-300)].astype(np.longdouble)
@@ -238,7 +238,7 @@ def _dtype(x):
 
 
 def judged(name, function):
-    """`function`, every answer of which is judged before it is handed on."""
+    """`function`, every answer of which is checked before it is returned."""
     signature = inspect.signature(function)
 
     def call(*args, **kwargs):

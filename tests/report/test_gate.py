@@ -1,4 +1,4 @@
-"""The gate: what is planted is caught and named, what did not change is not, and what cannot be compared is said."""
+"""The gate: planted changes are found and named, nothing else is, and what cannot be compared is reported."""
 
 import json
 import math

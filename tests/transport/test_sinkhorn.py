@@ -318,7 +318,7 @@ def test_large_clouds_need_no_matrix(rng):
     assert peak < n * n * 8 / 4
 
 
-# --- what it says and costs
+# --- messages and costs
 
 
 def test_it_stops_when_it_is_told(rng):
@@ -506,7 +506,7 @@ def test_counts_of_a_kernel_that_changes_on_the_way_are_the_costs(rng, method, s
     M *= 2.8 / np.max(M)  # 56 times ε: one smaller ε is to come
     counted(method, a, b, M, mixed=True, relaxation=1.0, callback=watch)
     lowered = [low for low, _ in seen]
-    lowered_at = 10 * max(lowered.index(True) - 1, 0) if method != "log" else 0  # after the look at that check
+    lowered_at = 10 * max(lowered.index(True) - 1, 0) if method != "log" else 0  # after that check
     renewals = len({eps for _, eps in seen}) - 1
     assert (lowered_at > 0, renewals) == (method == "scaling", int(method != "scaling"))
     _, tally = counted(method, a, b, M, mixed=True, relaxation=1.0, callback=lambda k, state: k >= steps)

@@ -1,4 +1,4 @@
-"""Floor 0: arrays of any library.  Namespaces, checks, native delegates and the one loop."""
+"""Arrays of any library: namespaces, checks, native delegates and the loop."""
 
 from xpsolve.arrays import backends
 from xpsolve.arrays.checks import (

@@ -14,7 +14,7 @@ from xpsolve.arrays.native import native
 
 @native
 def settled(x: Array, *others: Array) -> tuple[Array, ...]:
-    """The arrays themselves; a lazy library computes them here, once, for all who will read them."""
+    """The arrays themselves; a lazy library computes them here, once, for all later reads."""
     return (x, *others)
 
 

@@ -2,7 +2,7 @@
 
 `native` turns a function written in standard array-API calls into a dispatcher.  The decorated function
 stays reachable as ``f.standard``: it is the fallback for a library that registers nothing, and the
-oracle that registered versions are tested against.  This is the only place that looks at a library's name.
+oracle that registered versions are tested against.  This is the only place that reads a library's name.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def limits_of(x: Array) -> FloatLimits:
     True
     """
     dtype = x.dtype
-    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
     found = _LIMITS.get(key)
     if found is None:
         info = namespace_of(x).finfo(dtype)

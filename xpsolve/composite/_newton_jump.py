@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from xpsolve import costs
 from xpsolve.arrays import Array, namespace_of, shifted, solve_positive
 from xpsolve.composite._problem import Composite
 from xpsolve.operators import Dense
 from xpsolve.penalties.separable import Separable
 from xpsolve.stochastic import LeastSquares
-
-_MOST = 256  # features, up to which a factorisation costs no more than some tens of iterations
 
 
 def newton_jump(problem: Composite) -> Callable[[Array, Array], Array] | None:
@@ -27,7 +26,7 @@ def newton_jump(problem: Composite) -> Callable[[Array, Array], Array] | None:
     f, g, mu = problem.f, problem.parts.g, problem.mu if problem.is_model else None
     if not (isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and isinstance(g, Separable)):
         return None
-    if f.y.ndim > 1 or f.operator.shape[1] > _MOST:
+    if f.y.ndim > 1 or f.operator.shape[1] > costs.NEWTON_FEATURES:
         return None
     G = problem.gram
 

@@ -54,7 +54,7 @@ class Composite:
 
     @property
     def is_model(self) -> bool:
-        """Whether f is a linear model of ours, which has a dual."""
+        """Whether f is a linear model of xpsolve, which has a dual."""
         return self.start.units is not None
 
     @cached_property

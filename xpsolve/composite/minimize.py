@@ -71,14 +71,14 @@ def minimize(
     max_iter : int
         Most iterations, each of them one gradient; with backtracking also those that only try a step.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every iteration, at the price of some products with A each.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check, with ``state.x`` and ``state.measure``, the
         certificate; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities in x0, which costs one host read.
+        Whether to check for NaN and infinities in x0, which costs one host read.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def minimize(
 
 
 def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | None = None) -> Composite:
-    """The problem in units in which y, and where they are given A, are near 1."""
+    """The problem in units in which y is near 1, and A too where `units` are given."""
     start = begin(f, x0, units)
     units = start.units
     penalty = Separable() if penalty is None else penalty.meeting(start.x)
@@ -155,7 +155,7 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
         D, b = units.D, units.b
         unit = b if D is None else D if b is None else b * D
         scaled = penalty.scaled(unit, 1.0 if b is None else b * b)
-        if scaled is None:  # a penalty of the user's own: the units stay as they are
+        if scaled is None:  # a penalty without `scaled`: the units stay as they are
             return Composite(begin(f, x0, Units(f)), penalty, curved)
         penalty = scaled
     return Composite(start, penalty, curved)
@@ -181,7 +181,7 @@ def _choose(problem: Composite, method: str) -> str:
 def _solve(
     problem: Composite, method: str, options: dict[str, Any], record: bool, callback: Any
 ) -> tuple[Run[Any], dict[str, Any]]:
-    """Run the method; x, the certificate and what it leaves behind."""
+    """Run the method; returns its run, and what goes into `.stats`."""
     if method == "primal_dual":
         return _primal_dual(problem, options, record, callback)
     return _proximal(problem, method == "fista", options, record, callback)

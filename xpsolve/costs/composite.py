@@ -11,14 +11,17 @@ their products is left to `xpsolve.count`.
 
 from __future__ import annotations
 
-from xpsolve.costs.model import Cost, checks, gemm, gram
+from xpsolve.costs.model import Cost, checks, cholesky, cholesky_solve, gemm, gram
 from xpsolve.costs.operators import differences
 from xpsolve.costs.stochastic import LOSSES, _gradient, lipschitz
+
+NEWTON_FEATURES = 256
+"""Up to this many features a factorisation costs no more than some tens of iterations."""
 
 PENALTIES = ("l1", "nonnegative", "group", "total_variation")
 
 _PROX = {"l1": (2, 0), "nonnegative": (2, 0), "group": (3, 9), "total_variation": (0, 0)}
-"""Operations of a proximal map on all entries, and on one number a group: its norm and max(1 − τλ/‖x_g‖, 0)."""
+"""Operations of a proximal map on all entries, and on one number per group: its norm and max(1 − τλ/‖x_g‖, 0)."""
 
 
 def _passes(count: int, size: int, itemsize: int) -> Cost:
@@ -34,7 +37,7 @@ def _prox(penalty: str, entries: int, groups: int, itemsize: int) -> Cost:
 def _total_variation(p: int, dim: int, m: int, itemsize: int) -> Cost:
     """Lᵀz, L(2x⁺ − x) and the step of z, which has `dim` entries at each of p places of a picture with equal sides."""
     shape = (max(round(p ** (1 / dim)), 1),) * dim
-    both = differences(shape, m, itemsize=itemsize) + differences(shape, m, adjoint=True, itemsize=itemsize)
+    both = differences(shape, k=m, itemsize=itemsize) + differences(shape, k=m, adjoint=True, itemsize=itemsize)
     steps = Cost(launches=6)  # τ and σ from ω, ‖L‖ and the size of ∇²f: numbers
     along_x = _passes(3, p * m, itemsize)  # 2x⁺ − x, and Lᵀz added to the gradient
     along_z = _passes(3, dim * p * m, itemsize)  # z + σLx, less its proximal map
@@ -80,7 +83,7 @@ def minimize(
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -114,6 +117,12 @@ def minimize(
         gradient = gemm(p, m, p, itemsize=itemsize) + _passes(3, p * m, itemsize)
     else:
         gradient = _gradient(n, p, m, loss, itemsize)
+    if method == "fista" and loss == "least_squares" and m == 1 and penalty != "group" and p <= NEWTON_FEATURES:
+        newton = cholesky(p, itemsize=itemsize) + cholesky_solve(p, itemsize=itemsize)
+        newton += gradient + gemm(p, 1, p, itemsize=itemsize)  # a Newton step is tried at every check
+        total += checks(n_iter) * newton
+        if not by_gram:
+            total += gram(n, p, itemsize=itemsize)
     step = _iteration(gradient, p, m, method, penalty, dim, itemsize)
     state = itemsize * (6 * p * m + 2 * n * m + int(by_gram) * p * p)
     return total + n_iter * step + Cost(syncs=1 + checks(n_iter), memory=state)
@@ -131,7 +140,7 @@ def nnls(n: int, p: int, *, k: int = 1, n_iter: int = 300, itemsize: int = 8) ->
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -159,7 +168,7 @@ def denoising(n: int, *, dim: int = 2, n_iter: int = 100, itemsize: int = 8) -> 
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

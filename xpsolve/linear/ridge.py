@@ -221,10 +221,10 @@ def ridge(
     x0 : array, shape of the answer, optional
         For "cg": where to start.
     check_every : int
-        For "cg": iterations between two looks at convergence, each one host read.
+        For "cg": iterations between two convergence checks, each one host read.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
-        to look at the certificate in the end, which costs another.
+        Whether to check for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
+        to check the certificate in the end, which costs another.
     callback : callable, optional
         For "cg": called as ``callback(iteration, state)`` at every check; a true answer stops.
 
@@ -233,9 +233,9 @@ def ridge(
     Solution
         ``.x`` is (p,) or (p, k), with a first axis of length m for a path.  The certificate is the relative backward
         error ‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)) of the normal equations, with r = y − Ax, from the
-        returned x and with a lower bound for ‖A‖ so that it never flatters.  ``.method`` says what ran: a Cholesky
-        factor that cannot be trusted, or that iterative refinement cannot help, is answered by the SVD, as
-        "normal->svd".
+        returned x and with a lower bound for ‖A‖ so that it never underestimates the error.  ``.method`` says what ran:
+        a Cholesky factor that cannot be trusted, or that iterative refinement does not improve, is replaced by the SVD,
+        as "normal->svd".
 
     Raises
     ------
@@ -247,7 +247,7 @@ def ridge(
     Warns
     -----
     ConvergenceWarning
-        If the answer is not certified; that of "svd" or of a path only where ``check_finite=True`` looks at it.
+        If the answer is not certified; that of "svd" or of a path only where ``check_finite=True`` checks it.
 
     See Also
     --------

@@ -1,6 +1,6 @@
 """Linear operators: anything that can multiply a vector and whose adjoint can.
 
-An operator is what a solver needs to know of A: its shape, A x and Aᵀ y.  Sums, products, multiples and
+An operator is all that a solver needs of A: its shape, A x and Aᵀ y.  Sums, products, multiples and
 transposes of operators are operators; none of them is ever made dense.
 """
 

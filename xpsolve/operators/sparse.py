@@ -1,7 +1,7 @@
 """Sparse matrices of SciPy (CPU) and CuPy (GPU) as operators.
 
 CuPy waits for the device before each first product with a matrix, for the shape of some rows of it and for a product of
-two sparse matrices.  So an operator looks once at its matrix, in one host read, and takes rows as dense ones.
+two sparse matrices.  So an operator examines its matrix once, in one host read, and uses dense rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def sparse_product(x: Array, S: Any) -> Array:
 
 
 class Rows(NamedTuple):
-    """A matrix in CSR form, whose rows are asked for."""
+    """A matrix in CSR form, whose rows are needed."""
 
     S: Any
     longest: int | None  # stored numbers of a row, at most; None where sparse rows cost no wait
@@ -126,7 +126,7 @@ def _sparse_column_sizes_cupy(numbers: Array, A: Sparse) -> Array:
 
 @native
 def _longest(numbers: Array, S: Any) -> tuple[int | None, int | None]:
-    """The most stored numbers of a row and of a column of S, where that has to be known."""
+    """The most stored numbers of a row and of a column of S, where it is needed."""
     return None, None
 
 
@@ -161,7 +161,7 @@ def with_numbers(S: Any, numbers: Array) -> Any:
 
 
 def is_sparse(A: Any) -> bool:
-    """Whether `A` is a sparse matrix of SciPy or CuPy, found out without importing either."""
+    """Whether `A` is a sparse matrix of SciPy or CuPy, without importing either."""
     if not hasattr(A, "tocsr"):
         return False
     modules = {base.__module__.partition("._")[0] for base in type(A).__mro__}

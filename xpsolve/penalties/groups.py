@@ -24,9 +24,9 @@ class GroupL1(Penalty):
         λ ≥ 0.
     groups : "rows", int, or sequence of int (p,)
         "rows" takes the rows of x (p, m), as in the multi-task lasso; a number s the groups of s entries that follow
-        one another; a sequence of labels 0, 1, … those of like label.
+        one another; a sequence of labels 0, 1, … those of equal label.
     weights : sequence of float, optional
-        w_g ≥ 0, one a group; 1 where none is given.  √(size of the group) is common.
+        w_g ≥ 0, one per group; 1 where none is given.  √(size of the group) is common.
 
     Raises
     ------

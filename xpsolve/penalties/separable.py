@@ -303,7 +303,7 @@ def _absent(value: Any) -> Any:
 
 
 def _positive(l1: Any) -> bool:
-    """Whether every weight is known to be above 0; 0-d arrays are taken to be."""
+    """Whether every weight is known to be above 0; 0-d arrays are assumed to be."""
     if not is_array(l1) or l1.ndim == 0:
         return is_array(l1) or l1 > 0
     return is_concrete(l1) and bool(namespace_of(l1).all(l1 > 0))
@@ -315,7 +315,7 @@ def _vector(value: Any, name: str) -> Array:
         raise TypeError(message)
     xp = namespace_of(value)
     if is_concrete(value) and not bool(xp.all((value >= 0) & xp.isfinite(value))):
-        message = f"{name}: expected finite numbers >= 0, got an array with others."
+        message = f"{name}: expected finite numbers >= 0, got an array with a number that is not."
         raise ValueError(message)
     return value
 

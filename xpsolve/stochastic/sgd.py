@@ -1,4 +1,4 @@
-"""Stochastic gradient descent and its running average, exactly one sample a step, in blocks or in a loop.
+"""Stochastic gradient descent and its running average, exactly one sample per step, in blocks or in a loop.
 
 With τ_k the steps, i(k) the samples and c_k = 1 − τ_kλ,
 
@@ -29,14 +29,14 @@ from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 
 
 class Iterate(NamedTuple):
-    """Where a descent is, and the sum of where it has been, if that is asked for."""
+    """The current iterate, and the sum of the iterates so far, if it is needed."""
 
     X: Array  # (…, p, m)
     total: Array
 
 
 class _Descent:
-    """The blocks of SGD, and of SGA where the sum of the iterates is asked for."""
+    """The blocks of SGD, and of SGA where the sum of the iterates is needed."""
 
     def __init__(self, stream: Stream, *, average: bool) -> None:
         self.stream, self.average = stream, average
@@ -106,14 +106,14 @@ def sgd(
     tol: float = 1e-2,
     callback: Callable[[int, Array], Any] | None = None,
 ) -> Solution:
-    """Stochastic gradient descent, one sample a step, with steps τ_k = τ₀/(1 + k/k₀).
+    """Stochastic gradient descent, one sample per step, with steps τ_k = τ₀/(1 + k/k₀).
 
     Parameters
     ----------
     f : LeastSquares, Logistic or Multinomial
         The objective, of a dense or sparse A.
     x0 : array, shape of x, or (runs, …), optional
-        Where to start; with an axis before, so many runs go side by side.  None is 0.
+        Where to start; with a leading axis, as many runs are done side by side.  None is 0.
     indices : sequence of int, shape (K,) or (runs, K), optional
         Sample numbers of the steps, on the host, so that runs agree on all libraries.  None draws them at random.
     epochs : int
@@ -125,7 +125,7 @@ def sgd(
     block : int or "auto"
         Steps taken together; 1 is the loop.  The iterates are the same to rounding.
     batch : int
-        Samples a step, whose gradients are averaged; `indices` then has so many for each step, one after another.
+        Samples per step, whose gradients are averaged; `indices` then has so many for each step, one after another.
     record_every : int, optional
         Keep x and f(x) at every so many steps.
     seed : int
@@ -133,7 +133,7 @@ def sgd(
     tol : float
         What the certificate is compared with; all steps are taken whatever it is.
     callback : callable, optional
-        Called as ``callback(steps, x)`` now and then, some thousand steps apart; a true answer stops.
+        Called as ``callback(steps, x)`` every few thousand steps; a true answer stops.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """How many launches one operation is: those of CuPy, from its source (version 14).
 
-Most are one.  Others copy what a library of NVIDIA overwrites or wants in another order, or are several kernels.  The
+Most are one.  Others copy what a library of NVIDIA overwrites or needs in another order, or are several kernels.  The
 library calls of cuBLAS, cuSOLVER and cuFFT are one each, whatever they start.  A delegate is what its version for CuPy
 is.  Whether an array must be copied first, for a product or for another shape, is seen from its strides, where the
 library has them.
@@ -21,7 +21,7 @@ _BATCHED_SVD = 32  # rows and columns up to which a batch is one call
 
 
 def launches_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """Launches of the operation of this name; views and conversions that change nothing are not asked about.
+    """Launches of the operation of this name; not for views and conversions that change nothing.
 
     Examples
     --------
@@ -169,7 +169,7 @@ FACTORISATIONS: dict[str, int] = {
     "eigvalsh": 2,
     "cholesky": 5,
     "solve_positive": 9,
-    "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose lies as it should
+    "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose has the right layout
 }
 """Launches of factorisations and solves, each of one matrix."""
 

@@ -6,11 +6,11 @@ which gets the operation's name, the function that does it inside, and the argum
 
     a counter runs it on the values inside and adds up what it cost;
     a dual number runs it and the rule for its derivative;
-    a tape variable runs it and notes what to do on the way back.
+    a tape variable runs it and notes its pullback.
 
 What reads a value to the host (``bool``, ``float``, ``__array__``, …) goes through `Interpreter.read`.
 NumPy and CuPy defer to wrapped operands because ``__array_ufunc__`` is None.  array-api-strict raises instead, so
-solvers lift all their arguments at the door (`xpsolve.arrays.enter`) and never mix.
+solvers lift all their arguments once (`xpsolve.arrays.enter`) and never mix levels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from xpsolve.arrays import Array, Namespace, device_of, is_array, lift, namespac
 
 _serial = itertools.count()
 
-# Functions that say something about dtypes, shapes or libraries, and start no work on arrays.
+# Functions about dtypes, shapes or libraries, which start no work on arrays.
 _ABOUT = frozenset("__array_namespace_info__ broadcast_shapes can_cast finfo iinfo isdtype result_type".split())
 
 
@@ -357,7 +357,7 @@ class WrappedArray:
 
 
 def updated(x: Array, key: Any, value: Any) -> Array:
-    """A copy of x with ``x[key] = value``: the array inside may be somebody else's."""
+    """A copy of x with ``x[key] = value``: the array inside may belong to the caller."""
     return xpx.at(x)[key].set(value, copy=True)
 
 
@@ -413,7 +413,7 @@ def _is_inside(x: WrappedArray, outer: Interpreter) -> bool:
 for _short, _name in (_BINARY | _COMPARE).items():
     _function = getattr(operator, f"__{_short}__")
     setattr(WrappedArray, f"__{_short}__", _binary(_name, _function))
-    if _short in _BINARY:  # `x += y` without an in-place method becomes `x = x + y`, which writes to nobody's array
+    if _short in _BINARY:  # `x += y` without an in-place method becomes `x = x + y`, which writes to no existing array
         setattr(WrappedArray, f"__r{_short}__", _reflected(_name, _function))
 for _short, _name in _UNARY.items():
     setattr(WrappedArray, f"__{_short}__", _unary(_name, getattr(operator, f"__{_short}__")))

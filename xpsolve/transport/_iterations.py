@@ -33,7 +33,7 @@ from xpsolve.transport._relaxation import control
 
 LEAST = 0.9  # part of tol at which the loop stops: rounding must not carry the certificate above
 _BEGIN = 50.0  # ε-scaling begins where the costs span this many ε
-_NEXT = 0.03  # the error at which it goes on to the next ε
+_NEXT = 0.03  # the error at which it continues with the next ε
 
 
 class _State(NamedTuple):
@@ -45,11 +45,11 @@ class _State(NamedTuple):
     g: Array
     K: Any  # where it is kept
     eps: Array  # 0-d
-    omega: Array  # (B, 1): 0 for a problem that rests, 1 for a plain step
+    omega: Array  # (B, 1): 0 for a frozen problem, 1 for a plain step
     trust: Array  # (B, 1): part of ω − 1 that is taken
     age: Array  # (B, 1): iterations since it went back
     error: Array  # of the marginals, (B, 1)
-    watched: Array  # the same, for a problem that rests 0, or half of the goal if rounding keeps it above
+    watched: Array  # the same; for a frozen problem 0, or half of the goal if rounding keeps it above
     floor: Array  # error that is rounding, 0-d
     good: Any  # u, v, p, q at the last check that was no worse than the one before
     low: Increments | None = None  # K in float32, where products are increments
@@ -91,7 +91,7 @@ class Iteration:
 
     @property
     def goal(self) -> float:
-        """The error at which the loop stops: never where tol is 0, which asks for max_iter iterations."""
+        """The error at which the loop stops: never where tol is 0, which takes exactly max_iter iterations."""
         return LEAST * self.tol if self.tol > 0 else -1.0
 
     @cached_property
@@ -149,7 +149,7 @@ class Iteration:
         return (norm(rows, keepdims=True) + norm(columns, keepdims=True)) / self.mass
 
     def measure(self, s: _State) -> Array:
-        """The largest error of those that do not rest; −1 asks for `renew`."""
+        """The largest error of those that are not frozen; −1 asks for `renew`."""
         xp = self.problem.xp
         worst = _worst(s.watched)
         if not self.renews:
@@ -186,7 +186,7 @@ class Iteration:
         return (xp.maximum(*largest) > limit) & xp.any(s.watched > self.goal)
 
     def refresh(self, s: _State) -> _State:
-        """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
+        """Check the error: freeze where it is small, go back where it has grown, and choose ω."""
         xp = self.problem.xp
         exact = s.late is True  # every second time: until then little is left out
         if exact:
@@ -346,7 +346,7 @@ class Iteration:
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
         a, b = problem.a, problem.b
         f, g = self._with_mass(*self.potentials(s), -xp.inf)
-        if self.method == "scaling":  # K is at hand, and so are exp(f/ε) and exp(g/ε)
+        if self.method == "scaling":  # K is known, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
             rows, columns = u * p, v * q

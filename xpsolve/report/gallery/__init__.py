@@ -1,4 +1,4 @@
-"""Figures of the course, redrawn from live runs of the library: one file a figure, each an example of its use.
+"""Figures of the course, redrawn from live runs of the library: one file per figure, each an example of its use.
 
 To add one: a file here with a function ``draw(backend) -> Figure`` and a `Picture` that names it, and a line in
 `PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
