@@ -87,8 +87,11 @@ class Problem:
 
     def settled(self) -> Problem:
         """The same, with AᵀY computed now where the library is lazy: it is looked at more than once."""
+        (Aty,) = settled(self.Aty)
+        if Aty is self.Aty:
+            return self
         new = replace(self)
-        (vars(new)["Aty"],) = settled(self.Aty)
+        vars(new)["Aty"] = Aty
         return new
 
     @property
@@ -281,11 +284,28 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
     return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
 
 
-def half_squared_norm(problem: Problem) -> Array:
+@composed
+def squared_norms(Y: Array) -> Array:
+    """‖y‖² of each column."""
+    return namespace_of(Y).sum(Y * Y, axis=0)
+
+
+@squared_norms.register("numpy")
+def _squared_norms_numpy(Y: Array) -> Array:
+    return np.asarray([Y[:, 0] @ Y[:, 0]]) if Y.shape[1] == 1 else squared_norms.standard(Y)
+
+
+@composed
+def half_of(squares: Array) -> Array:
     """½‖y‖² of each column, 1 where y is 0: what duality gaps are relative to."""
-    xp, Y = problem.xp, problem.Y
-    half = 0.5 * xp.sum(Y * Y, axis=0)
+    xp, half = namespace_of(squares), 0.5 * squares
     return xp.where(half > 0, half, xp.ones_like(half))
+
+
+@half_of.register("numpy")
+def _half_of_numpy(squares: Array) -> Array:
+    half = 0.5 * squares
+    return half if half.min() > 0 else half_of.standard(squares)
 
 
 def from_columns(problem: Problem, X: Array) -> Array:

@@ -33,10 +33,11 @@ from xpsolve.linear._problem import (
     descent,
     enter_problem,
     from_columns,
-    half_squared_norm,
+    half_of,
     is_ordinary,
     lost_in_units,
     scaled,
+    squared_norms,
     start_columns,
 )
 from xpsolve.linear.least_squares import lstsq
@@ -303,14 +304,12 @@ def has_columns(problem: Problem) -> bool:
 
 def no_working_set(problem: Problem) -> str:
     """Why a set of features cannot be used for this problem, "" where it can."""
-    reasons = {
-        f"A is {problem.operator!r}, and a set needs single columns": not has_columns(problem),
-        f"y has {problem.Y.shape[1]} columns": problem.Y.shape[1] > 1,
-        "sets grow by decisions on the host, which is not possible under jax.jit": not is_concrete(
-            problem.Y, problem.lams
-        ),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
+    if not has_columns(problem):
+        return f"A is {problem.operator!r}, and a set needs single columns"
+    if problem.Y.shape[1] > 1:
+        return f"y has {problem.Y.shape[1]} columns"
+    known = is_concrete(problem.Y, problem.lams)
+    return "" if known else "sets grow by decisions on the host, which is not possible under jax.jit"
 
 
 @dataclass(frozen=True)
@@ -336,9 +335,14 @@ class _Solver:
         return self.penalty.gap(X, C, rr) / self.half
 
     @cached_property
+    def yy(self) -> Array:
+        """‖y‖² of each column."""
+        return squared_norms(self.problem.Y)
+
+    @cached_property
     def half(self) -> Array:
         """½‖y‖² of each column."""
-        return half_squared_norm(self.problem)
+        return half_of(self.yy)
 
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
@@ -358,16 +362,15 @@ class _Solver:
         if self.x0 is not None:
             X = self.x0 if self._unit is None else self.x0 / self._unit
             C, gap, rr = self.look(X)
-            yy = xp.sum(problem.Y * problem.Y, axis=0)
             crowded = xp.sum(xp.astype(X != 0, xp.int32), axis=0) > max(problem.shape[0], _CROWDED)
-            worse = 0.5 * rr + self.penalty.value(X) > 0.5 * yy
+            worse = 0.5 * rr + self.penalty.value(X) > 0.5 * self.yy
             fresh = (gap > self.options.tol) & (worse | crowded)  # 0 is the better start
             if problem.A_unit is not None:  # l1 may be capped, where the answer is 0
                 fresh = fresh | (self.penalty.l1 >= xp.max(xp.abs(problem.Aty), axis=0))
             X, C = xp.where(fresh, xp.zeros_like(X), X), xp.where(fresh, problem.Aty, C)
-            return X, C, xp.where(fresh, self.certify(X, C, yy), gap)
+            return X, C, xp.where(fresh, self.certify(X, C, self.yy), gap)
         X = xp.zeros_like(problem.Aty)
-        return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
+        return X, problem.Aty, self.certify(X, problem.Aty, self.yy)
 
     def solve(self, method: str) -> Solution:
         """Run a method and say how it ended; where the first host read finds that A and y are to be scaled, again."""

@@ -239,7 +239,7 @@ def _newton_step(problem: GramProblem, penalty: Penalty, X: Array, C: Array, cau
 def _panels(member: Array) -> Array:
     """The features that are members, and others that fill the last panel."""
     xp = namespace_of(member)
-    panels = -(-(how_many(xp, member) + 1) // _PANEL)
+    panels = -(-(how_many(member) + 1) // _PANEL)
     return largest(xp.astype(member, xp.float32), min(panels * _PANEL, member.shape[0]))
 
 
