@@ -154,7 +154,7 @@ def _newton(
 
     def step(s: _Newton) -> _Newton:
         X, C = either(s.missed < _FREE, (s.trial, s.trial_C), (s.X, s.C))
-        trial, trial_C = _newton_step(problem, penalty, X, C, s.cautious)
+        trial, trial_C = _newton_step(X, C, s.cautious, problem, penalty)
         gap = problem.gap(penalty, trial, trial_C)
         halved = gap < 0.5 * s.gap  # a NaN has not
         X, C, gap, missed, cautious = either(
@@ -200,52 +200,76 @@ def _left_numpy(gap: Array, halved: Array, missed: Array, stuck: Array, tol: flo
     return -gap[0] if missed[0] > _FREE else gap[0]
 
 
-def _newton_step(problem: GramProblem, penalty: Penalty, X: Array, C: Array, cautious: Array) -> tuple[Array, Array]:
+@composed
+def _newton_step(X: Array, C: Array, cautious: Array, problem: GramProblem, penalty: Penalty) -> tuple[Array, Array]:
     """The x with a support and its signs that solves the optimality conditions there, and b − Gx.
 
     Support and signs are those of prox(X + τC); where the step is cautious those of X, with the features that break
     the optimality conditions.  The system is solved for the change of x, and a little of ½‖x − X‖² is added to what it
     minimises: features that depend on one another stay where they are along their dependence.  Rows of the identity
-    stand for the features outside the support, and those in no panel are left out.
+    fill the last panel.
     """
     xp, G = namespace_of(X), problem.G
-    X, C, d, tau = X[:, 0], C[:, 0], problem.d[:, 0], problem.tau[:, 0]
-    V, present = X + tau * C, X != 0
-    kept, signed = either(
-        cautious,
-        (present | (xp.abs(C) > penalty.l1), xp.where(present, X, V)),
-        (xp.abs(V) > tau * penalty.l1, V),
-    )
-    index = _panels(kept | present) if G.shape[0] > _PANEL else None
-    on, before, unit, signed = _taken((kept, X, d, signed), index)
-    (rows,) = _taken((G,), index)
-    block = rows if index is None else xp.take(rows, index, axis=1)
+    X, C = X[:, 0], C[:, 0]
+    kept, signed = _support(X, C, cautious, problem.tau[:, 0], penalty.l1)
+    member = kept | (X != 0)
+    panels = -(-(how_many(member) + 1) // _PANEL)
+    index = largest(xp.astype(member, X.dtype), min(panels * _PANEL, G.shape[0]))
+    rows, on, before = xp.take(G, index, axis=0), xp.take(kept, index), xp.take(X, index)
     zero = xp.zeros_like(before)
-    unit = xp.where(on, unit, zero)  # the columns of the system have like lengths
+    unit = xp.where(on, xp.take(problem.d[:, 0], index), zero)  # the columns of the system have like lengths
+    system = xp.take(rows, index, axis=1) * (unit[:, None] * unit[None, :])
     shift = problem.nearby if penalty.l2 is None else problem.nearby + penalty.l2 * unit * unit
-    system = shifted(block * (unit[:, None] * unit[None, :]), xp.where(on, shift, xp.ones_like(unit)))
+    system = shifted(system, xp.where(on, shift, xp.ones_like(unit)))
+    up = xp.take(signed, index) > 0
     base = xp.where(on, before, zero)
     C = C + (before - base) @ rows
-    up = signed > 0
-    right = _taken((C,), index)[0] - xp.where(up, penalty.l1, -penalty.l1)
+    right = xp.take(C, index) - xp.where(up, penalty.l1, -penalty.l1)
     right = right if penalty.l2 is None else right - penalty.l2 * base
     change = unit * solve_positive(system, unit * right)
     against = cautious & (before == 0) & xp.where(up, change < 0, change > 0)
     change = xp.where(against, zero, change)
-    x = base + change
-    return (x if index is None else scatter(x, index, G.shape[0]))[:, None], (C - change @ rows)[:, None]
+    return scatter(base + change, index, G.shape[0])[:, None], (C - change @ rows)[:, None]
 
 
-def _panels(member: Array) -> Array:
-    """The features that are members, and others that fill the last panel."""
-    xp = namespace_of(member)
-    panels = -(-(how_many(member) + 1) // _PANEL)
-    return largest(xp.astype(member, xp.float32), min(panels * _PANEL, member.shape[0]))
+@_newton_step.register("numpy")
+def _newton_step_numpy(
+    X: Array, C: Array, cautious: Array, problem: GramProblem, penalty: Penalty
+) -> tuple[Array, Array]:
+    """The same without rows that fill a panel."""
+    X, C, G = X[:, 0], C[:, 0], problem.G
+    kept, signed = _support(X, C, cautious, problem.tau[:, 0], penalty.l1)
+    on, leaves = kept.nonzero()[0], np.where(kept, 0, X)
+    if leaves.any():
+        C = C + leaves @ G
+    rows, unit, base, signs = G[on], problem.d[on, 0], X[on], np.copysign(1, signed[on])
+    shift = problem.nearby if penalty.l2 is None else problem.nearby + penalty.l2 * unit * unit
+    system = shifted(rows[:, on] * (unit[:, None] * unit), shift)
+    right = C[on] - penalty.l1 * signs
+    right = right if penalty.l2 is None else right - penalty.l2 * base
+    change = unit * solve_positive(system, unit * right)
+    if cautious[0]:
+        change[(base == 0) & (change * signs < 0)] = 0
+    x = np.zeros_like(X)
+    x[on] = base + change
+    return x[:, None], (C - change @ rows)[:, None]
 
 
-def _taken(arrays: tuple[Array, ...], index: Array | None) -> tuple[Array, ...]:
-    """The rows of all of them at these places; None asks for all."""
-    return arrays if index is None else tuple(namespace_of(x).take(x, index, axis=0) for x in arrays)
+@composed
+def _support(X: Array, C: Array, cautious: Array, tau: Array, l1: Array) -> tuple[Array, Array]:
+    """Which features are to be in the support, and numbers with their signs."""
+    xp, V, present = namespace_of(X), X + tau * C, X != 0
+    free = xp.abs(V) > tau * l1, V
+    careful = present | (xp.abs(C) > l1), xp.where(present, X, V)
+    return either(cautious, careful, free)
+
+
+@_support.register("numpy")
+def _support_numpy(X: Array, C: Array, cautious: Array, tau: Array, l1: Array) -> tuple[Array, Array]:
+    if cautious[0]:
+        return _support.standard(X, C, cautious, tau, l1)
+    V = X + tau * C
+    return np.abs(V) > tau * l1, V
 
 
 def _line_search(penalty: Penalty, s: _Newton) -> tuple[Array, Array]:
