@@ -70,9 +70,10 @@ CASES = {
         for four in (*of_columns(X1, ONE, X1, X1), *of_columns(X2, TWO, X2, X2))
     ],
     "_on_the_residual": [
-        (*two, np.asarray([rr] * two[0].shape[1]), np.asarray(0.3))
+        (*two, np.asarray([rr] * two[0].shape[1]), l1)
         for two in (*of_columns(X1, X1), *of_columns(X2, X2))
         for rr in (0.0, 2.0, NAN)
+        for l1 in (np.asarray(0.3), np.asarray([0.3] * two[0].shape[1]))
     ],
     "_like_lengths": [(H,) for H in (G, 1e8 * G, 0 * G, np.diag([1.0, 0.0, 1e-9, 7.0]), spoilt(G, NAN))]
     + [(np.diag([1.0, value, 2.0]),) for value in (INF, NAN)],

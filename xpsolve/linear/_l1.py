@@ -74,9 +74,13 @@ def _on_the_residual(X: Array, D: Array, rr: Array, l1: Array) -> Array:
 
 @_on_the_residual.register("numpy")
 def _on_the_residual_numpy(X: Array, D: Array, rr: Array, l1: Array) -> Array:
-    if X.shape[1] > 1:
-        return _on_the_residual.standard(X, D, rr, l1)
-    x, d, weight, squared = X[:, 0], D[:, 0], float(l1), float(rr[0])
+    if X.shape[1] > 1 or l1.size > 1:
+        inners = np.add.reduce(X * D, axis=0)
+        sizes = np.maximum.reduce(np.abs(D), axis=0)
+        limits = np.where(sizes > 0, l1 / sizes, np.inf)
+        S = np.minimum(np.maximum(1 + inners / np.where(rr > 0, rr, 1), -limits), limits)
+        return 0.5 * (1 - S) ** 2 * rr + np.maximum(l1 * np.add.reduce(np.abs(X), axis=0) - S * inners, 0)
+    x, d, weight, squared = X[:, 0], D[:, 0], l1.item(), rr.item()
     inner, highest = float(x @ d), float(np.abs(d).max())
     limit = weight / highest if highest > 0 else np.inf
     s = min(max(1 + inner / (squared if squared > 0 else 1), -limit), limit)  # the first is the NaN if there is one

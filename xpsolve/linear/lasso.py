@@ -42,8 +42,7 @@ from xpsolve.linear._problem import (
 )
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.ridge import ridge
-from xpsolve.linear.working_set import solve_working_set
-from xpsolve.operators import Sparse
+from xpsolve.linear.working_set import has_columns, no_working_set, solve_working_set
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish
 
@@ -297,21 +296,6 @@ def _choose(problem: Problem, method: str) -> str:
     return method
 
 
-def has_columns(problem: Problem) -> bool:
-    """Whether A is a dense or a sparse matrix, with accessible columns, which can be multiplied in float64."""
-    return problem.dense or isinstance(problem.operator, Sparse)
-
-
-def no_working_set(problem: Problem) -> str:
-    """Why a set of features cannot be used for this problem, "" where it can."""
-    if not has_columns(problem):
-        return f"A is {problem.operator!r}, and a set needs single columns"
-    if problem.Y.shape[1] > 1:
-        return f"y has {problem.Y.shape[1]} columns"
-    known = is_concrete(problem.Y, problem.lams)
-    return "" if known else "sets grow by decisions on the host, which is not possible under jax.jit"
-
-
 @dataclass(frozen=True)
 class _Solver:
     """One problem during the solve: what all methods share."""
@@ -346,9 +330,8 @@ class _Solver:
 
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
-        xp, operator = self.problem.xp, self.problem.operator
-        R, C = operator.residual(X, self.problem.Y)
-        rr = xp.sum(R * R, axis=0)
+        R, C = self.problem.operator.residual(X, self.problem.Y)
+        rr = squared_norms(R)
         return C, self.certify(X, C, rr), rr
 
     def record(self, state: Any) -> Array:
@@ -431,11 +414,10 @@ class _Solver:
     def _wide_gap(self, X: Array) -> Array:
         """The relative gap of each column in float64: of the same A, Y and X."""
         problem, wide = self.problem, wide_dtype(self.problem.Y)
-        xp, Y, X = problem.xp, cast(problem.Y, wide), cast(X, wide)
+        Y, X = cast(problem.Y, wide), cast(X, wide)
         R = Y - problem.operator.matvec(X)
-        gap = self.penalty.astype(wide).gap(X, problem.operator.rmatvec(R), xp.sum(R * R, axis=0))
-        half = 0.5 * xp.sum(Y * Y, axis=0)
-        return gap / xp.where(half > 0, half, xp.ones_like(half))
+        gap = self.penalty.astype(wide).gap(X, problem.operator.rmatvec(R), squared_norms(R))
+        return gap / half_of(squared_norms(Y))
 
     def _carried_on(self, method: str, run: Run[Any], stats: dict[str, Any]) -> tuple[str, Run[Any], dict[str, Any]]:
         """Where a method made no more progress, the next one continues from its iterate, column by column."""

@@ -41,9 +41,10 @@ from xpsolve.linear._problem import (
     with_scaled_columns,
 )
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
-from xpsolve.linear.lasso import CERTIFICATE, has_columns, no_working_set
+from xpsolve.linear.lasso import CERTIFICATE
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
+from xpsolve.linear.working_set import has_columns, no_working_set
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 

@@ -261,13 +261,14 @@ def _support(X: Array, C: Array, cautious: Array, tau: Array, l1: Array) -> tupl
     xp, V, present = namespace_of(X), X + tau * C, X != 0
     free = xp.abs(V) > tau * l1, V
     careful = present | (xp.abs(C) > l1), xp.where(present, X, V)
-    return either(cautious, careful, free)
+    kept, signed = either(cautious, careful, free)
+    return kept, signed
 
 
 @_support.register("numpy")
 def _support_numpy(X: Array, C: Array, cautious: Array, tau: Array, l1: Array) -> tuple[Array, Array]:
     if cautious[0]:
-        return _support.standard(X, C, cautious, tau, l1)
+        return _support.standard(X, C, cautious, tau, l1)  # type: ignore[no-any-return]
     V = X + tau * C
     return np.abs(V) > tau * l1, V
 

@@ -16,11 +16,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Run, cast, either, in_memory, iterate, largest, limits_of, settled, wide_dtype
+from xpsolve.arrays import (
+    Array,
+    Run,
+    cast,
+    either,
+    in_memory,
+    is_concrete,
+    iterate,
+    largest,
+    limits_of,
+    settled,
+    wide_dtype,
+)
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._problem import Problem, half_of, squared_norms
 from xpsolve.linear.feature_set import FeatureSet, everything, grown, how_many
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
+from xpsolve.operators import Sparse
 
 _FIRST = 100  # features in the first set, at least
 _SMALL = 64  # features for which Newton steps cost no more than those that prepare the ground
@@ -30,6 +43,21 @@ _SHARE = 0.3  # of the tolerance, for the small problem, and for the features ou
 _SHARE_ROUNDED = 0.03  # the same where the answer is rounded, which spends some of the tolerance
 _SLACK = 1e-4  # of λ, by which |Aᵀr| may exceed it outside the set, at most
 _PROGRESS = 0.1  # of the gap of the whole, which the small problem need not undercut by more
+
+
+def has_columns(problem: Problem) -> bool:
+    """Whether A is a dense or a sparse matrix, with accessible columns, which can be multiplied in float64."""
+    return problem.dense or isinstance(problem.operator, Sparse)
+
+
+def no_working_set(problem: Problem) -> str:
+    """Why a set of features cannot be used for this problem, "" where it can."""
+    if not has_columns(problem):
+        return f"A is {problem.operator!r}, and a set needs single columns"
+    if problem.Y.shape[1] > 1:
+        return f"y has {problem.Y.shape[1]} columns"
+    known = is_concrete(problem.Y, problem.lams)
+    return "" if known else "sets grow by decisions on the host, which is not possible under jax.jit"
 
 
 class Round(NamedTuple):
@@ -177,7 +205,8 @@ class _Rounds:
         room = self.share * self.tol * xp.where(size > 0, allowed, xp.inf)
         noise = 16 * limits_of(C).eps * cast(xp.max(xp.abs(problem.Aty)), l1.dtype)
         limit = l1 + xp.maximum(noise, xp.minimum(room, _SLACK * l1))
-        return how_many(features.without(xp.abs(C[:, 0])) > limit)
+        outside: int = how_many(features.without(xp.abs(C[:, 0])) > limit)
+        return outside
 
 
 def _solve(
