@@ -22,9 +22,11 @@ from xpsolve.arrays import (
     cast,
     check_ndim,
     check_not_empty,
+    check_positive,
     check_rows,
     common_namespace,
     composed,
+    device_of,
     enter,
     gram,
     is_array,
@@ -337,6 +339,21 @@ def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> 
     if check_finite:
         _check_finite(xp, lambda: x0, x0=x0)
     return to_columns(problem, cast(x0, problem.Y.dtype))
+
+
+def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
+    """The step, checked, as a 0-d array; one more host read checks the value of an array."""
+    if not is_array(step):
+        check_positive(step, "step", dtype=problem.Y.dtype)
+        return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
+    xp, (step, _) = enter(step=step, y=problem.Y)
+    if step.ndim:
+        message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
+        raise ValueError(message)
+    if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
+        message = "step: expected a positive number, got an array with a number that is not."
+        raise ValueError(message)
+    return step
 
 
 def tiled(problem: Problem, Y: Array) -> Array:

@@ -16,8 +16,6 @@ from xpsolve.arrays import (
     check_iteration,
     check_option,
     check_positive,
-    device_of,
-    enter,
     is_array,
     is_concrete,
     is_scalar,
@@ -33,6 +31,7 @@ from xpsolve.linear._problem import (
     descent,
     enter_problem,
     from_columns,
+    given_step,
     half_of,
     is_ordinary,
     lost_in_units,
@@ -249,7 +248,7 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
         raise ValueError(message)
     method = _choose(problem, options.method)
     start = None if options.x0 is None else start_columns(problem, options.x0, check_finite=options.check_finite)
-    tau = None if options.step is None else _step(problem, options.step, check_finite=options.check_finite)
+    tau = None if options.step is None else given_step(problem, options.step, check_finite=options.check_finite)
     if is_scalar(lam) and lam == 0:
         least_squares = lstsq if problem.dense else functools.partial(ridge, lam=0.0)
         return least_squares(A, y, check_finite=options.check_finite)
@@ -268,21 +267,6 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
         return lams * ((1 - theta) * signs + theta * X)
 
     return along(problem, solve, slope, start, tau, sparse=True)
-
-
-def _step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
-    """The step, checked, as a 0-d array; one more host read checks the value of an array."""
-    if not is_array(step):
-        check_positive(step, "step", dtype=problem.Y.dtype)
-        return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
-    xp, (step, _) = enter(step=step, y=problem.Y)
-    if step.ndim:
-        message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
-        raise ValueError(message)
-    if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
-        message = "step: expected a positive number, got an array with a number that is not."
-        raise ValueError(message)
-    return step
 
 
 def _choose(problem: Problem, method: str) -> str:
