@@ -83,8 +83,8 @@ class Problem:
 
     def knowing(self, **facts: Any) -> Problem:
         """The same with other facts about it, and with AᵀY where that is known."""
-        new = replace(self, **facts)
-        vars(new).update({name: value for name, value in vars(self).items() if name == "Aty"})
+        new = object.__new__(type(self))
+        vars(new).update(vars(self), **facts)  # also what is cached
         return new
 
     def settled(self) -> Problem:
