@@ -173,7 +173,7 @@ def ista(
     else:
         step, lanczos = pair, single
     total += n_iter * step + LANCZOS_STEPS * lanczos
-    launches = 234 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 14 * momentum)
+    launches = 232 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 14 * momentum)
     return total + Cost(launches=launches, syncs=checks(n_iter, late=late) + 1)
 
 
