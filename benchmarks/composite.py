@@ -3,7 +3,7 @@
 
 Time to a tolerance and time of some iterations, in samples, in features and in pixels, with counts.  The error is
 computed here, in float64 on the host, from the returned x: a duality gap with a dual point made from x, or for x ≥ 0
-the optimality condition; so it judges every method and backend alike.
+the optimality condition; so every method and backend is measured alike.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class NnlsInFeatures(_Composite):
 
 
 class NnlsInSamples(_Composite):
-    """np² for the Gram matrix: exponent 1 in n once it rules."""
+    """np² for the Gram matrix: exponent 1 in n once it dominates."""
 
     title = "Non-negative least squares to a violation of 1e-6 in the number of samples"
     x = "n"
@@ -294,7 +294,7 @@ class DenoisingInPixels(_Composite):
 
 
 class _Iterations(_Composite):
-    """Fifty iterations, and the five checks that go with them."""
+    """Fifty iterations, and their five checks."""
 
     options = {"tol": 0.0, "max_iter": _STEPS}
 

@@ -35,7 +35,7 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_leaves_nothing_for_the_collector(name):
-    CALLS[name]()  # what is made once is made
+    CALLS[name]()  # one-time work is done first
     gc.collect()
     gc.disable()
     try:

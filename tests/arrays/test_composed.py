@@ -1,4 +1,4 @@
-"""What NumPy does in few calls is what the standard functions say, special values and more columns included."""
+"""The short versions for NumPy give what the standard functions give, also for special values and more columns."""
 
 import importlib
 import itertools
@@ -81,7 +81,7 @@ CASES = {
     "pairing": [*of_columns(A, A), (B, B)],
     "logarithm": [(x,) for x in (A, B, HOLES, spoilt(A, NAN), spoilt(A, INF))],
 }
-# Which know more than the standard does, have a test of their own below, or are those of a docstring.
+# Those that do more than the standard version, have their own test below, or are in a docstring.
 OTHERWISE = {"known_positive", "residual", "size"}
 
 

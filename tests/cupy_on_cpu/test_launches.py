@@ -23,7 +23,7 @@ emulator = pytest.importorskip("cupy.emulator", reason="a real CuPy does not say
 
 def counted(f, *args):
     """Launches as the emulator sees them, and as `count` does."""
-    f(*args)  # what is made once is made
+    f(*args)  # one-time work is done first
     with emulator.counting() as seen:
         f(*args)
     _, tally = xs.count(f, *args)

@@ -202,6 +202,35 @@ def dictionary_learning(d):
     return xs.dictionary_learning, {"X": X, "n_atoms": d.pick(1, 2, 3), "lam": d.lam()}, {"max_iter": 10}
 
 
+def nnls(d):
+    f, given, _ = _linear(d, xs.nnls)
+    return f, given, {"max_iter": 80}
+
+
+def minimize(d):
+    """With a penalty for any x, or one that may not suit it."""
+    kind, given = _model(d)
+    p, lam = given["A"].shape[1], d.lam()
+    made = d.pick(
+        lambda: xs.penalties.L1(lam),
+        lambda: xs.penalties.ElasticNet(lam, 0.5),
+        xs.penalties.NonNegative,
+        lambda: xs.penalties.Box(-1.0, lam),
+        lambda: xs.penalties.GroupL1(lam),
+        lambda: xs.penalties.L1Ball(1.0),
+        lambda: xs.penalties.Simplex() + xs.penalties.L1(lam),
+        lambda: xs.penalties.TotalVariation(lam, (max(p, 1),)),
+        lambda: None,
+    )
+
+    def call(A, y, lam, **more):
+        return xs.minimize(kind(A, y, lam), made(), **more)
+
+    call.__signature__ = inspect.signature(xs.minimize)
+    call.__name__ = "minimize"
+    return call, given, {"max_iter": 60}
+
+
 def soft_threshold(d):
     return xs.soft_threshold, {"x": d.array(d.values(d.size(), d.size())), "t": d.lam()}, {}
 
@@ -454,6 +483,7 @@ def dot_test(d):
 BUILDERS = [
     *([ridge, lasso, lstsq] * 3),
     *([elastic_net, lasso_path, basis_pursuit, dictionary_learning] * 2),
+    *([nnls, minimize] * 2),
     soft_threshold,
     *([_descent(xs.newton, max_iter=30), _descent(xs.gradient_descent, max_iter=40)] * 2),
     _descent(xs.coordinate_descent, max_iter=20),
@@ -537,7 +567,9 @@ def one(seed):
     d = Draw(seed)
     function, given, options = d.pick(*BUILDERS)(d)
     if d.chance(0.35):  # one argument is something else altogether
-        choices = [k for k in inspect.signature(function).parameters if k not in ("f", "options", "args", "kwargs")]
+        choices = [
+            k for k in inspect.signature(function).parameters if k not in ("f", "penalty", "options", "args", "kwargs")
+        ]
         if "of an operator" in function.__name__:  # whose A is made of its parts
             choices.remove("A")
         name = d.pick(*choices, *given)

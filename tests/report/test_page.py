@@ -128,7 +128,7 @@ def test_families_called_like_a_page_or_like_each_other_have_pages_of_their_own(
         suite.add(f"b.B{i}.time_it", {"n": [1, 10, 100, 1000]}, lambda n: 1e-3 * n, given)
     out = report.build(suite.write(), tmp_path / "out").parent
     for name, words in (("family-index", 0), ("a-b", 1), ("a-b-2", 2), ("family", 3)):
-        assert "<h2>How the time grows</h2>" in (out / f"{name}.html").read_text()
+        assert "<h2>Scaling</h2>" in (out / f"{name}.html").read_text()
         assert f"Benchmark {words}" in (out / f"{name}.html").read_text()
 
 

@@ -22,7 +22,7 @@ from xpsolve.stochastic import LeastSquares
 
 
 def newton_jump(problem: Composite) -> Callable[[Array, Array], Array] | None:
-    """(x, −∇f(x) − μx) ↦ a better x or x itself, of columns (p, 1); None where it does not suit the problem."""
+    """(x, −∇f(x) − μx) ↦ a better x or x itself, of columns (p, 1); None where it cannot be used for the problem."""
     f, g, mu = problem.f, problem.parts.g, problem.mu if problem.is_model else None
     if not (isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and isinstance(g, Separable)):
         return None

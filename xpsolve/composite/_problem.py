@@ -121,6 +121,11 @@ class Composite:
         return name + (", with the relative distance to a constraint" if constrained else "")
 
     @cached_property
+    def _out_of_range(self) -> Array:
+        """0, or NaN where the numbers of f are beyond the range in which they are computed with as they are."""
+        return 0 * self.start.scale
+
+    @cached_property
     def _zero_loss(self) -> Array:
         """1/n Σ ℓ(0, y_i), 1 where that is 0."""
         xp, f = self.xp, self.f
@@ -147,7 +152,7 @@ class Composite:
         f = self.f
         s = f._margins(x)
         down = -f._adjoint(f.derivative(s, f.y)) / f.n
-        gap = self._gap(x, s, down - self._pulled(z, x)) / scale
+        gap = self._gap(x, s, down - self._pulled(z, x)) / scale + self._out_of_range
         units = self.start.units
         if units is not None and units.D is not None:
             gap = xp.where(units.representable(x), gap, xp.full_like(gap, xp.nan))

@@ -153,8 +153,11 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
     curved = isinstance(f, LinearModel) and (f.strongly_convex or (is_scalar(l2) and l2 > 0))
     if units is not None and not units.trivial:
         D, b = units.D, units.b
-        unit = b if D is None else D if b is None else b * D
-        scaled = penalty.scaled(unit, 1.0 if b is None else b * b)
+        steps = [] if D is None else [(D, 1.0)]
+        steps += [] if b is None else [(b, b), (1.0, b)]  # R(bDx)/b², without a product that overflows
+        scaled: Penalty | None = penalty
+        for unit, size in steps:
+            scaled = None if scaled is None else scaled.scaled(unit, size)
         if scaled is None:  # a penalty without `scaled`: the units stay as they are
             return Composite(begin(f, x0, Units(f)), penalty, curved)
         penalty = scaled

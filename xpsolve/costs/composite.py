@@ -37,11 +37,11 @@ def _prox(penalty: str, entries: int, groups: int, itemsize: int) -> Cost:
 def _total_variation(p: int, dim: int, m: int, itemsize: int) -> Cost:
     """Lᵀz, L(2x⁺ − x) and the step of z, which has `dim` entries at each of p places of a picture with equal sides."""
     shape = (max(round(p ** (1 / dim)), 1),) * dim
-    both = differences(shape, k=m, itemsize=itemsize) + differences(shape, k=m, adjoint=True, itemsize=itemsize)
+    forth, back = (differences(shape, k=m, adjoint=adjoint, itemsize=itemsize) for adjoint in (False, True))
     steps = Cost(launches=6)  # τ and σ from ω, ‖L‖ and the size of ∇²f: numbers
     along_x = _passes(3, p * m, itemsize)  # 2x⁺ − x, and Lᵀz added to the gradient
     along_z = _passes(3, dim * p * m, itemsize)  # z + σLx, less its proximal map
-    return both + steps + along_x + along_z + _prox("group", dim * p * m, p * m, itemsize)
+    return forth + back + steps + along_x + along_z + _prox("group", dim * p * m, p * m, itemsize)
 
 
 def _iteration(gradient: Cost, p: int, m: int, method: str, penalty: str, dim: int, itemsize: int) -> Cost:

@@ -90,7 +90,7 @@ class GroupL1(Penalty):
     def scaled(self, unit: Any, size: Any) -> GroupL1:
         """With λ·unit/size."""
         other = copy.copy(self)
-        other.lam = self.lam * unit / size
+        other.lam = self.lam * (unit / size)
         return other
 
     def meeting(self, x: Array) -> GroupL1:

@@ -73,7 +73,7 @@ class Nuclear(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Nuclear:
         """With λ·unit/size."""
-        return Nuclear(self.lam * unit / size)
+        return Nuclear(self.lam * (unit / size))
 
 
 def _matrix(x: Array) -> Array:

@@ -44,7 +44,7 @@ class Separable(Penalty):
     def scaled(self, unit: Any, size: Any) -> Separable:
         """The same form, with l1·unit/size, l2·unit²/size and bounds/unit."""
         return Separable(
-            None if self.l1 is None else self.l1 * unit / size,
+            None if self.l1 is None else self.l1 * (unit / size),
             None if self.l2 is None else self.l2 * (unit * (unit / size)),
             None if self.lower is None else self.lower / unit,
             None if self.upper is None else self.upper / unit,

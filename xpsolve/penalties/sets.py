@@ -6,6 +6,7 @@ conjugate                           s·max_j c_j,  and radius·max_j |c_j| for t
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, check_positive, device_of, is_array, namespace_of
@@ -73,7 +74,9 @@ class L1Ball(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> L1Ball:
         """With radius/unit."""
-        return L1Ball(self.radius / unit)
+        other = copy.copy(self)
+        other.radius = self.radius / unit
+        return other
 
 
 class Simplex(Penalty):
@@ -130,7 +133,9 @@ class Simplex(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Simplex:
         """With total/unit."""
-        return Simplex(self.total / unit)
+        other = copy.copy(self)
+        other.total = self.total / unit
+        return other
 
 
 def _size(value: Any, name: str) -> Any:
