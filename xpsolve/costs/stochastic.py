@@ -121,9 +121,9 @@ def gradient_descent(
     if variant == "exact":
         return counted(total + n_iter * product, row, **times)
     if step:
-        return counted(total, f"{row}, given step", **times)
+        return counted(total, row, **times, norm=0, lanczos=0)
     total += lipschitz(n, p, itemsize=itemsize)
-    return counted(total, row, **times, lanczos=int(min(n, p) > _LIPSCHITZ_EXACT))
+    return counted(total, row, **times, norm=1, lanczos=int(min(n, p) > _LIPSCHITZ_EXACT))
 
 
 def coordinate_descent(
