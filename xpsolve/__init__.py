@@ -5,11 +5,14 @@ from xpsolve.composite import minimize, nnls
 from xpsolve.linear import (
     basis_pursuit,
     dictionary_learning,
+    discrepancy,
     elastic_net,
     lasso,
+    lasso_cv,
     lasso_path,
     lstsq,
     ridge,
+    ridge_cv,
 )
 from xpsolve.networks import fit_inverse, invert, lista, mlp_backward, mlp_forward, one_hot, softmax_jacobian
 from xpsolve.operators import (
@@ -74,12 +77,14 @@ __all__ = [
     "costs",
     "count",
     "dictionary_learning",
+    "discrepancy",
     "dot_test",
     "elastic_net",
     "fit_inverse",
     "gradient_descent",
     "invert",
     "lasso",
+    "lasso_cv",
     "lasso_path",
     "lista",
     "logsumexp",
@@ -96,6 +101,7 @@ __all__ = [
     "penalties",
     "problems",
     "ridge",
+    "ridge_cv",
     "sag",
     "sga",
     "sgd",

@@ -118,6 +118,8 @@ class Solution:
         How an iteration ended where that decides the status; None leaves it to the certificate.
     advice : mapping
         For a `Status`, what helps with this solver.
+    intercept : array or None
+        c of the model ⟨a, x⟩ + c, where one was asked for.
 
     Examples
     --------
@@ -138,6 +140,7 @@ class Solution:
     stats: Mapping[str, Any] = field(default_factory=dict)
     ended: Status | None = None
     advice: Mapping[Status, str] = field(default_factory=dict)
+    intercept: Any = None
 
     def __post_init__(self) -> None:
         _register_with_jax(type(self))

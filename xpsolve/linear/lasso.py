@@ -39,6 +39,7 @@ from xpsolve.linear._problem import (
     scaled,
     start_columns,
 )
+from xpsolve.linear._samples import Samples
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.ridge import ridge
 from xpsolve.linear.working_set import solve_working_set
@@ -61,6 +62,8 @@ def lasso(
     y: Array,
     lam: Any,
     *,
+    weights: Array | None = None,
+    intercept: bool = False,
     method: str = "auto",
     tol: float = 1e-6,
     max_iter: int = 10_000,
@@ -82,6 +85,10 @@ def lasso(
     lam : float or 0-d array
         λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 means least squares, which `lstsq` solves, or
         `ridge` by conjugate gradients where A is not dense.
+    weights : array, shape (n,), optional
+        w_i ≥ 0 of the squared residuals; 1 where none are given.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     method : str
         "ista" is proximal gradient, "fista" the same with momentum; both take the Gram matrix where A is dense and
         n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse A and one
@@ -142,7 +149,7 @@ def lasso(
     (array([0. , 0.4]), True)
     """
     options = _Options("lasso", method, tol, max_iter, x0, step, check_every, record, callback, check_finite)
-    return _solve(A, y, lam, 0.0, options)
+    return _with_samples(A, y, lam, 0.0, options, weights, intercept)
 
 
 @capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
@@ -152,6 +159,8 @@ def elastic_net(
     lam: Any,
     theta: float,
     *,
+    weights: Array | None = None,
+    intercept: bool = False,
     method: str = "auto",
     tol: float = 1e-6,
     max_iter: int = 10_000,
@@ -170,7 +179,7 @@ def elastic_net(
         As in `lasso`.
     theta : float
         0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` solves.
-    method, tol, max_iter, x0, step, check_every, record, callback, check_finite
+    weights, intercept, method, tol, max_iter, x0, step, check_every, record, callback, check_finite
         As in `lasso`.
 
     Returns
@@ -211,7 +220,7 @@ def elastic_net(
         message = f"theta: expected a number between 0 (lasso) and 1 (ridge), got {theta!r}."
         raise ValueError(message)
     options = _Options("elastic_net", method, tol, max_iter, x0, step, check_every, record, callback, check_finite)
-    return _solve(A, y, lam, float(theta), options)
+    return _with_samples(A, y, lam, float(theta), options, weights, intercept)
 
 
 @dataclass(frozen=True)
@@ -240,6 +249,15 @@ class _Options:
         object.__setattr__(self, "tol", tol)
         if self.step is not None and not is_array(self.step):
             check_positive(self.step, "step")
+
+
+def _with_samples(
+    A: Any, y: Array, lam: Any, theta: float, options: _Options, weights: Array | None, intercept: bool
+) -> Solution:
+    if weights is None and intercept is False:
+        return _solve(A, y, lam, theta, options)
+    samples = Samples.of(A, y, weights, intercept, check_finite=options.check_finite)
+    return samples.finished(_solve(samples.A, samples.y, lam, theta, options))  # type: ignore[no-any-return]
 
 
 def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solution:

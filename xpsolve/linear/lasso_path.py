@@ -39,6 +39,7 @@ from xpsolve.linear._problem import (
     scaled,
     with_scaled_columns,
 )
+from xpsolve.linear._samples import Samples
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
 from xpsolve.linear.lasso import CERTIFICATE, has_columns, no_working_set
 from xpsolve.linear.least_squares import lstsq
@@ -93,6 +94,8 @@ def lasso_path(
     y: Array,
     lams: Any = None,
     *,
+    weights: Array | None = None,
+    intercept: bool = False,
     n_lams: int = 100,
     ratio: float = 1e-3,
     tol: float = 1e-6,
@@ -111,6 +114,10 @@ def lasso_path(
     lams : list of float or 1-D array, optional
         λ ≥ 0, in any order.  None takes `n_lams` values from λ_max = max |Aᵀy|, where x becomes 0, down to
         ratio · λ_max, equally spaced in log λ.  λ = 0, least squares, needs a dense A.
+    weights : array, shape (n,), optional
+        w_i ≥ 0 of the squared residuals; 1 where none are given.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     n_lams : int
         How many, if `lams` is not given.
     ratio : float
@@ -165,6 +172,11 @@ def lasso_path(
     >>> (path.x != 0).sum(axis=1)[[0, 1, 10, 19]]  # features that matter
     array([ 0,  2,  7, 10])
     """
+    if weights is not None or intercept is not False:
+        options: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio, "tol": tol, "method": method, "max_iter": max_iter}
+        samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
+        path = lasso_path(samples.A, samples.y, lams, **options, check_finite=check_finite)
+        return samples.finished(path)  # type: ignore[no-any-return]
     check_option(method, "method", _METHODS)
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite)
     check_count(n_lams, "n_lams", 1)
