@@ -3,6 +3,7 @@
 import launch_table
 import pytest
 
+from xpsolve import costs
 from xpsolve.costs import Cost
 from xpsolve.costs.launches import TABLE
 from xpsolve.costs.model import counted
@@ -23,6 +24,8 @@ def test_files_are_made_from_the_table():
 def test_a_cost_names_all_parts_of_its_row():
     with pytest.raises(TypeError, match="fista: expected start, iteration, check, got start, iteration"):
         counted(Cost(), "fista", iteration=1)
+    with pytest.raises(ValueError, match="newton, cholesky, multinomial: there is no such solver"):
+        costs.newton(10, 5, loss="multinomial", m=3)
 
 
 def test_what_does_not_explain_the_counts_is_refused():

@@ -102,6 +102,9 @@ def counted(work: Cost, row: str, **times: int) -> Cost:
     >>> (two.launches - one.launches, two.syncs - one.syncs) == TABLE["fista"]["iteration"]
     True
     """
+    if row not in TABLE:
+        message = f"{row}: there is no such solver, or its launches were not counted (see docs/contributing.md)."
+        raise ValueError(message)
     parts, times = TABLE[row], {"start": 1} | times
     if parts.keys() != times.keys():
         message = f"{row}: expected {', '.join(parts)}, got {', '.join(times)}."
