@@ -22,8 +22,8 @@ def test_files_are_made_from_the_table():
 
 
 def test_a_cost_names_all_parts_of_its_row():
-    with pytest.raises(TypeError, match="fista: expected start, iteration, check, got start, iteration"):
-        counted(Cost(), "fista", iteration=1)
+    with pytest.raises(TypeError, match="lasso, fista: expected start, iteration, check, got start, iteration"):
+        counted(Cost(), "lasso, fista", iteration=1)
     with pytest.raises(ValueError, match="newton, cholesky, multinomial: there is no such solver"):
         costs.newton(10, 5, loss="multinomial", m=3)
 

@@ -58,7 +58,7 @@ def proximal_gradient() -> Iterator[Run]:
             A, y = regression(n, p)
             kind = method + ", Gram matrix" * (n > p)
             options = {"method": method, "max_iter": n_iter, "tol": 1e-300, "check_finite": False}
-            yield kind, checked(n_iter), xs.count(xs.lasso, A, y, 0.1, **options)
+            yield f"lasso, {kind}", checked(n_iter), xs.count(xs.lasso, A, y, 0.1, **options)
             yield f"elastic_net, {kind}", checked(n_iter), xs.count(xs.elastic_net, A, y, 0.1, 0.3, **options)
 
 

@@ -160,7 +160,7 @@ def ista(
     else:
         step, lanczos = pair, single
     total += n_iter * step + LANCZOS_STEPS * lanczos
-    total = counted(total, _shaped(method, n, p), iteration=n_iter, check=refreshes)
+    total = counted(total, _shaped(f"lasso, {method}", n, p), iteration=n_iter, check=refreshes)
     return total + Cost(syncs=checks(n_iter, late=late) - refreshes)
 
 

@@ -98,8 +98,8 @@ def counted(work: Cost, row: str, **times: int) -> Cost:
     --------
     >>> from xpsolve.costs.model import Cost, counted
     >>> from xpsolve.costs.launches import TABLE
-    >>> one, two = (counted(Cost(), "fista", iteration=k, check=1) for k in (1, 2))
-    >>> (two.launches - one.launches, two.syncs - one.syncs) == TABLE["fista"]["iteration"]
+    >>> one, two = (counted(Cost(), "lasso, fista", iteration=k, check=1) for k in (1, 2))
+    >>> (two.launches - one.launches, two.syncs - one.syncs) == TABLE["lasso, fista"]["iteration"]
     True
     """
     if row not in TABLE:
