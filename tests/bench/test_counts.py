@@ -86,9 +86,10 @@ def test_counts_are_those_of_the_cost(modules, family, monkeypatch):
             for quantity in QUANTITIES[family in OF_ITERATIONS :]:
                 counted, expected = getattr(cls(), f"track_{quantity}")(*values), getattr(stated, quantity)
                 compared += 1
-                if quantity == "launches" and cls.cost in WITH_COPIES:
-                    expected = min(max(counted, expected), 2 * expected)
-                if counted != expected:
+                least, most = expected, expected
+                if quantity == "launches":  # costs are upper bounds, but for copies that reshape makes
+                    least, most = 0.8 * expected, 2 * expected if cls.cost in WITH_COPIES else expected
+                if not least <= counted <= most:
                     differ.append((cls.__name__, values, quantity, counted, expected))
     assert not differ
     assert compared
