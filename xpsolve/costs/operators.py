@@ -336,7 +336,7 @@ def wavelet(
     """A wavelet transform of k pictures, or its inverse: 4N flops a place of an axis and level, N the order.
 
     Each level has half of the sides, and on d axes costs 2⁻ᵈ of the one before: together at most 2 of the first level.
-    Copies that a library makes where a result is to lie in another order are not counted.
+    ``launches`` are at most so many: a result that is to lie in another order is copied, on each axis in one direction.
 
     Parameters
     ----------
@@ -376,10 +376,10 @@ def wavelet(
             # the longer pairs are written, then their 2N shifts, which the product reads
             traffic = itemsize * places * (2 * (order > 1) + 2 * order)
             product = gemm(2, places // 2, 2 * order, itemsize=itemsize)
-            moves = Cost(0, traffic, longer + joined(2 * order), memory=itemsize * places * order)
+            moves = Cost(0, traffic, longer + joined(2 * order) + 1, memory=itemsize * places * order)
             total += product + moves
         if level:
-            total += Cost(0, 2 * itemsize * places, 2 * len(sides))
+            total += Cost(0, 2 * itemsize * places, 2 * len(sides) + int(len(sides) > 2))
     return total
 
 
