@@ -259,7 +259,7 @@ def _without_samples(given):
     if weights is None and not intercept:
         return given
     arrays = [given["A"], given["y"], *([] if weights is None else [weights])]
-    if not all(is_array(x) and not hasattr(namespace_of(x), "inside") for x in arrays):
+    if not all(is_array(x) and _plain(x) for x in arrays):
         return None  # its entries are not accessible here
     A, y = host(given["A"]), host(given["y"])
     w = np.ones(A.shape[0]) if weights is None else host(weights)

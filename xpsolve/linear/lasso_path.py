@@ -34,16 +34,18 @@ from xpsolve.linear._problem import (
     Problem,
     descent,
     enter_problem,
-    half_squared_norm,
+    half_of,
     lost_in_units,
     scaled,
+    squared_norms,
     with_scaled_columns,
 )
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
-from xpsolve.linear.lasso import CERTIFICATE, has_columns, no_working_set
+from xpsolve.linear.lasso import CERTIFICATE
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
+from xpsolve.linear.working_set import has_columns, no_working_set
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 
@@ -194,7 +196,7 @@ def lasso_path(
     weights = _grid(problem, n_lams, ratio) if lams is None else problem.l1_weights(problem.lams)
     order = xp.argsort(weights, descending=True)
     falling = xp.take(weights, order)
-    zeros = how_many(xp, falling == 0) if is_concrete(falling) and lams is not None else 0
+    zeros = how_many(falling == 0) if is_concrete(falling) and lams is not None else 0
     why = no_working_set(problem)
     if method == "working_set" and why:
         message = f"method: expected 'fista' or 'auto', got 'working_set', but {why}."
@@ -271,8 +273,8 @@ class _Way:
     def __init__(self, problem: Problem, tol: float, max_iter: int) -> None:
         xp = problem.xp
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
-        self.yy = xp.sum(problem.Y * problem.Y, axis=0)
-        self.half = half_squared_norm(problem)
+        self.yy = squared_norms(problem.Y)
+        self.half = half_of(self.yy)
         self.features: FeatureSet = grown(
             problem, None, largest(xp.abs(problem.Aty[:, 0]), min(_FIRST, problem.shape[1]))
         )
@@ -296,24 +298,24 @@ class _Way:
             missed = ~(gaps <= self.tol)  # also if it is NaN
             share = xp.abs(C) / xp.where(lams > 0, lams, xp.ones_like(lams))
             score = self.features.without(xp.max(xp.where(missed, share, xp.zeros_like(C)), axis=1))
-            outside = how_many(xp, score > 1 + 1e-9)
+            outside = how_many(score > 1 + 1e-9)
             if outside == 0:
-                if how_many(xp, missed):
+                if how_many(missed):
                     self.reason = "max_iter" if self.limited else ""  # otherwise the certificate shows the error
                 break
             self._grow(score, max(outside, min(_MOST, problem.shape[1] - self.features.size)))
             x = padded(x, self.features.size)
-            first = k - how_many(xp, xp.cumulative_sum(xp.astype(missed, xp.int32)) > 0)
+            first = k - how_many(xp.cumulative_sum(xp.astype(missed, xp.int32)) > 0)
             before = x[:, first - 1 : first] if first else self.last
             x = xp.concat([x[:, :first], self._small(before, lams[first:])], axis=1)
         self.last = x[:, -1:]
         near = self.features.without(share[:, -1])
-        self._grow(near, how_many(xp, near > _NEAR))
+        self._grow(near, how_many(near > _NEAR))
         return x, gaps
 
     def _grow(self, score: Array, wanted: int) -> None:
         """Add the `wanted` features of the highest score, or as many as the last answer has."""
-        most = max(_MOST, how_many(self.problem.xp, self.last != 0))
+        most = max(_MOST, how_many(self.last != 0))
         if wanted:
             self.features = grown(self.problem, self.features, largest(score, min(wanted, most)))
             self.last = padded(self.last, self.features.size)
@@ -350,7 +352,7 @@ def _together(
     """The same by FISTA on all columns at once."""
     xp, operator = problem.xp, problem.operator
     gradient, product = descent(problem)
-    penalty, half = Penalty(lams), half_squared_norm(problem)
+    penalty, half = Penalty(lams), half_of(squared_norms(problem.Y))
 
     def check(X: Array) -> tuple[Array, Array]:
         R = problem.Y - operator.matvec(X)
@@ -383,4 +385,4 @@ def _least_squares(problem: Problem) -> tuple[Array, Array]:
         X = lstsq(problem.A, problem.Y, check_finite=False).x
         R = problem.Y - problem.A @ X
         fall = problem.A @ lstsq(problem.A, R, check_finite=False).x
-    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_squared_norm(problem)
+    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_of(squared_norms(problem.Y))
