@@ -381,3 +381,49 @@ def wavelet(
         if level:
             total += Cost(0, 2 * itemsize * places, 2 * len(sides) + int(len(sides) > 2))
     return total
+
+
+def fourier(
+    n: int | tuple[int, ...],
+    *,
+    dim: int = 1,
+    k: int = 1,
+    adjoint: bool = False,
+    masked: bool = False,
+    itemsize: int = 8,
+) -> Cost:
+    """The unitary transform of k real pictures, or its adjoint: passes over memory, a logarithm of them, no products.
+
+    Parameters
+    ----------
+    n : int or tuple of int
+        Side of the pictures, the same for each axis, or all sides.
+    dim : int
+        Number of axes, where n is one side.
+    k : int
+        Pictures.
+    adjoint : bool
+        The adjoint in place of the transform.
+    masked : bool
+        Whether some frequencies alone are kept; their number is taken as all, from above.
+    itemsize : int
+        Bytes per number.
+
+    Returns
+    -------
+    Cost
+        Of one product.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.fourier((512, 512)).launches
+    5
+    """
+    places = math.prod(n if isinstance(n, tuple) else (n,) * dim)
+    size = itemsize * k * places
+    transform = int(_FFT_LEVEL * k * places * math.log2(max(places, 2)) * itemsize / 4)  # complex, of all frequencies
+    taken = 4 * size if masked else 0
+    if adjoint:
+        return Cost(0, transform + 16 * size + 2 * taken, 6 + 4 * masked, memory=6 * size)
+    return Cost(0, transform + 7 * size + taken, 5 + masked, memory=4 * size)

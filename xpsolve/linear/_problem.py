@@ -20,10 +20,7 @@ from xpsolve.arrays import (
     Array,
     Namespace,
     cast,
-    check_ndim,
-    check_not_empty,
     check_positive,
-    check_rows,
     common_namespace,
     composed,
     device_of,
@@ -42,9 +39,9 @@ from xpsolve.arrays import (
     check_finite as _check_finite,
 )
 from xpsolve.autodiff.implicit import implicitly
-from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
+from xpsolve.operators import Dense, LinearOperator, Sparse
+from xpsolve.operators.entry import enter_operator
 from xpsolve.solution import Solution
-from xpsolve.trace import map_arrays
 
 
 @dataclass(frozen=True)
@@ -150,22 +147,8 @@ def enter_problem(
     """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`."""
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
-    if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
-        xp, (A, y) = enter(A=A, y=y)
-        check_ndim(A, "A", 2, shape="(n, p)")
-        operator: LinearOperator = Dense(A)
-        checked = {"A": A, "y": y}
-    else:
-        operator = aslinearoperator(A)
-        check_not_empty(operator.shape, "A", "(n, p)")
-        xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
-        if isinstance(operator, Sparse):
-            operator = operator.astype(y.dtype)
-        elif operator.like is not None and operator.like.dtype != y.dtype:
-            operator = map_arrays(lambda x: cast(x, y.dtype), operator)
-        checked = {"y": y}
-    check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
-    check_rows(y, "y", operator.shape[0], "A")
+    xp, operator, y = enter_operator(A, y)
+    checked = {"A": operator.A, "y": y} if isinstance(operator, Dense) else {"y": y}
     lams = regularisation(xp, lam, name, like=y, check_values=check_finite)
     problem = Problem(
         xp,

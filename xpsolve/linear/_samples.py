@@ -105,6 +105,11 @@ class _Changed(LinearOperator):
             return self.operator.like
         return self.roots if self.mean is None else self.mean
 
+    @property
+    def foreign(self) -> bool:
+        """That of the operator inside."""
+        return self.operator.foreign
+
     def _matvec(self, x: Array) -> Array:
         y = self.operator.matvec(x)
         y = y if self.mean is None else y - self.mean @ x

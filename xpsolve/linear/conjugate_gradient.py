@@ -91,8 +91,9 @@ def solve_cg(
     check_every: int,
     callback: Callable[[int, Any], Any] | None,
     advice: Mapping[Status, str],
+    name: str = "ridge",
 ) -> Solution:
-    """`ridge` by conjugate gradients, from a first X or from 0."""
+    """`ridge`, or another function of this name, by conjugate gradients, from a first X or from 0."""
     given = problem
     if problem.ordinary is False:
         problem = scaled(problem)
@@ -116,14 +117,14 @@ def solve_cg(
     )
     if run.reason == "not finite" and problem.ordinary is None:
         again = given.knowing(ordinary=False)
-        return solve_cg(again, tol, max_iter, start, check_every, callback, advice)
+        return solve_cg(again, tol, max_iter, start, check_every, callback, advice, name)
     X = run.state.X
     certificate = Certificate(NORMAL_EQUATIONS, normal_equations_error(problem, X, xp.sqrt(run.state.square)), tol)
     measure = run.measure if isinstance(run.measure, float) else None
     if measure is not None and unit is not None:
         measure = certificate.value  # the answer may be out of range
     return finish(
-        "ridge",
+        name,
         from_columns(problem, X if unit is None else X * unit),
         method="cg",
         certificate=certificate,
@@ -132,4 +133,5 @@ def solve_cg(
         n_iter=run.n_iter,
         stats={"host_reads": run.reads},
         advice=advice,
+        operator=problem.operator,
     )

@@ -503,6 +503,7 @@ class _Solver:
             stats={"host_reads": run.reads, **stats},
             ended=Status.DIVERGED if run.reason == "not finite" and o.step is not None else None,
             advice=_ADVICE,
+            operator=problem.operator,
         )
 
 

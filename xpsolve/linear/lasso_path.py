@@ -232,6 +232,7 @@ def lasso_path(
         n_iter=n_iter,
         stats=stats,
         advice=_ADVICE,
+        operator=problem.operator,
         cls=LassoPath,
         lams=problem.lams if lams is not None else problem.l1_lams(weights),
         gaps=gaps,

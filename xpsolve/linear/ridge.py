@@ -50,7 +50,7 @@ from xpsolve.linear._problem import (
 )
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.conjugate_gradient import solve_cg
-from xpsolve.operators import LinearOperator
+from xpsolve.operators.entry import is_operator
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 _REFINEMENTS = 2
@@ -291,7 +291,7 @@ def ridge(
         check_finite=check_finite,
         defaults=True,
     )
-    direct = method != "cg" and not isinstance(A, LinearOperator) and not hasattr(A, "tocsr")
+    direct = method != "cg" and not is_operator(A)
     problem = enter_problem(A, y, lam, check_finite=check_finite, direct=direct)
     chosen = _choose(problem, method)
     start = None if x0 is None else start_columns(problem, x0, check_finite=check_finite)
@@ -359,6 +359,7 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
         measure=measure,
         stats=stats,
         advice=_ADVICE,
+        operator=problem.operator,
     )
 
 
