@@ -1,13 +1,14 @@
 """Floor 3: linear inverse problems.  Ridge, minimum-norm least squares, the lasso family."""
 
 from xpsolve.linear.basis_pursuit import basis_pursuit
-from xpsolve.linear.dictionary_learning import dictionary_learning
+from xpsolve.linear.dictionary_learning import DictionarySolution, dictionary_learning
 from xpsolve.linear.lasso import elastic_net, lasso
 from xpsolve.linear.lasso_path import LassoPath, lasso_path
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.ridge import ridge
 
 __all__ = [
+    "DictionarySolution",
     "LassoPath",
     "basis_pursuit",
     "dictionary_learning",

@@ -7,8 +7,8 @@ computed anew from x, so that convergence is judged by the true residual.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from xpsolve.arrays import Array, device_of, iterate
 from xpsolve.linear._problem import (
@@ -22,7 +22,7 @@ from xpsolve.linear._problem import (
     scaled,
     tiled,
 )
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
 
 class _State(NamedTuple):
@@ -41,7 +41,8 @@ def solve_cg(
     max_iter: int | None,
     start: Array | None,
     check_every: int,
-    callback: Callable[[int, Any], Any] | None,
+    record: bool,
+    callback: Callback,
     advice: Mapping[Status, str],
 ) -> Solution:
     """`ridge` by conjugate gradients, from a first X or from 0."""
@@ -85,6 +86,16 @@ def solve_cg(
         S, R = residuals(s.X)
         return _State(s.X, S, R, s.P, inner(R, R), s.square, error(S, R, s.X, s.square))
 
+    def outside(X: Array) -> Array:
+        return from_columns(problem, X if unit is None else X * unit)
+
+    def recorded(s: _State) -> dict[str, Array]:
+        objective = 0.5 * (inner(s.S, s.S) + lam * inner(s.X, s.X))
+        objective = objective if problem.y_unit is None else objective * tiled(problem, problem.y_unit[None, :] ** 2)[0]
+        values = {"objective": objective, "certificate": error(s.S, s.R, s.X, s.square)}
+        shape = (() if problem.single_lam else problem.lams.shape) + (() if problem.single_y else problem.Y.shape[1:])
+        return {name: xp.reshape(value, shape) for name, value in values.items()}
+
     if start is None:
         X, S, R = xp.zeros_like(B), Y, B
     else:
@@ -102,11 +113,12 @@ def solve_cg(
         max_iter=max_iter,
         check_every=check_every,
         refresh=refresh,
-        callback=callback,
+        record=recorded if record else None,
+        callback=seen_by(callback, lambda s: outside(s.X), lambda s: s.error),
     )
     if run.reason == "not finite" and problem.ordinary is None:
         again = given.knowing(ordinary=False)
-        return solve_cg(again, tol, max_iter, start, check_every, callback, advice)
+        return solve_cg(again, tol, max_iter, start, check_every, record, callback, advice)
     X = run.state.X
     certificate = Certificate(NORMAL_EQUATIONS, normal_equations_error(problem, X, xp.sqrt(run.state.square)), tol)
     measure = run.measure if isinstance(run.measure, float) else None
@@ -114,12 +126,13 @@ def solve_cg(
         measure = certificate.value  # the answer may be out of range
     return finish(
         "ridge",
-        from_columns(problem, X if unit is None else X * unit),
+        outside(X),
         method="cg",
         certificate=certificate,
         reason=run.reason,
         measure=measure,
         n_iter=run.n_iter,
+        history=run.history,
         stats={"host_reads": run.reads},
         advice=advice,
     )

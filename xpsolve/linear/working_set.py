@@ -54,12 +54,13 @@ def solve_working_set(
     *,
     tol: float,
     max_iter: int,
-    record: Callable[[Any], Array] | None,
+    record: Callable[[Any], dict[str, Array]] | None,
     callback: Callable[[int, Any], Any] | None,
 ) -> tuple[Run[Round], dict[str, Any]]:
     """Rounds until the gap over `half`, which is ½‖y‖², is at most `tol`.
 
-    `start` is (Aᵀ(y − AX), relative gap) of the first X.
+    `start` is (Aᵀ(y − AX), relative gap) of the first X.  `max_iter` limits the steps of all small problems, which
+    `n_iter` of the run counts; the rounds are among the counts beside it.
     """
     problem = problem.settled()
     xp, operator = problem.xp, problem.operator
@@ -132,8 +133,7 @@ def solve_working_set(
         else:
             outside = outside_of(features, x, C)
         stays = outside == 0 and wanted == 0
-        idle = outside == 0 or steps >= max_iter
-        stuck = (gap > 0.5 * s.gap) & (level <= exact.l1) if idle else gap != gap
+        stuck = (gap > 0.5 * s.gap) & (level <= exact.l1) if outside == 0 else gap != gap
         if stays:  # the better one
             worse = gap > s.gap
             X, C, gap = xp.where(worse, s.X, X), xp.where(worse, cast(s.C, C.dtype), C), xp.minimum(gap, s.gap)
@@ -150,11 +150,12 @@ def solve_working_set(
         max_iter=max_iter,
         check_every=1,
         record=record,
-        callback=callback,
+        stalled=lambda *_: steps >= max_iter,
+        callback=callback and (lambda _, s: callback(steps, s)),
     )
     if steps >= max_iter and float(xp.max(run.state.gap)) > tol:
         run = replace(run, reason="max_iter", measure=float(xp.max(run.state.gap)))
-    return run, {"sizes": tuple(sizes), "steps": steps}
+    return replace(run, n_iter=steps), {"sizes": tuple(sizes), "rounds": run.n_iter}
 
 
 def _solve(

@@ -44,11 +44,6 @@ class Units:
         x = x if self.b is None else x / self.b
         return x if self.D is None else x / self.D
 
-    def gradient_outside(self, g: Array) -> Array:
-        """∇f from ∇f′."""
-        g = g if self.D is None else g / self.D
-        return g if self.b is None else g * self.b
-
     def value_outside(self, value: Array) -> Array:
         """f from f′."""
         return value if self.b is None else value * self.b * self.b

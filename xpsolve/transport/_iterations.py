@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, composed, device_of, either, limits_of, namespace_of
+from xpsolve.arrays import Array, composed, either, limits_of, namespace_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
 from xpsolve.transport._kernels import NOTHING, deviation, known_positive, logarithm, pairing, relaxed
 from xpsolve.transport._problem import Problem, widest
@@ -243,16 +243,16 @@ class Iteration:
             # the smallest cost goes into g, so that K has entries near 1; f and g stay the same for all problems
             zero = xp.zeros_like(a[:1, :]), xp.zeros_like(b[:1, :]) + low
             u, v = xp.ones_like(a), xp.ones_like(b)
-            if problem.init is not None:
-                f, g = problem.init
+            if problem.x0 is not None:
+                f, g = problem.x0
                 top = xp.max(xp.where(a > 0, f, xp.full_like(f, -xp.inf)), axis=1, keepdims=True)
                 u, v = xp.exp((f - top) / eps), xp.exp((g + (top - low)) / eps)  # the constant between them is free
             K = problem.kernel.hold(*zero, eps)
             narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
             u, v = self._with_mass(u, v, xp.zeros_like(eps))
             return self._fresh(u, v, zero, K, eps, lower=narrow)
-        f, _ = problem.init or (xp.zeros_like(a), None)
-        if problem.init is None:
+        f, _ = problem.x0 or (xp.zeros_like(a), None)
+        if problem.x0 is None:
             eps = xp.maximum(eps, (high - low) / _BEGIN)
         F = xp.where(a > 0, f / eps, xp.full_like(a, NOTHING))
         return self._log_start(F, eps)
@@ -330,6 +330,10 @@ class Iteration:
             return s.u * s.eps, s.v * s.eps
         return s.f + s.eps * logarithm(s.u), s.g + s.eps * logarithm(s.v)
 
+    def answer(self, s: _State) -> tuple[Array, Array]:
+        """The same, −∞ where there is no mass."""
+        return self._with_mass(*self.potentials(s), self.problem.scalar(-self.problem.xp.inf))
+
     def scalings(self, s: _State, f: Array, g: Array) -> tuple[Array, Array]:
         """u and v with the plan diag(u) K diag(v) for potentials f and g."""
         xp, eps = self.problem.xp, self.problem.eps
@@ -344,8 +348,7 @@ class Iteration:
         """Potentials, the error of their marginals, (B,), and the dual value."""
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
         a, b = problem.a, problem.b
-        nothing = xp.asarray(-xp.inf, dtype=a.dtype, device=device_of(a))
-        f, g = self._with_mass(*self.potentials(s), nothing)
+        f, g = self.answer(s)
         if self.method == "scaling":  # K is at hand, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
@@ -353,6 +356,6 @@ class Iteration:
         else:
             rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
         error = (xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)) / self.mass[:, 0]
-        finite_f, finite_g = self._with_mass(f, g, xp.zeros_like(nothing))
+        finite_f, finite_g = self._with_mass(f, g, problem.scalar(0.0))
         value = pairing(a, finite_f) + pairing(b, finite_g)
         return f, g, error, value - eps * xp.sum(rows, axis=1)

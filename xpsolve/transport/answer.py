@@ -79,7 +79,3 @@ class TransportSolution(Solution):
         if unit == 1:
             return f, g, self.geometry.kernel(), self.eps, unit
         return f / unit, g / unit, self.geometry.divided(unit).kernel(), self.eps / unit, unit
-
-    def __repr__(self) -> str:
-        shapes = " and ".join("×".join(map(str, x.shape)) for x in self.x)
-        return f"TransportSolution(f, g: {shapes}, method={self.method!r}, n_iter={self.n_iter}, {self.status.name})"
