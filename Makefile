@@ -50,7 +50,7 @@ test: $(call with,test)  ## run the tests, and the examples in the documentation
 fuzz: $(call with,test)  ## call everything with hostile input, CALLS=50000 times (minutes)
 	PYTHONPATH=tests/helpers $(BIN)/python tests/helpers/fuzz.py $(CALLS) $(SEED)
 
-gpu:  ## all that a GPU can show, BUDGET=720 seconds a call, and go on where it was stopped; EMULATED=1 rehearses it
+gpu:  ## all that a GPU can show, BUDGET=720 seconds a call, and continue where it was stopped; EMULATED=1 rehearses it
 	$(if $(GPU_PYTHON),,@$(MAKE) --no-print-directory $(if $(EMULATED),installed-test,gpu-packages))
 	$(or $(GPU_PYTHON),$(BIN)/python) tests/gpu/run.py --budget $(BUDGET) $(if $(EMULATED),--emulated) $(GPU)
 

@@ -8,6 +8,6 @@ slice by slice) or with ``asv run``.
 import os
 
 # Set before any library is imported: JAX computes in float64 only when told so at its start, and on a
-# GPU takes three quarters of the memory unless told not to.
+# GPU takes three quarters of the memory unless configured otherwise.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -2,13 +2,13 @@
 
 No benchmark here has a ``setup``: with one, asv times every call between two setups and adds its own
 overhead to each.  The data of a parameter tuple are made on the first call and kept
-until those of another are made; the clock stands still meanwhile, and while another process has the processor.  Two
+until those of another tuple are made; the clock stops meanwhile, and while another process has the processor.  Two
 things can then be measured, and each class says in ``mode`` which one it is:
 
 latency
-    ``number = 1``: one call between two looks at a drained device, what a user waits for one answer.
+    ``number = 1``: one call between two waits until the device is idle, what a user waits for one answer.
 throughput
-    ``number > 1``: that many calls between two looks, so that launching one overlaps with running the
+    ``number > 1``: that many calls between two such waits, so that launching one overlaps with running the
     one before.  The ratio of the two shows how much of a small problem is launching.
 
 Every function carries a dictionary ``meta`` of its own, which asv exports to ``benchmarks.json``: the
@@ -44,7 +44,7 @@ from xpsolve.arrays import Array, backends
 from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import Counter, Tally, WrappedArray
 
-# many benchmarks take so many steps on purpose, wherever that leads
+# many benchmarks take a fixed number of steps on purpose
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 BACKENDS = listed_backends()
@@ -52,7 +52,7 @@ BACKENDS = listed_backends()
 
 
 class _Device:
-    """The backend that this process measures, the last result asked of it, and time that does not count.
+    """The backend that this process measures, the last result computed on it, and time that does not count.
 
     `last` is what the clock waits for; where the error needs more of the answer than that, the whole is in `whole`.
     """
@@ -100,7 +100,7 @@ def _own() -> float:
     """Seconds so far, without those in which another process had our processor.
 
     On a shared machine such a wait of a few milliseconds falls into one sample and not into the next, and long samples
-    all take a multiple of their time.  The kernel knows how long this thread was ready to run and was not let.
+    all take a multiple of their time.  The kernel knows how long this thread was ready to run but had to wait.
     """
     now = perf_counter()
     return now - _waited()
@@ -198,7 +198,7 @@ class _Benchmark:
     parameter not named is taken whole; a class not named by a profile is left out of it).
     """
 
-    version = "1"  # to be raised by hand when what is measured changes: asv would only see this source
+    version = "1"  # to be raised by hand when the measured thing changes: asv would only see this source
     rounds = 1
     timeout = 120.0
     warmup_time = 0.05
@@ -313,7 +313,7 @@ class _Benchmark:
 
 
 class _Counts(_Counted, _Benchmark):
-    """What one call asks of the device, counted over a grid of its own; `prepare` returns the tally."""
+    """What one call needs from the device, counted over a grid of its own; `prepare` returns the tally."""
 
     def _tally(self, values: tuple[Any, ...]) -> Tally:
         tally: Tally = self._case(values)

@@ -1,19 +1,19 @@
-"""How much of the grids asv sees: ``XPSOLVE_GRID`` in the environment says it.
+"""How much of the grids asv sees: set by ``XPSOLVE_GRID`` in the environment.
 
 quick
-    Where nothing is said: what each class declares for the profile "quick", and of a class that declares nothing the
-    first value of every parameter, on the backends and libraries that are here.
+    The default: what each class declares for the profile "quick", and of a class that declares nothing the
+    first value of every parameter, on the available backends and libraries.
 full
-    Every point, on the backends and libraries that are here.
+    Every point, on the available backends and libraries.
 everywhere
-    Every point on every backend and library, here or not: the same on all machines.  `xpsolve bench` asks for it and
-    itself starts no process for what is missing.
+    Every point on every backend and library, available or not: the same on all machines.  `xpsolve bench` asks for it
+    and itself starts no process for what is missing.
 
 A point has the same name and the same parameters in all of them, so that asv compares across.  asv starts a process for
 each point that it sees, also where the process would only find that a backend is missing.
 
-What is here is found out without importing it: asv's fork server reads the grids, and neither CUDA nor JAX survives a
-fork once it is in use.
+Availability is found out without importing anything: asv's fork server reads the grids, and neither CUDA nor JAX
+survives a fork once it is in use.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def listed_backends() -> tuple[str, ...]:
 
 
 def listed_libraries(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of other libraries, by the names under which an installer knows them, and ours."""
+    """Other libraries, by the names that an installer uses, and xpsolve."""
     return tuple(name for name in names if grid() == "everywhere" or installed(name))
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""What the machine can do: the three ceilings under which every solver stands.
+"""What the machine can do: the three limits of every solver.
 
 Rates of matrix products, of streaming through memory and of launching, per backend and dtype; the floor
 of an algorithm is the largest of flops / rate, bytes / bandwidth and launches × time per launch.

@@ -2,8 +2,8 @@
 """Chains of Jacobians: time in depth, in width and in the number of inputs, and the hourglass.
 
 All entries are Gaussian and each factor is divided by the root of its number of columns, so that the product neither
-grows nor fades with depth.  A product is tried on random vectors that go through the factors one by one (Freivalds
-1977): the truth owes nothing to a bracketing and costs next to nothing.
+grows nor fades with depth.  A product is tested on random vectors that go through the factors one by one (Freivalds
+1977): the reference does not depend on a bracketing and costs almost nothing.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""A convolutional network forth and back in depth, and training on digits for it and for a perceptron."""
+"""A convolutional network forward and backward in depth, and training on digits for it and for a perceptron."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class _Case:
 
 
 class _Descent(_Benchmark):
-    """Time of one call, and beside it how good its answer is."""
+    """Time of one call, and the error of its answer."""
 
     family = "descent"
     repeat = (3, 5, 0.4)
@@ -73,7 +73,7 @@ class _Iterations(_Descent):
 
 
 class IterationsInSamples(_Iterations):
-    """4np flops an iteration at p = 200: exponent 1."""
+    """4np flops per iteration at p = 200: exponent 1."""
 
     title = "Fifty iterations of gradient descent in the number of samples"
     x = "n"
@@ -84,7 +84,7 @@ class IterationsInSamples(_Iterations):
 
 
 class IterationsInFeatures(_Iterations):
-    """4np flops an iteration at n = 1000: exponent 1."""
+    """4np flops per iteration at n = 1000: exponent 1."""
 
     title = "Fifty iterations of gradient descent in the number of features"
     x = "p"
@@ -119,7 +119,7 @@ _METHODS: dict[str, Callable[[Any], Any]] = {
 
 
 class BreastCancer(_ToTheMinimum):
-    """Thirty measurements of 569 tumours, and what they were."""
+    """Thirty measurements of 569 tumours, benign or malignant."""
 
     title = "Logistic regression on the breast cancer data to 1e-8 of the minimum"
     params = (BACKENDS, tuple(_METHODS))
@@ -146,7 +146,7 @@ class Digits(_ToTheMinimum):
 
 
 class Counts(_Counts):
-    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+    """What fifty iterations need from the device, counted and not timed: the same on every machine."""
 
     family = "descent"
     title = "Operations of fifty iterations of gradient descent"

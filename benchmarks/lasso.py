@@ -2,7 +2,7 @@
 """The lasso: time of an iteration and time to a gap, in n and in p, counts, and the measured gap beside each.
 
 The gap is computed here, in float64 on the host, from the returned x: 0 at a minimiser, and above how far from the
-minimum any other x is.  So it judges every method and backend alike, whatever each of them believes.
+minimum any other x is.  So every method and backend is measured alike.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _relative_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> fl
 
 
 class _Lasso(_Benchmark):
-    """Time of one call, which says nothing where it is told to stop early."""
+    """Time of one call, without the warning for stopping early on purpose."""
 
     family = "lasso"
     repeat = (3, 7, 1.0)
@@ -109,10 +109,10 @@ class _Lasso(_Benchmark):
 
 
 class _Iterations(_Lasso):
-    """Fifty iterations and the five looks at the gap that go with them."""
+    """Fifty iterations and the five checks of the gap that belong to them."""
 
     cost = "lasso"
-    tol = 0.4  # the gap of x = 0 is 0.405: fifty iterations must have brought it down
+    tol = 0.4  # the gap of x = 0 is 0.405: fifty iterations must have reduced it
 
     @staticmethod
     def call(A, y, lam, method):
@@ -120,7 +120,7 @@ class _Iterations(_Lasso):
 
 
 class IterationsInFeatures(_Iterations):
-    """np flops an iteration at n = 500 < p: exponent 1."""
+    """np flops per iteration at n = 500 < p: exponent 1."""
 
     title = "Fifty iterations on a wide lasso in the number of features"
     x = "p"
@@ -142,7 +142,7 @@ class IterationsInSamples(_Iterations):
 
 
 class _ToGap(_Lasso):
-    """As long as it takes to a gap of 1e-6, which is then measured."""
+    """Until the gap is 1e-6, which is then measured."""
 
     tol = 1.01e-6
 
@@ -267,7 +267,7 @@ class PathInFeatures(_Path):
 
 
 class PathInSamples(_Path):
-    """p = 300 features: the products with Aᵀ for all λ rule."""
+    """p = 300 features: the products with Aᵀ for all λ dominate."""
 
     title = "A path of 100 λ in the number of samples"
     x = "n"
@@ -278,7 +278,7 @@ class PathInSamples(_Path):
 
 
 class DiabetesPath(_Path):
-    """Ten measurements of 442 patients: small, so that the steps themselves rule."""
+    """Ten measurements of 442 patients: small, so that the steps themselves dominate."""
 
     title = "A path of 100 λ on the diabetes data"
     x = None
@@ -293,7 +293,7 @@ class DiabetesPath(_Path):
 
 
 class BasisPursuit(_Benchmark):
-    """From n equations to the ten features of p that made them, and the error of the answer beside."""
+    """From n equations to the ten features of p behind them, and the error of the answer beside."""
 
     family = "lasso"
     title = "Basis pursuit in the number of features"
@@ -318,7 +318,7 @@ class BasisPursuit(_Benchmark):
 
     @measures("error", "relative error")
     def track_error(self, *values: Any) -> float:
-        """Distance from the features that made the data."""
+        """Distance from the true features."""
         backend, truth, solve = self._case(values)
         return float(np.linalg.norm(backend.to_numpy(self._answer(lambda: solve().x)) - truth) / np.linalg.norm(truth))
 
@@ -389,11 +389,11 @@ class DictionaryDigits(_Dictionary):
 
 
 class DictionaryInSamples(_Dictionary):
-    """Ten iterations: 2nm² flops a step of the codes, exponent 1."""
+    """Ten iterations: 2nm² flops per step of the codes, exponent 1."""
 
     title = "Ten iterations of dictionary learning in the number of patches"
     x = "n"
-    tol = 0.02  # a tenth of that of the start: both steps must have worked
+    tol = 0.02  # a tenth of the value at the start: both steps must have worked
     fixed = {"p": 64, "m": 32, "n_iter": 10}
     options = {"tol": 1e-12, "max_iter": 10}
     param_names = ("backend", "n")
@@ -405,7 +405,7 @@ class DictionaryInSamples(_Dictionary):
 
 
 class Counts(_Counts):
-    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+    """What fifty iterations need from the device, counted and not timed: the same on every machine."""
 
     family = "lasso"
     title = "Operations of fifty iterations on the lasso"

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""The multi-layer perceptron forth and back: time in depth, in width and in the size of a batch.
+"""The multi-layer perceptron forward and backward: time in depth, in width and in the size of a batch.
 
 Weights are Gaussian over the root of the width, so that states neither grow nor fade.  The truth is the derivative
 along a random direction of all weights, by a central difference of the loss in double precision.
@@ -78,7 +78,7 @@ class _Perceptron(_Benchmark):
 
 
 class InDepth(_Perceptron):
-    """6w²N flops a layer: exponent 1, above the floor of launches."""
+    """6w²N flops per layer: exponent 1, above the floor of launches."""
 
     title = "Gradient of a perceptron in depth"
     x = "depth"

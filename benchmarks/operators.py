@@ -26,7 +26,7 @@ class _Case:
 
 
 class _Calls(_Benchmark):
-    """Time of one call, and beside it the error of its answer."""
+    """Time of one call, and the error of its answer."""
 
     family = "operators"
 
@@ -40,13 +40,13 @@ class _Calls(_Benchmark):
 
     @measures("error", "relative error")
     def track_error(self, *values: Any) -> float:
-        """Distance of the answer from what it should be."""
+        """Distance of the answer from the correct one."""
         case = self._case(values)
         return case.error(self._answer(case.call))
 
 
 class NormInFeatures(_Calls):
-    """Twenty steps of the power method on a matrix of norm 1: 4np flops a step, exponent 1."""
+    """Twenty steps of the power method on a matrix of norm 1: 4np flops per step, exponent 1."""
 
     title = "Operator norm in the number of features"
     x = "p"
@@ -80,7 +80,7 @@ class AdjointTest(_Calls):
 
 
 class SoftThreshold(_Calls):
-    """Two streams of memory: exponent 1 beyond the cache."""
+    """Memory is read and written once: exponent 1 beyond the cache."""
 
     title = "Soft threshold in the number of entries"
     x = "n"

@@ -1,14 +1,14 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""Ours beside other libraries, each at the loosest tolerance with which its *measured* error is small enough.
+"""xpsolve beside other libraries, each at the loosest tolerance with which its *measured* error is small enough.
 
-What a library calls its tolerance is its own affair: a gap, a change of x, a violated condition.  So each is given
+Each library defines its tolerance differently: a gap, a change of x, a violated condition.  So each is given
 one after another from a ladder, the error of its answer is computed here by one function for all, and the first
 tolerance that reaches the class' ``tol`` is the one that is timed.  asv measures each library in a process of its own:
 the thread pools of two in one process slow each other.  The data lie in the order that each library takes without
-a copy, no library fits an intercept or looks for NaN, and whatever compiles has compiled before the clock starts.
+a copy, no library fits an intercept or checks for NaN, and everything is compiled before the clock starts.
 
 To add a contest: a class whose first parameter is ``library``, a `problem`, an `error`, and for each library a function
-from the problem to ``solve(tolerance)``.  The parameter names a distribution, as an installer does; it is what makes
+from the problem to ``solve(tolerance)``.  The parameter names a distribution, as an installer does; it makes
 the report draw a table of peers.
 """
 
@@ -27,11 +27,26 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import _Benchmark, _Device, measures, warm
 from benchmarks._grid import installed, listed_libraries
 from benchmarks.chain import _factors, _missed
+from benchmarks.composite import _classes, _logistic_gap, _positive_signal, _violation
 from benchmarks.lasso import _relative_gap, _response, _sparse_signal
 from benchmarks.ridge import _planted
 from benchmarks.sinkhorn import _clouds
 from benchmarks.stochastic import _LAM, _loop_sgd, _two_classes
-from xpsolve import Logistic, Multinomial, lasso, lasso_path, newton, problems, ridge, sag, sgd, sinkhorn
+from xpsolve import (
+    Logistic,
+    Multinomial,
+    lasso,
+    lasso_path,
+    minimize,
+    newton,
+    nnls,
+    penalties,
+    problems,
+    ridge,
+    sag,
+    sgd,
+    sinkhorn,
+)
 from xpsolve.arrays import namespace_of
 from xpsolve.autodiff import chain_jacobian, grad
 
@@ -62,7 +77,7 @@ class _Peers(_Benchmark):
 
     def prepare(self, backend, library, **sizes):
         _require(library)
-        # A tolerance that is not met warns, in every library in another way; the measured error says it too.
+        # A tolerance that is not met warns, differently in every library; the measured error shows it too.
         warnings.simplefilter("ignore")
         problem = self.problem(**sizes)
         solve = self.solvers[library](problem)
@@ -236,6 +251,70 @@ class LassoPath(_Peers):
         return max(_relative_gap(problem.A, problem.y, float(lam), x) for lam, x in pairs)
 
 
+# --- f + R -------------------------------------------------------------------------------------------
+
+
+def _xpsolve_nnls(q: _Sparse) -> Solve:
+    return lambda tol: nnls(q.A, q.y, tol=tol, check_finite=False).x
+
+
+def _scipy_nnls(q: _Sparse) -> Solve:
+    from scipy.optimize import nnls as peer
+
+    return lambda _: peer(q.A, q.y)[0]  # an active set: exact
+
+
+class Nnls(_Peers):
+    """Half of the features are 0; the error is that of the optimality conditions."""
+
+    family = "composite"
+    title = "Non-negative least squares to a violation of 1e-6"
+    tol = 1e-6
+    solvers = {"xpsolve": _xpsolve_nnls, "scipy": _scipy_nnls}
+    param_names = ("library", "shape")
+    params = (listed_libraries(solvers), ("1000×100", "4000×500", "500×1000"))
+    profiles = {"quick": {"shape": ["1000×100"]}}
+
+    def problem(self, shape):
+        return _Sparse(*_positive_signal(*_lengths(shape)), 0.0)
+
+    def error(self, problem, answer):
+        return _violation(problem.A, problem.y, answer)
+
+
+def _xpsolve_l1_logistic(q: _Sparse) -> Solve:
+    f = Logistic(q.A, q.y, check_finite=False)
+    return lambda tol: minimize(f, penalties.L1(q.lam), tol=tol, check_finite=False).x
+
+
+def _sklearn_l1_logistic(q: _Sparse) -> Solve:
+    import sklearn
+    from sklearn.linear_model import LogisticRegression
+
+    sklearn.set_config(assume_finite=True)
+    options = {"solver": "liblinear", "fit_intercept": False, "max_iter": 100_000, "random_state": 0}
+    model = partial(LogisticRegression, penalty="l1", C=1 / (q.y.size * q.lam), **options)
+    return lambda tol: model(tol=tol).fit(q.A, q.y).coef_[0]
+
+
+class L1Logistic(_Peers):
+    """Twenty features tell the classes apart; the error is the relative duality gap."""
+
+    family = "composite"
+    title = "ℓ¹-logistic regression to a gap of 1e-6"
+    tol = 1e-6
+    solvers = {"xpsolve": _xpsolve_l1_logistic, "scikit-learn": _sklearn_l1_logistic}
+    param_names = ("library", "shape", "lam")
+    params = (listed_libraries(solvers), ("2000×200", "500×5000"), ("0.1 λmax", "0.01 λmax"))
+    profiles = {"quick": {"shape": ["2000×200"], "lam": ["0.1 λmax"]}}
+
+    def problem(self, shape, lam):
+        return _Sparse(*_classes(*_lengths(shape), float(lam.split()[0])))
+
+    def error(self, problem, answer):
+        return _logistic_gap(problem.A, problem.y, problem.lam, answer)
+
+
 # --- ridge -------------------------------------------------------------------------------------------
 
 
@@ -271,7 +350,7 @@ class Ridge(_Peers):
         A, y, lam = problem.A, problem.y, problem.lam
         norm = np.linalg.norm
         residual = A.T @ (y - A @ answer) - lam * answer
-        square = norm(A) ** 2 / min(A.shape)  # ≤ ‖AᵀA‖, so that the error is never flattered
+        square = norm(A) ** 2 / min(A.shape)  # ≤ ‖AᵀA‖, so that the error is never underestimated
         return float(norm(residual) / ((square + lam) * norm(answer) + norm(A.T @ y)))
 
 
@@ -292,7 +371,7 @@ def _opt_einsum_chain(host: list[np.ndarray]) -> Solve:
 
     factors, letters = host[::-1], [opt_einsum.get_symbol(k) for k in range(len(host) + 1)]
     terms = ",".join(a + b for a, b in pairwise(letters))
-    # planned once, as ours is; NumPy plans in every call
+    # planned once, like xpsolve; NumPy plans in every call
     multiply = opt_einsum.contract_expression(f"{terms}->{letters[0]}{letters[-1]}", *(A.shape for A in factors))
     return lambda _: multiply(*factors)
 
@@ -448,9 +527,9 @@ def _sklearn_sgd(q: _Ordered) -> Solve:
 
 
 class SgdEpoch(_Peers):
-    """One sample a step in the order of the data, with a constant step: both take the same steps.
+    """One sample per step in the order of the data, with a constant step: both take the same steps.
 
-    Theirs is a compiled loop over samples; the error is the distance from a plain one.
+    scikit-learn has a compiled loop over samples; the error is the distance from a plain one.
     """
 
     family = "stochastic"
@@ -505,7 +584,7 @@ def _sklearn_logistic(q: _Classes) -> Solve:
 
 
 class _Logistic(_Peers):
-    """Ours beside one of their solvers; the error is f(x) − f*."""
+    """xpsolve beside a solver of scikit-learn; the error is f(x) − f*."""
 
     family = "stochastic"
     solvers = {"xpsolve": _xpsolve_newton, "scikit-learn": _sklearn_logistic}
@@ -617,7 +696,7 @@ class Sinkhorn(_Peers):
 
 
 class SinkhornStable(Sinkhorn):
-    """The methods for small ε, which the entries of K would leave the range of numbers for."""
+    """The methods for small ε, for which entries of K would underflow."""
 
     title = "Sinkhorn's plan in logarithms and stabilised, to a marginal error of 1e-9"
     param_names = ("library", "method")

@@ -2,7 +2,7 @@
 """Ridge and least squares: time in n, in p and along n·p = const, counts, memory, and the error beside each.
 
 Most problems are planted: for any z, x = Aᵀz solves the ridge problem of y = Ax + λz exactly, since
-AᵀA x + λx = Aᵀ(Ax + λz).  The truth costs two products, whatever the size, and owes nothing to a solver.
+AᵀA x + λx = Aᵀ(Ax + λz).  The truth costs two products, at any size, and depends on no solver.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _planted(n: int, p: int, lam: float, dtype: str = "float64") -> tuple[np.nda
 
 def _reference(A: np.ndarray, y: np.ndarray, lams: np.ndarray) -> np.ndarray:
     """Ridge solutions, one for each λ, by SciPy's least squares on the system that λ augments."""
-    from scipy.linalg import lstsq as scipy_lstsq  # here: every benchmark's process would pay for it
+    from scipy.linalg import lstsq as scipy_lstsq  # imported here, not by every benchmark's process
 
     p = A.shape[1]
     right = np.concatenate([y, np.zeros((p, *y.shape[1:]))])
@@ -177,7 +177,7 @@ class Precision(_Planted):
 
 
 class Latency(_Planted):
-    """Small problems, one at a time: what a caller waits for one answer.  The largest is no longer small."""
+    """Small problems, one at a time: the time until one answer.  The largest is no longer small."""
 
     title = "Small ridge, one call at a time"
     x = "n"
@@ -187,7 +187,7 @@ class Latency(_Planted):
 
 
 class Throughput(Latency):
-    """The same small problems, 50 launched one after another: what a caller pays for each of many."""
+    """The same small problems, 50 launched one after another: the time for each of many."""
 
     title = "Small ridge, fifty calls in a row"
     mode = "throughput"
@@ -243,7 +243,7 @@ class LambdaRefits(_Solves):
 
 
 class RealData(_Solves):
-    """Data that were measured, not drawn: small, ill-conditioned, with one target or ten."""
+    """Measured data, not random ones: small, ill-conditioned, with one target or ten."""
 
     title = "Ridge on real data"
     cost = None
@@ -280,7 +280,7 @@ class LstsqInSamples(_Solves):
 
 
 class Counts(_Counts):
-    """What one solve asks of the device, counted and not timed: the same on every machine."""
+    """What one solve needs from the device, counted and not timed: the same on every machine."""
 
     family = "ridge"
     title = "Operations of one ridge solve"

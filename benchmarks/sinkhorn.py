@@ -95,8 +95,8 @@ class IterationsInSamples(_Sinkhorn):
     title = "Fifty iterations of Sinkhorn in the number of points"
     x = "n"
     cost = "sinkhorn"
-    tol = 1e-3  # from 1 at the start: fifty iterations must have brought it down
-    # Increments at every size, that one law may fit them all.  Where nobody has read the span of the costs, "scaling"
+    tol = 1e-3  # from 1 at the start: fifty iterations must have reduced it
+    # Increments at every size, so that one law may fit them all.  Where the span of the costs was not read, "scaling"
     # begins with them at the first check; the other methods lower ε once, from a 50th of the span.
     fixed = {"n_iter": _STEPS, "mixed": True, "lowered_at": 10, "renewals": 1}
     param_names = ("backend", "method", "n")
@@ -128,7 +128,7 @@ class ToTolerance(_Sinkhorn):
 
 
 class Batch(_Sinkhorn):
-    """Problems of n = 200 that share one cost, all at once: a matrix product an iteration."""
+    """Problems of n = 200 that share one cost, all at once: a matrix product per iteration."""
 
     title = "Many Sinkhorn problems at once in their number"
     x = "batch"
@@ -228,7 +228,7 @@ class Divergence(_Sinkhorn):
 
 
 class Barycenter(_Benchmark):
-    """Three bumps on a grid of n × n pixels: 8n³ flops an iteration and histogram, not 4n⁴."""
+    """Three bumps on a grid of n × n pixels: 8n³ flops per iteration and histogram, not 4n⁴."""
 
     family = "transport"
     title = "A barycentre of three pictures in the length of their side"
@@ -259,7 +259,7 @@ class Barycenter(_Benchmark):
 
 
 class Counts(_Counts):
-    """What fifty iterations ask of the device, counted and not timed: the same on every machine."""
+    """What fifty iterations need from the device, counted and not timed: the same on every machine."""
 
     family = "transport"
     title = "Operations of fifty iterations of Sinkhorn"

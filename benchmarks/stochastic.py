@@ -202,7 +202,7 @@ class _ToExcess(_Descent):
 
 
 class ToTwoHundredths(_ToExcess):
-    """Where a pass over data is dear: a rough answer."""
+    """Where a pass over data is expensive: a rough answer."""
 
     title = "Logistic regression to 0.02 of the minimum"
     tol = 0.02
@@ -218,7 +218,7 @@ class ToTheMinimum(_ToExcess):
 
 
 class Counts(_Counts):
-    """What an epoch asks of the device, counted and not timed: the same on every machine."""
+    """What an epoch needs from the device, counted and not timed: the same on every machine."""
 
     family = "stochastic"
     title = "Operations of an epoch of 1024 samples"

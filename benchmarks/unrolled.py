@@ -31,7 +31,7 @@ class _Case:
 
 
 class _Calls(_Benchmark):
-    """Time of one call, and beside it the error of its answer."""
+    """Time of one call, and the error of its answer."""
 
     family = "networks"
 
@@ -88,7 +88,7 @@ class _Prediction(_Calls):
 
 
 class PredictionInSamples(_Prediction):
-    """4nmN flops a layer with D, 2(m² + nm)N with free matrices: exponent 1."""
+    """4nmN flops per layer with D, 2(m² + nm)N with free matrices: exponent 1."""
 
     title = "Prediction of LISTA in the number of samples"
     x = "samples"
@@ -152,7 +152,7 @@ def _map(p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class InversionInSteps(_Calls):
-    """Two products a step: exponent 1."""
+    """Two products per step: exponent 1."""
 
     title = "Inversion by gradient steps in their number"
     x = "n_steps"

@@ -49,7 +49,7 @@ if EMULATED:  # CuPy's rules on the processor: this process alone sees it, progr
 # A plugin of pytest may have loaded NumPy before this file was read.
 threadpoolctl.threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")
 
-for _name in oracle.TRUTHS:  # every answer that a test gets from xs.solver(...) is judged in extended precision
+for _name in oracle.TRUTHS:  # every answer that a test gets from xs.solver(...) is checked in extended precision
     setattr(xpsolve, _name, oracle.judged(_name, getattr(xpsolve, _name)))
 
 hypothesis.settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=30)
@@ -130,7 +130,7 @@ def pytest_generate_tests(metafunc):
 
 
 SUBJECTS = {"arrays", "autodiff", "linear", "networks", "operators", "stochastic", "transport"}
-OTHERS = re.compile("torch|jax|dask|strict|cupy|readonly")  # they bring their own BLAS, or round as NumPy does
+OTHERS = re.compile("torch|jax|dask|strict|cupy|readonly")  # they have their own BLAS, or round like NumPy
 
 
 def _without_costly_cases(items):

@@ -1,4 +1,4 @@
-"""The README is run, as it stands: Python in order in one namespace, shell in a scratch clone with a tiny suite.
+"""The README is run unchanged: Python in order in one namespace, shell in a scratch clone with a tiny suite.
 
 What takes longer than seconds (it builds environments, or measures) runs with ``XPSOLVE_TEST_README=1``, which
 ``make test-readme`` sets.

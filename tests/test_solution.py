@@ -52,7 +52,7 @@ def test_the_certificate_stays_on_the_device_until_it_is_looked_at(rng):
         return found, found.certificate.value
 
     _, tally = xs.count(solve, A, y)
-    assert tally.syncs == 1  # the look
+    assert tally.syncs == 1  # the check
 
 
 def test_assertions_reject_what_they_should():

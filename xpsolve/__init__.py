@@ -1,4 +1,4 @@
-"""xpsolve: inverse problems and small models on whatever array you hand in.
+"""xpsolve: inverse problems and small models on any array you pass.
 
 At the top level stand the solvers, the objectives that they minimise, the classes of what they return and what they
 take by name (`Solution`, `Status`, `Progress`, `PointCloud`, …), and `count`.  Operators, penalties, networks,

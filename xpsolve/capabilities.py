@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -30,11 +31,11 @@ class Capabilities:
     jit : bool
         Whether it traces under ``jax.jit``.
     batch : str
-        What it solves many of in one call, "" for nothing.
+        What one call may solve many of, "" for nothing.
     grad : str
         How its derivative is found, "" where there is none yet.
     syncs : int
-        Host reads a call with default method and ``check_finite=False``; iterative methods add one a check.
+        Host reads per call with default method and ``check_finite=False``; iterative methods add one per check.
     """
 
     name: str
@@ -67,7 +68,7 @@ def capabilities(
     -------
     callable
         A decorator that notes the declaration in `TABLE`.  Within the function NumPy does not warn of overflow and the
-        like: the status of the answer says it, or the answer is what the formula gives.
+        like: the status of the answer reports it, or the answer is the value of the formula.
 
     Examples
     --------
@@ -81,8 +82,11 @@ def capabilities(
 
         @wraps(function)
         def quiet(*args: Any, **kwargs: Any) -> Any:
-            with np.errstate(all="ignore"), beside(args, kwargs):
-                return function(*args, **kwargs)
+            with np.errstate(all="ignore"):
+                if "cupy" not in sys.modules:
+                    return function(*args, **kwargs)
+                with beside(args, kwargs):
+                    return function(*args, **kwargs)
 
         return cast(F, quiet)
 
@@ -90,7 +94,7 @@ def capabilities(
 
 
 def markdown() -> str:
-    """The table as Markdown, one row a function.
+    """The table as Markdown, one row per function.
 
     Returns
     -------

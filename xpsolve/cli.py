@@ -35,7 +35,7 @@ _NOT_COMPARED = 2  # of the gate, which says 1 for an alarm
 
 @contextmanager
 def _plain_errors(code: int = 1, *expected: type[Exception]) -> Iterator[None]:
-    """Turn what a person can put right into one line without a traceback, and exit with `code`."""
+    """Turn an error that the user can correct into one line without a traceback, and exit with `code`."""
     from xpsolve.bench import BenchError
 
     caught: tuple[type[Exception], ...] = (OSError, *expected)
@@ -71,7 +71,7 @@ def _xpsolve(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Inverse problems and small models on whatever array you hand in."""
+    """Inverse problems and small models on any array you pass."""
 
 
 @app.command()
@@ -101,7 +101,7 @@ def bench(
     ] = None,
     only: Annotated[str, typer.Option(help="Regular expression that name(parameters) must contain.")] = "",
     budget: Annotated[
-        float | None, typer.Option(help="Seconds that the run may take, and uses; what does not fit is named.")
+        float | None, typer.Option(help="Seconds that the run may take; it uses them, and names what does not fit.")
     ] = None,
     machine: Annotated[str | None, typer.Option(help="Name of this machine among the results.")] = None,
     results: Annotated[Path | None, typer.Option(help="Where results are kept.", show_default=".asv/results")] = None,
@@ -111,7 +111,7 @@ def bench(
     ] = False,
     out: Annotated[Path, typer.Option(help="The folder that --report writes.")] = _LATEST,
 ) -> None:
-    """Measure the benchmark suite in this environment.  Run it again to go on where it was stopped.
+    """Measure the benchmark suite in this environment.  Run it again to continue where it was stopped.
 
     The full profile takes about half an hour on two cores for NumPy alone, and two and a half hours with PyTorch, JAX
     and Dask beside it; each run says first how long it will take.
@@ -151,14 +151,14 @@ def bench(
     if outcome.repeated:
         console.print(f"{outcome.repeated} points scattered and were measured again: the machine has other work to do.")
     if outcome.left_out:
-        console.print("[yellow]left out[/yellow] for want of time; a larger --budget, or the same command again:")
+        console.print("[yellow]left out[/yellow] for lack of time; a larger --budget, or the same command again:")
         for part in outcome.left_out:
             costs = ", ".join(f"{name} ({human(seconds)})" for name, seconds in part.by_backend().items())
             console.print(f"  {part.name}: {costs}")
     if outcome.interrupted:
         console.print(
             f"Stopped after {human(outcome.seconds)}: {outcome.measured} points are measured and saved. "
-            "The same command goes on from here."
+            "The same command continues from here."
         )
         raise typer.Exit(_INTERRUPTED)
     console.print(f"Measured {outcome.measured} points in {human(outcome.seconds)}: {outcome.results}")
@@ -172,7 +172,7 @@ def bench(
 
 
 def _process_began() -> float:
-    """When this process began, by the monotonic clock: a budget is one of all that a person waits for."""
+    """When this process began, by the monotonic clock: a budget includes all the time that the user waits."""
     import psutil
 
     return time.monotonic() - (time.time() - float(psutil.Process().create_time()))
@@ -187,7 +187,7 @@ def _within(seconds: float) -> str:
 @app.command()
 def figures(
     backend: Annotated[str, typer.Option(help="Run on this backend.")] = "numpy",
-    out: Annotated[Path, typer.Option(help="The folder to write; `report` looks beside the results.")] = _GALLERY,
+    out: Annotated[Path, typer.Option(help="The folder to write; `report` searches beside the results.")] = _GALLERY,
     only: Annotated[list[str] | None, typer.Option(help="Draw this figure only; may be given more than once.")] = None,
 ) -> None:
     """Draw the gallery: figures of the course from live runs, as NAME.svg with gallery.json beside them."""
@@ -233,7 +233,7 @@ def _draw(
             spent, typical = spent + drawn.seconds, typical + picture.seconds
             console.print(f"{out / drawn.name}.svg  {drawn.seconds:.1f} s", soft_wrap=True, markup=False)
     if late:
-        console.print(f"[yellow]left out[/yellow] for want of time: {', '.join(late)}", soft_wrap=True)
+        console.print(f"[yellow]left out[/yellow] for lack of time: {', '.join(late)}", soft_wrap=True)
     return spent / typical if typical else 1.0
 
 
@@ -261,11 +261,11 @@ def gate(
     base: Annotated[
         str,
         typer.Argument(
-            help="What there was: a results folder, a report or the hash of a commit; or several, with commas between."
+            help="The old side: a results folder, a report or the hash of a commit; or several, with commas between."
         ),
     ],
-    new: Annotated[str, typer.Argument(help="What there is: the same.")],
-    results: Annotated[Path, typer.Option(help="Where commits are looked for.")] = _RESULTS,
+    new: Annotated[str, typer.Argument(help="The new side: the same.")],
+    results: Annotated[Path, typer.Option(help="The folder of results in which commits are searched.")] = _RESULTS,
     counts_only: Annotated[
         bool, typer.Option("--counts-only", help="Compare counts and errors; needs no quiet machine.")
     ] = False,
@@ -273,12 +273,12 @@ def gate(
     least: Annotated[float, typer.Option(help="The least factor by which a slowdown is an alarm.")] = 1.25,
     markdown: Annotated[Path | None, typer.Option(help="Write the findings to this file too, for a comment.")] = None,
 ) -> None:
-    """Compare two sets of results; exit with 1 if NEW is worse, 2 if the two cannot be compared or hardly.
+    """Compare two sets of results; exit with 1 if NEW is worse, 2 if too little can be compared.
 
     The first line says how much was compared, of how much there is.
     """
     console = Console(highlight=False)
-    with _plain_errors(_NOT_COMPARED, Exception):  # 1 says that NEW is worse, never that something broke
+    with _plain_errors(_NOT_COMPARED, Exception):  # 1 means that NEW is worse, never that an error occurred
         from xpsolve.report import gate as gates
 
         sides = [gates.load(side, results) for side in (base, new)]

@@ -2,7 +2,7 @@
 
     LSE_ε(x) = ε log Σ_k exp(x_k/ε) → max_k x_k,     SM_ε(x) = ∇LSE_ε(x) → the indicator of the largest      (ε → 0)
 
-Both are computed with the maximum taken out, which changes neither and lets no exponential overflow (Blanchard,
+Both are computed with the maximum subtracted, which changes neither and prevents overflow (Blanchard,
 Higham & Higham 2021).
 """
 

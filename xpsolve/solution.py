@@ -35,7 +35,7 @@ class Status(Enum):
         "Work in float64, or scale the columns of the data to like size."
     )
     NOT_FINITE = (
-        "The result has a NaN or an infinity. Look for them in the input, which check_finite=True does, or for "
+        "The result has a NaN or an infinity. Search for them in the input, which check_finite=True does, or for "
         "numbers beyond the range of the dtype."
     )
     DIVERGED = "The iterates grew without bound. Use a smaller step."
@@ -86,7 +86,7 @@ class Certificate:
 
     @cached_property
     def value(self) -> float:
-        """The worst measure: one read from the device, the first time that it is looked at."""
+        """The worst measure: one read from the device, the first time only."""
         return float(worst(self.measures))
 
     @property
@@ -265,7 +265,7 @@ def finish(
         Why a loop ended, as `xpsolve.arrays.Run` states it; "" for direct methods.
     measure : float, optional
         The worst value of the certificate where it has been read already.  Nothing is read here: without it an answer
-        whose loop reached its tolerance ends without a look.
+        whose loop reached its tolerance ends without a check.
     ended : Status, optional
         A status that overrules what `reason` says.
     advice : mapping, optional
@@ -331,7 +331,7 @@ def inner_solve() -> Iterator[None]:
 
 
 def _warn(message: str) -> None:
-    """A ConvergenceWarning at the first frame outside the package, however deep this one lies."""
+    """A ConvergenceWarning at the first frame outside the package, at any depth of the call."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
@@ -355,7 +355,7 @@ _registered: set[type] = set()
 
 
 def _register_with_jax(cls: type) -> None:
-    """Make a class of solutions a pytree, once JAX has been imported by somebody."""
+    """Make a class of solutions a pytree, once JAX has been imported."""
     jax = sys.modules.get("jax")
     if jax is not None and cls not in _registered:
         _registered.add(cls)

@@ -1,4 +1,4 @@
-"""Assertions for tests of array-API code, ours and our users': values, and where they live."""
+"""Assertions for tests of array-API code, ours and our users': values, library, dtype and device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def assert_like(x: Any, like: Array) -> None:
     Raises
     ------
     AssertionError
-        If it is not an array, or lives elsewhere.
+        If it is not an array, or differs in library, dtype or device.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def assert_like(x: Any, like: Array) -> None:
 def assert_close(
     actual: Any, desired: Any, *, rtol: float | None = None, atol: float = 0.0, like: Array | None = None
 ) -> None:
-    """Assert that two arrays have the same shape and close values, and that `actual` lives where it should.
+    """Assert that two arrays have the same shape and close values, and that `actual` is where it should be.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def check_solution(solution: Solution, *, like: Array, shape: tuple[int, ...] | 
     Raises
     ------
     AssertionError
-        If the answer lives elsewhere, is not finite although it is called converged, or its certificate and status
+        If library, dtype or device differ, the answer is converged but not finite, or its certificate and status
         contradict each other.
 
     Examples

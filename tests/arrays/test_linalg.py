@@ -70,7 +70,7 @@ def test_solve_triangular(xp, rng, p, transposed, k):
     X = solve_triangular(xp(L), xp(B), transposed=transposed)
     wanted = scipy.linalg.solve_triangular(L, B, lower=True, trans=int(transposed))
     assert_close(X, wanted, like=xp(B), rtol=tolerance(xp))
-    if xp.name != "dask":  # whose `solve` wants one chunk layout throughout
+    if xp.name != "dask":  # whose `solve` needs the same chunks everywhere
         assert_close(solve_triangular.standard(xp(L), xp(B), transposed=transposed), wanted, rtol=tolerance(xp))
 
 

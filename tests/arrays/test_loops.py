@@ -1,4 +1,4 @@
-"""The one loop: when it looks, when it stops, what it keeps, and that it traces."""
+"""The loop: when it checks, when it stops, what it keeps, and that it traces."""
 
 from typing import NamedTuple
 

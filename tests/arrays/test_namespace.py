@@ -1,4 +1,4 @@
-"""The public door: namespaces, devices, dtypes, and wrappers that nest."""
+"""Where public functions start: namespaces, devices, dtypes, and wrappers that nest."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""JAX as a judge: every rule of the table, and programs that use many of them."""
+"""JAX as the oracle: every rule of the table, and programs that use many of them."""
 
 import importlib.util
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_jax_finds_the_same(part):
 
 
 class _Seen(dict):
-    """A table that knows what was looked up in it."""
+    """A table that records what was looked up in it."""
 
     def __init__(self, table):
         super().__init__(table)
@@ -99,7 +99,7 @@ class _Seen(dict):
         return super().get(name, default)
 
 
-# Of libraries that JAX and the standard know nothing of, and of the potentials, with −∞ (tests/transport).
+# Not in JAX and the standard, and functions of potentials with −∞ (tests/transport).
 ELSEWHERE = {"sparse_product", "copy", "weighted"}
 EXAMPLES = {"cube", "doubled"}  # that docstrings add
 

@@ -271,7 +271,7 @@ def test_errors_say_what_to_do():
         autodiff.implicit_gradient(iterated)
     with pytest.raises(TypeError, match=r"returns one array, got tuple"):
         autodiff.implicit_gradient(lambda a: (a, a), fixed_point=lambda x, a: x)(np.ones(2))
-    with pytest.raises(TypeError, match=r"expected an inner energy"):
+    with pytest.raises(TypeError, match=r"minimum requires energy="):
         by_gradient().minimum(np.ones(2), np.ones(2))
 
 

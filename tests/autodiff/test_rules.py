@@ -33,7 +33,7 @@ def in_argument(f, arrays, i):
 
 
 def closed(g, others):
-    """g of its first argument; the others are lifted to its level, as a solver's door does."""
+    """g of its first argument; the others are lifted to its level, as a public solver does."""
 
     def h(x):
         return g(x, *(lift(namespace_of(x), o) for o in others))

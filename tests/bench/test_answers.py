@@ -17,6 +17,7 @@ FAMILIES = (
     "autodiff",
     "chain",
     "cnn",
+    "composite",
     "convolution",
     "descent",
     "lasso",

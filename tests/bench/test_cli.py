@@ -23,7 +23,7 @@ def invoke(*arguments):
 
 @pytest.fixture
 def finished(monkeypatch, tmp_path):
-    """`bench.run` replaced by one that ends at once, as the test says."""
+    """`bench.run` replaced by one that ends at once, with the result that the test gives."""
     outcome, asked = bench.Outcome("box", tmp_path, measured=3, seconds=70.0), {}
 
     def run(root, profile, **options):
@@ -83,7 +83,7 @@ def test_an_interrupted_bench_says_how_to_go_on(finished):
     finished[0].interrupted = True
     result = invoke("bench")
     assert result.exit_code == 130
-    assert "The same command goes on from here" in " ".join(result.output.split())
+    assert "The same command continues from here" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_bench_and_report_share_one_budget(finished, monkeypatch, tmp_path):
     said = invoke("bench", "--report", "--budget", "300", "--results", str(results), "--out", str(out))
     assert said.exit_code == 0, said.output
     assert order == [("figures", 45.0, results.with_name("gallery")), ("report", [finished[0].results], out)]
-    # 24 s are gone, and this machine takes twice the usual time.
+    # 24 s have passed, and this machine takes twice the usual time.
     base, each = report.TYPICAL_SECONDS
     assert (asked["budget"], asked["later"]) == pytest.approx((300 - 24 - 2 * base, 2 * each))
     assert "within 5 min" in said.output
-    assert "left out for want of time: soft-threshold" in " ".join(said.output.split())
+    assert "left out for lack of time: soft-threshold" in " ".join(said.output.split())
     assert str(out / "index.html") in said.output
 
 

@@ -1,4 +1,4 @@
-"""The clock of the benchmarks: it waits for the device, and stands still while data are made or others run."""
+"""The clock of the benchmarks: it waits for the device, and stops while data are made or others run."""
 
 import importlib.util
 import sys

@@ -96,7 +96,7 @@ def test_asv_by_itself_finds_the_host_before_and_after(tmp_path):
     path, host = tmp_path / "machine.json", platform.node()
     described = machine.register("mybox", FOUND, path)
     bare = {"interactive": False, "_path": str(path)}
-    assert Machine.load(**bare).machine == "mybox"  # its results lie with ours
+    assert Machine.load(**bare).machine == "mybox"  # its results are beside ours
     machine.register("other", FOUND, path)
     assert Machine.load(**bare).machine == "mybox"
     assert machine.register("mybox", FOUND, path) == described

@@ -11,7 +11,7 @@ from xpsolve.bench.measure import Measured
 
 
 class Log(Observer):
-    """Notes what it is told."""
+    """Records what it is called with."""
 
     def __init__(self, stop_after=math.inf):
         self.points, self.left, self.ended_slices, self.stop_after = [], [], [], stop_after
@@ -208,7 +208,7 @@ def test_a_disturbed_point_is_measured_again_and_the_quieter_run_kept(toy, quick
 
 @pytest.fixture
 def slow(quick_look, monkeypatch):
-    """A clock that stands still but for 20 s a point; predicted are 30 s on torch and 2 s on NumPy."""
+    """A clock that only advances by 20 s per point; predicted are 30 s on torch and 2 s on NumPy."""
     now, order = [0.0], []
 
     def measure(self, point, *_):
@@ -236,7 +236,7 @@ def test_backends_take_turns_in_the_run_itself(toy, slow):
 
 
 class Numbers(Log):
-    """Notes how long the run is said to take, at first and when its pace is known."""
+    """Records how long the run is expected to take, at first and when its pace is known."""
 
     def __init__(self):
         super().__init__()

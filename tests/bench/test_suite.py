@@ -153,7 +153,7 @@ def asv(code, **environment):
 
 @pytest.fixture(scope="module")
 def bare():
-    """The grids that asv sees where nothing is said, and what else its fork server holds."""
+    """The grids that asv sees by default, and what else its fork server holds."""
     done = asv(SEEN)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -73,6 +73,84 @@ def test_nnls_of_many_columns(rng):
     assert recorded[-1] == pytest.approx(0.5 * scipy.optimize.nnls(A, y)[1] ** 2, rel=1e-6)
 
 
+def test_sets_with_a_sum(rng):
+    """The simplex and the ℓ¹ ball by SciPy's sequential quadratic programming."""
+    A, y = data(rng)
+    f, options = xs.LeastSquares(A, y), {"ftol": 1e-16, "maxiter": 1000}
+
+    def solve(B, sense, total):
+        def value(u):
+            r = B @ u - y
+            return 0.5 * r @ r / N, B.T @ r / N
+
+        room = {"type": sense, "fun": lambda u: total - np.sum(u), "jac": lambda u: -np.ones_like(u)}
+        start, bounds = np.full(B.shape[1], total / B.shape[1]), [(0, None)] * B.shape[1]
+        return scipy.optimize.minimize(
+            value, start, jac=True, method="SLSQP", bounds=bounds, constraints=[room], options=options
+        ).x
+
+    assert_close(xs.minimize(f, P.Simplex(0.7), tol=1e-13).x, solve(A, "eq", 0.7), atol=1e-6)
+    for radius in (0.7, 100.0):  # on the sphere, and inside
+        halves = np.split(solve(np.hstack([A, -A]), "ineq", radius), 2)
+        assert_close(xs.minimize(f, P.L1Ball(radius), tol=1e-13).x, halves[0] - halves[1], atol=1e-6)
+
+
+def by_factors(value, slope, *starts):
+    """SciPy's L-BFGS on a norm written as the least ½(‖u‖² + ‖v‖²) over products uv."""
+    sizes = np.cumsum([start.size for start in starts])[:-1]
+
+    def both(w):
+        parts = [part.reshape(start.shape) for part, start in zip(np.split(w, sizes), starts, strict=True)]
+        return value(*parts), np.concatenate([g.ravel() for g in slope(*parts)])
+
+    w = np.concatenate([start.ravel() for start in starts])
+    options = {"maxiter": 50_000, "maxfun": 50_000, "ftol": 0.0, "gtol": 1e-11}
+    found = scipy.optimize.minimize(both, w, jac=True, method="L-BFGS-B", options=options).x
+    return [part.reshape(start.shape) for part, start in zip(np.split(found, sizes), starts, strict=True)]
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 1.0, 2.0]])
+def test_groups_by_labels(rng, weights):
+    A, y = data(rng)
+    labels, lam = np.asarray([0, 1, 2, 0, 1, 2, 2, 0]), 0.4
+    lams = lam * (np.ones(3) if weights is None else np.asarray(weights))
+
+    def value(u, v):
+        r = A @ (u[labels] * v) - y
+        return 0.5 * r @ r / N + 0.5 * np.sum(lams * u * u) + 0.5 * np.sum(lams[labels] * v * v)
+
+    def slope(u, v):
+        g = A.T @ (A @ (u[labels] * v) - y) / N
+        return np.bincount(labels, g * v) + lams * u, g * u[labels] + lams[labels] * v
+
+    u, v = by_factors(value, slope, np.ones(3), rng.standard_normal(WIDTH))
+    solution = xs.minimize(xs.LeastSquares(A, y), P.GroupL1(lam, labels.tolist(), weights), tol=1e-13)
+    assert_close(solution.x, u[labels] * v, atol=1e-6)
+
+
+def test_nuclear_norm(rng):
+    A, _ = data(rng)
+    Y = A @ rng.standard_normal((WIDTH, 2)) @ rng.standard_normal((2, 5)) + 0.1 * rng.standard_normal((N, 5))
+    lam = 0.5
+
+    def value(U, V):
+        R = A @ U @ V - Y
+        return 0.5 * np.sum(R * R) / N + 0.5 * lam * (np.sum(U * U) + np.sum(V * V))
+
+    def slope(U, V):
+        G = A.T @ (A @ U @ V - Y) / N
+        return G @ V.T + lam * U, U.T @ G + lam * V
+
+    U, V = by_factors(value, slope, rng.standard_normal((WIDTH, 5)), rng.standard_normal((5, 5)))
+    assert_close(xs.minimize(xs.LeastSquares(A, Y), P.Nuclear(lam), tol=1e-13).x, U @ V, atol=1e-6)
+    # where the columns of A are orthonormal the singular values of AᵀY are shrunk by nλ
+    Q = np.linalg.qr(A)[0]
+    P1, s, Qh = np.linalg.svd(Q.T @ Y, full_matrices=False)
+    lam = float(s[1] + s[2]) / 2 / N
+    wanted = (P1 * np.maximum(s - N * lam, 0)) @ Qh
+    assert_close(xs.minimize(xs.LeastSquares(Q, Y), P.Nuclear(lam), tol=1e-13).x, wanted, atol=1e-6)
+
+
 def test_l1_logistic(rng):
     A, y = data(rng)
     y = np.sign(y + rng.standard_normal(N))
@@ -138,6 +216,47 @@ def test_total_variation(rng, isotropic):
     assert_close(solution.x, wanted, atol=2e-3)
 
 
+def test_total_variation_by_its_dual(rng):
+    """max −½n‖Lᵀz‖² + ⟨Lᵀz, y⟩ with ‖z_i‖ ≤ λ by SciPy's sequential quadratic programming; x = y − nLᵀz."""
+    shape, lam = (3, 4), 0.03
+    y = rng.standard_normal(12)
+    L = np.asarray(xs.operators.Gradient(shape).matvec(np.eye(12)))
+
+    def value(z):
+        pulled = L.T @ z
+        return 6 * pulled @ pulled - pulled @ y, L @ (12 * pulled - y)
+
+    def room(z):
+        return lam**2 - np.sum(z.reshape(2, 12) ** 2, axis=0)
+
+    def slope(z):
+        return -2 * np.hstack([np.diag(part) for part in z.reshape(2, 12)])
+
+    inside = {"type": "ineq", "fun": room, "jac": slope}
+    options = {"ftol": 1e-16, "maxiter": 2000}
+    found = scipy.optimize.minimize(
+        value, np.zeros(24), jac=True, method="SLSQP", constraints=[inside], options=options
+    )
+    f = xs.LeastSquares(np.eye(12), y)
+    solution = xs.minimize(f, P.TotalVariation(lam, shape), tol=1e-13, max_iter=100_000)
+    assert_close(solution.x, y - 12 * (L.T @ found.x), atol=1e-6)
+
+
+def test_analysis_with_a_square_operator_is_a_lasso(rng):
+    A, y = data(rng)
+    L = np.eye(WIDTH) + 0.3 * rng.standard_normal((WIDTH, WIDTH)) / WIDTH**0.5
+    back = np.linalg.inv(L)
+    model = sklearn.linear_model.Lasso(0.1, fit_intercept=False, tol=1e-14, max_iter=100_000).fit(A @ back, y)
+    solution = xs.minimize(xs.LeastSquares(A, y), P.Analysis(0.1, L), tol=1e-12, max_iter=50_000)
+    assert_close(solution.x, back @ model.coef_, atol=1e-6)
+
+
+def test_squares_are_ridge_regression(rng):
+    A, y = data(rng)
+    wanted = np.linalg.solve(A.T @ A / N + 0.3 * np.eye(WIDTH), A.T @ y / N)
+    assert_close(xs.minimize(xs.LeastSquares(A, y), P.SquaredL2(0.3), tol=1e-13).x, wanted, atol=1e-6)
+
+
 def test_total_variation_of_a_signal_is_exact(rng):
     """In one dimension the fused lasso of two points has its answer by hand."""
     f = xs.LeastSquares(np.eye(2), np.asarray([0.0, 1.0]))
@@ -167,6 +286,18 @@ def test_analysis_with_the_identity_is_the_lasso(rng):
     assert_close(xs.minimize(f, P.Analysis(0.1, np.eye(WIDTH)), tol=1e-9).x, wanted, atol=1e-7)
     assert_close(xs.minimize(f, P.L1(0.1), method="primal_dual", tol=1e-10).x, wanted, atol=1e-6)
     assert_close(xs.minimize(f, P.L1(0.1), method="ista", tol=1e-12).x, wanted, atol=1e-5)
+
+
+def test_newton_ends_where_the_free_entries_are_found(rng):
+    """Least squares with a separable penalty is solved to rounding, whatever the conditioning of the free columns."""
+    A, y = data(rng)
+    A = A * np.logspace(0, -2, WIDTH)
+    f = xs.LeastSquares(A, y)
+    for penalty in (P.NonNegative(), P.L1(1e-3) + P.Box(-0.5, 2.0), P.ElasticNet(1e-2, 0.5)):
+        solution = xs.minimize(f, penalty, tol=1e-8)
+        assert solution.certificate.value < 1e-13
+        if isinstance(penalty, P.NonNegative):
+            assert_close(solution.x, scipy.optimize.nnls(A, y)[0], rtol=1e-8, atol=1e-9)
 
 
 # --- certificates -----------------------------------------------------------------------------------
@@ -238,6 +369,16 @@ def test_units_of_A_do_not_matter(rng, exponent):
     assert_close(found.x * unit, wanted.x, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(("a", "c"), [(1.0, 1.0), (1.0, 64.0), (2.0**-300, 1.0)])
+def test_dual_variables_are_in_the_units_of_the_caller(rng, a, c):
+    A, y = data(rng)
+    f, lam = xs.LeastSquares(a * A, c * y), 0.1 * a * c
+    solution = xs.minimize(f, P.TotalVariation(lam, (WIDTH,)), tol=1e-9)
+    (z,), L = solution.stats["dual"], xs.operators.Gradient((WIDTH,))
+    assert float(np.max(np.abs(z))) <= lam * (1 + 1e-12)
+    assert_close(L.rmatvec(z) / (a * c), -f.gradient(solution.x) / (a * c), atol=1e-6)
+
+
 def test_a_warm_start_is_not_lost(rng):
     A, y = data(rng)
     f = xs.LeastSquares(A, y)
@@ -246,7 +387,7 @@ def test_a_warm_start_is_not_lost(rng):
         assert xs.minimize(f, penalty, x0=first.x, tol=1e-10).n_iter == 0
 
 
-# --- objectives of one's own ------------------------------------------------------------------------
+# --- objectives of the user's own ------------------------------------------------------------------------
 
 
 class Quartic:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def benchmarks():
-    """Modules of the suite with all that it knows, whatever is installed."""
+    """Modules of the suite with all its backends and libraries, installed or not."""
     before = os.environ.get("XPSOLVE_GRID")
     os.environ["XPSOLVE_GRID"] = "everywhere"
     sys.path.insert(0, str(ROOT))

@@ -1,4 +1,4 @@
-"""What a function makes lies on the device of its arguments, also where another is the current one."""
+"""The results of a function are on the device of its arguments, also where another is the current one."""
 
 import numpy as np
 import pytest

@@ -6,8 +6,10 @@ rounding of the terms, which is more than that of a sum in which terms cancel.  
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from xpsolve.arrays.linalg import cholesky, trustworthy
+from xpsolve.operators.sparse import Sparse, dense_rows
 from xpsolve.penalties.shrink import shrink
 from xpsolve.proximal.proximal_gradient import extrapolate
 from xpsolve.transport._increments import lowered, lowered_kernel, raised
@@ -138,6 +140,17 @@ def _trustworthy(sign):
     return make
 
 
+def _dense_rows(columns):
+    def make(d):
+        S = scipy.sparse.random(50, 300, density=0.1, random_state=d.rng, format="lil")
+        S[7], S[8] = 0, d.rng.standard_normal(300)  # an empty row and a full one
+        S = Sparse(pytest.importorskip("cupyx.scipy.sparse").csr_matrix(S.tocsr().astype(d.dtype)))
+        S = S._entrywise(lambda numbers: d(numbers.shape[0]))
+        return dense_rows, (cupy.asarray(d.rng.integers(0, 50, 30)), S.rows, columns)
+
+    return make
+
+
 KERNELS = {
     **{f"trustworthy {sign}": _trustworthy(sign) for sign in (1, 0, -1, 1e-9, np.nan, np.inf)},
     **{f"gibbs {batch} {each}": _gibbs(batch, each) for batch, each in ((1, False), (3, False), (3, True))},
@@ -154,6 +167,7 @@ KERNELS = {
     },
     "lowered_kernel alone": _lowered_kernel_alone,
     "lowered": _lowered,
+    **{f"dense_rows {columns}": _dense_rows(columns) for columns in (None, range(100, 250))},
     "raised": _raised,
     "shrink": _shrink,
     "shrink, NaN as threshold": _shrink_with_nan_thresholds,

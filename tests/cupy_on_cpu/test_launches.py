@@ -23,7 +23,7 @@ emulator = pytest.importorskip("cupy.emulator", reason="a real CuPy does not say
 
 def counted(f, *args):
     """Launches as the emulator sees them, and as `count` does."""
-    f(*args)  # what is made once is made
+    f(*args)  # one-time work is done first
     with emulator.counting() as seen:
         f(*args)
     _, tally = xs.count(f, *args)
@@ -241,6 +241,8 @@ SOLVES = {
     "grad": (xs.autodiff.grad(lambda x: namespace_of(x).sum(x**2)), SAMPLES),
     "wavelet": (Wavelet((8, 16), 3).matvec, rng.standard_normal(128)),
     "sparse ridge": (lambda S, y: xs.ridge(S, y, 1.0), S, YS),
+    "sparse sgd block 1": (_descent(xs.sgd, xs.LeastSquares, epochs=2, block=1, step0=0.1), S[:60, :], YS[:60]),
+    "sparse sgd block 32": (_descent(xs.sgd, xs.LeastSquares, epochs=2, block=32, step0=0.1), S, YS),
     "sparse lasso fista": (lambda S, y: xs.lasso(S, y, LS, method="fista"), S, YS),
     "sparse lasso working_set": (lambda S, y: xs.lasso(S, y, LS, method="working_set"), S, YS),
 }  # fmt: skip

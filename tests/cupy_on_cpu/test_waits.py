@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 
 @pytest.fixture(autouse=True)
 def no_judge(monkeypatch):
-    """The functions themselves: what judges their answers in other tests reads them."""
+    """The functions themselves: what checks their answers in other tests reads them."""
     for name in oracle.TRUTHS:
         monkeypatch.setattr(xs, name, getattr(xs, name).__wrapped__)
 
@@ -48,7 +48,7 @@ LOOKS = {  # host reads beside those declared, for so many iterations, where it 
     "elastic_net": lambda n: 12 * (n + 1),
     "newton": lambda n: n,
     "train": lambda n: n,
-    "sgd": lambda n: n,  # one a chunk
+    "sgd": lambda n: n,  # one per chunk
     "sga": lambda n: n,
     "sag": lambda n: n,
 }
@@ -206,7 +206,7 @@ def test_basis_pursuit_waits_sixty_times_at_most():
     A, y = rng.standard_normal((8, 30)), rng.standard_normal(8)
     solution, counts = watched(xs.basis_pursuit, on_device(A), on_device(y), tol=0.0, max_iter=1500)
     assert solution.n_iter == 1500
-    assert counts.syncs <= costs.basis_pursuit(8, 30, n_iter=1500).syncs + 1, said(counts)  # and one look at A
+    assert counts.syncs <= costs.basis_pursuit(8, 30, n_iter=1500).syncs + 1, said(counts)  # and one check of A
     assert costs.basis_pursuit(8, 30, n_iter=10_000).syncs + 1 <= 60
 
 

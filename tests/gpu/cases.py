@@ -1,4 +1,4 @@
-"""Calls whose launches and waits are looked at: one of each kind of method, on small data made by NumPy."""
+"""Calls whose launches and waits are counted: one of each kind of method, on small data made by NumPy."""
 
 from __future__ import annotations
 

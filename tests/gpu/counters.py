@@ -1,6 +1,6 @@
 """Counting kernels that are started and waits for the device, on a real GPU and on the emulated one.
 
-CuPy itself has no hook for either.  NVIDIA's profiling library, CUPTI, counts for a whole process whoever starts
+CuPy itself has no hook for either.  NVIDIA's profiling library, CUPTI, counts for a whole process, whoever starts
 a kernel, so it sees CuPy, cuBLAS and cuSOLVER alike: it is asked through ctypes, or else through
 PyTorch's profiler, which
 brings its own.  A counter is taken only if it counts a known sequence right; `choose` returns the first that does.

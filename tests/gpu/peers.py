@@ -1,6 +1,6 @@
 """The same problems by xpsolve on CuPy and on NumPy, and by the other libraries that are installed.
 
-Every answer is judged by one function: how far its objective lies above the best of all.
+Every answer is measured by one function: how far its objective lies above the best of all.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python tests/gpu/run.py [--budget SECONDS] [--emulated] [--only STAGE …] [--again STAGE …] [--out FOLDER]
 
 Each stage runs in a process of its own, and its result is on disk as soon as it has ended; one that fails stops no
-other.  A second call goes on with the stages that have no result, and with those that failed if the sources have
+other.  A second call continues with the stages that have no result, and with those that failed if the sources have
 changed since.  Returns 1 where a stage failed, 2 where some had no time.  ``--emulated`` rehearses all of it on a
 machine without a GPU: CuPy is then the emulation in tests/cupy_on_cpu,
 everything says EMULATED, and nothing goes to reports/.
@@ -62,7 +62,7 @@ def main() -> int:
     failed = [stage.name for stage in STAGES if state.status(stage) == "failed"]
     _say(run, f"{page}; {time.monotonic() - began:.0f} s" + (f"; FAILED: {', '.join(failed)}" if failed else ""))
     if late:
-        _say(run, f"no time for {', '.join(late)}: the same command again goes on with them")
+        _say(run, f"no time for {', '.join(late)}: run the same command again to continue with them")
     return 1 if failed else 2 if late else 0
 
 
@@ -168,4 +168,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("gpu: stopped; the same command again goes on with the stage that was running")
+        sys.exit("gpu: stopped; run the same command again to continue with the stage that was running")

@@ -157,7 +157,7 @@ def environment(run: Run, stage: Stage) -> dict[str, str]:
         "XPSOLVE_EMULATED": str(int(run.emulated)),
         "CUPY_CACHE_DIR": str(run.out / "cupy-cache"),  # compiled once for all stages and calls
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # whatever is installed there
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # with what is installed there
         "COLUMNS": "120",
     }
     if run.emulated:  # asv keeps machines' names there, and this is none

@@ -28,7 +28,7 @@ def write(run: Run, state: State, arguments: list[str]) -> Path:
     """Write ``gpu.md``, and beside the report's pages the figures as they are."""
     lines = ["# CuPy EMULATED on the processor: no GPU ran this" if run.emulated else "# A GPU, stage by stage", ""]
     if run.emulated:
-        lines += ["EMULATED: this is a rehearsal, and none of its figures says anything of a GPU.", ""]
+        lines += ["EMULATED: this is a rehearsal, and none of its figures is that of a GPU.", ""]
     lines += [f"Written by `make gpu`, sources `{state.sources}`, arguments `{' '.join(arguments) or 'none'}`.", ""]
     lines += ["| stage | what it shows | result | seconds | what it said |", "|---|---|---|--:|---|"]
     for stage in STAGES:

@@ -202,6 +202,35 @@ def dictionary_learning(d):
     return xs.dictionary_learning, {"X": X, "n_atoms": d.pick(1, 2, 3), "lam": d.lam()}, {"max_iter": 10}
 
 
+def nnls(d):
+    f, given, _ = _linear(d, xs.nnls)
+    return f, given, {"max_iter": 80}
+
+
+def minimize(d):
+    """With a penalty for any x, or one that may not suit it."""
+    kind, given = _model(d)
+    p, lam = given["A"].shape[1], d.lam()
+    made = d.pick(
+        lambda: xs.penalties.L1(lam),
+        lambda: xs.penalties.ElasticNet(lam, 0.5),
+        xs.penalties.NonNegative,
+        lambda: xs.penalties.Box(-1.0, lam),
+        lambda: xs.penalties.GroupL1(lam),
+        lambda: xs.penalties.L1Ball(1.0),
+        lambda: xs.penalties.Simplex() + xs.penalties.L1(lam),
+        lambda: xs.penalties.TotalVariation(lam, (max(p, 1),)),
+        lambda: None,
+    )
+
+    def call(A, y, lam, **more):
+        return xs.minimize(kind(A, y, lam), made(), **more)
+
+    call.__signature__ = inspect.signature(xs.minimize)
+    call.__name__ = "minimize"
+    return call, given, {"max_iter": 60}
+
+
 def soft_threshold(d):
     return xs.soft_threshold, {"x": d.array(d.values(d.size(), d.size())), "t": d.lam()}, {}
 
@@ -241,7 +270,7 @@ def _transport(function, **options):
         M = np.abs(d.values(n, m)) if d.chance(0.9) else d.values(n, m)
         eps = d.pick(0.01, 0.1, 1.0, 1.0, 10.0, 1e-300)
         given = {"a": d.array(a), "b": d.array(b), "M": d.array(M), "eps": eps}
-        if d.chance(0.7):  # one dtype for all, else most calls end at the door
+        if d.chance(0.7):  # one dtype for all, else most calls end at the first check
             given = {
                 k: (np.array(v, dtype="float64") if is_array(v) else v)
                 for k, v in (("a", a), ("b", b), ("M", M), ("eps", eps))
@@ -419,7 +448,7 @@ def _at_once(k, state):
 
 
 def _through(name, make):
-    """Products with an operator that has no array of its own, forth and back."""
+    """Products with an operator that has no array of its own, forward and backward."""
 
     def build(d):
         sides = tuple(d.pick(1, 2, 4, 6) for _ in range(d.pick(1, 2, 3)))
@@ -454,6 +483,7 @@ def dot_test(d):
 BUILDERS = [
     *([ridge, lasso, lstsq] * 3),
     *([elastic_net, lasso_path, basis_pursuit, dictionary_learning] * 2),
+    *([nnls, minimize] * 2),
     soft_threshold,
     *([_descent(xs.newton, max_iter=30), _descent(xs.gradient_descent, max_iter=40)] * 2),
     _descent(xs.coordinate_descent, max_iter=20),
@@ -537,7 +567,9 @@ def one(seed):
     d = Draw(seed)
     function, given, options = d.pick(*BUILDERS)(d)
     if d.chance(0.35):  # one argument is something else altogether
-        choices = [k for k in inspect.signature(function).parameters if k not in ("f", "options", "args", "kwargs")]
+        choices = [
+            k for k in inspect.signature(function).parameters if k not in ("f", "penalty", "options", "args", "kwargs")
+        ]
         if "of an operator" in function.__name__:  # whose A is made of its parts
             choices.remove("A")
         name = d.pick(*choices, *given)
@@ -564,7 +596,7 @@ def one(seed):
             return function.__name__
         except Exception as error:
             if function is xs.dot_test and "rtol" in options and isinstance(error, AssertionError):
-                return function.__name__  # what it says of an operator whose adjoint is further off than asked for
+                return function.__name__  # its message for an operator whose adjoint is further off than `rtol`
             raise Wrong(f"leaked {type(error).__name__}: {what}: {error}") from error
     foreign = [w for w in caught if not issubclass(w.category, xs.ConvergenceWarning)]
     if foreign:
@@ -591,7 +623,7 @@ def _check(function, given, options, out, what, warned):
                 except AssertionError as error:
                     raise Wrong(f"false CONVERGED: {what}: {error}") from error
                 except (AttributeError, ValueError, TypeError):
-                    pass  # sparse or of another library: nothing to judge it by here
+                    pass  # sparse or of another library: no oracle here
             if warned:
                 raise Wrong(f"warned although converged: {what}")
         elif status is not xs.Status.STOPPED and warned != 1:

@@ -88,7 +88,7 @@ def lasso_gap(A, y, l1, l2, x):
 
 
 def _column_space(A):
-    """An orthonormal basis of the columns of A, whatever their sizes."""
+    """An orthonormal basis of the columns of A, for any sizes of them."""
     lengths = _norm(A)
     U, s, _ = np.linalg.svd((A / np.where(lengths > 0, lengths, 1)).astype(float), full_matrices=False)
     return U[:, s > max(A.shape) * np.finfo(float).eps * max(s.max(), 1e-300)].astype(np.longdouble)
@@ -129,6 +129,17 @@ def gradient(model, x):
     return _ratio(np.abs(g), np.broadcast_to(unit, g.shape))
 
 
+def nonnegative(A, y, x):
+    """max_j |Aᵀ(Ax − y)|_j, only of its negative part where x_j = 0, over ‖a_j‖‖y‖; ∞ for an x below 0."""
+    a, c = _size(A), _size(y)
+    A, Y, X = A / a, _columns(y / c), _columns(x) * (a / c)
+    if np.any(X < 0):
+        return np.inf
+    g = A.T @ (A @ X - Y)
+    left = np.abs(np.where(X > 0, g, np.minimum(g, 0)))
+    return _ratio(left, _norm(A)[:, None] * np.sqrt(np.sum(Y * Y)))
+
+
 # --- applied to every call in the tests -------------------------------------------------------------
 
 
@@ -162,6 +173,10 @@ def _truth_of_basis_pursuit(call, solution):
     return feasibility(host(call["A"]), host(call["y"]), host(solution.x))
 
 
+def _truth_of_nnls(call, solution):
+    return nonnegative(host(call["A"]), host(call["y"]), host(solution.x))
+
+
 def _truth_of_sinkhorn(call, solution):
     a, b, M = (host(call[name]) for name in "abM")
     low = ["float32" in str(call[name].dtype) for name in "ab"]
@@ -188,6 +203,7 @@ TRUTHS = {
     "elastic_net": (_truth_of_lasso, 10),
     "lasso_path": (_truth_of_lasso_path, 10),
     "basis_pursuit": (_truth_of_basis_pursuit, 10),
+    "nnls": (_truth_of_nnls, 100),
     "sinkhorn": (_truth_of_sinkhorn, 10),
     "gradient_descent": (_truth_of_descent, 100),
     "coordinate_descent": (_truth_of_descent, 100),
@@ -238,7 +254,7 @@ def _dtype(x):
 
 
 def judged(name, function):
-    """`function`, every answer of which is judged before it is handed on."""
+    """`function`, every answer of which is checked before it is returned."""
     signature = inspect.signature(function)
 
     def call(*args, **kwargs):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import xpsolve as xs
+from xpsolve import penalties as P
 
 EXPONENTS = {
     "float64": (-300, -250, -200, -155, -150, -100, -50, -20, 0, 20, 50, 100, 150, 155, 200, 250, 300),
@@ -80,6 +81,15 @@ def _descent(solver, lam=0.0, **options):
     return lambda A, y, a, c: solver(xs.LeastSquares(A, y, lam * a * a), tol=tight(A), max_iter=5000, **options)
 
 
+def _minimize(penalty):
+    """The weights of norms are multiplied by a·c, the sizes of sets by c/a."""
+
+    def solve(A, y, a, c):
+        return xs.minimize(xs.LeastSquares(A, y), penalty(a, c), tol=tight(A), max_iter=20_000)
+
+    return solve
+
+
 def _stochastic(solver, **options):
     return lambda A, y, a, c: solver(xs.LeastSquares(A, y, 0.0), epochs=3, seed=1, **options)
 
@@ -131,6 +141,17 @@ CASES = [
         answer="1",
         nonzero_lam=False,
     ),
+    Case("nnls-tall", (9, 5), lambda A, y, a, c: xs.nnls(A, y, tol=tight(A))),
+    Case("nnls-wide", (5, 9), lambda A, y, a, c: xs.nnls(A, y, tol=tight(A))),
+    *(
+        Case(f"minimize-{name}", (9, 6), _minimize(penalty), nonzero_lam=True)
+        for name, penalty in {
+            "l1": lambda a, c: P.L1(0.1 * a * c),
+            "groups": lambda a, c: P.GroupL1(0.1 * a * c, 2),
+            "total_variation": lambda a, c: P.TotalVariation(0.1 * a * c, (2, 3)),
+        }.items()
+    ),
+    Case("minimize-ball", (9, 6), _minimize(lambda a, c: P.L1Ball(c / a))),
     Case("gradient_descent", (9, 5), _descent(xs.gradient_descent)),
     Case("gradient_descent-nesterov", (9, 5), _descent(xs.gradient_descent, momentum="nesterov")),
     Case("gradient_descent-line_search", (9, 5), _descent(xs.gradient_descent, line_search=True)),

@@ -188,7 +188,7 @@ def test_sparse_matrices_are_never_made_dense(rng, method):
     S = scipy.sparse.csr_array(rng.random((80, 150)) * (rng.random((80, 150)) < 0.05))
     y = rng.standard_normal(80)
     dense = S.toarray()
-    S.toarray = S.todense = None  # whoever tries fails
+    S.toarray = S.todense = None  # any attempt fails
     lam = 0.2 * lam_max(dense, y)
     solution = xs.lasso(S, y, lam, method=method)
     assert solution.converged

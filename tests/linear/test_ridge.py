@@ -148,7 +148,7 @@ def test_the_solution_is_differentiable_in_y(rng):
 
 def test_sparse_matrices_and_operators_are_never_made_dense(rng):
     S = scipy.sparse.csc_array(rng.random((80, 50)) * (rng.random((80, 50)) < 0.1))
-    S.toarray = S.todense = None  # whoever tries fails
+    S.toarray = S.todense = None  # any attempt fails
     y = rng.standard_normal(80)
     wanted = oracle(scipy.sparse.csr_array(S).toarray(), y, 0.3)
     for A in (S, xs.operators.Sparse(S), 2.0 * xs.operators.Sparse(S) * 0.5):

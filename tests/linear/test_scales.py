@@ -1,4 +1,4 @@
-"""Scaled problems have scaled answers, over the range of exponents, or a status that says that they have not."""
+"""Scaled problems have scaled answers, over the range of exponents, or a status that is not CONVERGED."""
 
 import warnings
 
@@ -59,7 +59,7 @@ def test_scaled_data_have_the_scaled_answer(name, dtype, shape):
 @pytest.mark.parametrize("exponents", [(-22, 0), (19, 0), (0, -22), (18, 18)])
 def test_scales_on_every_library(xp, name, exponents):
     if xp.backend.name in NOT_ON.get(name, ()):
-        pytest.skip("a path wants values")
+        pytest.skip("a path needs values")
     solve, power = SOLVERS[name]
     (a, b), (A, y) = exponents, planted(8, 4)
     if abs(power[0] * a) > 37:

@@ -63,7 +63,7 @@ def test_a_line_is_learned(xp):
 
 @pytest.mark.parametrize(("start", "published"), [(2.0, True), (None, False)])
 def test_the_published_example(start, published):
-    """α = 0.05 and β = 0.005 for losses without the ½, 20 steps forth and 10 back, a ≥ 0.5.
+    """α = 0.05 and β = 0.005 for losses without the ½, 20 steps forward and 10 back, a ≥ 0.5.
 
     What 20 steps leave of the start c is in the answer: with q = (1 − 2αa²)²⁰ the fit is exact at a = 2(1 − q),
     b = −4 + 2cq.  Published numbers are those of c = 2, where an inversion of x = 0 had ended before.

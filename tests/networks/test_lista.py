@@ -7,7 +7,7 @@ import xpsolve as xs
 from xpsolve import autodiff, costs
 from xpsolve.testing import assert_close
 
-pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")  # training stops where it is told to
+pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")  # training stops early on purpose
 
 
 KINDS = costs.LISTA_KINDS

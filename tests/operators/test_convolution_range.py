@@ -13,7 +13,7 @@ METHODS = ("auto", *costs.CONVOLUTION_METHODS)
 
 def by_cost_alone(xp):
     if "cupy" in xp.name:
-        pytest.skip("what lies on a GPU is not looked at: auto goes by cost there, as its docstring says")
+        pytest.skip("arrays on a GPU are not checked: auto chooses by cost there, as its docstring says")
     if xp.name == "dask":
         pytest.skip("a large kernel by products is a graph of thousands of tasks, which takes minutes and gigabytes")
 

@@ -1,6 +1,6 @@
 """The pages in headless Chromium: no message, no broken picture, nothing wider than a phone, tables that sort.
 
-Every page gets a probe that looks at it once it is loaded; one page holds them all in frames of a phone's width.
+Every page gets a probe that examines it once it is loaded; one page holds them all in frames of a phone's width.
 """
 
 import json
@@ -47,7 +47,7 @@ addEventListener("load", () => {
 
 
 def looked_at(folder, names):
-    """Load every page in a frame; what each said of itself, and what went to the console."""
+    """Load every page in a frame; the results of the probes, and the messages on the console."""
     frames = "".join(f'<iframe src="{name}" width="{WIDTH}" height="800"></iframe>' for name in names)
     listen = (
         "const all = []; addEventListener('message', e => { all.push(e.data); "

@@ -36,7 +36,7 @@ def test_the_interval_covers_the_truth(seed):
         inside += law.low <= alpha <= law.high
         widths.append(law.high - law.low)
     assert inside >= 0.9 * trials
-    assert np.median(widths) < 0.4  # an interval that holds everything says nothing
+    assert np.median(widths) < 0.4  # an interval that holds everything is useless
 
 
 def test_one_seed_one_interval_and_any_order():

@@ -34,6 +34,7 @@ from xpsolve.report.gallery import (  # noqa: E402  # noqa: E402
     sgd_cloud,
     sgd_sga_sag,
     softmax_jacobian,
+    total_variation,
 )
 
 NUMPY = backends.get("numpy")
@@ -191,6 +192,15 @@ def test_the_best_of_ridge_and_of_the_lasso_are_shown_and_motion_is_for_the_lass
     assert problem.psnr(problem.y) + 2 < sharper["ridge"] < sharper["lasso"]
     for name, (lam, _) in found.items():
         assert min(deblurring.LAMS[name]) < lam < max(deblurring.LAMS[name])  # within what was tried
+
+
+@pytest.mark.parametrize("setting", total_variation.SETTINGS, ids=lambda one: one.label)
+def test_total_variation_is_closer_to_the_photograph(setting):
+    problem, found = total_variation.restored(NUMPY, setting, 64)
+    decibels = {name: problem.psnr(one.x) for name, one in found.items()}
+    assert decibels["total variation"] > max(decibels["ridge"], decibels["Haar lasso"]) + 0.3
+    assert decibels["total variation"] > problem.psnr(problem.y) + 3
+    assert np.min(found["total variation"].x) >= 0
 
 
 def test_networks_lead_ista_at_every_depth():

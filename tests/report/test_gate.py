@@ -1,4 +1,4 @@
-"""The gate: what is planted is caught and named, what did not change is not, and what cannot be compared is said."""
+"""The gate: planted changes are found and named, nothing else is, and what cannot be compared is reported."""
 
 import json
 import math
@@ -222,9 +222,9 @@ def test_what_cannot_be_compared_exits_with_2(before, suite, tmp_path):
     suite.add("z.Z.track_syncs", {"n": [1]}, lambda n: 1, suite.meta("Z", "count", "syncs", "n"))
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
     for new, words in (
-        (tmp_path / "nowhere", "no such thing"),
+        (tmp_path / "nowhere", "found none"),
         ("fffffff", "no results of commit fffffff"),
-        (tmp_path / "wrong.csv", "is no results.csv of a report"),
+        (tmp_path / "wrong.csv", "is not a report's results.csv"),
     ):
         result = run(before, new, "--results", before)
         assert result.exit_code == 2

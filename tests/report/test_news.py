@@ -1,4 +1,4 @@
-"""What is new or worse than at the commit before: planted changes are told, noise and a common drift are not."""
+"""What is new or worse than at the commit before: planted changes are reported, noise and a common drift are not."""
 
 import math
 

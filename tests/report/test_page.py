@@ -81,7 +81,7 @@ def every_page_is_reached_from_every_page(built):
 
 
 SAID = {
-    "index.html": ("normal overtakes woodbury at n", "What scales how", 'href="ridge.html"', "eacdf32a30"),
+    "index.html": ("normal overtakes woodbury at n", "Scaling", 'href="ridge.html"', "eacdf32a30"),
     "ridge.html": ("floor-bound", "share of limit", "Counted operations", "exceeds", "Where measurement"),
     "machine.html": ("openblas 0.3.30", "not available: no CUDA device", "Predicted against measured", "right"),
     "backends.html": ("fastest numpy in", "No accelerator was measured"),
@@ -99,7 +99,7 @@ def each_page_says_what_was_found(built):
 
 
 def test_a_whole_report(built):
-    """One report, which takes seconds to build, looked at from four sides."""
+    """One report, which takes seconds to build, tested in four ways."""
     for look in (
         pages_are_whole_and_need_no_network,
         every_page_is_reached_from_every_page,
@@ -128,7 +128,7 @@ def test_families_called_like_a_page_or_like_each_other_have_pages_of_their_own(
         suite.add(f"b.B{i}.time_it", {"n": [1, 10, 100, 1000]}, lambda n: 1e-3 * n, given)
     out = report.build(suite.write(), tmp_path / "out").parent
     for name, words in (("family-index", 0), ("a-b", 1), ("a-b-2", 2), ("family", 3)):
-        assert "<h2>How the time grows</h2>" in (out / f"{name}.html").read_text()
+        assert "<h2>Scaling</h2>" in (out / f"{name}.html").read_text()
         assert f"Benchmark {words}" in (out / f"{name}.html").read_text()
 
 
@@ -202,7 +202,7 @@ def test_the_summary_says_what_there_was_no_time_for(suite, tmp_path):
     for backend, n in late:
         suite.note(f"r.A.time_solve({backend!r}, {n})", missed=("over budget", "quick in 300 s"))
     text = report.build(suite.write(), tmp_path / "report").read_text()
-    assert "Left out for want of time (quick in 300 s): 5 of 8 points, in the family ridge." in text
+    assert "Left out for lack of time (quick in 300 s): 5 of 8 points, in the family ridge." in text
     assert "Sweeps missing as a whole: 1; the others lack some of their sizes." in text
     table = (tmp_path / "report" / "results.csv").read_text()
     assert "over budget" in table

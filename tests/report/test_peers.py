@@ -86,7 +86,7 @@ def test_a_time_without_an_error_takes_no_part(suite):
 def test_a_failure_is_named(suite):
     (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": None}))
     assert outcomes(contest)["celer"] == "failed"
-    assert outcomes(contest)["xpsolve"] == ""  # alone, nobody wins
+    assert outcomes(contest)["xpsolve"] == ""  # with one library there is no winner
 
 
 def test_a_library_that_is_there_and_was_not_asked_for_is_left_out(suite):

@@ -40,7 +40,7 @@ def test_data_that_outgrow_the_cache_are_named():
 
 
 @pytest.mark.parametrize(
-    ("growing", "cause"), [(True, "small products keep the cores less busy"), (False, "weighs less")]
+    ("growing", "cause"), [(True, "small products keep the cores less busy"), (False, "matters less")]
 )
 def test_small_sizes_that_use_the_machine_badly_are_named(growing, cause):
     word, said = why(1e-3 * X**0.7, 1e-5 * X, growing=growing)

@@ -31,7 +31,7 @@ def data(rng, loss, n=103, p=17, m=3):
 
 
 def loop(method, loss, A, y, lam, indices, x, tau0, k0):
-    """The textbook, one sample a step."""
+    """The textbook, one sample per step."""
     outer = np.outer if y.ndim == 2 else lambda a, d: a * d
     total, alpha, g, seen = 0 * x, np.zeros((A.shape[0], *y.shape[1:])), 0 * x, set()
     for k, i in enumerate(indices):
@@ -228,7 +228,7 @@ def test_blocks_start_far_fewer_kernels(rng, method, loss):
 def test_products_are_those_of_the_costs(rng, method, block):
     A, y = data(rng, "LeastSquares", n=128, p=9)
     f = xs.LeastSquares(A, y, 1e-3, check_finite=False)
-    numbers = rng.permutation(128).tolist()  # nobody twice in a block, which costs launches alone
+    numbers = rng.permutation(128).tolist()  # no sample twice in a block, which costs launches alone
     steps = {"step": 0.01} if method == "sag" else {"step0": 0.01}
     one, two = (
         xs.count(getattr(xs, method), f, indices=numbers * e, block=block, **steps)[1].product_flops for e in (1, 2)

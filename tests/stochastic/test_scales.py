@@ -1,4 +1,4 @@
-"""Scaled problems have scaled answers, features of every size are seen, and what is not solved says so."""
+"""Scaled problems have scaled answers, features of every size count, and what is not solved has another status."""
 
 import inspect
 import warnings

@@ -33,14 +33,14 @@ def through_views(x):
 
 def assigned(x):
     y = x * 1.0
-    y[3] = 5.0  # a new array, as NumPy's own may be somebody else's, and then the old one goes
+    y[3] = 5.0  # a new array, as NumPy's own may belong to the caller, and then the old one is freed
     return y
 
 
 BY_HAND = {
     "results that are kept": (several, 2 * 8000 + 8),
     "an old one and a new one": (reuse, 2 * 8000),
-    "a view keeps all of what it looks at": (through_views, 8000 + 4000),
+    "a view keeps the whole array alive": (through_views, 8000 + 4000),
     "an assignment": (assigned, 2 * 8000),
     "nothing": (lambda x: x, 0),
 }

@@ -12,7 +12,7 @@ EPS, TOL = 0.1, 1e-13
 
 
 def histogram(x):
-    """Weights that sum to 1 whatever x is, so that differences stay where the problem has a solution."""
+    """Weights that sum to 1 for every x, so that differences stay where the problem has a solution."""
     return xs.softmax(x)
 
 

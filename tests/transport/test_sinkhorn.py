@@ -319,7 +319,7 @@ def test_large_clouds_need_no_matrix(rng):
     assert peak < n * n * 8 / 4
 
 
-# --- what it says and costs
+# --- messages and costs
 
 
 def test_it_stops_when_it_is_told(rng):
@@ -516,7 +516,7 @@ def test_counts_of_a_kernel_that_changes_on_the_way_are_the_costs(rng, method, s
         states = states_at_checks(patch)
         counted(method, a, b, M, **stop)
     lowered = [state.low is not None for state in states]
-    lowered_at = 10 * max(lowered.index(True) - 1, 0) if method != "log" else 0  # after the look at that check
+    lowered_at = 10 * max(lowered.index(True) - 1, 0) if method != "log" else 0  # after that check
     renewals = len({float(state.eps) for state in states}) - 1
     assert (lowered_at > 0, renewals) == (method == "scaling", int(method != "scaling"))
     _, tally = counted(method, a, b, M, **stop)

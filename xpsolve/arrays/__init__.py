@@ -1,4 +1,4 @@
-"""Floor 0: arrays of any library.  Namespaces, checks, native delegates and the one loop."""
+"""Arrays of any library: namespaces, checks, native delegates and the loop."""
 
 from xpsolve.arrays import backends
 from xpsolve.arrays.checks import (
@@ -53,7 +53,7 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import composed, native
-from xpsolve.arrays.precision import FloatLimits, cast, limits_of, wide_dtype, wide_product
+from xpsolve.arrays.precision import FloatLimits, cast, limits_of, residual, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
@@ -108,6 +108,7 @@ __all__ = [
     "power_of_two",
     "put",
     "regularisation",
+    "residual",
     "safe_norm",
     "scatter",
     "settled",

@@ -1,7 +1,7 @@
-"""The array libraries that xpsolve runs on: what is there, on which device, and how to wait for it.
+"""The array libraries that xpsolve runs on: which are installed, on which device, and how to wait for it.
 
-Nothing is imported before it is asked for: listing the names costs nothing, and looking at one
-backend imports that one library.  Whether a device really answers is tried, not guessed: CuPy without
+Nothing is imported before it is needed: listing the names costs nothing, and examining one
+backend imports that one library.  Whether a device really works is tried, not guessed: CuPy without
 a driver imports like any other package and fails at the first array.
 """
 
@@ -29,7 +29,7 @@ class Backend:
     Parameters
     ----------
     name : str
-        The name it goes by, one of `NAMES`.
+        Its name, one of `NAMES`.
     library : str
         The module that is imported.
     namespace_name : str
@@ -61,7 +61,7 @@ class Backend:
             return f"{self.library} is not installed"
         try:
             return "" if self._probe() else f"{self.library} finds no {self.kind} device"
-        except Exception as error:  # a broken driver may raise anything; its words are the reason
+        except Exception as error:  # a broken driver may raise anything; its message is the reason
             return f"{type(error).__name__}: {_first_line(error)}"
 
     @property
@@ -119,7 +119,7 @@ class Backend:
         if not values.flags.writeable:  # some libraries share the memory, and then could write to it
             values = values.copy()
         target = self._devices[0] if device is None else device
-        if self.library in ("cupy", "dask"):  # their `asarray` has no notion of our device
+        if self.library in ("cupy", "dask"):  # their `asarray` does not accept our device
             return self.namespace.asarray(values)
         return self.namespace.asarray(values, device=target)
 
@@ -305,7 +305,7 @@ def get(name: str) -> Backend:
     Returns
     -------
     Backend
-        Available or not: ask its ``available`` and ``reason``.
+        Available or not: see its ``available`` and ``reason``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks of arguments: every message names the argument, what was expected, what came and what to do."""
+"""Checks of arguments: every message names the argument, what was expected, what was given and what to do."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ _SINGLE: dict[tuple[type, Any], bool] = {}
 def _is_single(dtype: Any) -> bool:
     if dtype is None:
         return False
-    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
     found = _SINGLE.get(key)
     if found is None:
         found = _SINGLE[key] = "64" not in str(dtype)
@@ -119,7 +119,7 @@ def _shown(value: Any) -> str:
 
 
 MOST = 2**31 - 1
-"""The largest length of an axis that an option can ask for."""
+"""The largest length of an axis that an option accepts."""
 
 
 def check_count(value: Any, name: str, minimum: int, most: int | None = None) -> int:
@@ -200,7 +200,7 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
 
     `product` is one that the solver needs anyway and that every entry of the arguments goes into, such as Aᵀy: neither
     a NaN nor an infinity can cancel in it (0·∞ is NaN), so that the check reads no argument a second time.  A product
-    of finite numbers that overflows is told apart on the slow path.
+    of finite numbers that overflows is recognised on the slow path.
     """
     if not is_concrete(*arrays.values()):
         return

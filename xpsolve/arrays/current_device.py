@@ -12,7 +12,7 @@ _NOTHING: AbstractContextManager[Any] = nullcontext()
 def beside(*arguments: Any) -> AbstractContextManager[Any]:
     """The device of CuPy's arrays in the arguments as the current one; nothing where there is one device, or no CuPy.
 
-    Looks into tuples, lists, dicts, and objects of this package.
+    Searches tuples, lists, dicts, and objects of this package.
 
     Examples
     --------

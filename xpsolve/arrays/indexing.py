@@ -130,7 +130,7 @@ def _take_columns_dask(A: Array, index: Array) -> Array:
 
 @native
 def put(x: Array, index: Array, values: Array) -> Array:
-    """x (n, …) with ``x[index] = values``, in the memory of x where the library can: the caller gives x away.
+    """x (n, …) with ``x[index] = values``, in the memory of x where the library can: the caller must not use x again.
 
     Where an index occurs twice its values are equal.
     """

@@ -1,4 +1,4 @@
-"""Libraries that only plan what they are asked to do, and when it is done.
+"""Lazy libraries, which plan operations and compute later, and when the plan is computed.
 
 Every operation of such a library adds tasks to a plan, which costs far more than the arithmetic on small arrays does.
 """
@@ -14,7 +14,7 @@ from xpsolve.arrays.native import native
 
 @native
 def settled(x: Array, *others: Array) -> tuple[Array, ...]:
-    """The arrays themselves; a lazy library computes them here, once, for all who will read them."""
+    """The arrays themselves; a lazy library computes them here, once, for all later reads."""
     return (x, *others)
 
 
@@ -31,14 +31,14 @@ def in_memory(solve: Callable[..., tuple[Any, ...]], *arrays: Array | None) -> t
     Parameters
     ----------
     solve : callable
-        Pure; takes arrays of any library and gives a tuple of arrays and numbers.  On Dask it gets NumPy arrays.
+        Pure; takes arrays of any library and returns a tuple of arrays and numbers.  On Dask it gets NumPy arrays.
     *arrays : array or None
-        What it is called with, not inside containers.  The first is an array.
+        Its arguments, not inside containers.  The first is an array.
 
     Returns
     -------
     tuple
-        What `solve` gives, with arrays of the library that they came from.
+        The result of `solve`, with arrays of the library of the arguments.
 
     Notes
     -----

@@ -1,11 +1,12 @@
 """Factorisations and triangular solves, one small function each (Golub & Van Loan 2013, ch. 3, 4, 5).
 
 The standard has Cholesky but neither a triangular solve nor a word about failure: NumPy and PyTorch raise, CuPy and
-JAX return NaN or worse.  Here failure is NaN, or a flag that stays on the device until somebody reads it.
+JAX return NaN or worse.  Here failure is NaN, or a flag that stays on the device until it is read.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import limits_of
 from xpsolve.arrays.scaling import power_of_two
 
-_PANEL = 64  # rows a panel in blocked substitution: where a small LU solve and a matrix product cost alike
+_PANEL = 64  # rows per panel in blocked substitution: where a small LU solve and a matrix product cost alike
 
 
 @native
@@ -31,7 +32,7 @@ def gram(A: Array) -> Array:
 def _gram_by_panels(A: Array) -> Array:
     """Four column panels, each against those not before it: 5/8 of the products of the full GEMM."""
     p = A.shape[1]
-    if p < 512:  # below, the copies cost more than the products they save
+    if p < 512:  # below this size, the copies cost more than the products they save
         return A.T @ A
     xp = namespace_of(A)
     edges = [p * i // 4 for i in range(5)]
@@ -46,7 +47,7 @@ def _gram_by_panels(A: Array) -> Array:
 
 @native
 def shifted(G: Array, shift: Array) -> Array:
-    """G + shift·I, or G + diag(shift) for a vector.  It may be made in the memory of G, which the caller gives away."""
+    """G + shift·I, or G + diag(shift) for a vector.  It may overwrite G, which the caller must not use again."""
     return G + shift * namespace_of(G).eye(G.shape[0], dtype=G.dtype, device=device_of(G))
 
 
@@ -81,8 +82,8 @@ def _largest_pivot_numpy(G: Array) -> Array:
 def cholesky(G: Array) -> tuple[Array, Array]:
     """Lower factor L with G = LLᵀ, and a 0-d boolean: whether it can be trusted.
 
-    The flag stays on the device.  It is False where a pivot is not finite, or so small against the
-    diagonal of G that rounding made it: L_ii² ≤ p·eps·max G_jj.
+    The flag stays on the device.  It is False where a pivot is not finite, or so small compared with the
+    diagonal of G that it is only rounding: L_ii² ≤ p·eps·max G_jj.
     """
     xp = namespace_of(G)
     try:
@@ -90,6 +91,26 @@ def cholesky(G: Array) -> tuple[Array, Array]:
     except np.linalg.LinAlgError:
         L = G * xp.nan
     return L, trustworthy(L, G)
+
+
+@cholesky.register("numpy")
+def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
+    """By LAPACK itself where SciPy is there: without NumPy's copies into the other order of memory."""
+    factor = _potrf(G.dtype) if G.ndim == 2 else None
+    if factor is None:
+        return cholesky.standard(G)  # type: ignore[no-any-return]
+    U, info = factor(G.T, lower=0, clean=1)  # G.T lies as LAPACK wants it, and so does the transpose of its factor
+    L = U.T if info == 0 else np.full_like(G, np.nan)
+    return L, trustworthy(L, G)
+
+
+@functools.cache
+def _potrf(dtype: Any) -> Callable[..., Any] | None:
+    try:
+        from scipy.linalg import lapack
+    except ImportError:
+        return None
+    return {"float64": lapack.dpotrf, "float32": lapack.spotrf}.get(str(dtype))
 
 
 @cholesky.register("torch")
@@ -208,7 +229,7 @@ def _solve_triangular_jax(L: Array, B: Array, *, transposed: bool = False) -> Ar
 def _solve_triangular_cupy(L: Array, B: Array, *, transposed: bool = False) -> Array:
     from cupyx.scipy.linalg import solve_triangular
 
-    if L.flags.c_contiguous:  # its transpose lies as cuBLAS wants it, and is not copied
+    if L.flags.c_contiguous:  # its transpose has the layout that cuBLAS needs, and is not copied
         return solve_triangular(L.T, B, lower=False, trans=int(not transposed), check_finite=False)
     return solve_triangular(L, B, lower=True, trans=int(transposed), check_finite=False)
 
@@ -228,7 +249,7 @@ def cholesky_solve(L: Array, B: Array) -> Array:
 
 @native
 def solve_positive(G: Array, B: Array) -> Array:
-    """X with GX = B for a symmetric positive definite G of modest size; NaN or nonsense where it is not."""
+    """X with GX = B for a symmetric positive definite G of modest size; NaN or a wrong X where it is not."""
     return cholesky_solve(cholesky(G)[0], B)
 
 

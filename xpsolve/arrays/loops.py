@@ -1,6 +1,6 @@
-"""The one loop: steps on the device, one host read a check.
+"""The one loop: steps on the device, one host read per check.
 
-A solver brings pure functions of its state (a tuple of arrays); this file alone knows about `check_every`,
+A solver passes pure functions of its state (a tuple of arrays); this file alone knows about `check_every`,
 host reads, histories, callbacks and ``jax.jit``.
 """
 
@@ -69,20 +69,20 @@ def iterate(
     step : callable
         Pure: takes a state, returns the next; no host reads.
     state : tuple of array
-        The first state; looked at before any step, so that a solved problem costs none.
+        The first state; checked before any step, so that a solved problem costs none.
     measure : callable
         State to 0-d array.  A NaN ends the loop.
     tol : float
-        Where to stop.
+        The tolerance.
     max_iter : int
         Most steps taken.
     check_every : int
-        Steps between two looks at ``measure``, each of them one host read.
+        Steps between two checks of ``measure``, each of them one host read.
     refresh : callable, optional
-        State to state, applied before each check: recomputes what rounding has carried away.
+        State to state, applied before each check: recomputes what rounding has changed.
     renew : callable, optional
         State to state, applied after a check whose ``measure`` is negative, which then does not end the loop: for work
-        that is too dear for every check.
+        that is too expensive for every check.
     record : callable, optional
         State to a dict of 0-d or small arrays, kept on the device after every step and before the first.
     callback : callable, optional

@@ -1,4 +1,4 @@
-"""Which library, device and dtype: found once, from all array arguments, at the public door.
+"""Which library, device and dtype: found once, from all array arguments, in the public function.
 
 Arrays that wrap arrays (a counter, a dual number, a tape variable) are array-API arrays too.  Their
 namespace has three more attributes, and nothing else in xpsolve knows about wrapping:
@@ -74,7 +74,7 @@ def library(xp: Namespace) -> str:
 
 
 def depth(xp: Namespace) -> int:
-    """How many wrappers lie around the arrays of `xp`: 0 for a library's own arrays."""
+    """How many wrappers are around the arrays of `xp`: 0 for a library's own arrays."""
     levels = 0
     while hasattr(xp, "inside"):
         xp, levels = xp.inside, levels + 1
@@ -82,7 +82,7 @@ def depth(xp: Namespace) -> int:
 
 
 def common_namespace(**arrays: Array) -> Namespace:
-    """The one namespace that all arguments can live in.
+    """The one namespace that can hold all arguments.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def common_dtype(xp: Namespace, device: Any, **arrays: Array) -> Any:
 
 
 def _is_real(xp: Namespace, dtype: Any) -> bool:
-    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
     found = _REAL.get(key)
     if found is None:
         found = _REAL[key] = bool(dtype == xp.float32 or dtype == xp.float64)
@@ -290,7 +290,7 @@ def innermost(x: Array) -> Array:
 
 
 def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
-    """The public door: one namespace, device and real dtype for all array arguments.
+    """Where each public function starts: one namespace, device and real dtype for all array arguments.
 
     Parameters
     ----------
@@ -321,6 +321,10 @@ def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
     dtype('float64')
     """
     xp = common_namespace(**arrays)
+    values = list(arrays.values())
+    dtype = values[0].dtype
+    if all(type(x) is np.ndarray and x.dtype == dtype for x in values) and _is_real(xp, dtype):
+        return xp, values  # nothing to lift or to convert, and NumPy has one device
     device = common_device(**arrays)
     lifted = {name: lift(xp, x) for name, x in arrays.items()}
     dtype = common_dtype(xp, device, **lifted)

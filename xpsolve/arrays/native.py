@@ -2,7 +2,7 @@
 
 `native` turns a function written in standard array-API calls into a dispatcher.  The decorated function
 stays reachable as ``f.standard``: it is the fallback for a library that registers nothing, and the
-oracle that registered versions are tested against.  This is the only place that looks at a library's name.
+oracle that registered versions are tested against.  This is the only place that reads a library's name.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Delegate(Protocol):
     __name__: str
     standard: Function
     table: dict[str, Function]
+    whole: bool  # whether wrapped arrays meet it as one operation
 
     def register(self, *libraries: str) -> Callable[[Function], Function]:
         """Decorate a version for these libraries."""
@@ -111,5 +112,5 @@ def _delegate(standard: Function, *, whole: bool) -> Delegate:
         return add
 
     delegate = cast(Any, dispatch)
-    delegate.standard, delegate.table, delegate.register = standard, table, register
+    delegate.standard, delegate.table, delegate.register, delegate.whole = standard, table, register, whole
     return cast(Delegate, delegate)

@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from xpsolve.arrays.namespace import Array, device_of, namespace_of, on_accelerator
+from xpsolve.arrays.native import composed
 
 _BLOCK = 2**18  # entries of a block: 2 MB in float64, which stay in the cache between conversion and product
 _BLOCK_ON_ACCELERATOR = 2**24
+_IN_CACHE = 2**21  # bytes of rows that are still in the cache for a second product
 
 
 def wide_dtype(x: Array) -> Any:
@@ -55,7 +59,7 @@ def limits_of(x: Array) -> FloatLimits:
     True
     """
     dtype = x.dtype
-    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
     found = _LIMITS.get(key)
     if found is None:
         info = namespace_of(x).finfo(dtype)
@@ -94,6 +98,28 @@ def wide_product(A: Array, x: Array) -> Array:
         j = min(i + size, p)
         total = total + cast(A[:, i:j], x.dtype) @ x[i:j, ...]
     return total
+
+
+@composed
+def residual(A: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """s = y − Ax and Aᵀs, for x (p,) or (p, k)."""
+    s = y - wide_product(A, x)
+    return s, wide_product(A.T, s)
+
+
+@residual.register("numpy")
+def _residual_in_one_pass(A: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    """Block by block of rows that stay in the cache, so that a large A is read from memory once."""
+    n, p = A.shape
+    if A.nbytes < 4 * _IN_CACHE or n < p or A.dtype != x.dtype or not A.flags.c_contiguous:
+        return residual.standard(A, x, y)  # type: ignore[no-any-return]
+    rows = _IN_CACHE * n // A.nbytes
+    s, c = np.empty_like(y), np.zeros_like(x)
+    for i in range(0, n, rows):
+        block, part = A[i : i + rows], s[i : i + rows]
+        np.subtract(y[i : i + rows], block @ x, out=part)
+        c += block.T @ part
+    return s, c
 
 
 def _length_of_blocks(A: Array) -> int:

@@ -6,10 +6,14 @@ rounding.
 
 from __future__ import annotations
 
+import numpy as np
+
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
-from xpsolve.arrays.native import native
+from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.precision import limits_of
 
 
+@composed
 def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Array:
     """The power of two at or just below max|x|, along an axis or of all entries; nothing is read from the device.
 
@@ -44,14 +48,22 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
     size = xp.maximum(xp.max(x, axis=axis, keepdims=keepdims), -xp.min(x, axis=axis, keepdims=keepdims))
     ordinary = (size > 0) & xp.isfinite(size)
     exponent = xp.floor(xp.log2(xp.where(ordinary, size, xp.ones_like(size))))
-    info = xp.finfo(x.dtype)
-    most = _exponent_of(float(info.smallest_normal))
-    return two_to_the(xp.minimum(xp.maximum(exponent, xp.full_like(exponent, most)), xp.full_like(exponent, -most)))
+    most = _most(x)
+    return two_to_the(xp.minimum(xp.maximum(exponent, xp.full_like(exponent, -most)), xp.full_like(exponent, most)))
 
 
-def _exponent_of(smallest_normal: float) -> int:
-    """−1022 for float64, −126 for float32."""
-    return -1022 if smallest_normal < 1e-300 else -126
+@power_of_two.register("numpy")
+def _power_of_two_numpy(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Array:
+    size = np.maximum(x.max(axis=axis, keepdims=keepdims), -x.min(axis=axis, keepdims=keepdims))
+    _, exponent = np.frexp(size)  # size = m·2ᵉ with ½ ≤ m < 1; e is 0 for 0, and left open for what is not finite
+    most, ordinary = _most(x), (size > 0) & np.isfinite(size)
+    exponent = np.where(ordinary, np.minimum(np.maximum(exponent - 1, -most), most), 0)
+    return np.asarray(np.ldexp(x.dtype.type(1), exponent))
+
+
+def _most(x: Array) -> int:
+    """1022 for float64, 126 for float32: two to it and to its opposite are normal numbers."""
+    return limits_of(x).exponents - 2
 
 
 @native

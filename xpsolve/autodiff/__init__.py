@@ -1,4 +1,4 @@
-"""Floor 2: derivatives of array-API code: finite differences, dual arrays, the tape, chains, recurrences, equations."""
+"""Derivatives of array-API code: finite differences, dual arrays, the tape, chains, recurrences, equations."""
 
 from xpsolve.autodiff import rules
 from xpsolve.autodiff.chain import chain_cost, chain_jacobian

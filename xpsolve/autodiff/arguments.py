@@ -46,7 +46,10 @@ def without_scalars(tree: Any) -> Any:
 
 def with_numbers(given: Sequence[Any], positions: Sequence[int], beside: Any = ()) -> list[Any]:
     """The arguments, with Python floats at these positions as 0-d arrays: of the library of the others, or NumPy's."""
-    args: list[Any] = without_scalars(list(given))
+    args: list[Any] = list(given)
+    if all(map(is_array, args)):
+        return args
+    args = without_scalars(args)
     numbers = [i for i in positions if type(args[i]) in (float, complex)]
     if not numbers:
         return args

@@ -1,6 +1,6 @@
 """The Jacobian  ∂f = A_t A_{t−1} ⋯ A_1  of a composition f = f_t ∘ ⋯ ∘ f_1, A_k = ∂f_k of shape (n_k, n_{k−1}).
 
-Every bracketing gives the same matrix at another price in multiply-adds (Peyré 2020, §14.3.5):
+Every bracketing gives the same matrix with another number of multiply-adds (Peyré 2020, §14.3.5):
 
     forward  A_t(⋯(A_3(A_2 A_1)))   n_0 Σ_{k≥2} n_{k−1} n_k       good for few inputs
     reverse  (((A_t A_{t−1})⋯)A_1   n_t Σ_{k≤t−1} n_{k−1} n_k     good for few outputs
@@ -8,9 +8,9 @@ Every bracketing gives the same matrix at another price in multiply-adds (Peyré
 
     c_ij = min_{i≤s<j}  c_is + c_{s+1,j} + (price of multiplying the two)
 
-The price knows what a factor is: a diagonal scales a matrix for one multiply-add an entry, an operator multiplies the
-columns of a matrix or, by its adjoint, the rows, and a batch pays for each of its items.  The bracketing depends on
-shapes alone, and is found once for each.
+The cost depends on the kind of factor: a diagonal scales a matrix with one multiply-add per entry, an operator
+multiplies the columns of a matrix or, by its adjoint, the rows, and a batch costs as much as all of its items.  The
+bracketing depends on shapes alone, and is found once for each.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def chain_jacobian(jacobians: Sequence[Any], order: str = "optimal") -> Array:
     values: list[Any] = list(factors)
     for multiply, slots in _plan(_described(factors), order).steps:
         product = multiply(where, *[values[k] for k in slots])
-        values[slots[0]] = None  # what was used up need not stay
+        values[slots[0]] = None  # factors that were used are freed
         values[slots[-1]] = product
     return values[0]
 
@@ -135,11 +135,11 @@ def chain_cost(dims: Sequence[int], order: str = "optimal") -> int:
     return _plan(tuple(_Factor("matrix", n, m, 1, 0) for n, m in pairs), order).multiply_adds
 
 
-# --- the door --------------------------------------------------------------------------------------
+# --- checking the arguments --------------------------------------------------------------------------------------
 
 
 class _Where(NamedTuple):
-    """Where all arrays of a call live."""
+    """Namespace, device and dtype of all arrays of a call."""
 
     xp: Namespace
     dtype: Any
@@ -187,7 +187,7 @@ def _unwrapped(A: Any) -> Any:
 
 
 def _enter_alike(arrays: dict[str, Array]) -> tuple[Namespace, list[Array]]:
-    """`enter`, which takes longer than to multiply small matrices, for the first alone where all are like it."""
+    """`enter`, which takes longer than a small product, for the first factor alone where all are like it."""
     name, first = next(iter(arrays.items()))
     xp, (entered,) = enter(**{name: first})
     if entered is first and not hasattr(xp, "inside"):
@@ -225,7 +225,7 @@ def _check_shapes(factors: list[Any]) -> None:
 
 
 class _Factor(NamedTuple):
-    """All of a factor that its price depends on."""
+    """All of a factor that its cost depends on."""
 
     kind: str  # "matrix", "diagonal" or "operator"
     rows: int
@@ -298,7 +298,7 @@ def _reverse(leaves: list[_Part]) -> _Part:
 
 
 def _optimal(leaves: list[_Part]) -> _Part:
-    """The least of all splits, for intervals of two factors first."""
+    """The cheapest of all splits, for intervals of two factors first."""
     last = len(leaves) - 1
     table = {(k, k): _forms(leaf) for k, leaf in enumerate(leaves)}
     for length in range(1, last + 1):

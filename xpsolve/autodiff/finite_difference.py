@@ -1,4 +1,4 @@
-"""Derivatives by differences: p + 1 evaluations of f, and half of the digits (Peyré 2020, §16.1)."""
+"""Derivatives by differences: p + 1 evaluations of f, and half of the digits (Peyré 2020, §14.3.1)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def finite_difference(f: Function, x: Array, *, eps: float | None = None, scheme
 
     See Also
     --------
-    grad, jacfwd, jacrev : To all digits.
+    grad, jacfwd, jacrev : Exact derivatives.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def finite_difference(f: Function, x: Array, *, eps: float | None = None, scheme
     flat = xp.reshape(x, (-1,))
     size = xp.abs(flat)
     steps = eps * xp.maximum(size, xp.ones_like(size))
-    above = flat + steps  # h is what the sum really added
+    above = flat + steps  # h is the difference that the sum really has
     below = flat - steps if scheme == "central" else flat
     start = None if scheme == "central" else _value(f, x)
 
@@ -80,6 +80,6 @@ def _value(f: Function, x: Array) -> Array:
     if is_array(y):
         return y
     xp = namespace_of(x)
-    if hasattr(y, "dtype"):  # NumPy made a scalar of it
+    if hasattr(y, "dtype"):  # NumPy converted it to a scalar
         return xp.asarray(y)
     return single(y, "the result of f")

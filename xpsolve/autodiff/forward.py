@@ -99,7 +99,7 @@ class Forward(Level):
         followed: list[tuple[int, Tracked]],
     ) -> Any:
         """Tangents of the results, by the maps of the arguments that have one."""
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is an answer
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is a valid result
             return self._derived(name, rule(self.inside, out, *values, **options), out, followed)
 
     def _derived(self, name: str, maps: Any, out: Any, followed: list[tuple[int, Tracked]]) -> Any:

@@ -1,10 +1,10 @@
-"""Derivatives of what solves an equation, without those of the iterations that found it.
+"""Implicit differentiation: derivatives of the solution of an equation, without those of the iterations.
 
     F(x*, θ) = 0    ⇒    ẋ = −(∂_x F)⁻¹ ∂_θ F θ̇,    θ̄ = −(∂_θ F)ᵀ w  with  (∂_x F)ᵀ w = x̄
 
 The system is solved by conjugate gradients on products alone: as it is where ∂_x F is symmetric, as for F = ∇E, and on
-the normal equations for F = x − h(x, θ), which also serves where h does not contract.  The solution w is differentiated
-in the same way, so that derivatives of any order are had.  A minimum has ∇ min_x E(x, θ) = ∂_θ E(x*, θ) (Danskin 1967).
+the normal equations for F = x − h(x, θ), which also works where h does not contract.  The solution w is differentiated
+in the same way, so that higher-order derivatives work.  A minimum has ∇ min_x E(x, θ) = ∂_θ E(x*, θ) (Danskin 1967).
 
 Source: A. Griewank and A. Walther, Evaluating Derivatives (2008), ch. 15; M. Blondel et al., NeurIPS (2022).
 """
@@ -66,7 +66,7 @@ def unrolled() -> Iterator[None]:
     >>> bool(abs(steps - f(np.asarray(1.0))) < 1e-15)
     True
     """
-    key = object()  # contexts may be left in any order: each takes back itself and no other
+    key = object()  # contexts may be left in any order: each removes only itself
     _UNROLLED.set(_UNROLLED.get() | {key})
     try:
         yield
@@ -84,7 +84,7 @@ def implicitly(
     """(x, rest) = solve(*args), where the derivative of x is that of condition(x, *args) = 0; rest is constant.
 
     ``inverse`` solves the linear system; None is conjugate gradients, for a symmetric and positive ∂_x condition.
-    Solvers on the floors above call this: x may be anything between their door and their answer.
+    Solvers in the layers above call this: x may be anything between their public function and their answer.
     """
     level = _outermost(args)
     if level is None:
@@ -116,7 +116,7 @@ def enveloped(solve: Function, energy: Function, args: tuple[Any, ...]) -> Array
 
 
 def without_levels(args: Any) -> Any:
-    """The same with the arrays inside of all levels that a derivative by an equation is to be taken on."""
+    """The same without the levels that are differentiated implicitly."""
     level = _outermost(args)
     while level is not None:
         args = map_arrays(level.opened, args)
@@ -130,7 +130,7 @@ def followed(args: Any) -> bool:
 
 
 def _outermost(args: Any) -> Level | None:
-    """The level of the outermost arrays, where it is that of a derivative to be taken by an equation."""
+    """The level of the outermost arrays, where it is to be differentiated implicitly."""
     if is_plain(args) or _UNROLLED.get():
         return None
     found = arrays_in(args)
@@ -148,7 +148,7 @@ def _attached(level: Level, args: Any, x: Array, joint: Callable[[Array, tuple[i
     if not followed:
         return level.wrap(x)
     if any(is_complex(namespace_of(v), v) for v in (x, *(a for _, a in followed))):
-        message = "a derivative by an equation: of complex numbers it has no rule; use real and imaginary parts."
+        message = "implicit differentiation: not available for complex numbers; use real and imaginary parts."
         raise NoRuleError(message)
     positions = tuple(i for i, _ in followed)
 
@@ -160,7 +160,7 @@ def _attached(level: Level, args: Any, x: Array, joint: Callable[[Array, tuple[i
 
 
 def _enclosed(level: Level, joint: Joint) -> Joint:
-    """The same, run on the level inside: forward mode asks while this one is being followed."""
+    """The same, run on the level inside: forward mode calls it while this one is being followed."""
 
     def push(tangents: dict[int, Array]) -> Array:
         with inside_of(level):
@@ -204,7 +204,7 @@ def _condition_joint(
 
 
 def _joint(x: Array, positions: tuple[int, ...], push: Function, pull: Function, values: list[Array]) -> Joint:
-    """A rule for all arguments from one for single seeds; one way back serves all of them."""
+    """A rule for all arguments from one for single seeds, with one pullback for all of them."""
     last: list[Any] = [None, None]
 
     def push_all(tangents: dict[int, Array]) -> Array:
@@ -320,7 +320,7 @@ def conjugate_gradient(
 
     def step(s: _Linear) -> _Linear:
         q = scaled(s.p)
-        # what is left at rounding level has no direction: in a singular system it would lead anywhere
+        # a residual at rounding level has no direction: in a singular system it would lead anywhere
         alpha = s.moving * ratio(xp.where(s.rho > limit, s.rho, xp.zeros_like(s.rho)), inner(s.p, q))
         r = s.r - alpha * q
         rho = inner(r, r)
@@ -349,13 +349,13 @@ def conjugate_gradient(
     )
     if run.reason in ("max_iter", "not finite"):
         message = (
-            f"a derivative by an equation: conjugate gradients stopped after {run.n_iter} steps at a residual of "
-            f"{run.measure:.1e} > tol = {tol:.1e}. Its system is ill-conditioned, or not symmetric and positive where "
-            f"that was promised: raise tol or max_iter of implicit_gradient, or go through the iterations, with "
+            f"implicit differentiation: conjugate gradients stopped after {run.n_iter} steps at a residual of "
+            f"{run.measure:.1e} > tol = {tol:.1e}. Its system is ill-conditioned, or not symmetric and positive as "
+            f"was stated: raise tol or max_iter of implicit_gradient, or go through the iterations, with "
             f"autodiff.unrolled()."
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    lost = run.state.left > 1  # further away than 0: no number is better than that one
+    lost = run.state.left > 1  # worse than 0: a NaN is better than this number
     return xp.where(lost, xp.full_like(run.state.u, xp.nan), run.state.u * (scale_b / scale))
 
 
@@ -363,7 +363,7 @@ def conjugate_gradient(
 
 
 class ImplicitSolver:
-    """What `implicit_gradient` makes of a function: its value, with the derivative of the equation that it solves.
+    """The result of `implicit_gradient`: its value, with the derivative of the equation that it solves.
 
     Parameters
     ----------
@@ -399,7 +399,7 @@ class ImplicitSolver:
     def minimum(self, *args: Any) -> Array:
         """E(x*, θ, …), whose derivative is that of E in θ alone: no system is solved (Danskin 1967)."""
         if self._energy is None:
-            message = "energy: expected an inner energy for minimum, got None. Give implicit_gradient(energy=…)."
+            message = "energy: minimum requires energy=, got None. Give implicit_gradient(energy=…)."
             raise TypeError(message)
         return enveloped(self, self._energy, without_scalars(args))
 
@@ -426,7 +426,7 @@ def implicit_gradient(
     Parameters
     ----------
     solve : callable, optional
-        θ, … to x*, one array, in any way, as long as it goes by the arguments: array-API code, and what it iterates is
+        θ, … to x*, one array, in any way, as long as it uses its arguments: array-API code, and its iterations are
         not followed.  None returns a decorator.
     fixed_point : callable
         h(x, θ, …), where x* = h(x*, θ, …).  Systems (I − ∂_x h)ᵀ w = v are solved by conjugate gradients on the normal
@@ -461,11 +461,11 @@ def implicit_gradient(
 
     See Also
     --------
-    unrolled : The other derivative.
+    unrolled : The derivative of the iterations.
 
     Notes
     -----
-    The error of the derivative is about that of x*, times the derivative of the equation: solve well.
+    The error of the derivative is about that of x*, times the derivative of the equation: solve accurately.
 
     References
     ----------

@@ -1,8 +1,8 @@
 """Levels: arrays that carry derivatives around those of the level inside.  What forward and reverse mode share.
 
 Each derivative that is taken has a level of its own.  It lies outside of the arguments' levels and of every level that
-is being followed at the time, because the function may close over an array of one: that is what keeps perturbations
-apart, and what makes derivatives of derivatives right.
+is being followed at the time, because the function may close over an array of one: this keeps perturbations
+apart, and makes derivatives of derivatives right.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _INSTEAD: dict[str, Callable[..., Any]] = {"put": _put_copy, "shifted": _shifted
 class Tracked(WrappedArray):
     """An array with a mark: its tangent, or its node on the tape; None for a constant.
 
-    A norm also knows its square, which is smooth where the norm is not.
+    A norm also stores its square, which is smooth where the norm is not.
     """
 
     __slots__ = ("_mark", "_square")
@@ -72,11 +72,11 @@ class Level(Interpreter):
         return Tracked(value, self)
 
     def read(self, x: WrappedArray, how: str, function: Callable[[Array], Any]) -> Any:
-        """Numbers may be read, to decide with; arrays that leave would lose their derivative."""
+        """Numbers may be read, for decisions; arrays that leave would lose their derivative."""
         if how in ("__array__", "__dlpack__", "tolist") and x._mark is not None:  # type: ignore[attr-defined]
             message = (
-                f"an array of shape {x.shape} that carries a derivative was handed to a function that knows nothing of "
-                f"it (by {how}). Call the functions of its own namespace, xp = x.__array_namespace__()."
+                f"an array of shape {x.shape} that carries a derivative was passed to a function that cannot track it "
+                f"(by {how}). Call the functions of its own namespace, xp = x.__array_namespace__()."
             )
             raise TypeError(message)
         return super().read(x, how, function)
@@ -86,19 +86,19 @@ class Level(Interpreter):
         return kind_of(self.inside, dtype) != "other"
 
     def opened(self, x: Any) -> Any:
-        """An argument as the level inside takes it."""
-        if isinstance(x, WrappedArray) and x._interpreter is self:
+        """An argument in the form that the level inside needs."""
+        if x.__class__ is Tracked and x._interpreter is self:
             return x.__xpsolve_value__
-        if isinstance(x, tuple | list):
+        if isinstance(x, (tuple, list)):
             items = [self.opened(item) for item in x]
             return type(x)(*items) if hasattr(x, "_fields") else type(x)(items)
         return lift(self.inside, x) if self.nested and is_array(x) else x
 
     def general(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run any function, and follow its derivative by the rule in the table."""
-        listed = bool(args) and isinstance(args[0], list | tuple)
+        listed = bool(args) and isinstance(args[0], (list, tuple))
         followed = [(i, x) for i, x in enumerate(args[0] if listed else args) if self._is_followed(x)]
-        by_name = [k for k, x in kwargs.items() if self._is_followed(x)]
+        by_name = [k for k, x in kwargs.items() if self._is_followed(x)] if kwargs else []
         nested = listed and any(self._is_followed(x) for x in arrays_in([args[1:]]))
         follows = bool(followed or by_name or nested) and name not in CONSTANT
         rule = RULES.get(name)
@@ -125,7 +125,7 @@ class Level(Interpreter):
         return found
 
     def _is_followed(self, x: Any) -> bool:
-        return isinstance(x, Tracked) and x._interpreter is self and x._mark is not None
+        return x.__class__ is Tracked and x._interpreter is self and x._mark is not None
 
     def _any_follows(self, result: Any) -> bool:
         if hasattr(result, "dtype"):
@@ -133,7 +133,7 @@ class Level(Interpreter):
         return any(self.follows(x.dtype) for x in arrays_in(_as_arrays(result)))
 
     def derive(self, *args: Any) -> Any:
-        """The result with what its derivative is."""
+        """The result with its derivative."""
         raise NotImplementedError
 
 
@@ -162,7 +162,7 @@ def checked_map(maps: Any, name: str, position: int) -> Any:
 
 
 def innermost_common(**arrays: Array) -> Namespace:
-    """What a new level goes around: the arguments' namespace, or the level being followed that contains it."""
+    """What a new level wraps: the arguments' namespace, or the level being followed that contains it."""
     inside = common_namespace(**arrays)
     for level in _open_levels.get():
         xp = level.namespace
@@ -174,14 +174,18 @@ def innermost_common(**arrays: Array) -> Namespace:
     return inside
 
 
-@contextmanager
-def following(level: Level) -> Iterator[None]:
+class following:
     """While the function runs, new levels go around this one."""
-    token = _open_levels.set((*_open_levels.get(), level))
-    try:
-        yield
-    finally:
-        _open_levels.reset(token)
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+
+    def __enter__(self) -> None:
+        self.token = _open_levels.set((*_open_levels.get(), self.level))
+
+    def __exit__(self, *_: Any) -> None:
+        _open_levels.reset(self.token)
+        self.level.release()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reverse mode: gradients, pullbacks and Jacobians from a tape (Griewank & Walther 2008, ch. 3; Peyré 2020, ch. 16)."""
+"""Reverse mode: gradients, pullbacks, Jacobians from a tape (Griewank & Walther 2008, ch. 3; Peyré 2020, §14.3.4)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from xpsolve.trace import arrays_in, lift_all, map_arrays
 
 
 class _Record:
-    """A function run under a tape: its arguments' nodes, its result, and the way back."""
+    """A function run under a tape: its arguments' nodes, its result, and its pullback."""
 
     def __init__(self, f: Function, args: Sequence[Any], kwargs: dict[str, Any], argnums: tuple[int, ...]) -> None:
         args = with_numbers(args, argnums, kwargs)
         trees = [args[i] for i in argnums]
         found = [floating_arrays(tree, f"argument {i}") for i, tree in zip(argnums, trees, strict=True)]
         xs = [x for part in found for x in part]
-        others = arrays_in([[a for i, a in enumerate(args) if i not in argnums], kwargs])
+        constants = [a for i, a in enumerate(args) if i not in argnums]
+        others = arrays_in([constants, kwargs]) if constants or kwargs else []
         named = {f"argument {i}": x for i, x in enumerate(xs)} | {f"array {i}": x for i, x in enumerate(others)}
         self.inside = innermost_common(**named)
         level = Reverse(self.inside)
@@ -50,20 +51,22 @@ class _Record:
         ]
         del variables, rest
         with following(level):
-            out = f(*lifted, **lift_all(level, kwargs))
+            out = f(*lifted, **(lift_all(level, kwargs) if kwargs else {}))
         results = result_arrays(out)
         self.nodes = [x._mark if level.owns(x) else None for x in results]
         self.out = level.unwrap_all(out)
 
     def back(self, gradients: Sequence[Array], *, once: bool) -> list[Any]:
-        """Gradients of all arguments, of their structure; ``once`` lets the tape go as the sweep passes."""
+        """Gradients of all arguments, of their structure; ``once`` frees the tape during the sweep."""
         starts = [(n, g) for n, g in zip(self.nodes, gradients, strict=True) if n is not None]
         lead = gradients[0].ndim - arrays_in(self.out)[0].ndim
         first = tuple(gradients[0].shape[:lead])
-        xp = common_namespace(value=self.like[0], **{f"gradient {i}": g for i, g in enumerate(gradients)})
+        xp = namespace_of(self.like[0])
+        if any(namespace_of(g) is not xp for g in gradients):
+            xp = common_namespace(value=self.like[0], **{f"gradient {i}": g for i, g in enumerate(gradients)})
         if once:
             self.nodes = []
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is an answer
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # an infinite derivative is a valid result
             found = sweep(xp, starts, masked=lead > 0)
 
         def gradient(node: Node, x: Array) -> Array:
@@ -77,7 +80,7 @@ class _Record:
 
 
 def taped(f: Function, args: tuple[Any, ...]) -> tuple[Any, Callable[[Sequence[Array]], list[Any]]]:
-    """f(*args), and a way back to its first two arguments that can be gone once: the tape goes with it."""
+    """f(*args), and its pullback to its first two arguments, which can be used once: it consumes the tape."""
     record = _Record(f, args, {}, (0, 1))
     return record.out, lambda gradients: record.back(gradients, once=True)
 
@@ -98,7 +101,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
         f(*primals).
     pullback : callable
         Takes a gradient of the structure of `out`, returns a tuple of gradients, one for each argument.  It may be
-        called many times, and keeps the tape as long as it lives.
+        called many times, and keeps the tape as long as it exists.
 
     Raises
     ------
@@ -139,7 +142,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """A function that returns f(…) and its gradient, from one sweep forth and one back.
+    """A function that returns f(…) and its gradient, from one forward and one reverse sweep.
 
     Parameters
     ----------
@@ -244,7 +247,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 16.
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.4.
 
     Examples
     --------
@@ -262,7 +265,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def jacrev(f: Function) -> Function:
-    """The Jacobian of f in its first argument, row by row, in one sweep back with a seed for each number of the result.
+    """The Jacobian of f in its first argument, row by row, in one reverse sweep with a seed for each entry of f.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Gradients through x_k = step(x_{k−1}, θ_k), k = 1 … t, with the memory that there is (Griewank & Walther 2000).
+"""Gradients through x_k = step(x_{k−1}, θ_k), k = 1 … t, in limited memory (Griewank & Walther 2000).
 
     value     L(x_t)
     adjoints  p_t = ∇L(x_t),   p_{k−1} = [∂_x step(x_{k−1}, θ_k)]ᵀ p_k
@@ -177,7 +177,7 @@ def scan_gradient(
     References
     ----------
     A. Griewank and A. Walther, Algorithm 799: revolve, ACM Transactions on Mathematical Software 26 (2000); G. Peyré,
-    Mathematical Foundations of Data Sciences (2020), ch. 16.
+    Mathematical Foundations of Data Sciences (2020), §14.3.7.
 
     Examples
     --------
@@ -194,7 +194,7 @@ def scan_gradient(
     check_option(memory, "memory", SCAN_MEMORIES)
     if memory == "reversible" and not hasattr(step, "inverse"):
         message = (
-            "step: memory='reversible' expects an autodiff.Reversible, which knows its inverse; got "
+            "step: memory='reversible' expects an autodiff.Reversible, which has an inverse; got "
             f"{type(step).__qualname__}. Write Reversible(step, inverse) or leapfrog(F, G)."
         )
         raise TypeError(message)
@@ -271,7 +271,7 @@ def _revolved(step: Function, x0: Any, at: _At, t: int, slots: int) -> Iterator[
 
 
 def _split(length: int, slots: int) -> int:
-    """How far on to keep the next of `slots` ≥ 2 states, the first included: the parts take no more than r repeats."""
+    """The distance to the next of `slots` ≥ 2 states, the first included: no part repeats a step more than r times."""
     r = repetitions(length, slots)
     return min(binomial(slots, r - 1), length - binomial(slots - 1, r - 1))
 
@@ -326,7 +326,7 @@ class _Steps:
             lengths = {x.shape[0] if x.ndim else -1 for x in arrays_in(tree)}
             if len(lengths) != 1 or -1 in lengths:
                 message = (
-                    f"{name}: expected a list of one entry a step, or arrays with a first axis of one length, got "
+                    f"{name}: expected a list of one entry per step, or arrays with a first axis of one length, got "
                     f"{type(tree).__qualname__} with shapes {[tuple(x.shape) for x in arrays_in(tree)]}. "
                     f"Give n_steps where all steps share them."
                 )

@@ -50,8 +50,8 @@ def symmetric_function(f: Function, A: Array) -> Array:
 
     Notes
     -----
-    The first derivative is right at equal eigenvalues, where one through `eigh` is NaN; its own derivatives need
-    different eigenvalues, and are NaN without.
+    The first derivative is right at equal eigenvalues, where that through `eigh` is NaN; its own derivatives need
+    different eigenvalues, and are NaN otherwise.
 
     References
     ----------
@@ -97,7 +97,7 @@ def _values(f: Function, w: Array) -> Array:
     y = f(w)
     if not is_array(y) or namespace_of(y) is not namespace_of(w):
         message = (
-            f"f: expected a function that returns an array of the library of A, and that closes over none that carries "
+            f"f: expected a function that returns an array of the library of A, and closes over no array that carries "
             f"a derivative; got {type(y).__qualname__}."
         )
         raise TypeError(message)

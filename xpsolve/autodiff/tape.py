@@ -1,8 +1,8 @@
-"""The tape of reverse mode: what was called, read backwards (Griewank & Walther 2008, ch. 3; Peyré 2020, §16).
+"""The tape of reverse mode: what was called, read backwards (Griewank & Walther 2008, ch. 3; Peyré 2020, §14.3.4).
 
 Every array that depends on an argument has a node: what made it, and from which nodes.  The nodes form a graph without
 cycles whose order is that of the calls.  The sweep takes the latest node first; by then the gradients of all that was
-made from it have been added up.  A node that nothing refers to is gone, so that memory falls while the sweep passes,
+made from it have been added up.  A node without references is freed, so that memory falls while the sweep passes,
 and what does not lead to the result is not kept at all.
 """
 
@@ -27,7 +27,7 @@ _clock = itertools.count()
 class Node:
     """One result on the tape.
 
-    ``rule`` says how to go back: a tuple of partial derivatives, a rule of the table with its name, the number of this
+    ``rule`` gives the pullback: a tuple of partial derivatives, a rule of the table with its name, the number of this
     result among several of one call, or None for an argument.  ``saved`` is what it needs.
     """
 
@@ -56,7 +56,7 @@ class _Several:
 
 
 class _Like:
-    """What is left of an array for a rule that asks for shapes only."""
+    """What is kept of an array for a rule that uses shapes only."""
 
     __slots__ = ("device", "dtype", "ndim", "shape")
 
@@ -78,7 +78,7 @@ class Reverse(Level):
         return Tracked(value, self, Node(value, (), None, None))
 
     def apply(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run one operation and note how to go back."""
+        """Run one operation and note its pullback."""
         partials = ELEMENTWISE.get(name)
         if partials is None or kwargs:
             return self.general(name, function, args, kwargs)
@@ -112,7 +112,7 @@ class Reverse(Level):
         options: dict[str, Any],
         followed: list[tuple[int, Tracked]],
     ) -> Any:
-        """Nodes for the results; the rule is asked on the way back."""
+        """Nodes for the results; the rule is called in the reverse sweep."""
         parents = [(i, x._mark) for i, x in followed]
         kept, kept_out = values, out
         if name in BY_SHAPE:
@@ -211,5 +211,5 @@ def _is_followed(xp: Namespace) -> bool:
 
 
 def _fitted(xp: Namespace, c: Array, parent: Node, lead: int) -> Array:
-    """A contribution in the shape and dtype of what it goes to."""
+    """A contribution in the shape and dtype of the gradient that it is added to."""
     return fitted_dtype(xp, unbroadcast(xp, c, tuple(parent.shape), lead), parent.dtype)

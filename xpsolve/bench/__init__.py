@@ -1,7 +1,7 @@
 """Running the asv suite in the current environment: profiles, plan, resume, and the machine's facts.
 
-``suite`` knows what can be measured, ``profiles`` what is wanted, ``plan`` in which order and within
-which time, ``run`` measures and saves, ``ledger`` remembers what was measured, ``machine`` says where.
+``suite`` is what can be measured, ``profiles`` what is requested, ``plan`` in which order and within
+which time, ``runner`` measures and saves, ``ledger`` stores what was measured, ``machine`` describes where.
 asv does the measuring and keeps its own format, so that ``asv publish`` and ``asv compare`` read it.
 """
 

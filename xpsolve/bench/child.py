@@ -1,8 +1,8 @@
-"""The child process that measures: point after point, as it is asked on its standard input.
+"""The child process that measures: point after point, as requested on its standard input.
 
 Run as a file, with the benchmarks' folder.  A request is a line of JSON, ``{"name": asv's name of the point,
 "attributes": what the profile overrides}``; the answer is a line with its ``"value"``, or with ``"error"``, the
-traceback.  One process serves one backend or library for a slice, so that its import is paid once and the error of a
+traceback.  One process serves one backend or library for a slice, so that it is imported once and the error of a
 point can be taken from the answer that was timed before it.
 """
 
@@ -22,7 +22,7 @@ ANSWER = Path("answer.json")  # in the folder in which the process was started
 
 def main(folder: str) -> None:
     """Answer until there are no more requests."""
-    # Whatever a benchmark prints goes where errors go; the answers have a stream of their own.
+    # What a benchmark prints goes to standard error; the answers have their own stream.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""The time of a run: how much there is, and how long things take by what was observed so far."""
+"""The time of a run: the budget, and how long things take, from what was observed so far."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from xpsolve.bench.suite import Point
 _GRACE = 0.02  # share of the budget that the last point may take beyond it
 _SHARE = 0.1  # of the budget, which any one point may take
 _MOST = 3.0  # how many times its prediction one point may count towards the pace of its backend
-_TRUST, _TRUST_HERE = 3.0, 0.3  # seconds of observation that weigh as much as the prediction: of a backend, of a class
+_TRUST, _TRUST_HERE = (
+    3.0,
+    0.3,
+)  # seconds of observation that weigh as much as a prediction: of a backend, of a class
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Pace:
 
 @dataclass
 class Clock:
-    """Time there is, and how far predictions were off so far.
+    """The time left, and how far predictions were off so far.
 
     A process takes as much longer to open than predicted as those before it.  The work of a point takes its prediction
     times the pace of its backend times that of its class on all backends.
@@ -72,7 +75,7 @@ class Clock:
         self._points += 1
         expected = self.work(point) - self.later
         opening = self.openings.get(point.backend, 0.0) * self._openings.ratio if found.opened else 0.0
-        # What of it was opening and what was work nobody saw: both were off alike.
+        # Opening and work were not timed apart: both estimates are corrected by the same factor.
         share = found.seconds / (expected + opening)
         if found.opened:
             self._opened.add(point.backend)
@@ -80,7 +83,7 @@ class Clock:
         work = expected * share
         own = self.predicted[point.text]
         self._classes.setdefault(point.slice, {}).setdefault(point.backend, Pace(0.0)).add(own, work)
-        # One point that was taken for far too short says something of itself, not of the machine.
+        # One point that takes far longer than predicted is no measure of the machine.
         self._backends.setdefault(point.backend, Pace(_TRUST)).add(own, min(work, _MOST * own))
         return work
 
@@ -110,7 +113,7 @@ class Clock:
         return math.inf if self.budget is None else self.budget - self.spent - self.later * self._points
 
     def patience(self, point: Point, room: float) -> float:
-        """Seconds after which a point under way is given up for the sake of the others; `room` are left for it."""
+        """Seconds after which a point under way is ended so that others have time; `room` are left for it."""
         if self.budget is None:
             return math.inf
         return min(room + _GRACE * self.budget, max(_SHARE * self.budget, _MOST * self.work(point)))

@@ -1,7 +1,7 @@
-"""What was measured already, so that a run that was stopped goes on where it stopped.
+"""What was measured already, so that a run that was stopped continues where it stopped.
 
 asv's results do not say with how many samples a point was taken, which of the tuples without a value were
-skipped and which never tried, nor why one failed.  The ledger does, one file a machine and commit beside
+skipped and which never tried, nor why one failed.  The ledger does, one file per machine and commit beside
 them, with the facts of the run.  It also keeps how long each point took, from which the next run predicts
 its own length.
 """
@@ -64,7 +64,7 @@ class Ledger:
     path : pathlib.Path
         The file; its suffix is not ``.json``, which asv would take for results.
     tree : str
-        Digest of the sources; entries made from others are worth nothing.
+        Digest of the sources; entries of other sources are not used.
     entries : dict
         By a point's text: version, rank and name of the profile, seconds.
     missed : dict
@@ -129,7 +129,7 @@ def durations(folder: Path, profile: Profile) -> dict[str, float]:
     folder : pathlib.Path
         The machine's folder among the results.
     profile : Profile
-        Other profiles sample differently and say nothing.
+        Other profiles sample differently and are not used.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Where a run happened: the machine's name, its facts, the state of its libraries and of the sources.
 
 asv records a machine's name and processor and nothing of the libraries; the ledger beside its
-results does.  Backends are looked at in a child process: importing torch or JAX here would take memory
-and threads from the very things that are to be measured.
+results does.  Backends are examined in a child process: importing torch or JAX here would take memory
+and threads from what is to be measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SOURCES = ("xpsolve", "benchmarks")
 
 
 def probe(names: Collection[str] = backends.NAMES) -> dict[str, Any]:
-    """Look at backends from inside this process: what is there, and how long a process takes to open it.
+    """Examine backends from inside this process: what is there, and how long a process takes to open it.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def probe(names: Collection[str] = backends.NAMES) -> dict[str, Any]:
     -------
     dict
         ``"backends"``: by name, ``available``, ``reason``, ``version``, ``device`` and ``startup``
-        (seconds); ``"blas"``: the thread pools that NumPy brought.
+        (seconds); ``"blas"``: the thread pools that NumPy loaded.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def look(root: Path, names: Collection[str] = backends.NAMES) -> dict[str, Any]:
     Parameters
     ----------
     root : pathlib.Path
-        The tree whose xpsolve looks.
+        The tree whose xpsolve is used.
     names : collection of str
         Which backends.
 
@@ -98,7 +98,7 @@ def look(root: Path, names: Collection[str] = backends.NAMES) -> dict[str, Any]:
     Raises
     ------
     BenchError
-        If the child fails: a library that takes its process down with it.
+        If the child fails, for example because a library crashes.
     """
     code = "import json, sys; from xpsolve.bench.machine import probe; print(json.dumps(probe(sys.argv[1:])))"
     done = subprocess.run(
@@ -110,7 +110,7 @@ def look(root: Path, names: Collection[str] = backends.NAMES) -> dict[str, Any]:
     )
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BenchError(f"looking at the backends {', '.join(names)} failed: {reason}")
+        raise BenchError(f"examining the backends {', '.join(names)} failed: {reason}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -131,7 +131,7 @@ class Sources:
     dirty : bool
         Whether the sources differ from the commit.
     tree : str
-        Digest of the sources as they lie on disk.
+        Digest of the sources on disk.
     date : int
         Of the commit, else now, in milliseconds since 1970.
     """
@@ -193,7 +193,7 @@ def register(name: str | None, found: dict[str, Any], path: Path | None = None) 
     The host's name is a poor name for a machine: it changes in containers.  Without a `name`, the one
     machine that asv knows here is taken, else one is made from processor, cores and accelerator.
 
-    asv by itself looks for the host's name.  Where nothing is kept under it, the machine is kept under it too, so that
+    asv by itself uses the host's name.  If nothing is stored under it, the machine is stored under it too, so that
     a bare ``asv run`` works and saves its results with ours.
 
     Parameters
@@ -223,7 +223,7 @@ def register(name: str | None, found: dict[str, Any], path: Path | None = None) 
     try:
         known = util.load_json(str(path), MachineCollection.api_version) if path.is_file() else {}
     except util.UserError as error:
-        raise BenchError(f"{path} is not readable: {error}. Mend it, or remove it and run again.") from error
+        raise BenchError(f"{path} is not readable: {error}. Correct it, or remove it and run again.") from error
     host = fields["machine"]
     # An entry that names another machine is only there to be found under the host's name, perhaps that of a container.
     names = [key for key, entry in known.items() if key != "version" and entry.get("machine", key) == key]
@@ -247,17 +247,17 @@ def _cores() -> int:
 
 
 def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, str]:
-    """Sizes of the first core's caches, as Linux tells them.
+    """Sizes of the first core's caches, as Linux reports them.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Where it does.
+        The folder with these files.
 
     Returns
     -------
     dict of str to str
-        Such as ``{"L1d": "32 KiB", "L2": "512 KiB"}``; empty where nothing is told.
+        Such as ``{"L1d": "32 KiB", "L2": "512 KiB"}``; empty where the system gives no sizes.
 
     Examples
     --------
@@ -283,7 +283,7 @@ def versions(libraries: Collection[str]) -> dict[str, str | None]:
     Parameters
     ----------
     libraries : collection of str
-        Names as an installer knows them, such as "scikit-learn".
+        Names used by an installer, such as "scikit-learn".
 
     Returns
     -------

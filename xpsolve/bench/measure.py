@@ -24,14 +24,14 @@ from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import Point, Suite, child_environment
 
 TIMED_OUT = 124  # as the command `timeout` says it
-GIVEN_UP = 125  # the run's time was over, not the benchmark's
+GIVEN_UP = 125  # the time of the run was over, not that of the benchmark
 _NO_MEMORY = ("memoryerror", "out of memory", "outofmemory", "resource_exhausted", "unable to allocate")
 _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below 1.1
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a child process brought back.
+    """What a child process returned.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Measured:
     code : int
         0, or why there is no value.
     output : str
-        What the process said.
+        What the process printed.
     started : datetime.datetime
         When.
     seconds : float
@@ -61,7 +61,7 @@ class Measured:
         """Why there is no value: "failed", "timed out" or "out of memory"."""
         if self.code == TIMED_OUT:
             return "timed out"
-        # A process that takes all the memory is killed by the system, without a word.
+        # A process that takes all the memory is killed by the system, without a message.
         last = last_line(self.output).lower()
         killed = self.code == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False
         return "out of memory" if killed or any(word in last for word in _NO_MEMORY) else "failed"
@@ -73,12 +73,12 @@ class Measured:
 
     @property
     def disturbed(self) -> bool:
-        """Whether the samples scatter as they only do when the machine has something else to do."""
+        """Whether the samples scatter so much that the machine must have been busy."""
         return bool(self.asv[1]) and self.median > _UNQUIET * min(self.asv[1])
 
 
 class Children:
-    """The processes that measure: one for each backend, which lives as long as the run.
+    """The processes that measure: one for each backend, which stay open during the run.
 
     Another library has one of its own for a slice, and a benchmark of memory one for each point.
 
@@ -135,7 +135,7 @@ class Children:
 
 
 class _Child:
-    """One process, its answers, and what it says besides."""
+    """One process, its answers, and its other output."""
 
     def __init__(self, suite: Suite) -> None:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -159,7 +159,7 @@ class _Child:
         self._answers.put(b"")
 
     def ask(self, name: str, attributes: dict[str, Any], timeout: float) -> tuple[Any, int, str]:
-        """Value, code and output of a point; `TimeoutError` where none comes, `EOFError` where none ever will."""
+        """Value, code and output of a point; `TimeoutError` where none comes, `EOFError` if the process has ended."""
         assert self._process.stdin is not None
         before = self._said.seek(0, 2)
         try:
@@ -180,7 +180,7 @@ class _Child:
         return answer["value"], 0, said
 
     def ended(self) -> tuple[int, str]:
-        """Code and last words of a process that is gone."""
+        """Exit code and last output of a process that has ended."""
         code = self._process.wait()
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip()
@@ -188,7 +188,7 @@ class _Child:
         return code or 1, said
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """End it in any case."""
         self._process.kill()
         self._process.wait()
         self._listener.join()
@@ -208,5 +208,5 @@ def _timeout(suite: Suite, point: Point) -> float:
 
 
 def last_line(output: str) -> str:
-    """What a process said at last."""
+    """The last output of a process."""
     return output.splitlines()[-1].strip() if output else "no message"

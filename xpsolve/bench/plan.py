@@ -1,10 +1,10 @@
-"""In which order to measure, and what fits in the time there is.
+"""In which order to measure, and what fits in the time.
 
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
 no limit, slices run cheapest first.  In a budget the essential part runs first: one sweep of three families on every
 backend, side by side, then the ceilings and one sweep of four sizes of every other family on NumPy.  Counts follow,
-then whatever fits: other sweeps at four of their sizes, then the sizes between.  So it is points that are left out, not
+then whatever fits: other sweeps at four of their sizes, then the sizes between.  So points are left out, not
 families.
 """
 
@@ -37,7 +37,7 @@ _NEEDED, _COUNTED, _REST = range(3)  # in this order
 
 
 class Estimate(Protocol):
-    """What knows how long things take."""
+    """An estimate of how long things take."""
 
     def work(self, point: Point) -> float:
         """Seconds of a point in a process that is open."""
@@ -113,7 +113,7 @@ class Sweep:
 
 
 def arguments(function: Callable[..., Any], meta: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a cost function is called with at one point: what is fixed, what varies, what follows from it.
+    """The arguments of a cost function at one point: fixed, varying and derived ones.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
     if point.role == "memory":
         return alone + data + once
     if point.role != "time":
-        return _COUNT + once  # an error is taken of the answer that was timed, but something checks it
+        return _COUNT + once  # an error is taken of the answer that was timed, but checking takes time too
     own = suite.benchmarks[point.benchmark].get("repeat")
     least, most, limit = profile.repeat or (own if isinstance(own, list | tuple) and len(own) == 3 else _SAMPLES)
     sampling = min(most * once, max(least * once, limit))
@@ -189,7 +189,7 @@ def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
     suite : Suite
         Where their meta data are.
     points : iterable of Point
-        Everything that is wanted, what was measured before included.
+        Everything that is requested, including what was measured before.
 
     Returns
     -------
@@ -215,12 +215,12 @@ def _sorted(sizes: Mapping[Any, list[Point]]) -> list[list[Point]]:
 
 
 def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
-    """The sweeps without which a report would not show what it is for.
+    """The sweeps that every report needs.
 
     Parameters
     ----------
     lines : sequence of Sweep
-        Everything that is wanted.
+        Everything that is requested.
     estimate : Estimate
         What they take.
 
@@ -273,11 +273,11 @@ def choose(
     Parameters
     ----------
     lines : sequence of Sweep
-        Everything that is wanted.
+        Everything that is requested.
     first : collection of Sweep
         Those that are `essential`.
     pending : collection of str
-        Texts of the points that have not had their turn; the others cost nothing.
+        Texts of the points that are not measured yet; the others cost nothing.
     estimate : Estimate
         What they take.
     room : float

@@ -1,7 +1,7 @@
 """Profiles: how much of the grid is measured, and how often each point.
 
 A profile never changes a parameter list, it only takes some of its tuples: a point measured by "smoke"
-is the same point of the same series as one measured by "full", and a longer profile goes on where a
+is the same point of the same series as one measured by "full", and a longer profile continues where a
 shorter one stopped.  Which tuples the short profiles take is declared by each benchmark class
 (``profiles`` in its meta data), so that a new benchmark joins them without a line here.
 """
@@ -122,7 +122,7 @@ def belongs(profile: Profile, declared: Mapping[str, Any] | None, params: Mappin
 
 
 def select(suite: Suite, profile: Profile, backends: Collection[str], only: str | None = None) -> list[Point]:
-    """Points that a run wants.
+    """Points that a run asks for.
 
     Parameters
     ----------

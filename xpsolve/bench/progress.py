@@ -1,4 +1,4 @@
-"""A run as a person sees it: what is measured, how far it is, and about how long it still takes."""
+"""A run as the user sees it: what is measured, how far it is, and about how long it still takes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Bar(Observer):
         if outcome.resumed:
             self._console.print(f"{outcome.resumed} points were measured before and are kept.")
         if not slices:
-            self._console.print("There is nothing left to measure, or no time for it.")
+            self._console.print("Nothing is left to measure, or there is no time for it.")
             return
         where = f"in {len(slices)} slices on" if len(slices) > 1 else "on"
         self._console.print(f"Measuring {count} points {where} [bold]{outcome.machine}[/bold], about {length}.")

@@ -1,4 +1,4 @@
-"""The run: measure slice by slice with asv, save after each, stop in time, go on where it stopped.
+"""The run: measure slice by slice with asv, save after each, stop in time, continue where it stopped.
 
 asv's own ``run`` saves once, after everything, and needs a repository; so its parts are used: its child
 process measures one point, and its `Results` merges, computes statistics and writes its format.
@@ -47,9 +47,9 @@ class Outcome:
     repeated : int
         Points measured a second time because something else disturbed the first.
     failed : list of (str, str)
-        Points that raised or ran out of time, and the last line of what they said.
+        Points that raised or ran out of time, and the last line of what they printed.
     left_out : list of Slice
-        What the budget had no room for.
+        What did not fit into the budget.
     busy : float
         Work that the machine had besides, at the start, as a share of its cores.
     interrupted : bool
@@ -71,7 +71,7 @@ class Outcome:
 
 
 class Observer:
-    """What wants to know how a run goes; this one does not, a progress bar overrides what it shows."""
+    """Observer of a run that does nothing; a progress bar overrides what it shows."""
 
     def planned(self, slices: Sequence[Slice], outcome: Outcome) -> None:
         """The plan is made, from predictions alone."""
@@ -163,7 +163,7 @@ def run(
     results : pathlib.Path, optional
         asv's results folder; None is the configuration's.
     observer : Observer, optional
-        Told how it goes.
+        Informed about the progress.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def run(
     Raises
     ------
     BenchError
-        If there is nothing to measure, or something asked for does not exist.
+        If there is nothing to measure, or something requested does not exist.
 
     Examples
     --------
@@ -202,8 +202,8 @@ def run(
             held.enter_context(lock(folder / ".lock", holder))
         except BlockingIOError as other:
             raise BenchError(
-                f"another `xpsolve bench` ({other or 'of which nothing is known'}) writes to {folder}: wait until it "
-                "has ended, or keep these results elsewhere with --results. Two at once would disturb each other."
+                f"another `xpsolve bench` ({other or 'unknown process'}) writes to {folder}: wait until it "
+                "has ended, or write to another folder with --results. Two at once would disturb each other."
             ) from None
         for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
             stale.unlink(missing_ok=True)
@@ -238,7 +238,7 @@ class _Run:
     clock: Clock
     outcome: Outcome
     observer: Observer
-    pending: dict[str, Point]  # by their texts, those that have not had their turn
+    pending: dict[str, Point]  # by their texts, those that are not measured yet
     lines: list[Sweep]
     essential: list[Sweep]
     left: list[Point] = field(default_factory=list)  # those that had no time when their turn came
@@ -309,7 +309,7 @@ class _Run:
             if clock.room > after + first.seconds:
                 self.outcome.repeated += 1
                 second = children.measure(point, self.profile, clock.patience(point, clock.room - after))
-                if second.median < first.median:  # others only ever take time away
+                if second.median < first.median:  # other processes only take time away
                     self.store.add(point, self.profile, second, clock.add(point, second))
-        if self.outcome.measured == before:  # else the same slice would come again and again
+        if self.outcome.measured == before:  # otherwise the same slice would repeat for ever
             self.left += [self.pending.pop(p.text) for p in part.points if p.text in self.pending]

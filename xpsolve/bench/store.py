@@ -43,7 +43,7 @@ class Store:
         return self.folder.parent / str(self.results._filename)
 
     def _stamp(self) -> tuple[int, int] | None:
-        """What changes where somebody else writes asv's file."""
+        """A number that changes when another process writes asv's file."""
         try:
             found = self.path.stat()
         except FileNotFoundError:

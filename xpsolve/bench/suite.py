@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 COUNTS = "counts"
-"""How slices of what is counted on NumPy begin, one for each module: one process does for all, as nothing is timed."""
+"""The first word of slices that are counted on NumPy, one for each module, all in one process, as nothing is timed."""
 
 
 class BenchError(Exception):
-    """Something the person at the keyboard can put right; the message says how."""
+    """An error that the user can correct; the message says how."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Suite:
 
     @property
     def libraries(self) -> list[str]:
-        """Distributions that are held against each other: values of every parameter ``library``."""
+        """Distributions that are compared with each other: values of every parameter ``library``."""
         return sorted({str(p.params["library"]) for p in self.points if "library" in p.params})
 
     def meta(self, benchmark: str) -> Mapping[str, Any]:
@@ -160,7 +160,7 @@ def child_environment(root: Path) -> dict[str, str]:
     """Environment of every child: the xpsolve of the tree at `root`, else the one that runs here; the whole grid."""
     here = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (str(root), here, os.environ.get("PYTHONPATH"))))
-    # asv's children heed the second path only; the suite's own points are the same on all machines
+    # asv's children use the second path only; the suite's own points are the same on all machines
     return {**os.environ, "PYTHONPATH": path, "ASV_PYTHONPATH": path, "XPSOLVE_GRID": "everywhere"}
 
 
@@ -188,7 +188,7 @@ def load(root: Path) -> Suite:
     path = root / "asv.conf.json"
     if not path.is_file():
         raise BenchError(
-            f"no asv.conf.json in {root}. The benchmarks live in the repository, not in the installed "
+            f"no asv.conf.json in {root}. The benchmarks are in the repository, not in the installed "
             "package: run this from a clone of xpsolve, or name one with --root."
         )
     try:
@@ -197,7 +197,7 @@ def load(root: Path) -> Suite:
         raise BenchError(f"{path} is not readable: {error}") from error
     folder = root / str(conf.get("benchmark_dir", "benchmarks"))
     if not (folder / "__init__.py").is_file():
-        raise BenchError(f"{folder}: no benchmark package there (an __init__.py is wanted).")
+        raise BenchError(f"{folder}: no benchmark package there (an __init__.py is missing).")
     with tempfile.TemporaryDirectory() as scratch:
         found = Path(scratch) / "benchmarks.json"
         command = [sys.executable, script(), "discover", str(folder), str(found)]

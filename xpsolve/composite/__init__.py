@@ -1,4 +1,4 @@
-"""Floor 4: f + R put together from an objective, a penalty and a method."""
+"""Minimise f + R: an objective, a penalty and a method put together."""
 
 from xpsolve.composite.minimize import minimize
 from xpsolve.composite.nnls import nnls

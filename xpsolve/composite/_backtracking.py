@@ -14,12 +14,12 @@ from xpsolve.stochastic._run import value_and_gradient
 
 
 class State(NamedTuple):
-    """Where the iteration is."""
+    """The state of the iteration."""
 
     x: Array
     z: Array  # extrapolated
     tau: Array  # 0-d
-    j: Array  # iterations since the momentum was forgotten, 0-d
+    j: Array  # iterations since the momentum was reset, 0-d
     measure: Array  # the certificate at the last check, 0-d
 
 

@@ -37,7 +37,7 @@ def parts_of(penalty: Penalty | None) -> Parts:
                 continue
         if not isinstance(term, Analysis):
             simple.append(term)
-    simple.sort(key=lambda term: isinstance(term, Separable))  # the dearest first, since it is g
+    simple.sort(key=lambda term: isinstance(term, Separable))  # the most expensive first, since it is g
     g = simple[0] if simple else Separable()
     return Parts(l2, g, (*coupled, *((None, h) for h in simple[1:])))
 

@@ -54,7 +54,7 @@ class Composite:
 
     @property
     def is_model(self) -> bool:
-        """Whether f is a linear model of ours, which has a dual."""
+        """Whether f is a linear model of xpsolve, which has a dual."""
         return self.start.units is not None
 
     @cached_property
@@ -84,11 +84,16 @@ class Composite:
         return self.xp.where(L > 0, L, self.xp.ones_like(L))
 
     @cached_property
+    def gram(self) -> Array:
+        """AᵀA/n of a dense A."""
+        return gram(self.f.operator.A) / self.f.n
+
+    @cached_property
     def gradient(self) -> Callable[[Array], Array]:
         """x ↦ ∇f(x) + l2·x; with the Gram matrix of a least-squares problem where it is smaller than A."""
         f = self.f
         if isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and f.n > f.operator.shape[1]:
-            G, right = gram(f.operator.A) / f.n, f._adjoint(f.y) / f.n
+            G, right = self.gram, f._adjoint(f.y) / f.n
             return lambda x: (G @ x - right) + self.mu * x
         if self.parts.l2 is None:
             return f.gradient  # type: ignore[no-any-return]
@@ -114,6 +119,11 @@ class Composite:
             name += " or gap of the penalty relative to f(0)" if self.coupled else ""
         constrained = any(not term.h.finite for term in self.coupled)
         return name + (", with the relative distance to a constraint" if constrained else "")
+
+    @cached_property
+    def _out_of_range(self) -> Array:
+        """0, or NaN where the numbers of f are beyond the range in which they are computed with as they are."""
+        return 0 * self.start.scale
 
     @cached_property
     def _zero_loss(self) -> Array:
@@ -142,7 +152,7 @@ class Composite:
         f = self.f
         s = f._margins(x)
         down = -f._adjoint(f.derivative(s, f.y)) / f.n
-        gap = self._gap(x, s, down - self._pulled(z, x)) / scale
+        gap = self._gap(x, s, down - self._pulled(z, x)) / scale + self._out_of_range
         units = self.start.units
         if units is not None and units.D is not None:
             gap = xp.where(units.representable(x), gap, xp.full_like(gap, xp.nan))

@@ -11,6 +11,7 @@ from xpsolve.arrays import Array, Run, check_iteration, check_option, enter, is_
 from xpsolve.arrays import check_finite as check_values
 from xpsolve.capabilities import capabilities
 from xpsolve.composite._backtracking import backtracking
+from xpsolve.composite._newton_jump import newton_jump
 from xpsolve.composite._parts import parts_of
 from xpsolve.composite._problem import Composite
 from xpsolve.penalties import Penalty
@@ -68,13 +69,13 @@ def minimize(
     x0 : array, shape of the answer, optional
         Where to start; None is 0, for the objectives of xpsolve.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every iteration, at the price of some products with A each.
     callback : callable, optional
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities in x0, which costs one host read.
+        Whether to check for NaN and infinities in x0, which costs one host read.
 
     Returns
     -------
@@ -141,7 +142,7 @@ def minimize(
 
 
 def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | None = None) -> Composite:
-    """The problem in units in which y, and where they are given A, are near 1."""
+    """The problem in units in which y is near 1, and A too where `units` are given."""
     start = begin(f, x0, units)
     units = start.units
     penalty = Separable() if penalty is None else penalty.meeting(start.x)
@@ -149,9 +150,12 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
     curved = isinstance(f, LinearModel) and (f.strongly_convex or (is_scalar(l2) and l2 > 0))
     if units is not None and not units.trivial:
         D, b = units.D, units.b
-        unit = b if D is None else D if b is None else b * D
-        scaled = penalty.scaled(unit, 1.0 if b is None else b * b)
-        if scaled is None:  # a penalty of the user's own: the units stay as they are
+        steps = [] if D is None else [(D, 1.0)]
+        steps += [] if b is None else [(b, b), (1.0, b)]  # R(bDx)/b², without a product that overflows
+        scaled: Penalty | None = penalty
+        for unit, size in steps:
+            scaled = None if scaled is None else scaled.scaled(unit, size)
+        if scaled is None:  # a penalty without `scaled`: the units stay as they are
             return Composite(begin(f, x0, Units(f)), penalty, curved)
         penalty = scaled
     return Composite(start, penalty, curved)
@@ -177,7 +181,7 @@ def _choose(problem: Composite, method: str) -> str:
 def _solve(
     problem: Composite, method: str, options: dict[str, Any], record: bool, callback: Any
 ) -> tuple[Run[Any], dict[str, Any]]:
-    """Run the method; x, the certificate and what it leaves behind."""
+    """Run the method; returns its run, and what goes into `.stats`."""
     if method == "primal_dual":
         return _primal_dual(problem, options, record, callback)
     return _proximal(problem, method == "fista", options, record, callback)
@@ -218,16 +222,17 @@ def _proximal(
         down, *shares = problem.look(columns.x(X))
         return column(down), xp.reshape(problem.joined(shares), (1,))
 
-    tau = 1 / problem.lipschitz
+    tau, gradient = 1 / problem.lipschitz, problem.gradient
     x = g.prox(start.x - tau * (start.g + problem.l2 * start.x), tau)  # within the domain of R; a solution stays
     run = proximal_gradient(
-        lambda Z: -column(problem.gradient(columns.x(Z))),
+        lambda Z: -column(gradient(columns.x(Z))),
         columns,
         column(x),
         tau=xp.reshape(tau, (1,)),
         check=check,
         gap=xp.reshape(problem.certificate(x), (1,)),
         momentum=momentum,
+        improve=newton_jump(problem) if momentum else None,
         **options,
         **_seen(problem, lambda s: columns.x(s.X), record, callback),
     )
@@ -256,7 +261,8 @@ def _primal_dual(
         **options,
         **_seen(problem, lambda s: s.x, record, callback),
     )
-    return run, {"dual": run.state.z}
+    units = start.units  # Lᵀz is a gradient, and is scaled like one
+    return run, {"dual": run.state.z if units is None else tuple(map(units.gradient_outside, run.state.z))}
 
 
 def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callback: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What each algorithm costs, as executable text-book lines (Golub & Van Loan 2013; Peyré 2020, ch. 14).
 
-One function an algorithm, one file a family.  It draws the theory line in reports, gives the floor of the
-roofline, drives ``method="auto"`` and is held to what `xpsolve.count` counts.  ``flops`` counts matrix products,
+One function per algorithm, one file per family.  It draws the theory line in reports, gives the lower bound of the
+roofline, drives ``method="auto"`` and is tested against what `xpsolve.count` counts.  ``flops`` counts matrix products,
 factorisations and solves with the conventions of the counter; lower-order elementwise work is left out.
 ``launches`` and ``syncs`` are those of a solve with ``check_finite=False`` unless an argument says otherwise.  A is
 (n, p), k the columns of y, n_lams the length of a path.
@@ -19,6 +19,7 @@ from xpsolve.costs.autodiff import (
     scan_slots,
     scan_steps,
 )
+from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
     CODE_STEPS,
@@ -125,7 +126,9 @@ __all__ = [
     "LATE",
     "LISTA_KINDS",
     "LOSSES",
+    "NEWTON_FEATURES",
     "NEWTON_FROM",
+    "PENALTIES",
     "RIDGE_METHODS",
     "SCAN_MEMORIES",
     "SINKHORN_METHODS",
@@ -147,6 +150,7 @@ __all__ = [
     "coordinate_descent",
     "copy",
     "correlation",
+    "denoising",
     "dictionary_learning",
     "differences",
     "dot_test",
@@ -171,8 +175,10 @@ __all__ = [
     "lista_fit",
     "logsumexp",
     "lstsq",
+    "minimize",
     "mlp",
     "newton",
+    "nnls",
     "normal_equations_error",
     "one_hot",
     "operator_norm",

@@ -30,7 +30,7 @@ def chain(depth: int, width: int, n_in: int, n_out: int, *, order: str = "optima
     order : str
         "forward", "reverse" or "optimal".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def chain(depth: int, width: int, n_in: int, n_out: int, *, order: str = "optima
 
 
 def binomial(slots: int, repeats: int) -> int:
-    """β(s, r) = (s + r)!/(s! r!): the steps that s kept states can serve with no step taken more than r times again."""
+    """β(s, r) = (s + r)!/(s! r!): steps for which s kept states suffice with r repeats at most."""
     return math.comb(slots + repeats, slots) if repeats >= 0 else 0
 
 
@@ -110,7 +110,7 @@ def scan_steps(depth: int, *, memory: str = "store", slots: int | str | None = N
         t.
     memory : str
         "store": t − 1.  "checkpoint": r·t − β(s + 1, r − 1), the least for s kept states (Griewank & Walther 2000).
-        "reversible": t forth and t back.
+        "reversible": t forward and t back.
     slots : int or str, optional
         s, for "checkpoint".
 
@@ -152,7 +152,7 @@ def scan(depth: int, width: int, *, memory: str = "store", slots: int | str | No
     total = (2 * plain + 4 * depth) * product
     total += Cost(launches=4 * plain + 22 * depth + 2)
     if memory == "reversible":
-        total += Cost(launches=22, syncs=1)  # whether it came back to x_0
+        total += Cost(launches=22, syncs=1)  # the check against x_0
     return Cost(total.flops, total.bytes, total.launches, total.syncs, itemsize * 2 * width * kept)
 
 
@@ -160,7 +160,7 @@ def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> C
     """The gradient of f(x) = ½‖Ax − y‖², p numbers from one, by automatic means.
 
     Differences evaluate f p + 1 times; forward mode carries p tangents, which is as many products but with one matrix;
-    reverse mode needs Ax and Aᵀr whatever p is (Baur & Strassen 1983).
+    reverse mode needs Ax and Aᵀr for any p (Baur & Strassen 1983).
     """
     value = gemm(n, 1, p, itemsize=itemsize)
     if method == "finite_difference":

@@ -65,7 +65,7 @@ def ridge(
     moved : bool
         Whether λ comes from the host, as numbers, and goes to the device first.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -123,7 +123,7 @@ CODE_STEPS, ATOM_STEPS = 20, 5
 
 
 def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: int = 8) -> Cost:
-    """Minimum-norm least squares by the SVD, certificate included; looks at A and y, and at that, read it."""
+    """Minimum-norm least squares by the SVD, certificate included, with the host reads of its checks."""
     look = Cost(launches=-51, syncs=2) if check_finite else Cost()  # data seen to be ordinary are not scaled
     return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=-2) + look
 
@@ -149,7 +149,7 @@ def ista(
     late : float
         By what part of the iterations so far a check may come late.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -208,7 +208,7 @@ def lasso(
     size : int
         Features in the set, for "working_set".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -259,11 +259,11 @@ def lasso_path(
         "working_set": one product with Aᵀ for each λ, 2np flops, the Gram matrix of the set, n·size², and Newton steps
         of size³/3 on it.  "fista": `fista` with a column for each λ.
     n_iter : int, optional
-        Newton steps, two a λ if None, or iterations, 300 if None.
+        Newton steps, two per λ if None, or iterations, 300 if None.
     size : int
         Features in the set, for "working_set".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -297,7 +297,7 @@ def lasso_path(
 
 
 def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | None = None, itemsize: int = 8) -> Cost:
-    """The elastic net: the products of `lasso`; the squared norm beside costs launches alone."""
+    """The elastic net: the products of `lasso`; the squared norm costs launches alone."""
     total = lasso(n, p, method=method, n_iter=n_iter, itemsize=itemsize)
     if method == "working_set" or n_iter is None:
         return total
@@ -323,7 +323,7 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     n_iter, check_every : int
         Iterations, and how many lie between two checks, or a tenth of those so far where that is more.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -359,7 +359,7 @@ def dictionary_learning(
     check_every: int = CHECK_EVERY,
     itemsize: int = 8,
 ) -> Cost:
-    """Dictionary learning by alternation: nm²·code_steps·2 flops an iteration for the codes, 3nm² + 4npm beside.
+    """Dictionary learning by alternation: 2nm²·code_steps flops per iteration for codes, 3nm² + 4npm for atoms.
 
     Parameters
     ----------
@@ -368,7 +368,7 @@ def dictionary_learning(
     n_iter, code_steps, check_every : int
         Iterations, steps of the codes in each, and iterations between two checks.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

@@ -137,13 +137,13 @@ def largest_singular_value(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 
 CHECK_EVERY = 10
-"""Steps between two looks at convergence, in costs and as the default of solvers."""
+"""Steps between two convergence checks, in costs and as the default of solvers."""
 LATE = 0.1
-"""By what part of the steps so far a look may come late, where looks would be many."""
+"""By what fraction of the steps so far a check may come late, where checks would be many."""
 
 
 def checks(n_iter: int, check_every: int = CHECK_EVERY, late: float = 0.0) -> int:
-    """Looks at convergence after the first, in so many steps of `xpsolve.arrays.loops.iterate`."""
+    """Convergence checks after the first, in so many steps of `xpsolve.arrays.loops.iterate`."""
     done = looks = 0
     while done < n_iter:
         done += max(1, int(late * done) // check_every) * check_every
@@ -164,7 +164,7 @@ def cheapest(options: Mapping[str, Cost], ceilings: Ceilings = TYPICAL["cpu"]) -
     Returns
     -------
     str
-        The winner; of equals, the first.
+        The cheapest; of equals, the first.
 
     Examples
     --------

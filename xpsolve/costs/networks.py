@@ -20,7 +20,7 @@ def softmax(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 
 def softmax_jacobian(n: int, p: int, *, itemsize: int = 8) -> Cost:
-    """n rows of p: softmax, and then diag(p) − ppᵀ in p² numbers a row."""
+    """n rows of p: softmax, and then diag(p) − ppᵀ in p² numbers per row."""
     return softmax(n, p, itemsize=itemsize) + Cost(
         0, itemsize * (3 * n * p * p + 2 * n * p), 4, 0, itemsize * n * p * p
     )
@@ -32,22 +32,22 @@ def softmax_vjp(n: int, p: int, *, itemsize: int = 8) -> Cost:
 
 
 def one_hot(n: int, m: int, *, check_labels: bool = True, itemsize: int = 8) -> Cost:
-    """n labels compared with m classes, after a look at whether they are such."""
+    """n labels compared with m classes, after a check that they are integers in range."""
     look = Cost(0, 6 * n + 16 * n, 4, 1, 2 * n) if check_labels else Cost()
     return look + Cost(0, (itemsize + 2) * n * m + 8 * (n + m), 3, 0, (itemsize + 1) * n * m)
 
 
 def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
-    """A perceptron with tanh, forth and back: R layers of one width w on N samples (eq. 14.24).
+    """A perceptron with tanh, forward and backward: R layers of one width w on N samples (eq. 14.24).
 
-    Three products a layer, 6w²N flops, but for the input gradient of the first, which nobody asks for.
+    Three products per layer, 6w²N flops, except for the input gradient of the first, which is not needed.
 
     Parameters
     ----------
     depth, width, batch : int
         R, w and N.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def recurrent(
     memory, slots
         As in `autodiff.scan_gradient`.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def recurrent(
     read = gemm(width, batch, inputs, itemsize=itemsize)
     written = gemm(outputs, batch, width, itemsize=itemsize)
     step = own + read + written
-    back = 2 * own + read + 2 * written  # nobody asks for the gradient at the inputs
+    back = 2 * own + read + 2 * written  # the gradient at the inputs is not needed
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + depth * back
     launches = 7 * plain + 29 * depth + 4
@@ -147,7 +147,7 @@ def residual(
     memory, slots
         As in `autodiff.scan_gradient`.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -175,10 +175,11 @@ def _kept(depth: int, memory: str, slots: int | str | None) -> int:
 def cnn(
     depth: int, side: int, channels: int, batch: int, *, k: int = 3, classes: int = 10, dim: int = 2, itemsize: int = 8
 ) -> Cost:
-    """A convolutional network with tanh, forth and back: R convolutions of one width, and a dense layer.
+    """A convolutional network with tanh, forward and backward: R convolutions of one width, and a dense layer.
 
-    All have c channels and squares of k taps a side on N pictures of n pixels a side, which they keep (mode "same").  A
-    convolution costs 2c²k²n²N flops forth and twice that back, but for the input gradient of the first.
+    All have c channels and kernels of k taps per side on N pictures of n pixels per side, whose size stays (mode
+    "same").  A convolution costs 2c²k²n²N flops forward and twice that backward, except for the input gradient of the
+    first.
 
     Parameters
     ----------
@@ -187,7 +188,7 @@ def cnn(
     k, classes, dim : int
         Taps a side, outputs of the dense layer, and the dimension of the pictures.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

@@ -40,10 +40,10 @@ def correlation(
 ) -> Cost:
     """Correlation of pictures z (N, C, *n) with kernels w (O, C, *k), stride 1, or both of its adjoints.
 
-    Products cost 2·N·O·C·∏k flops a pixel, on rows as wide as the padded picture, and twice that for the adjoints;
+    Products cost 2·N·O·C·∏k flops per pixel, on rows as wide as the padded picture, and twice that for the adjoints;
     patches of the side with fewer channels are written and read.  Transforms cost n log n on the torus for
     each array, and a product of N, O and C a frequency, for some kernels at a time.
-    A product over one number, or a small one a frequency, runs elementwise and counts no flops.
+    A product over one number, or a small one per frequency, runs elementwise and counts no flops.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def correlation(
     adjoint : bool
         Both adjoints, in place of the correlation.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
 def spectral_products(i: int, k: int, j: int, frequencies: int) -> bool:
     """Whether products (i, k) by (k, j) at each frequency are for BLAS, not for k sums along the frequencies.
 
-    BLAS is called for each frequency, on copies; a matrix times a vector it is not called for.
+    BLAS is called for each frequency, on copies, and not for a matrix times a vector.
     """
     products, copies = i * k * j, i * k + k * j + i * j
     if min(i, j) == 1:
@@ -171,7 +171,7 @@ def spectral_blocks(
 
 
 def fast_length(n: int) -> int:
-    """The least length from n on with no prime factor above 5, which a Fourier transform is fast for."""
+    """The least length from n on with no prime factor above 5, for which a Fourier transform is fast."""
     while True:
         rest = n
         for prime in (2, 3, 5):
@@ -209,7 +209,7 @@ def convolve(
     method : str
         "im2col", "shift" or "fft"; "auto" is the cheapest.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -303,7 +303,7 @@ def differences(
     adjoint : bool
         The adjoint in place of the gradient.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -351,7 +351,7 @@ def wavelet(
     k : int
         Pictures.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

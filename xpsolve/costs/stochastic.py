@@ -1,4 +1,4 @@
-"""Costs of the descent methods for f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + ½λ‖x‖²: full gradients, and one sample a step."""
+"""Costs of the descent methods for f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + ½λ‖x‖²: full gradients, and one sample per step."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _value_and_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cos
 
 
 def _first_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
-    """The gradient at 0, the sizes of the columns of A, and what the certificate is relative to; the first look at it.
+    """The gradient at 0, the sizes of the columns of A, and what the certificate is relative to; its first check.
 
     For least squares also y in units of its size.
     """
@@ -105,7 +105,7 @@ def gradient_descent(
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def coordinate_descent(
     n_iter: int = 100,
     itemsize: int = 8,
 ) -> Cost:
-    """Coordinate descent: np² for AᵀA and 3p² a sweep for least squares, 4npm flops a sweep by blocks.
+    """Coordinate descent: np² for AᵀA and 3p² a sweep for least squares, 4npm flops per sweep by blocks.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def coordinate_descent(
     n_iter : int
         Sweeps.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def newton(
     cg_iter: int = 6,
     itemsize: int = 8,
 ) -> Cost:
-    """Newton's method: np² + p³/3 flops a step by Cholesky, 4npm a product with the Hessian by conjugate gradients.
+    """Newton's method: np² + p³/3 flops per step by Cholesky, 4npm a product with the Hessian by conjugate gradients.
 
     Parameters
     ----------
@@ -228,9 +228,9 @@ def newton(
     n_iter : int
         Steps.
     cg_iter : int
-        Conjugate gradient iterations in a step, looked at every third.
+        Conjugate gradient iterations in a step, checked every third.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -296,7 +296,7 @@ def sgd(
     sweeps : int, optional
         Of each system, none for "least_squares"; None is a guess.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -339,7 +339,7 @@ def sgd_solve(
 ) -> Cost:
     """One call of `xpsolve.sgd` with n steps: its epoch in chunks, each read once, and the certificate.
 
-    Chunks hold one block, then twice as many each time, and `CHUNK` samples at most; what is less than a block comes
+    Chunks hold one block, then twice as many each time, and `CHUNK` samples at most; a shorter block comes
     last, as a shorter one.  The certificate takes the gradient at x and at 0.
 
     Parameters
@@ -354,9 +354,9 @@ def sgd_solve(
         Steps taken together.
     retries : int
         How often the first block was taken again with a quarter more sweeps, which depends on the data.  Later blocks
-        are taken to need as many; a solver that needs fewer tries fewer.
+        are assumed to need as many; a solver that needs fewer tries fewer.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

@@ -13,12 +13,12 @@ INCREMENTS = 1 << 17
 
 
 def gibbs(n: int, m: int, *, itemsize: int = 8) -> Cost:
-    """K_ij = exp((f_i + g_j − M_ij)/ε): four operations an entry."""
+    """K_ij = exp((f_i + g_j − M_ij)/ε): four operations per entry."""
     return Cost(4 * n * m, 2 * itemsize * n * m, 1, 0, itemsize * n * m)
 
 
 def soft_minimum(n: int, m: int, *, itemsize: int = 8) -> Cost:
-    """log Σ_j exp(g_j − M_ij/ε) for every i: six operations an entry, a maximum and a sum among them."""
+    """log Σ_j exp(g_j − M_ij/ε) for every i: six operations per entry, a maximum and a sum among them."""
     return Cost(6 * n * m, itemsize * n * m, 1, 0, itemsize * n * m)
 
 
@@ -52,7 +52,7 @@ def sinkhorn(
     renewals : int
         How often ε was lowered or potentials were absorbed; never under "scaling".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
     mixed : bool
         Whether products are increments in float32: half of the bytes, twice the launches, and the products of every
         second check once more in full.
@@ -95,14 +95,14 @@ def sinkhorn(
         again = replace(again, launches=made + 4 * (n_iter - before) + looks + 2 * exact)
     if method == "scaling":  # a product more at the start and at the end, for the marginals
         steps = before * pair + (n_iter - before) * step
-        return kernel + steps + 2 * pair + again + Cost(launches=92 + 2 * n_iter + 17 * checks) + syncs
+        return kernel + steps + 2 * pair + again + Cost(launches=91 + 2 * n_iter + 17 * checks) + syncs
     if method == "stabilized":
         start = 2 * soft + batch * (kernel + pair)
         total = (1 + renewals) * start + n_iter * batch * step + batch * kernel
-        return replace(total, launches=141 + 4 * n_iter + 39 * checks + 75 * renewals) + again + syncs
+        return replace(total, launches=140 + 4 * n_iter + 39 * checks + 74 * renewals) + again + syncs
     if method == "log":
         total = (3 * (1 + renewals) + 2 * n_iter) * soft + batch * kernel
-        return replace(total, launches=109 + 10 * n_iter + 25 * checks + 47 * renewals) + syncs
+        return replace(total, launches=108 + 10 * n_iter + 25 * checks + 46 * renewals) + syncs
     message = f"method: expected one of {', '.join(SINKHORN_METHODS)}, got {method!r}."
     raise ValueError(message)
 
@@ -130,7 +130,7 @@ def sinkhorn_divergence(
 
 
 def barycenter(k: int, n: int, *, method: str = "scaling", n_iter: int = 100, itemsize: int = 8) -> Cost:
-    """The barycentre of k histograms on n points by Bregman projections: 4kn² flops a step, 12kn² in logarithms."""
+    """The barycentre of k histograms on n points by Bregman projections: 4kn² flops per step, 12kn² in logarithms."""
     checks = -(-n_iter // CHECK_EVERY)
     if method == "log":
         total = (2 * (n_iter + 1) * k) * soft_minimum(n, n, itemsize=itemsize)

@@ -40,7 +40,7 @@ def lista(n: int, m: int, samples: int, n_layers: int, *, kind: str = "step", it
     kind : str
         "step", "full" or "coupled".
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def lista_fit(
     new : bool
         Whether the network is made first.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def fit_inverse(
     n_iter : int
         Iterations.
     itemsize : int
-        Bytes a number.
+        Bytes per number.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Floor 3: linear inverse problems.  Ridge, minimum-norm least squares, the lasso family."""
+"""Linear inverse problems: ridge, minimum-norm least squares, the lasso family."""
 
 from xpsolve.linear.basis_pursuit import basis_pursuit
 from xpsolve.linear.dictionary_learning import DictionarySolution, dictionary_learning

@@ -1,7 +1,7 @@
 """A least-squares problem behind the public functions: checked arrays, columns, scaling, and its certificate.
 
-Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which is seen in max|y|
-and max|Aᵀy|, by a host read that is made anyway.  Else A and y are divided by powers of two, exactly:
+Squares and products of the entries must neither overflow nor underflow.  Mostly they cannot, which max|y|
+and max|Aᵀy| show, by a host read that is made anyway.  Otherwise A and y are divided by powers of two, exactly:
 
     Â = A/a,  ŷ = y/b,      x = x̂·b/a,      ½λ‖x‖² has λ̂ = λ/a²,  λ‖x‖₁ has λ̂ = λ/(a·b)
 """
@@ -55,7 +55,7 @@ class Problem:
     lams: Array  # (m,)
     single_y: bool
     single_lam: bool
-    ordinary: bool | None = None  # what `is_ordinary` says, None where nobody has looked yet
+    ordinary: bool | None = None  # what `is_ordinary` says, None where it was not checked yet
     A_unit: Array | None = None  # what A was divided by, 0-d
     y_unit: Array | None = None  # what the columns of Y were divided by, (k,)
 
@@ -142,7 +142,7 @@ class Problem:
 def enter_problem(
     A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool, direct: bool = False
 ) -> Problem:
-    """What all public functions of the least-squares family do first; `direct` as for `is_ordinary`."""
+    """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`."""
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
     if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
@@ -181,7 +181,7 @@ def enter_problem(
 
 
 def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
-    """Whether y, A by what Aᵀy says of it, and λ lie far from the ends of the exponents, 0-d; NaN and y = 0 do not.
+    """Whether y, A as seen in Aᵀy, and λ are far from the limits of the exponents, 0-d; NaN and y = 0 do not.
 
     What is not `direct` has squares of AᵀAy.
     """
@@ -206,7 +206,8 @@ def _all_between_numpy(Y: Array, Aty: Array, lams: Array, least: float, most: fl
         return _all_between.standard(Y, Aty, lams, least, most)
     size = np.abs(Y).max()
     ratio = np.abs(Aty).max() / size
-    return np.asarray(least <= size <= most and least <= ratio <= most and lams.max() <= most * most)
+    lam = lams[0] if lams.shape[0] == 1 else lams.max()
+    return np.asarray(least <= size <= most and least <= ratio <= most and lam <= most * most)
 
 
 def scaled(problem: Problem) -> Problem:
@@ -245,7 +246,7 @@ def along(
 ) -> Solution:
     """solve(problem, *starts), with the derivative of its equation slope(X, λ) = Aᵀ(Y − AX), p rows.
 
-    Where x is `sparse` the equation holds on its support, and off it x stays 0.  Where the solver starts does not
+    Where x is `sparse` the equation holds on its support, and x stays 0 outside it.  Where the solver starts does not
     matter to where it ends, and the numbers beside x carry no derivative.
     """
 
@@ -262,7 +263,7 @@ def along(
         here = at(operator, Y, lams)
         xp, X = here.xp, to_columns(here, x)
         on = X != 0
-        Z = xp.where(on, X, xp.zeros_like(X)) if sparse else X  # what is off moves nothing: that keeps it symmetric
+        Z = xp.where(on, X, xp.zeros_like(X)) if sparse else X  # symmetric: others have no effect
         F = slope(Z, column_lams(here)) - operator.rmatvec(tiled(here, Y) - operator.matvec(Z))
         return from_columns(here, xp.where(on, F, X) if sparse else F)
 
@@ -306,7 +307,7 @@ def to_columns(problem: Problem, x: Array) -> Array:
 
 
 def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> Array:
-    """A first answer, checked, as columns; one more host read looks for NaN and infinities in it."""
+    """A first answer, checked, as columns; one more host read checks it for NaN and infinities."""
     xp, (x0, _) = enter(x0=x0, y=problem.Y)
     m, p, k = problem.lams.shape[0], problem.shape[1], problem.Y.shape[1]
     expected = (*(() if problem.single_lam else (m,)), p, *(() if problem.single_y else (k,)))
@@ -363,15 +364,15 @@ NORMAL_EQUATIONS = "relative backward error of the normal equations"
 
 
 def normal_equations_error(problem: Problem, X: Array, norm: Array) -> Array:
-    """‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)), r = y − Ax, a number a column; `norm` is at most ‖A‖.
+    """‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)), r = y − Ax, a number per column; `norm` is at most ‖A‖.
 
     X is taken as it can be returned, where it may overflow or underflow.
     """
     operator, lam, unit = problem.operator, column_lams(problem), problem.x_unit
     if unit is not None:
         X = (X * unit) / unit
-    S = tiled(problem, problem.Y) - operator.matvec(X)
-    return relative_to_normal_equations(problem, S, operator.rmatvec(S) - lam * X, X, norm, lam)
+    S, C = operator.residual(X, tiled(problem, problem.Y))
+    return relative_to_normal_equations(problem, S, C - lam * X, X, norm, lam)
 
 
 def relative_to_normal_equations(problem: Problem, S: Array, R: Array, X: Array, norm: Array, lam: Array) -> Array:
@@ -400,8 +401,8 @@ def _relative_numpy(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: 
         return _relative.standard(R, S, X, Aty, norm, lam)
     x, s, r, right = [math.sqrt(v @ v) for v in (X[:, 0], S[:, 0], R[:, 0], Aty[:, 0])]
     norm, exponents = float(norm), limits_of(R).exponents
-    size = norm * (norm * x) + float(lam[0]) * x + max(right, norm * s)  # the order that keeps a NaN
+    size = norm * (norm * x) + float(lam[0]) * x + max(right, norm * s)
     if r == 0 and not R.any():
         return np.zeros(1, R.dtype)
-    usable = 2.0 ** (exponents * -10 // 32) <= size <= 2.0 ** (exponents * 31 // 32)
+    usable = 2.0 ** (exponents * -10 // 32) <= size <= 2.0 ** (exponents * 31 // 32) and s >= 0  # `max` may lose a NaN
     return np.asarray([r / size if usable else np.nan], R.dtype)

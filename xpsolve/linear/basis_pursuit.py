@@ -71,13 +71,13 @@ def basis_pursuit(
     max_iter : int
         Most iterations, each a product with A⁺ and one with A.
     check_every : int
-        Iterations between two looks at convergence, each one host read, or a tenth of those so far where that is more.
+        Iterations between two convergence checks, each one host read, or a tenth of those so far where that is more.
     record : bool
         Whether to keep objective and certificate after every iteration: of the best x so far, found at checks.
     callback : callable, optional
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read.
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def basis_pursuit(
         return Vh.T @ (inverse * (U.T @ r))
 
     def ratio(a: Array, b: Array) -> Array:
-        return a / xp.where(b > 0, b, xp.ones_like(b))  # what is divided by 0 here is 0 itself
+        return a / xp.where(b > 0, b, xp.ones_like(b))  # where the divisor is 0, so is the numerator
 
     shortest = pseudo_inverse(y)
     distance = ratio(norm(A @ shortest - y), norm(y))  # where it is more than rounding, no x satisfies Ax = y
@@ -162,7 +162,7 @@ def basis_pursuit(
         on = xp.astype(xp.take(x, index) != 0, x.dtype)
         columns = take_columns(A, index).T * on
         G = gram(columns)
-        # a little more on the diagonal keeps columns that depend on one another solvable; a second solve takes it away
+        # a little more on the diagonal keeps the system of dependent columns solvable; a second solve corrects for it
         shift = 1 - on + on * (8 * size * xp.finfo(on.dtype).eps * xp.max(xp.linalg.diagonal(G)))
         L, _ = cholesky(shifted(G, shift))
         fitted = cholesky_solve(L, columns.T @ y)

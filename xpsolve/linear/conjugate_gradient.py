@@ -1,7 +1,7 @@
 """Conjugate gradients on the normal equations, in the form that keeps y − Ax (CGLS; Björck 1996, §7.4).
 
 All columns (right-hand sides × values of λ) move together, each with its own step.  Before every check y − Ax is
-computed anew from x, so that convergence is judged by the true residual.
+computed anew from x, so that convergence is measured by the true residual.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def solve_cg(
     least = xp.asarray(xp.finfo(Y.dtype).smallest_normal, dtype=Y.dtype, device=device_of(Y))
 
     def ratio(a: Array, b: Array) -> Array:
-        return a / xp.maximum(b, least)  # 0/0 is 0: there is nothing left to do
+        return a / xp.maximum(b, least)  # 0/0 is 0: the column has converged
 
     def inner(U: Array, V: Array) -> Array:
         return xp.sum(U * V, axis=0)
@@ -74,7 +74,7 @@ def solve_cg(
     def step(s: _State) -> _State:
         Q = operator.matvec(s.P)
         q, p = inner(Q, Q), inner(s.P, s.P)
-        # ⟨r, p⟩ is ‖r‖² in exact arithmetic; as it stands the objective falls whatever rounding did to p
+        # ⟨r, p⟩ is ‖r‖² in exact arithmetic; in this form the objective falls even where rounding changed p
         alpha = xp.where(s.error > tol, ratio(inner(s.R, s.P), q + lam * p), xp.zeros_like(q))
         X, S = s.X + alpha * s.P, s.S - alpha * Q
         R = operator.rmatvec(S) - lam * X
@@ -103,7 +103,7 @@ def solve_cg(
         S, R = residuals(X)
     square = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
     first = error(S, R, X, square)
-    if problem.ordinary is None:  # the first host read looks at this, too
+    if problem.ordinary is None:  # the first host read checks this, too
         first = xp.where(is_ordinary(problem), first, xp.full_like(first, xp.nan))
     run = iterate(
         step,

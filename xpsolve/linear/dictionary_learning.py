@@ -1,9 +1,9 @@
 """Dictionary learning  min over D, Z of ½‖X − ZDᵀ‖² + λ‖Z‖₁ with ‖D_j‖ = 1 (Olshausen & Field 1996).
 
 Two steps alternate, and neither can increase the objective.  *Codes*: FISTA on all samples together, with the Gram
-matrix DᵀD, from the last codes.  A sample that momentum leaves above where the first step, a plain proximal gradient,
-had brought it keeps that one.  *Atoms*: with S = ZᵀZ and B = XᵀZ the fit is ½⟨D, DS⟩ − ⟨D, B⟩ + const, and S lies below
-a diagonal matrix, since 2|x_i x_j| ≤ x_i² s_j/s_i + x_j² s_i/s_j:
+matrix DᵀD, from the last codes.  A sample whose objective momentum has left above that after the first step, a plain
+proximal gradient step, keeps the code of that step.  *Atoms*: with S = ZᵀZ and B = XᵀZ the fit is ½⟨D, DS⟩ − ⟨D, B⟩ +
+const, and S lies below a diagonal matrix, since 2|x_i x_j| ≤ x_i² s_j/s_i + x_j² s_i/s_j:
 
     S ⪯ diag(L),   L_j = Σ_i |S_ij| s_i/s_j,  s_j = √S_jj;      D_j⁺ = U_j/‖U_j‖,   U = B − DS + D diag(L)
 
@@ -61,7 +61,7 @@ class DictionarySolution(Solution):
     x, method, certificate, n_iter, history, stats, ended, advice
         As in `Solution`; x is the dictionary D, (p, m).
     codes : array, shape (n, m)
-        Z, one sample a row.
+        Z, one sample per row.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class DictionarySolution(Solution):
 
 class _State(NamedTuple):
     D: Array  # unit columns, (p, m)
-    C: Array  # codes, one sample a column, (m, n)
+    C: Array  # codes, one sample per column, (m, n)
     error: Array  # the certificate at the last check, 0-d
 
 
@@ -106,7 +106,7 @@ def dictionary_learning(
     n_atoms : int
         Columns m of D; there may be more than features.
     lam : float or 0-d array
-        λ ≥ 0.  From the length of the longest row on, all codes are 0.  The number 0 asks for the best D of rank m,
+        λ ≥ 0.  From the length of the longest row on, all codes are 0.  The number 0 gives the best D of rank m,
         which the singular value decomposition gives.
     seed : int
         Of the draw of a first dictionary, made on the host so that backends agree.
@@ -119,14 +119,14 @@ def dictionary_learning(
     x0 : array, shape (p, m), optional
         The first dictionary, whose columns are scaled to length 1.  None draws m samples.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every iteration, at the price of three products each.
     callback : callable, optional
         Called as ``callback(iteration, progress)`` at every check with x = D in a `Progress`; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities in X, and for zero columns in `x0`, first, which costs a host read each;
-        for λ = 0 also whether to look at the certificate in the end.
+        Whether to check for NaN and infinities in X, and for zero columns in `x0`, first, which costs a host read each;
+        for λ = 0 also whether to check the certificate in the end.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def dictionary_learning(
         raise ValueError(message)
     if given:
         _check_start(xp, given[0], (X.shape[1], n_atoms), read=check_finite)
-    unit = power_of_two(X)  # no square of X over or under it leaves the range; codes and λ follow
+    unit = power_of_two(X)  # so that no square of X overflows or underflows; codes and λ are scaled alike
     X, weight = X / unit, weight / unit
     D = _first(xp, X, n_atoms, seed, *(x / power_of_two(x, axis=0) for x in given))
     if check_finite:
@@ -269,7 +269,7 @@ class _Factorisation:
         return D
 
     def code(self, D: Array, C: Array) -> Array:
-        """FISTA from C; what it raised stays where its first step, which cannot raise it, had come."""
+        """FISTA from C; samples whose objective rose keep the first step, which cannot raise it."""
         xp = self.xp
         G, right = gram(D), D.T @ self.X.T
         tau = 1 / eigenvalue_bound(G)
@@ -285,7 +285,7 @@ class _Factorisation:
         return xp.where(rise <= 0, C, first)
 
     def refresh(self, s: _State) -> _State:
-        """Replace atoms that nobody uses, and compute the certificate."""
+        """Replace unused atoms, and compute the certificate."""
         R = self.X.T - s.D @ s.C
         D = self.replace(s.D, s.C, R)
         return _State(D, s.C, self.certify(D, s.C, R))

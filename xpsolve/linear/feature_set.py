@@ -24,10 +24,10 @@ from xpsolve.operators import Sparse
 
 
 class FeatureSet(NamedTuple):
-    """Features in the order in which they came; a set that grows copies none of its columns."""
+    """Features in the order in which they were added; a growing set copies none of its columns."""
 
     index: Array  # (k,)
-    rows: tuple[Array, ...]  # the columns of a dense A, by the times they came: (k₁, n), (k₂, n), …
+    rows: tuple[Array, ...]  # the columns of a dense A, in the groups in which they were added: (k₁, n), (k₂, n), …
     gram: Array  # (k, k)
 
     @property
@@ -98,7 +98,7 @@ def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
 
 
 def padded(X: Array, size: int) -> Array:
-    """X (k, m) with rows of zeros for the features that came later, (size, m)."""
+    """X (k, m) with rows of zeros for the features that were added later, (size, m)."""
     xp = namespace_of(X)
     missing = size - X.shape[0]
     if missing == 0:
@@ -108,5 +108,5 @@ def padded(X: Array, size: int) -> Array:
 
 
 def how_many(xp: Namespace, mask: Array) -> int:
-    """How many entries are true: a host read, since it is to be a shape."""
+    """How many entries are true: a host read, since it becomes a shape."""
     return int(xp.sum(xp.astype(mask, xp.int32)))

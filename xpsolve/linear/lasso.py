@@ -80,7 +80,7 @@ def lasso(
     y : array, shape (n,) or (n, k)
         Observations; many columns are solved together; a column that is solved is not changed again.
     lam : float or 0-d array
-        λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 asks for least squares, which `lstsq` answers, or
+        λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 means least squares, which `lstsq` solves, or
         `ridge` by conjugate gradients where A is not dense.
     step : float or 0-d array, optional
         Step of "ista" and "fista", at most 1/‖A‖² (below 2/‖A‖² for "ista").  None estimates ‖A‖² by Lanczos.
@@ -95,14 +95,14 @@ def lasso(
     x0 : array, shape of the answer, optional
         Where to start.
     check_every : int
-        Iterations of "ista" and "fista" between two looks at convergence, each one host read.
+        Iterations of "ista" and "fista" between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every iteration, for "working_set" after every round, at the
         price of two products with A each.
     callback : callable, optional
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read.
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def lasso(
         If an argument is not an array of the right kind, or libraries are mixed.
     ValueError
         If shapes disagree, λ is negative or a path, devices are mixed, a number is not finite, or the method is
-        unknown or cannot serve this A and y.
+        unknown or cannot be used for this A and y.
 
     Warns
     -----
@@ -126,7 +126,7 @@ def lasso(
 
     See Also
     --------
-    elastic_net : With a squared norm beside.
+    elastic_net : With a squared norm added.
 
     References
     ----------
@@ -169,7 +169,7 @@ def elastic_net(
     A, y, lam
         As in `lasso`.
     theta : float
-        0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` answers.
+        0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` solves.
     step, method, tol, max_iter, x0, check_every, record, callback, check_finite
         As in `lasso`.
 
@@ -190,7 +190,7 @@ def elastic_net(
 
     See Also
     --------
-    lasso, ridge : The two ends.
+    lasso, ridge : The cases θ = 0 and θ = 1.
 
     References
     ----------
@@ -271,7 +271,7 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
 
 
 def _step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
-    """The step, checked, as a 0-d array; one more host read looks at the value of an array."""
+    """The step, checked, as a 0-d array; one more host read checks the value of an array."""
     if not is_array(step):
         check_positive(step, "step", dtype=problem.Y.dtype)
         return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
@@ -280,7 +280,7 @@ def _step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
         message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
         raise ValueError(message)
     if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
-        message = "step: expected a positive number, got an array with another."
+        message = "step: expected a positive number, got an array with a number that is not."
         raise ValueError(message)
     return step
 
@@ -297,23 +297,25 @@ def _choose(problem: Problem, method: str) -> str:
 
 
 def has_columns(problem: Problem) -> bool:
-    """Whether A is a dense or a sparse matrix, whose columns can be had and which can be multiplied in float64."""
+    """Whether A is a dense or a sparse matrix, with accessible columns, which can be multiplied in float64."""
     return problem.dense or isinstance(problem.operator, Sparse)
 
 
 def no_working_set(problem: Problem) -> str:
-    """Why a set of features cannot serve this problem, "" where it can."""
+    """Why a set of features cannot be used for this problem, "" where it can."""
     reasons = {
         f"A is {problem.operator!r}, and a set needs single columns": not has_columns(problem),
         f"y has {problem.Y.shape[1]} columns": problem.Y.shape[1] > 1,
-        "sets grow by decisions on the host, which jax.jit has not": not is_concrete(problem.Y, problem.lams),
+        "sets grow by decisions on the host, which is not possible under jax.jit": not is_concrete(
+            problem.Y, problem.lams
+        ),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 @dataclass(frozen=True)
 class _Solver:
-    """One problem on its way: what all methods share."""
+    """One problem during the solve: what all methods share."""
 
     problem: Problem
     theta: float
@@ -341,8 +343,8 @@ class _Solver:
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
         xp, operator = self.problem.xp, self.problem.operator
-        R = self.problem.Y - operator.matvec(X)
-        C, rr = operator.rmatvec(R), xp.sum(R * R, axis=0)
+        R, C = operator.residual(X, self.problem.Y)
+        rr = xp.sum(R * R, axis=0)
         return C, self.certify(X, C, rr), rr
 
     def record(self, state: Any) -> dict[str, Array]:
@@ -438,7 +440,7 @@ class _Solver:
         return gap / xp.where(half > 0, half, xp.ones_like(half))
 
     def _carried_on(self, method: str, run: Run[Any], stats: dict[str, Any]) -> tuple[str, Run[Any], dict[str, Any]]:
-        """Where a method stood still above the tolerance, the next one goes on from its iterate, column by column."""
+        """Where a method made no more progress, the next one continues from its iterate, column by column."""
         problem, xp, tol = self.problem, self.problem.xp, self.options.tol
         rounded = wide_dtype(problem.Y) != problem.Y.dtype
         read = not self._was_rounded(method, run) and run.reason == "tolerance" and run.measure > 0

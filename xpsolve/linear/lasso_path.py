@@ -1,7 +1,7 @@
 """The lasso for a whole path of λ: one growing set of features, or all λ at once by proximal gradient.
 
-From one λ to the next few features come and go, so that from the last answer two Newton steps on the Gram matrix of the
-set mostly give the next.  Some λ ahead are solved before one product with Aᵀ looks at all features for all of them;
+From one λ to the next few features enter or leave, so that from the last answer two Newton steps on the Gram matrix of
+the set mostly give the next.  Some λ ahead are solved before one product with Aᵀ checks all features for all of them;
 those that miss features are solved again with them.
 """
 
@@ -46,10 +46,10 @@ from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 
-_AHEAD = 10  # values of λ between two looks at all features
+_AHEAD = 10  # values of λ between two checks of all features
 _AHEAD_TALL = 34  # the same where n > p: few features are missed, and wide products are fast
 _FIRST = 100  # features in the first set
-_MOST = 50  # features that may come in at once, at least
+_MOST = 50  # features that may be added at once, at least
 _SHARE = 0.3  # of the tolerance, for the small problems
 _NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ to come
 _PATIENCE = 3000  # iterations for all λ at once on an accelerator, before one after another is tried
@@ -117,29 +117,29 @@ def lasso_path(
         The least λ over the largest, if `lams` is not given.
     method : str
         "working_set" goes from the largest λ to the smallest on a growing set of features, by Newton steps from each
-        answer to the next, for a dense or sparse A.  "fista" solves all λ together, a column each, and rests those
-        that are solved.  "auto" is the first where it can be, but on an accelerator, where the host reads of the first
-        cost more than its steps, it begins with "fista" and goes on with "working_set" where that does not end soon.
+        answer to the next, for a dense or sparse A.  "fista" solves all λ together, a column each, and freezes those
+        that have converged.  "auto" is the first where it can be, but on an accelerator, where the host reads of the
+        first cost more than its steps, it begins with "fista" and continues with "working_set" if that takes long.
     tol : float
         The gap to reach for every λ.
     max_iter : int
         Most iterations for a λ; where the set grows, "working_set" solves for it again, and counts from 0.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read.
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------
     LassoPath
         ``.lams`` (k,), ``.x`` (k, p), ``.gaps`` (k,): each gap is computed with A from the returned x, for λ = 0 by a
         second least-squares problem.  ``.n_iter`` is the most that a λ took of what `max_iter` limits; ``.stats`` has
-        the size of the set, the looks at A and the steps of all λ together.
+        the size of the set, the number of checks of all features and the steps of all λ together.
 
     Raises
     ------
     TypeError
         If an argument is not an array of the right kind, or libraries are mixed.
     ValueError
-        If shapes disagree, a λ is negative or a number is not finite, y has columns, or the method cannot serve A.
+        If shapes disagree, a λ is negative or a number is not finite, y has columns, or the method cannot take A.
 
     Warns
     -----
@@ -176,7 +176,7 @@ def lasso_path(
     if not problem.single_y:
         message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
         raise ValueError(message)
-    if problem.ordinary is not True:  # a path need not read before its first look at all features
+    if problem.ordinary is not True:  # a path need not read before its first check of all features
         problem = with_scaled_columns(problem) if problem.ordinary is None else scaled(problem)
     problem = problem.settled()
     xp, unit = problem.xp, problem.l1_unit
@@ -281,15 +281,14 @@ class _Way:
             gaps = Penalty(lams).gap(X, C, xp.sum(R * R, axis=0)) / self.half
             C, gaps = settled(C, gaps)
             self.looks += 1
-            missed = ~(gaps <= self.tol)  # also where it is NaN
+            missed = ~(gaps <= self.tol)  # also if it is NaN
             share = xp.abs(C) / xp.where(lams > 0, lams, xp.ones_like(lams))
             score = self.features.without(xp.max(xp.where(missed, share, xp.zeros_like(C)), axis=1))
             outside = how_many(xp, score > 1 + 1e-9)
             if outside == 0:
                 if how_many(xp, missed):
-                    self.reason = (
-                        "max_iter" if self.most >= self.max_iter else ""
-                    )  # else the certificate says what it is
+                    # otherwise the certificate shows the error
+                    self.reason = "max_iter" if self.most >= self.max_iter else ""
                 break
             self._grow(score, max(outside, min(_MOST, problem.shape[1] - self.features.size)))
             x = padded(x, self.features.size)
@@ -302,7 +301,7 @@ class _Way:
         return x, gaps
 
     def _grow(self, score: Array, wanted: int) -> None:
-        """Let in the `wanted` features of the highest score, or as many as the last answer has."""
+        """Add the `wanted` features of the highest score, or as many as the last answer has."""
         most = max(_MOST, how_many(self.problem.xp, self.last != 0))
         if wanted:
             self.features = grown(self.problem, self.features, largest(score, min(wanted, most)))
@@ -367,7 +366,7 @@ def _together(
 def _least_squares(problem: Problem) -> tuple[Array, Array]:
     """The shortest x for λ = 0 as a column, and ½‖Aw‖² over ½‖y‖² where w solves the same problem for y − Ax."""
     if not problem.dense:
-        message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. `ridge` answers that one."
+        message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. Use `ridge` for that one."
         raise ValueError(message)
     with inner_solve():
         X = lstsq(problem.A, problem.Y, check_finite=False).x

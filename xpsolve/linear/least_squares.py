@@ -25,7 +25,7 @@ _ADVICE = {Status.INACCURATE: "Raise rtol, or use ridge.", Status.NOT_FINITE: "S
 def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = True) -> Solution:
     """The shortest x among those that minimise ‖Ax − y‖: x = A⁺y.
 
-    Over-determined, under-determined and rank-deficient A are all served: singular values up to ``rtol`` times
+    A may be over-determined, under-determined or rank-deficient: singular values up to ``rtol`` times
     the largest count as zero.
 
     Parameters
@@ -37,7 +37,7 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
     rtol : float, optional
         Where singular values count as zero, relative to the largest.  None is 8·min(n, p)·eps.
     check_finite : bool
-        Whether to look for NaN and infinities first, and at the certificate in the end: two host reads.
+        Whether to check for NaN and infinities first, and the certificate in the end: two host reads.
 
     Returns
     -------

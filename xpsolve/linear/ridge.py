@@ -79,25 +79,37 @@ class _Answer(NamedTuple):
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    A, Y, lam = problem.A, problem.Y, problem.squared_lams
-    X, (norm, factor, L) = _solve_shifted(A, lam, problem.Aty)
+    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty)
+    return _normal_at(problem, X, known)
 
-    def answer(X: Array) -> _Answer:
-        return _Answer(problem, X, norm, factor, lambda: answer(X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X)))
 
-    return answer(X)
+def _normal_at(problem: Problem, X: Array, known: Any) -> _Answer:
+    A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
+    return _Answer(
+        problem,
+        X,
+        norm,
+        factor,
+        lambda: _normal_at(problem, X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X), known),
+    )
 
 
 def _woodbury(problem: Problem) -> _Answer:
     """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
-    A, Y, lam = problem.A, problem.Y, problem.squared_lams
-    dual, (norm, factor, L) = _solve_shifted(A.T, lam, Y)
+    dual, known = _solve_shifted(problem.A.T, problem.squared_lams, problem.Y)
+    return _woodbury_at(problem, dual, known)
 
-    def answer(dual: Array) -> _Answer:
-        X = A.T @ dual
-        return _Answer(problem, X, norm, factor, lambda: answer(dual + cholesky_solve(L, Y - A @ X - lam * dual)))
 
-    return answer(dual)
+def _woodbury_at(problem: Problem, dual: Array, known: Any) -> _Answer:
+    A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
+    X = A.T @ dual
+    return _Answer(
+        problem,
+        X,
+        norm,
+        factor,
+        lambda: _woodbury_at(problem, dual + cholesky_solve(L, Y - A @ X - lam * dual), known),
+    )
 
 
 def _svd(problem: Problem) -> _Answer:
@@ -210,23 +222,23 @@ def ridge(
     x0 : array, shape of the answer, optional
         For "cg": where to start.
     check_every : int
-        For "cg": iterations between two looks at convergence, each one host read.
+        For "cg": iterations between two convergence checks, each one host read.
     record : bool
         For "cg": whether to keep objective and certificate after every iteration, from the residuals at hand.
     callback : callable, optional
         For "cg": called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
-        Whether to look for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
-        to look at the certificate in the end, which costs another.
+        Whether to check for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
+        to check the certificate in the end, which costs another.
 
     Returns
     -------
     Solution
         ``.x`` is (p,) or (p, k), with a first axis of length m for a path.  The certificate is the relative backward
         error ‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)) of the normal equations, with r = y − Ax, from the
-        returned x and with a lower bound for ‖A‖ so that it never flatters.  ``.method`` says what ran: a Cholesky
-        factor that cannot be trusted, or that iterative refinement cannot help, is answered by the SVD, as
-        "normal->svd".
+        returned x and with a lower bound for ‖A‖ so that it never underestimates the error.  ``.method`` says what ran:
+        a Cholesky factor that cannot be trusted, or that iterative refinement does not improve, is replaced by the SVD,
+        as "normal->svd".
 
     Raises
     ------
@@ -238,7 +250,7 @@ def ridge(
     Warns
     -----
     ConvergenceWarning
-        If the answer is not certified; that of "svd" or of a path only where ``check_finite=True`` looks at it.
+        If the answer is not certified; that of "svd" or of a path only where ``check_finite=True`` checks it.
 
     See Also
     --------
@@ -361,7 +373,9 @@ def _verdict(error: Array, pivot: Array, trusted: Array) -> Array:
 def _verdict_numpy(error: Array, pivot: Array, trusted: Array) -> Array:
     if not trusted:
         return np.asarray(np.nan)
-    return np.asarray(-1.0) if pivot < limits_of(error).eps ** 0.5 else error.max()
+    if pivot < limits_of(error).eps ** 0.5:
+        return np.asarray(-1.0)
+    return error[0] if error.shape[0] == 1 else error.max()
 
 
 def _is_safe(problem: Problem, factor: _Factor) -> Array:

@@ -1,4 +1,4 @@
-"""The lasso with a Gram matrix that is at hand, G = AᵀA and b = Aᵀy, by a semismooth Newton method.
+"""The lasso with a given Gram matrix, G = AᵀA and b = Aᵀy, by a semismooth Newton method.
 
 x solves it if and only if x = prox_{τh}(x + τ(b − Gx)).  A Newton step on this equation reads off the support S and
 the signs s of x + τ(b − Gx) and solves
@@ -8,11 +8,11 @@ the signs s of x + τ(b − Gx) and solves
 which is the answer once S and s are right, mostly after two or three steps from a near λ.  The method has no guarantee
 of its own (Hintermüller, Ito & Kunisch 2003 call it the primal-dual active set method).  Where a few steps have not
 halved the gap, a step is a direction only, along which the objective, piecewise quadratic, is minimised exactly.  Where
-that gains nothing, the next step keeps the signs of x and lets in what breaks the optimality conditions (the
-feature-sign search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA prepares the ground,
+that gains nothing, the next step keeps the signs of x and admits what violates the optimality conditions (the
+feature-sign search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA runs before it,
 in turns that grow.
 
-All of it is done as if the columns of A had lengths within a factor of two of each other, by powers of two.
+The columns of A are scaled by powers of two to lengths within a factor of two of each other.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 _NEWTON = 15  # steps from a near X, and after the first turn of FISTA
 _FISTA = 30  # iterations of its first turn, and between its checks
 _PATIENCE = 500  # from which length on a turn of FISTA must help
-_PANEL = 32  # systems come in multiples of this size: libraries that compile for each shape meet few
+_PANEL = 32  # system sizes are multiples of this: libraries that compile for each shape compile few
 _FREE = 4  # steps that need not halve the gap before directions are searched
-_BONUS = 1e-3  # of the tolerance, to which Newton goes on where each step halves the gap
-_LEAST_STEP = 1e-3  # along a Newton direction; below, its support and signs are of no use
+_BONUS = 1e-3  # of the tolerance, to which Newton continues where each step halves the gap
+_LEAST_STEP = 1e-3  # along a Newton direction; below this, its support and signs are not used
 
 
 class GramProblem(NamedTuple):
@@ -79,7 +79,7 @@ class _Newton(NamedTuple):
     X: Array  # the best, (k, 1)
     C: Array  # b − GX
     gap: Array  # (1,)
-    trial: Array  # where the last step has led to, (k, 1)
+    trial: Array  # the end of the last step, (k, 1)
     trial_C: Array
     halved: Array  # whether it halved the gap, and X is trial, (1,)
     missed: Array  # steps since one has, (1,)
@@ -92,7 +92,7 @@ def solve_on_gram(
 ) -> tuple[Array, Array, int]:
     """From X with C = b − GX to a gap of at most `tol`: the answer, its C, and the steps taken.
 
-    From a near X Newton starts and goes on to where rounding ends it; else FISTA has the first turn.  The answer misses
+    From a near X Newton starts and continues until rounding ends it; otherwise FISTA starts.  The answer misses
     `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no better.
     """
     gap, steps, turn, tau = math.inf, 0, _FISTA, None

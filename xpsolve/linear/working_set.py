@@ -1,11 +1,11 @@
 """The lasso on a set of features that grows until nothing outside of it matters (Massias, Gramfort & Salmon 2018).
 
-A round adds the features with the largest |Aᵀr|, solves the small problem on the Gram matrix of the set, and looks at
+A round adds the features with the largest |Aᵀr|, solves the small problem on the Gram matrix of the set, and computes
 the duality gap of the whole.  It reads A once.  While many features break the optimality conditions, the small problem
-is that of a larger λ, at which few of them would: it keeps the |Aᵀr| of the next round to the point.
+is that of a larger λ, at which few of them would: so that |Aᵀr| in the next round shows the right features.
 
 In float32 the small problems are solved in float64, and their answers rounded.  The residual of a rounded answer and
-its gap are float64 too; Aᵀr is float32 until no feature outside the set matters, and then looked at in float64.
+its gap are float64 too; Aᵀr is float32 until no feature outside the set matters, and then checked in float64.
 """
 
 from __future__ import annotations
@@ -129,12 +129,12 @@ def solve_working_set(
         gap = exact.gap(cast(X, wide), C, xp.sum(R * R, axis=0)) / half
         C, gap = settled(C, gap)
         if outside:
-            gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not looked at in float64
+            gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not checked in float64
         else:
             outside = outside_of(features, x, C)
         stays = outside == 0 and wanted == 0
         stuck = (gap > 0.5 * s.gap) & (level <= exact.l1) if outside == 0 else gap != gap
-        if stays:  # the better one
+        if stays:  # the better of both
             worse = gap > s.gap
             X, C, gap = xp.where(worse, s.X, X), xp.where(worse, cast(s.C, C.dtype), C), xp.minimum(gap, s.gap)
         return Round(X, C, gap, stuck, added, features, how_many(xp, x != 0), outside)

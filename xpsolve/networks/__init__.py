@@ -1,4 +1,4 @@
-"""Floor 4: small networks.  Activations, losses, perceptrons, convolutional and recurrent nets, training, inversion."""
+"""Small networks: activations, losses, perceptrons, convolutional and recurrent nets, training, inversion."""
 
 from xpsolve.networks.activations import (
     identity,

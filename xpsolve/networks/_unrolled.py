@@ -40,7 +40,7 @@ def ista(kind: str, D: Array, lam: float, step: Array) -> Parameters:
 def forward(
     kind: str, D: Array, lam: float, parameters: Parameters, X: Array, Z: Array, n_layers: int
 ) -> tuple[list[Array], list[Array]]:
-    """[z_0, …, z_T] of samples that enter with codes Z; and Dᵀr_t for "step", r_t for "coupled", nothing for "full"."""
+    """[z_0, …, z_T] of samples that start with codes Z; and Dᵀr_t for "step", r_t for "coupled", nothing for "full"."""
     states, kept = [Z], []
     last = parameters[0].shape[0] - 1
     for t in range(n_layers):
@@ -112,13 +112,13 @@ def signs(xp: Any, x: Array) -> Array:
 def support_curvature(D: Array, lam: float, X: Array, Z: Array) -> Array:
     """L_S = max ‖D_S‖² over the samples, 0-d, by the power method on all of them at once.
 
-    S holds what is not zero in z, or can leave zero in the next layer, |Dᵀ(x − Dz)| > λ: whatever its step, the next
-    code has its support there.
+    S holds the entries of z that are nonzero, or may become nonzero in the next layer, |Dᵀ(x − Dz)| > λ: for every step
+    the next code has its support there.
     """
     xp = namespace_of(D)
     inside = xp.astype((Z != 0) | (xp.abs((X - Z @ D.T) @ D) > lam), D.dtype)
     j = xp.arange(D.shape[1], dtype=D.dtype, device=device_of(D))
-    V = inside * xp.cos(j * j)  # close to orthogonal to nothing with a structure
+    V = inside * xp.cos(j * j)  # a vector that is hardly orthogonal to any structured one
     for _ in range(_POWER_STEPS):
         length = xp.sqrt(xp.sum(V * V, axis=1, keepdims=True))
         V = inside * ((V / xp.where(length > 0, length, xp.ones_like(length)) @ D.T) @ D)

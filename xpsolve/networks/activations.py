@@ -3,7 +3,7 @@
     relu max(a, 0)    leaky_relu max(a, a/100)    sigmoid 1/(1 + e^−a)    tanh    softplus log(1 + e^a)    identity
 
 ρ′(a) from x: [x > 0], [x > 0] + [x ≤ 0]/100, x(1 − x), 1 − x², 1 − e^−x and 1, so that backpropagation keeps the
-outputs and nothing else (Peyré 2020, §14.3.5).  At its kink a rectifier has the derivative from the left.
+outputs and nothing else (Peyré 2020, §14.3.6).  At its kink a rectifier has the derivative from the left.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Activation:
 
 
 def _relu(xp: Namespace, a: Array) -> Array:
-    return xp.where(a <= 0, xp.zeros_like(a), a)  # a NaN stays one
+    return xp.where(a <= 0, xp.zeros_like(a), a)  # a NaN stays a NaN
 
 
 def _sigmoid(xp: Namespace, a: Array) -> Array:
@@ -314,7 +314,7 @@ def softmax_vjp(x: Array, g: Array) -> Array:
     x : array, shape (…, m)
         Where to take the derivative.
     g : array, shape (…, m)
-        What it is multiplied by; the matrix is symmetric, so that this is its transpose too.
+        The vectors; the matrix is symmetric, so that this is its transpose too.
 
     Returns
     -------
@@ -365,7 +365,7 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
     m : int
         How many there are.
     check_labels : bool
-        Whether to look for other numbers first, which costs one host read; without it they give zeros.
+        Whether to check for other numbers first, which costs one host read; without it they give zeros.
 
     Returns
     -------
@@ -398,7 +398,9 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
         message = f"m: expected at most {most + 1}, since labels are of dtype {labels.dtype}, got {m}."
         raise ValueError(message)
     if check_labels and is_concrete(labels) and not bool(xp.all((labels >= 0) & (labels < m))):
-        message = f"labels: expected classes in 0 … {m - 1}, got others. Number classes from 0 on, or raise m = {m}."
+        message = (
+            f"labels: expected classes in 0 … {m - 1}, got one outside. Number classes from 0 on, or raise m = {m}."
+        )
         raise ValueError(message)
     device = device_of(labels)
     dtype = xp.__array_namespace_info__().default_dtypes(device=device)["real floating"]
@@ -410,7 +412,7 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
 def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
     """The nearest point of the simplex {p ≥ 0, Σp = total}: max(x − θ, 0) for the right θ.
 
-    With x sorted downwards, θ = max_k (x_(1) + … + x_(k) − total)/k, where other accounts look for the last k with
+    With x sorted downwards, θ = max_k (x_(1) + … + x_(k) − total)/k, where other texts search the last k with
     x_(k) > θ_k: θ_k rises up to there and falls beyond.
 
     Parameters
@@ -418,9 +420,9 @@ def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
     x : array
         Any shape.
     total : float
-        What the entries shall sum to, > 0.
+        The sum of the entries, > 0.
     axis : int
-        The axis along which they do.
+        The axis of the sum.
 
     Returns
     -------
@@ -450,7 +452,7 @@ def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
     total = check_positive(total, "total", dtype=x.dtype)
     check_axis(axis, "axis", x, "x")
     x = xp.moveaxis(x, axis, -1)
-    x = x - xp.max(x, axis=-1, keepdims=True)  # moves x along (1, …, 1), which changes no projection and saves digits
+    x = x - xp.max(x, axis=-1, keepdims=True)  # a shift along (1, …, 1) changes no projection and saves digits
     k = xp.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=device_of(x))
     sums = xp.cumulative_sum(xp.sort(x, axis=-1, descending=True), axis=-1)
     theta = xp.max((sums - total) / k, axis=-1, keepdims=True)

@@ -5,7 +5,7 @@
 
 Each node has two functions, its value and its adjoint gradient [δ, g_w, g_b] ← G(ε, z, θ), and no matrix of a
 convolution is ever built.  A stride takes the place of pooling.  ρ′ is found from X_{r+1}, and δ at the pictures, which
-nobody asked for, is not computed.
+is not needed, is not computed.
 """
 
 from __future__ import annotations

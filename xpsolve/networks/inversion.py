@@ -41,7 +41,7 @@ def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_s
     f : callable
         Array-API code, differentiable, of one array; its result has the shape of x.
     x : array
-        What f shall return.
+        The result that f should have.
     y0 : array
         Where to start.
     step : float
@@ -82,7 +82,7 @@ def invert(f: Callable[[Array], Array], x: Array, y0: Array, *, step: float, n_s
 
 
 def _descended(f: Callable[..., Array], theta: tuple[Any, ...], x: Array, y: Array, step: float, n_steps: int) -> Array:
-    """y after steps on ½‖x − f(y, *theta)‖²; whatever meets is lifted to one level, since some libraries mix none."""
+    """y after steps on ½‖x − f(y, *theta)‖²; all arrays are lifted to one level, since some libraries mix none."""
     _, (x, y, *_) = enter(x=x, y0=y, **{f"theta[{i}]": t for i, t in enumerate(arrays_in(theta))})
 
     def f_at(y: Array) -> Array:
@@ -145,7 +145,7 @@ def fit_inverse(
     x : array
         Observations.
     y : array
-        What the inversion shall return.
+        The result that the inversion should have.
     step : float
         Length α of the steps in y.
     theta_step : float
@@ -165,7 +165,7 @@ def fit_inverse(
     max_iter : int
         Most steps in θ.
     check_every : int
-        Steps between two looks at convergence, each one host read.
+        Steps between two convergence checks, each one host read.
     record : bool
         Whether to keep the loss T(θ) as "objective" and the certificate after every step.
     callback : callable, optional

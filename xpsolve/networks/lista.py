@@ -3,11 +3,11 @@
     F_x(z) = ½‖x − Dz‖² + λ‖z‖₁,   z_0 = 0,   z_{t+1} = S_{β_t}(W₁_t z_t + W₂_t x)
 
 Layers start as those of ISTA, W₁ = I − DᵀD/L, W₂ = Dᵀ/L and β = λ/L; `_unrolled` says what of them is free.  Each is
-trained first, with those before it as they are, and then all together.  A step of training that would not lower the
-loss is taken back, on the device, and the next is shorter.
+trained first, with those before it as they are, and then all together.  A training step that would not lower the
+loss is undone, on the device, and the next is shorter.
 
-A step τ on codes with supports in S diverges from 2/L_S on, L_S = ‖D_S‖².  What is learned stays a part of it, for the
-largest L_S among the samples: else those that were not seen, some less sparse than all that were, may diverge.
+A step τ on codes with supports in S diverges from 2/L_S on, L_S = ‖D_S‖².  The learned steps stay a fraction of it, for
+the largest L_S among the samples: otherwise unseen samples, some of them less sparse, may diverge.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def lista(D: Array, lam: float, n_layers: int, *, kind: str = "step", tied: bool
     Parameters
     ----------
     D : array, shape (n, m)
-        The dictionary, one atom a column.
+        The dictionary, one atom per column.
     lam : float
         λ > 0.
     n_layers : int
         Layers T, each one iteration of ISTA.
     kind : str
-        What is learned: "step" is one step a layer, "full" W₁, W₂ and β of each, "coupled" W₂ and β with
+        What is learned: "step" is one step per layer, "full" W₁, W₂ and β of each, "coupled" W₂ and β with
         W₁ = I − W₂D.
     tied : bool
         All layers share one set of parameters.
@@ -149,7 +149,7 @@ class Lista:
     def steps(self) -> Array:
         """The step sizes τ_t of kind "step", (n_layers,), or (1,) where they are tied."""
         if self.kind != "step":
-            message = f"steps: a network of kind {self.kind!r} has none; look at parameters, or at ista_form()."
+            message = f"steps: a network of kind {self.kind!r} has none; use parameters, or ista_form()."
             raise AttributeError(message)
         return self.parameters[0]
 
@@ -207,10 +207,11 @@ class Lista:
         layers began to be trained together.  Of these steps together `record` keeps loss and certificate, and
         ``callback(iteration, progress)`` is called at their checks; a true answer stops them.
 
-        Of kind "step", steps are at most `longest` over the largest L_S that the samples bring to their layer before
-        it is trained.  Up to 1 no layer raises F_x for any of them; from 2 on codes diverge.  What lies between is the
-        room for samples that are less sparse than all of these, and for steps that change together: with 1.5 no sample
-        of digits, patches or normal numbers was seen to diverge, with 1.8 some were.  ``float("inf")`` sets no bound.
+        Of kind "step", steps are at most `longest` over the largest L_S of the samples at their layer before
+        it is trained.  Up to 1 no layer raises F_x for any of them; from 2 on codes diverge.  Values between are the
+        margin for samples that are less sparse than all of these, and for steps that change together: with 1.5 no
+        sample of digits, patches or normal numbers was seen to diverge, with 1.8 some were.  ``float("inf")`` sets no
+        bound.
         """
         _, X = self._samples(X)
         check_option(loss, "loss", LOSSES)
@@ -235,7 +236,7 @@ class Lista:
         )
         self.parameters = run.state.parameters
         certificate = Certificate("length of the gradient relative to the loss", self._slope(run.state, bound), tol)
-        with nullcontext() if max_iter else inner_solve():  # training of single layers alone was asked for
+        with nullcontext() if max_iter else inner_solve():  # only the training of single layers was requested
             self.solution = finish(
                 "Lista.fit",
                 self.parameters,
@@ -414,7 +415,7 @@ class _State(NamedTuple):
 
 
 _LONGER, _SHORTER = 1.5, 0.4
-_TINY = 1e-30  # keeps divisions by what may be 0 finite in either dtype
+_TINY = 1e-30  # keeps divisions by a possible 0 finite in either dtype
 
 
 def _length(xp: Any, arrays: Parameters) -> Array:

@@ -16,7 +16,7 @@ def squared_loss(X: Array, Y: Array) -> tuple[Array, Array]:
     X : array, shape (m, N)
         What the network returned.
     Y : array, shape (m, N)
-        What it should have.
+        The desired output.
 
     Returns
     -------

@@ -1,11 +1,11 @@
-"""The multi-layer perceptron and its gradient by backpropagation (Peyré 2020, §14.3.5, equation 14.24).
+"""The multi-layer perceptron and its gradient by backpropagation (Peyré 2020, §14.3.6, equation 14.24).
 
     X_{r+1} = ρ(A_r X_r + b_r 1ᵀ),   r = 0 … R − 1
 
     M_r = ρ′(A_r X_r + b_r 1ᵀ) ⊙ ∇_{X_{r+1}},   ∇_{A_r} = M_r X_rᵀ,   ∇_{b_r} = M_r 1,   ∇_{X_r} = A_rᵀ M_r
 
-ρ′ is found from X_{r+1}, so that nothing but the X_r is kept, and ∇_{X_0}, which nobody asked for, is not computed:
-the three products of a layer are all there is to pay, and the first layer pays two.
+ρ′ is found from X_{r+1}, so that nothing but the X_r is kept, and ∇_{X_0}, which is not needed, is not computed:
+three products per layer are the whole cost, and two for the first layer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def mlp_forward(
     biases : sequence of array
         [b_0, …, b_{R−1}], b_r of shape (n_{r+1},).
     Z : array, shape (n_0, N)
-        The samples, one a column.
+        The samples, one per column.
     activation : str
         ρ: "relu", "leaky_relu", "sigmoid", "tanh", "softplus" or "identity".
     last_activation : str, optional
@@ -60,7 +60,7 @@ def mlp_forward(
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.5.
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.6.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def forward(
     X = [Z]
     for A, b, rho in zip(weights, biases, rhos, strict=True):
         inner = A @ X[-1]
-        inner += b[:, None]  # the product is ours to write to
+        inner += b[:, None]  # the product may be overwritten: it is a new array
         X.append(rho.value(xp, inner))
     return X
 
@@ -138,7 +138,7 @@ def mlp_backward(
 
     References
     ----------
-    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.5.
+    G. Peyré, Mathematical Foundations of Data Sciences (2020), section 14.3.6.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def backward(
     *,
     to_input: bool = False,
 ) -> tuple[Any, list[Array], list[Array]]:
-    """∇_{X_0} where it is asked for, and the gradients of all layers, from ∇L at X_R, which is written to."""
+    """∇_{X_0} where it is needed, and the gradients of all layers, from ∇L at X_R, which is written to."""
     g_weights, g_biases = [], []
     for r in reversed(range(len(weights))):
         M = rhos[r].pull(xp, X[r + 1], g)
@@ -190,7 +190,7 @@ def activations(
     last = rho if last_activation is None else activation_of(last_activation, "last_activation")
     for layers, name in ((weights, "weights"), (biases, "biases")):
         if not isinstance(layers, list | tuple):
-            message = f"{name}: expected a list of arrays, one a layer, got {type(layers).__qualname__}."
+            message = f"{name}: expected a list of arrays, one per layer, got {type(layers).__qualname__}."
             raise TypeError(message)
     if not weights or len(biases) != len(weights):
         message = f"biases: expected as many as weights and at least one, got {len(biases)} and {len(weights)}."
@@ -199,7 +199,7 @@ def activations(
 
 
 def enter_layers(weights: Sequence[Array], biases: Sequence[Array], **others: Array) -> tuple[Namespace, list[Array]]:
-    """The door of networks: weights, biases and what else there is."""
+    """Check the arguments of a network: weights, biases and other arrays."""
     layers = {f"weights[{r}]": A for r, A in enumerate(weights)} | {f"biases[{r}]": b for r, b in enumerate(biases)}
     return enter(**layers, **others)
 
@@ -223,7 +223,7 @@ def check_states(weights: Sequence[Array], biases: Sequence[Array], X: Sequence[
 def check_chain(weights: Sequence[Array], biases: Sequence[Array], Z: Array, *, first: int = 0) -> None:
     """Raise unless A_r is (n_{r+1}, n_r), b_r (n_{r+1},) and Z (n_0, N)."""
     if Z.ndim != 2:
-        message = f"Z: expected shape (n_0, N), one sample a column, got {tuple(Z.shape)}."
+        message = f"Z: expected shape (n_0, N), one sample per column, got {tuple(Z.shape)}."
         raise ValueError(message)
     n = Z.shape[0]
     for r, (A, b) in enumerate(zip(weights, biases, strict=True), first):

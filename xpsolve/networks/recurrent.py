@@ -1,4 +1,4 @@
-"""Recurrent and residual networks: one step again and again with the same parameters (Peyré 2020, §14.3.7).
+"""Recurrent and residual networks: one step repeated with the same parameters (Peyré 2020, §14.3.7).
 
     recurrent  h_k = ρ(W h_{k−1} + V u_k + b 1ᵀ),  o_k = C h_k + c 1ᵀ      θ = (W, V, b, C, c),  inputs u_1 … u_t
     residual   x_k = x_{k−1} + W₂ᵀ ρ(W₁ x_{k−1})                           θ = (W₁, W₂)
@@ -30,11 +30,11 @@ def recurrent_step(x: tuple[Array, Array], theta: Recurrent, u: Array, activatio
     Parameters
     ----------
     x : tuple of array
-        (h, o) of the step before, (n, N) and (m, N); o is not looked at.
+        (h, o) of the step before, (n, N) and (m, N); o is not used.
     theta : tuple of array
         W (n, n), V (n, d), b (n,), C (m, n) and c (m,).
     u : array, shape (d, N)
-        The input of the step, one sample a column.
+        The input of the step, one sample per column.
     activation : str
         ρ, as in `mlp_forward`.
 

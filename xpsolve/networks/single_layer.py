@@ -39,7 +39,7 @@ def single_layer(A: Array, b: Array, B: Array, Y: Array, activation: str = "tanh
     B : array, shape (q, m)
         Weights of the outputs.
     Y : array, shape (n, N)
-        The samples, one a column.
+        The samples, one per column.
     activation : str
         σ: "softmax" of the m numbers of a column, or one of `mlp_forward`.
 
@@ -74,7 +74,7 @@ def single_layer(A: Array, b: Array, B: Array, Y: Array, activation: str = "tanh
     xp, (A, b, B, Y) = enter(A=A, b=b, B=B, Y=Y)
     sigma = _sigma(A, b, B, Y, activation)
     inner = A @ Y
-    inner += b[:, None]  # the product is ours to write to
+    inner += b[:, None]  # the product may be overwritten: it is a new array
     H = sigma.value(xp, inner)
     return B @ H, H
 

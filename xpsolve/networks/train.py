@@ -77,13 +77,13 @@ def train(
     warmup : float, optional
         k_0, in steps; None keeps all steps as long as the first.
     batch : int
-        Samples a step; the last step of an epoch takes what is left.
+        Samples per step; the last step of an epoch takes what is left.
     epochs : int
         Passes through the samples.
     seed : int
         Of the order of samples.
     tol : float
-        The loss at which to stop, looked at after each epoch.
+        The loss at which to stop, checked after each epoch.
     record : bool
         Whether to keep the mean over the batches of every epoch, before the step of each, as "objective"; the first is
         that of `params`.
@@ -117,7 +117,7 @@ def train(
 
     Notes
     -----
-    The host reads the device twice an epoch at most.  Inputs are gathered batch by batch on their device.
+    The host reads the device twice per epoch at most.  Inputs are gathered batch by batch on their device.
 
     References
     ----------
@@ -182,7 +182,7 @@ def train(
         return mean(values, [part.stop - part.start for part in parts])
 
     def reached(state: _State) -> float:
-        """The loss on the way, and where that is small enough the loss at θ itself."""
+        """The mean loss of the epoch, and where that is small enough the loss at θ itself."""
         value = float(state.loss)
         return float(loss(state.params)) if value <= tol else value
 
@@ -248,7 +248,7 @@ def _each(function: Callable[[Array, Array], Array], tree: Any, other: Any) -> A
 
 
 def _scalar(x: Any) -> bool:
-    """Whether NumPy has made a scalar of a 0-d array."""
+    """Whether NumPy has converted a 0-d array to a scalar."""
     return isinstance(x, np.generic)
 
 

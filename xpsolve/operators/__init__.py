@@ -1,4 +1,4 @@
-"""Floor 2: linear operators.  Dense, sparse, tensor, convolution, gradient, wavelets, Kronecker; norm, adjoint test."""
+"""Linear operators: dense, sparse, tensor, convolution, gradient, wavelets, Kronecker; norm, adjoint test."""
 
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.convolution import convolve, convolve_adjoint

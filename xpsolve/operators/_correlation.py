@@ -1,16 +1,16 @@
 """Correlation and its two adjoints by matrix products, on pictures whose rows stay where they are.
 
 With stride 1, y[o, i] = Σ_{c,j} w[o, c, j]·z[c, i + dj − l].  In a padded picture, flattened, the shift by j is one
-offset whatever the dimension: the patches of all pixels are K slices of long contiguous runs.  Output rows then carry a
-few pixels that are no output, which are cut off.  `im2col` stacks the slices of a block that fits the cache and
-multiplies once (Chellapilla et al. 2006); where channels grow fewer it multiplies first, by all taps at once, and adds
-slices of the result.  `shift` multiplies each slice and adds (Anderson et al. 2017), with no copy.
+offset whatever the dimension: the patches of all pixels are K slices of long contiguous runs.  Output rows then contain
+a few pixels that are not part of the output, which are cut off.  `im2col` stacks the slices of a block that fits the
+cache and multiplies once (Chellapilla et al. 2006); where channels grow fewer it multiplies first, by all taps at once,
+and adds slices of the result.  `shift` multiplies each slice and adds (Anderson et al. 2017), without a copy.
 
-On an accelerator several pictures are one of a dimension more, so that each product is one of two matrices.
+On an accelerator several pictures become one with one more axis, so that each product is one of two matrices.
 
 δ is the same sum with ε for z and the kernels flipped: δ[c, u] = Σ_{o,j} w[o, c, j]·ε[o, u − dj + l].  And
 g[o, c, j] = Σ_u z[c, u]·ε[o, u − dj + l] = Σ_i ε[o, i]·z[c, i + dj − l], from slices of the one with fewer channels:
-of ε, whose patches then serve δ and g, or of z.
+of ε, whose patches are then used for δ and g, or of z.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def kernel_adjoint(xp: Namespace, e: Array, z: Array, w: Array, left: Lengths, d
 
 
 def _batched(z: Array) -> bool:
-    """Whether the pictures are to be one: an accelerator then has single products where it would copy for many."""
+    """Whether to join the pictures: an accelerator then has single products where it would copy for many."""
     return z.shape[0] > 1 and on_accelerator(z)
 
 
@@ -204,7 +204,7 @@ def _taps(xp: Namespace, w: Array) -> Array:
 
 
 def _blocks(flat: Array, rows: int, height: int, sides: Lengths) -> Iterator[tuple[slice, tuple[int, int]]]:
-    """Samples and rows whose patches, so many numbers a pixel, fit the cache: some samples, or some rows of one."""
+    """Samples and rows whose patches, so many numbers per pixel, fit the cache: some samples, or some rows of one."""
     item = 4 if "32" in str(flat.dtype) else 8
     line = item * height * math.prod(sides[1:])
     budget = _MEMORY if on_accelerator(flat) else _CACHE
@@ -249,7 +249,7 @@ def _summed(
         P = stacked @ part
         slices: Iterable[Array] = [P[:, row, a : a + length] for row, a in zip(rows, offsets, strict=True)]
     else:
-        part = xp.asarray(part, copy=True)  # once, where each product would
+        part = xp.asarray(part, copy=True)  # once here, instead of in each product
         slices = (_weighted(stacked[row, :], part)[:, :, a : a + length] for row, a in zip(rows, offsets, strict=True))
     return _total(slices)
 
@@ -263,7 +263,7 @@ def _total(terms: Iterable[Array]) -> Array:
         elif j == 1:
             total = total + x
         else:
-            total += x  # the sum is ours to write to
+            total += x  # the sum may be overwritten: it is a new array
     return total
 
 
@@ -283,7 +283,7 @@ def _cropped(xp: Namespace, y: Array, lines: tuple[int, int], sides: Lengths, ou
 
 
 def _weighted(W: Array, x: Array) -> Array:
-    """W x; a product over one channel is no matter for BLAS."""
+    """W x; a product over one channel does not use BLAS."""
     return W * x if W.shape[1] == 1 else W @ x
 
 

@@ -23,7 +23,7 @@ _Host = np.ndarray[Any, Any]
 
 @native
 def keeps_digits(x: Array, reach: Lengths, *, kernels: bool = False) -> bool | None:
-    """Whether x (N, C, *n) does, for kernels that reach so far; None where a look would wait for a device."""
+    """Whether x (N, C, *n) does, for kernels that reach so far; None where a check would wait for a device."""
     return None
 
 

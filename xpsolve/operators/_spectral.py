@@ -1,6 +1,6 @@
 """Correlation and its two adjoints by the fast Fourier transform, each array transformed once.
 
-With v[dj] = w[j] and z from l on, on a torus too large for anything to wrap onto an output, y = v ⋆ z is
+With v[dj] = w[j] and z from l on, on a torus so large that nothing wraps onto an output, y = v ⋆ z is
 Ŷ = Σ_c conj(V̂)·Ẑ at every frequency, and its adjoints are δ̂ = Σ_o V̂·Ê and ĝ = Σ_n conj(Ê)·Ẑ.
 """
 
@@ -42,7 +42,7 @@ def _irfftn_cupy(X: Array, lengths: Lengths, kept: tuple[slice, ...]) -> Array:
 
 @rfftn.register("numpy")
 def _rfftn_numpy(x: Array, lengths: Lengths) -> Array:
-    """With a factor of float32: without one, NumPy up to 2.4 takes transforms of float32 in a generic loop, 8 times as
+    """With a factor in float32: without it, NumPy up to 2.4 takes transforms of float32 in a generic loop, 8 times as
     long."""
     if x.dtype != np.float32:
         return rfftn.standard(x, lengths)
@@ -94,7 +94,7 @@ def correlate_adjoint(
         if delta is None:
             delta = term
         else:
-            delta += term  # the sum is ours to write to
+            delta += term  # the sum may be overwritten: it is a new array
         if Z is not None:
             parts.append(irfftn(_contracted(xp, E_swapped[kernels, ...], Z), sides, taps))
     delta = irfftn(delta, sides, tuple(slice(a, a + m) for a, m in zip(left, n, strict=True)))

@@ -1,6 +1,6 @@
 """Linear operators: anything that can multiply a vector and whose adjoint can.
 
-An operator is what a solver needs to know of A: its shape, A x and Aᵀ y.  Sums, products, multiples and
+An operator is all that a solver needs of A: its shape, A x and Aᵀ y.  Sums, products, multiples and
 transposes of operators are operators; none of them is ever made dense.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, check_count, enter, is_array, is_scalar, namespace_of, wide_product
+from xpsolve.arrays import Array, check_count, enter, is_array, is_scalar, namespace_of, residual, wide_product
 from xpsolve.trace import map_arrays
 
 
@@ -68,6 +68,11 @@ class LinearOperator:
         """Aᵀ y for y (n,), or AᵀY for Y (n, k)."""
         self._check(y, "y", self.shape[0])
         return self._rmatvec(y)
+
+    def residual(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """s = y − A x and Aᵀ s."""
+        s = y - self.matvec(x)
+        return s, self.rmatvec(s)
 
     def _check(self, x: Array, name: str, length: int) -> None:
         if not is_array(x):
@@ -174,6 +179,11 @@ class Dense(LinearOperator):
 
     def _rmatvec(self, y: Array) -> Array:
         return wide_product(self.A.T, y)
+
+    def residual(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """s = y − A x and Aᵀ s; NumPy reads a large A once for both."""
+        self._check(x, "x", self.shape[1])
+        return residual(self.A, x, y)  # type: ignore[no-any-return]
 
     def scaled(self, factor: Array) -> Dense:
         """The matrix times a 0-d factor."""

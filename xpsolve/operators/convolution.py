@@ -2,9 +2,9 @@
 
     y[n, o, i] = b[o] + Σ_{c,j} w[o, c, j]·z[n, c, si + dj − l],    [δ, g_w, g_b] = adjoint at ε   (Peyré 2020, §15.3)
 
-with stride s, dilation d and the place l of the kernel's origin, which `mode` sets.  Padding and stride come off first:
-a picture goes on by zeros or by itself, and a stride of s makes the s phases of an axis channels of a smaller picture
-with stride 1.  What is left is one correlation, done by matrix products or by Fourier transforms.
+with stride s, dilation d and the place l of the kernel's origin, which `mode` sets.  Padding and stride are handled
+first:  zero or periodic padding, and a stride of s makes the s phases of an axis channels of a smaller picture with
+stride 1.  What remains is one correlation, done by matrix products or by Fourier transforms.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def convolve(
         "valid": where the kernel lies inside the picture, n − span + 1 pixels, with span = d(k − 1) + 1.  "same":
         n pixels, the origin of the kernel at index (k − 1)//2.  "full": wherever the two meet, n + span − 1 pixels.
     boundary : str
-        What lies around the picture: "zero", or "periodic" for itself again.
+        What lies around the picture: "zero", or "periodic" for the picture repeated.
     stride, dilation : int or tuple of int
         s and d, for all axes or for each: every s-th pixel is kept, the taps lie d pixels apart.
     flip : bool
@@ -63,7 +63,7 @@ def convolve(
         product for each tap.  "fft": by the convolution theorem; "im2col" where the library has no transforms.
         "auto": by cost, and "fft" only where it keeps half of the digits in every part of the picture that is not 0:
         its rounding is relative to the largest number of all, and a NaN spreads everywhere.  Arrays in the memory of
-        the host (NumPy, PyTorch and JAX on the processor) are looked at for that.  On an accelerator, where a look
+        the host (NumPy, PyTorch and JAX on the processor) are checked for that.  On an accelerator, where a check
         would wait, "auto" goes by cost alone; elsewhere, as on Dask and under ``jax.jit``, it takes no "fft".
 
     Returns
@@ -157,7 +157,7 @@ def convolve_adjoint(
 def convolve_kernel_adjoint(
     e: Array, z: Array, w: Array, *, mode: str = "valid", stride: int | tuple[int, ...] = 1
 ) -> tuple[Array, Array]:
-    """g_w and g_b alone, for pictures that nothing comes before: patches of z, which has the fewer channels there."""
+    """g_w and g_b alone, for the first layer: patches of z, which has the fewer channels there."""
     xp, e, z, w, plan = _entered_adjoint(e, z, w, mode, "zero", stride, 1, False, "auto")
     if e.shape[0] == 0:
         return xp.zeros_like(w), _offset_adjoint(xp, e)
@@ -204,7 +204,7 @@ class _Plan:
     kept: tuple[Lengths, ...]  # first and last of the taps that meet the picture, along each axis
 
     def cut(self, w: Array) -> Array:
-        """The kernels without the taps that meet nothing."""
+        """The kernels without the taps that never meet the picture."""
         if self.taps == tuple(last - first for first, last in self.kept):
             return w
         return w[(..., *(slice(first, last) for first, last in self.kept))]
@@ -371,7 +371,7 @@ def _unphased(xp: Namespace, x: Array, stride: Lengths) -> Array:
 
 
 def _wrapped(xp: Namespace, z: Array, axis: int, left: int, right: int) -> Array:
-    """The picture going on by itself along an axis."""
+    """The picture continued periodically along an axis."""
     if not (left or right):
         return z
     n, before = z.shape[axis], (slice(None),) * axis

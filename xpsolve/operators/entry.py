@@ -1,4 +1,4 @@
-"""The door for whatever can stand as A: an array, a sparse matrix or an operator."""
+"""Check whatever can be passed as A: an array, a sparse matrix or an operator."""
 
 from __future__ import annotations
 

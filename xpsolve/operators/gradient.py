@@ -93,7 +93,7 @@ def differences(X: Array, axes: int) -> Array:
 
 @differences.register("numpy", "cupy")
 def _differences_in_place(X: Array, axes: int) -> Array:
-    """Written where they belong: three passes over memory in place of seven."""
+    """Written in place: three passes over memory instead of seven."""
     xp = namespace_of(X)
     Y = xp.zeros((axes, *X.shape), dtype=X.dtype, device=device_of(X))
     for axis in range(axes):

@@ -1,4 +1,4 @@
-"""The operator norm, and the test that an adjoint is one.
+"""The operator norm, and the test that an adjoint is correct.
 
 There is one way for each purpose:
 
@@ -54,7 +54,8 @@ def operator_norm(
 ) -> Array:
     """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᵀA.
 
-    An operator that knows its norm (`LinearOperator.exact_norm`), as a periodic convolution does, is not iterated.
+    An operator with a formula for its norm (`LinearOperator.exact_norm`), such as a periodic convolution, needs no
+    iteration.
 
     Otherwise the estimate grows towards the norm from below; its relative error falls with the square of the gap
     between the two largest singular values (Golub & Van Loan 2013, §8.2).
@@ -68,7 +69,7 @@ def operator_norm(
     seed : int
         Of the start vector, drawn on the host so that backends agree.
     tol : float
-        Relative change of the estimate in one step at which it is good enough.
+        Relative change of the estimate in one step at which to stop.
     max_iter : int
         Most steps, each a product with A and one with Aᵀ.
     check_every : int
@@ -118,7 +119,7 @@ def operator_norm(
         _normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=like.dtype, device=device_of(like))
     )
     run = iterate(step, start, measure=lambda s: s.change, tol=tol, max_iter=max_iter, check_every=check_every)
-    return xp.asarray(run.state.sigma)  # NumPy made a scalar of it
+    return xp.asarray(run.state.sigma)  # NumPy converted it to a scalar
 
 
 @capabilities(jit=False, syncs=1)
@@ -178,7 +179,7 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
         differences.append(xp.abs(xp.sum(Au * v) - xp.sum(u * Atv)) / (norm(u) * norm(v)))
         sizes += [norm(Au) / norm(u), norm(Atv) / norm(v)]
     size = xp.max(xp.stack(sizes))  # below ‖A‖, to which rounding in Au is relative: one Au alone may have cancelled
-    size = xp.maximum(size, float(xp.finfo(like.dtype).smallest_normal) / unit)  # below it digits are lost
+    size = xp.maximum(size, float(xp.finfo(like.dtype).smallest_normal) / unit)  # below this, digits are lost
     worst = float(xp.max(xp.stack(differences)) / size)
     if not math.isfinite(worst):
         message = f"A: expected an operator with finite products, got NaN or infinite ones with {operator!r}."
@@ -207,7 +208,7 @@ def eigenvalue_bound(product: Array | Callable[[Array], Array], like: Array | No
     like : array, shape (p, k), optional
         Shows length, library, device and dtype to a map; a matrix needs none.
     steps : int
-        Products taken of a map; a dozen do the work of a hundred of the power method.
+        Products taken of a map; twelve are as good as a hundred of the power method.
 
     Returns
     -------
@@ -236,9 +237,9 @@ def eigenvalue_bound(product: Array | Callable[[Array], Array], like: Array | No
         raise TypeError(message)
     xp = namespace_of(like)
     j = xp.arange(like.shape[0], dtype=like.dtype, device=device_of(like))
-    start = xp.cos(j * j)[:, None]  # made where it is needed, and close to orthogonal to nothing with a structure
+    start = xp.cos(j * j)[:, None]  # made on the device, and hardly orthogonal to any structured vector
 
-    length = xp.linalg.vector_norm  # whose derivative at 0, where the space is used up, is 0 as well
+    length = xp.linalg.vector_norm  # its derivative at 0, where the Krylov space ends, is 0 as well
     v, before = start / length(start), xp.zeros_like(start)
     beta = xp.zeros((), dtype=start.dtype, device=device_of(start))
     sums = []

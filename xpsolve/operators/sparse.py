@@ -1,7 +1,7 @@
 """Sparse matrices of SciPy (CPU) and CuPy (GPU) as operators.
 
 CuPy waits for the device before each first product with a matrix, for the shape of some rows of it and for a product of
-two sparse matrices.  So an operator looks once at its matrix, in one host read, and takes rows as dense ones.
+two sparse matrices.  So an operator examines its matrix once, in one host read, and uses dense rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, accumulate, cast, device_of, innermost, lift, namespace_of, native
+from xpsolve.arrays import Array, accumulate, cast, device_of, innermost, namespace_of, native
 from xpsolve.operators.base import LinearOperator
 from xpsolve.trace import host_read
 
@@ -24,7 +24,7 @@ def sparse_product(x: Array, S: Any) -> Array:
 
 
 class Rows(NamedTuple):
-    """A matrix in CSR form, whose rows are asked for."""
+    """A matrix in CSR form, whose rows are needed."""
 
     S: Any
     longest: int | None  # stored numbers of a row, at most; None where sparse rows cost no wait
@@ -43,12 +43,13 @@ def sparse_gram(index: Array, S: Any, dtype: Any) -> Array:
     return (rows @ rows.T).toarray()
 
 
+@native
 def dense_rows(index: Array, rows: Rows, columns: range | None = None) -> Array:
     """The rows with these indices (k,), dense, or a range of their columns: no host read, k·longest numbers moved."""
     xp, S = namespace_of(index), rows.S
     columns = range(S.shape[1]) if columns is None else columns
     k, p = index.shape[0], len(columns)
-    numbers, places, ends = (lift(xp, x) for x in (S.data, S.indices, S.indptr))
+    numbers, places, ends = S.data, S.indices, S.indptr
     if not rows.longest:
         return xp.zeros((k, p), dtype=numbers.dtype, device=device_of(numbers))
     steps = xp.arange(rows.longest, dtype=ends.dtype, device=device_of(index))
@@ -62,6 +63,35 @@ def dense_rows(index: Array, rows: Rows, columns: range | None = None) -> Array:
     first = xp.arange(k, dtype=index.dtype, device=device_of(index)) * p
     place = xp.reshape(first[:, None] + column, (-1,))
     return xp.reshape(accumulate(xp.reshape(number, (-1,)), place, k * p), (k, p))
+
+
+@dense_rows.register("cupy")
+def _dense_rows_cupy(index: Array, rows: Rows, columns: range | None = None) -> Array:
+    """One thread for each number that a row may store; no place comes twice, since the format is canonical."""
+    import cupy
+
+    S = rows.S
+    columns = range(S.shape[1]) if columns is None else columns
+    found = cupy.zeros((index.shape[0], len(columns)), dtype=S.dtype)
+    if not found.size or not rows.longest:
+        return found
+    spread = cupy.ElementwiseKernel(
+        "raw K index, raw I ends, raw I places, raw T numbers, int64 longest, int64 first, int64 width",
+        "raw T z",
+        """
+        ptrdiff_t row = i / longest, at = ends[index[row]] + i % longest;
+        if (at < ends[index[row] + 1]) {
+            ptrdiff_t column = places[at] - first;
+            if (column >= 0 && column < width) z[row * width + column] = numbers[at];
+        }
+        """,
+        "xpsolve_dense_rows",
+        no_return=True,
+    )
+    first, stored = columns.start, (S.indptr, S.indices, S.data)
+    index = cupy.ascontiguousarray(index)
+    spread(index, *stored, rows.longest, first, len(columns), found, size=index.shape[0] * rows.longest)
+    return found
 
 
 def gram_of_rows(index: Array, rows: Rows, dtype: Any) -> Array:
@@ -96,7 +126,7 @@ def _sparse_column_sizes_cupy(numbers: Array, A: Sparse) -> Array:
 
 @native
 def _longest(numbers: Array, S: Any) -> tuple[int | None, int | None]:
-    """The most stored numbers of a row and of a column of S, where that has to be known."""
+    """The most stored numbers of a row and of a column of S, where it is needed."""
     return None, None
 
 
@@ -131,7 +161,7 @@ def with_numbers(S: Any, numbers: Array) -> Any:
 
 
 def is_sparse(A: Any) -> bool:
-    """Whether `A` is a sparse matrix of SciPy or CuPy, found out without importing either."""
+    """Whether `A` is a sparse matrix of SciPy or CuPy, without importing either."""
     if not hasattr(A, "tocsr"):
         return False
     modules = {base.__module__.partition("._")[0] for base in type(A).__mro__}

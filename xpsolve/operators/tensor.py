@@ -2,7 +2,7 @@
 
     x^{i₁ i₂ …} = G^{i₁ i₂ …}_{j₁ j₂ …} y^{j₁ j₂ …},      its adjoint   y_{j₁ j₂ …} = G^{i₁ i₂ …}_{j₁ j₂ …} x_{i₁ i₂ …}
 
-with sums over the indices that appear twice (Einstein): of y forth, of x back.
+with sums over the indices that appear twice (Einstein): of y forward, of x backward.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ g_m = (−1)ᵐ h_{2N−1−m}:
 
     a[k] = Σ_m h_m x[2k + m mod n],      d[k] = Σ_m g_m x[2k + m mod n]
 
-which is an orthogonal matrix for every even n.  The next level splits the means alone, of all axes.  Forth and back are
-the same computation: shifted copies of pairs, multiplied by a matrix (2, 2N).
+which is an orthogonal matrix for every even n.  The next level splits the means alone, of all axes.  The transform and
+its inverse are the same computation: shifted copies of pairs, multiplied by a matrix (2, 2N).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Wavelet(LinearOperator):
     shape : int or tuple of int
         Sides of the signal, picture or volume; 2**levels divides each.
     order : int
-        Vanishing moments N: details of polynomials of degree below N are 0, away from where the ends meet.  1 is Haar.
+        Vanishing moments N: details of polynomials of degree below N are 0, away from the boundary.  1 is Haar.
         Filters have 2N coefficients.  At most 20.
     levels : int, optional
         How often the means are split.  As often as the sides can be halved if None.
@@ -158,7 +158,7 @@ def _one_level(xp: Namespace, T: Array, axis: int, F: Array, *, back: bool = Fal
 
 
 def _round(pairs: Array, h: int, more: int, *, back: bool) -> list[Array]:
-    """The h pairs and so many more, as they go on periodically at the end, or before the beginning."""
+    """The h pairs and some more, continued periodically at the end, or before the beginning."""
     times, rest = divmod(more, h)
     whole = [pairs] * (times + 1)
     if rest == 0:

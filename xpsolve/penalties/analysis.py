@@ -1,6 +1,6 @@
 """Analysis penalties  R(x) = λ‖Lx‖₁  or  λ‖Lx‖₂,₁  for a linear operator L, and total variation among them.
 
-They have no proximal map in closed form.  `minimize` takes L and the norm apart, by a primal–dual method.
+They have no proximal map in closed form.  `minimize` treats L and the norm separately, by a primal–dual method.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Analysis(Penalty):
 
     def prox(self, v: Array, t: Any) -> Array:
         """Not known in closed form."""
-        message = f"{self!r}: expected a penalty with a proximal map. minimize takes this one by 'primal_dual'."
+        message = f"{self!r}: expected a penalty with a proximal map. minimize solves it by 'primal_dual'."
         raise TypeError(message)
 
     def scaled(self, unit: Any, size: Any) -> Analysis:

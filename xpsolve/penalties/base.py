@@ -1,6 +1,6 @@
-"""What a penalty is: R of  min_x f(x) + R(x),  with what the methods and their certificates ask of it.
+"""What a penalty is: R of  min_x f(x) + R(x),  with what the methods and their certificates need of it.
 
-A penalty owns its value, its proximal map  prox_{tR}(v) = argmin_x ½‖x − v‖² + t·R(x)  and the smallest element of
+A penalty defines its value, its proximal map  prox_{tR}(v) = argmin_x ½‖x − v‖² + t·R(x)  and the smallest element of
 g + ∂R(x), which is 0 where x minimises f + R with ∇f(x) = g.  Where its conjugate R*(c) = sup_x ⟨c, x⟩ − R(x) is known,
 duality gaps are too (Parikh & Boyd 2014; Peyré 2020, §14.1).
 """
@@ -16,7 +16,7 @@ from xpsolve.trace import arrays_in, map_arrays
 
 
 class Penalty:
-    """A convex function R of x; subclass it with `value` and `prox`, and what else is known.
+    """A convex function R of x; subclass it with `value` and `prox`, and optionally the other methods.
 
     `x` is one point, (p,) or (p, m).  A subclass with value and prox alone is certified by the fixed point of the
     proximal step; `residual` makes that sharper, `dual_range` and `young` give a duality gap.
@@ -62,7 +62,7 @@ class Penalty:
         raise NotImplementedError
 
     def scaled(self, unit: Any, size: Any) -> Penalty | None:
-        """The penalty x ↦ R(unit·x)/size, for numbers or 0-d arrays above 0; None where nobody has said what it is."""
+        """The penalty x ↦ R(unit·x)/size, for numbers or 0-d arrays above 0; None where it is not known."""
         return None
 
     def meeting(self, x: Array) -> Any:
@@ -78,7 +78,8 @@ class Penalty:
         return Sum.of(self, other)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        inside = ", ".join(f"{name}={shown(value)}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({inside})"
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Penalty:
         other = copy.copy(self)
@@ -93,7 +94,7 @@ class Sum(Penalty):
     Parameters
     ----------
     parts : tuple of Penalty
-        What is added; those that act on single entries have become one.
+        The terms; those that act on single entries are merged into one.
 
     Examples
     --------
@@ -129,7 +130,7 @@ class Sum(Penalty):
 
     def prox(self, v: Array, t: Any) -> Array:
         """Not known in closed form."""
-        message = f"{self!r}: expected a penalty with a proximal map, got a sum. minimize takes it by 'primal_dual'."
+        message = f"{self!r}: expected a penalty with a proximal map, got a sum. minimize solves it by 'primal_dual'."
         raise TypeError(message)
 
     def scaled(self, unit: Any, size: Any) -> Penalty | None:
@@ -149,16 +150,32 @@ def weight(value: Any, name: str) -> Any:
 
 
 def number(xp: Namespace, like: Array, value: Any) -> Array:
-    """A number or array as an array beside `like`."""
+    """A number or array as an array of the dtype and device of `like`."""
     return value if is_array(value) else xp.asarray(float(value), dtype=like.dtype, device=device_of(like))
 
 
 def shown(value: Any) -> str:
     """A parameter in a repr: nothing is read from a device."""
-    return f"<array {tuple(value.shape)}>" if is_array(value) else f"{value:g}"
+    if is_array(value):
+        return f"<array {tuple(value.shape)}>"
+    if isinstance(value, str | bool | None):
+        return repr(value)
+    return f"{value:g}" if isinstance(value, int | float) else f"<{type(value).__name__}>"
 
 
 def total(x: Array) -> Array:
     """The sum of all entries, 0-d."""
     xp = namespace_of(x)
     return xp.asarray(xp.sum(x))
+
+
+def indicator(inside: Array, like: Array) -> Array:
+    """0 where the condition `inside`, 0-d, holds and ∞ where not, in the dtype of `like`."""
+    xp = namespace_of(like)
+    zero = xp.zeros((), dtype=like.dtype, device=device_of(like))
+    return xp.where(inside, zero, xp.full_like(zero, xp.inf))
+
+
+def slack(x: Array) -> float:
+    """By how much, relative to the size of a set, rounding may put a projection of x outside."""
+    return 16 * float(namespace_of(x).finfo(x.dtype).eps) * int(x.shape[0])

@@ -24,9 +24,9 @@ class GroupL1(Penalty):
         λ ≥ 0.
     groups : "rows", int, or sequence of int (p,)
         "rows" takes the rows of x (p, m), as in the multi-task lasso; a number s the groups of s entries that follow
-        one another; a sequence of labels 0, 1, … those of like label.
+        one another; a sequence of labels 0, 1, … those of equal label.
     weights : sequence of float, optional
-        w_g ≥ 0, one a group; 1 where none is given.  √(size of the group) is common.
+        w_g ≥ 0, one per group; 1 where none is given.  √(size of the group) is common.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class GroupL1(Penalty):
     def scaled(self, unit: Any, size: Any) -> GroupL1:
         """With λ·unit/size."""
         other = copy.copy(self)
-        other.lam = self.lam * unit / size
+        other.lam = self.lam * (unit / size)
         return other
 
     def meeting(self, x: Array) -> GroupL1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpsolve.arrays import Array, is_array, namespace_of, thin_svd
-from xpsolve.penalties.base import Penalty, shown, total, weight
+from xpsolve.penalties.base import Penalty, total, weight
 
 
 class Nuclear(Penalty):
@@ -73,10 +73,7 @@ class Nuclear(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Nuclear:
         """With λ·unit/size."""
-        return Nuclear(self.lam * unit / size)
-
-    def __repr__(self) -> str:
-        return f"Nuclear(lam={shown(self.lam)})"
+        return Nuclear(self.lam * (unit / size))
 
 
 def _matrix(x: Array) -> Array:

@@ -44,7 +44,7 @@ class Separable(Penalty):
     def scaled(self, unit: Any, size: Any) -> Separable:
         """The same form, with l1·unit/size, l2·unit²/size and bounds/unit."""
         return Separable(
-            None if self.l1 is None else self.l1 * unit / size,
+            None if self.l1 is None else self.l1 * (unit / size),
             None if self.l2 is None else self.l2 * (unit * (unit / size)),
             None if self.lower is None else self.lower / unit,
             None if self.upper is None else self.upper / unit,
@@ -104,6 +104,16 @@ class Separable(Penalty):
             best = xp.where(shrunk > 0, here.upper, xp.where(shrunk < 0, here.lower, best))
         terms = here._smooth(x) - here._smooth(best) - c * (x - best)
         return total(xp.maximum(terms, xp.zeros_like(terms)))
+
+    def free(self, x: Array) -> tuple[Array, Array]:
+        """Which entries are between two kinks of R, and the slope of l1|x_j|."""
+        xp, here = namespace_of(x), self._beside(x)
+        free, slope = x == x, xp.zeros_like(x)
+        if here.l1 is not None:
+            free = free & (x != 0)
+            slope = xp.where(x > 0, here.l1 + slope, slope - here.l1)
+        free = free if here.lower is None else free & (x > here.lower)
+        return (free if here.upper is None else free & (x < here.upper)), slope
 
     def _smooth(self, x: Array) -> Array:
         """l1|x_j| + ½ l2 x_j² of every entry."""
@@ -293,7 +303,7 @@ def _absent(value: Any) -> Any:
 
 
 def _positive(l1: Any) -> bool:
-    """Whether every weight is known to be above 0; 0-d arrays are taken to be."""
+    """Whether every weight is known to be above 0; 0-d arrays are assumed to be."""
     if not is_array(l1) or l1.ndim == 0:
         return is_array(l1) or l1 > 0
     return is_concrete(l1) and bool(namespace_of(l1).all(l1 > 0))
@@ -305,7 +315,7 @@ def _vector(value: Any, name: str) -> Array:
         raise TypeError(message)
     xp = namespace_of(value)
     if is_concrete(value) and not bool(xp.all((value >= 0) & xp.isfinite(value))):
-        message = f"{name}: expected finite numbers >= 0, got an array with others."
+        message = f"{name}: expected finite numbers >= 0, got an array with a number that is not."
         raise ValueError(message)
     return value
 

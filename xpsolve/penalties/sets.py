@@ -6,10 +6,11 @@ conjugate                           s·max_j c_j,  and radius·max_j |c_j| for t
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, check_positive, device_of, is_array, namespace_of
-from xpsolve.penalties.base import Penalty, number, shown, total
+from xpsolve.penalties.base import Penalty, indicator, number, slack, total
 from xpsolve.penalties.shrink import shrink
 
 
@@ -38,9 +39,9 @@ class L1Ball(Penalty):
         self.radius = _size(radius, "radius")
 
     def value(self, x: Array) -> Array:
-        """0 or ∞; rounding of the size of a projection's is allowed."""
+        """0 or ∞; a point that is outside by rounding alone counts as inside."""
         xp = namespace_of(x)
-        return _indicator(xp, total(xp.abs(x)) <= self.radius * (1 + _slack(xp, x)), x)
+        return indicator(total(xp.abs(x)) <= self.radius * (1 + slack(x)), x)
 
     def prox(self, v: Array, t: Any) -> Array:
         """The projection: soft-thresholding at the level ν where Σ max(|v_j| − ν, 0) is the radius, or at 0."""
@@ -57,7 +58,7 @@ class L1Ball(Penalty):
         level = _level(xp, off, total(signs * g), total(xp.astype(on, x.dtype)))
         level = xp.maximum(level, xp.zeros_like(level))
         on_sphere = xp.where(on, g + level * signs, shrink(g, level))
-        inside = total(xp.abs(x)) < self.radius * (1 - _slack(xp, x))
+        inside = total(xp.abs(x)) < self.radius * (1 - slack(x))
         return xp.where(inside, g, on_sphere) + self.value(x)
 
     def dual_range(self, c: Array) -> Array:
@@ -73,10 +74,9 @@ class L1Ball(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> L1Ball:
         """With radius/unit."""
-        return L1Ball(self.radius / unit)
-
-    def __repr__(self) -> str:
-        return f"L1Ball(radius={shown(self.radius)})"
+        other = copy.copy(self)
+        other.radius = self.radius / unit
+        return other
 
 
 class Simplex(Penalty):
@@ -104,10 +104,10 @@ class Simplex(Penalty):
         self.total = _size(total, "total")
 
     def value(self, x: Array) -> Array:
-        """0 or ∞; rounding of the size of a projection's is allowed."""
+        """0 or ∞; a point that is outside by rounding alone counts as inside."""
         xp = namespace_of(x)
-        off = xp.abs(total(x) - self.total) <= self.total * _slack(xp, x)
-        return _indicator(xp, xp.all(x >= 0) & off, x)
+        off = xp.abs(total(x) - self.total) <= self.total * slack(x)
+        return indicator(xp.all(x >= 0) & off, x)
 
     def prox(self, v: Array, t: Any) -> Array:
         """The projection max(v_j − ν, 0), with the ν for which the sum is the total."""
@@ -133,24 +133,13 @@ class Simplex(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Simplex:
         """With total/unit."""
-        return Simplex(self.total / unit)
-
-    def __repr__(self) -> str:
-        return f"Simplex(total={shown(self.total)})"
+        other = copy.copy(self)
+        other.total = self.total / unit
+        return other
 
 
 def _size(value: Any, name: str) -> Any:
     return value if is_array(value) and value.ndim == 0 else check_positive(value, name)
-
-
-def _slack(xp: Namespace, x: Array) -> float:
-    eps = float(xp.finfo(x.dtype).eps)
-    return 16 * eps * int(x.shape[0])
-
-
-def _indicator(xp: Namespace, inside: Array, like: Array) -> Array:
-    zero = xp.zeros((), dtype=like.dtype, device=device_of(like))
-    return xp.where(inside, zero, xp.full_like(zero, xp.inf))
 
 
 def _level(xp: Namespace, a: Array, offset: Any, count: Array | None = None) -> Array:

@@ -24,7 +24,7 @@ class Problem:
     name : str
         What it is called.
     A : array, shape (n, p)
-        The operator or design, one sample a row.
+        The operator or design, one sample per row.
     y : array, shape (n,) or (n, k)
         The observations, one target a column.
     x_true : array, shape (p,) or (p, k), optional
@@ -107,7 +107,7 @@ class Problem:
         Returns
         -------
         numpy.ndarray, shape (p,) or (p, k), with `m` in front where `lam` is 1-D
-            On the host and in float64, to judge others by.
+            On the host and in float64, as the reference for others.
 
         Raises
         ------

@@ -112,7 +112,7 @@ def sparse_coding(
         rows = rows - rows.mean(axis=1, keepdims=True)
     elif data == "patches":
         rows, source = patches(size=size, count=m + samples, seed=seed), "the photograph that matplotlib carries"
-        flat = np.linalg.norm(rows, axis=1) < 1e-3 * size  # nothing to code: what stands there is rounding
+        flat = np.linalg.norm(rows, axis=1) < 1e-3 * size  # nothing to code: what is there is rounding
         rows = np.where(flat[:, None], rng.standard_normal(rows.shape) * 1e-3, rows)
     else:
         message = f"data: expected one of {', '.join(DATA)}, got {data!r}."
@@ -142,7 +142,7 @@ def meg(
 
         B = ⟨q × r, s/‖s‖⟩ / ‖s − r‖³,  up to a factor
 
-    Sources side by side are hardly told apart.
+    Neighbouring sources are hard to distinguish.
 
     Parameters
     ----------

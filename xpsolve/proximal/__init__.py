@@ -1,1 +1,1 @@
-"""Floor 3: iterations for f + R, with a proximal map of R or of its parts."""
+"""Iterations for f + R that use a proximal map of R or of its parts."""

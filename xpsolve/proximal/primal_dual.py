@@ -47,7 +47,7 @@ class Coupled(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where the iteration is."""
+    """The state of the iteration."""
 
     x: Array
     z: tuple[Array, ...]  # one for every coupled term

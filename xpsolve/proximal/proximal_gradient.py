@@ -3,8 +3,8 @@
     ISTA    x⁺ = prox_{τR}(x − τ∇f(x))                                      O(1/k) for τ ≤ 1/L, L that of ∇f
     FISTA   x⁺ = prox_{τR}(z − τ∇f(z)),  z⁺ = x⁺ + j/(j+3)·(x⁺ − x)         O(1/k²) (Beck & Teboulle 2009)
 
-FISTA forgets its momentum where it points uphill (O'Donoghue & Candès 2015), looked at once a check.  All columns move
-together; one that is solved gets the step 0 and rests, which costs no launch.
+FISTA resets its momentum where it points uphill (O'Donoghue & Candès 2015), tested once per check.  All columns move
+together; a converged one gets the step 0, so that it stays as it is, which costs no launch.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from xpsolve.arrays import Array, Run, iterate, namespace_of, native
 from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.operators import eigenvalue_bound
 
-_PATIENCE = 300  # iterations in which the gap may stand still
-_NEAR_ROUNDING = 2**14  # times eps: only below is a gap that stands still taken for the limit of the dtype
+_PATIENCE = 300  # iterations without progress of the gap
+_NEAR_ROUNDING = 2**14  # times eps: only below this is a gap without progress taken for the limit of the dtype
 
 
 class Proximal(Protocol):
-    """What the iteration asks of R, for columns side by side."""
+    """What the iteration needs of R, for columns side by side."""
 
     def steps(self, tau: Array) -> tuple[Array, ...]:
         """τ, and what else the proximal map of τR needs, computed once for many iterations."""
@@ -122,7 +122,7 @@ def proximal_gradient(
         callback=callback,
         late=late,
         between=refresh if late else None,
-        stalled=_Standstill(float(xp.finfo(X.dtype).eps)) if tol > 0 else None,  # 0 asks for max_iter iterations
+        stalled=_Standstill(float(xp.finfo(X.dtype).eps)) if tol > 0 else None,  # 0 takes exactly max_iter iterations
     )
 
 

@@ -31,7 +31,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
         the first, if there is one.
     out : Path
         Folder to write; made if missing.  All files are written beside it and then put into place, ``index.html`` last,
-        so that a full disk leaves an earlier report as it was.
+        so that a full disk leaves an earlier report unchanged.
     machines : sequence of str, optional
         Names of the machines to report on; all of them when left out.
 
@@ -83,7 +83,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     else:
         (out / "results.parquet").unlink(missing_ok=True)
     write_folder(out, files)
-    # Figures and pages of an earlier report would be taken for this one's.
+    # Figures and pages of an earlier report would seem to belong to this one.
     for stale in (out / "figures").glob("*.svg"):
         if f"figures/{stale.name}" not in files:
             stale.unlink()

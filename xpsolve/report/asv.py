@@ -6,8 +6,8 @@ and every plain attribute of the function, among them our ``meta``); ``<machine>
 ``repr`` strings, values follow ``itertools.product`` with the last parameter fastest. ``null`` is a failure and
 ``NaN`` a point that was skipped or not selected; ``Infinity`` occurs.
 
-Which of these it was, and why, stands in the ledger that `xpsolve bench` keeps beside (``<commit>.ledger``), with the
-facts of that run; without one the reasons are told as far as the facts of the machine's last run go.
+Which of these it was, and why, is in the ledger that `xpsolve bench` keeps beside (``<commit>.ledger``), with the
+facts of that run; without one, the reasons come from the machine's last run, as far as it has them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REASONS = (
     "does not apply",
     "not selected",
 )
-"""Why a point has no value; nobody has asked for one that is "not selected"."""
+"""Why a point has no value; a point that is "not selected" was not requested."""
 
 _FAILURES = ("out of memory", "timed out", "failed")
 _DECLARED: Mapping[str, Any] = {
@@ -42,7 +42,7 @@ _DECLARED: Mapping[str, Any] = {
     **dict.fromkeys(("fixed", "derived"), dict),
     "tol": int | float,
 }
-_LARGEST_GRID = 1_000_000  # points of one benchmark; asv would take weeks for them
+_LARGEST_GRID = 1_000_000  # points of one benchmark; asv would need weeks for them
 _NOT_RESULTS = ("machine.json", "facts.json")
 
 
@@ -166,7 +166,7 @@ def _latest_facts(folder: Path, ledgers: Iterable[Mapping[str, Any]], warnings: 
 
 
 def _latest(points: Sequence[Point]) -> list[Point]:
-    """One of each: a value before none, then the one measured last."""
+    """One of each point: one with a value if there is one, then the one measured last."""
     best: dict[tuple[Any, ...], Point] = {}
     for point in points:
         key = (point.machine, point.environment, point.commit, point.benchmark, json.dumps(point.params))
@@ -178,7 +178,7 @@ def _latest(points: Sequence[Point]) -> list[Point]:
 
 @dataclass(frozen=True)
 class _Run:
-    """What stands beside a result file: libraries, profiles, and why points have no value."""
+    """What is beside a result file: libraries, profiles, and why points have no value."""
 
     backends: Mapping[str, Any]
     libraries: Mapping[str, Any]
@@ -187,7 +187,7 @@ class _Run:
 
     @classmethod
     def of(cls, ledger: Mapping[str, Any], facts: Mapping[str, Any]) -> _Run:
-        """Facts of the commit's own run, else the machine's latest; whatever is malformed is empty."""
+        """Facts of the commit's own run, else the machine's latest; malformed facts are empty."""
         own = ledger.get("facts")
         facts = own if isinstance(own, dict) and own else facts
         parts = (facts.get("backends"), facts.get("libraries"), ledger.get("entries"), ledger.get("missed"))
@@ -254,13 +254,13 @@ def _describe(path: Path, warnings: list[str]) -> dict[str, dict[str, Any]]:
     for name, entry in entries.items():
         wrong = _malformed(entry.get("meta"))
         if wrong:
-            warnings.append(f"{path.name}: {name} declares {wrong}, which is not what a benchmark declares; skipped")
+            warnings.append(f"{path.name}: {name} declares {wrong}, which is not valid; skipped")
             entry["meta"] = {}
     return entries
 
 
 def _malformed(meta: Any) -> str:
-    """What in a declaration has a type that nothing can be done with, or nothing."""
+    """The part of a declaration with an unusable type, or nothing."""
     if not isinstance(meta, dict):
         return ""
     for name, kind in _DECLARED.items():
@@ -284,7 +284,7 @@ def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], r
     try:
         datetime.fromtimestamp(int(content.get("date") or 0) / 1000, tz=UTC)
     except (TypeError, ValueError, OverflowError, OSError) as error:
-        found.warnings.append(f"{where}: its date is none ({error}); skipped")
+        found.warnings.append(f"{where}: its date is not valid ({error}); skipped")
         return
     unknown, stale = [], []
     for benchmark, row in results.items():
@@ -306,7 +306,7 @@ def _read_file(path: Path, machine: str, described: dict[str, dict[str, Any]], r
             at = ", ".join(f"{point.value:g} at {dict(point.params)}" for point in wrong[:3])
             found.warnings.append(f"{where}: {benchmark} has {len(wrong)} impossible values ({at}); skipped")
         found.points.extend(point for point in points if _possible(point))
-    # A benchmark of which every point was missed has no row.
+    # A benchmark without any value has no row.
     for benchmark in sorted({text.partition("(")[0] for text in run.missed} & described.keys() - results.keys()):
         params = described[benchmark].get("params") or []
         try:
@@ -335,13 +335,13 @@ _UNDECODABLE = (
 
 
 def _possible(point: Point) -> bool:
-    """Whether a value can be what it is said to be: no time and no rate is 0 or infinite."""
+    """Whether a value is possible: no time and no rate is 0 or infinite."""
     measured = point.status == "ok" and point.meta.get("role") in ("time", "ceiling")
     return not measured or (point.value > 0 and math.isfinite(point.value))
 
 
 def _size(params: Sequence[Sequence[str]]) -> int:
-    """Points of a grid, which is refused where nobody can have measured it."""
+    """Points of a grid; a grid that is too large to have been measured is refused."""
     size = math.prod(len(values) for values in params)
     if size > _LARGEST_GRID:
         raise ValueError(f"a grid of {size} points")

@@ -1,7 +1,7 @@
 """One solver on every backend: speed and error side by side, launch-bound problems, processor against accelerator.
 
-Rows that differ in their ``backend`` alone are one match.  Tables show the smallest and the largest size of each
-series: what a call costs, and what the arithmetic does.
+Rows that differ only in their ``backend`` form one match.  Tables show the smallest and the largest size of each
+series: the cost of a call, and the speed of the arithmetic.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Match:
 
     @property
     def able(self) -> dict[str, float]:
-        """Times of right answers by backend, the fastest first."""
+        """Times of correct answers by backend, the fastest first."""
         sound = {name: float(row["value"]) for name, row in self.rows.items() if row["valid"] and row["steady"]}
         return dict(sorted(sound.items(), key=lambda item: item[1]))
 
@@ -156,7 +156,7 @@ def _names(found: Iterable[Match]) -> list[str]:
 
 
 def speed_table(found: Sequence[Match], run: RunName) -> Table:
-    """Times side by side, one column a backend.
+    """Times side by side, one column per backend.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def speed_table(found: Sequence[Match], run: RunName) -> Table:
     Returns
     -------
     Table
-        Hollow times are of answers in doubt.
+        Hollow times belong to doubtful answers.
 
     Examples
     --------
@@ -190,7 +190,7 @@ def speed_table(found: Sequence[Match], run: RunName) -> Table:
 
 
 def errors_table(found: Sequence[Match], run: RunName) -> Table:
-    """Errors side by side, one column a backend.
+    """Errors side by side, one column per backend.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def _side_by_side(found: Sequence[Match], run: RunName, cell: Any) -> Table:
 
 
 def dots(found: Sequence[Match]) -> list[Dot]:
-    """Times as multiples of NumPy's, or of the first backend where NumPy is not there.
+    """Times as multiples of NumPy's, or of the first backend where NumPy is missing.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ def throughput_table(frame: pd.DataFrame, run: RunName) -> Table:
                 Cell(f"{number(gain)} ×", gain),
             ]
             rows.append((run(row["machine"], row["environment"]), cells))
-    return with_run(["benchmark", "at", "one call at a time", "a call among many", "ratio"], rows)
+    return with_run(["benchmark", "at", "one call at a time", "one of many calls", "ratio"], rows)
 
 
 def races(frame: pd.DataFrame) -> list[Race]:
@@ -358,7 +358,7 @@ def races_table(found: Sequence[Race]) -> Table:
     Returns
     -------
     Table
-        One row a race.
+        One row per race.
 
     Examples
     --------

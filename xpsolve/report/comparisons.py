@@ -23,7 +23,7 @@ __all__ = ["Dot", "Race", "prediction", "races", "ratios"]
 
 @dataclass(frozen=True)
 class Dot:
-    """One ratio in a row of a figure, with its interval; a hollow one is of an answer in doubt."""
+    """One ratio in a row of a figure, with its interval; a hollow one belongs to a doubtful answer."""
 
     row: str
     name: str
@@ -142,7 +142,7 @@ def ratios(dots: Sequence[Dot], title: str, abscissa: str) -> str:
         within = {row: [name for name in names if any(d.row == row and d.name == name for d in dots)] for row in rows}
         for name, (colour, marker, filled) in zip(names, styles(), strict=False):
             members = [dot for dot in dots if dot.name == name]
-            # Names of one row lie a little apart, else equal ratios would hide each other.
+            # Names of one row are a little apart, otherwise equal ratios would hide each other.
             y = [
                 places[dot.row] - 0.6 * ((within[dot.row].index(name) + 0.5) / len(within[dot.row]) - 0.5)
                 for dot in members
@@ -186,7 +186,7 @@ def _ratio_ticks(axes: Any) -> None:
 
 
 def races(found: Sequence[Race], title: str) -> str:
-    """Draw up to six races of two devices, each in axes of its own.
+    """Draw up to six races of two devices, each in its own axes.
 
     Parameters
     ----------

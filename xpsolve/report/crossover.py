@@ -1,8 +1,8 @@
 """Where one curve overtakes another: the zero of log t₁ − log t₂ between measured sizes.
 
 Along n·p = const a cost bends, so no power law is assumed: the two curves are joined by straight lines in log-log.
-The interval comes from redrawing every time within its own uncertainty. Where no crossing lies among the measured
-sizes the answer is a bound, and says on which side.
+The interval comes from redrawing every time within its own uncertainty. If there is no crossing among the measured
+sizes, the answer is a bound, with its side.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class Crossover:
         return bool(np.isfinite([self.at, self.low, self.high]).all()) and self.ratio >= 1.2
 
     def sentence(self, names: tuple[str, str], symbol: str) -> str:
-        """Say it in words.
+        """The crossing in words.
 
         Parameters
         ----------
         names : tuple of str
-            What the two curves are called.
+            Names of the two curves.
         symbol : str
-            What the abscissa is called.
+            Name of the abscissa.
 
         Returns
         -------
@@ -133,7 +133,7 @@ def crossover(
     if not all(np.all(np.isfinite(v)) and np.all(v > 0) for v in (size, one, two)):
         raise ValueError("x, first, second: expected positive finite numbers; leave other points out")
     log_x, gap = np.log(size), np.log(one) - np.log(two)
-    # Converging curves that have not met yet meet later; diverging ones met before.
+    # Converging curves that have not crossed yet cross later; diverging ones crossed before.
     side = np.inf if abs(gap[-1]) < abs(gap[0]) else -np.inf
     left_first, at = _zero(log_x, gap)
     noise = np.random.default_rng(seed).standard_normal((draws, size.size)) * np.broadcast_to(scatter, size.shape)

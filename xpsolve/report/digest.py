@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Cell(NamedTuple):
-    """What is written in a table, what it sorts by, how it is marked, and the page that tells more."""
+    """The text of a cell, its sort key, its mark, and the page with more about it."""
 
     text: str
     key: float | str = ""
@@ -62,7 +62,7 @@ class Table:
         return any(isinstance(key, float) for key in keys) and all(isinstance(key, float) or key == "" for key in keys)
 
 
-LEVEL = 1.05  # a lead below this may be gone in the next run
+LEVEL = 1.05  # a lead below this is within run-to-run noise
 LEVEL_RACE = "no clear winner"
 
 RunName = Callable[[str, str], str]
@@ -79,7 +79,7 @@ def _value(value: Any, name: str) -> Cell:
 
 
 def key(value: Any) -> float | str:
-    """What a number sorts by; one that is not finite sorts last."""
+    """The sort key of a number; one that is not finite sorts last."""
     return float(value) if math.isfinite(float(value)) else ""
 
 
@@ -170,7 +170,7 @@ def disagreements(lines: Sequence[Series], run: RunName, link: Callable[[str], s
 
 
 def fastest(lines: Sequence[Series], run: RunName) -> Table:
-    """Who wins at which sizes, wherever methods or backends compete."""
+    """Which is fastest at which sizes, where methods or backends compete."""
     columns = ["benchmark", "sizes", "fastest", "ahead of the next by"]
     rows = []
     for (machine, environment, title, common), rivals in _arenas(lines).items():
@@ -183,7 +183,7 @@ def fastest(lines: Sequence[Series], run: RunName) -> Table:
 
 
 def winners(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -> Table:
-    """The fastest method along each benchmark that has several, each on the backend that suits it best."""
+    """The fastest method along each benchmark that has several, each on its best backend."""
     rows = []
     for (machine, environment, title, common), rivals in _arenas(lines).items():
         methods = {line.params.get("method") for line in rivals}
@@ -232,7 +232,7 @@ def _who(line: Series) -> str:
 
 
 def crossing_table(pairs: Sequence[Pair], run: RunName) -> Table:
-    """Finite crossings first, then the bounds on those of methods; who wins among backends is told by `fastest`."""
+    """Finite crossings first, then the bounds on those of methods; which backend wins is in `fastest`."""
     met = [pair for pair in pairs if math.isfinite(pair.crossing.at)]
     ordered = met + [pair for pair in pairs if pair not in met and pair.rival == "method"]
     columns = ["benchmark", "at equal", "finding"]
@@ -266,7 +266,7 @@ def limits(lines: Sequence[Series], run: RunName) -> Table:
 
 
 def counts(frame: pd.DataFrame, run: RunName) -> Table:
-    """Counted operations beside what the costs state."""
+    """Counted operations beside those of the costs."""
     columns = ["benchmark", "parameters", "quantity", "counted", "stated", ""]
     rows = []
     for _, row in frame.iterrows():
@@ -323,7 +323,7 @@ def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
 
 
 def missing(frame: pd.DataFrame, run: RunName) -> Table:
-    """What was asked for and has no value, and why: a failure by its point, a backend that is not there in one row."""
+    """What was requested and has no value, and why: a failure by its point, a missing backend in one row."""
     gone = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")]
     rows = []
     for _, row in gone[gone["status"] == "failed"].iterrows():

@@ -57,7 +57,7 @@ def scaling(lines: Sequence[Series], pairs: Sequence[Pair], title: str) -> str:
         ends: list[tuple[float, float, str, str]] = []
         common = _common_words(lines)
         for line, colour, marker in zip(lines, COLOURS, MARKERS, strict=False):
-            # What a single line shows stands in the title.
+            # What a single line shows is in the title.
             label = textwrap.fill(_short(line, common), 15) if len(lines) > 1 else ""
             ends.append(_draw_line(axes, line, colour, marker, label))
         log_axes(axes, [x for line in lines for x in line.points["x"]], "seconds")
@@ -236,7 +236,7 @@ def log_axes(axes: Any, sizes: Sequence[float], ordinate: str, *, both: bool = F
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, ordinate)))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    # The sizes that were measured are the ticks worth having, as long as their names do not touch.
+    # The measured sizes are the best ticks, as long as their names do not touch.
     ticks: list[float] = []
     for size in sorted(set(sizes)):
         if not ticks or math.log(size / ticks[-1]) > 0.09 * math.log(max(sizes) / min(sizes)):

@@ -23,7 +23,7 @@ __all__ = ["Pair", "Series", "crossings", "scaling_table", "series"]
 
 RIVALS = ("method", "backend")
 Z99 = 2.576  # half-width of a 99 % interval in standard deviations
-BENT = 0.5  # a cost whose local exponents differ by more has no exponent worth the name
+BENT = 0.5  # a cost whose local exponents differ by more has no single exponent
 LEAST_SCATTER = 0.02  # runs of one process agree better than runs of two
 
 

@@ -3,11 +3,12 @@
 The fit is least squares on log t, so that a relative error counts the same at every size. With
 t = b·(ρ + x^α), ρ = a/b, the level log b drops out by centring and two numbers are searched, log ρ and α.
 
-Five sizes and three unknowns ask for restraint:
+With five sizes and three unknowns, the fit must be cautious:
 
-- The floor a is kept only if an F-test supports it (p < 0.2); else α is the slope of a straight line in log-log.
+- The constant a (the "floor") is kept only if an F-test supports it (p < 0.2); otherwise α is the slope of a straight
+  line in log-log.
 - The interval is a parametric bootstrap whose noise level is itself drawn, σ² ν/χ²_ν with ν degrees of freedom left: a
-  resampling of five residuals would be far too sure of itself. Every draw is refitted *with* a floor, supported or
+  resampling of five residuals would give far too short intervals. Every draw is refitted *with* a floor, supported or
   not, because a floor too small to be seen still bends the line; unless the support is firm (p < 0.01) the interval
   also covers the straight-line fits, because an accident of noise can look like a floor.
 - The theory is fitted over the same sizes in the same form: the flops n p² + p³/3 have no single exponent, and
@@ -33,7 +34,7 @@ Vector = npt.NDArray[np.float64]
 SUPPORT = 0.2  # a floor is kept when the F-test against none gives less than this
 FIRM = 0.01  # and taken as certain below this
 AGREEMENT = 0.1  # two exponents closer than this agree, whatever their intervals
-WIDEST = 1.0  # an interval wider than this resolves nothing
+WIDEST = 1.0  # an interval wider than this is of no use
 MIN_POINTS = 4
 MIN_DECADES = 1.0
 
@@ -81,13 +82,13 @@ class PowerLaw:
 
     @property
     def resolved(self) -> bool:
-        """Whether there are points enough, over a range wide enough, for an exponent to mean something."""
+        """Whether there are enough points, over a wide enough range, for a meaningful exponent."""
         # The slack admits a nominal decade such as 200…2000 despite rounding in the logarithm.
         return self.x.size >= MIN_POINTS and self.decades >= MIN_DECADES - 1e-9
 
     @property
     def vague(self) -> bool:
-        """Whether the exponent is known to no better than ±1.5, so that its digits are not worth showing."""
+        """Whether the exponent is known to no better than ±1.5, so that its digits are not shown."""
         return self.high - self.low > 3
 
 
@@ -181,7 +182,7 @@ def local_slopes(x: npt.ArrayLike, t: npt.ArrayLike) -> Vector:
 
 
 def verdict(law: PowerLaw, theory: Sequence[float] | Vector | None) -> tuple[str, float, str]:
-    """Judge a measured exponent against the theoretical cost at the same sizes.
+    """Compare a measured exponent with the theoretical cost at the same sizes.
 
     Parameters
     ----------
@@ -249,7 +250,7 @@ def _line(centred: Vector, log_t: Vector) -> float:
 
 
 def _starts(centred: Vector, slope: float) -> list[tuple[float, float]]:
-    """Where to begin: a floor well below the first point, near the early ones, and above most of them."""
+    """Where to begin: a constant well below the first point, near the early ones, and above most of them."""
     steep = slope if abs(slope) > 0.1 else 0.1
     first = float(np.min(steep * centred))
     return [(first - 1.0, steep), (first + 1.5, 1.5 * steep), (first + 4.0, 2.0 * steep)]
@@ -259,7 +260,7 @@ def _bend(centred: Vector, log_t: Vector, starts: Sequence[tuple[float, float]])
     """Best (log ρ, α) of log t = c + log(ρ + x^α), and the fitted curve."""
 
     def residual(q: Vector) -> Vector:
-        floor, power = np.clip(q, -500, 500)  # a trial step may go anywhere
+        floor, power = np.clip(q, -500, 500)  # a trial step may be far away
         r = log_t - np.logaddexp(floor, power * centred)
         return np.asarray(r - r.mean())
 
@@ -284,7 +285,7 @@ def _least(
 ) -> tuple[Vector, Vector]:
     """Where Levenberg and Marquardt's method ends from a start, and the residuals there.
 
-    `leastsq` calls MINPACK as `least_squares` does, at a quarter of the price of a small fit.
+    `leastsq` calls MINPACK as `least_squares` does, at a quarter of the time for a small fit.
     """
     options = {"ftol": 1e-8, "xtol": 1e-8, "gtol": 1e-8, "maxfev": most, "diag": np.ones(len(start))}
     with np.errstate(all="ignore"):  # a covariance that it computes too, of a singular Jacobian
@@ -294,7 +295,7 @@ def _least(
 
 def _no_floor(rss_line: float, rss_curve: float, k: int) -> float:
     """The p-value of the F-test of the straight line against the bent one."""
-    if k < MIN_POINTS or rss_line <= 1e-20 * k:  # the line is exact: nothing is left for a floor to explain
+    if k < MIN_POINTS or rss_line <= 1e-20 * k:  # the line is exact: a floor cannot improve it
         return 1.0
     statistic = (rss_line - rss_curve) / max(rss_curve / (k - 3), 1e-300)
     return float(stats.f.sf(statistic, 1, k - 3))
@@ -309,7 +310,7 @@ def _interval(centred: Vector, fitted: Vector, noise: Vector, *, lines: bool) ->
     """Refit every noisy copy of the fitted curve; `lines` lets the interval cover the straight-line fits too."""
     sample = fitted + noise
     slopes = sample @ centred / (centred @ centred)
-    # One start near the minimum of the noiseless curve, one at a floor that is hardly there.
+    # One start near the minimum of the noiseless curve, one at a very small floor.
     starts = _starts(centred, float(np.median(slopes)))
     starts = [_bend(centred, fitted, starts)[:2], *starts[: int(lines)]]
     bent = [_bend(centred, y, starts)[1] for y in sample]

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them: three figures, a unit with its prefix, an exponent with its interval."""
+"""Numbers as a reader needs them: three figures, a unit with its prefix, an exponent with its interval."""
 
 from __future__ import annotations
 

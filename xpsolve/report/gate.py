@@ -1,4 +1,4 @@
-"""The gate: what changed for the worse between two sets of results, and whether that stops a merge.
+"""The gate: what became worse between two sets of results, and whether that stops a merge.
 
 Counted launches, host reads and flops are compared exactly, on any two machines; so are errors, by their order, and
 what no longer runs.  Times are compared between runs of one machine with one set of versions only: see `noise`.
@@ -23,13 +23,13 @@ from xpsolve.report.sides import SHOWN, SIDED, Side, load
 __all__ = ["Change", "Side", "Verdict", "compare", "load", "markdown"]
 
 GROWTH = 10.0
-"""An error that grows by less is rounding on another day."""
+"""An error that grows by less is only rounding."""
 
 MARGIN = 1e-3
-"""Errors below this share of their tolerance are as good as each other."""
+"""Errors below this share of their tolerance count as equal."""
 
 LEAST_COVERAGE = 0.1
-"""Where a smaller share of what was measured is in both sets, "no alarm" would say nothing."""
+"""Where a smaller share of what was measured is in both sets, "no alarm" would mean nothing."""
 
 _OURS = "xpsolve"
 _COMPARED = {"count": "counts", "error": "errors", "time": "series of times"}  # by role
@@ -40,7 +40,7 @@ Run = tuple[str, str]  # machine and environment
 
 @dataclass(frozen=True)
 class Change:
-    """Something that is not as it was.
+    """A change.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ class Change:
     where : str
         Parameters of the series, in words.
     base, new : str
-        What it was and what it is.
+        The old and the new value.
     why : str
-        Why it counts.
+        Why it matters.
     alarm : bool
         Whether it stops a merge.
     """
@@ -92,7 +92,7 @@ class Verdict:
 
     @property
     def thin(self) -> bool:
-        """Whether next to nothing was compared: too little to say that nothing became worse."""
+        """Whether too little was compared to say that nothing became worse."""
         done, there = map(sum, zip(*self.compared.values(), strict=True))
         return bool(done < LEAST_COVERAGE * there)
 
@@ -112,7 +112,7 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
     base, new : Side
         What `load` found.
     counts_only : bool, optional
-        Look at counts and errors alone, which need no quiet machine.
+        Compare counts and errors alone, which need no quiet machine.
     least : float, optional
         The least factor by which a slowdown is an alarm.
     only : str, optional
@@ -182,7 +182,7 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
 
 
 def _runs(base: Side, new: Side, notes: list[str], counts_only: bool) -> Iterator[tuple[Run | None, Run | None, bool]]:
-    """Which runs to compare, and whether their times can be; None stands where one set has no such run."""
+    """Which runs to compare, and whether their times can be; None where one set has no such run."""
     ours, theirs = ([*dict.fromkeys(_keys(side.frame))] for side in (base, new))
     common = [run for run in ours if run in theirs]
     for side, runs in ((base, ours), (new, theirs)):
@@ -217,7 +217,7 @@ def _of(side: Side, run: Run | None) -> pd.DataFrame:
 
 
 def _join(base: pd.DataFrame, new: pd.DataFrame, how: Any = "outer") -> pd.DataFrame:
-    """A row per benchmark and parameters, with what both sides say of it."""
+    """A row per benchmark and parameters, with the values of both sides."""
     key = ["benchmark", "params"]
     sides = [side.reindex(columns=[*key, *SHOWN, *SIDED]).drop_duplicates(key) for side in (base, new)]
     pairs = sides[0].merge(sides[1], on=key, how=how, suffixes=("_base", "_new"))
@@ -238,7 +238,7 @@ def _series(points: pd.DataFrame) -> int:
 
 
 def _same_version(pairs: pd.DataFrame, base: Side, new: Side, notes: list[str]) -> pd.DataFrame:
-    """Without benchmarks that measure something else than they did."""
+    """Without benchmarks that now measure something else."""
     other = {name for name, version in base.suite.items() if new.suite.get(name, version) != version}
     seen = sorted(other & set(pairs["benchmark"]))
     if seen:
@@ -335,7 +335,7 @@ def _backend(params: str) -> str:
 
 
 def _same_machine(base: Side, new: Side, machine: str, notes: list[str]) -> bool:
-    """Whether a machine is what it was."""
+    """Whether a machine is unchanged."""
     facts = [side.facts.get(machine) or {} for side in (base, new)]
     changed = [name for name in ("cpu", "cores", "blas") if all(facts) and facts[0].get(name) != facts[1].get(name)]
     if changed:
@@ -351,7 +351,7 @@ def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> 
         for side in ("_base", "_new"):
             usable &= times[name + side].isna() | times[name + side].eq(True)
     times = times[usable & _alike(times, machine, notes)].copy()
-    # Another library's times are no fault of ours.
+    # Times of another library are not compared.
     times = times[times["params"].map(_ours).astype(bool)].astype({"series": object})
     lines = times[["benchmark", "series"]]
     # Lines of one or two sizes, such as data sets, agree or not as a group.
@@ -363,9 +363,9 @@ def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> 
     found = noise.compare(times, ["benchmark", "series"], least=least)
     left = len(times) - sum(len(shift.points) for shift in found.shifts)
     if left:
-        notes.append(f"{machine}: {left} times stand alone, in groups of fewer than {noise.SIZES}, and are not judged")
+        notes.append(f"{machine}: {left} times are in groups of fewer than {noise.SIZES}, too few to be compared")
     if found.few and found.shifts:
-        notes.append(f"{machine}: {len(found.shifts)} series are too few to tell drift and noise of the machine")
+        notes.append(f"{machine}: {len(found.shifts)} series are too few to estimate drift and noise of the machine")
     elif found.shifts:
         notes.append(
             f"{machine}: the median series takes ×{found.drift:.2f} of its time, which is the machine's drift; by the "
@@ -389,7 +389,7 @@ def _alike(times: pd.DataFrame, machine: str, notes: list[str]) -> pd.Series:
         alike &= ~other
     unknown = times["versions_base"].fillna("").eq("") | times["versions_new"].fillna("").eq("")
     if unknown.any():
-        notes.append(f"{machine}: of {unknown.sum()} times the versions are not known, and are taken for the same")
+        notes.append(f"{machine}: the versions of {unknown.sum()} times are not known, and are assumed to be the same")
     return alike
 
 
@@ -426,7 +426,7 @@ def _steeper(shift: noise.Shift, found: noise.Comparison) -> Change:
     )
 
 
-# --- words -------------------------------------------------------------------------------------------
+# --- text ------------------------------------------------------------------------------------------
 
 
 def markdown(verdict: Verdict) -> str:

@@ -3,7 +3,7 @@
 A sweep gives one exponent with all else fixed.  Here every sweep of a method counts at once, with a level c of its own
 for each, since one may do fifty iterations and another go to a tolerance: least squares on the logarithms, less their
 means over each sweep.  The theory is the cost at the same points, fitted in the same way.  Sweeps that a constant
-rules, and points that launches bound, have no power law to tell and are left out.
+dominates, and launch-bound points, have no power law and are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LENGTHS = ("n", "p", "depth")
 """Columns of the table that are lengths of a problem: samples, features, layers or steps."""
 
 ALIKE = 100.0
-"""Lengths whose design is worse conditioned than this vary together: their exponents cannot be told apart."""
+"""Lengths whose design is worse conditioned than this vary together: their exponents cannot be distinguished."""
 
 _GROUP = ["machine", "environment", "family", "method", "backend", "dtype", "mode"]
 _SWEEP = ["benchmark", "series"]
@@ -83,7 +83,7 @@ def _fit(group: Any, points: pd.DataFrame) -> list[list[Any]]:
     points = points.dropna(subset=swept)
     design = _centred(points, points[swept])
     freedom = len(points) - len(swept) - points.groupby(_SWEEP).ngroups
-    # Along n·p = const alone, one exponent cannot be told from the other.
+    # Along n·p = const alone, the two exponents cannot be distinguished.
     if len(swept) < 2 or freedom < 1 or np.linalg.cond(design) > ALIKE:
         return []
     measured = _centred(points, points[["value"]])[:, 0]

@@ -17,7 +17,7 @@ __all__ = ["predictions", "rooflines"]
 
 
 def predictions(points: pd.DataFrame, runs: Runs) -> list[Figure]:
-    """Predicted against measured time, one figure a run.
+    """Predicted against measured time, one figure per run.
 
     Parameters
     ----------

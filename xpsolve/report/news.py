@@ -1,7 +1,7 @@
 """What is new or worse than last time: the current commit of each run against the one before it on the same machine.
 
 Times are compared by their ratio and its 99 % interval.  A drift that most times share, such as a busier machine, is
-taken off where there are enough of them to tell it from a change.
+removed where there are enough of them to distinguish it from a change.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from xpsolve.report.peers import Ratio, ratio
 
 __all__ = ["News", "changes_table", "news", "sentences"]
 
-NOTABLE = 1.1  # a change whose interval does not leave this factor is not worth a line
-ENOUGH = 20  # times that tell a common drift
+NOTABLE = 1.1  # a change whose interval stays within this factor is not shown
+ENOUGH = 20  # times needed to estimate a common drift
 _ORDER = ("failed", "wrong", "counts", "slower", "faster")
 
 
 @dataclass(frozen=True)
 class Change:
-    """One measurement that is not what it was."""
+    """One measurement that changed."""
 
     kind: str  # one of _ORDER
     row: Any
@@ -37,7 +37,7 @@ class Change:
 
 @dataclass
 class News:
-    """All there is to say of one run."""
+    """The changes of one run."""
 
     machine: str
     environment: str
@@ -118,7 +118,7 @@ def _compare(one: News, now: pd.DataFrame, then: pd.DataFrame) -> News:
 
 
 def sentences(found: Sequence[News], run: RunName) -> list[str]:
-    """What changed, one sentence or two a run.
+    """What changed, one or two sentences per run.
 
     Parameters
     ----------
@@ -144,9 +144,7 @@ def sentences(found: Sequence[News], run: RunName) -> list[str]:
         who = f"{name}, against" if name else "Against"
         words = [f"{len(one.of(kind))} {kind}" for kind in ("slower", "faster") if one.of(kind)]
         told = f"of {one.compared} times, {', '.join(words)}" if words else f"none of {one.compared} times changed"
-        drift = (
-            f", after a common drift of {number(one.drift)} × is taken off" if abs(math.log(one.drift)) > 0.05 else ""
-        )
+        drift = f", after a common drift of {number(one.drift)} × is removed" if abs(math.log(one.drift)) > 0.05 else ""
         said.append(f"{who} commit {one.commit[:10]} of {one.date[:10]}: {told} beyond noise{drift}.")
         for kind, phrase in (
             ("failed", "no longer run"),
@@ -184,7 +182,7 @@ def changes_table(found: Sequence[News], run: RunName, link: Callable[[str], str
     Returns
     -------
     Table
-        One row a change.
+        One row per change.
 
     Examples
     --------
@@ -212,7 +210,7 @@ def changes_table(found: Sequence[News], run: RunName, link: Callable[[str], str
                 times,
             ]
             rows.append((run(one.machine, one.environment), cells))
-    return with_run(["benchmark", "at", "what", "before", "now", "now / before, drift taken off"], rows)
+    return with_run(["benchmark", "at", "what", "before", "now", "now / before, drift removed"], rows)
 
 
 def _mark(kind: str, bad: Sequence[str]) -> str:

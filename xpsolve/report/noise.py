@@ -4,16 +4,16 @@ asv's interval holds the scatter *within* one process.  From one run to the next
 clock of the processor, other work on the machine – and hundreds of series are compared at once.  So the noise is taken
 from the comparison itself.  With d = log(t_new/t_base) at each size:
 
-- The *drift* is the median of d over all series and is divided out: a machine that is slower today is no regression.
+- The *drift* is the median of d over all series and is divided out: a machine that is slower today is not a regression.
 - The *change* of a series is the k-th largest d, k = max(3, half of its sizes): at k sizes it is as slow, or slower.
-- Noise makes as many series faster as slower.  Its law is therefore read off those that became *faster*, where no
+- Noise makes as many series faster as slower.  Its law is therefore estimated from those that became *faster*, where no
   slowdown can hide it: its scale, for Student's law, and how fast its upper quarter falls, for tails heavier than that.
 - A slowdown is an alarm if k sizes have intervals that do not overlap, and the change exceeds both the least that
   matters and what such noise exceeds in one of a hundred comparisons, all series together.
 
-Exponents are held to the same: the slope of d over log x, against those of all other series, and intervals that do not
-overlap at the two largest sizes.  What bends both curves alike, such as a cache, drops out of d, as it does not out of
-two fits; these are shown beside.
+The same holds for exponents: the slope of d over log x, against those of all other series, and intervals that do not
+overlap at the two largest sizes.  What bends both curves alike, such as a cache, cancels in d, but not in
+two fits, which are shown too.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = ["LEAST", "LEAST_SLOPE", "Comparison", "Shift", "compare"]
 Vector = npt.NDArray[np.float64]
 
 LEAST = 1.25
-"""A change of time by less than this factor is no alarm, however sure."""
+"""A change of time by less than this factor is no alarm, even if certain."""
 
 LEAST_SLOPE = 0.2
-"""A rise of an exponent by less is none either: caches and clocks bend curves that much from one day to the next."""
+"""A smaller rise of an exponent is no alarm either: caches and clocks bend curves that much from day to day."""
 
 LEVEL = 0.01  # chance of one false alarm among all series of a comparison
 SIZES = 3  # sizes that must agree
-ENOUGH = 8  # series from which drift and noise can be told
+ENOUGH = 8  # series from which drift and noise can be estimated
 GUESS = 0.05  # noise of a series where there are fewer
 _QUANTILES = (0.75, 0.9, 0.95)
 
@@ -96,7 +96,7 @@ class Comparison:
     limit, slope_limit : float
         The log of the least slowdown, and the least change of an exponent, that raise an alarm.
     few : bool
-        Whether there were too few series to tell drift and noise, so that they are a guess.
+        Whether there were too few series to estimate drift and noise, so that they are a guess.
     """
 
     shifts: list[Shift]
@@ -192,7 +192,7 @@ def _gap(points: pd.DataFrame, below: str, above: str) -> Vector:
 
 
 def _slope(x: pd.Series, change: Vector) -> float:
-    """Median of the slopes between all pairs of sizes (Theil and Sen): one disturbed size does not turn it."""
+    """Median of the slopes between all pairs of sizes (Theil and Sen): one disturbed size does not change it."""
     size = np.asarray(x, dtype=np.float64)
     if size.size < MIN_POINTS or not np.all(size > 0) or np.log10(size.max() / size.min()) < MIN_DECADES - 1e-9:
         return math.nan
@@ -215,7 +215,7 @@ def _scale(changes: Sequence[float]) -> float:
 def _tail(changes: Sequence[float]) -> float:
     """What noise alone exceeds with the chance `LEVEL`: the upper quarter continued exponentially.
 
-    Its median excess, not its mean, says how fast it falls: a few series that really became faster hide nothing.
+    Its median excess, not its mean, says how fast it falls: a few series that really became faster have no influence.
     """
     if len(changes) < ENOUGH:
         return 0.0

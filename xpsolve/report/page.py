@@ -1,4 +1,4 @@
-"""From findings to files: which pages a report has, what stands on each, and the templates that lay them out.
+"""From findings to files: which pages a report has, what is on each, and the templates that lay them out.
 
 ``index.html`` is the summary.  A page for each family follows, then exponents, peers, backends, the machine, the
 gallery and the methods, each only where there is something to show.
@@ -28,16 +28,16 @@ from xpsolve.report.table import UNSTEADY
 __all__ = ["MARK", "Page", "pages", "render"]
 
 MARK = '<meta name="generator" content="xpsolve report">'
-"""In the head of every page: how those of an earlier report are told from the reader's own files."""
+"""In the head of every page: by which pages of an earlier report are distinguished from the reader's own files."""
 
 RACES = 6
-DOTS = 60  # more ratios in one figure are not read
+DOTS = 60  # more ratios in one figure cannot be read
 _OWN = ("index", "exponents", "peers", "backends", "machine", "gallery", "methods")
 
 
 @dataclass(frozen=True)
 class Page:
-    """One file: its name, what links to it are called, its template, and the names that the template uses."""
+    """One file: its name, the text of links to it, its template, and the names that the template uses."""
 
     file: str
     label: str
@@ -305,7 +305,7 @@ def render(found: list[Page]) -> dict[str, str]:
     >>> render.__name__
     'render'
     """
-    # Autoescape by name: a machine may be called anything, and Markdown shows raw HTML.
+    # Autoescape by name: a machine may have any name, and Markdown shows raw HTML.
     environment = Environment(
         loader=PackageLoader("xpsolve.report"),
         autoescape=lambda name: name is not None and name.endswith(".html"),

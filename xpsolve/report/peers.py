@@ -1,7 +1,7 @@
 """Contests: one problem, several libraries, and who is faster at the same measured accuracy.
 
 A time with a parameter ``library`` takes part; all times that differ in it alone are one contest.  An answer that
-misses its tolerance, or has no error measured beside it, is shown and takes no part in the comparison.
+misses its tolerance, or has no error measured beside it, is shown but not compared.
 
 The interval of a ratio r = t/u comes from those of both times, [a, b] and [c, d], taken as independent: in logarithms
 the distances of their ends from the medians are added in squares (Donner and Zou, Statistical Methods in Medical
@@ -44,7 +44,7 @@ class Ratio:
 
     @property
     def sentence(self) -> str:
-        """What it says of the time in the denominator."""
+        """The ratio in words, for the time in the denominator."""
         if self.level:
             return f"level [{number(self.low)}, {number(self.high)}]"
         if self.value > 1:
@@ -98,7 +98,7 @@ def ratio(one: Any, other: Any) -> Ratio:
     Returns
     -------
     Ratio
-        With the interval of the module's docstring; no time is taken to be known better than runs of several
+        With the interval of the module's docstring; no time is assumed to be known better than runs of several
         processes agree.
 
     Examples
@@ -163,13 +163,13 @@ def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> lis
 
 
 def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
-    """One entrant a row; a library that is there but was not asked for is none."""
+    """One entrant a row; a library that is installed but was not requested is left out."""
     outcomes = [_hindrance(row, versions) for row in rows]
     able = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome == ""]
     best = min(able, key=lambda row: float(row["value"]), default=None)
-    front = {row["library"] for row in able if ratio(row, best).level}  # the best itself too
+    front = {row["library"] for row in able if ratio(row, best).level}  # including the best
     ours = next((row for row in able if row["library"] == OURS), None)
-    # Where ours was not measured, for want of time, the contest is not over.
+    # If xpsolve was not measured, for lack of time, there is no result yet.
     over = not any(row["library"] == OURS and outcome is None for row, outcome in zip(rows, outcomes, strict=True))
     entrants = []
     for row, outcome in zip(rows, outcomes, strict=True):
@@ -177,7 +177,7 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
             continue
         library, place, against = str(row["library"]), outcome, None
         if outcome == "":
-            # Alone, nobody wins.
+            # With one library there is no winner.
             if over and len(able) > 1 and library in front:
                 place = "fastest" if len(front) == 1 else "among the fastest"
             if ours is not None and row is not ours:
@@ -187,7 +187,7 @@ def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
 
 
 def _hindrance(row: Any, versions: Mapping[str, Any]) -> str | None:
-    """Why a row takes no part: "" where it does, None where nobody asked for it."""
+    """Why a row takes no part: "" where it does, None where it was not requested."""
     if row["status"] == "skipped":
         absent = row["library"] in versions and versions[row["library"]] is None
         return "not installed" if absent else None

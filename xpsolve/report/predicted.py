@@ -1,8 +1,8 @@
-"""Predicted against measured: what costs and ceilings alone say of each time, and how well they choose a method.
+"""Predicted against measured: the times from costs and ceilings alone, and how well they choose a method.
 
 The prediction is t = flops/P + bytes/BW + launches·t₀ with the run's own ceilings and nothing fitted.  Its error is
-told as a factor, exp of the median of |log(measured/predicted)|.  A choice is judged by its loss, the time of the
-method chosen over that of the fastest one; a loss under 1.05 may be gone in the next run and counts as right.
+given as a factor, exp of the median of |log(measured/predicted)|.  A choice is measured by its loss, the time of the
+method chosen over that of the fastest one; a loss under 1.05 is within run-to-run noise and counts as right.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Choice:
 
     @property
     def right(self) -> bool:
-        """Whether the choice is as fast as any, up to what may be gone in the next run."""
+        """Whether the choice is as fast as any, up to run-to-run noise."""
         return self.loss < LEVEL
 
 
@@ -166,7 +166,7 @@ def errors_table(found: pd.DataFrame, run: RunName) -> Table:
     Returns
     -------
     Table
-        One row a family.
+        One row per family.
 
     Examples
     --------
@@ -194,7 +194,7 @@ def errors_table(found: pd.DataFrame, run: RunName) -> Table:
 
 
 def choices(frame: pd.DataFrame) -> list[Choice]:
-    """Judge the method that cost picks, and the one that ``"auto"`` took, wherever several were measured.
+    """Compare the method that cost picks, and the one that ``"auto"`` took, with the fastest one measured.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def choices(frame: pd.DataFrame) -> list[Choice]:
 
 
 def choices_sentence(found: Sequence[Choice]) -> str:
-    """How often choices were right, and what the wrong ones lose.
+    """How often choices were right, and how much the wrong ones lose.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def choices_sentence(found: Sequence[Choice]) -> str:
     Returns
     -------
     str
-        One sentence for each way to choose; empty where nothing was judged.
+        One sentence for each way to choose; empty where nothing could be compared.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Why a measured exponent and the theory part, in plain words: floor, launches, cache, rates of small sizes, scatter.
+"""Why a measured exponent and the theory differ: a constant, launches, cache, rates of small sizes, scatter.
 
-Each clause states the evidence it rests on, taken from the points of the series alone: the share of the time that
+Each clause states its evidence, taken from the points of the series alone: the share of the time that
 launching would take, the share of the machine's limit at both ends, local exponents, and the scatter about the fit.
 """
 
@@ -17,7 +17,7 @@ from xpsolve.report.formats import number, share
 __all__ = ["explain"]
 
 LAUNCHING = 0.3  # of the time at the smallest size: enough to bend the line
-CHANGED = 1.25  # ends whose share of the limit differs by less tell nothing
+CHANGED = 1.25  # smaller differences between the shares of the limit at both ends mean nothing
 BENT = 0.4  # spread of local exponents that noise alone seldom gives
 
 
@@ -38,7 +38,7 @@ def explain(points: pd.DataFrame, law: PowerLaw | None, word: str, reason: str) 
     Returns
     -------
     str
-        The reason, with what brought it about where the points show that.
+        The reason, with its cause where the points show it.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def _launching(usable: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _constant(usable: pd.DataFrame) -> str:
-    """What a floor is made of."""
+    """What the constant part of a time consists of."""
     first = usable.iloc[0]
     launching = float(_launching(usable)[0])
     if np.isnan(launching):
@@ -101,7 +101,7 @@ def _constant(usable: pd.DataFrame) -> str:
 
 
 def _cause(usable: pd.DataFrame, word: str, reason: str) -> str:
-    """What bends the line, or nothing."""
+    """The cause of a bend in the line, or nothing."""
     limits, launching = usable["share"].to_numpy(dtype=np.float64), _launching(usable)
     if np.isnan(limits).any():
         return ""
@@ -122,7 +122,7 @@ def _cause(usable: pd.DataFrame, word: str, reason: str) -> str:
         if usable["bound"].iloc[-1] == "arithmetic" and per_call[-1] > 2 * per_call[0]:
             return f"threads: {ends}, since small products keep the cores less busy"
         above_all = " (above 100 %: data stay in cache)" if last > 1 else ""
-        return f"floor: {ends}{above_all}, since what a call costs besides its work weighs less"
+        return f"floor: {ends}{above_all}, since the constant cost of a call matters less"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What each machine and environment is called, and its facts in words."""
+"""The name of each machine and environment, and its facts in words."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Runs:
 
 
 def _facts(row: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts that are there, in the order of interest; ``facts.json`` may be of another commit, or missing."""
+    """The known facts, in the order of interest; ``facts.json`` may be of another commit, or missing."""
     blas = facts.get("blas")
     libraries = [b for b in blas if isinstance(b, dict)] if isinstance(blas, list) else []
     memory = facts.get("memory_bytes") or facts.get("ram")
@@ -99,7 +99,7 @@ def _libraries(libraries: Any) -> Table:
 
 
 def _minutes(date: Any) -> str:
-    """2025-01-02T03:04:05+00:00 as people write it."""
+    """2025-01-02T03:04:05+00:00 in a readable form."""
     text = str(date or "")
     return f"{text[:10]} {text[11:16]} UTC" if text.endswith("+00:00") else text
 

@@ -1,6 +1,6 @@
-"""The parts that pages are made of: figures with their words, and the section of each family.
+"""The parts of pages: figures with their text, and the section of each family.
 
-Nothing here knows a family by name: a new benchmark class gets its figure, its exponents and its tables by itself.
+Nothing here knows a family by name: a new benchmark class gets its figure, its exponents and its tables automatically.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NONE = Table([], [])
 
 @dataclass(frozen=True)
 class Figure:
-    """One SVG and what to say where it cannot be seen."""
+    """One SVG and its description for readers who cannot see it."""
 
     name: str
     svg: str
@@ -63,7 +63,7 @@ class Section:
 def families(
     shown: pd.DataFrame, lines: Sequence[Series], pairs: Sequence[Pair], joined: pd.DataFrame, runs: Runs
 ) -> list[Section]:
-    """The section of each family, in alphabetical order, with what has no family last.
+    """The section of each family, in alphabetical order, with benchmarks without a family last.
 
     Parameters
     ----------
@@ -104,23 +104,23 @@ def families(
         section.digests = [
             (heading, words, table)
             for heading, words, table in (
-                ("How the time grows", "", digest.exponents(own, runs.name)),
+                ("Scaling", "", digest.exponents(own, runs.name)),
                 ("In all sizes together", JOINT, digest.joint(joined[joined["family"] == family], runs.name)),
-                ("Where measurement and theory part", "", digest.disagreements(own, runs.name)),
+                ("Where measurement and theory differ", "", digest.disagreements(own, runs.name)),
                 (
                     "Where one overtakes another",
                     "",
                     digest.crossing_table([pair for pair in pairs if pair.first in own], runs.name),
                 ),
-                ("What is fastest where", "", digest.fastest(own, runs.name)),
-                ("How near to the machine's limits", LIMITS, digest.limits(own, runs.name)),
+                ("Fastest methods", "", digest.fastest(own, runs.name)),
+                ("Distance to the machine's limits", LIMITS, digest.limits(own, runs.name)),
                 ("Counted operations", COUNTS, digest.counts(counted, runs.name)),
             )
             if table
         ]
         keys = rows[["machine", "environment", "benchmark", "series"]].itertuples(index=False, name=None)
         in_figure = pd.Series([key in drawn for key in keys], index=rows.index)
-        # Errors stand beside their times, ceilings and counts in tables of their own, failures in a list.
+        # Errors are beside their times, ceilings and counts in tables of their own, failures in a list.
         listed = rows[
             ~in_figure & ~rows["role"].isin(("error", "baseline", "ceiling", "count")) & (rows["status"] == "ok")
         ]
@@ -133,7 +133,7 @@ def families(
 
 JOINT = (
     "One law for all benchmarks of a method, log t = c + α log n + β log p + γ log L, with a level c of its own for "
-    "each of them. Sweeps that a constant rules and points that launches bound are left out."
+    "each of them. Sweeps that a constant dominates and launch-bound points are left out."
 )
 LIMITS = (
     "Limit: the largest of flops / arithmetic rate, bytes / bandwidth and launches × launch time, with the rates "
@@ -162,7 +162,7 @@ def _scaling_figures(lines: Sequence[Series], pairs: Sequence[Pair], runs: Runs)
             figures_.append(
                 Figure(
                     name=f"{slug(name)}.svg",
-                    # More than two crossings hide each other: they stand in the table.
+                    # More than two crossings hide each other: they are in the table.
                     svg=figures.scaling(part, clear if len(clear) < 3 else [], title),
                     title=f"{run}: {title}" if run else title,
                     alt=_alt(part),

@@ -17,10 +17,10 @@ from xpsolve.report.table import tidy
 __all__ = ["SHOWN", "SIDED", "Side", "load"]
 
 SHOWN = ["role", "quantity", "x_name", "x", "series", "tol"]
-"""Columns that say what a point is."""
+"""Columns that identify a point."""
 
 SIDED = ["status", "reason", "value", "lower", "upper", "valid", "steady", "suite", "versions", "python", "device"]
-"""Columns that say what was measured there."""
+"""Columns that hold what was measured there."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Side:
     Parameters
     ----------
     name : str
-        As it was asked for.
+        As the user named it.
     frame : pandas.DataFrame
         Result of `xpsolve.report.table.tidy`, one commit a machine and environment.
     facts : mapping
@@ -57,7 +57,7 @@ def load(where: str, results: Path) -> Side:
         A results folder of asv, a report's folder or its results.csv or .parquet, or the beginning of a commit's hash;
         several runs of one commit with commas between, of which the fastest time counts at each point.
     results : Path
-        Where commits are looked for.
+        The folder of results in which commits are searched.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def load(where: str, results: Path) -> Side:
     if tables:
         return Side(where, _read_table(tables[0]))
     if not path.is_dir() and not re.fullmatch(r"[0-9a-f]{4,40}", where):
-        raise LookupError(f"{where!r}: expected a folder, a table or the hash of a commit, and there is no such thing")
+        raise LookupError(f"{where!r}: expected a folder, a table or the hash of a commit, and found none")
     place = path if path.is_dir() else results
     found = asv.read(place)
     frame = tidy(found)
@@ -100,7 +100,7 @@ def load(where: str, results: Path) -> Side:
             raise LookupError(f"no results of commit {where} in '{results}', which has {known}; measure it first")
         if len(commits) > 1:
             raise ValueError(
-                f"{where} begins the hashes of {len(commits)} commits: {', '.join(commits)}; write more of it"
+                f"{where} is an ambiguous prefix of {len(commits)} commits: {', '.join(commits)}; give more characters"
             )
         frame = frame[frame["commit"] == commits[0]]
     runs = frame[["machine", "commit"]].drop_duplicates().itertuples(index=False, name=None)
@@ -110,7 +110,7 @@ def load(where: str, results: Path) -> Side:
 
 
 def _fastest(where: str, sides: list[Side]) -> Side:
-    """Several runs as one: other work on the machine only ever takes time away, and rarely twice."""
+    """Several runs as one: other work on the machine only adds time, and rarely twice at the same point."""
     commits = {commit for side in sides for commit in side.frame["commit"]}
     if len(commits) > 1:
         raise ValueError(f"{where}: expected runs of one commit, got {', '.join(sorted(commits))}")
@@ -145,7 +145,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     wanted = ["machine", "environment", "commit", "current", "benchmark", "params", *SHOWN, *SIDED]
     missing = [name for name in wanted if name not in frame]
     if missing:
-        raise ValueError(f"{path} is no results.csv of a report: it has no {', '.join(missing)}")
+        raise ValueError(f"{path} is not a report's results.csv: it has no {', '.join(missing)}")
     words = ["machine", "environment", "x_name", "reason", "suite", "versions", "device"]
     frame[words] = frame[words].astype(object).fillna("").astype(str)
     for name, empty in (("series", "{}"), ("params", "")):

@@ -1,4 +1,4 @@
-"""One quiet style for every figure: SVG whose text stays text and which follows the reader's light or dark mode.
+"""One plain style for every figure: SVG whose text stays text and which follows the reader's light or dark mode.
 
 Colours are Okabe and Ito's, and markers or dashes differ too, so that a figure can be read in black and white.
 """
@@ -47,7 +47,7 @@ STYLE = {
 
 
 def panels(columns: int = 1, *, rows: int = 1, height: float = 3.7, **options: Any) -> tuple[Any, Any]:
-    """A figure of the page's width with axes in rows and columns, their labels given room by themselves.
+    """A figure of the page's width with axes in rows and columns, with automatic space for their labels.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def panels(columns: int = 1, *, rows: int = 1, height: float = 3.7, **options: A
     height : float
         Of the figure, in inches.
     **options : Any
-        Handed on to matplotlib's ``Figure.subplots``.
+        Passed to matplotlib's ``Figure.subplots``.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def svg(figure: Any) -> str:
 def _themed(text: str) -> str:
     """Use the reader's own font, and give each colour its dark shade by a style sheet.
 
-    The light colours stay in the drawing, so that a viewer that knows no style sheets still shows it.
+    The light colours stay in the drawing, so that a viewer without style sheets still shows it.
     """
     rules = "".join(
         f'[style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
@@ -173,7 +173,7 @@ def label_ends(axes: Any, ends: Iterable[tuple[float, float, str, str]], *, room
 
 
 def power_of_ten(value: float, _: Any = None) -> str:
-    """Name a tick of a logarithmic axis, in plain text since mathematics would bring a font of its own.
+    """Name a tick of a logarithmic axis, in plain text since mathematics would need another font.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The summary: how each family scales in one line, and the findings that a reader should not miss."""
+"""The summary: how each family scales in one line, and the main findings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_CROSSINGS = 4
 
 
 def scaling(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -> Table:
-    """One line a family: the exponent of the series with the most work, and how many agree.
+    """One line per family: the exponent of the series with the most work, and how many agree.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def lead(
     Returns
     -------
     list of (str, str)
-        Sentences, each with the page that tells more or nothing.
+        Sentences, each with the page of its details, or nothing.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
     >>> late = ["over budget", "skipped", "ridge", "ridge.InSamples", "torch", "{}", "quick in 300 s"]
     >>> done = ["", "ok", "ridge", "ridge.InSamples", "numpy", "{}", ""]
     >>> left_out(pd.DataFrame([late, done], columns=columns))[0].partition(". ")[0]
-    'Left out for want of time (quick in 300 s): 1 of 2 points, in the family ridge'
+    'Left out for lack of time (quick in 300 s): 1 of 2 points, in the family ridge'
     """
     said = []
     late = now[now["reason"] == "over budget"]
@@ -177,7 +177,7 @@ def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
         whole = len(set(late[sweeps].itertuples(index=False, name=None)) - done)
         why = ", ".join(sorted({detail for detail in late["detail"] if detail}))
         said.append(
-            f"Left out for want of time{f' ({why})' if why else ''}: {number(len(late))} of {number(asked)} points, "
+            f"Left out for lack of time{f' ({why})' if why else ''}: {number(len(late))} of {number(asked)} points, "
             f"in {'the family' if len(families) == 1 else f'{len(families)} families:'} {', '.join(families)}. "
             f"Sweeps missing as a whole: {number(whole)}; the others lack some of their sizes. "
             "xpsolve bench with a larger --budget adds them."
@@ -188,7 +188,7 @@ def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
 
 
 def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which backends the report has nothing of, and why.
+    """Which backends have no results, and why.
 
     Parameters
     ----------

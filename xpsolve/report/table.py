@@ -1,6 +1,6 @@
 """One tidy table: a row per benchmark and parameters, with its error, its theoretical cost and the machine's limits.
 
-Benchmarks tell what they are in their `meta` (see ``benchmarks/_base.py``); nothing here knows one by name.
+Benchmarks describe themselves in their `meta` (see ``benchmarks/_base.py``); no name of one is used here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLUMNS = (
 UNSTEADY = 0.5
 """A time whose interval reaches below this share of its median is left out of fits.
 
-Disturbances only ever add time: a tail of slow samples leaves the median where it was, a fast tail says that the median
+Disturbances only add time: a tail of slow samples does not move the median, a fast tail means that the median
 itself was disturbed.
 """
 
@@ -45,7 +45,7 @@ Limits = dict[tuple[str, str, str, str, str], costs.Ceilings]
 
 
 def tidy(measurements: Measurements) -> pd.DataFrame:
-    """Join measurements into one table; whatever could not be joined is added to their warnings.
+    """Join measurements into one table; what could not be joined is added to their warnings.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
         with the 99 % interval of asv in ``lower`` and ``upper``, and ``steady`` says whether that interval stays above
         half the value; beside a throughput, ``latency`` is the time of the same call alone, so that value/latency
         tells how much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON;
-        ``checked`` says whether an error stands beside the value and ``valid`` whether it is below its tolerance
+        ``checked`` says whether an error is beside the value and ``valid`` whether it is below its tolerance
         (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t)
         in seconds, ``bound`` the largest of the three and ``share`` = floor/value; ``work`` is flops/P + bytes/BW
         (flops alone without ceilings) and ``predicted`` adds the launches; ``current`` marks the latest commit of each
@@ -81,7 +81,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
             rows.append(_row(point))
         except (TypeError, ValueError, ArithmeticError, LookupError) as error:
             file = f"{point.machine}/{point.commit[:8]}-{point.environment}.json"
-            measurements.warnings.append(f"{file}: {point.benchmark} has a point without sense ({error}); skipped")
+            measurements.warnings.append(f"{file}: {point.benchmark} has an invalid point ({error}); skipped")
     names = sorted({name for point in measurements.points for name in point.params} - set(COLUMNS))
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *names, "measured"])
     if frame.empty:
@@ -105,7 +105,7 @@ def results(frame: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A row per measured point.  Points without a value are one row per machine, commit, benchmark, backend, library
-        and reason, their number in ``points``; those that nobody asked for are none.
+        and reason, their number in ``points``; those that were not requested are none.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def _current(frame: pd.DataFrame) -> pd.Series:
 
 
 def _join_errors(frame: pd.DataFrame) -> pd.DataFrame:
-    """The error of the same class at the same parameters stands beside each value."""
+    """The error of the same class at the same parameters is beside each value."""
     join = [*_KEY, "group", "params"]
     errors = frame[frame["role"] == "error"].drop_duplicates(join)
     errors = errors[errors["status"] != "skipped"][[*join, "value", "tol", "status"]]
@@ -223,7 +223,7 @@ def _join_latencies(frame: pd.DataFrame, measurements: Measurements) -> pd.DataF
 
 
 def _subtract_baseline(frame: pd.DataFrame) -> pd.DataFrame:
-    """Peak memory of a process holds its imports and its data: what counts is the rest."""
+    """The peak memory of a process includes its imports and its data: only the remainder is compared."""
     base = frame[(frame["role"] == "baseline") & (frame["status"] == "ok")]
     if base.empty:
         return frame
@@ -312,6 +312,6 @@ def _limits(frame: pd.DataFrame) -> Limits:
     return {
         key: costs.Ceilings(c.flops_per_s, c.bytes_per_s, launches.get(key[:4], 0.0))
         for key, c in limits.items()
-        # One kind alone gives no floor worth the name.
+        # One kind alone gives no lower bound.
         if math.isfinite(c.flops_per_s) or math.isfinite(c.bytes_per_s)
     }

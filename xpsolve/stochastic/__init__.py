@@ -1,4 +1,4 @@
-"""Floor 3: objectives of linear models, and the methods that descend on them."""
+"""Objectives of linear models, and the methods that descend on them."""
 
 from xpsolve.stochastic.coordinate_descent import coordinate_descent
 from xpsolve.stochastic.gradient_descent import gradient_descent

@@ -1,4 +1,4 @@
-"""What the descent methods share: where they start, what they are judged by, and how they end.
+"""What the descent methods share: where they start, their certificate, and how they end.
 
 The certificate is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, where D_j is 1/max_i |A_ij|, so that it sees features of every size
 alike: it does not change when a column of A is scaled.  For an operator whose entries are not accessible D = I, and for
@@ -33,7 +33,7 @@ from xpsolve.solution import finish as finish_solution
 from xpsolve.stochastic._units import Units, in_units, largest_ordinary, rescaled
 from xpsolve.stochastic.linear_model import LinearModel
 
-_EXPLODED = 1e8  # a convex f with a step that suits it has no gradient that grows, but for what momentum does
+_EXPLODED = 1e8  # with a suitable step the gradient of a convex f does not grow, except by momentum
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Start:
     x: Array
     g: Array  # ∇f(x)
     weights: Array | None  # D of the certificate
-    scale: Array  # what ‖D∇f‖ is compared with, 0-d; NaN where the numbers of f are beyond their range
+    scale: Array  # what ‖D∇f‖ is compared with, 0-d; NaN where numbers of f are out of range
     limit: Array  # above this a gradient has exploded, 0-d
-    units: Units | None  # of an objective of ours
+    units: Units | None  # of an objective of xpsolve
 
     def size(self, g: Array, axis: tuple[int, ...] | None = None) -> Array:
         """‖Dg‖, along some axes."""
@@ -65,7 +65,7 @@ class Start:
     def certificate_of(self, x: Array, g: Array) -> Array:
         """The same; NaN where x is not representable in the units of the caller."""
         ratio = self.relative(g)
-        if self.units is None or self.units.D is None:  # A and y are of a size from which x is in range
+        if self.units is None or self.units.D is None:  # A and y have sizes for which x is in range
             return ratio
         return self.xp.where(self.units.representable(x), ratio, self.xp.full_like(ratio, self.xp.nan))
 
@@ -144,7 +144,7 @@ def along(
     columns: bool = False,
     user_step: bool = False,
 ) -> Solution:
-    """solve(start, *others) as a `Solution`, with the derivative of its equation ∇f(x) = 0 for an objective of ours.
+    """solve(start, *others) as a `Solution`, with the derivative of its equation ∇f(x) = 0 for an objective of xpsolve.
 
     Where the descent starts and with which step does not matter to where it ends.  Where the numbers of f are beyond
     the range of their dtype, the descent is taken in units of A; `columns` says whether each column may have its own.
@@ -171,7 +171,7 @@ def along(
 
 
 def begin(f: Any, x0: Array | None, units: Units | None = None) -> Start:
-    """Check x0, and look at the first gradient."""
+    """Check x0, and the first gradient."""
     if isinstance(f, LinearModel):
         return _begin_model(f, x0, in_units(f) if units is None else units)
     if x0 is None:
@@ -214,9 +214,9 @@ def _weights(units: Units, g: Array) -> tuple[Array | None, Array]:
     f = units.model
     xp, most = f.xp, largest_ordinary(f)
     sizes = f.column_sizes()
-    if sizes is None:  # then the gradient has to tell
+    if sizes is None:  # then only the gradient shows it
         there = xp.abs(g)
-        there = xp.where(there == 0, xp.ones_like(there), there)  # a NaN stays one
+        there = xp.where(there == 0, xp.ones_like(there), there)  # a NaN stays a NaN
     else:
         top = xp.max(sizes)
         there = xp.where(sizes == 0, xp.where(top > 0, top, xp.ones_like(top)), sizes)
@@ -261,7 +261,7 @@ def _inner_numpy(u: Array, v: Array) -> Array:
 def raised(H: Array) -> Array:
     """H with every diagonal entry raised at rounding level, or to 1 where it is 0; the caller gives H away.
 
-    That costs an iteration nothing, and lets λ = 0 and columns that depend on one another pass.
+    That costs no iteration, and allows λ = 0 and linearly dependent columns.
     """
     xp = namespace_of(H)
     diagonal = xp.linalg.diagonal(H)
@@ -275,8 +275,8 @@ def _raised_numpy(H: Array) -> Array:
 
 
 def _raise(H: Array) -> float:
-    n: float = 10 * H.shape[0] * limits_of(H).eps
-    return n
+    rounding: float = 10 * H.shape[0] * limits_of(H).eps
+    return rounding
 
 
 def raised_factor(H: Array) -> Array:
@@ -299,10 +299,11 @@ def accepted(before: Array, after: Array, promised: Array, slope_after: Array, *
 
 @accepted.register("numpy")
 def _accepted_numpy(before: Array, after: Array, promised: Array, slope_after: Array, *, part: float) -> Array:
-    rounding = 8 * limits_of(before).eps
-    f, new, slope, slope_new = float(before), float(after), float(promised), float(slope_after)
-    flat = abs(new - f) <= rounding * abs(f)
-    return np.asarray(new <= f - part * slope or (flat and slope_new <= 0.5 * slope))
+    if after <= before - part * promised:
+        return np.asarray(True)
+    f, new = float(before), float(after)
+    flat = abs(new - f) <= 8 * limits_of(before).eps * abs(f)
+    return np.asarray(flat and float(slope_after) <= 0.5 * float(promised))
 
 
 def _finish(
@@ -310,7 +311,7 @@ def _finish(
 ) -> Solution:
     """The answer: a certificate from the returned x, and a status that says how it ended."""
     run, x = found.run, found.run.state.x
-    # what exploded is not what is returned
+    # the returned x is not the one that exploded
     g = start.f.gradient(x) if run.reason == "not finite" else run.state.g
     ended = _ended(start, run, x, user_step, Status.DIVERGED in advice)
     measures = start.certificate_of(x, g)
@@ -345,7 +346,7 @@ def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: 
         return Status.NOT_FINITE if beyond else Status.DIVERGED
     if no_minimiser(start, x):
         return Status.UNBOUNDED
-    grew = run.reason == "max_iter" and user_step and run.measure > 1  # a look at f only where ∇f has grown
+    grew = run.reason == "max_iter" and user_step and run.measure > 1  # f is computed only where ∇f has grown
     if grew and bool(start.f.value(x) > start.f.value(start.x)):
         return Status.DIVERGED
     return None
@@ -361,4 +362,4 @@ def no_minimiser(start: Start, x: Array) -> bool:
 
 
 def _positive(xp: Namespace, x: Array) -> Array:
-    return xp.where(x == 0, xp.ones_like(x), x)  # a NaN stays one
+    return xp.where(x == 0, xp.ones_like(x), x)  # a NaN stays a NaN

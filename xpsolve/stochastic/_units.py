@@ -23,7 +23,7 @@ from xpsolve.stochastic.linear_model import LinearModel
 
 @dataclass(frozen=True)
 class Units:
-    """A model in its own units, and how to come back."""
+    """A model in scaled units, and the way back to those of the caller."""
 
     model: LinearModel
     b: Array | None = None  # 0-d; None is 1
@@ -43,6 +43,11 @@ class Units:
         """x′ from x."""
         x = x if self.b is None else x / self.b
         return x if self.D is None else x / self.D
+
+    def gradient_outside(self, g: Array) -> Array:
+        """∇f from ∇f′."""
+        g = g if self.D is None else g / self.D
+        return g if self.b is None else g * self.b
 
     def value_outside(self, value: Array) -> Array:
         """f from f′."""
@@ -79,7 +84,7 @@ def in_units(f: LinearModel) -> Units:
 def rescaled(f: LinearModel, *, columns: bool) -> Units | None:
     """f with the largest entry of A, or of each column, near 1; None for an operator without explicit entries.
 
-    This copies A.  Where λ outweighs the squares of the entries by far, it sets the size.
+    This copies A.  Where λ is far larger than the squares of the entries, it sets the size.
     """
     units, sizes, xp = in_units(f), f.column_sizes(), f.xp
     if sizes is None:

@@ -7,7 +7,7 @@ is taken depends on the steps before it through the Gram matrix of the block alo
 
 For least squares, d = s − y, that is a unit triangular system.  For any loss it is a fixed point that Picard's sweeps
 s ← base − M ℓ′(s) reach after B of them at the latest, and to rounding after a dozen; Newton's method, one triangular
-system a step, takes three or four (Benesty & Duhamel 1992 for least squares; Devarakonda & Demmel 2020 for s steps).
+system per step, takes three or four (Benesty & Duhamel 1992 for least squares; Devarakonda & Demmel 2020 for s steps).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ For a block B of coordinates the Hessian is at most M_B = sup ℓ″·A_BᵀA_B/
 
     x_B ← x_B − M_B⁻¹∇_B f(x)
 
-never lets f rise.  One coordinate a block gives the step 1/L_j with the Lipschitz constant of ∂f/∂x_j.  For least
+never increases f.  One coordinate a block gives the step 1/L_j with the Lipschitz constant of ∂f/∂x_j.  For least
 squares M_B is the Hessian itself and every block is minimised exactly; with blocks of one coordinate that is the
 Gauss–Seidel iteration on Hx = Aᵀy/n, H = D + L + Lᵀ, and a whole sweep is one triangular solve:
 
@@ -75,7 +75,7 @@ def coordinate_descent(
     max_iter : int
         Most sweeps over all coordinates.
     check_every : int
-        Sweeps between two looks at convergence, each one host read.
+        Sweeps between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every sweep, at the price of two products with A each.
     callback : callable, optional

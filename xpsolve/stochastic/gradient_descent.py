@@ -88,7 +88,7 @@ def gradient_descent(
     max_iter : int
         Most iterations, each a product with A and one with Aᵀ.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every iteration, at the price of two products with A each.
     callback : callable, optional

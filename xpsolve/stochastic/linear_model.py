@@ -5,7 +5,7 @@ can become.  Everything is written on the margins s_i = ⟨a_i, x⟩, so that A 
 
     ∇f(x) = Aᵀℓ′(s, y)/n + λx,      ∇²f(x) v = Aᵀ(ℓ″(s, y)·Av)/n + λv
 
-A loss brings ℓ, ℓ′, ℓ″·t and a bound of ℓ″ (Hastie, Tibshirani & Friedman 2009, §4.4).
+A loss defines ℓ, ℓ′, ℓ″·t and a bound of ℓ″ (Hastie, Tibshirani & Friedman 2009, §4.4).
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ EXACT_NORM = 256
 
 
 class LinearModel:
-    """f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + λ/2‖x‖²; a subclass brings the loss.
+    """f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + λ/2‖x‖²; a subclass defines the loss.
 
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,)
         Observations.
     lam : float
         λ ≥ 0.
     check_finite : bool
-        Whether to look at the values of A and y first, which costs host reads.
+        Whether to check the values of A and y first, which costs host reads.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class LinearModel:
             self._check_samples()
 
     def _targets(self, y: Array, check: bool) -> Array:
-        """The observations, checked, as the loss wants them."""
+        """The observations, checked, in the form that the loss needs."""
         check_ndim(y, "y", 1, shape="(n,)")
         return y
 
@@ -93,7 +93,7 @@ class LinearModel:
         arrays = {"A": self.operator.like, "y": self.y} if explicit else {"y": self.y}
         check_finite(namespace_of(self.y), lambda: self.operator.rmatvec(self.y), **arrays)
 
-    # --- what a loss brings ---------------------------------------------------------------------
+    # --- what a loss defines --------------------------------------------------------------------
 
     def loss(self, s: Array, y: Array) -> Array:
         """ℓ(s, y) of every sample."""
@@ -157,7 +157,7 @@ class LinearModel:
     def value(self, x: Array) -> Array:
         """f(x); for x (…, p) one number each."""
         model, x = self._meet(x)
-        return model.xp.asarray(model._value(x, model._margins(x)))  # NumPy made a scalar of it
+        return model.xp.asarray(model._value(x, model._margins(x)))  # NumPy converted it to a scalar
 
     def gradient(self, x: Array) -> Array:
         """∇f(x), in the shape of x."""
@@ -196,7 +196,7 @@ class LinearModel:
         return product
 
     def hessian(self, x: Array) -> Array:
-        """∇²f(x), (p, p), for a dense A and one number a sample."""
+        """∇²f(x), (p, p), for a dense A and one number per sample."""
         model, x = self._meet(x)
         if not isinstance(model.operator, Dense) or len(model.shape) != 1:
             message = f"hessian: expected a dense A and x of shape (p,), got {model!r}. Use hessian_vector."
@@ -209,7 +209,7 @@ class LinearModel:
         """L with ‖∇f(x) − ∇f(z)‖ ≤ L‖x − z‖: sup ℓ″·‖A‖²/n + λ, 0-d.
 
         ‖A‖² is exact up to rounding for a dense A with at most 256 rows or columns; otherwise it is estimated by
-        Lanczos, from above more often than not.
+        Lanczos, usually an upper bound.
         """
         operator = self.operator
         if isinstance(operator, Dense) and min(operator.shape) <= EXACT_NORM:

@@ -1,7 +1,7 @@
 """Newton's method  x ← x − t∇²f(x)⁻¹∇f(x), damped by a line search (Nocedal & Wright 2006, ch. 3 and 7).
 
 For few features the Hessian AᵀDA/n + λI is made and factored; otherwise the system is solved by conjugate gradients,
-only as well as the gradient deserves: to ‖∇²f v + ∇f‖ ≤ min(½, √ρ)‖∇f‖, ρ the certificate (Dembo, Eisenstat &
+only as accurately as the gradient needs: to ‖∇²f v + ∇f‖ ≤ min(½, √ρ)‖∇f‖, ρ the certificate (Dembo, Eisenstat &
 Steihaug 1982).  For `Multinomial` with a dense A they are preconditioned by the mean of the blocks of single classes on
 the diagonal, AᵀDA/n + λI with D the mean of diag(π_k(1 − π_k)) over the classes k: one factor for all of them.
 """
@@ -44,7 +44,7 @@ from xpsolve.stochastic.objectives import Multinomial
 
 _METHODS = ("auto", "cholesky", "cg")
 _FEW = 1000  # features up to which np² flops for a Hessian are less time than the products of conjugate gradients
-_CG_CHECK = 3  # conjugate gradient steps between two looks at their residual
+_CG_CHECK = 3  # conjugate gradient steps between two checks of their residual
 
 
 class _State(NamedTuple):
@@ -86,14 +86,14 @@ def newton(
     x0 : array, shape of the answer, optional
         Where to start; None is 0, for the objectives of xpsolve.
     method : str
-        "cholesky" factors the Hessian, for a dense A and one number a sample; "cg" solves with it by conjugate
+        "cholesky" factors the Hessian, for a dense A and one number per sample; "cg" solves with it by conjugate
         gradients; "auto" takes "cholesky" where it can and p ≤ 1000.
     tol : float
         The certificate to reach.
     max_iter : int
-        Most steps.  One that f does not like is tried again, a quarter as long.
+        Most steps.  A step that does not decrease f enough is tried again, a quarter as long.
     check_every : int
-        Steps between two looks at convergence, each one host read; "cg" adds one every third iteration of its own.
+        Steps between two convergence checks, each one host read; "cg" adds one every third iteration of its own.
     record : bool
         Whether to keep objective and certificate after every step, at the price of two products with A each.
     callback : callable, optional
@@ -189,7 +189,7 @@ def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
 
 
 def _by_cg(f: Any, start: Start) -> _Solve:
-    """The same by conjugate gradients, preconditioned where there is something to do it with."""
+    """The same by conjugate gradients, preconditioned where a preconditioner is known."""
     xp = start.xp
     tiny = xp.finfo(start.x.dtype).smallest_normal
     D = start.weights
@@ -216,7 +216,7 @@ def _by_cg(f: Any, start: Start) -> _Solve:
 
         z = precondition(-s.g)
         first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(s.g, z))
-        rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a singular H would be divided by from there on
+        rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a division by a singular H would follow
         run = iterate(
             step,
             first,

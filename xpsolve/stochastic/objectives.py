@@ -31,14 +31,14 @@ class LeastSquares(LinearModel):
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,) or (n, k)
         Observations; with k columns x is (p, k), and f the sum over them.  The stochastic methods and coordinate
         descent take one column.
     lam : float
         λ ≥ 0.
     check_finite : bool
-        Whether to look for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read.
 
     Raises
     ------
@@ -107,12 +107,12 @@ class LeastSquares(LinearModel):
 class Huber(LinearModel):
     """f(x) = 1/n Σ h(⟨a_i, x⟩ − y_i) + λ/2‖x‖²,  h(r) = ½r² for |r| ≤ δ and δ|r| − ½δ² beyond (Huber 1964).
 
-    Few observations that are far off, by whatever much, move x little.
+    A few outliers, however large, change x little.
 
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,)
         Observations.
     lam : float
@@ -120,7 +120,7 @@ class Huber(LinearModel):
     delta : float
         δ > 0, in the units of y.
     check_finite : bool
-        Whether to look for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read.
 
     Raises
     ------
@@ -190,13 +190,13 @@ class Logistic(LinearModel):
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     y : array, shape (n,)
         Classes, −1 or +1.
     lam : float
         λ ≥ 0.
     check_finite : bool
-        Whether to look at the values of A and y, which costs two host reads.
+        Whether to check the values of A and y, which costs two host reads.
 
     Raises
     ------
@@ -267,13 +267,13 @@ class Multinomial(LinearModel):
     Parameters
     ----------
     A : array (n, p), sparse matrix or LinearOperator
-        One sample a row.
+        One sample per row.
     Y : array, shape (n, m) or integers (n,)
         One-hot rows, or any probabilities; or labels 0 … m − 1, which are read on the host.
     lam : float
         λ ≥ 0.  With λ = 0 minimisers differ by a vector added to all columns.
     check_finite : bool
-        Whether to look at the values of A and Y, which costs two host reads.
+        Whether to check the values of A and Y, which costs two host reads.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Stochastic average gradient, exactly one sample a step, in blocks or in a loop (Schmidt, Le Roux & Bach 2017).
+"""Stochastic average gradient, exactly one sample per step, in blocks or in a loop (Schmidt, Le Roux & Bach 2017).
 
 The memory of a linear model is one derivative α_i a sample, 0 until it is first seen, and their sum g = Σ α_i a_i.
 With m_k the number of samples seen, that of step k included, and c = 1 − τλ,
@@ -30,7 +30,7 @@ from xpsolve.trace import shapes_in
 
 
 class SagMemory(NamedTuple):
-    """What a run of `sag` remembers, for the next one to go on from: ``.stats["memory"]``.
+    """What a run of `sag` remembers, for the next one to continue from: ``.stats["memory"]``.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class SagMemory(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Where the descent is, and what it remembers; g stands beside x since one product serves both."""
+    """Where the descent is, and what it remembers; g is beside x since one product serves both."""
 
     X: Array  # (…, p, m)
     g: Array  # Σ α_i a_i, (…, p, m)
@@ -70,10 +70,10 @@ def sag(
     record_every: int | None = None,
     callback: Callback = None,
 ) -> Solution:
-    """Stochastic average gradient: one sample a step, and the mean of the last gradients of all.
+    """Stochastic average gradient: one sample per step, and the mean of the last gradients of all.
 
     With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`: the
-    gradient in its memory, looked at every so many steps, some thousand apart at most, says when to compute that of f.
+    gradient in its memory, checked every so many steps, some thousand apart at most, says when to compute that of f.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def sag(
     step : float or one for each run, optional
         τ.  None is 1/L of the worst sample.
     memory : SagMemory, optional
-        ``.stats["memory"]`` of a run with the same objective, which goes on from its ``.x`` given as `x0`.  With
+        ``.stats["memory"]`` of a run with the same objective, which continues from its ``.x`` given as `x0`.  With
         another `seed` the samples come in another order.
     block, seed
         As in `sgd`.
@@ -163,14 +163,14 @@ class _Averaging:
         self.seen = _seen(stream.indices, self.before)
 
     def near(self, state: Memory, tol: float) -> Array:
-        """Whether the mean of the gradients in memory is as small as the certificate asks for."""
+        """Whether the mean of the gradients in memory is as small as the certificate needs."""
         stream, f = self.stream, self.stream.model
         g = stream.shaped(state.g) / f.n + f.lam * stream.shaped(state.X)
         size = stream.start.size(g, axis=tuple(range(g.ndim - len(f.shape), g.ndim)))
         return f.xp.all(size <= tol * stream.start.scale)
 
     def stats(self, state: Memory, done: int) -> dict[str, Any]:
-        """The memory, in the units of the caller; what it does not hold follows from it."""
+        """The memory, in the units of the caller."""
         stream, f = self.stream, self.stream.model
         runs = () if stream.runs is None else (stream.runs,)
         alpha = f.xp.reshape(state.alpha, (*runs, *f.y.shape))
@@ -189,7 +189,7 @@ class _Averaging:
         decay = np.cumprod(1 - stream.lam * chunk.steps, axis=-1)  # c, c², …, c^B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
         shares = chunk.steps / seen
-        # S_1 … S_B; in a block of one 1/c falls out, and c may be 0
+        # S_1 … S_B; in a block of one 1/c cancels, and c may be 0
         sums = np.cumsum(shares / decay, axis=-1) if chunk.size > 1 else shares
         before = np.concatenate([np.zeros_like(sums[..., :1]), sums[..., :-1]], axis=-1)
         end = decay[..., -1:]
@@ -228,7 +228,7 @@ class _Averaging:
         last, had = at(np.concatenate([none, same], axis=-1), 1)
         following, has = at(np.concatenate([same, none], axis=-1), -1)
         ends = np.where(np.concatenate([~same, ~none], axis=-1), np.arange(order.shape[-1]), order.shape[-1])
-        final = np.flip(np.minimum.accumulate(np.flip(ends, -1), axis=-1), -1)  # the end of each row of equals
+        final = np.flip(np.minimum.accumulate(np.flip(ends, -1), axis=-1), -1)  # the end of each run of equal entries
         final = np.take_along_axis(np.take_along_axis(order, final, axis=-1), place, axis=-1)
         moved = self.stream.moved
         repeats = {

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent and its running average, exactly one sample a step, in blocks or in a loop.
+"""Stochastic gradient descent and its running average, exactly one sample per step, in blocks or in a loop.
 
 With τ_k the steps, i(k) the samples and c_k = 1 − τ_kλ,
 
@@ -29,14 +29,14 @@ from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 
 
 class Iterate(NamedTuple):
-    """Where a descent is, and the sum of where it has been, if that is asked for."""
+    """The current iterate, and the sum of the iterates so far, if it is needed."""
 
     X: Array  # (…, p, m)
     total: Array
 
 
 class _Descent:
-    """The blocks of SGD, and of SGA where the sum of the iterates is asked for."""
+    """The blocks of SGD, and of SGA where the sum of the iterates is needed."""
 
     def __init__(self, stream: Stream, *, average: bool) -> None:
         self.stream, self.average = stream, average
@@ -106,14 +106,14 @@ def sgd(
     record_every: int | None = None,
     callback: Callback = None,
 ) -> Solution:
-    """Stochastic gradient descent, one sample a step, with steps τ_k = τ₀/(1 + k/k₀).
+    """Stochastic gradient descent, one sample per step, with steps τ_k = τ₀/(1 + k/k₀).
 
     Parameters
     ----------
     f : LeastSquares, Logistic or Multinomial
         The objective, of a dense or sparse A.
     x0 : array, shape of x, or (runs, …), optional
-        Where to start; with an axis before, so many runs go side by side.  None is 0.
+        Where to start; with a leading axis, as many runs are done side by side.  None is 0.
     indices : sequence of int, shape (K,) or (runs, K), optional
         Sample numbers of the steps, on the host, so that runs agree on all libraries.  None draws them at random.
     epochs : int
@@ -125,7 +125,7 @@ def sgd(
     block : int or "auto"
         Steps taken together; 1 is the loop.  The iterates are the same to rounding.
     batch : int
-        Samples a step, whose gradients are averaged; `indices` then has so many for each step, one after another.
+        Samples per step, whose gradients are averaged; `indices` then has so many for each step, one after another.
     seed : int
         Of the random sample numbers, which are independent and uniform.
     tol : float
@@ -133,7 +133,7 @@ def sgd(
     record_every : int, optional
         Keep x, f(x) and the certificate at every so many steps, at the price of three products with A each.
     callback : callable, optional
-        Called as ``callback(steps, progress)`` now and then, some thousand steps apart, with a `Progress` without a
+        Called as ``callback(steps, progress)`` every few thousand steps, with a `Progress` without a
         measure; a true answer stops.
 
     Returns

@@ -1,8 +1,8 @@
 """The stream of samples of a stochastic method, cut into blocks, and the run through them.
 
 What depends on sample numbers and step sizes alone is worked out on the host, a chunk of blocks at a time, and moved to
-the device in a few arrays.  The device is read once a chunk: for how much the last sweep of any block still changed.
-Where that is too much the chunk is taken again with more sweeps, and where many do not help, with shorter blocks.
+the device in a few arrays.  The device is read once per chunk: for how much the last sweep of any block still changed.
+Where that is too much the chunk is repeated with more sweeps, and where these do not help, with shorter blocks.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PICARD = (
     0.64,
 )  # sweeps at first and at most, and the power of eps that the last may still change
 _NEWTON = (*costs.SWEEPS["newton"], 0.4)  # the same: what remains after a step is of the order of its square
-_SHRINK = 1e-3  # a block may shrink x by its penalty to this part of it and no further: powers are divided by
+_SHRINK = 1e-3  # the penalty may shrink x in one block to this fraction at most, since the code divides by these powers
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
@@ -55,7 +55,7 @@ class Stream:
     """Sample numbers, step sizes, and the first x, checked, in the units of the model.
 
     `steps` is (K,), or (R, K) for R runs at once; `indices` has `batch` samples for each step, one after another;
-    `X` is (p, m) or (R, p, m), with m = 1 for a model with one number a sample.
+    `X` is (p, m) or (R, p, m), with m = 1 for a model with one number per sample.
     """
 
     start: Start
@@ -64,7 +64,7 @@ class Stream:
     steps: np.ndarray[Any, Any]
     lam: float
     runs: int | None  # None for one run
-    batch: int = 1  # samples a step
+    batch: int = 1  # samples per step
 
     @property
     def model(self) -> LinearModel:
@@ -108,7 +108,7 @@ class Stream:
         return xp.where(self.units.representable(x), measures, xp.full_like(measures, xp.nan))
 
     def moved(self, values: np.ndarray[Any, Any]) -> Array:
-        """Numbers from the host beside the data, integers as they are."""
+        """Numbers from the host, moved to the device of the data; integers keep their dtype."""
         xp = self.model.xp
         dtype = self.model.y.dtype if values.dtype.kind == "f" else xp.int64
         there = np.array(values, order="C")  # no negative strides, which torch does not take
@@ -130,11 +130,12 @@ class Chunk(NamedTuple):
 
 
 class Method(Protocol[State]):
-    """What a stochastic method brings."""
+    """What a stochastic method defines."""
 
     def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[Collection[str]]]:
-        """Beside the data, what the blocks need of sample numbers and steps: arrays (…, blocks, …), and which of them
-        each block does without.
+        """What the blocks need of sample numbers and steps, on the device of the data.
+
+        Arrays (…, blocks, …), and which of them each block does without.
         """
 
     def spare(self, state: State) -> State:
@@ -149,7 +150,7 @@ class Method(Protocol[State]):
         """
 
     def stats(self, state: State, done: int) -> dict[str, Any]:
-        """What `Solution.stats` has beside what all methods have, after so many steps."""
+        """The entries of `Solution.stats` of this method alone, after so many steps."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ class Options:
         return lam_, worst
 
     def size(self, stream: Stream) -> int:
-        """Steps a block: as asked for, or of the least predicted time an epoch."""
+        """Steps per block: as given, or with the least predicted time per epoch."""
         if isinstance(self.block, int):
             return min(self.block, max(stream.length, 1))
         f = stream.model
@@ -236,7 +237,7 @@ class Options:
         return max(int(costs.cheapest(options, ceilings)) // self.batch, 1)
 
     def solution(self, name: str, stream: Stream, record: Record) -> Solution:
-        """The answer of a run, its certificate, and a status where it went wrong."""
+        """The answer of a run, its certificate, and a status where it failed."""
         start, measures = stream.start, stream.certificate(record.x)
         certificate = Certificate(certificate_name(start), measures, self.tol)
         value = certificate.value  # the one host read at the end
@@ -268,7 +269,7 @@ class Options:
 
 
 def _numbers(remedies: Mapping[str, str], *numbers: Array) -> list[float]:
-    """What steps are planned with on the host, where a derivative would be silently lost: it is refused by name."""
+    """Refuse, by name, derivatives of what is used to plan steps on the host: they would be silently lost."""
     if not hasattr(numbers[0], "tolist"):
         return [float(x) for x in numbers]
     try:
@@ -389,7 +390,7 @@ def run(
     every, pace = options.record_every, _Pace(stream, options.size(stream))
     kept, at = ([answer(state, 0)], [0]) if every else ([], [])
     done, stopped, solved, finite = 0, False, False, True
-    asked = -stream.model.n  # when the gradient was last computed, which is done once an epoch at most
+    asked = -stream.model.n  # when the gradient was last computed, which is done once per epoch at most
     for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
         while done < stop and finite and not (stopped or solved):
             state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop), options.tol)

@@ -1,4 +1,4 @@
-"""Floor 1: arrays that wrap arrays.  The generic wrapper, the operation counter and the memory account."""
+"""Arrays that wrap arrays: the generic wrapper, the operation counter and the memory account."""
 
 from xpsolve.trace.count import Counter, OpTally, Tally, count, host_read
 from xpsolve.trace.live import peak_bytes

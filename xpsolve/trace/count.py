@@ -103,7 +103,7 @@ _DATA_DEPENDENT = frozenset("nonzero unique_all unique_counts unique_inverse uni
 _MOVES = frozenset(  # these move or make values: bytes but no flops
     "asarray astype zeros zeros_like ones ones_like full full_like empty empty_like eye arange linspace tril triu "
     "concat stack take take_along_axis roll repeat tile getitem setitem copy where meshgrid reshape "
-    "largest scatter take_columns".split()
+    "largest scatter take_columns dense_rows".split()
 )
 
 
@@ -165,7 +165,7 @@ _FLOPS: dict[str, Callable[[tuple[Any, ...], list[Array]], int]] = {
     "spectral": lambda args, out: _eigh(args, out) + 2 * int(args[0].shape[-1]) ** 3,
     "thin_svd": _svd,
     "linalg.svd": _svd,
-    # kernels exp(−M/ε): four operations an entry, and with a maximum and a sum six
+    # kernels exp(−M/ε): four operations per entry, and with a maximum and a sum six
     "gibbs": lambda args, out: 4 * _size(out[0]),
     "soft_rows": lambda args, out: 6 * _size(out[0]) * int(args[0].shape[-1]),
     "soft_columns": lambda args, out: 6 * _size(out[0]) * int(args[0].shape[-2]),
@@ -219,7 +219,7 @@ def _gathers(key: Any) -> bool:
 
 
 def is_view(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> bool:
-    """Whether an operation gives another look at an array that there is, and starts nothing."""
+    """Whether an operation gives a view of an existing array, and starts nothing."""
     if name in _FREE:
         return True
     if name == "getitem":
@@ -319,7 +319,7 @@ def count(f: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Tally]
     Notes
     -----
     The count is exact and the same on each machine: what would run on a GPU is known from the calls, whichever
-    library does them.  The conventions stand at the top of ``xpsolve/trace/count.py``.
+    library does them.  The conventions are at the top of ``xpsolve/trace/count.py``.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """How many launches one operation is: those of CuPy, from its source (version 14).
 
-Most are one.  Others copy what a library of NVIDIA overwrites or wants in another order, or are several kernels.  The
+Most are one.  Others copy what a library of NVIDIA overwrites or needs in another order, or are several kernels.  The
 library calls of cuBLAS, cuSOLVER and cuFFT are one each, whatever they start.  A delegate is what its version for CuPy
 is.  Whether an array must be copied first, for a product or for another shape, is seen from its strides, where the
 library has them.
@@ -21,7 +21,7 @@ _BATCHED_SVD = 32  # rows and columns up to which a batch is one call
 
 
 def launches_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """Launches of the operation of this name; views and conversions that change nothing are not asked about.
+    """Launches of the operation of this name; not for views and conversions that change nothing.
 
     Examples
     --------
@@ -151,6 +151,10 @@ def _wide(sides: tuple[int, ...]) -> int:
     return sum(n > 1 for n in sides)
 
 
+def _dense_rows(index: Array, rows: Any, *_: Any) -> int:
+    return 2 if rows.longest else 1
+
+
 FACTORISATIONS: dict[str, int] = {
     "linalg.cholesky": 3,
     "linalg.qr": 5,
@@ -165,7 +169,7 @@ FACTORISATIONS: dict[str, int] = {
     "eigvalsh": 2,
     "cholesky": 5,
     "solve_positive": 9,
-    "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose lies as it should
+    "solve_triangular": 2,  # the right-hand side is copied; the factor is not, its transpose has the right layout
 }
 """Launches of factorisations and solves, each of one matrix."""
 
@@ -187,6 +191,7 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "fft.ifftn": lambda x, **options: _several(x, **options) + 1,
     "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
     "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 3,
+    "dense_rows": _dense_rows,
     "sech_squared": 3, "trustworthy": 2,
     "differences": lambda X, axes: 1 + _wide(X.shape[:axes]),
     "differences_adjoint": lambda Y: 1 + 2 * _wide(Y.shape[1 : Y.shape[0] + 1]),

@@ -2,7 +2,7 @@
 
 Conventions
     An array counts from the operation that makes it until the last reference to it is gone.  Views and shape functions
-    have no bytes of their own but keep what they look at alive, and so does an array assigned to; a reshape that must
+    have no bytes of their own but keep the array they show alive, and so does an array assigned to; a reshape that must
     copy has its own.  What an operation needs while it runs is not seen.
 """
 
@@ -17,7 +17,7 @@ from xpsolve.trace.wrapper import Interpreter, WrappedArray, lift_all, map_array
 
 
 class _Held(WrappedArray):
-    """An array that says when it goes."""
+    """An array that reports when it is freed."""
 
     __slots__ = ("_base", "_size")
 
@@ -51,7 +51,7 @@ class _Memory(Interpreter):
         return _Held(value, self)
 
     def apply(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run one operation; its results are alive until nobody refers to them."""
+        """Run one operation; its results are alive until the last reference to them is gone."""
         plain, options = self.unwrap_all(args), self.unwrap_all(kwargs)
         out = self.run(function, plain, options)
         if is_view(name, plain, options, out):

@@ -6,11 +6,11 @@ which gets the operation's name, the function that does it inside, and the argum
 
     a counter runs it on the values inside and adds up what it cost;
     a dual number runs it and the rule for its derivative;
-    a tape variable runs it and notes what to do on the way back.
+    a tape variable runs it and notes its pullback.
 
 What reads a value to the host (``bool``, ``float``, ``__array__``, …) goes through `Interpreter.read`.
 NumPy and CuPy defer to wrapped operands because ``__array_ufunc__`` is None.  array-api-strict raises instead, so
-solvers lift all their arguments at the door (`xpsolve.arrays.enter`) and never mix.
+solvers lift all their arguments once (`xpsolve.arrays.enter`) and never mix levels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from xpsolve.arrays import Array, Namespace, device_of, is_array, lift, namespac
 
 _serial = itertools.count()
 
-# Functions that say something about dtypes, shapes or libraries, and start no work on arrays.
+# Functions about dtypes, shapes or libraries, which start no work on arrays.
 _ABOUT = frozenset("__array_namespace_info__ broadcast_shapes can_cast finfo iinfo isdtype result_type".split())
 
 
@@ -38,7 +38,18 @@ class Interpreter:
 
     def __init__(self, inside: Namespace) -> None:
         self.inside = inside
-        self.namespace = WrappedNamespace(self)
+        self._namespace: WrappedNamespace | None = None
+
+    @property
+    def namespace(self) -> WrappedNamespace:
+        """The namespace of the arrays of this level, made when it is first asked for."""
+        if self._namespace is None:
+            self._namespace = WrappedNamespace(self)
+        return self._namespace
+
+    def release(self) -> None:
+        """Let the namespace go when this level is done: the two refer to one another."""
+        self._namespace = None
 
     def wrap(self, value: Array) -> WrappedArray:
         """An array of this level with `value` inside."""
@@ -101,30 +112,56 @@ def is_plain(tree: Any) -> bool:
     return False
 
 
+_CONTAINERS: dict[type, str] = {}  # how to go through objects of a type
+
+
+def _container(kind: type) -> str:
+    """What kind of container a type is; "" for none."""
+    found = _CONTAINERS.get(kind)
+    if found is None:
+        if hasattr(kind, "__xpsolve_map__"):
+            found = "own"
+        elif issubclass(kind, tuple):
+            found = "named tuple" if hasattr(kind, "_fields") else "sequence"
+        elif issubclass(kind, list):
+            found = "sequence"
+        elif issubclass(kind, dict):
+            found = "dict"
+        else:
+            found = "dataclass" if dataclasses.is_dataclass(kind) else ""
+        _CONTAINERS[kind] = found
+    return found
+
+
 def map_arrays(function: Callable[[Array], Any], tree: Any, *, leaf: Callable[[Any], bool] = is_array) -> Any:
     """`tree` with `function` of each array in it (or whatever `leaf` says is one); containers keep their type.
 
     Goes through tuples, named tuples, lists, dicts, dataclasses, and objects that have a method
     ``__xpsolve_map__(function)`` (solutions, operators, …).
     """
-    if hasattr(tree, "__xpsolve_map__"):
+    kind = type(tree)
+    found = _container(kind)
+    if not found:
+        return function(tree) if leaf(tree) else tree
+    if found == "own":
         return tree.__xpsolve_map__(function)
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(map_arrays(function, item, leaf=leaf) for item in tree))
-    if isinstance(tree, tuple | list):
-        return type(tree)(map_arrays(function, item, leaf=leaf) for item in tree)
-    if isinstance(tree, dict):
+    if found == "sequence":
+        items = [map_arrays(function, item, leaf=leaf) for item in tree]
+        return items if kind is list else kind(items)
+    if found == "named tuple":
+        return kind(*(map_arrays(function, item, leaf=leaf) for item in tree))
+    if found == "dict":
         return {key: map_arrays(function, item, leaf=leaf) for key, item in tree.items()}
     if leaf(tree):
         return function(tree)
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree) if f.init}
-        return dataclasses.replace(tree, **map_arrays(function, fields, leaf=leaf))
-    return tree
+    fields = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree) if f.init}
+    return dataclasses.replace(tree, **map_arrays(function, fields, leaf=leaf))
 
 
 def arrays_in(tree: Any) -> list[Array]:
     """All arrays in nested containers, in order."""
+    if is_array(tree):
+        return [tree]
     found: list[Array] = []
 
     def note(x: Array) -> Array:
@@ -149,10 +186,15 @@ class WrappedNamespace:
         self._part = part
         inside = interpreter.inside
         self._source = getattr(inside, part) if part else inside
-        # array_api_compat tells namespaces apart by this name
-        self.__name__ = f"xpsolve.trace.{type(interpreter).__name__}{next(_serial)}[{inside.__name__}]"
+        self._number = next(_serial)
         if not part:
             self.inside = inside
+
+    @property
+    def __name__(self) -> str:
+        """What array_api_compat tells namespaces apart by."""
+        interpreter = self._interpreter
+        return f"xpsolve.trace.{type(interpreter).__name__}{self._number}[{interpreter.inside.__name__}]"
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
@@ -173,14 +215,18 @@ class WrappedNamespace:
         return made
 
     def _about(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        interpreter = self._interpreter
+
         def about(*args: Any, **kwargs: Any) -> Any:
-            return function(*self._interpreter.unwrap_all(args), **self._interpreter.unwrap_all(kwargs))
+            return function(*interpreter.unwrap_all(args), **interpreter.unwrap_all(kwargs))
 
         return about
 
     def _traced(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        interpreter = self._interpreter  # and not this namespace, which keeps what is made here
+
         def traced(*args: Any, **kwargs: Any) -> Any:
-            return self._interpreter.apply(name, function, args, kwargs)
+            return interpreter.apply(name, function, args, kwargs)
 
         traced.__name__ = name
         return traced
@@ -317,7 +363,7 @@ class WrappedArray:
 
 
 def updated(x: Array, key: Any, value: Any) -> Array:
-    """A copy of x with ``x[key] = value``: the array inside may be somebody else's."""
+    """A copy of x with ``x[key] = value``: the array inside may belong to the caller."""
     return xpx.at(x)[key].set(value, copy=True)
 
 
@@ -373,7 +419,7 @@ def _is_inside(x: WrappedArray, outer: Interpreter) -> bool:
 for _short, _name in (_BINARY | _COMPARE).items():
     _function = getattr(operator, f"__{_short}__")
     setattr(WrappedArray, f"__{_short}__", _binary(_name, _function))
-    if _short in _BINARY:  # `x += y` without an in-place method becomes `x = x + y`, which writes to nobody's array
+    if _short in _BINARY:  # `x += y` without an in-place method becomes `x = x + y`, which writes to no existing array
         setattr(WrappedArray, f"__r{_short}__", _reflected(_name, _function))
 for _short, _name in _UNARY.items():
     setattr(WrappedArray, f"__{_short}__", _unary(_name, getattr(operator, f"__{_short}__")))

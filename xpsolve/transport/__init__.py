@@ -1,4 +1,4 @@
-"""Floor 3: entropic optimal transport.  Sinkhorn's iterations, gradients, divergence and barycentres."""
+"""Entropic optimal transport: Sinkhorn's iterations, gradients, divergence and barycentres."""
 
 from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.barycenter import barycenter

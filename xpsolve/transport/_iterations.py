@@ -33,7 +33,7 @@ from xpsolve.transport._relaxation import control
 
 LEAST = 0.9  # part of tol at which the loop stops: rounding must not carry the certificate above
 _BEGIN = 50.0  # ε-scaling begins where the costs span this many ε
-_NEXT = 0.03  # the error at which it goes on to the next ε
+_NEXT = 0.03  # the error at which it continues with the next ε
 
 
 class _State(NamedTuple):
@@ -45,11 +45,11 @@ class _State(NamedTuple):
     g: Array
     K: Any  # where it is kept
     eps: Array  # 0-d
-    omega: Array  # (B, 1): 0 for a problem that rests, 1 for a plain step
+    omega: Array  # (B, 1): 0 for a frozen problem, 1 for a plain step
     trust: Array  # (B, 1): part of ω − 1 that is taken
     age: Array  # (B, 1): iterations since it went back
     error: Array  # of the marginals, (B, 1)
-    watched: Array  # the same, for a problem that rests 0, or half of the goal if rounding keeps it above
+    watched: Array  # the same; for a frozen problem 0, or half of the goal if rounding keeps it above
     floor: Array  # error that is rounding, 0-d
     good: Any  # u, v, p, q at the last check that was no worse than the one before
     low: Increments | None = None  # K in float32, where products are increments
@@ -91,7 +91,7 @@ class Iteration:
 
     @property
     def goal(self) -> float:
-        """The error at which the loop stops: never where tol is 0, which asks for max_iter iterations."""
+        """The error at which the loop stops: never where tol is 0, which takes exactly max_iter iterations."""
         return LEAST * self.tol if self.tol > 0 else -1.0
 
     @cached_property
@@ -149,7 +149,7 @@ class Iteration:
         return (norm(rows, keepdims=True) + norm(columns, keepdims=True)) / self.mass
 
     def measure(self, s: _State) -> Array:
-        """The largest error of those that do not rest; −1 asks for `renew`."""
+        """The largest error of those that are not frozen; −1 asks for `renew`."""
         xp = self.problem.xp
         worst = _worst(s.watched)
         if not self.renews:
@@ -186,7 +186,7 @@ class Iteration:
         return (xp.maximum(*largest) > limit) & xp.any(s.watched > self.goal)
 
     def refresh(self, s: _State) -> _State:
-        """Look at the error: rest where it is small, go back where it has grown, and choose ω."""
+        """Check the error: freeze where it is small, go back where it has grown, and choose ω."""
         xp = self.problem.xp
         exact = s.late is True  # every second time: until then little is left out
         if exact:
@@ -249,7 +249,7 @@ class Iteration:
                 u, v = xp.exp((f - top) / eps), xp.exp((g + (top - low)) / eps)  # the constant between them is free
             K = problem.kernel.hold(*zero, eps)
             narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
-            u, v = self._with_mass(u, v, xp.zeros_like(eps))
+            u, v = self._with_mass(u, v, 0.0)
             return self._fresh(u, v, zero, K, eps, lower=narrow)
         f, _ = problem.x0 or (xp.zeros_like(a), None)
         if problem.x0 is None:
@@ -273,9 +273,7 @@ class Iteration:
         return begun._replace(low=low, base=tuple(xp.zeros_like(x) for x in begun.good))
 
     def _begun(self, s: _State) -> _State:
-        xp = self.problem.xp
-        error = self.error(s)
-        one = xp.ones_like(error)
+        error, one = self.error(s), s.trust
         rests = (error <= self.goal) & (s.eps <= self.problem.eps)
         zero = 0 * one
         omega, watched = either(rests, (zero, zero), (one, error))
@@ -332,16 +330,19 @@ class Iteration:
 
     def answer(self, s: _State) -> tuple[Array, Array]:
         """The same, −∞ where there is no mass."""
-        return self._with_mass(*self.potentials(s), self.problem.scalar(-self.problem.xp.inf))
+        return self._with_mass(*self.potentials(s), -self.problem.xp.inf)
 
     def scalings(self, s: _State, f: Array, g: Array) -> tuple[Array, Array]:
         """u and v with the plan diag(u) K diag(v) for potentials f and g."""
         xp, eps = self.problem.xp, self.problem.eps
         return xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
 
-    def _with_mass(self, u: Array, v: Array, nothing: Array) -> tuple[Array, Array]:
-        """u and v, and `nothing` at points without mass."""
+    def _with_mass(self, u: Array, v: Array, value: float) -> tuple[Array, Array]:
+        """u and v, and this value at points without mass."""
         xp, (a, b), (all_a, all_b) = self.problem.xp, (self.problem.a, self.problem.b), self.positive
+        if all_a and all_b:
+            return u, v
+        nothing = xp.full_like(a[:1, :1], value)
         return u if all_a else xp.where(a > 0, u, nothing), v if all_b else xp.where(b > 0, v, nothing)
 
     def finish(self, s: _State) -> tuple[Array, Array, Array, Array]:
@@ -349,13 +350,13 @@ class Iteration:
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
         a, b = problem.a, problem.b
         f, g = self.answer(s)
-        if self.method == "scaling":  # K is at hand, and so are exp(f/ε) and exp(g/ε)
+        if self.method == "scaling":  # K is known, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
             rows, columns = u * p, v * q
         else:
             rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
         error = (xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)) / self.mass[:, 0]
-        finite_f, finite_g = self._with_mass(f, g, problem.scalar(0.0))
+        finite_f, finite_g = self._with_mass(f, g, 0.0)
         value = pairing(a, finite_f) + pairing(b, finite_g)
         return f, g, error, value - eps * xp.sum(rows, axis=1)

@@ -1,8 +1,8 @@
 """The kernel K_ij = exp((f_i + g_j − M_ij)/ε) and its products, for three kinds of cost.
 
 Costs are read in blocks of rows.  One block that holds everything is a matrix and keeps its K; many are a point cloud
-whose K is made anew at each pass, in memory O(n + m + block).  A pass makes p = Kv, lets the solver change u, and adds
-up q = Kᵀu while the block is at hand.  On a grid K is a product of one small kernel an axis.  Batches: u and v are
+whose K is made anew at each pass, in memory O(n + m + block).  A pass makes p = Kv, the solver changes u, and it adds
+up q = Kᵀu while the block is in memory.  On a grid K is a product of one small kernel per axis.  Batches: u and v are
 (B, ·).
 """
 
@@ -280,7 +280,7 @@ def _scaled_cupy(K: Array, u: Array, v: Array) -> Array:
 
 @native
 def cost_range(M: Array, most: float) -> tuple[Array, Array]:
-    """The smallest cost, and the largest of those at most `most` above it: what lies beyond is out of use."""
+    """The smallest cost, and the largest of those at most `most` above it: larger costs are not used."""
     xp = namespace_of(M)
     low = xp.min(M)
     return low, xp.max(xp.where(M - low <= most, M, xp.zeros_like(M) + low))
@@ -288,7 +288,7 @@ def cost_range(M: Array, most: float) -> tuple[Array, Array]:
 
 @cost_range.register("numpy")
 def _cost_range_numpy(M: Array, most: float) -> tuple[Array, Array]:
-    low, high = np.min(M), np.max(M)
+    low, high = M.min(), M.max()
     if high - low > most:
         high = np.max(M, where=M - low <= most, initial=low)
     return np.asarray(low), np.asarray(high)

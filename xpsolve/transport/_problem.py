@@ -1,4 +1,4 @@
-"""Histograms and costs as the iterations take them: what they must be, and what is said where they are not."""
+"""Histograms and costs as the iterations take them: what they must be, and the messages where they are not."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Problem:
         return [(w > 0) & ~self.xp.isfinite(x) for w, x in zip(weights, self.x0 or (), strict=False)]
 
     def _complain(self) -> None:
-        """Say what is wrong: the slow path, with reads of its own."""
+        """Raise for what is wrong: the slow path, with further host reads."""
         xp = self.xp
         weights = dict(zip(self.names, (self.a, self.b), strict=True))
         weights[self.names[0]] = self.a  # the second may be a part of it

@@ -35,11 +35,10 @@ def control(
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """What to do after a check, for each problem: (ω, trust, age, error, watched error, whether to go back).
 
-    A problem rests, ω = 0, where its error is at most `tol`, or falls no more and is at most `floor`, that of rounding.
-    A `tol` below 0 lets none rest.  Where the error has grown above rounding, or is a NaN, the last good point comes
-    back with plain steps and half the trust in ω.
-    The watched error is 0 for a problem that rests, half of `tol` if it does so above `tol`, and NaN for one that fails
-    again and again.
+    A problem is frozen, ω = 0, if its error is at most `tol`, or falls no more and is at most `floor`, that of
+    rounding. With a `tol` below 0 none is frozen. Where the error has grown above rounding, or is a NaN, the last
+    good point comes back with plain steps and half the trust in ω. The watched error is 0 for a frozen problem, half
+    of `tol` if it does so above `tol`, and NaN for one that fails again and again.
     """
     xp = namespace_of(error)
     one, zero = xp.ones_like(error), xp.zeros_like(error)

@@ -50,7 +50,7 @@ class TransportSolution(Solution):
 
     def plan(self) -> Array:
         """P_ij = exp((f_i + g_j − M_ij)/ε), (n, m) or (batch, n, m): made here, from the potentials or `factors`."""
-        with np.errstate(all="ignore"):  # the status has told of an overflow
+        with np.errstate(all="ignore"):  # the status reports an overflow
             if self.factors is None:
                 f, g, kernel, eps, _ = self._parts
                 rows = kernel.rows if isinstance(kernel, Axes) else kernel

@@ -4,7 +4,7 @@
     log       the same of log u, log v and log b, with soft minima in place of products
 
 All k move together; each plan has its first marginal a_k, and the iteration makes their second marginals one.  "log"
-begins with an ε that is large enough to be easy, and divides it by 4 each time that they nearly are.
+begins with a large ε, and divides it by 4 each time that they nearly are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ADVICE = {
     Status.NOT_FINITE: "Take a larger eps. Where costs are infinite, there may be no barycentre.",
     Status.UNDERFLOW: "Or use method='log'.",
 }
-_BEGIN, _NEXT = 50.0, 0.03  # ε-scaling begins where costs span this many ε, and goes on at this error
+_BEGIN, _NEXT = 50.0, 0.03  # ε-scaling begins where costs span this many ε, and continues at this error
 
 
 class _State(NamedTuple):
@@ -62,30 +62,30 @@ def barycenter(
     Parameters
     ----------
     A : array, shape (k, n)
-        One histogram a row, all with the same sum.
+        One histogram per row, all with the same sum.
     M : array (n, n), PointCloud or Grid
         The cost between their points.
     eps : float
         ε > 0, in the units of M.
     weights : array, shape (k,), optional
-        w ≥ 0, divided by their sum; None weighs all alike.
+        w ≥ 0, divided by their sum; None gives all the same weight.
     method : str
         "scaling" iterates on products with K, and is safe where the costs span at most 650 ε in float64, 60 in float32;
-        beyond, it still serves histograms that have mass everywhere.  "log" takes soft minima, for any ε, and more
-        time.  "auto" takes "scaling" where it is safe, for which it reads the span of the costs; under ``jax.jit``,
-        where it cannot, "log".
+        beyond that, it still works for histograms that have mass everywhere.  "log" takes soft minima, for any ε, and
+        more time.  "auto" takes "scaling" where it is safe, for which it reads the span of the costs; under
+        ``jax.jit``, where it cannot, "log".
     tol : float
-        The certificate to reach; 0 asks for `max_iter` iterations.
+        The certificate to reach; 0 takes exactly `max_iter` iterations.
     max_iter : int
         Most iterations, each a product with K and one with Kᵀ for every histogram.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep the certificate after every iteration.
     callback : callable, optional
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
-        Whether to look at values first: NaN, negative weights, sums that differ.  It costs one host read, the same that
+        Whether to check values first: NaN, negative weights, sums that differ.  It costs one host read, the same that
         "auto" takes.
 
     Returns
@@ -266,6 +266,6 @@ def _weights(problem: Any, weights: Array) -> Array:
         message = f"weights: expected shape ({k},), one for each row of A, got {tuple(w.shape)}."
         raise ValueError(message)
     if is_concrete(w) and not bool(xp.all(w >= 0) & (xp.sum(w) > 0) & xp.isfinite(xp.sum(w))):
-        message = "weights: expected finite numbers >= 0 that are not all 0, got others."
+        message = "weights: expected finite numbers >= 0 that are not all 0."
         raise ValueError(message)
     return w[:, None]

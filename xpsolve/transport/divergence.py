@@ -1,7 +1,7 @@
 """The Sinkhorn divergence  S(a, b) = W(a, b) − ½W(a, a) − ½W(b, b)  (Genevay et al. 2018; Feydy et al. 2019).
 
-W is the value of `sinkhorn`.  The entropy blurs it: min over b of W(a, b) is not at a.  The two terms beside take the
-bias away: S ≥ 0, and S = 0 exactly for equal histograms.
+W is the value of `sinkhorn`.  The entropy blurs it: min over b of W(a, b) is not at a.  The two other terms remove the
+bias: S ≥ 0, and S = 0 exactly for equal histograms.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     a, b
         As in `sinkhorn`.
     M : PointCloud or Grid
-        Where the points are: a matrix of costs from x to y does not say those from x to x.
+        Where the points are: a matrix of costs from x to y does not contain those from x to x.
     eps : float
         ε > 0, in the units of M.
     **options : Any

@@ -16,7 +16,7 @@ _HELD, _BLOCK = 1 << 22, 1 << 20  # entries of K that are kept, and of a block w
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PointCloud:
-    """The cost M_ij = ‖x_i − y_j‖², which is made block by block and never held where it is large.
+    """The cost M_ij = ‖x_i − y_j‖², which is made block by block and never stored where it is large.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class PointCloud:
         return {"M.x": self.x, "M.y": self.y}
 
     def entered(self, x: Array, y: Array) -> PointCloud:
-        """The same of arrays that have passed the door."""
+        """The same of arrays that have been checked."""
         check_ndim(x, "M.x", 2, shape="(n, d)")
         check_ndim(y, "M.y", 2, shape="(m, d)")
         if x.shape[1] != y.shape[1]:
@@ -131,7 +131,7 @@ class Grid:
         return {f"M.axes[{k}]": x for k, x in enumerate(self.axes)}
 
     def entered(self, *axes: Array) -> Grid:
-        """The same of arrays that have passed the door."""
+        """The same of arrays that have been checked."""
         for k, x in enumerate(axes):
             check_ndim(x, f"M.axes[{k}]", 1, shape="(n_k,)")
         return Grid(*axes)

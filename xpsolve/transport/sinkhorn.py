@@ -2,8 +2,8 @@
 
     min ⟨P, M⟩ + ε Σ P_ij (log P_ij − 1)  over  P ≥ 0,  P1 = a,  Pᵀ1 = b
 
-Here is the public function.  `_problem` looks at what comes in, `_iterations` has the methods, `_kernels` the products,
-`_relaxation` chooses ω, and `answer` is what goes out.
+Here is the public function.  `_problem` checks the input, `_iterations` has the methods, `_kernels` the products,
+`_relaxation` chooses ω, and `answer` is what is returned.
 """
 
 from __future__ import annotations
@@ -79,31 +79,31 @@ def sinkhorn(
         some ten iterations; a number 0 < ω < 2 is taken as it is, 1 for plain steps.
     mixed : bool, optional
         Whether products with a K in float64 are taken in float32 between two checks, as increments on exact ones, which
-        gives the same digits from half of the memory traffic.  None takes them where K is held and has 2¹⁷ entries or
+        gives the same digits from half of the memory traffic.  None takes them where K is stored and has 2¹⁷ entries or
         more, and not under ``jax.jit`` and for "log".
     keep_kernel : bool
         Whether the solution keeps K, as large as M, from which its plan and gradients are made without an exponential.
     method : str
         "scaling" iterates on u and v and is fastest, where the costs span at most some 650 ε in float64, 60 in float32.
         "stabilized" does the same on kernels that have absorbed the potentials, for any ε.  "log" takes soft minima
-        and is slow: the reference, and what a Grid has for small ε.  "auto" takes the cheapest that is safe, for which
-        it reads the span of the costs; under ``jax.jit``, where it cannot, "stabilized".
+        and is slow: the reference, and the choice of a Grid for small ε.  "auto" takes the cheapest that is safe, for
+        which it reads the span of the costs; under ``jax.jit``, where it cannot, "stabilized".
     tol : float
         The certificate to reach.  Rounding of the potentials allows no less than some (span of M)/ε rounding units.  0
-        asks for `max_iter` iterations.
+        takes exactly `max_iter` iterations.
     max_iter : int
         Most iterations, each a product with K and one with Kᵀ.
     x0 : tuple of two arrays, optional
         Potentials f and g to start from; ε-scaling is then left out.
     check_every : int
-        Iterations between two looks at convergence, each one host read.
+        Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep the marginal error after every iteration, as "certificate".
     callback : callable, optional
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`, whose x is (f, g) and whose
         measure is that of the larger ε while there is one; a true answer stops.
     check_finite : bool
-        Whether to look at the values first, for NaN, infinities, negative weights and sums that differ, and at the
+        Whether to check the values first, for NaN, infinities, negative weights and sums that differ, and the
         certificate in the end, which rounding may have raised: two host reads.
 
     Returns
@@ -118,7 +118,7 @@ def sinkhorn(
         If an argument is not of the right kind, or libraries are mixed.
     ValueError
         If shapes disagree, devices are mixed, weights are negative or do not sum alike, a number is not finite, ε is
-        not positive, an option is out of range, or the method is unknown or cannot serve this M.
+        not positive, an option is out of range, or the method is unknown or cannot be used for this M.
 
     Warns
     -----
@@ -208,7 +208,7 @@ def sinkhorn(
     if run.reason == "not finite" and chosen == "scaling":
         ended = Status.UNDERFLOW
     elif run.reason == "tolerance":
-        # rounding may have kept the marginals from it, or may part them from those of the potentials: only then a look
+        # by rounding, the marginals may miss it, or differ from those of the potentials: only then a check
         rounds = 8 * limits_of(problem.a).eps * (4 + (span or 0.0) / problem.eps)
         measure = None
         if check_finite or run.measure > 0 or rounds > (1 - LEAST) * tol:

@@ -167,7 +167,7 @@ def _svd_map(xp: Namespace, U: Array, s: Array, Vh: Array) -> Map:
 
     ṡ = Re diag P,  U̇ = U(E∘(PS + SPᴴ)) + (ȦV − UP)S⁻¹,  V̇ = V(E∘(SP + PᴴS)) + (ȦᴴU − VPᴴ)S⁻¹,
 
-    and i Im diag P S⁻¹ beside E∘… in U̇, where it turns with the phases that complex vectors are free to have.
+    and i Im diag P S⁻¹ beside E∘… in U̇, for the free phases of complex vectors.
     """
     Ut, V = adjoint(xp, U), adjoint(xp, Vh)
     row, column = s[..., None, :], s[..., :, None]  # M·row is MS, column·M is SM

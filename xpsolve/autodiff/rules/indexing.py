@@ -1,7 +1,7 @@
 """Choosing entries: the transpose of a choice puts gradients back where the numbers came from, and adds them.
 
 Keys with integer arrays, or lists, may name an entry many times.  Which entries they name, and which of many values an
-assignment leaves, is asked of the library itself, by the same key on an array of numbers 0, 1, 2, ….
+assignment leaves, is found by the library itself, with the same key on an array of numbers 0, 1, 2, ….
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _places(xp: Namespace, x: Array, entries: tuple[Any, ...]) -> Array | None:
 
 
 def _flat(xp: Namespace, t: Array, ndim: int) -> Array:
-    """A tangent or gradient of an array with so many axes, as one row a seed."""
+    """A tangent or gradient of an array with so many axes, as one row per seed."""
     lead = t.ndim - ndim
     return xp.reshape(t, (*t.shape[:lead], math.prod(t.shape[lead:])))
 

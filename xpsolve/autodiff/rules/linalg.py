@@ -28,7 +28,7 @@ def _columns(xp: Namespace, solve: Callable[[Array], Array], B: Array) -> Array:
 
 
 def _once(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """Keep the last result: both arguments of a solve ask for the same one."""
+    """Keep the last result: both arguments of a solve need the same one."""
     last: list[Array] = []
 
     def kept(g: Array) -> Array:

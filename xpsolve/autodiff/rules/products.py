@@ -18,6 +18,8 @@ def _matmul(xp: Namespace, out: Array, x: Array, y: Array) -> list[Map]:
             Map(lambda t: t @ y, lambda g: g[..., :, None] * y),
             Map(lambda t: t @ xp.matrix_transpose(x), lambda g: g @ x),
         ]
+    if x.ndim == 1 and y.ndim == 1:
+        return [Map(lambda t: t @ y, lambda g: g[..., None] * y), Map(lambda t: t @ x, lambda g: g[..., None] * x)]
     X = x[None, :] if x.ndim == 1 else x
     Y = y[:, None] if y.ndim == 1 else y
     ndim = max(X.ndim, Y.ndim)

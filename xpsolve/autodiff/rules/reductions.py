@@ -104,7 +104,7 @@ def _extreme(xp: Namespace, out: Array, x: Array, axis: Any = None, keepdims: bo
     d = hits / xp.sum(hits, axis=axes, keepdims=True)
 
     def chosen(t: Array) -> Array:
-        return xp.where(d == 0, 0.0, t * d)  # whatever the tangents of the others
+        return xp.where(d == 0, 0.0, t * d)  # for any tangents of the others
 
     return [
         Map(

@@ -21,7 +21,7 @@ def _reshape(xp: Namespace, out: Array, x: Array, *args: Any, **options: Any) ->
 
 @rule("asarray", "astype", "copy", by_shape=True)
 def _converted(xp: Namespace, out: Array, x: Any, *args: Any, **options: Any) -> list[Map]:
-    """The sweeps themselves bring tangents and gradients to the dtype that they need."""
+    """The sweeps themselves convert tangents and gradients to the dtype that they need."""
     if isinstance(x, list | tuple):
         message = "asarray: a list of arrays that carry derivatives has no rule; use stack."
         raise NotImplementedError(message)

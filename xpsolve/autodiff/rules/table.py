@@ -1,4 +1,4 @@
-"""The tables of rules, and what rules share.  One rule a function serves forward and reverse mode.
+"""The tables of rules, and what rules share.  One rule per function is used by forward and reverse mode.
 
 A rule is the linear map that a function is near its arguments.  It comes in two forms:
 
@@ -89,7 +89,7 @@ class Map(NamedTuple):
 
 
 UNUSED = Map(lambda t: None, lambda g: None)
-"""Of an argument whose values do not matter, only its shape and dtype."""
+"""For arguments used only for shape and dtype."""
 
 
 class Joint(NamedTuple):
@@ -105,9 +105,9 @@ Rule = Callable[..., Sequence[Map | None] | Joint]
 ELEMENTWISE: dict[str, tuple[Partial, ...]] = {}
 RULES: dict[str, Rule] = {}
 BY_SHAPE: set[str] = set()
-"""Functions whose rule looks at shapes and dtypes only, so that reverse mode keeps no values for it."""
+"""Functions whose rule uses shapes and dtypes only, so that reverse mode keeps no values for it."""
 MASKS: set[str] = set()
-"""Functions that pass nothing on to some entries of their argument: gradients have zeros there."""
+"""Functions whose result does not depend on some entries of their argument: gradients have zeros there."""
 SQUARES: dict[str, Callable[..., Array | None]] = {}
 """Norms, which have no derivative at 0, to (xp, *arguments) ↦ their square as a sum, which has; or None."""
 
@@ -115,14 +115,14 @@ CONSTANT = frozenset(
     "zeros_like ones_like empty_like zeros ones empty eye all any argmax argmin argsort count_nonzero "
     "equal not_equal less less_equal greater greater_equal isfinite isinf isnan signbit logical_and logical_or "
     "logical_xor logical_not searchsorted nonzero isin bitwise_and bitwise_or bitwise_xor bitwise_invert "
-    "bitwise_left_shift bitwise_right_shift largest sparse_column_sizes sparse_gram sparse_rows "
+    "bitwise_left_shift bitwise_right_shift largest sparse_column_sizes sparse_gram sparse_rows dense_rows "
     "linalg.matrix_rank floor ceil round trunc floor_divide".split()
 )
 """Results that are integers or booleans, or piecewise constant: their derivative is 0 wherever there is one."""
 
 
 class NoRuleError(NotImplementedError):
-    """A derivative was asked of a function that has no rule."""
+    """A derivative was requested of a function that has no rule."""
 
 
 def elementwise(name: str, *partials: Partial) -> None:
@@ -158,7 +158,7 @@ def rule(*names: str, by_shape: bool = False, masks: bool = False) -> Callable[[
     *names : str
         The functions that it belongs to, as "sum" or "linalg.solve", or a delegate of `xpsolve.arrays.native`.
     by_shape : bool
-        Whether it looks at shapes and dtypes only: then the tape keeps no values for it.
+        Whether it uses shapes and dtypes only: then the tape keeps no values for it.
     masks : bool
         Whether the gradient of an argument has zeros for entries that the result does not depend on.
 
@@ -260,12 +260,14 @@ def fitted_dtype(xp: Namespace, t: Array, dtype: Any) -> Array:
     return t if t.dtype == dtype else xp.astype(t, dtype)
 
 
-_KINDS: dict[tuple[type, Any], str] = {}  # `isdtype` takes as long as a small product, and is asked at every call
+_KINDS: dict[
+    tuple[type, Any], str
+] = {}  # `isdtype` takes as long as a small product, and would be needed at every call
 
 
 def kind_of(xp: Namespace, dtype: Any) -> str:
     """Whether a dtype is "real", "complex" or "other"."""
-    key = (dtype.__class__, dtype)  # dtypes of two libraries do not like to be compared
+    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
     kind = _KINDS.get(key)
     if kind is None:
         kinds = {"real": "real floating", "complex": "complex floating"}
@@ -286,7 +288,7 @@ def passed(xp: Namespace, t: Array, d: Array) -> Array:
 
 
 def stopped(xp: Namespace, t: Array, d: Array) -> Array:
-    """The same of arrays that carry no derivatives, for less."""
+    """The same of arrays that carry no derivatives, faster."""
     return xp.where(t == 0, 0.0, t * d)
 
 

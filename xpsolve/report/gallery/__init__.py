@@ -1,4 +1,4 @@
-"""Figures of the course, redrawn from live runs of the library: one file a figure, each an example of its use.
+"""Figures of the course, redrawn from live runs of the library: one file per figure, each an example of its use.
 
 To add one: a file here with a function ``draw(backend) -> Figure`` and a `Picture` that names it, and a line in
 `PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
@@ -31,6 +31,7 @@ from xpsolve.report.gallery import (
     sinkhorn_seconds,
     soft_threshold,
     softmax_jacobian,
+    total_variation,
 )
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
@@ -46,6 +47,7 @@ PICTURES = {
         lasso_path.PICTURE,
         lasso_convergence.PICTURE,
         deblurring.PICTURE,
+        total_variation.PICTURE,
         chain_cost.PICTURE,
         computational_graph.PICTURE,
         gradient_cost.PICTURE,

@@ -1,4 +1,4 @@
-"""Times for figures: calls of all contestants in turn, so that what else the machine does hits them alike."""
+"""Times for figures: calls of all contestants in turn, so that other work of the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: int = 5) -> dict[Name, float]:
-    """Shortest seconds of each call over so many rounds, each time after one that does not count.
+    """Shortest seconds of each call over so many rounds, each time after a call that is not timed.
 
     Otherwise a call would pay for the memory that the one before it, of another contestant, gave back.
     """

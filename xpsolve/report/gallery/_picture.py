@@ -1,4 +1,4 @@
-"""What a figure of the gallery is: the words around it, and the function that draws it."""
+"""A figure of the gallery: its text, and the function that draws it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Picture:
     name : str
         Of its file, in small letters, digits and hyphens.
     family : str
-        The heading it stands under.
+        The heading above it.
     title : str
-        What it shows, in one sentence; drawn above it.
+        The finding, in one sentence; drawn above the figure.
     alt : str
-        What is seen, for those who do not see it.
+        A description of the figure, for readers who cannot see it.
     caption : str
         What was run, with which data, and where the figure comes from.
     draw : callable
@@ -33,7 +33,7 @@ class Picture:
     seconds : float
         About what it takes on one core of a usual machine.
     timed : bool
-        Whether it shows times, so that nothing else may run beside it.
+        Whether it shows times, so that nothing else may run at the same time.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class Picture:
     timed: bool = False
 
     def svg(self, backend: Backend) -> str:
-        """Run it on `backend` and return the SVG, with its words inside for whoever opens it alone."""
+        """Run it on `backend` and return the SVG, with its description inside, for a file opened alone."""
         import matplotlib as mpl
 
         with mpl.rc_context(STYLE):

@@ -24,7 +24,7 @@ FILE, VERSION = "gallery.json", 1
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that lies in a folder as ``name.svg``.
+    """A figure in a folder, as ``name.svg``.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def run(picture: Picture, backend: Backend) -> tuple[str, float]:
     """The SVG of a figure, and the seconds that running and drawing took."""
     begin = perf_counter()
     with warnings.catch_warnings():
-        # Several stop their iterations early, and show that.
+        # Several stop their iterations early on purpose.
         warnings.simplefilter("ignore", xpsolve.ConvergenceWarning)
         text = picture.svg(backend)
     return text, round(perf_counter() - begin, 3)
@@ -159,7 +159,7 @@ def read(folder: Path) -> tuple[dict[Drawn, str], list[str]]:
         try:
             drawn = Drawn(**entry)
             text = (folder / f"{drawn.name}.svg").read_text(encoding="utf-8")
-            ElementTree.fromstring(text)  # a torn file would be a hole in the page
+            ElementTree.fromstring(text)  # a damaged file cannot be shown
         except (TypeError, ValueError, OSError, ElementTree.ParseError) as error:
             warnings.append(f"{path}: figure {i + 1} cannot be shown ({error}); skipped")
         else:

@@ -17,7 +17,7 @@ from xpsolve.files import write_text
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, note, run
 
-LEFT_OUT = "left-out.txt"  # names of the figures for which there was no time, a line each
+LEFT_OUT = "left-out.txt"  # names of the figures for which there was no time, one per line
 
 
 def draw_all(
@@ -30,7 +30,7 @@ def draw_all(
 ) -> Iterator[tuple[Picture, Drawn | Exception | None]]:
     """Draw figures into a folder, cheapest first, and note them there.
 
-    Figures that show no times are drawn side by side, a core each; those that do, one after another and alone.
+    Figures that show no times are drawn side by side, one per core; those that do, one after another and alone.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def draw_all(
     only : collection of str, optional
         Names of those to draw; all of them when left out.
     seconds : float, optional
-        Time there is; a figure that would take longer, at the pace of those before it, is left out.
+        The time available; a figure that would take longer, at the pace of those before it, is left out.
 
     Yields
     ------

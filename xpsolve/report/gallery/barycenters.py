@@ -1,4 +1,4 @@
-"""From one shape to another through barycentres, and their mixture beside, which only fades.
+"""From one shape to another through barycentres, and, for comparison, their mixture, which only fades.
 
 Sources: J.-D. Benamou et al., Iterative Bregman projections for regularized transportation problems (2015); the
 iterations are those of G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.7.

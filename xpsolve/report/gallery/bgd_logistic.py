@@ -39,7 +39,7 @@ def draw(backend: Backend, *, max_iter: int = 500) -> Any:
     ends = []
     for step, colour, dashes in zip(STEPS, COLOURS, DASHES, strict=False):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", xs.ConvergenceWarning)  # that it is not yet there is what is shown
+            warnings.simplefilter("ignore", xs.ConvergenceWarning)  # the figure shows that it has not converged
             run = xs.gradient_descent(f, step=step / L, tol=tight(f), max_iter=max_iter, record=True)
         excess = backend.to_numpy(run.history["objective"]) - least
         axes.plot(np.arange(1, excess.size), excess[1:], color=colour, linewidth=1.8, dashes=dashes)

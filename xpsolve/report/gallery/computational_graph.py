@@ -1,6 +1,6 @@
 """The computational graph of f(x, y) = y log x + √(y log x): what the tape of reverse mode holds.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 16.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ARROW = {"arrowstyle": "-|>", "color": FAINT, "shrinkA": 2, "shrinkB": 2, "linew
 
 
 def course(x: Array, y: Array) -> Array:
-    """f, one operation a line."""
+    """f, one operation per line."""
     xp = namespace_of(x)
     a = xp.log(x)
     b = y * a
@@ -76,7 +76,7 @@ def graph(f: Callable[..., Array], *point: Array) -> list[Vertex]:
                 partial = getattr(partial, "partial", partial)
                 slope = partial if isinstance(partial, int) else partial(xp, node.saved[0], *node.saved[1])
                 parents.append((number[id(parent)], float(slope)))
-        rule, node.rule = node.rule, None  # the sweep stops at a node without a rule, and hands out its gradient
+        rule, node.rule = node.rule, None  # the sweep stops at a node without a rule, and returns its gradient
         adjoint = sweep(xp, [(last, xp.ones_like(value))])[node.order]
         node.rule = rule
         found.append(Vertex(float(value), float(adjoint), tuple(parents)))
@@ -114,7 +114,7 @@ def draw(backend: Backend) -> Any:
 PICTURE = Picture(
     name="computational-graph",
     family="autodiff",
-    title="What a tape holds: values on the way forth, derivatives on the way back",
+    title="What a tape holds: values going forward, derivatives going back",
     alt="A graph of six boxes from left to right: x and y, a = log x, b = y·a, c = √b, f = b + c. Each box has its "
     "value, and below it the derivative of f in it, which is 1 at f at the right and is multiplied and added up "
     "along the edges to 2.020 at x and 0.933 at y, at the left. Each edge has the derivative of its head in its "

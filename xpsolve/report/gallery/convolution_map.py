@@ -1,6 +1,6 @@
 """Which method of convolution wins where, over the sides of picture and kernel, and what the costs would choose.
 
-Patches cost k² products a pixel, transforms nothing more for a larger kernel.
+Patches cost k² products per pixel, transforms nothing more for a larger kernel.
 
 Source: the convolution theorem, G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 2.
 """
@@ -21,7 +21,7 @@ from xpsolve.report.style import COLOURS, INK, MARKERS, panels
 
 SIDES, KERNELS = (16, 32, 64, 128, 256), (1, 3, 5, 7, 9, 13, 21)
 LAYERS = {"one channel": (1, 1, 1), "8 channels to 8": (1, 8, 8)}  # batch, channels, kernels
-NEAR = 1.15  # a choice so close to the best is as good
+NEAR = 1.15  # a choice this close to the best counts as right
 LARGEST = 5e7  # multiply-adds of one call, for the sake of time
 
 

@@ -15,6 +15,7 @@ import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.operators import cosine_basis
 from xpsolve.report.gallery._picture import Picture
+from xpsolve.report.gallery._restored import Found, best, show
 from xpsolve.report.style import panels
 
 BLURS = {"gaussian": 1.5, "motion": 9.0}
@@ -22,7 +23,7 @@ BLOCK = 8
 LAMS = {"ridge": np.geomspace(1e-3, 1e-1, 7), "lasso": np.geomspace(1e-4, 1e-2, 7)}
 
 
-def restored(backend: Backend, blur: str, size: int) -> tuple[Any, dict[str, tuple[float, Any]]]:
+def restored(backend: Backend, blur: str, size: int) -> tuple[Any, dict[str, Found]]:
     """The problem, and λ and the picture with the best PSNR by either."""
     problem = xs.problems.blurred_picture(shape=(size, size), blur=blur, width=BLURS[blur], backend=backend.name)
     C = cosine_basis(size, block=BLOCK, like=problem.y)
@@ -36,11 +37,8 @@ def restored(backend: Backend, blur: str, size: int) -> tuple[Any, dict[str, tup
     def by_lasso(lam: float) -> Any:
         return cosines @ xs.lasso(A @ cosines, y, lam, method="fista", step=step, tol=1e-4).x
 
-    found = {}
-    for name, solve in (("ridge", by_ridge), ("lasso", by_lasso)):
-        tried = [(float(lam), solve(float(lam))) for lam in LAMS[name]]
-        found[name] = max(tried, key=lambda one: problem.psnr(one[1]))
-    return problem, found
+    solvers = {"ridge": by_ridge, "lasso": by_lasso}
+    return problem, {name: best(problem, solve, LAMS[name]) for name, solve in solvers.items()}
 
 
 def draw(backend: Backend, *, size: int = 96) -> Any:
@@ -51,14 +49,7 @@ def draw(backend: Backend, *, size: int = 96) -> Any:
     for row, (blur, width) in zip(rows, BLURS.items(), strict=True):
         problem, found = restored(backend, blur, size)
         row[0].set_ylabel(f"{blur}, {width:g} pixels")
-        shown = {"truth": problem.x_true, "blurred": problem.y, **{name: x for name, (_, x) in found.items()}}
-        for axes, (name, x) in zip(row, shown.items(), strict=True):
-            picture = backend.to_numpy(x).reshape(size, size)
-            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set(xticks=(), yticks=())
-            axes.set_title(name if name == "truth" else f"{name}, {problem.psnr(x):.1f} dB", fontsize=10)
-            if name in found:
-                axes.set_xlabel(f"λ = {found[name][0]:.1e}".replace("e-0", "e-"), fontsize=9)
+        show(row, backend, problem, "blurred", found, between=", ")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on handwritten digits: what the last of the objective brings in accuracy.
+"""Multinomial logistic regression on handwritten digits: what the last part of the descent gains in accuracy.
 
     f(X) = 1/n Σ (log Σ_j exp⟨a_i, x_j⟩ − ⟨a_i, x_{y_i}⟩) + λ/2‖X‖²
 
@@ -85,7 +85,7 @@ def draw(backend: Backend, *, max_iter: int = 200) -> Any:
 PICTURE = Picture(
     name="digits-multinomial",
     family="stochastic",
-    title="Digits: near the minimum, more descent brings no more accuracy",
+    title="Digits: near the minimum, more descent gains no accuracy",
     alt="Two panels against iterations 1 to 200, for gradient descent, solid, and Nesterov's acceleration, "
     "dashed. Left, f − f* on logarithmic axes: Nesterov's falls below 1e-9, the other to 0.005. Right, the "
     "accuracy on held-out images rises from 87 %: by Nesterov to that of the minimum, 96 %, within 50 "

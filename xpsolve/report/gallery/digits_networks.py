@@ -2,7 +2,7 @@
 
 Both minimise the cross entropy by stochastic gradient descent with momentum on batches of 32 images.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.5 and §15.3.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.6 and §15.3.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def accuracies(backend: Backend, network: Network, epochs: int, seed: int = 0) -
         paused += perf_counter() - now
 
     options: dict[str, Any] = {"step": STEP, "warmup": 600, "epochs": epochs, "tol": 1e-4, "callback": look}
-    with inner_solve():  # the whole run is shown, wherever it ends
+    with inner_solve():  # the whole run is shown, to its end
         xs.networks.train(network.loss, parameters, Z, Y, **options)
     return seconds, shares
 

@@ -1,6 +1,6 @@
 """What a gradient costs, in evaluations of its function: by differences, forward, and in reverse (Baur & Strassen).
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 16.
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.4.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ PICTURE = Picture(
     caption="Logistic loss of 1000 Gaussian samples with ½‖x‖². Left: flops found by xs.count; right: shortest of "
     "seven times of the gradient over the shortest of the function, taken in turns, on the machine that drew "
     "it. Dashed: the bound of 5 of Baur and Strassen (1983). Forward mode takes p tangents in one sweep. "
-    "After G. Peyré, Mathematical Foundations of Data Sciences, ch. 16.",
+    "After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.4.",
     draw=draw,
     seconds=0.9,
     timed=True,

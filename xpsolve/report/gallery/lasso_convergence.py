@@ -1,4 +1,4 @@
-"""How fast ISTA, FISTA and working sets bring P(x) = ½‖Ax − y‖² + λ‖x‖₁ down to its minimum P*.
+"""How fast ISTA, FISTA and working sets reduce P(x) = ½‖Ax − y‖² + λ‖x‖₁ to its minimum P*.
 
 With the step τ ≤ 1/‖A‖² and from x₀ = 0 the theory promises, for every problem,
 
@@ -27,7 +27,7 @@ METHODS = {
     for method, colour, marker in zip(("ista", "fista", "working_set"), COLOURS, MARKERS, strict=False)
 }
 REPEAT = 3
-FLOOR = 1e-12  # differences of two objectives below it are rounding
+FLOOR = 1e-12  # smaller differences of two objectives are rounding
 
 
 def spikes(backend: Backend, p: int = 500, width: float = 4.0) -> tuple[Any, Any, float]:
@@ -109,7 +109,7 @@ def draw(backend: Backend, *, p: int = 500, max_iter: int = 3000) -> Any:
 PICTURE = Picture(
     name="lasso-convergence",
     family="lasso",
-    title="ISTA and FISTA under their bounds, and working sets against the clock",
+    title="ISTA and FISTA below their bounds, and working sets against time",
     alt="Two log-log panels of the excess of the objective over its minimum. Left, against iterations: ISTA falls"
     " about as 1/k, FISTA faster and in the end steeply, each with its dashed bound, 1/k and 1/k², above. "
     "Right, against the seconds of a call: ISTA, FISTA and working sets, a marker for each tolerance.",
@@ -118,7 +118,7 @@ PICTURE = Picture(
     "FISTA without its restarts. Right: each marker is one whole call of xs.lasso, nothing recorded, its step"
     " found anew, to a duality gap of 1e-1, 1e-2, … of ½‖y‖² in at most 3000 iterations: shortest of three on"
     " the machine that drew it, and the objective of the x returned. P* is the best value that any of the "
-    "runs found; what lies within 1e-12 of it is below the axes. After G. Peyré, Mathematical Foundations of "
+    "runs found; values within 1e-12 of it are below the axes. After G. Peyré, Mathematical Foundations of "
     "Data Sciences, §14.1.4.",
     draw=draw,
     seconds=8.1,

@@ -31,7 +31,7 @@ def draw(backend: Backend) -> Any:
         axes.plot(shares, values, color=colour, linewidth=1.6, dashes=dashes)
         ends.append((shares[-1], values[-1], name, colour))
     axes.set_xscale("log")
-    axes.set_xlim(shares[0], shares[-1])  # from the largest λ down: lines end where names can stand
+    axes.set_xlim(shares[0], shares[-1])  # from the largest λ down: lines end where there is space for names
     axes.xaxis.set_major_formatter(power_of_ten)
     axes.set(xlabel="λ / max |Aᵀy|", ylabel="coefficient")
     label_ends(axes, ends, room=0.058, leaders=True)
@@ -41,7 +41,7 @@ def draw(backend: Backend) -> Any:
 PICTURE = Picture(
     name="lasso-path",
     family="lasso",
-    title="Diabetes data: as λ falls, the lasso lets features in one by one",
+    title="Diabetes data: as λ falls, the lasso selects features one by one",
     alt="The ten coefficients against λ / max |Aᵀy|, from 1 at the left to 0.001 at the right. All start at 0; "
     "bmi and s5 enter first and grow to about 25 and 35, then bp, s3 and sex; at small λ the correlated s1 "
     "and s2 run apart.",

@@ -16,7 +16,7 @@ from xpsolve.report.gallery._sparse_codes import first_layers, trained
 from xpsolve.report.style import COLOURS, FAINT, INK, panels
 
 LAMS = (0.1, 0.5)
-SHOWN = 50  # samples whose supports are looked at
+SHOWN = 50  # samples whose supports are compared
 
 
 def curvatures(D: Any, Z: Any) -> Any:

@@ -37,7 +37,7 @@ def contact(backend: Backend, q: float) -> Any:
         x = xs.basis_pursuit(a, one).x
     elif q == 2:
         x = xs.lstsq(a, one).x
-    else:  # no solver of ours: the best of the points on the boundary
+    else:  # no solver: the best of the points on the boundary
         xp, points = backend.namespace, boundary(backend, q)
         x = points[:, int(xp.argmax((a @ points)[0, :]))]
     x = backend.to_numpy(x)

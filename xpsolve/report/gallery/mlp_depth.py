@@ -1,6 +1,6 @@
 """Forward and backward through a perceptron: time against depth, and what its products alone take.
 
-A layer of width w costs three products on N samples, A X forth, Aᵀ M and M Xᵀ back, 6w²N flops; the first does without
+A layer of width w costs three products on N samples, A X forward, Aᵀ M and M Xᵀ backward, 6w²N flops; the first has no
 AᵀM.
 
 Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.5, equation 14.24.

@@ -1,6 +1,6 @@
 """Memory and time of a gradient through t steps: all states kept, log₂ t of them, or one.
 
-Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), ch. 16; A. Griewank & A. Walther (2000).
+Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.3.7; A. Griewank & A. Walther (2000).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ PICTURE = Picture(
     caption="r ← r + tanh(Ws), s ← s − tanh(Wᵀr), 256 states of 16 + 16 numbers at once, by xs.autodiff.scan_gradient "
     "with memory='store', 'checkpoint' (log₂ t states) and 'reversible'. Left: bytes of all arrays alive at once,"
     " counted by xpsolve.trace.peak_bytes; right: the shorter of two runs on the machine that drew it. After G. "
-    "Peyré, Mathematical Foundations of Data Sciences, ch. 16.",
+    "Peyré, Mathematical Foundations of Data Sciences, §14.3.7.",
     draw=draw,
     seconds=3.2,
     timed=True,

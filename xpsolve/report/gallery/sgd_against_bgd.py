@@ -1,7 +1,7 @@
-"""Stochastic against batch gradient descent where the abscissa is what both pay with: gradients of single samples.
+"""Stochastic against batch gradient descent with the cost of both as abscissa: gradients of single samples.
 
 n steps of SGD cost as much as one of BGD.  SGD has come far before BGD has taken its second step, and its noise
-holds it up later: f(x_k) − f* falls as 1/k at best, where that of BGD falls as a power.
+slows it down later: f(x_k) − f* falls as 1/k at best, where that of BGD falls as a power.
 
 Source: G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.2.3, figure 14.7.
 """
@@ -28,12 +28,12 @@ def draw(backend: Backend, *, epochs: int = 150, runs: int = 5) -> Any:
     f, least = tumours(backend)
     xp = f.xp
     every = f.n // PART
-    with inner_solve():  # the whole run is shown, wherever it ends
+    with inner_solve():  # the whole run is shown, to its end
         run = xs.sgd(f, xp.stack([f.zeros()] * runs), epochs=epochs, record_every=every)
     passes = run.history["step"] / f.n
     stochastic = backend.to_numpy(run.history["objective"]) - least
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", xs.ConvergenceWarning)  # it has as many passes as SGD and no more
+        warnings.simplefilter("ignore", xs.ConvergenceWarning)  # it has as many passes as SGD
         batch = xs.gradient_descent(f, tol=tight(f), max_iter=epochs, record=True).history
     batch = backend.to_numpy(batch["objective"]) - least
 
@@ -57,7 +57,7 @@ PICTURE = Picture(
     family="stochastic",
     title="For the same gradients SGD leads first, and batch descent in the end",
     alt="Log-log plot of f(x) − f* against epochs from 0.25 to 150. Five thin runs of SGD, close around their "
-    "bold mean, are far down after one epoch and go on more and more slowly; batch gradient descent, a line "
+    "bold mean, are far down after one epoch and continue more and more slowly; batch gradient descent, a line "
     "with square markers, starts at one epoch above them, falls ever more steeply and crosses them near 80 "
     "epochs.",
     caption="Logistic regression on 569 tumours with 30 measurements, λ = 0.01: xs.sgd with five runs side by "

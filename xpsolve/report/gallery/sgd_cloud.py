@@ -33,7 +33,7 @@ def cloud(backend: Backend, warmup: float, *, runs: int, steps: int) -> Any:
     f = xs.LeastSquares(backend.asarray(np.ones((2, 1))), backend.asarray([1.0, -1.0]))
     x0 = backend.asarray(rng.uniform(-WIDTH, WIDTH, (runs, 1)))
     samples = rng.integers(2, size=(runs, steps))
-    with inner_solve():  # the whole run is shown, wherever it ends
+    with inner_solve():  # the whole run is shown, to its end
         run = xs.sgd(f, x0, indices=samples, step0=STEP0, warmup=warmup, record_every=1)
     return backend.to_numpy(run.history["x"])[..., 0]
 
@@ -84,7 +84,7 @@ PICTURE = Picture(
     alt="Four panels of x against the step k from 0 to 200. Above, twenty ragged runs from between −2 and 2; "
     "below, bands of all runs around 0, with dashed lines at one standard deviation. With a constant step, "
     "left, the runs come together to a band of one width, about ±0.33, that stays; with a decaying step, "
-    "right, the band goes on narrowing to about ±0.1.",
+    "right, the band continues to narrow to about ±0.1.",
     caption="f(x) = ½·((x − 1)² + (x + 1)²)/2 as xs.LeastSquares with a = 1 and y = ±1, its minimum at 0; 2000 runs of "
     "xs.sgd side by side from x₀ of shape (2000, 1), τ₀ = 0.2, recorded at every step, with τ constant (left) and "
     "τ_k = τ₀/(1 + k/20) (right). Below, darker to lighter, between which values 20, 50, 80 and 98 % of the runs lie; "

@@ -24,7 +24,7 @@ METHODS: dict[str, tuple[Callable[..., xs.Solution], Any]] = {
     "SGA": (xs.sga, (5, 2)),
     "SAG": (xs.sag, (None, None)),
 }
-FLOOR = 1e-11  # differences of two objectives below it are rounding
+FLOOR = 1e-11  # smaller differences of two objectives are rounding
 
 
 def draw(backend: Backend, *, epochs: int = 120) -> Any:
@@ -34,7 +34,7 @@ def draw(backend: Backend, *, epochs: int = 120) -> Any:
     axes.set(yscale="log", xlim=(0, epochs), ylim=(FLOOR, 1))
     ends = []
     for (name, (method, dashes)), colour in zip(METHODS.items(), COLOURS, strict=False):
-        with inner_solve():  # the whole run is shown, wherever it ends
+        with inner_solve():  # the whole run is shown, to its end
             run = method(f, epochs=epochs, record_every=f.n, tol=0)
         excess = backend.to_numpy(run.history["objective"]) - least
         excess = excess.clip(FLOOR / 10)

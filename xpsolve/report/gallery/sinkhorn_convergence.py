@@ -54,7 +54,7 @@ PICTURE = Picture(
     "smallest is far from it after 1000; over-relaxed, at the right, all three reach it within a few hundred.",
     caption="200 points against 200 in the unit square, squared distances divided by the largest. xs.sinkhorn with "
     "record=True; dots: method='log', on top of 'stabilized', whose iterates are the same. A line jumps where "
-    "ε-scaling goes on to a smaller ε. After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.7.",
+    "ε-scaling continues with a smaller ε. After G. Peyré, Mathematical Foundations of Data Sciences, §14.3.7.",
     draw=draw,
     seconds=0.8,
 )

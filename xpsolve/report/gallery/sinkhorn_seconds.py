@@ -42,7 +42,7 @@ def timed(a: Any, M: Any, eps: float, method: str, relaxation: Any, seconds: flo
 
 
 def draw(backend: Backend, *, n: int = 400, seconds: float = 0.6) -> Any:
-    """A panel for each ε, a line for each method that can serve it."""
+    """A panel for each ε, a line for each method that can be used."""
     rng = np.random.default_rng(0)
     x, y = rng.random((n, 2)), rng.random((n, 2))
     M = np.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1)
@@ -72,7 +72,7 @@ PICTURE = Picture(
     "In the first two, over-relaxed scaling is the first to reach 1e-9, as fast as plain scaling for 0.1 and faster "
     "for 0.01; the log domain is the last, some ten times later. For 0.001 stabilized is the first of the two left.",
     caption="400 points against 400 in the unit square, squared distances divided by the largest. xs.sinkhorn with "
-    "record=True, a time at every tenth iteration, at most 0.6 seconds a run; all but 'plain' are over-relaxed. The "
+    "record=True, a time at every tenth iteration, at most 0.6 seconds per run; all but 'plain' are over-relaxed. The "
     "kernel of scaling would be out of range for ε = 0.001. After G. Peyré, Mathematical Foundations of Data Sciences, "
     "§14.3.7.",
     draw=draw,

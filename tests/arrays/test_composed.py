@@ -1,0 +1,152 @@
+"""The short versions for NumPy give what the standard functions give, also for special values and more columns."""
+
+import importlib
+import itertools
+import pkgutil
+
+import numpy as np
+import pytest
+
+import xpsolve
+import xpsolve.linear
+import xpsolve.stochastic
+import xpsolve.transport
+from xpsolve import autodiff, trace
+from xpsolve.arrays import composed, residual
+
+rng = np.random.default_rng(0)
+NAN, INF = np.nan, np.inf
+NUMBERS = [np.asarray(x) for x in (0.0, 1e-12, 0.5, 1.0, 1e9, INF, NAN)]
+ONE, TWO = rng.standard_normal((6, 1)), rng.standard_normal((6, 2))
+X1, X2 = rng.standard_normal((4, 1)), rng.standard_normal((4, 2))
+G = np.cov(rng.standard_normal((4, 9)))
+A, B = rng.random((1, 5)) + 0.1, rng.random((2, 5)) + 0.1
+HOLES = np.asarray([[0.0, 1.0, 0.5, 0.0, 2.0]])
+
+
+def spoilt(x, value):
+    x = x.copy()
+    x.reshape(-1)[1] = value
+    return x
+
+
+def of_columns(*arrays):
+    """The arguments, and the same with a 0, a NaN, an infinity, or numbers whose squares leave the range."""
+    yield arrays
+    for i, value in itertools.product(range(len(arrays)), (0.0, NAN, INF)):
+        yield (*arrays[:i], spoilt(arrays[i], value), *arrays[i + 1 :])
+    for scale in (0.0, 1e-200, 1e200):
+        yield tuple(x * scale for x in arrays)
+
+
+BOUNDS = (2.0**-128, 2.0**192)
+CASES = {
+    "either": [(c, (X1, A), (2 * X1, 2 * A)) for c in (np.asarray(True), np.asarray([[False]]))]
+    + [(np.asarray([[True], [False], [True], [False]]), (X1, X2), (2 * X1, 2 * X2))],
+    "largest_pivot": [(G,), (spoilt(G, NAN),), (np.diag([1.0, NAN]),)],
+    "power_of_two": [
+        (x * c, axis)
+        for x in (X1, X2, np.zeros((2, 3)), spoilt(X2, NAN), spoilt(X2, INF), X2 * 1e-300 * 1e-20, X2 * 1e270)
+        for c in (1.0, 3e30, 1e-36)
+        for axis in (None, 0, 1)
+    ],
+    "_unless_above": [(np.asarray(1.0), x) for x in NUMBERS] + [(np.asarray(1.0), np.stack(NUMBERS))],
+    "inner": list(of_columns(X2, X2)),
+    "raised": [(G,), (np.diag([0.0, 1.0, NAN]),), (G.T.copy(order="F"),)],
+    "accepted": list(itertools.product(NUMBERS[1:], repeat=4)),
+    "_all_between": [(Y, X, np.ones(1), *BOUNDS) for Y, X in (*of_columns(ONE, X1), *of_columns(TWO, X2))],
+    "_relative": [
+        (*four, np.asarray(2.0), np.ones(four[0].shape[1]))
+        for four in (*of_columns(X1, ONE, X1, X1), *of_columns(X2, TWO, X2, X2))
+    ],
+    "_on_the_residual": [
+        (*two, np.asarray([rr] * two[0].shape[1]), np.asarray(0.3))
+        for two in (*of_columns(X1, X1), *of_columns(X2, X2))
+        for rr in (0.0, 2.0, NAN)
+    ],
+    "_known_of": [
+        (np.linalg.cholesky(G) * c, np.asarray(c), np.asarray(ok)) for c in (1.0, NAN, 1e200) for ok in (0 < 1, 1 < 0)
+    ],
+    "_verdict": [(np.asarray([e]), p, np.asarray(ok)) for e in NUMBERS for p in NUMBERS[:3] for ok in (True, False)]
+    + [(np.asarray([1e-16, 1e-3]), np.asarray(0.5), np.asarray(True))],
+    "_in_one_number": [
+        (span, mirrored, sound)
+        for span in NUMBERS
+        for mirrored in (None, np.asarray([[True]]), np.asarray([[False], [True]]))
+        for sound in (None, np.asarray(True), np.asarray(False))
+    ],
+    "_sound": [(a, b, 1e-12) for a, b in (*of_columns(A, A), (B, B), (A, -A), (B, A + 0 * B), (-A, -A))],
+    "_worst": [(x,) for x in (*A.T[:, :, None], B[:, :1], np.asarray([[1.0], [NAN]]))],
+    "deviation": [*of_columns(A, A, A), (B, B, B)],
+    "pairing": [*of_columns(A, A), (B, B)],
+    "logarithm": [(x,) for x in (A, B, HOLES, spoilt(A, NAN), spoilt(A, INF))],
+}
+# Those that do more than the standard version, have their own test below, or are in a docstring.
+OTHERWISE = {"known_positive", "residual", "size"}
+
+
+def delegates():
+    """All composed delegates of the package by name."""
+    found = {}
+    for part in pkgutil.walk_packages(xpsolve.__path__, "xpsolve."):
+        if part.name.split(".")[1] in ("arrays", "linear", "stochastic", "transport", "operators", "autodiff"):
+            module = importlib.import_module(part.name)
+            found |= {n: f for n, f in vars(module).items() if getattr(f, "whole", None) is False}
+    return found
+
+
+def test_all_of_them_are_tested():
+    assert set(delegates()) - OTHERWISE == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_numpy_agrees_with_the_standard_functions(name):
+    delegate = delegates()[name]
+    with np.errstate(all="ignore"):
+        for arguments in CASES[name]:
+            for dtype in (np.float64, np.float32):
+                given = trace.map_arrays(lambda x, d=dtype: x.astype(d) if x.dtype == np.float64 else x, arguments)
+                mine, standard = (
+                    trace.arrays_in([trace.map_arrays(np.asarray, f(*_copies(given), **_options(name)), leaf=_numbers)])
+                    for f in (delegate, delegate.standard)
+                )
+                assert len(mine) == len(standard) > 0
+                for x, y in zip(mine, standard, strict=True):
+                    np.testing.assert_allclose(x, y, rtol=1e-5 if dtype == np.float32 else 1e-13, err_msg=str(given))
+                    assert np.shape(x) == np.shape(y)
+
+
+def _numbers(x):
+    return isinstance(x, np.generic)
+
+
+def _copies(arguments):
+    return trace.map_arrays(np.copy, arguments)  # some may be written to
+
+
+def _options(name):
+    return {"part": 0.25} if name == "accepted" else {}
+
+
+@pytest.mark.parametrize("columns", [(), (2,)])
+@pytest.mark.parametrize("shape", [(30_001, 40), (40, 30_001)])
+def test_a_residual_in_one_pass(shape, columns):
+    A, x, y = rng.random(shape), rng.random((shape[1], *columns)), 1e5 + rng.random((shape[0], *columns))
+    s, c = residual(A, x, y)
+    np.testing.assert_allclose(s, y - A @ x, rtol=1e-11)
+    np.testing.assert_allclose(c, A.T @ s, rtol=1e-11)
+    assert (s.shape, c.shape) == (y.shape, x.shape)
+
+
+def test_wrapped_arrays_go_through_the_standard_functions():
+    @composed
+    def doubled(x):
+        return x + x
+
+    @doubled.register("numpy")
+    def _(x):
+        raise AssertionError("not for wrapped arrays")
+
+    _, tally = trace.count(doubled, np.ones(3))
+    assert tally.launches == 1
+    assert np.all(autodiff.grad(lambda x: doubled(x) @ x)(np.ones(3)) == 4)

@@ -1,0 +1,59 @@
+"""The map of the course and the README's layers say where things are: each of them is there."""
+
+import importlib
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import xpsolve as xs
+
+ROOT = Path(__file__).parents[1]
+MAP = (ROOT / "docs" / "map.md").read_text("utf-8")
+ROWS = [line for line in MAP.splitlines() if line.startswith("|") and "`" in line]
+
+
+def resolve(name):
+    """The thing with this dotted name; a module on the way may not be imported yet."""
+    thing, path = xs, "xpsolve"
+    for part in name.split(".")[1:]:
+        path = f"{path}.{part}"
+        thing = getattr(thing, part) if hasattr(thing, part) else importlib.import_module(path)
+    return thing
+
+
+def source(thing):
+    file = thing.__file__ if inspect.ismodule(thing) else inspect.getsourcefile(inspect.unwrap(thing))
+    return Path(file).resolve().relative_to(ROOT.resolve()).as_posix()
+
+
+def test_the_map_has_rows():
+    assert len(ROWS) > 30
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: re.findall(r"`([\w.]+)`", row)[0])
+def test_functions_are_in_the_files_beside_them(row):
+    names, links = re.findall(r"`((?:xs|xpsolve)\.[\w.]+)`", row), re.findall(r"\]\(\.\./([\w./]+)\)", row)
+    assert names
+    assert {source(resolve(name)) for name in names} == set(links)
+
+
+def test_links_lead_somewhere():
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", page.read_text("utf-8")):
+            if not link.startswith("reports/"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_readme_shows_the_layers_that_lint_checks():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    wanted = [{name.strip().removeprefix("xpsolve.") for name in layer.split(":")} for layer in contracts[0]["layers"]]
+    (block,) = re.findall(r"^## Architecture\n.*?^```\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
+    shown = []
+    for line in block.splitlines():
+        if line.startswith("layer"):
+            shown.append(set())
+        shown[-1] |= set(re.findall(r"(\w+)(?:/|\.py)(?=\s|$)", line[:38]))
+    assert shown == wanted
