@@ -126,7 +126,7 @@ def test_sparse_matrices_and_operators_are_never_dense(rng, form):
     assert path.method == ("working_set" if form == "sparse" else "fista")
     assert path.converged
     assert_close(path.x, xs.lasso_path(dense, y, n_lams=8, ratio=0.05).x, atol=1e-2 * np.max(np.abs(path.x)))
-    with pytest.raises(ValueError, match=r"got 0\. `ridge`"):
+    with pytest.raises(ValueError, match=r"got 0\. Use `ridge`"):
         xs.lasso_path(A, y, [1.0, 0.0])
 
 

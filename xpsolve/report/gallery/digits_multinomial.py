@@ -52,8 +52,8 @@ def draw(backend: Backend, *, max_iter: int = 200) -> Any:
     for (name, (momentum, dashes)), colour in zip(MOMENTA.items(), COLOURS, strict=False):
         seen: list[tuple[int, float]] = []
 
-        def look(k: int, state: Any, seen: list[tuple[int, float]] = seen) -> None:
-            seen.append((k, accuracy(held_out, state.x)))
+        def look(k: int, progress: xs.Progress, seen: list[tuple[int, float]] = seen) -> None:
+            seen.append((k, accuracy(held_out, progress.x)))
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xs.ConvergenceWarning)  # so many iterations are shown
