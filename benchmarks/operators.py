@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""Norms, the adjoint test, the soft threshold, gradients and wavelets: what iterative solvers are made of."""
+"""Norms, the adjoint test, the soft threshold, gradients, wavelets, Fourier: what iterative solvers are made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
 from xpsolve import dot_test, operator_norm, problems, soft_threshold
-from xpsolve.operators import Gradient, Wavelet
+from xpsolve.operators import Fourier, Gradient, Wavelet
 
 _STEPS = 20
 
@@ -150,3 +150,22 @@ class WaveletInSide(_Calls):
         W, there = Wavelet((n, n), order), backend.asarray(x)
         size = float(x @ x)
         return _Case(lambda: W.matvec(there), lambda c: abs(float(np.sum(backend.to_numpy(c) ** 2)) - size) / size)
+
+
+class FourierInSide(_Calls):
+    """The transform of a real picture: exponent 2, and a logarithm."""
+
+    title = "Unitary Fourier transform of a picture in its side"
+    x = "n"
+    cost = "fourier"
+    fixed = {"dim": 2}
+    tol = 1e-12
+    param_names = ("backend", "n")
+    params = (BACKENDS, (128, 256, 512, 1024))
+    profiles = {"quick": {}}
+
+    def prepare(self, backend, n):
+        x = np.random.default_rng(0).standard_normal(n * n)
+        F, there = Fourier((n, n)), backend.asarray(x)
+        size = float(x @ x)
+        return _Case(lambda: F.matvec(there), lambda y: abs(float(np.sum(backend.to_numpy(y) ** 2)) - size) / size)

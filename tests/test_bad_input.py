@@ -65,7 +65,12 @@ TABLE = {
         ValueError,
         r"Only 'cg' works on <Sparse 4×3>",
     ),
-    "lstsq of an operator": (lambda: xs.lstsq(scipy.sparse.csr_array(A), Y), TypeError, r"A: expected a dense array"),
+    "rtol of an operator": (
+        lambda: xs.lstsq(scipy.sparse.csr_array(A), Y, rtol=0.1),
+        ValueError,
+        "rtol: expected None",
+    ),
+    "tol of a matrix": (lambda: xs.lstsq(A, Y, tol=0.1), ValueError, "tol: expected None for a dense A"),
     "a complex sparse matrix": (lambda: xs.ridge(scipy.sparse.csr_array(A + 0j), Y, 1.0), TypeError, r"real sparse"),
     "tol is negative": (lambda: xs.ridge(A, Y, 1.0, method="cg", tol=-1.0), ValueError, r"tol: expected a finite"),
     "tol is text": (lambda: xs.ridge(A, Y, 1.0, method="cg", tol="tight"), TypeError, r"tol: expected a finite"),

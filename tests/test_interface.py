@@ -27,6 +27,9 @@ DEFAULTS = {
 OTHERS = {  # each with its reason
     ("ridge", "tol"): None,  # rounding: conjugate gradients stand beside direct methods
     ("ridge", "max_iter"): None,  # a number that grows with the problem
+    ("lstsq", "tol"): None,
+    ("lstsq", "max_iter"): None,
+    ("ridge_cv", "method"): "gcv",  # the score, which has no cheapest way
     ("operator_norm", "tol"): 1e-8,  # a norm is found to all digits that are asked for
     ("operator_norm", "max_iter"): 1000,
     ("sinkhorn", "tol"): 1e-9,  # mass is lost otherwise

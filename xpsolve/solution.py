@@ -133,6 +133,8 @@ class Solution:
         How an iteration ended where that decides the status; None leaves it to the certificate.
     advice : mapping
         For a `Status`, what helps with this solver.
+    intercept : array or None
+        c of the model ⟨a, x⟩ + c, where one was asked for.
 
     Examples
     --------
@@ -153,6 +155,7 @@ class Solution:
     stats: Mapping[str, Any] = field(default_factory=dict)
     ended: Status | None = None
     advice: Mapping[Status, str] = field(default_factory=dict)
+    intercept: Any = None
 
     def __post_init__(self) -> None:
         _register_with_jax(type(self))
@@ -234,6 +237,7 @@ AnySolution = TypeVar("AnySolution", bound=Solution)
 
 _ENDED = {"callback": Status.STOPPED, "max_iter": Status.MAX_ITER, "not finite": Status.NOT_FINITE}
 _SILENT = (Status.CONVERGED, Status.STOPPED)
+_OF_THE_ADJOINT = (Status.MAX_ITER, Status.INACCURATE, Status.DIVERGED, Status.NOT_FINITE)  # what a wrong one may cause
 _inside: ContextVar[bool] = ContextVar("xpsolve_inner_solve", default=False)
 
 
@@ -250,6 +254,7 @@ def finish(
     stats: Mapping[str, Any] | None = None,
     ended: Status | None = None,
     advice: Mapping[Status, str] | None = None,
+    operator: Any = None,
     cls: type[AnySolution] = Solution,  # type: ignore[assignment]
     **more: Any,
 ) -> AnySolution:
@@ -270,6 +275,9 @@ def finish(
         A status that overrules what `reason` says.
     advice : mapping, optional
         For a `Status`, what helps with this function: only arguments that it has.
+    operator : LinearOperator, optional
+        The operator of the problem: where its products are the user's, the advice says what a test of the adjoint
+        finds, which is made only for answers that warn.
     cls : type
         `Solution` or a subclass; `more` are its fields.
 
@@ -291,6 +299,13 @@ def finish(
     Solution(x: 2, method='fixed', n_iter=0, status=CONVERGED)
     """
     ended = _ENDED.get(reason) if ended is None else ended
+    status = ended
+    if status is None and measure is not None:
+        status = certified(measure, certificate.tol)
+    said = None if status in _SILENT or _inside.get() else status
+    advice = advice or {}
+    if said in _OF_THE_ADJOINT and operator is not None:
+        advice = {**advice, said: f"{advice.get(said, '')} {operator.adjoint_advice(x)}".strip()}
     solution = cls(
         x,
         method,
@@ -299,17 +314,14 @@ def finish(
         history=history,
         stats=dict(stats or {}),
         ended=ended,
-        advice=advice or {},
+        advice=advice,
         **more,
     )
-    status = ended
-    if status is None and measure is not None:
-        status = certified(measure, certificate.tol)
-    if status is not None and status not in _SILENT and not _inside.get():
+    if said is not None:
         reached = "" if measure is None else f" {certificate.name}: {measure:.1e}, tol = {certificate.tol:.1e}"
         after = f" after {n_iter} iterations" if reason and isinstance(n_iter, int) else ""
         what = f"{reached}{after}." if reached or after else ""
-        _warn(f"{name}(method={method!r}): {status.message}{what} {solution.advice.get(status, '')}".rstrip())
+        _warn(f"{name}(method={method!r}): {said.message}{what} {solution.advice.get(said, '')}".rstrip())
     return solution
 
 

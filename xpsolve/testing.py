@@ -10,10 +10,12 @@ import numpy as np
 
 from xpsolve.arrays import Array, device_of, innermost, is_array, library, namespace_of
 from xpsolve.arrays.backends import to_numpy
+from xpsolve.costs import Cost
 from xpsolve.operators import dot_test
 from xpsolve.solution import Solution, Status
+from xpsolve.trace.count import Tally
 
-__all__ = ["assert_close", "assert_like", "check_solution", "dot_test", "slope_test"]
+__all__ = ["assert_close", "assert_like", "check_cost", "check_solution", "dot_test", "slope_test"]
 
 
 def assert_like(x: Any, like: Array) -> None:
@@ -136,6 +138,36 @@ def slope_test(
     fitted = float(np.polyfit(np.log(sizes[seen]), np.log(remainders[seen]), 1)[0])
     assert abs(fitted - 2) <= band, f"the remainder falls as h^{fitted:.2f}, expected h^2: check the derivative"
     return fitted
+
+
+def check_cost(tally: Tally, cost: Cost) -> None:
+    """Assert that what was counted is what a cost states: flops of products and host reads exactly, launches at most.
+
+    Parameters
+    ----------
+    tally : Tally
+        From `xpsolve.count`.
+    cost : Cost
+        Of the same call.  It may state a fifth more launches than there are at most.
+
+    Raises
+    ------
+    AssertionError
+        If flops or host reads differ, or the launches are not as stated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> from xpsolve.testing import check_cost
+    >>> A, y = np.eye(3, 2), np.ones(3)
+    >>> solution, tally = xs.count(xs.ridge, A, y, 0.1, method="normal", check_finite=False)
+    >>> check_cost(tally, xs.costs.ridge(3, 2))
+    """
+    found, stated = (tally.product_flops, tally.syncs), (cost.flops, cost.syncs)
+    assert found == stated, f"expected {stated[0]} flops and {stated[1]} host reads, counted {found[0]} and {found[1]}"
+    least = 0.8 * cost.launches
+    assert least <= tally.launches <= cost.launches, f"expected ≤ {cost.launches} launches, counted {tally.launches}"
 
 
 def check_solution(solution: Solution, *, like: Array, shape: tuple[int, ...] | None = None) -> None:

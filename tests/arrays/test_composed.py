@@ -13,6 +13,8 @@ import xpsolve.stochastic
 import xpsolve.transport
 from xpsolve import autodiff, trace
 from xpsolve.arrays import composed, residual
+from xpsolve.linear._l1 import Penalty
+from xpsolve.linear.semismooth_newton import GramProblem
 
 rng = np.random.default_rng(0)
 NAN, INF = np.nan, np.inf
@@ -22,6 +24,14 @@ X1, X2 = rng.standard_normal((4, 1)), rng.standard_normal((4, 2))
 G = np.cov(rng.standard_normal((4, 9)))
 A, B = rng.random((1, 5)) + 0.1, rng.random((2, 5)) + 0.1
 HOLES = np.asarray([[0.0, 1.0, 0.5, 0.0, 2.0]])
+
+
+YES, NO = np.asarray([True]), np.asarray([False])
+WITHOUT = np.asarray([[1.0], [0.0], [-0.5], [0.0]])  # an x with zeros
+
+
+def gram_problem(G, b=X1):
+    return GramProblem.of(G, b, np.asarray([2.0]), np.asarray([1.0]))
 
 
 def spoilt(x, value):
@@ -60,10 +70,38 @@ CASES = {
         for four in (*of_columns(X1, ONE, X1, X1), *of_columns(X2, TWO, X2, X2))
     ],
     "_on_the_residual": [
-        (*two, np.asarray([rr] * two[0].shape[1]), np.asarray(0.3))
+        (*two, np.asarray([rr] * two[0].shape[1]), l1)
         for two in (*of_columns(X1, X1), *of_columns(X2, X2))
         for rr in (0.0, 2.0, NAN)
+        for l1 in (np.asarray(0.3), np.asarray([0.3] * two[0].shape[1]))
     ],
+    "_like_lengths": [(H,) for H in (G, 1e8 * G, 0 * G, np.diag([1.0, 0.0, 1e-9, 7.0]), spoilt(G, NAN))]
+    + [(np.diag([1.0, value, 2.0]),) for value in (INF, NAN)],
+    "_squared_residual": [
+        (*three, yy) for three in of_columns(X1, X1, X1) for yy in map(np.atleast_1d, (*NUMBERS, np.asarray(99.0)))
+    ],
+    "_left": [
+        (gap, halved, missed, stuck, 0.1)
+        for gap in map(np.atleast_1d, NUMBERS)
+        for halved, stuck in itertools.product((YES, NO), repeat=2)
+        for missed in (np.asarray([0.0]), np.asarray([9.0]))
+    ],
+    "_support": [
+        (X[:, 0], C[:, 0], cautious, 1 + A[0, :4], np.asarray(0.3))
+        for X, C in (*of_columns(X1, X1[::-1]), (WITHOUT, X1))
+        for cautious in (YES, NO)
+    ],
+    "_newton_step": [
+        (X, b - H @ X, cautious, gram_problem(H, b), Penalty(np.asarray(l1), l2))
+        for H in (G, np.diag([1.0, 4.0, 0.2, 1.0]) + 0.1)
+        for X, b in ((0 * X1, X1), (X1, X1[::-1]), (WITHOUT, X1))
+        for l1 in (0.01, 0.5, 9.0)
+        for l2 in (None, np.asarray(0.1))
+        for cautious in (YES, NO)
+    ],
+    "how_many": [(x > 0,) for x in (X1, X2, X2 * NAN, HOLES)],
+    "squared_norms": [(x,) for x in (X1, X2, X1 * 0, spoilt(X1, NAN))],
+    "half_of": [(np.atleast_1d(x),) for x in NUMBERS] + [(np.asarray([0.0, 2.0, NAN]),)],
     "_known_of": [
         (np.linalg.cholesky(G) * c, np.asarray(c), np.asarray(ok)) for c in (1.0, NAN, 1e200) for ok in (0 < 1, 1 < 0)
     ],
@@ -117,7 +155,7 @@ def test_numpy_agrees_with_the_standard_functions(name):
 
 
 def _numbers(x):
-    return isinstance(x, np.generic)
+    return isinstance(x, np.generic | int)
 
 
 def _copies(arguments):

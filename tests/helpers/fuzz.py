@@ -517,6 +517,7 @@ BUILDERS = [
     dot_test,
     _through("gradient", lambda d, sides: xs.operators.Gradient(sides)),
     _through("wavelet", _wavelet),
+    _through("fourier", lambda d, sides: xs.operators.Fourier(sides, d.pick(None, [0]))),
 ]
 
 

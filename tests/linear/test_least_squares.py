@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.sparse
 
 import xpsolve as xs
 from xpsolve import costs
-from xpsolve.testing import assert_close, check_solution
+from xpsolve.testing import assert_close, check_cost, check_solution
 
 
 def matrix(rng, n, p, rank):
@@ -49,10 +50,44 @@ def test_counted_work_is_the_cost(rng, n, p):
     for looks in (False, True):
         _, tally = xs.count(xs.lstsq, rng.standard_normal((n, p)), rng.standard_normal(n), check_finite=looks)
         cost = costs.lstsq(n, p, check_finite=looks)
-        assert (tally.product_flops, tally.launches, tally.syncs) == (cost.flops, cost.launches, 2 * looks)
+        check_cost(tally, cost)
+        assert tally.syncs == 2 * looks
 
 
 def test_traces_under_jax_jit(rng):
     jax = pytest.importorskip("jax")
     A, y = matrix(rng, 9, 5, 5), rng.standard_normal(9)
     assert_close(jax.jit(lambda A, y: xs.lstsq(A, y).x)(A, y), np.linalg.pinv(A) @ y, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("n", "p"), [(40, 10), (10, 40), (20, 20), (1, 5), (5, 1)])
+@pytest.mark.parametrize("kind", ["sparse", "operator"])
+def test_the_shortest_for_what_is_not_dense(xp, rng, n, p, kind):
+    if kind == "sparse" and xp.backend.library not in ("numpy", "cupy"):
+        return
+    A = rng.standard_normal((n, p)) * (rng.random((n, p)) < 0.6)
+    A[:, -1] = A[:, 0]  # dependent columns, and more of them than rows
+    Y = rng.standard_normal((n, 2))
+    if kind == "operator":
+        operator = 1.0 * xs.operators.Dense(xp(A))
+    elif xp.backend.library == "cupy":
+        operator = pytest.importorskip("cupyx.scipy.sparse").csr_matrix(xp(A))
+    else:
+        operator = scipy.sparse.csr_array(A)
+    wanted = np.linalg.lstsq(A, Y)[0]
+    solution = xs.lstsq(operator, xp(Y))
+    assert solution.method == "cg"
+    assert solution.converged
+    rtol = 1e-8 if xp.dtype == "float64" else 1e-2
+    assert_close(solution.x, wanted, like=xp(Y), rtol=rtol, atol=rtol * np.max(np.abs(wanted)))
+
+
+def test_iterations_and_derivatives_of_what_is_not_dense(rng):
+    A, y, w = rng.standard_normal((20, 6)), rng.standard_normal(20), rng.standard_normal(6)
+    S = scipy.sparse.csr_array(A)
+    with pytest.warns(xs.ConvergenceWarning, match=r"lstsq\(method='cg'\).*Raise max_iter"):
+        assert not xs.lstsq(S, y, max_iter=1).converged
+    large, many = scipy.sparse.csr_array(rng.standard_normal((100, 60))), rng.standard_normal(100)
+    assert xs.lstsq(large, many, tol=0.1).n_iter < xs.lstsq(large, many).n_iter
+    gradient = xs.autodiff.grad(lambda y: xs.lstsq(S, y).x @ w)(y)
+    assert_close(gradient, np.linalg.pinv(A).T @ w, rtol=1e-8)

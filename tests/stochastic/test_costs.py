@@ -6,6 +6,7 @@ import pytest
 import xpsolve as xs
 from xpsolve import costs
 from xpsolve.capabilities import TABLE
+from xpsolve.testing import check_cost
 
 LOSSES = costs.LOSSES
 pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
@@ -21,14 +22,10 @@ def objective(rng, loss, n, p, m=3):
 
 
 def counted(solve, f, n_iter, **options):
-    """Launches, product flops and syncs of exactly so many iterations."""
+    """The tally of exactly so many iterations."""
     solution, tally = xs.count(solve, f, max_iter=n_iter, tol=0.0, **options)
     assert solution.n_iter == n_iter
-    return tally.launches, tally.product_flops, tally.syncs
-
-
-def stated(cost):
-    return cost.launches, cost.flops, cost.syncs
+    return tally
 
 
 VARIANTS = {
@@ -48,7 +45,7 @@ def test_gradient_descent(rng, loss, variant, n_iter):
         pytest.skip("for least squares only")
     f = objective(rng, loss, 20, 5)
     cost = costs.gradient_descent(20, 5, loss=loss, m=3, variant=variant, n_iter=n_iter)
-    assert counted(xs.gradient_descent, f, n_iter, **VARIANTS[variant]) == stated(cost)
+    check_cost(counted(xs.gradient_descent, f, n_iter, **VARIANTS[variant]), cost)
     assert cost.syncs <= -(-n_iter // costs.CHECK_EVERY) + TABLE["gradient_descent"].syncs
 
 
@@ -56,13 +53,13 @@ def test_gradient_descent(rng, loss, variant, n_iter):
 def test_a_given_step_saves_the_norm_of_A(rng, variant):
     f = objective(rng, "logistic", 20, 5)
     cost = costs.gradient_descent(20, 5, loss="logistic", variant=variant, step=True, n_iter=5)
-    assert counted(xs.gradient_descent, f, 5, step=0.1, **VARIANTS[variant]) == stated(cost)
+    check_cost(counted(xs.gradient_descent, f, 5, step=0.1, **VARIANTS[variant]), cost)
 
 
 @pytest.mark.parametrize(("n", "p"), [(20, 5), (5, 20), (300, 260)])
 def test_lipschitz(rng, n, p):
     _, tally = xs.count(lambda f: f.lipschitz(), objective(rng, "logistic", n, p))
-    assert (tally.launches, tally.product_flops, tally.syncs) == stated(costs.lipschitz(n, p))
+    check_cost(tally, costs.lipschitz(n, p))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -71,7 +68,7 @@ def test_lipschitz(rng, n, p):
 def test_coordinate_descent(rng, loss, block, n_iter):
     f = objective(rng, loss, 20, 5)
     cost = costs.coordinate_descent(20, 5, loss=loss, m=3, block=block, n_iter=n_iter)
-    assert counted(xs.coordinate_descent, f, n_iter, block=block) == stated(cost)
+    check_cost(counted(xs.coordinate_descent, f, n_iter, block=block), cost)
 
 
 @pytest.mark.parametrize("loss", LOSSES[:2])
@@ -79,7 +76,7 @@ def test_coordinate_descent(rng, loss, block, n_iter):
 def test_newton_by_cholesky(rng, loss, n_iter):
     f = objective(rng, loss, 20, 5)
     cost = costs.newton(20, 5, loss=loss, n_iter=n_iter)
-    assert counted(xs.newton, f, n_iter) == stated(cost)
+    check_cost(counted(xs.newton, f, n_iter), cost)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -87,20 +84,21 @@ def test_newton_by_cholesky(rng, loss, n_iter):
 def test_newton_by_conjugate_gradients(rng, loss, n_iter):
     f = objective(rng, loss, 30, 8)  # the first gradient deserves half its length, which three iterations give
     cost = costs.newton(30, 8, loss=loss, m=3, method="cg", n_iter=n_iter, cg_iter=3)
-    assert counted(xs.newton, f, n_iter, method="cg") == stated(cost)
+    check_cost(counted(xs.newton, f, n_iter, method="cg"), cost)
 
 
 def test_a_smaller_gradient_deserves_more(rng):
     f = objective(rng, "logistic", 60, 40)
-    counts = [counted(xs.newton, f, k, method="cg") for k in range(6)]
-    further = np.diff(counts, axis=0)
+    tallies = [counted(xs.newton, f, k, method="cg") for k in range(6)]
+    further = np.diff([(t.launches, t.product_flops, t.syncs) for t in tallies], axis=0)
     iterations = [round((flops / (2 * 60 * 40) - 3) / 2) for _, flops, _ in further]  # of conjugate gradients
     assert iterations == sorted(iterations)
     assert iterations[-1] > iterations[0] == 3
     start = costs.newton(60, 40, method="cg", n_iter=0)
-    for step, cg_iter in zip(further, iterations, strict=True):
-        once = costs.newton(60, 40, method="cg", n_iter=1, cg_iter=cg_iter)
-        assert tuple(step) == stated(once + -1 * start)
+    for (launches, flops, syncs), cg_iter in zip(further, iterations, strict=True):
+        once = costs.newton(60, 40, method="cg", n_iter=1, cg_iter=cg_iter) + -1 * start
+        assert (flops, syncs) == (once.flops, once.syncs)
+        assert 0.8 * once.launches <= launches <= once.launches
 
 
 @pytest.mark.parametrize(
@@ -122,11 +120,11 @@ def test_a_call_of_sgd_whose_blocks_need_as_many_sweeps_as_the_first(loss, n, bl
     f = objective(rng, loss, n, 5)
     _, tally = xs.count(xs.sgd, f, indices=rng.permutation(n).tolist(), block=block, step0=step)
     cost = costs.sgd_solve(n, 5, loss=loss, m=3, block=block, retries=retries)
-    assert (tally.launches, tally.product_flops, tally.syncs) == stated(cost)
+    check_cost(tally, cost)
 
 
 def test_logsumexp_and_softmax(rng):
     x = rng.standard_normal((4, 6))
     for function, cost in ((xs.logsumexp, costs.logsumexp(4, 6)), (xs.softmax, costs.softmax(4, 6))):
         _, tally = xs.count(function, x)
-        assert (tally.launches, tally.product_flops, tally.syncs) == stated(cost)
+        check_cost(tally, cost)

@@ -250,8 +250,29 @@ def test_sparse_matrices(rng):
     wanted = xs.newton(f, tol=1e-10).x
     assert_close(xs.newton(g, tol=1e-9).x, wanted, rtol=1e-7)
     assert_close(xs.gradient_descent(g, momentum="nesterov", tol=1e-9).x, wanted, rtol=1e-7)
-    with pytest.raises(TypeError, match="dense A"):
-        xs.coordinate_descent(g)
+    assert_close(xs.coordinate_descent(g, tol=1e-9).x, wanted, rtol=1e-6)
+    with pytest.raises(TypeError, match="dense or sparse A"):
+        xs.coordinate_descent(xs.Logistic(1.0 * xs.operators.Dense(A), y, 0.05))
+
+
+@pytest.mark.parametrize("block", [None, 1, 2, 9])
+@pytest.mark.parametrize("size", [1.0, 2.0**300, 2.0**-300])
+def test_coordinates_of_a_sparse_matrix_are_those_of_a_dense_one(rng, block, size):
+    A, y = data(rng)
+    A[np.abs(A) < 0.7] = 0
+    A *= size
+    S = scipy.sparse.csc_array(A)
+    for loss, targets, lam in ((xs.LeastSquares, y, 0.1 * size**2), (xs.Huber, y, 0.1 * size**2)):
+        f, g = loss(A, targets, lam), loss(S, targets, lam)
+        one, other = (xs.coordinate_descent(h, block=block, tol=1e-10) for h in (f, g))
+        assert one.status is other.status
+        if one.converged:
+            assert_close(other.x, one.x, rtol=1e-9)
+    if size == 1.0:
+        assert one.converged
+        of_dense = xs.autodiff.grad(lambda y: xs.coordinate_descent(xs.LeastSquares(A, y, 0.1)).x @ A[0])(y)
+        of_sparse = xs.autodiff.grad(lambda y: xs.coordinate_descent(xs.LeastSquares(S, y, 0.1)).x @ A[0])(y)
+        assert_close(of_sparse, of_dense, rtol=1e-6, atol=1e-9)
 
 
 # --- objectives of the user -----------------------------------------------------------------------

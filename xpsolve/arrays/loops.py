@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from xpsolve.arrays.lazy import settled
 from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 
@@ -173,6 +175,8 @@ def _leaves(state: tuple[Any, ...]) -> list[Any]:
 
 def _computed(state: State, measured: Array) -> tuple[State, Array]:
     """Both, computed together where a library only plans."""
+    if type(state[0]) is np.ndarray:
+        return state, measured  # NumPy never only plans
     arrays = [x for x in (*_leaves(state), measured) if is_array(x)]
     computed = settled(*arrays) if arrays else ()
     if all(map(operator.is_, computed, arrays)):

@@ -294,4 +294,5 @@ def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any
         stats={"host_reads": run.reads, **stats},
         ended=Status.DIVERGED if run.reason == "not finite" and run.n_iter and not problem.is_model else None,
         advice=_ADVICE,
+        operator=problem.start.f.operator if problem.is_model else None,
     )

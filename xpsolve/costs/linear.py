@@ -10,9 +10,11 @@ from xpsolve.costs.model import (
     cholesky,
     cholesky_solve,
     copy,
+    counted,
     eigh,
     gemm,
     gram,
+    reduced,
     thin_svd,
 )
 from xpsolve.costs.operators import LANCZOS_STEPS
@@ -26,13 +28,7 @@ LASSO_METHODS = ("ista", "fista", "working_set")
 def normal_equations_error(n: int, p: int, *, k: int = 1, n_lams: int = 1, itemsize: int = 8) -> Cost:
     """The certificate of `ridge`: Aᵀ(y − Ax) − λx and the norms, two more products with A."""
     columns = k * n_lams
-    launches = 28 + 3 * _repeats(k, n_lams)  # λ, y and ‖Aᵀy‖
-    return Cost(4 * n * p * columns, 2 * itemsize * n * p, launches, 0, itemsize * (n + p) * columns)
-
-
-def _repeats(k: int, n_lams: int) -> int:
-    """Launches to give what is known for every λ, or for every column of y, to each pair of them; views for one."""
-    return int(k > 1 and n_lams > 1)
+    return Cost(4 * n * p * columns, 2 * itemsize * n * p, 2, 0, itemsize * (n + p) * columns)
 
 
 def ridge(
@@ -43,7 +39,6 @@ def ridge(
     n_lams: int = 1,
     method: str = "normal",
     n_iter: int | None = None,
-    moved: bool = True,
     itemsize: int = 8,
 ) -> Cost:
     """Ridge regression by one of its methods, certificate included.
@@ -62,8 +57,6 @@ def ridge(
         "svd": x = V diag(s/(s² + λ)) Uᵀy.  "cg": two products with A an iteration and two at each refresh.
     n_iter : int, optional
         Iterations of "cg"; None is a guess, min(n, p) and at most 100.
-    moved : bool
-        Whether λ comes from the host, as numbers, and goes to the device first.
     itemsize : int
         Bytes per number.
 
@@ -85,35 +78,30 @@ def ridge(
     """
     columns = k * n_lams
     error = normal_equations_error(n, p, k=k, n_lams=n_lams, itemsize=itemsize)
-    if not moved:
-        error += Cost(launches=-1)
     right = gemm(p, k, n, itemsize=itemsize)  # Aᵀy, which the certificate needs as well
-    repeated = _repeats(k, n_lams)
+    path = "" if n_lams == 1 else ", path" if k == 1 else ", path of columns"
     q = n if method == "woodbury" else p
     if method in ("normal", "woodbury"):
         if n_lams == 1:
-            solve = (
-                cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize) + Cost(launches=34, syncs=1)
-            )
+            solve = cholesky(q, itemsize=itemsize) + cholesky_solve(q, k, itemsize=itemsize)
         else:
             once = gemm(q, k, q, itemsize=itemsize)  # Vᵀb
             solve = eigh(q, itemsize=itemsize) + once + gemm(q, columns, q, itemsize=itemsize)
-            solve += Cost(launches=32 + 2 * repeated)
         total = right + gram(max(n, p) if n == p else n + p - q, q, itemsize=itemsize) + solve + error
         if method == "woodbury":
             total += gemm(p, columns, n, itemsize=itemsize)  # Aᵀα
-        return total
+        return counted(total, f"ridge, {method}{path}")
     if method == "svd":
         q = min(n, p)
         turns = gemm(q, k, n, itemsize=itemsize) + gemm(p, columns, q, itemsize=itemsize)
-        return right + thin_svd(n, p, itemsize=itemsize) + turns + error + Cost(launches=80 + 4 * repeated)
+        total = right + thin_svd(n, p, itemsize=itemsize) + turns + error
+        return counted(total, f"ridge, svd{path}", qr=reduced(n, p))
     if method == "cg":
         steps = min(n, p, 100) if n_iter is None else n_iter
         product = gemm(n, columns, p, itemsize=itemsize)
         refreshes = -(-steps // CHECK_EVERY)
-        loop = product * (2 * steps + 2 * refreshes) + Cost(launches=29 * steps + (29 + repeated) * refreshes)
-        first = 4 * repeated if k > 1 else int(n_lams > 1)  # y, for each λ, is copied for the product with it
-        return right + loop + error + Cost(launches=46 + first, syncs=refreshes + 1)
+        total = right + product * (2 * steps + 2 * refreshes) + error
+        return counted(total, f"ridge, cg{path}", iteration=steps, check=refreshes)
     message = f"method: expected one of {', '.join(RIDGE_METHODS)}, got {method!r}."
     raise ValueError(message)
 
@@ -124,8 +112,8 @@ CODE_STEPS, ATOM_STEPS = 20, 5
 
 def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: int = 8) -> Cost:
     """Minimum-norm least squares by the SVD, certificate included, with the host reads of its checks."""
-    look = Cost(launches=-51, syncs=2) if check_finite else Cost()  # data seen to be ordinary are not scaled
-    return ridge(n, p, k=k, method="svd", itemsize=itemsize) + Cost(launches=-2) + look
+    row = "lstsq, checked" if check_finite else "lstsq"  # data seen to be ordinary are not scaled
+    return counted(ridge(n, p, k=k, method="svd", itemsize=itemsize), row, qr=reduced(n, p))
 
 
 def ista(
@@ -163,7 +151,6 @@ def ista(
     800
     """
     refreshes, by_gram = checks(n_iter), n > p
-    momentum = int(method == "fista")
     pair = gemm(n, k, p, itemsize=itemsize) + gemm(p, k, n, itemsize=itemsize)
     single = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
     total = gemm(p, k, n, itemsize=itemsize) + refreshes * pair
@@ -173,12 +160,17 @@ def ista(
     else:
         step, lanczos = pair, single
     total += n_iter * step + LANCZOS_STEPS * lanczos
-    launches = 234 + n_iter * (4 + 2 * momentum) + refreshes * (40 + 14 * momentum)
-    return total + Cost(launches=launches, syncs=checks(n_iter, late=late) + 1)
+    total = counted(total, _shaped(f"lasso, {method}", n, p), iteration=n_iter, check=refreshes)
+    return total + Cost(syncs=checks(n_iter, late=late) - refreshes)
+
+
+def _shaped(row: str, n: int, p: int) -> str:
+    """The row of the table for a matrix (n, p)."""
+    return f"{row}, Gram matrix" if n > p else row
 
 
 def fista(n: int, p: int, *, k: int = 1, n_iter: int = 1, itemsize: int = 8) -> Cost:
-    """`ista` with momentum: the same products, two launches more an iteration."""
+    """`ista` with momentum: the same products."""
     return ista(n, p, k=k, n_iter=n_iter, method="fista", itemsize=itemsize)
 
 
@@ -301,8 +293,7 @@ def elastic_net(n: int, p: int, *, method: str = "working_set", n_iter: int | No
     total = lasso(n, p, method=method, n_iter=n_iter, itemsize=itemsize)
     if method == "working_set" or n_iter is None:
         return total
-    refreshes, momentum = -(-n_iter // CHECK_EVERY), int(method == "fista")
-    return total + Cost(launches=28 + n_iter + refreshes * (27 + 4 * momentum))
+    return counted(total, _shaped(f"elastic_net, {method}", n, p), iteration=n_iter, check=checks(n_iter))
 
 
 def soft_threshold(n: int, *, itemsize: int = 8) -> Cost:
@@ -342,11 +333,11 @@ def basis_pursuit(n: int, p: int, *, n_iter: int = 500, check_every: int = 2 * C
     size = min(2 * q, p)
     vertex = gram(n, size, itemsize=itemsize) + cholesky(size, itemsize=itemsize)
     vertex += 4 * cholesky_solve(size, itemsize=itemsize) + 6 * gemm(n, 1, size, itemsize=itemsize)
-    check = 2 * inverse + product + vertex + 6 * product + Cost(launches=116)
+    check = 2 * inverse + product + vertex + 6 * product
     looks = checks(n_iter, check_every, LATE)
-    steps = n_iter * (product + inverse + Cost(launches=8))
-    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product + Cost(launches=75)
-    return setup + steps + (looks + 1) * check + Cost(syncs=looks + 1)
+    setup = thin_svd(n, p, itemsize=itemsize) + inverse + product
+    total = setup + n_iter * (product + inverse) + (looks + 1) * check
+    return counted(total, "basis_pursuit", iteration=n_iter, check=looks, qr=reduced(n, p))
 
 
 def dictionary_learning(
@@ -384,9 +375,9 @@ def dictionary_learning(
     into = gemm(m, n, p, itemsize=itemsize)  # DᵀXᵀ, and XᵀZ alike
     bound = 3 * gemm(m, m, m, itemsize=itemsize)
     codes = gram(p, m, itemsize=itemsize) + into + bound + (code_steps + 1) * gemm(m, n, m, itemsize=itemsize)
-    codes += Cost(launches=19 + 6 * code_steps)
     moves = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
-    atoms = gram(n, m, itemsize=itemsize) + into + moves + Cost(launches=10 + 10 * ATOM_STEPS)
-    check = 3 * into + Cost(launches=87, syncs=1)
+    atoms = gram(n, m, itemsize=itemsize) + into + moves
     looks = checks(n_iter, check_every)
-    return codes + n_iter * (atoms + codes) + (looks + 1) * check + Cost(launches=45 + 2 * int(m > n))
+    total = codes + n_iter * (atoms + codes) + (looks + 1) * 3 * into
+    row = "dictionary_learning, more atoms than samples" if m > n else "dictionary_learning"
+    return counted(total, row, iteration=n_iter, check=looks, code_step=(n_iter + 1) * code_steps)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from xpsolve.costs.launches import TABLE
 from xpsolve.trace import launches
 from xpsolve.trace.launches import FACTORISATIONS
 
@@ -90,6 +91,28 @@ class Cost:
         )
 
 
+def counted(work: Cost, row: str, **times: int) -> Cost:
+    """`work` with the launches and host reads of a row of `xpsolve.costs.launches`: its start, and each part so often.
+
+    Examples
+    --------
+    >>> from xpsolve.costs.model import Cost, counted
+    >>> from xpsolve.costs.launches import TABLE
+    >>> one, two = (counted(Cost(), "lasso, fista", iteration=k, check=1) for k in (1, 2))
+    >>> (two.launches - one.launches, two.syncs - one.syncs) == TABLE["lasso, fista"]["iteration"]
+    True
+    """
+    if row not in TABLE:
+        message = f"{row}: there is no such solver, or its launches were not counted (see docs/contributing.md)."
+        raise ValueError(message)
+    parts, times = TABLE[row], {"start": 1} | times
+    if parts.keys() != times.keys():
+        message = f"{row}: expected {', '.join(parts)}, got {', '.join(times)}."
+        raise TypeError(message)
+    each, reads = (sum(count[i] * times[part] for part, count in parts.items()) for i in (0, 1))
+    return replace(work, launches=each, syncs=reads)
+
+
 def gemm(m: int, n: int, k: int, *, itemsize: int = 8) -> Cost:
     """(m, k) by (k, n): 2mnk flops."""
     return Cost(2 * m * n * k, itemsize * (m * k + k * n + m * n), 1, 0, itemsize * m * n)
@@ -124,8 +147,13 @@ def eigh(p: int, *, itemsize: int = 8) -> Cost:
 def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """Thin SVD: 14mq² + 8q³ flops directly, 6mq² + 20q³ after a QR reduction (§8.6), m ≥ q the two lengths."""
     m, q = max(n, p), min(n, p)
-    flops = 14 * m * q * q + 8 * q**3 if 3 * m < 5 * q else 6 * m * q * q + 20 * q**3
+    flops = 6 * m * q * q + 20 * q**3 if reduced(n, p) else 14 * m * q * q + 8 * q**3
     return Cost(flops, itemsize * (2 * m * q + q * q), launches.thin_svd(n, p), 0, itemsize * (m * q + q * q))
+
+
+def reduced(n: int, p: int) -> int:
+    """1 where the singular value decomposition of a matrix (n, p) begins with a QR factorisation, 0 elsewhere."""
+    return int(3 * max(n, p) >= 5 * min(n, p))
 
 
 def largest_singular_value(n: int, p: int, *, itemsize: int = 8) -> Cost:

@@ -336,7 +336,7 @@ def wavelet(
     """A wavelet transform of k pictures, or its inverse: 4N flops a place of an axis and level, N the order.
 
     Each level has half of the sides, and on d axes costs 2⁻ᵈ of the one before: together at most 2 of the first level.
-    Copies that a library makes where a result is to lie in another order are not counted.
+    ``launches`` are at most so many: a result that is to lie in another order is copied, on each axis in one direction.
 
     Parameters
     ----------
@@ -376,8 +376,54 @@ def wavelet(
             # the longer pairs are written, then their 2N shifts, which the product reads
             traffic = itemsize * places * (2 * (order > 1) + 2 * order)
             product = gemm(2, places // 2, 2 * order, itemsize=itemsize)
-            moves = Cost(0, traffic, longer + joined(2 * order), memory=itemsize * places * order)
+            moves = Cost(0, traffic, longer + joined(2 * order) + 1, memory=itemsize * places * order)
             total += product + moves
         if level:
-            total += Cost(0, 2 * itemsize * places, 2 * len(sides))
+            total += Cost(0, 2 * itemsize * places, 2 * len(sides) + int(len(sides) > 2))
     return total
+
+
+def fourier(
+    n: int | tuple[int, ...],
+    *,
+    dim: int = 1,
+    k: int = 1,
+    adjoint: bool = False,
+    masked: bool = False,
+    itemsize: int = 8,
+) -> Cost:
+    """The unitary transform of k real pictures, or its adjoint: passes over memory, a logarithm of them, no products.
+
+    Parameters
+    ----------
+    n : int or tuple of int
+        Side of the pictures, the same for each axis, or all sides.
+    dim : int
+        Number of axes, where n is one side.
+    k : int
+        Pictures.
+    adjoint : bool
+        The adjoint in place of the transform.
+    masked : bool
+        Whether some frequencies alone are kept; their number is taken as all, from above.
+    itemsize : int
+        Bytes per number.
+
+    Returns
+    -------
+    Cost
+        Of one product.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.fourier((512, 512)).launches
+    5
+    """
+    places = math.prod(n if isinstance(n, tuple) else (n,) * dim)
+    size = itemsize * k * places
+    transform = int(_FFT_LEVEL * k * places * math.log2(max(places, 2)) * itemsize / 4)  # complex, of all frequencies
+    taken = 4 * size if masked else 0
+    if adjoint:
+        return Cost(0, transform + 16 * size + 2 * taken, 6 + 4 * masked, memory=6 * size)
+    return Cost(0, transform + 7 * size + taken, 5 + masked, memory=4 * size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.costs.model import CHECK_EVERY, Cost, cholesky, cholesky_solve, eigh, gemm, gram
+from xpsolve.costs.model import Cost, checks, cholesky, cholesky_solve, counted, eigh, gemm, gram
 from xpsolve.costs.operators import LANCZOS_STEPS
 from xpsolve.trace.launches import FACTORISATIONS, joined
 
@@ -12,15 +12,6 @@ LOSSES = ("least_squares", "logistic", "multinomial")
 
 
 _DERIVATIVE = {"least_squares": 1, "logistic": 5, "multinomial": 8}  # launches of ℓ′
-
-
-_VALUE = {"least_squares": 11, "logistic": 16, "multinomial": 24}  # launches of f
-
-
-_CURVE = {"least_squares": 0, "logistic": 7, "multinomial": 32}  # of ℓ″ and what conjugate gradients prepare with it
-
-
-_CURVED = {"least_squares": 0, "logistic": 1, "multinomial": 6}  # of ℓ″ times a vector, and of the preconditioner
 
 
 _FIRST = {"least_squares": 83, "logistic": 63, "multinomial": 66}  # of the gradient at 0 and its measure
@@ -55,10 +46,6 @@ def _gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
     return products + Cost(launches=3 + _DERIVATIVE[loss])
 
 
-def _value_and_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
-    return _gradient(n, p, m, loss, itemsize) + Cost(launches=_VALUE[loss] - 1)
-
-
 def _first_gradient(n: int, p: int, m: int, loss: str, itemsize: int) -> Cost:
     """The gradient at 0, the sizes of the columns of A, and what the certificate is relative to; its first check.
 
@@ -72,9 +59,9 @@ def lipschitz(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """sup ℓ″·‖A‖²/n + λ: by the eigenvalues of a Gram matrix where it is small, by Lanczos otherwise."""
     q = min(n, p)
     if q <= _LIPSCHITZ_EXACT:
-        return gram(max(n, p), q, itemsize=itemsize) + eigh(q, itemsize=itemsize) + Cost(launches=8)
+        return counted(gram(max(n, p), q, itemsize=itemsize) + eigh(q, itemsize=itemsize), "lipschitz", lanczos=0)
     pair = gemm(n, 1, p, itemsize=itemsize) + gemm(p, 1, n, itemsize=itemsize)
-    return LANCZOS_STEPS * pair + Cost(launches=168)
+    return counted(LANCZOS_STEPS * pair, "lipschitz", lanczos=1)
 
 
 def gradient_descent(
@@ -124,18 +111,19 @@ def gradient_descent(
     800
     """
     m = _loss(loss, m)
-    gradient, checks = _gradient(n, p, m, loss, itemsize), -(-n_iter // CHECK_EVERY)
-    each = {"plain": 2, "heavy_ball": 5, "nesterov": 22, "armijo": 26 + _VALUE[loss], "exact": 14}[variant]
-    total = _first_gradient(n, p, m, loss, itemsize) + n_iter * (gradient + Cost(launches=each)) + Cost(launches=1)
-    total += checks * Cost(launches=13, syncs=1)
+    gradient, product, looks = _gradient(n, p, m, loss, itemsize), gemm(n, m, p, itemsize=itemsize), checks(n_iter)
+    total = _first_gradient(n, p, m, loss, itemsize) + n_iter * gradient
+    row, times = f"gradient_descent, {variant}, {loss}", {"iteration": n_iter, "check": looks}
     if variant == "nesterov":
-        total += checks * gradient + Cost(launches=2)
+        total += looks * gradient
     if variant == "armijo":
-        total += gemm(n, m, p, itemsize=itemsize) + Cost(launches=_VALUE[loss] - 1)
+        total += product
     if variant == "exact":
-        return total + n_iter * gemm(n, m, p, itemsize=itemsize) + Cost(launches=15)
-    total += Cost(launches=7 * (variant == "heavy_ball"))
-    return total if step else total + lipschitz(n, p, itemsize=itemsize) + Cost(launches=7 * (variant == "heavy_ball"))
+        return counted(total + n_iter * product, row, **times)
+    if step:
+        return counted(total, row, **times, norm=0, lanczos=0)
+    total += lipschitz(n, p, itemsize=itemsize)
+    return counted(total, row, **times, norm=1, lanczos=int(min(n, p) > _LIPSCHITZ_EXACT))
 
 
 def coordinate_descent(
@@ -182,24 +170,23 @@ def coordinate_descent(
     True
     """
     m = _loss(loss, m)
-    product, checks = gemm(n, m, p, itemsize=itemsize), -(-n_iter // CHECK_EVERY)
-    check = _gradient(n, p, m, loss, itemsize) + Cost(launches=8, syncs=1)
-    total = _first_gradient(n, p, m, loss, itemsize) + product + checks * check
+    looks, row = checks(n_iter), f"coordinate_descent, {loss}"
+    total = _first_gradient(n, p, m, loss, itemsize) + gemm(n, m, p, itemsize=itemsize)
+    total += looks * _gradient(n, p, m, loss, itemsize)
     if block == 1 and loss == "least_squares":
         sweep = cholesky_solve(p, itemsize=itemsize) + gemm(p, 1, p, itemsize=itemsize)
-        half = Cost(
-            flops=-p * p, launches=3 - FACTORISATIONS["solve_triangular"]
-        )  # one of two solves, and three vectors
-        return total + gram(n, p, itemsize=itemsize) + Cost(launches=12) + n_iter * (sweep + half)
-    copies = 2 * int(block < p)  # a product copies a slice of A; an accelerator is given slices that are copied before
+        half = Cost(flops=-p * p)  # one of two solves
+        total += gram(n, p, itemsize=itemsize) + n_iter * (sweep + half)
+        return counted(total, f"{row}, single coordinates", iteration=n_iter, check=looks)
     for start in range(0, p, block):
         b = min(block, p - start)
-        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize) + Cost(launches=7)
+        total += gram(n, b, itemsize=itemsize) + cholesky(b, itemsize=itemsize)
         pair = gemm(n, m, b, itemsize=itemsize) + gemm(b, m, n, itemsize=itemsize)
-        total += n_iter * (
-            pair + cholesky_solve(b, m, itemsize=itemsize) + Cost(launches=6 + copies + _DERIVATIVE[loss])
-        )
-    return total + Cost(launches=n_iter * joined(-(-p // block)))
+        total += n_iter * (pair + cholesky_solve(b, m, itemsize=itemsize))
+    if block >= p:
+        return counted(total, f"{row}, one block", iteration=n_iter, check=looks)
+    blocks = -(-p // block)
+    return counted(total, row, check=looks, block=blocks, visit=n_iter * blocks, joined=n_iter * joined(blocks))
 
 
 def newton(
@@ -249,20 +236,18 @@ def newton(
     True
     """
     m = _loss(loss, m)
-    product, once = gemm(n, m, p, itemsize=itemsize), _value_and_gradient(n, p, m, loss, itemsize)
-    total = _first_gradient(n, p, m, loss, itemsize) + product + Cost(launches=_VALUE[loss])
+    product, once = gemm(n, m, p, itemsize=itemsize), _gradient(n, p, m, loss, itemsize)
+    total, row = _first_gradient(n, p, m, loss, itemsize) + product, f"newton, {method}, {loss}"
     if method == "cholesky":
         factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize) + cholesky_solve(p, itemsize=itemsize)
-        weights = Cost() if loss == "least_squares" else product + Cost(launches=9)
-        return total + n_iter * (once + factor + weights + Cost(launches=42, syncs=1))
-    checks = -(-cg_iter // 3) + 1
-    inside = product + gemm(p, m, n, itemsize=itemsize) + Cost(launches=24 + _CURVED[loss])
-    step = once + product + cg_iter * inside + Cost(launches=56 + _CURVE[loss] + 8 * checks, syncs=1 + checks)
+        weights = Cost() if loss == "least_squares" else product
+        return counted(total + n_iter * (once + factor + weights), row, iteration=n_iter)
+    step = once + product + cg_iter * (product + gemm(p, m, n, itemsize=itemsize))
     if loss == "multinomial":
         solves = (cg_iter + 1) * cholesky_solve(p, m, itemsize=itemsize)
         factor = gram(n, p, itemsize=itemsize) + cholesky(p, itemsize=itemsize)
-        step += product + factor + solves + Cost(launches=-3 * (cg_iter + 1) - 4)
-    return total + n_iter * step + Cost(launches=1)
+        step += product + factor + solves
+    return counted(total + n_iter * step, row, iteration=n_iter, cg_check=n_iter * -(-cg_iter // 3))
 
 
 def sgd(

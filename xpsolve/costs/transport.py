@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from xpsolve.costs.model import CHECK_EVERY, Cost, gemm
+from xpsolve.costs.model import CHECK_EVERY, Cost, checks, counted, gemm
 
 SINKHORN_METHODS = ("scaling", "stabilized", "log")
 
@@ -77,32 +75,34 @@ def sinkhorn(
     True
     """
     m = n if m is None else m
-    checks = -(-n_iter // check_every)
-    syncs = Cost(syncs=checks + 1)
-    if method == "scaling":
-        renewals = 0
+    row, looks = f"sinkhorn, {method}", checks(n_iter, check_every)
+    times = {"iteration": n_iter, "check": looks}
+    if method != "scaling":
+        times["renewal"] = renewals
     pair = gemm(batch, m, n, itemsize=itemsize) + gemm(batch, n, m, itemsize=itemsize)
     kernel, soft = gibbs(n, m, itemsize=itemsize), batch * soft_minimum(n, m, itemsize=itemsize)
-    step, before, again = pair, 0, Cost()
+    step, before, again = pair, n_iter, Cost()
     if mixed and method in ("scaling", "stabilized"):
         step = gemm(batch, m, n, itemsize=4) + gemm(batch, n, m, itemsize=4)
         before = lowered_at if method == "scaling" else 0  # iterations in full
         early = before // check_every  # and their checks
-        looks = 21 * (checks + 1) - 15 * (early + 1 if before else 0) if method == "scaling" else 2 * (checks + 1)
-        exact = (checks - early) // 2
+        exact = (looks - early) // 2
         again = exact * (batch if method == "stabilized" else 1) * pair
-        made = 17 if before else 8 * (1 + renewals)  # W, at the u and v that are there or at 1
-        again = replace(again, launches=made + 4 * (n_iter - before) + looks + 2 * exact)
+        row += ", increments later" if before else ", increments"
+        times["exact_check"] = exact
+        if before:
+            later = {"low_iteration": n_iter - before, "low_check": looks - early}
+            times |= {"iteration": before, "check": early} | later
     if method == "scaling":  # a product more at the start and at the end, for the marginals
         steps = before * pair + (n_iter - before) * step
-        return kernel + steps + 2 * pair + again + Cost(launches=91 + 2 * n_iter + 17 * checks) + syncs
+        return counted(kernel + steps + 2 * pair + again, row, **times)
     if method == "stabilized":
         start = 2 * soft + batch * (kernel + pair)
         total = (1 + renewals) * start + n_iter * batch * step + batch * kernel
-        return replace(total, launches=140 + 4 * n_iter + 39 * checks + 74 * renewals) + again + syncs
+        return counted(total + again, row, **times)
     if method == "log":
         total = (3 * (1 + renewals) + 2 * n_iter) * soft + batch * kernel
-        return replace(total, launches=108 + 10 * n_iter + 25 * checks + 46 * renewals) + syncs
+        return counted(total, row, **times)
     message = f"method: expected one of {', '.join(SINKHORN_METHODS)}, got {method!r}."
     raise ValueError(message)
 
@@ -131,10 +131,8 @@ def sinkhorn_divergence(
 
 def barycenter(k: int, n: int, *, method: str = "scaling", n_iter: int = 100, itemsize: int = 8) -> Cost:
     """The barycentre of k histograms on n points by Bregman projections: 4kn² flops per step, 12kn² in logarithms."""
-    checks = -(-n_iter // CHECK_EVERY)
     if method == "log":
         total = (2 * (n_iter + 1) * k) * soft_minimum(n, n, itemsize=itemsize)
-        return replace(total, launches=47 + 7 * n_iter + 17 * checks, syncs=checks + 1)
-    pair = 2 * gemm(k, n, n, itemsize=itemsize)
-    own = Cost(launches=33 + 9 * n_iter + 10 * checks, syncs=checks + 1)
-    return gibbs(n, n, itemsize=itemsize) + (n_iter + 1) * pair + own
+    else:
+        total = gibbs(n, n, itemsize=itemsize) + (n_iter + 1) * 2 * gemm(k, n, n, itemsize=itemsize)
+    return counted(total, f"barycenter, {method}", iteration=n_iter, check=checks(n_iter))

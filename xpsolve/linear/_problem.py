@@ -20,11 +20,10 @@ from xpsolve.arrays import (
     Array,
     Namespace,
     cast,
-    check_ndim,
-    check_not_empty,
-    check_rows,
+    check_positive,
     common_namespace,
     composed,
+    device_of,
     enter,
     gram,
     is_array,
@@ -40,9 +39,9 @@ from xpsolve.arrays import (
     check_finite as _check_finite,
 )
 from xpsolve.autodiff.implicit import implicitly
-from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
+from xpsolve.operators import Dense, LinearOperator, Sparse
+from xpsolve.operators.entry import enter_operator
 from xpsolve.solution import Solution
-from xpsolve.trace import map_arrays
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,17 @@ class Problem:
 
     def knowing(self, **facts: Any) -> Problem:
         """The same with other facts about it, and with AᵀY where that is known."""
-        new = replace(self, **facts)
-        vars(new).update({name: value for name, value in vars(self).items() if name == "Aty"})
+        new = object.__new__(type(self))
+        vars(new).update(vars(self), **facts)  # also what is cached
         return new
 
     def settled(self) -> Problem:
         """The same, with AᵀY computed now where the library is lazy: it is looked at more than once."""
+        (Aty,) = settled(self.Aty)
+        if Aty is self.Aty:
+            return self
         new = replace(self)
-        (vars(new)["Aty"],) = settled(self.Aty)
+        vars(new)["Aty"] = Aty
         return new
 
     @property
@@ -145,22 +147,8 @@ def enter_problem(
     """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`."""
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
-    if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
-        xp, (A, y) = enter(A=A, y=y)
-        check_ndim(A, "A", 2, shape="(n, p)")
-        operator: LinearOperator = Dense(A)
-        checked = {"A": A, "y": y}
-    else:
-        operator = aslinearoperator(A)
-        check_not_empty(operator.shape, "A", "(n, p)")
-        xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
-        if isinstance(operator, Sparse):
-            operator = operator.astype(y.dtype)
-        elif operator.like is not None and operator.like.dtype != y.dtype:
-            operator = map_arrays(lambda x: cast(x, y.dtype), operator)
-        checked = {"y": y}
-    check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
-    check_rows(y, "y", operator.shape[0], "A")
+    xp, operator, y = enter_operator(A, y)
+    checked = {"A": operator.A, "y": y} if isinstance(operator, Dense) else {"y": y}
     lams = regularisation(xp, lam, name, like=y, check_values=check_finite)
     problem = Problem(
         xp,
@@ -281,11 +269,28 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
     return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
 
 
-def half_squared_norm(problem: Problem) -> Array:
+@composed
+def squared_norms(Y: Array) -> Array:
+    """‖y‖² of each column."""
+    return namespace_of(Y).sum(Y * Y, axis=0)
+
+
+@squared_norms.register("numpy")
+def _squared_norms_numpy(Y: Array) -> Array:
+    return np.asarray([Y[:, 0] @ Y[:, 0]]) if Y.shape[1] == 1 else squared_norms.standard(Y)
+
+
+@composed
+def half_of(squares: Array) -> Array:
     """½‖y‖² of each column, 1 where y is 0: what duality gaps are relative to."""
-    xp, Y = problem.xp, problem.Y
-    half = 0.5 * xp.sum(Y * Y, axis=0)
+    xp, half = namespace_of(squares), 0.5 * squares
     return xp.where(half > 0, half, xp.ones_like(half))
+
+
+@half_of.register("numpy")
+def _half_of_numpy(squares: Array) -> Array:
+    half = 0.5 * squares
+    return half if half.min() > 0 else half_of.standard(squares)
 
 
 def from_columns(problem: Problem, X: Array) -> Array:
@@ -317,6 +322,21 @@ def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> 
     if check_finite:
         _check_finite(xp, lambda: x0, x0=x0)
     return to_columns(problem, cast(x0, problem.Y.dtype))
+
+
+def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
+    """The step, checked, as a 0-d array; one more host read checks the value of an array."""
+    if not is_array(step):
+        check_positive(step, "step", dtype=problem.Y.dtype)
+        return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
+    xp, (step, _) = enter(step=step, y=problem.Y)
+    if step.ndim:
+        message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
+        raise ValueError(message)
+    if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
+        message = "step: expected a positive number, got an array with a number that is not."
+        raise ValueError(message)
+    return step
 
 
 def tiled(problem: Problem, Y: Array) -> Array:

@@ -123,7 +123,10 @@ def basis_pursuit(
     )
     problem = enter_problem(A, y, 0.0, check_finite=check_finite)
     if not problem.dense:
-        message = f"A: expected a dense array, got {problem.operator!r}."
+        message = (
+            f"A: expected a dense array, got {problem.operator!r}. Its singular values are needed: pass a sparse A as "
+            f"A.toarray(), or use lasso with a small lam."
+        )
         raise TypeError(message)
     if not problem.single_y:
         message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from xpsolve.arrays import Array, device_of, iterate
+from xpsolve.arrays import Array, device_of, iterate, limits_of
 from xpsolve.linear._problem import (
     NORMAL_EQUATIONS,
     Problem,
@@ -35,6 +35,68 @@ class _State(NamedTuple):
     error: Array  # certificate of every column at the last check; converged ones are frozen
 
 
+class _Iteration:
+    """The steps for one problem, whose y and Aᵀy are repeated for every λ."""
+
+    def __init__(self, problem: Problem, tol: float) -> None:
+        self.problem, self.xp, self.operator, self.tol = problem, problem.xp, problem.operator, tol
+        self.lam = column_lams(problem)
+        self.Y, self.B = tiled(problem, problem.Y), tiled(problem, problem.Aty)
+        least = limits_of(self.Y).smallest_normal
+        self.least = problem.xp.asarray(least, dtype=self.Y.dtype, device=device_of(self.Y))
+
+    def first(self, X: Array | None) -> _State:
+        """The state before the first step; None starts from 0."""
+        X, S, R = (self.xp.zeros_like(self.B), self.Y, self.B) if X is None else (X, *self._residuals(X))
+        square = self.xp.zeros((), dtype=self.Y.dtype, device=device_of(self.Y))
+        return _State(X, S, R, R, self._inner(R, R), square, self._error(S, R, X, square))
+
+    def step(self, s: _State) -> _State:
+        """One step of every column that is above the tolerance."""
+        xp, inner, ratio = self.xp, self._inner, self._ratio
+        Q = self.operator.matvec(s.P)
+        q, p = inner(Q, Q), inner(s.P, s.P)
+        # ⟨r, p⟩ is ‖r‖² in exact arithmetic; in this form the objective falls even where rounding changed p
+        alpha = xp.where(s.error > self.tol, ratio(inner(s.R, s.P), q + self.lam * p), xp.zeros_like(q))
+        X, S = s.X + alpha * s.P, s.S - alpha * Q
+        R = self.operator.rmatvec(S) - self.lam * X
+        rho = inner(R, R)
+        P = R + ratio(rho, s.rho) * s.P
+        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.error)
+
+    def refresh(self, s: _State) -> _State:
+        """The same X with its residuals and error computed anew."""
+        S, R = self._residuals(s.X)
+        return _State(s.X, S, R, s.P, self._inner(R, R), s.square, self._error(S, R, s.X, s.square))
+
+    def answer(self, X: Array) -> Array:
+        """X in the units and the shape of the answer."""
+        unit = self.problem.x_unit
+        return from_columns(self.problem, X if unit is None else X * unit)
+
+    def recorded(self, s: _State) -> dict[str, Array]:
+        """Objective and certificate of each problem, from the residuals at hand."""
+        problem, unit = self.problem, self.problem.y_unit
+        objective = 0.5 * (self._inner(s.S, s.S) + self.lam * self._inner(s.X, s.X))
+        objective = objective if unit is None else objective * tiled(problem, unit[None, :] ** 2)[0]
+        values = {"objective": objective, "certificate": self._error(s.S, s.R, s.X, s.square)}
+        shape = (() if problem.single_lam else problem.lams.shape) + (() if problem.single_y else problem.Y.shape[1:])
+        return {name: self.xp.reshape(value, shape) for name, value in values.items()}
+
+    def _residuals(self, X: Array) -> tuple[Array, Array]:
+        S = self.Y - self.operator.matvec(X)
+        return S, self.operator.rmatvec(S) - self.lam * X
+
+    def _error(self, S: Array, R: Array, X: Array, square: Array) -> Array:
+        return relative_to_normal_equations(self.problem, S, R, X, self.xp.sqrt(square), self.lam)
+
+    def _inner(self, U: Array, V: Array) -> Array:
+        return self.xp.sum(U * V, axis=0)
+
+    def _ratio(self, a: Array, b: Array) -> Array:
+        return a / self.xp.maximum(b, self.least)  # 0/0 is 0: the column has converged
+
+
 def solve_cg(
     problem: Problem,
     tol: float | None,
@@ -44,89 +106,42 @@ def solve_cg(
     record: bool,
     callback: Callback,
     advice: Mapping[Status, str],
+    name: str = "ridge",
 ) -> Solution:
-    """`ridge` by conjugate gradients, from a first X or from 0."""
+    """`ridge`, or another function of this name, by conjugate gradients, from a first X or from 0."""
     given = problem
     if problem.ordinary is False:
         problem = scaled(problem)
-    xp, operator, unit = problem.xp, problem.operator, problem.x_unit
-    lam = column_lams(problem)
-    Y, B = tiled(problem, problem.Y), tiled(problem, problem.Aty)
-    eps, (n, p) = float(xp.finfo(Y.dtype).eps), problem.shape
-    tol = eps * max(32, math.sqrt(max(n, p))) if tol is None else float(tol)  # rounding in sums of that many terms
-    max_iter = 10 * min(n, p) + 100 if max_iter is None else max_iter
-
-    least = xp.asarray(xp.finfo(Y.dtype).smallest_normal, dtype=Y.dtype, device=device_of(Y))
-
-    def ratio(a: Array, b: Array) -> Array:
-        return a / xp.maximum(b, least)  # 0/0 is 0: the column has converged
-
-    def inner(U: Array, V: Array) -> Array:
-        return xp.sum(U * V, axis=0)
-
-    def residuals(X: Array) -> tuple[Array, Array]:
-        S = Y - operator.matvec(X)
-        return S, operator.rmatvec(S) - lam * X
-
-    def error(S: Array, R: Array, X: Array, square: Array) -> Array:
-        return relative_to_normal_equations(problem, S, R, X, xp.sqrt(square), lam)
-
-    def step(s: _State) -> _State:
-        Q = operator.matvec(s.P)
-        q, p = inner(Q, Q), inner(s.P, s.P)
-        # ⟨r, p⟩ is ‖r‖² in exact arithmetic; in this form the objective falls even where rounding changed p
-        alpha = xp.where(s.error > tol, ratio(inner(s.R, s.P), q + lam * p), xp.zeros_like(q))
-        X, S = s.X + alpha * s.P, s.S - alpha * Q
-        R = operator.rmatvec(S) - lam * X
-        rho = inner(R, R)
-        P = R + ratio(rho, s.rho) * s.P
-        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.error)
-
-    def refresh(s: _State) -> _State:
-        S, R = residuals(s.X)
-        return _State(s.X, S, R, s.P, inner(R, R), s.square, error(S, R, s.X, s.square))
-
-    def outside(X: Array) -> Array:
-        return from_columns(problem, X if unit is None else X * unit)
-
-    def recorded(s: _State) -> dict[str, Array]:
-        objective = 0.5 * (inner(s.S, s.S) + lam * inner(s.X, s.X))
-        objective = objective if problem.y_unit is None else objective * tiled(problem, problem.y_unit[None, :] ** 2)[0]
-        values = {"objective": objective, "certificate": error(s.S, s.R, s.X, s.square)}
-        shape = (() if problem.single_lam else problem.lams.shape) + (() if problem.single_y else problem.Y.shape[1:])
-        return {name: xp.reshape(value, shape) for name, value in values.items()}
-
-    if start is None:
-        X, S, R = xp.zeros_like(B), Y, B
-    else:
-        X = start if unit is None else start / unit
-        S, R = residuals(X)
-    square = xp.zeros((), dtype=Y.dtype, device=device_of(Y))
-    first = error(S, R, X, square)
+    xp, unit, shape = problem.xp, problem.x_unit, problem.shape
+    if tol is None:
+        tol = limits_of(problem.Y).eps * max(32, math.sqrt(max(shape)))  # rounding in sums of that many terms
+    tol, max_iter = float(tol), 10 * min(shape) + 100 if max_iter is None else max_iter
+    cgls = _Iteration(problem, tol)
+    first = cgls.first(start if start is None or unit is None else start / unit)
     if problem.ordinary is None:  # the first host read checks this, too
-        first = xp.where(is_ordinary(problem), first, xp.full_like(first, xp.nan))
+        first = first._replace(error=xp.where(is_ordinary(problem), first.error, xp.full_like(first.error, xp.nan)))
     run = iterate(
-        step,
-        _State(X, S, R, R, inner(R, R), square, first),
+        cgls.step,
+        first,
         measure=lambda s: xp.max(s.error),
         tol=tol,
         max_iter=max_iter,
         check_every=check_every,
-        refresh=refresh,
-        record=recorded if record else None,
-        callback=seen_by(callback, lambda s: outside(s.X), lambda s: s.error),
+        refresh=cgls.refresh,
+        record=cgls.recorded if record else None,
+        callback=seen_by(callback, lambda s: cgls.answer(s.X), lambda s: s.error),
     )
     if run.reason == "not finite" and problem.ordinary is None:
         again = given.knowing(ordinary=False)
-        return solve_cg(again, tol, max_iter, start, check_every, record, callback, advice)
+        return solve_cg(again, tol, max_iter, start, check_every, record, callback, advice, name)
     X = run.state.X
     certificate = Certificate(NORMAL_EQUATIONS, normal_equations_error(problem, X, xp.sqrt(run.state.square)), tol)
     measure = run.measure if isinstance(run.measure, float) else None
     if measure is not None and unit is not None:
         measure = certificate.value  # the answer may be out of range
     return finish(
-        "ridge",
-        outside(X),
+        name,
+        cgls.answer(X),
         method="cg",
         certificate=certificate,
         reason=run.reason,
@@ -135,4 +150,5 @@ def solve_cg(
         history=run.history,
         stats={"host_reads": run.reads},
         advice=advice,
+        operator=problem.operator,
     )

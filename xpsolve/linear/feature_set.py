@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
-    Namespace,
     cast,
+    composed,
     device_of,
     gram,
     namespace_of,
@@ -97,6 +99,17 @@ def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
     return FeatureSet(index, (*before, rows), G)
 
 
+def everything(problem: Problem) -> FeatureSet:
+    """The set of all features: nothing is chosen, and no column is copied."""
+    xp, operator, dtype = problem.xp, problem.operator, wide_dtype(problem.Y)
+    index = xp.arange(problem.shape[1], device=device_of(problem.Y))
+    if isinstance(operator, Sparse):
+        return FeatureSet(index, (), operator.gram(index, dtype))
+    A = cast(problem.A, dtype)
+    A, G = settled(A, gram(A))
+    return FeatureSet(index, (A.T,), G)
+
+
 def padded(X: Array, size: int) -> Array:
     """X (k, m) with rows of zeros for the features that were added later, (size, m)."""
     xp = namespace_of(X)
@@ -107,6 +120,13 @@ def padded(X: Array, size: int) -> Array:
     return xp.concat([X, zeros], axis=0)
 
 
-def how_many(xp: Namespace, mask: Array) -> int:
-    """How many entries are true: a host read, since it becomes a shape."""
+@composed
+def how_many(mask: Array) -> int:
+    """How many entries are true: a host read, since it is to be a shape."""
+    xp = namespace_of(mask)
     return int(xp.sum(xp.astype(mask, xp.int32)))
+
+
+@how_many.register("numpy")
+def _how_many_numpy(mask: Array) -> int:
+    return int(np.count_nonzero(mask))

@@ -16,8 +16,6 @@ from xpsolve.arrays import (
     check_iteration,
     check_option,
     check_positive,
-    device_of,
-    enter,
     is_array,
     is_concrete,
     is_scalar,
@@ -33,16 +31,18 @@ from xpsolve.linear._problem import (
     descent,
     enter_problem,
     from_columns,
-    half_squared_norm,
+    given_step,
+    half_of,
     is_ordinary,
     lost_in_units,
     scaled,
+    squared_norms,
     start_columns,
 )
+from xpsolve.linear._samples import Samples
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.ridge import ridge
-from xpsolve.linear.working_set import solve_working_set
-from xpsolve.operators import Sparse
+from xpsolve.linear.working_set import has_columns, no_working_set, solve_working_set
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
@@ -61,6 +61,8 @@ def lasso(
     y: Array,
     lam: Any,
     *,
+    weights: Array | None = None,
+    intercept: bool = False,
     step: Any = None,
     method: str = "auto",
     tol: float = 1e-6,
@@ -82,6 +84,10 @@ def lasso(
     lam : float or 0-d array
         λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 means least squares, which `lstsq` solves, or
         `ridge` by conjugate gradients where A is not dense.
+    weights : array, shape (n,), optional
+        w_i ≥ 0 of the squared residuals; 1 where none are given.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     step : float or 0-d array, optional
         Step of "ista" and "fista", at most 1/‖A‖² (below 2/‖A‖² for "ista").  None estimates ‖A‖² by Lanczos.
     method : str
@@ -142,7 +148,7 @@ def lasso(
     (array([0. , 0.4]), True)
     """
     options = _Options("lasso", method, tol, max_iter, x0, step, check_every, record, callback, check_finite)
-    return _solve(A, y, lam, 0.0, options)
+    return _with_samples(A, y, lam, 0.0, options, weights, intercept)
 
 
 @capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
@@ -152,6 +158,8 @@ def elastic_net(
     lam: Any,
     theta: float,
     *,
+    weights: Array | None = None,
+    intercept: bool = False,
     step: Any = None,
     method: str = "auto",
     tol: float = 1e-6,
@@ -170,7 +178,7 @@ def elastic_net(
         As in `lasso`.
     theta : float
         0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` solves.
-    step, method, tol, max_iter, x0, check_every, record, callback, check_finite
+    weights, intercept, step, method, tol, max_iter, x0, check_every, record, callback, check_finite
         As in `lasso`.
 
     Returns
@@ -211,7 +219,7 @@ def elastic_net(
         message = f"theta: expected a number between 0 (lasso) and 1 (ridge), got {theta!r}."
         raise ValueError(message)
     options = _Options("elastic_net", method, tol, max_iter, x0, step, check_every, record, callback, check_finite)
-    return _solve(A, y, lam, float(theta), options)
+    return _with_samples(A, y, lam, float(theta), options, weights, intercept)
 
 
 @dataclass(frozen=True)
@@ -242,6 +250,15 @@ class _Options:
             check_positive(self.step, "step")
 
 
+def _with_samples(
+    A: Any, y: Array, lam: Any, theta: float, options: _Options, weights: Array | None, intercept: bool
+) -> Solution:
+    if weights is None and intercept is False:
+        return _solve(A, y, lam, theta, options)
+    samples = Samples.of(A, y, weights, intercept, check_finite=options.check_finite)
+    return samples.finished(_solve(samples.A, samples.y, lam, theta, options))  # type: ignore[no-any-return]
+
+
 def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solution:
     problem = enter_problem(A, y, lam, check_finite=options.check_finite)
     if not problem.single_lam:
@@ -249,7 +266,7 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
         raise ValueError(message)
     method = _choose(problem, options.method)
     start = None if options.x0 is None else start_columns(problem, options.x0, check_finite=options.check_finite)
-    tau = None if options.step is None else _step(problem, options.step, check_finite=options.check_finite)
+    tau = None if options.step is None else given_step(problem, options.step, check_finite=options.check_finite)
     if is_scalar(lam) and lam == 0:
         least_squares = lstsq if problem.dense else functools.partial(ridge, lam=0.0)
         return least_squares(A, y, check_finite=options.check_finite)
@@ -270,21 +287,6 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: _Options) -> Solut
     return along(problem, solve, slope, start, tau, sparse=True)
 
 
-def _step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
-    """The step, checked, as a 0-d array; one more host read checks the value of an array."""
-    if not is_array(step):
-        check_positive(step, "step", dtype=problem.Y.dtype)
-        return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
-    xp, (step, _) = enter(step=step, y=problem.Y)
-    if step.ndim:
-        message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
-        raise ValueError(message)
-    if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
-        message = "step: expected a positive number, got an array with a number that is not."
-        raise ValueError(message)
-    return step
-
-
 def _choose(problem: Problem, method: str) -> str:
     """The method asked for, or the one that reads A least often, where A and y allow it."""
     why = no_working_set(problem)
@@ -294,23 +296,6 @@ def _choose(problem: Problem, method: str) -> str:
     if method == "auto":
         return "fista" if why else "working_set"
     return method
-
-
-def has_columns(problem: Problem) -> bool:
-    """Whether A is a dense or a sparse matrix, with accessible columns, which can be multiplied in float64."""
-    return problem.dense or isinstance(problem.operator, Sparse)
-
-
-def no_working_set(problem: Problem) -> str:
-    """Why a set of features cannot be used for this problem, "" where it can."""
-    reasons = {
-        f"A is {problem.operator!r}, and a set needs single columns": not has_columns(problem),
-        f"y has {problem.Y.shape[1]} columns": problem.Y.shape[1] > 1,
-        "sets grow by decisions on the host, which is not possible under jax.jit": not is_concrete(
-            problem.Y, problem.lams
-        ),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 @dataclass(frozen=True)
@@ -336,15 +321,19 @@ class _Solver:
         return self.penalty.gap(X, C, rr) / self.half
 
     @cached_property
+    def yy(self) -> Array:
+        """‖y‖² of each column."""
+        return squared_norms(self.problem.Y)
+
+    @cached_property
     def half(self) -> Array:
         """½‖y‖² of each column."""
-        return half_squared_norm(self.problem)
+        return half_of(self.yy)
 
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
-        xp, operator = self.problem.xp, self.problem.operator
-        R, C = operator.residual(X, self.problem.Y)
-        rr = xp.sum(R * R, axis=0)
+        R, C = self.problem.operator.residual(X, self.problem.Y)
+        rr = squared_norms(R)
         return C, self.certify(X, C, rr), rr
 
     def record(self, state: Any) -> dict[str, Array]:
@@ -363,16 +352,15 @@ class _Solver:
         if self.x0 is not None:
             X = self.x0 if self._unit is None else self.x0 / self._unit
             C, gap, rr = self.look(X)
-            yy = xp.sum(problem.Y * problem.Y, axis=0)
             crowded = xp.sum(xp.astype(X != 0, xp.int32), axis=0) > max(problem.shape[0], _CROWDED)
-            worse = 0.5 * rr + self.penalty.value(X) > 0.5 * yy
+            worse = 0.5 * rr + self.penalty.value(X) > 0.5 * self.yy
             fresh = (gap > self.options.tol) & (worse | crowded)  # 0 is the better start
             if problem.A_unit is not None:  # l1 may be capped, where the answer is 0
                 fresh = fresh | (self.penalty.l1 >= xp.max(xp.abs(problem.Aty), axis=0))
             X, C = xp.where(fresh, xp.zeros_like(X), X), xp.where(fresh, problem.Aty, C)
-            return X, C, xp.where(fresh, self.certify(X, C, yy), gap)
+            return X, C, xp.where(fresh, self.certify(X, C, self.yy), gap)
         X = xp.zeros_like(problem.Aty)
-        return X, problem.Aty, self.certify(X, problem.Aty, xp.sum(problem.Y * problem.Y, axis=0))
+        return X, problem.Aty, self.certify(X, problem.Aty, self.yy)
 
     def solve(self, method: str) -> Solution:
         """Run a method and say how it ended; where the first host read finds that A and y are to be scaled, again."""
@@ -433,11 +421,10 @@ class _Solver:
     def _wide_gap(self, X: Array) -> Array:
         """The relative gap of each column in float64: of the same A, Y and X."""
         problem, wide = self.problem, wide_dtype(self.problem.Y)
-        xp, Y, X = problem.xp, cast(problem.Y, wide), cast(X, wide)
+        Y, X = cast(problem.Y, wide), cast(X, wide)
         R = Y - problem.operator.matvec(X)
-        gap = self.penalty.astype(wide).gap(X, problem.operator.rmatvec(R), xp.sum(R * R, axis=0))
-        half = 0.5 * xp.sum(Y * Y, axis=0)
-        return gap / xp.where(half > 0, half, xp.ones_like(half))
+        gap = self.penalty.astype(wide).gap(X, problem.operator.rmatvec(R), squared_norms(R))
+        return gap / half_of(squared_norms(Y))
 
     def _carried_on(self, method: str, run: Run[Any], stats: dict[str, Any]) -> tuple[str, Run[Any], dict[str, Any]]:
         """Where a method made no more progress, the next one continues from its iterate, column by column."""
@@ -521,4 +508,5 @@ class _Solver:
             stats={"host_reads": run.reads, **stats},
             ended=Status.DIVERGED if run.reason == "not finite" and o.step is not None else None,
             advice=_ADVICE,
+            operator=self.problem.operator,
         )

@@ -34,15 +34,18 @@ from xpsolve.linear._problem import (
     Problem,
     descent,
     enter_problem,
-    half_squared_norm,
+    half_of,
     lost_in_units,
     scaled,
+    squared_norms,
     with_scaled_columns,
 )
+from xpsolve.linear._samples import Samples
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
-from xpsolve.linear.lasso import CERTIFICATE, has_columns, no_working_set
+from xpsolve.linear.lasso import CERTIFICATE
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
+from xpsolve.linear.working_set import has_columns, no_working_set
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
 
@@ -93,6 +96,8 @@ def lasso_path(
     y: Array,
     lams: Any = None,
     *,
+    weights: Array | None = None,
+    intercept: bool = False,
     n_lams: int = 100,
     ratio: float = 1e-3,
     method: str = "auto",
@@ -111,6 +116,10 @@ def lasso_path(
     lams : list of float or 1-D array, optional
         λ ≥ 0, in any order.  None takes `n_lams` values from λ_max = max |Aᵀy|, where x becomes 0, down to
         ratio · λ_max, equally spaced in log λ.  λ = 0, least squares, needs a dense A.
+    weights : array, shape (n,), optional
+        w_i ≥ 0 of the squared residuals; 1 where none are given.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     n_lams : int
         How many, if `lams` is not given.
     ratio : float
@@ -166,6 +175,11 @@ def lasso_path(
     >>> (path.x != 0).sum(axis=1)[[0, 1, 10, 19]]  # features that matter
     array([ 0,  2,  7, 10])
     """
+    if weights is not None or intercept is not False:
+        options: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio, "tol": tol, "method": method, "max_iter": max_iter}
+        samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
+        path = lasso_path(samples.A, samples.y, lams, **options, check_finite=check_finite)
+        return samples.finished(path)  # type: ignore[no-any-return]
     check_option(method, "method", _METHODS)
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite)
     check_count(n_lams, "n_lams", 1)
@@ -183,7 +197,7 @@ def lasso_path(
     weights = _grid(problem, n_lams, ratio) if lams is None else problem.l1_weights(problem.lams)
     order = xp.argsort(weights, descending=True)
     falling = xp.take(weights, order)
-    zeros = how_many(xp, falling == 0) if is_concrete(falling) and lams is not None else 0
+    zeros = how_many(falling == 0) if is_concrete(falling) and lams is not None else 0
     why = no_working_set(problem)
     if method == "working_set" and why:
         message = f"method: expected 'fista' or 'auto', got 'working_set', but {why}."
@@ -219,6 +233,7 @@ def lasso_path(
         n_iter=n_iter,
         stats=stats,
         advice=_ADVICE,
+        operator=problem.operator,
         cls=LassoPath,
         lams=problem.lams if lams is not None else problem.l1_lams(weights),
         gaps=gaps,
@@ -260,8 +275,8 @@ class _Way:
     def __init__(self, problem: Problem, tol: float, max_iter: int) -> None:
         xp = problem.xp
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
-        self.yy = xp.sum(problem.Y * problem.Y, axis=0)
-        self.half = half_squared_norm(problem)
+        self.yy = squared_norms(problem.Y)
+        self.half = half_of(self.yy)
         self.features: FeatureSet = grown(
             problem, None, largest(xp.abs(problem.Aty[:, 0]), min(_FIRST, problem.shape[1]))
         )
@@ -284,25 +299,25 @@ class _Way:
             missed = ~(gaps <= self.tol)  # also if it is NaN
             share = xp.abs(C) / xp.where(lams > 0, lams, xp.ones_like(lams))
             score = self.features.without(xp.max(xp.where(missed, share, xp.zeros_like(C)), axis=1))
-            outside = how_many(xp, score > 1 + 1e-9)
+            outside = how_many(score > 1 + 1e-9)
             if outside == 0:
-                if how_many(xp, missed):
+                if how_many(missed):
                     # otherwise the certificate shows the error
                     self.reason = "max_iter" if self.most >= self.max_iter else ""
                 break
             self._grow(score, max(outside, min(_MOST, problem.shape[1] - self.features.size)))
             x = padded(x, self.features.size)
-            first = k - how_many(xp, xp.cumulative_sum(xp.astype(missed, xp.int32)) > 0)
+            first = k - how_many(xp.cumulative_sum(xp.astype(missed, xp.int32)) > 0)
             before = x[:, first - 1 : first] if first else self.last
             x = xp.concat([x[:, :first], self._small(before, lams[first:])], axis=1)
         self.last = x[:, -1:]
         near = self.features.without(share[:, -1])
-        self._grow(near, how_many(xp, near > _NEAR))
+        self._grow(near, how_many(near > _NEAR))
         return x, gaps
 
     def _grow(self, score: Array, wanted: int) -> None:
         """Add the `wanted` features of the highest score, or as many as the last answer has."""
-        most = max(_MOST, how_many(self.problem.xp, self.last != 0))
+        most = max(_MOST, how_many(self.last != 0))
         if wanted:
             self.features = grown(self.problem, self.features, largest(score, min(wanted, most)))
             self.last = padded(self.last, self.features.size)
@@ -339,7 +354,7 @@ def _together(
     """The same by FISTA on all columns at once."""
     xp, operator = problem.xp, problem.operator
     gradient, product = descent(problem)
-    penalty, half = Penalty(lams), half_squared_norm(problem)
+    penalty, half = Penalty(lams), half_of(squared_norms(problem.Y))
 
     def check(X: Array) -> tuple[Array, Array]:
         R = problem.Y - operator.matvec(X)
@@ -372,4 +387,4 @@ def _least_squares(problem: Problem) -> tuple[Array, Array]:
         X = lstsq(problem.A, problem.Y, check_finite=False).x
         R = problem.Y - problem.A @ X
         fall = problem.A @ lstsq(problem.A, R, check_finite=False).x
-    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_squared_norm(problem)
+    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_of(squared_norms(problem.Y))

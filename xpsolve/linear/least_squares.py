@@ -1,13 +1,20 @@
-"""Minimum-norm least squares x = A⁺y (Peyré 2020, §14.1.2, pseudo-inverse; Golub & Van Loan 2013, §5.5)."""
+"""Minimum-norm least squares x = A⁺y (Peyré 2020, §14.1.2, pseudo-inverse; Golub & Van Loan 2013, §5.5).
+
+What is not dense is solved by conjugate gradients on AᵀAx = Aᵀy: from 0 they stay among the Aᵀv, where the shortest
+solution is (Björck 1996, §7.4).
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.arrays import Array, check_flag, check_number, is_concrete, power_of_two, thin_svd
+from xpsolve import costs
+from xpsolve.arrays import Array, check_iteration, check_number, is_concrete, power_of_two, thin_svd
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._problem import (
     NORMAL_EQUATIONS,
+    Problem,
+    along,
     enter_problem,
     from_columns,
     in_units_of,
@@ -16,41 +23,61 @@ from xpsolve.linear._problem import (
     scaled,
     with_scaled_columns,
 )
+from xpsolve.linear.conjugate_gradient import solve_cg
+from xpsolve.operators.entry import is_operator
 from xpsolve.solution import Certificate, Solution, Status, finish
 
 _ADVICE = {Status.INACCURATE: "Raise rtol, or use ridge.", Status.NOT_FINITE: "Scale A or y."}
+_ADVICE_OF_CG = {
+    Status.MAX_ITER: "Raise max_iter, loosen tol, or use ridge with some lam.",
+    Status.INACCURATE: "Loosen tol, or use ridge with some lam.",
+    Status.NOT_FINITE: "Scale A or y.",
+}
 
 
 @capabilities(batch="columns of y", grad="forward, reverse", syncs=0)
-def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = True) -> Solution:
+def lstsq(
+    A: Any,
+    y: Array,
+    *,
+    rtol: float | None = None,
+    tol: float | None = None,
+    max_iter: int | None = None,
+    check_finite: bool = True,
+) -> Solution:
     """The shortest x among those that minimise ‖Ax − y‖: x = A⁺y.
 
     A may be over-determined, under-determined or rank-deficient: singular values up to ``rtol`` times
-    the largest count as zero.
+    the largest count as zero.  Sparse matrices and operators are solved by conjugate gradients, whose error grows with
+    the square of the condition of A.
 
     Parameters
     ----------
-    A : array, shape (n, p)
+    A : array (n, p), sparse matrix (n, p) or operator
         The matrix.
     y : array, shape (n,) or (n, k)
         Observations.
     rtol : float, optional
-        Where singular values count as zero, relative to the largest.  None is 8·min(n, p)·eps.
+        Where singular values count as zero, relative to the largest.  None is 8·min(n, p)·eps.  For a dense A
+        alone.
+    tol, max_iter : float, int, optional
+        The certificate to reach and most iterations, for what is not dense; None is as in `ridge`.
     check_finite : bool
-        Whether to check for NaN and infinities first, and the certificate in the end: two host reads.
+        Whether to check for NaN and infinities first, and for a dense A the certificate in the end: two host reads.
 
     Returns
     -------
     Solution
-        ``.x`` is (p,) or (p, k); ``.stats`` holds the singular values and the rank, a 0-d array on the device.
+        ``.x`` is (p,) or (p, k); for a dense A ``.stats`` holds the singular values and the
+        rank, a 0-d array on the device.
         The certificate is the relative backward error of AᵀAx = Aᵀy, as in `ridge`.
 
     Raises
     ------
     TypeError
-        If A or y is not a dense array, or libraries are mixed.
+        If an argument is no real array, or A none of these, or libraries are mixed.
     ValueError
-        If shapes disagree, devices are mixed, a number is not finite or rtol is out of range.
+        If shapes disagree, devices are mixed, a number is not finite, or an option is out of range or does not fit A.
 
     Warns
     -----
@@ -59,7 +86,11 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
 
     See Also
     --------
-    ridge : The regularised problem, also for sparse matrices and operators.
+    ridge : The regularised problem.
+
+    Notes
+    -----
+    Derivatives through what is not dense hold where the columns of A are independent.
 
     References
     ----------
@@ -73,15 +104,30 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
     >>> xs.lstsq(A, np.asarray([3.0, 3.0])).x
     array([1.5, 1.5])
     """
-    check_flag(check_finite, "check_finite")
+    tol = check_iteration(
+        tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite, defaults=True
+    )
     if rtol is not None:
         check_number(rtol, "rtol", minimum=0)
-    problem = enter_problem(A, y, 0.0, check_finite=check_finite, direct=True)
-    if not problem.dense:
-        message = (
-            f"A: expected a dense array, got {problem.operator!r}. Use ridge(A, y, lam, method='cg') for operators."
-        )
-        raise TypeError(message)
+    direct = not is_operator(A)
+    problem = enter_problem(A, y, 0.0, check_finite=check_finite, direct=direct)
+    if problem.dense:
+        for name, value in (("tol", tol), ("max_iter", max_iter)):
+            if value is not None:
+                message = f"{name}: expected None for a dense A, which is solved in one step, got {value!r}."
+                raise ValueError(message)
+        return _by_svd(problem, rtol, look=check_finite)
+    if rtol is not None:
+        message = f"rtol: expected None for {problem.operator!r}, whose singular values are not known, got {rtol!r}."
+        raise ValueError(message)
+    return along(
+        problem,
+        lambda problem: solve_cg(problem, tol, max_iter, None, costs.CHECK_EVERY, False, None, _ADVICE_OF_CG, "lstsq"),
+        lambda X, lams: lams * X,
+    )
+
+
+def _by_svd(problem: Problem, rtol: float | None, *, look: bool) -> Solution:
     if problem.ordinary is False:
         problem = scaled(problem)
     U, s, Vh = thin_svd(problem.A)
@@ -106,7 +152,7 @@ def lstsq(A: Any, y: Array, *, rtol: float | None = None, check_finite: bool = T
         from_columns(problem, X if unit is None else X * unit),
         method="svd",
         certificate=Certificate(NORMAL_EQUATIONS, error, tol),
-        measure=float(xp.max(error)) if check_finite and is_concrete(error) else None,
+        measure=float(xp.max(error)) if look and is_concrete(error) else None,
         stats=stats,
         advice=_ADVICE,
     )

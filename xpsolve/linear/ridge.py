@@ -48,8 +48,9 @@ from xpsolve.linear._problem import (
     start_columns,
     with_scaled_columns,
 )
+from xpsolve.linear._samples import Samples
 from xpsolve.linear.conjugate_gradient import solve_cg
-from xpsolve.operators import LinearOperator
+from xpsolve.operators.entry import is_operator
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish
 
 _REFINEMENTS = 2
@@ -192,6 +193,8 @@ def ridge(
     y: Array,
     lam: Any,
     *,
+    weights: Array | None = None,
+    intercept: bool = False,
     method: str = "auto",
     tol: float | None = None,
     max_iter: int | None = None,
@@ -211,6 +214,10 @@ def ridge(
         Observations, one or many right-hand sides.
     lam : float, or 1-D array or list of m floats
         λ ≥ 0.  Many values are solved together, the direct methods from one factorisation.
+    weights : array, shape (n,), optional
+        w_i ≥ 0 of the squared residuals; 1 where none are given.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     method : str
         "normal" solves (AᵀA + λI)x = Aᵀy, for n ≥ p; "woodbury" x = Aᵀ(AAᵀ + λI)⁻¹y, for n < p; "svd" filters the
         singular values, for small λ and ill-conditioned A; "cg" needs products with A and Aᵀ only; "auto" takes
@@ -272,6 +279,12 @@ def ridge(
     >>> xs.ridge(A, y, [0.1, 1.0, 10.0]).x.shape
     (3, 2)
     """
+    if weights is not None or intercept is not False:
+        options: dict[str, Any] = {"method": method, "tol": tol, "max_iter": max_iter, "x0": x0}
+        samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
+        checks: dict[str, Any] = {"check_every": check_every, "callback": callback, "check_finite": check_finite}
+        solution = ridge(samples.A, samples.y, lam, **options, **checks)
+        return samples.finished(solution)  # type: ignore[no-any-return]
     check_option(method, "method", ("auto", *costs.RIDGE_METHODS))
     tol = check_iteration(
         tol=tol,
@@ -282,7 +295,7 @@ def ridge(
         record=record,
         defaults=True,
     )
-    direct = method != "cg" and not isinstance(A, LinearOperator) and not hasattr(A, "tocsr")
+    direct = method != "cg" and not is_operator(A)
     problem = enter_problem(A, y, lam, check_finite=check_finite, direct=direct)
     chosen = _choose(problem, method)
     start = None if x0 is None else start_columns(problem, x0, check_finite=check_finite)
@@ -350,6 +363,7 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
         measure=measure,
         stats=stats,
         advice=_ADVICE,
+        operator=problem.operator,
     )
 
 

@@ -20,10 +20,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
+    composed,
+    either,
     iterate,
     largest,
+    limits_of,
     namespace_of,
     power_of_two,
     scatter,
@@ -57,22 +62,51 @@ class GramProblem(NamedTuple):
     @classmethod
     def of(cls, G: Array, b: Array, yy: Array, half: Array) -> GramProblem:
         """With what follows from G."""
-        xp = namespace_of(G)
-        squares = xp.linalg.diagonal(G)
-        longest = xp.max(squares)
-        present = squares > 0
-        ratio = xp.sqrt(longest / xp.where(present, squares, longest))  # a NaN where all are 0, of which d is 1
-        d = power_of_two(ratio[None, :], axis=0)
-        dd = d * d
-        scale = xp.mean(squares * dd)
-        tau = dd / xp.where(scale > 0, scale, xp.ones_like(scale))
-        return cls(G, b, yy, half, d[:, None], tau[:, None], xp.finfo(G.dtype).eps ** 0.75 * scale)
+        d, tau, scale = _like_lengths(G)
+        return cls(G, b, yy, half, d[:, None], tau[:, None], limits_of(G).eps ** 0.75 * scale)
 
     def gap(self, penalty: Penalty, X: Array, C: Array) -> Array:
         """The relative gap of X, from C = b − GX."""
-        xp = namespace_of(X)
-        rr = xp.maximum(self.yy - xp.sum(X * (self.b + C), axis=0), xp.zeros_like(self.yy))
-        return penalty.gap(X, C, rr) / self.half
+        return penalty.gap(X, C, _squared_residual(X, C, self.b, self.yy)) / self.half
+
+
+@composed
+def _like_lengths(G: Array) -> tuple[Array, Array, Array]:
+    """d and τ of `GramProblem`, (k,), and the mean of (d_j‖a_j‖)², 0-d."""
+    xp = namespace_of(G)
+    squares = xp.linalg.diagonal(G)
+    longest = xp.max(squares)
+    present = squares > 0
+    ratio = xp.sqrt(longest / xp.where(present, squares, longest))  # a NaN where all are 0, of which d is 1
+    d = power_of_two(ratio[None, :], axis=0)
+    dd = d * d
+    scale = xp.mean(squares * dd)
+    return d, dd / xp.where(scale > 0, scale, xp.ones_like(scale)), scale
+
+
+@_like_lengths.register("numpy")
+def _like_lengths_numpy(G: Array) -> tuple[Array, Array, Array]:
+    squares = G.diagonal()
+    longest = squares.max()
+    if not squares.min() > 0 or longest == np.inf:
+        return _like_lengths.standard(G)  # type: ignore[no-any-return]
+    _, exponents = np.frexp(np.sqrt(longest / squares))  # of numbers from 1 on
+    d = np.ldexp(G.dtype.type(1), exponents - 1)
+    dd = d * d
+    scale = np.asarray(squares @ dd / d.shape[0])
+    return d, dd / scale, scale
+
+
+@composed
+def _squared_residual(X: Array, C: Array, b: Array, yy: Array) -> Array:
+    """‖y − AX‖² from C = b − GX."""
+    xp = namespace_of(X)
+    return xp.maximum(yy - xp.sum(X * (b + C), axis=0), xp.zeros_like(yy))
+
+
+@_squared_residual.register("numpy")
+def _squared_residual_numpy(X: Array, C: Array, b: Array, yy: Array) -> Array:
+    return np.maximum(yy - X[:, 0] @ (b + C), 0)
 
 
 class _Newton(NamedTuple):
@@ -119,21 +153,14 @@ def _newton(
     xp = namespace_of(X)
 
     def step(s: _Newton) -> _Newton:
-        free = s.missed < _FREE
-        X, C = xp.where(free, s.trial, s.X), xp.where(free, s.trial_C, s.C)
-        trial, trial_C = _newton_step(problem, penalty, X, C, s.cautious)
+        X, C = either(s.missed < _FREE, (s.trial, s.trial_C), (s.X, s.C))
+        trial, trial_C = _newton_step(X, C, s.cautious, problem, penalty)
         gap = problem.gap(penalty, trial, trial_C)
         halved = gap < 0.5 * s.gap  # a NaN has not
-        return s._replace(
-            X=xp.where(halved, trial, s.X),
-            C=xp.where(halved, trial_C, s.C),
-            gap=xp.where(halved, gap, s.gap),
-            trial=trial,
-            trial_C=trial_C,
-            halved=halved,
-            missed=xp.where(halved, xp.zeros_like(s.missed), s.missed + 1),
-            cautious=s.cautious & ~halved,
+        X, C, gap, missed, cautious = either(
+            halved, (trial, trial_C, gap, zero, no), (s.X, s.C, s.gap, s.missed + 1, s.cautious)
         )
+        return _Newton(X, C, gap, trial, trial_C, halved, missed, cautious, s.stuck)
 
     def search(s: _Newton) -> _Newton:
         t, X = _line_search(penalty, s)
@@ -143,17 +170,13 @@ def _newton(
         gap = problem.gap(penalty, X, C)
         return s._replace(X=X, C=C, gap=gap, cautious=~moved, stuck=s.cautious & ~moved)
 
-    def measure(s: _Newton) -> Array:
-        ended = s.stuck | ((s.gap <= tol) & ~s.halved)
-        return xp.where(ended, xp.zeros_like(s.gap), xp.where(s.missed > _FREE, -s.gap, s.gap))[0]
-
     gap = problem.gap(penalty, X, C)
-    no = gap < 0
+    no, zero = gap < 0, xp.zeros_like(gap)
     run = iterate(
         step,
-        step(_Newton(X, C, gap, X, C, no, xp.zeros_like(gap), no, no)),
-        measure=measure,
-        tol=max(64 * float(xp.finfo(X.dtype).eps), _BONUS * tol),
+        step(_Newton(X, C, gap, X, C, no, zero, no, no)),
+        measure=lambda s: _left(s.gap, s.halved, s.missed, s.stuck, tol),
+        tol=max(64 * limits_of(X).eps, _BONUS * tol),
         max_iter=max_iter - 1,
         check_every=1,
         renew=search,
@@ -162,7 +185,23 @@ def _newton(
     return s.X, s.C, float(s.gap[0]), run.n_iter + 1
 
 
-def _newton_step(problem: GramProblem, penalty: Penalty, X: Array, C: Array, cautious: Array) -> tuple[Array, Array]:
+@composed
+def _left(gap: Array, halved: Array, missed: Array, stuck: Array, tol: float) -> Array:
+    """The gap, 0 where Newton steps are to end, below 0 where a direction is to be searched; 0-d."""
+    xp = namespace_of(gap)
+    ended = stuck | ((gap <= tol) & ~halved)
+    return xp.where(ended, xp.zeros_like(gap), xp.where(missed > _FREE, -gap, gap))[0]
+
+
+@_left.register("numpy")
+def _left_numpy(gap: Array, halved: Array, missed: Array, stuck: Array, tol: float) -> Array:
+    if stuck[0] or (gap[0] <= tol and not halved[0]):
+        return np.zeros_like(gap[0])
+    return -gap[0] if missed[0] > _FREE else gap[0]
+
+
+@composed
+def _newton_step(X: Array, C: Array, cautious: Array, problem: GramProblem, penalty: Penalty) -> tuple[Array, Array]:
     """The x with a support and its signs that solves the optimality conditions there, and b − Gx.
 
     Support and signs are those of prox(X + τC); where the step is cautious those of X, with the features that break
@@ -171,29 +210,67 @@ def _newton_step(problem: GramProblem, penalty: Penalty, X: Array, C: Array, cau
     fill the last panel.
     """
     xp, G = namespace_of(X), problem.G
-    X, C, d, tau, nearby = X[:, 0], C[:, 0], problem.d[:, 0], problem.tau[:, 0], problem.nearby
-    V = X + tau * C
-    absent = X == 0
-    keep = cautious & ~absent
-    kept = xp.where(cautious, ~absent | (xp.abs(C) > penalty.l1), xp.abs(V) > tau * penalty.l1)
-    positive = xp.where(keep, X, V) > 0
-    member = kept | ~absent
-    panels = -(-(how_many(xp, member) + 1) // _PANEL)
+    X, C = X[:, 0], C[:, 0]
+    kept, signed = _support(X, C, cautious, problem.tau[:, 0], penalty.l1)
+    member = kept | (X != 0)
+    panels = -(-(how_many(member) + 1) // _PANEL)
     index = largest(xp.astype(member, X.dtype), min(panels * _PANEL, G.shape[0]))
     rows, on, before = xp.take(G, index, axis=0), xp.take(kept, index), xp.take(X, index)
-    unit = xp.where(on, xp.take(d, index), xp.zeros_like(before))  # the columns of the system have like lengths
+    zero = xp.zeros_like(before)
+    unit = xp.where(on, xp.take(problem.d[:, 0], index), zero)  # the columns of the system have like lengths
     system = xp.take(rows, index, axis=1) * (unit[:, None] * unit[None, :])
-    shift = nearby if penalty.l2 is None else nearby + penalty.l2 * unit * unit
+    shift = problem.nearby if penalty.l2 is None else problem.nearby + penalty.l2 * unit * unit
     system = shifted(system, xp.where(on, shift, xp.ones_like(unit)))
-    up = xp.take(positive, index)
-    base = xp.where(on, before, xp.zeros_like(before))
+    up = xp.take(signed, index) > 0
+    base = xp.where(on, before, zero)
     C = C + (before - base) @ rows
     right = xp.take(C, index) - xp.where(up, penalty.l1, -penalty.l1)
     right = right if penalty.l2 is None else right - penalty.l2 * base
     change = unit * solve_positive(system, unit * right)
-    against = cautious & xp.take(absent, index) & xp.where(up, change < 0, change > 0)
-    change = xp.where(against, xp.zeros_like(change), change)
+    against = cautious & (before == 0) & xp.where(up, change < 0, change > 0)
+    change = xp.where(against, zero, change)
     return scatter(base + change, index, G.shape[0])[:, None], (C - change @ rows)[:, None]
+
+
+@_newton_step.register("numpy")
+def _newton_step_numpy(
+    X: Array, C: Array, cautious: Array, problem: GramProblem, penalty: Penalty
+) -> tuple[Array, Array]:
+    """The same without rows that fill a panel."""
+    X, C, G = X[:, 0], C[:, 0], problem.G
+    kept, signed = _support(X, C, cautious, problem.tau[:, 0], penalty.l1)
+    on, leaves = kept.nonzero()[0], np.where(kept, 0, X)
+    if leaves.any():
+        C = C + leaves @ G
+    rows, unit, base, signs = G[on], problem.d[on, 0], X[on], np.copysign(1, signed[on])
+    shift = problem.nearby if penalty.l2 is None else problem.nearby + penalty.l2 * unit * unit
+    system = shifted(rows[:, on] * (unit[:, None] * unit), shift)
+    right = C[on] - penalty.l1 * signs
+    right = right if penalty.l2 is None else right - penalty.l2 * base
+    change = unit * solve_positive(system, unit * right)
+    if cautious[0]:
+        change[(base == 0) & (change * signs < 0)] = 0
+    x = np.zeros_like(X)
+    x[on] = base + change
+    return x[:, None], (C - change @ rows)[:, None]
+
+
+@composed
+def _support(X: Array, C: Array, cautious: Array, tau: Array, l1: Array) -> tuple[Array, Array]:
+    """Which features are to be in the support, and numbers with their signs."""
+    xp, V, present = namespace_of(X), X + tau * C, X != 0
+    free = xp.abs(V) > tau * l1, V
+    careful = present | (xp.abs(C) > l1), xp.where(present, X, V)
+    kept, signed = either(cautious, careful, free)
+    return kept, signed
+
+
+@_support.register("numpy")
+def _support_numpy(X: Array, C: Array, cautious: Array, tau: Array, l1: Array) -> tuple[Array, Array]:
+    if cautious[0]:
+        return _support.standard(X, C, cautious, tau, l1)  # type: ignore[no-any-return]
+    V = X + tau * C
+    return np.abs(V) > tau * l1, V
 
 
 def _line_search(penalty: Penalty, s: _Newton) -> tuple[Array, Array]:

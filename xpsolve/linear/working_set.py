@@ -16,11 +16,24 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, Run, cast, in_memory, iterate, largest, settled, wide_dtype
+from xpsolve.arrays import (
+    Array,
+    Run,
+    cast,
+    either,
+    in_memory,
+    is_concrete,
+    iterate,
+    largest,
+    limits_of,
+    settled,
+    wide_dtype,
+)
 from xpsolve.linear._l1 import Penalty
-from xpsolve.linear._problem import Problem
-from xpsolve.linear.feature_set import FeatureSet, grown, how_many
+from xpsolve.linear._problem import Problem, half_of, squared_norms
+from xpsolve.linear.feature_set import FeatureSet, everything, grown, how_many
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
+from xpsolve.operators import Sparse
 
 _FIRST = 100  # features in the first set, at least
 _SMALL = 64  # features for which Newton steps cost no more than those that prepare the ground
@@ -30,6 +43,21 @@ _SHARE = 0.3  # of the tolerance, for the small problem, and for the features ou
 _SHARE_ROUNDED = 0.03  # the same where the answer is rounded, which spends some of the tolerance
 _SLACK = 1e-4  # of λ, by which |Aᵀr| may exceed it outside the set, at most
 _PROGRESS = 0.1  # of the gap of the whole, which the small problem need not undercut by more
+
+
+def has_columns(problem: Problem) -> bool:
+    """Whether A is a dense or a sparse matrix, with accessible columns, which can be multiplied in float64."""
+    return problem.dense or isinstance(problem.operator, Sparse)
+
+
+def no_working_set(problem: Problem) -> str:
+    """Why a set of features cannot be used for this problem, "" where it can."""
+    if not has_columns(problem):
+        return f"A is {problem.operator!r}, and a set needs single columns"
+    if problem.Y.shape[1] > 1:
+        return f"y has {problem.Y.shape[1]} columns"
+    known = is_concrete(problem.Y, problem.lams)
+    return "" if known else "sets grow by decisions on the host, which is not possible under jax.jit"
 
 
 class Round(NamedTuple):
@@ -62,100 +90,124 @@ def solve_working_set(
     `start` is (Aᵀ(y − AX), relative gap) of the first X.  `max_iter` limits the steps of all small problems, which
     `n_iter` of the run counts; the rounds are among the counts beside it.
     """
-    problem = problem.settled()
-    xp, operator = problem.xp, problem.operator
-    p = problem.shape[1]
-    narrow, wide = problem.Y.dtype, wide_dtype(problem.Y)
-    rounded = narrow != wide
-    share = _SHARE_ROUNDED if rounded else _SHARE
-    Y = cast(problem.Y, wide)
-    yy = xp.sum(Y * Y, axis=0)
-    half = xp.where(yy > 0, 0.5 * yy, xp.ones_like(yy)) if rounded else half
-    exact = penalty.astype(wide)
-    sizes: list[int] = []
-    steps = 0
-
-    def outside_of(features: FeatureSet, X: Array, C: Array) -> int:
-        """How many features break the optimality conditions by more than the tolerance allows or rounding explains."""
-        if features.size == p:
-            return 0
-        size = xp.sum(xp.abs(X))
-        room = share * tol * xp.where(size > 0, half[0] / xp.where(size > 0, size, xp.ones_like(size)), xp.inf)
-        noise = 16 * float(xp.finfo(C.dtype).eps) * cast(xp.max(xp.abs(problem.Aty)), wide)
-        limit = exact.l1 + xp.maximum(noise, xp.minimum(room, _SLACK * exact.l1))
-        return how_many(xp, features.without(xp.abs(C[:, 0])) > limit)
-
-    def step(s: Round) -> Round:
-        nonlocal steps
-        if s.set is None:
-            wanted = min(max(_FIRST, math.isqrt(2 * p), 2 * s.nonzeros), p)
-            score = xp.where(s.X[:, 0] != 0, xp.full_like(s.C[:, 0], xp.inf), xp.abs(s.C[:, 0]))
-        else:
-            wanted = min(max(_FIRST // 2, s.nonzeros), s.outside)
-            score = s.set.without(xp.abs(s.C[:, 0]))
-        features, level = s.set, exact.l1
-        if features is not None and wanted and 4 * (s.nonzeros + _IDLE) < 3 * features.size:
-            X, C = xp.take(s.X[:, 0], features.index), xp.take(s.C[:, 0], features.index)
-            worth = xp.where(X != 0, xp.full_like(C, xp.inf), xp.abs(C))
-            features = features.narrowed(largest(worth, s.nonzeros + _IDLE))
-        if features is None or wanted:
-            new = largest(score, wanted)
-            features = grown(problem, features, new)
-            level = xp.maximum(level, _CAUTION * cast(xp.min(xp.take(score, new)), wide))
-        else:  # a little below λ no dual point is cut short by what rounding adds to |Aᵀr|
-            total = level + s.added
-            level = level * level / xp.where(total > 0, total, xp.ones_like(total)) if rounded else level
-        x, _, taken = in_memory(
-            partial(
-                _solve,
-                tol=max(share * tol, _PROGRESS * float(s.gap[0])),
-                max_iter=max_iter - steps,
-                near=features.size <= _SMALL or (s.set is not None and 8 * wanted <= s.nonzeros),
-            ),
-            *(features.gram, features.correlation(problem), yy, half),
-            cast(xp.take(s.X, features.index, axis=0), wide),
-            None if rounded else xp.take(s.C, features.index, axis=0),
-            *(level, exact.l2),
-        )
-        steps += taken
-        sizes.append(features.size)
-        fine, x = x, cast(x, narrow)
-        added = xp.max(xp.abs(features.gram @ (cast(x, wide) - fine))) if rounded else s.added
-        R, X = Y - features.product(problem, x), features.spread(x, p)
-        C = operator.rmatvec(cast(R, narrow))
-        outside = outside_of(features, x, C) if rounded else 0
-        if rounded and outside == 0:
-            C = operator.rmatvec(R)
-        gap = exact.gap(cast(X, wide), C, xp.sum(R * R, axis=0)) / half
-        C, gap = settled(C, gap)
-        if outside:
-            gap = xp.maximum(gap, xp.full_like(gap, 2 * tol))  # it was not checked in float64
-        else:
-            outside = outside_of(features, x, C)
-        stays = outside == 0 and wanted == 0
-        stuck = (gap > 0.5 * s.gap) & (level <= exact.l1) if outside == 0 else gap != gap
-        if stays:  # the better of both
-            worse = gap > s.gap
-            X, C, gap = xp.where(worse, s.X, X), xp.where(worse, cast(s.C, C.dtype), C), xp.minimum(gap, s.gap)
-        return Round(X, C, gap, stuck, added, features, how_many(xp, x != 0), outside)
-
+    work = _Rounds(problem.settled(), penalty, half, tol, max_iter)
+    xp, zero = problem.xp, problem.xp.zeros_like(work.half)
     C, gap = start
-    never = xp.zeros_like(gap) > 0  # also where the gap is NaN
-    first = Round(X, C, cast(gap, wide), never, xp.zeros_like(exact.l1), None, how_many(xp, X != 0), 0)
+    first = Round(X, C, cast(gap, zero.dtype), zero > 0, xp.zeros_like(work.exact.l1), None, how_many(X != 0), 0)
     run = iterate(
-        step,
+        work.step,
         first,
-        measure=lambda s: xp.max(xp.where(s.stuck, xp.zeros_like(s.gap), s.gap)),
+        measure=lambda s: either(s.stuck, (zero,), (s.gap,))[0][0],
         tol=tol,
         max_iter=max_iter,
         check_every=1,
         record=record,
-        stalled=lambda *_: steps >= max_iter,
-        callback=callback and (lambda _, s: callback(steps, s)),
+        stalled=lambda *_: work.steps >= max_iter,
+        callback=callback and (lambda _, s: callback(work.steps, s)),
     )
-    if steps >= max_iter and float(xp.max(run.state.gap)) > tol:
+    if work.steps >= max_iter and float(xp.max(run.state.gap)) > tol:
         run = replace(run, reason="max_iter", measure=float(xp.max(run.state.gap)))
-    return replace(run, n_iter=steps), {"sizes": tuple(sizes), "rounds": run.n_iter}
+    return replace(run, n_iter=work.steps), {"sizes": tuple(work.sizes), "rounds": run.n_iter}
+
+
+class _Rounds:
+    """One round after the other: what they share, and what they count on the host."""
+
+    def __init__(self, problem: Problem, penalty: Penalty, half: Array, tol: float, max_iter: int) -> None:
+        self.problem, self.tol, self.max_iter = problem, tol, max_iter
+        wide = wide_dtype(problem.Y)
+        self.rounded = wide != problem.Y.dtype
+        self.share = _SHARE_ROUNDED if self.rounded else _SHARE
+        self.Y = cast(problem.Y, wide)
+        self.yy = squared_norms(self.Y)
+        self.half = half_of(self.yy) if self.rounded else half
+        self.exact = penalty.astype(wide)
+        self.sizes: list[int] = []
+        self.steps = 0
+
+    def step(self, s: Round) -> Round:
+        """The next round."""
+        problem, narrow, wide = self.problem, self.problem.Y.dtype, self.Y.dtype
+        features, level, wanted = self._chosen(s)
+        fine = self._solved(s, features, level, wanted)
+        x, added = cast(fine, narrow), s.added
+        if self.rounded:
+            added = problem.xp.max(problem.xp.abs(features.gram @ (cast(x, wide) - fine)))
+        X, C, gap, outside = self._measured(features, x)
+        stuck = (gap > 0.5 * s.gap) & (level <= self.exact.l1) if outside == 0 else gap != gap
+        if outside == 0 and wanted == 0:  # the better of both
+            X, C, gap = either(gap > s.gap, (s.X, cast(s.C, C.dtype), s.gap), (X, C, gap))
+        return Round(X, C, gap, stuck, added, features, how_many(x != 0), outside)
+
+    def _chosen(self, s: Round) -> tuple[FeatureSet, Array, int]:
+        """The set of the next round, its λ, and how many features it has gained; in the first round 1 at least."""
+        problem, xp, features, level = self.problem, self.problem.xp, s.set, self.exact.l1
+        p = problem.shape[1]
+        if features is None:
+            wanted = min(max(_FIRST, math.isqrt(2 * p), 2 * s.nonzeros), p)
+            if wanted == p:
+                return everything(problem), level, wanted
+            score = xp.where(s.X[:, 0] != 0, xp.full_like(s.C[:, 0], xp.inf), xp.abs(s.C[:, 0]))
+        else:
+            wanted = min(max(_FIRST // 2, s.nonzeros), s.outside)
+            if not wanted:  # a little below λ no dual point is cut short by what rounding adds to |Aᵀr|
+                total = level + s.added
+                below = level * level / xp.where(total > 0, total, xp.ones_like(total)) if self.rounded else level
+                return features, below, 0
+            score = features.without(xp.abs(s.C[:, 0]))
+            if 4 * (s.nonzeros + _IDLE) < 3 * features.size:
+                X, C = xp.take(s.X[:, 0], features.index), xp.take(s.C[:, 0], features.index)
+                worth = xp.where(X != 0, xp.full_like(C, xp.inf), xp.abs(C))
+                features = features.narrowed(largest(worth, s.nonzeros + _IDLE))
+        new = largest(score, wanted)
+        least = cast(xp.min(xp.take(score, new)), level.dtype)
+        return grown(problem, features, new), xp.maximum(level, _CAUTION * least), wanted
+
+    def _solved(self, s: Round, features: FeatureSet, level: Array, wanted: int) -> Array:
+        """The answer of the small problem, (k, 1), in float64."""
+        xp = self.problem.xp
+        solve = partial(
+            _solve,
+            tol=max(self.share * self.tol, _PROGRESS * float(s.gap[0])),
+            max_iter=self.max_iter - self.steps,
+            near=features.size <= _SMALL or (s.set is not None and 8 * wanted <= s.nonzeros),
+        )
+        x, _, taken = in_memory(
+            solve,
+            *(features.gram, features.correlation(self.problem), self.yy, self.half),
+            cast(xp.take(s.X, features.index, axis=0), self.Y.dtype),
+            None if self.rounded else xp.take(s.C, features.index, axis=0),
+            *(level, self.exact.l2),
+        )
+        self.steps += taken
+        self.sizes.append(features.size)
+        return x
+
+    def _measured(self, features: FeatureSet, x: Array) -> tuple[Array, Array, Array, int]:
+        """X among all features, its Aᵀ(y − AX) and gap, and how many outside the set matter."""
+        problem, xp, wide, narrow = self.problem, self.problem.xp, self.Y.dtype, self.problem.Y.dtype
+        R, X = self.Y - features.product(problem, x), features.spread(x, problem.shape[1])
+        C = problem.operator.rmatvec(cast(R, narrow))
+        outside = self._outside(features, x, C) if self.rounded else 0
+        if self.rounded and outside == 0:
+            C = problem.operator.rmatvec(R)
+        C, gap = settled(C, self.exact.gap(cast(X, wide), C, squared_norms(R)) / self.half)
+        if outside:
+            return X, C, xp.maximum(gap, xp.full_like(gap, 2 * self.tol)), outside  # it was not checked in float64
+        return X, C, gap, self._outside(features, x, C)
+
+    def _outside(self, features: FeatureSet, x: Array, C: Array) -> int:
+        """How many features break the optimality conditions by more than the tolerance allows or rounding explains."""
+        problem, xp, l1 = self.problem, self.problem.xp, self.exact.l1
+        if features.size == problem.shape[1]:
+            return 0
+        size = xp.sum(xp.abs(x))
+        allowed = self.half[0] / xp.where(size > 0, size, xp.ones_like(size))
+        room = self.share * self.tol * xp.where(size > 0, allowed, xp.inf)
+        noise = 16 * limits_of(C).eps * cast(xp.max(xp.abs(problem.Aty)), l1.dtype)
+        limit = l1 + xp.maximum(noise, xp.minimum(room, _SLACK * l1))
+        outside: int = how_many(features.without(xp.abs(C[:, 0])) > limit)
+        return outside
 
 
 def _solve(

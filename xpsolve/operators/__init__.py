@@ -1,9 +1,10 @@
-"""Linear operators: dense, sparse, tensor, convolution, gradient, wavelets, Kronecker; norm, adjoint test."""
+"""Linear operators: dense, sparse, tensor, convolution, gradient, wavelets, Fourier, Kronecker; norm, adjoint test."""
 
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.convolution import convolve, convolve_adjoint
 from xpsolve.operators.convolution_operator import Convolution
 from xpsolve.operators.entry import aslinearoperator
+from xpsolve.operators.fourier import Fourier
 from xpsolve.operators.gradient import Gradient
 from xpsolve.operators.kronecker import Kronecker, cosine_basis, haar_basis
 from xpsolve.operators.norms import dot_test, eigenvalue_bound, operator_norm
@@ -14,6 +15,7 @@ from xpsolve.operators.wavelet import Wavelet
 __all__ = [
     "Convolution",
     "Dense",
+    "Fourier",
     "Gradient",
     "Kronecker",
     "LinearOperator",

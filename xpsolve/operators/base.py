@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, check_count, enter, is_array, is_scalar, namespace_of, residual, wide_product
+from xpsolve.arrays import (
+    Array,
+    check_count,
+    enter,
+    innermost,
+    is_array,
+    is_scalar,
+    namespace_of,
+    residual,
+    wide_product,
+)
 from xpsolve.trace import map_arrays
 
 
@@ -52,6 +62,99 @@ class LinearOperator:
     def exact_norm(self) -> Array | float | None:
         """‖A‖, 0-d or a Python number, where there is a formula for it; None where there is none."""
         return None
+
+    @staticmethod
+    def from_functions(
+        shape: tuple[int, int],
+        matvec: Callable[[Array], Array],
+        rmatvec: Callable[[Array], Array],
+        like: Array | None = None,
+        *,
+        columns: bool = True,
+    ) -> LinearOperator:
+        """An operator from two functions.
+
+        Derivatives go through the products with respect to x, not to arrays that the functions hold.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (n, p).
+        matvec : callable
+            x to A x: arrays (p,) to (n,), and (p, k) to (n, k).  It gets the arrays of the solver, of the library, on
+            the device and mostly in the dtype of y.
+        rmatvec : callable
+            y to Aᵀ y: arrays (n,) to (p,), and (n, k) to (p, k).
+        like : array, optional
+            An array of the library, device and dtype that the functions work in; None where they take any.
+        columns : bool
+            False where the functions take single vectors alone: columns of (p, k) then come one after another.
+
+        Returns
+        -------
+        LinearOperator
+            For every function that takes an operator.
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong kind; in a product, if the function returns something other than a real
+            array of the library that it got.
+        ValueError
+            In a product, if the function returns another shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xpsolve as xs
+        >>> from xpsolve.operators import LinearOperator
+        >>> total = lambda x: np.cumsum(x, axis=0)
+        >>> A = LinearOperator.from_functions((3, 3), total, lambda y: total(y[::-1])[::-1])
+        >>> A @ np.ones(3)
+        array([1., 2., 3.])
+        >>> xs.dot_test(A, like=np.ones(1)) < 1e-14
+        True
+        """
+        from xpsolve.operators import foreign
+
+        return foreign.from_functions(shape, matvec, rmatvec, like, columns)
+
+    def to_scipy(self) -> Any:
+        """The same as a ``scipy.sparse.linalg.LinearOperator``, for operators that work on NumPy arrays.
+
+        Its dtype is that of `like`, float64 where there is none.
+
+        Raises
+        ------
+        ImportError
+            Without SciPy.
+        TypeError
+            If the operator holds arrays of another library.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xpsolve as xs
+        >>> A = xs.operators.Gradient(4).to_scipy()
+        >>> A.shape, A.matvec(np.asarray([0.0, 1.0, 3.0, 3.0]))
+        ((4, 4), array([1., 2., 0., 0.]))
+        """
+        from xpsolve.operators import foreign
+
+        return foreign.to_scipy(self)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether products are computed by code of the user, who may have erred in the adjoint."""
+        return not type(self).__module__.startswith("xpsolve.")
+
+    def adjoint_advice(self, x: Array) -> str:
+        """What to say where a solver that works on arrays like x has not ended well: nothing for operators of ours."""
+        if not self.foreign:
+            return ""
+        from xpsolve.operators.norms import adjoint_advice
+
+        return adjoint_advice(map_arrays(innermost, self), innermost(x))
 
     def _matvec(self, x: Array) -> Array:
         raise NotImplementedError
@@ -204,6 +307,11 @@ class _Transposed(LinearOperator):
         """That of the operator inside."""
         return self.operator.like
 
+    @property
+    def foreign(self) -> bool:
+        """That of the operator inside."""
+        return self.operator.foreign
+
     def _matvec(self, x: Array) -> Array:
         return self.operator._rmatvec(x)
 
@@ -234,6 +342,11 @@ class _Product(LinearOperator):
     def like(self) -> Array | None:
         """That of the first part that has one."""
         return self.right.like if self.left.like is None else self.left.like
+
+    @property
+    def foreign(self) -> bool:
+        """That of either part."""
+        return self.left.foreign or self.right.foreign
 
     def _matvec(self, x: Array) -> Array:
         return self.left._matvec(self.right._matvec(x))
@@ -273,6 +386,11 @@ class _Sum(LinearOperator):
         """That of the first part that has one."""
         return self.right.like if self.left.like is None else self.left.like
 
+    @property
+    def foreign(self) -> bool:
+        """That of either part."""
+        return self.left.foreign or self.right.foreign
+
     def _matvec(self, x: Array) -> Array:
         return self.left._matvec(x) + self.right._matvec(x)
 
@@ -295,6 +413,11 @@ class _Scaled(LinearOperator):
     def like(self) -> Array | None:
         """That of the operator inside."""
         return self.operator.like
+
+    @property
+    def foreign(self) -> bool:
+        """That of the operator inside."""
+        return self.operator.foreign
 
     def _matvec(self, x: Array) -> Array:
         return self.operator._matvec(x) * self.scale

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.arrays import enter
+from xpsolve.arrays import Array, Namespace, cast, check_ndim, check_not_empty, check_rows, enter, is_array
 from xpsolve.operators.base import Dense, LinearOperator
+from xpsolve.operators.foreign import is_foreign, wrapped
 from xpsolve.operators.sparse import Sparse, is_sparse
+from xpsolve.trace import map_arrays
+
+
+def is_operator(A: Any) -> bool:
+    """Whether `A` is an operator, sparse or of another package, rather than an array."""
+    return isinstance(A, LinearOperator) or (not is_array(A) and (is_sparse(A) or is_foreign(A)))
+
+
+def enter_operator(A: Any, y: Array, shape: str = "(n,) or (n, k)") -> tuple[Namespace, LinearOperator, Array]:
+    """A, whatever it is, as an operator and y in one namespace, device and dtype, with shapes checked."""
+    if is_operator(A):
+        operator = aslinearoperator(A)
+        check_not_empty(operator.shape, "A", "(n, p)")
+        xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
+        if isinstance(operator, Sparse):
+            operator = operator.astype(y.dtype)
+        elif operator.like is not None and operator.like.dtype != y.dtype:
+            operator = map_arrays(lambda x: cast(x, y.dtype), operator)
+    else:
+        xp, (A, y) = enter(A=A, y=y)
+        check_ndim(A, "A", 2, shape="(n, p)")
+        operator = Dense(A)
+    check_ndim(y, "y", 1, 2, shape=shape)
+    check_rows(y, "y", operator.shape[0], "A")
+    return xp, operator, y
 
 
 def aslinearoperator(A: Any) -> LinearOperator:
@@ -14,20 +40,23 @@ def aslinearoperator(A: Any) -> LinearOperator:
 
     Parameters
     ----------
-    A : array (n, p), sparse matrix (n, p) or LinearOperator
-        An operator is returned as it is.
+    A : array (n, p), sparse matrix (n, p), LinearOperator or operator of another package
+        An operator of xpsolve is returned as it is.  Those of others are ``scipy.sparse.linalg.LinearOperator``, the
+        same of ``cupyx``, operators of PyLops, and any object with `shape`, `matvec` and `rmatvec`; `matmat` and
+        `rmatmat` are used where they are there.  SciPy's work on NumPy arrays, CuPy's on those of CuPy, others on what
+        they take.
 
     Returns
     -------
     LinearOperator
-        `Dense`, `Sparse` or A itself.
+        `Dense`, `Sparse`, A itself, or a wrapper of the object.
 
     Raises
     ------
     TypeError
-        If A is none of these.
+        If A is none of these, has no `rmatvec`, or is complex.
     ValueError
-        If A is an array but not a matrix.
+        If A has not two axes.
 
     Examples
     --------
@@ -35,10 +64,15 @@ def aslinearoperator(A: Any) -> LinearOperator:
     >>> from xpsolve.operators import aslinearoperator
     >>> aslinearoperator(np.ones((2, 3)))
     <Dense 2×3>
+    >>> import scipy.sparse
+    >>> aslinearoperator(scipy.sparse.eye_array(3))
+    <Sparse 3×3>
     """
     if isinstance(A, LinearOperator):
         return A
     if is_sparse(A):
         return Sparse(A)
+    if not is_array(A) and is_foreign(A):
+        return wrapped(A)
     _, (A,) = enter(A=A)
     return Dense(A)

@@ -164,9 +164,29 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
     check_count(trials, "trials", 1, MOST)
     check_count(seed, "seed", 0)
     operator, like = _with_vector(A, like)
+    worst = adjoint_difference(operator, like, trials=trials, seed=seed)
+    allowed = rounding_of_adjoint(operator, like) if rtol is None else rtol
+    if not math.isfinite(worst):
+        message = f"A: expected an operator with finite products, got NaN or infinite ones with {operator!r}."
+        raise ValueError(message)
+    if not worst <= allowed:
+        message = (
+            f"{operator!r}: ⟨Au, v⟩ and ⟨u, Aᵀv⟩ differ by {worst:.2e}, relative to the sizes; allowed are "
+            f"{allowed:.2e}. Check that rmatvec is the adjoint of matvec."
+        )
+        raise AssertionError(message)
+    return worst
+
+
+def rounding_of_adjoint(operator: LinearOperator, like: Array) -> float:
+    """The difference that rounding explains."""
+    return 20 * math.sqrt(max(operator.shape)) * float(namespace_of(like).finfo(like.dtype).eps)
+
+
+def adjoint_difference(operator: LinearOperator, like: Array, *, trials: int = 3, seed: int = 0) -> float:
+    """The largest |⟨Au, v⟩ − ⟨u, Aᵀv⟩|/(σ‖u‖‖v‖) of some trials, read once."""
     xp = namespace_of(like)
     n, p = operator.shape
-    allowed = 20 * math.sqrt(max(n, p)) * float(xp.finfo(like.dtype).eps) if rtol is None else rtol
     norm = xp.linalg.vector_norm
     pairs = [
         (_normal(xp, p, like, seed + 2 * trial), _normal(xp, n, like, seed + 2 * trial + 1)) for trial in range(trials)
@@ -180,17 +200,21 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
         sizes += [norm(Au) / norm(u), norm(Atv) / norm(v)]
     size = xp.max(xp.stack(sizes))  # below ‖A‖, to which rounding in Au is relative: one Au alone may have cancelled
     size = xp.maximum(size, float(xp.finfo(like.dtype).smallest_normal) / unit)  # below this, digits are lost
-    worst = float(xp.max(xp.stack(differences)) / size)
+    return float(xp.max(xp.stack(differences)) / size)
+
+
+def adjoint_advice(operator: LinearOperator, like: Array) -> str:
+    """What the test of the adjoint says, as advice to who wrote it."""
+    worst, allowed = adjoint_difference(operator, like), rounding_of_adjoint(operator, like)
+    test = f"xs.dot_test(A{'' if operator.like is not None else ', like=y'})"
     if not math.isfinite(worst):
-        message = f"A: expected an operator with finite products, got NaN or infinite ones with {operator!r}."
-        raise ValueError(message)
-    if not worst <= allowed:
-        message = (
-            f"{operator!r}: ⟨Au, v⟩ and ⟨u, Aᵀv⟩ differ by {worst:.2e}, relative to the sizes; allowed are "
-            f"{allowed:.2e}. Check that rmatvec is the adjoint of matvec."
-        )
-        raise AssertionError(message)
-    return worst
+        return f"The products of the operator are not finite: see {test}."
+    if worst <= allowed:
+        return f"The adjoint of the operator is correct: {test} gives {worst:.1e}."
+    return (
+        f"The operator has a wrong adjoint: {test} finds a relative difference of {worst:.1e} between ⟨Au, v⟩ and "
+        f"⟨u, Aᵀv⟩, where {allowed:.1e} is allowed. Correct its rmatvec."
+    )
 
 
 def eigenvalue_bound(product: Array | Callable[[Array], Array], like: Array | None = None, steps: int = 12) -> Array:

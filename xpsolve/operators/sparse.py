@@ -180,6 +180,8 @@ class Sparse(LinearOperator):
     ------
     TypeError
         If S is not sparse, or complex.
+    ValueError
+        If S has not two axes.
 
     Examples
     --------
@@ -197,6 +199,9 @@ class Sparse(LinearOperator):
         if S.dtype.kind == "c":
             message = f"S: expected a real sparse matrix, got dtype {S.dtype}."
             raise TypeError(message)
+        if len(S.shape) != 2:
+            message = f"S: expected a sparse matrix (n, p), got shape {tuple(S.shape)}."
+            raise ValueError(message)
         super().__init__(S.shape)
         if S.dtype.kind != "f":
             S = S.astype("float64")

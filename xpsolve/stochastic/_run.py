@@ -196,7 +196,7 @@ def _begin_model(f: LinearModel, x0: Array | None, units: Units) -> Start:
         u = g * weights
         length, size = xp.sqrt(xp.sum(u * u)), terms * (f.operator.shape[1] / f.n) ** 0.5
     else:
-        like = f.operator.like
+        like = None if f.operator.foreign else f.operator.like  # of the size of A
         length, size = safe_norm(g), terms / f.n * (1 if like is None else safe_norm(like))
     scale = _positive(xp, xp.where(length <= 4 * limits_of(x).eps * size, size, length))
     scale = xp.where(ordinary & xp.isfinite(scale), scale, xp.full_like(scale, xp.nan))
@@ -327,6 +327,7 @@ def _finish(
         stats={"host_reads": run.reads, **found.stats},
         ended=ended,
         advice=advice,
+        operator=None if start.units is None else start.f.operator,
     )
 
 

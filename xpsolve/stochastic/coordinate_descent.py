@@ -30,7 +30,7 @@ from xpsolve.arrays import (
     solve_triangular,
 )
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.operators import Dense
+from xpsolve.operators import Dense, Sparse
 from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._run import Descent, Start, along, raised_factor
 from xpsolve.stochastic.linear_model import LinearModel
@@ -44,6 +44,7 @@ class _State(NamedTuple):
 
 
 _Step = Callable[[_State], _State]
+_MOST_IN_GRAM = 4096  # columns of a sparse A
 _ADVICE = {Status.MAX_ITER: "Raise max_iter, use larger blocks or newton."}
 
 
@@ -64,12 +65,12 @@ def coordinate_descent(
     Parameters
     ----------
     f : LeastSquares, Logistic or Multinomial
-        The objective, of a dense A.
+        The objective, of a dense or sparse A.
     x0 : array, shape of the answer, optional
         Where to start; None is 0.
     block : int, optional
         Coordinates in a block (rows of x for `Multinomial`); None is 1 for `LeastSquares`, where a sweep is one
-        triangular solve with AᵀA, and 32 otherwise.
+        triangular solve with AᵀA, and 32 otherwise, also for a sparse A of more than 4096 columns, whose AᵀA is dense.
     tol : float
         The certificate to reach.
     max_iter : int
@@ -91,7 +92,7 @@ def coordinate_descent(
     Raises
     ------
     TypeError
-        If f is no such objective, or its A is not dense.
+        If f is no such objective, or its A is an operator.
     ValueError
         If x0 has the wrong shape, or an option is out of range.
 
@@ -124,11 +125,12 @@ def coordinate_descent(
         )
         raise TypeError(message)
     check_one_column(f)
-    if not isinstance(f.operator, Dense):
-        message = f"f: expected an objective of a dense A, got {f!r}. Use gradient_descent."
+    if not isinstance(f.operator, Dense | Sparse):
+        message = f"f: expected an objective of a dense or sparse A, got {f!r}. Use gradient_descent."
         raise TypeError(message)
     if block is None:
-        block = 1 if isinstance(f, LeastSquares) else 32
+        small = isinstance(f.operator, Dense) or f.shape[0] <= _MOST_IN_GRAM
+        block = 1 if isinstance(f, LeastSquares) and small else 32
     check_count(block, "block", 1)
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
 
@@ -158,7 +160,7 @@ def coordinate_descent(
 def _triangular(f: LinearModel, start: Start) -> _Step:
     """Gauss–Seidel on Hx = Aᵀy/n; from each check on gradients follow x by H."""
     xp = start.xp
-    H = f.hessian(start.x)
+    H = shifted(_gram(f, _columns(f, 0, f.shape[0])) / f.n, f.lam)
     lower = xp.tril(_without_zeros(xp, H))
 
     def sweep(s: _State) -> _State:
@@ -177,14 +179,12 @@ def _without_zeros(xp: Any, H: Array) -> Array:
 
 def _blocks(f: LinearModel, block: int) -> _Step:
     """A sweep over blocks; margins follow x, and gradients are only those of the block."""
-    xp, p, A = f.xp, f.shape[0], f.operator.A  # type: ignore[attr-defined]
+    xp, p = f.xp, f.shape[0]
     parts = []
     for i in range(0, p, block):
-        columns = A[:, i : min(i + block, p)]
-        if on_accelerator(A):  # CuPy would copy them for every product
-            columns = xp.asarray(columns, copy=True)
+        columns = _columns(f, i, min(i + block, p))
         lam = f.lam[i : i + columns.shape[1], ...] if f.lam.ndim else f.lam
-        M = shifted(gram(columns) * (f.curvature / f.n), xp.reshape(lam, (-1,)) if lam.ndim else lam)
+        M = shifted(_gram(f, columns) * (f.curvature / f.n), xp.reshape(lam, (-1,)) if lam.ndim else lam)
         parts.append((i, columns, lam, raised_factor(M)))
 
     def sweep(s: _State) -> _State:
@@ -198,3 +198,23 @@ def _blocks(f: LinearModel, block: int) -> _Step:
         return s._replace(x=xp.concat(moved, axis=0), s=margins)
 
     return sweep
+
+
+def _columns(f: LinearModel, first: int, end: int) -> Any:
+    """Some columns of A: an array, or sparse as an operator."""
+    operator: Any = f.operator
+    whole = end - first == operator.shape[1]
+    if isinstance(operator, Sparse):
+        return operator if whole else Sparse(operator.S[:, first:end])
+    columns = operator.A[:, first:end]
+    if on_accelerator(columns) and not whole:  # CuPy would copy them for every product
+        columns = f.xp.asarray(columns, copy=True)
+    return operator.A if whole else columns
+
+
+def _gram(f: LinearModel, columns: Any) -> Array:
+    """Their dense Gram matrix."""
+    if not isinstance(columns, Sparse):
+        return gram(columns)
+    index = f.xp.arange(columns.shape[1], device=device_of(f.y))
+    return columns.gram(index, f.y.dtype)

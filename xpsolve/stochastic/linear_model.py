@@ -20,8 +20,6 @@ from xpsolve.arrays import (
     check_finite,
     check_flag,
     check_ndim,
-    check_not_empty,
-    check_rows,
     common_namespace,
     device_of,
     eigh,
@@ -33,7 +31,8 @@ from xpsolve.arrays import (
     regularisation,
     shifted,
 )
-from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator, eigenvalue_bound
+from xpsolve.operators import Dense, LinearOperator, Sparse, eigenvalue_bound
+from xpsolve.operators.entry import enter_operator
 from xpsolve.operators.sparse import sparse_column_sizes, sparse_product, with_numbers
 from xpsolve.trace import map_arrays
 
@@ -71,7 +70,7 @@ class LinearModel:
         check_flag(check_finite, "check_finite")
         if is_array(y) and is_array(lam):
             y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
-        operator, y = _enter_samples(A, y)
+        _, operator, y = enter_operator(A, y, "(n,) or (n, m)")
         self.operator: LinearOperator = operator
         self.y: Array = self._targets(y, check_finite)
         self.lam: Array = regularisation(namespace_of(y), lam, "lam", like=self.y, check_values=check_finite)
@@ -288,20 +287,3 @@ def row_norms_squared(operator: LinearOperator, like: Array) -> Array:
         return sparse_product(ones, with_numbers(S, S.data * S.data))
     message = f"A: expected a dense or sparse matrix, with accessible rows, got {operator!r}."
     raise TypeError(message)
-
-
-def _enter_samples(A: Any, y: Array) -> tuple[LinearOperator, Array]:
-    """A as an operator and y, in one namespace, device and dtype."""
-    if is_array(A) or not (isinstance(A, LinearOperator) or hasattr(A, "tocsr")):
-        _, (A, y) = enter(A=A, y=y)
-        check_ndim(A, "A", 2, shape="(n, p)")
-        operator: LinearOperator = Dense(A)
-    else:
-        operator = aslinearoperator(A)
-        check_not_empty(operator.shape, "A", "(n, p)")
-        _, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
-        if isinstance(operator, Sparse):
-            operator = operator.astype(y.dtype)
-    check_ndim(y, "y", 1, 2, shape="(n,) or (n, m)")
-    check_rows(y, "y", operator.shape[0], "A")
-    return operator, y

@@ -189,6 +189,7 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "fft.fft": _transform, "fft.rfft": _transform, "fft.ifft": _inverse_transform,
     "fft.irfft": 3, "fft.irfftn": 3, "fft.fftn": _several, "fft.rfftn": _several,
     "fft.ifftn": lambda x, **options: _several(x, **options) + 1,
+    "unitary_transform": lambda Z, dim, *_, **__: _several(Z, axes=tuple(range(dim))) + 1,  # and the factor
     "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
     "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 3,
     "dense_rows": _dense_rows,
