@@ -47,7 +47,7 @@ class ChosenSolution(Solution):
 
     Parameters
     ----------
-    x, method, certificate, n_iter, history, stats, ended, advice
+    x, method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`.
     lam : array, 0-d
         The chosen λ.

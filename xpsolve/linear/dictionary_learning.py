@@ -58,7 +58,7 @@ class DictionarySolution(Solution):
 
     Parameters
     ----------
-    x, method, certificate, n_iter, history, stats, ended, advice
+    x, method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`; x is the dictionary D, (p, m).
     codes : array, shape (n, m)
         Z, one sample per row.

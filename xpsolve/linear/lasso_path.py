@@ -69,7 +69,7 @@ class LassoPath(Solution):
 
     Parameters
     ----------
-    x, method, certificate, n_iter, history, stats, ended, advice
+    x, method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`; `x` is (k, p), and the certificate is the largest gap.
     lams : array, shape (k,)
         λ, from large to small unless given in another order.

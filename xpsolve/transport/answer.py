@@ -22,7 +22,7 @@ class TransportSolution(Solution):
     ----------
     x : tuple of two arrays
         The dual potentials f and g, −∞ where there is no mass.
-    method, certificate, n_iter, history, stats, ended, advice
+    method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`.
     value : array
         The dual value ⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, 0-d or one for each problem; at convergence ⟨P, M⟩ + ε Σ P (log P − 1).
