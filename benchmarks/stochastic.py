@@ -190,8 +190,7 @@ class _ToExcess(_Descent):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 history = self._run(f, method, most, record=True).history
-            values = history["objective"] if isinstance(history, dict) else history
-            good = np.flatnonzero(values - least <= self.tol)
+            good = np.flatnonzero(history["objective"] - least <= self.tol)
             if good.size:
                 return int(good[0])
         return most

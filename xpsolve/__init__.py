@@ -1,8 +1,16 @@
-"""xpsolve: inverse problems and small models on any array you pass."""
+"""xpsolve: inverse problems and small models on any array you pass.
+
+At the top level stand the solvers, the objectives that they minimise, the classes of what they return and what they
+take by name (`Solution`, `Status`, `Progress`, `PointCloud`, …), and `count`.  Operators, penalties, networks,
+derivatives, problems and costs stand in the namespaces of these names; those of their names that most programs need
+stand here, too: `LinearOperator`, `Convolution`, `soft_threshold`, `softmax`, `lista`, ….
+"""
 
 from xpsolve import autodiff, costs, networks, operators, penalties, problems
 from xpsolve.composite import minimize, nnls
 from xpsolve.linear import (
+    DictionarySolution,
+    LassoPath,
     basis_pursuit,
     dictionary_learning,
     discrepancy,
@@ -26,7 +34,7 @@ from xpsolve.operators import (
 )
 from xpsolve.penalties import soft_threshold
 from xpsolve.smooth_max import logsumexp, softmax
-from xpsolve.solution import Certificate, ConvergenceWarning, Solution, Status
+from xpsolve.solution import Certificate, ConvergenceWarning, Progress, Solution, Status
 from xpsolve.stochastic import (
     Huber,
     LeastSquares,
@@ -56,14 +64,17 @@ __all__ = [
     "Certificate",
     "ConvergenceWarning",
     "Convolution",
+    "DictionarySolution",
     "Grid",
     "Huber",
     "Kronecker",
+    "LassoPath",
     "LeastSquares",
     "LinearOperator",
     "Logistic",
     "Multinomial",
     "PointCloud",
+    "Progress",
     "Solution",
     "Status",
     "Tally",

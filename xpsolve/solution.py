@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from xpsolve.arrays import Array, is_array, namespace_of
-from xpsolve.trace import arrays_in, map_arrays
+from xpsolve.trace import arrays_in, map_arrays, shapes_in
 
 
 class ConvergenceWarning(UserWarning):
@@ -81,17 +84,28 @@ class Certificate:
     measures: Any
     tol: float
 
-    @property
+    @cached_property
     def value(self) -> float:
-        """The worst measure: one read from the device each time."""
-        if not is_array(self.measures):
-            return float(self.measures)
-        xp = namespace_of(self.measures)
-        return float(xp.max(self.measures)) if self.measures.ndim else float(self.measures)
+        """The worst measure: one read from the device, the first time only."""
+        return float(worst(self.measures))
+
+    @property
+    def known(self) -> bool:
+        """Whether the value is known without a read from a device."""
+        return "value" in vars(self) or isinstance(self.measures, float | np.ndarray | np.generic)
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Certificate:
         measures = function(self.measures) if is_array(self.measures) else self.measures
         return Certificate(self.name, measures, self.tol)
+
+    def __repr__(self) -> str:
+        value = f"{self.value:.1e}" if self.known else f"measures: {shapes_in(self.measures)}"
+        return f"Certificate({self.name!r}, {value}, tol={self.tol:.1e})"
+
+
+def worst(measures: Any) -> Any:
+    """The largest of the measures of problems that were solved together."""
+    return namespace_of(measures).max(measures) if is_array(measures) and measures.ndim else measures
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +124,9 @@ class Solution:
         How right `x` is.
     n_iter : int or array
         Iterations taken, 0 for direct methods.
-    history : array or mapping or None
-        What was recorded on the way, on the device.
+    history : mapping of arrays or None
+        What was recorded on the way, on the device, from before the first iteration on: "objective" where there is
+        one, and "certificate", what the certificate measures.
     stats : mapping
         Counts and notes: factorisations, products with A, fallbacks, ….
     ended : Status or None
@@ -168,9 +183,52 @@ class Solution:
         return type(self)(**{name: map_arrays(function, value) for name, value in values.items()})
 
     def __repr__(self) -> str:
-        shape = "×".join(map(str, getattr(self.x, "shape", ()))) or "0-d"
-        ended = f"n_iter={self.n_iter}, status={self.status.name}"
-        return f"{type(self).__name__}(x: {shape}, method={self.method!r}, {ended})"
+        n_iter = f", n_iter={self.n_iter}" if isinstance(self.n_iter, int) else ""
+        known = self.ended is not None or self.certificate.known
+        ended = f"status={self.status.name}" if known else f"certificate={self.certificate.name!r}"
+        return f"{type(self).__name__}(x: {shapes_in(self.x)}, method={self.method!r}{n_iter}, {ended})"
+
+
+# --- what callbacks see ----------------------------------------------------------------------------
+
+
+class Progress(NamedTuple):
+    """What a callback sees at a check: ``callback(iteration, progress)``, whose true answer stops the solver.
+
+    Parameters
+    ----------
+    x : array
+        The answer so far, in the units and the shape of `Solution.x`.
+    measure : array or None
+        What the certificate measures, as it was computed last: 0-d, on the device, the worst of problems that are
+        solved together.  None for methods that do not compute it on their way: `sgd`, `sga` and `sag`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> xs.lasso(A, y, 1.0, method="ista", callback=lambda k, progress: progress.measure < 0.1).status.name
+    'STOPPED'
+    """
+
+    x: Any
+    measure: Any = None
+
+    def __repr__(self) -> str:
+        return f"Progress(x: {shapes_in(self.x)}, measure: {shapes_in(self.measure) or self.measure})"
+
+
+Callback = Callable[[int, Progress], Any] | None
+
+
+def seen_by(
+    callback: Callback, x: Callable[[Any], Any], measure: Callable[[Any], Any]
+) -> Callable[[int, Any], Any] | None:
+    """The callback as a loop calls it, with a state, in which `x` and `measure` find what is shown."""
+    if callback is None:
+        return None
+    return lambda k, state: callback(k, Progress(x(state), worst(measure(state))))
 
 
 # --- the one ending --------------------------------------------------------------------------------

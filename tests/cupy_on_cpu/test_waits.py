@@ -7,6 +7,7 @@ import numpy as np
 import oracle
 import pytest
 import scipy.sparse
+import things
 from test_examples import examples, run_example
 
 import xpsolve as xs
@@ -63,7 +64,7 @@ def judged(name, function, seen):
         if not xs.trace.arrays_in([list(args), kwargs]):
             return function(*args, **kwargs)
         out, counts = watched(function, *args, **kwargs)
-        steps = getattr(out, "n_iter", None)
+        steps = getattr(out, "stats", {}).get("rounds", getattr(out, "n_iter", None))
         if steps is None:  # then what the loop has read is taken as its checks
             looks = sum(times for site, times in counts.sites.items() if "/arrays/loops.py:" in site)
         else:
@@ -216,3 +217,11 @@ def test_a_wait_that_count_does_not_see_is_named():
     hidden = on_device(np.arange(3.0))
     with pytest.raises(AssertionError, match=r"count sees 0 waits, the emulator 1:\n.*test_waits\.py:\d+ float"):
         watched(lambda x: x + float(hidden[0]), on_device(np.ones(3)))
+
+
+def test_no_repr_waits():
+    for thing in things.objects(cupy.asarray):
+        with emulator.counting() as counts:
+            text = repr(thing)
+        assert counts.syncs == 0, said(counts)
+        assert things.is_short(text), text

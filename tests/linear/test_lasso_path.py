@@ -163,7 +163,7 @@ def test_the_working_set_reads_A_far_less_than_once_a_lambda(rng):
     path, tally = xs.count(xs.lasso_path, A, y, n_lams=40, ratio=0.1, check_finite=False)
     assert path.stats["looks"] <= 10
     looks = costs.gemm(1000, 10, 100).flops * path.stats["looks"]
-    size, steps = path.stats["size"], path.n_iter
+    size, steps = path.stats["size"], path.stats["steps"]
     small = costs.gram(100, size).flops * 2 + (2 * size * size + size**3) * (steps + 40)
     assert tally.product_flops <= 2 * 1000 * 100 + 2 * looks + small
 

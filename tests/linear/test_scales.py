@@ -142,7 +142,7 @@ def test_the_callback_and_the_history_see_the_units_of_the_answer():
         LAM * 1e-120,
         method="fista",
         record=True,
-        callback=lambda k, state: seen.append(np.max(np.abs(state.X)) * 1e-120) and None,
+        callback=lambda k, progress: seen.append(np.max(np.abs(progress.x)) * 1e-120) and None,
         x0=near * 1e120,
     )
     assert seen[0] == pytest.approx(np.max(np.abs(near)))
@@ -300,7 +300,11 @@ BAD = {
 }
 EYE, ONES = np.eye(2), np.ones(2)
 CALLS = {
-    "ridge": (xs.ridge, {"A": EYE, "y": ONES, "lam": 1.0}, "method tol max_iter x0 check_every check_finite callback"),
+    "ridge": (
+        xs.ridge,
+        {"A": EYE, "y": ONES, "lam": 1.0},
+        "method tol max_iter x0 check_every record callback check_finite",
+    ),
     "lstsq": (xs.lstsq, {"A": EYE, "y": ONES}, "rtol check_finite"),
     "lasso": (
         xs.lasso,
@@ -309,7 +313,7 @@ CALLS = {
     ),
     "elastic_net": (xs.elastic_net, {"A": EYE, "y": ONES, "lam": 0.1, "theta": 0.5}, "theta tol step callback"),
     "lasso_path": (xs.lasso_path, {"A": EYE, "y": ONES}, "lams n_lams ratio tol method max_iter check_finite"),
-    "basis_pursuit": (xs.basis_pursuit, {"A": EYE, "y": ONES}, "tol max_iter check_every callback check_finite"),
+    "basis_pursuit": (xs.basis_pursuit, {"A": EYE, "y": ONES}, "tol max_iter check_every record callback check_finite"),
     "dictionary_learning": (
         xs.dictionary_learning,
         {"X": EYE, "n_atoms": 1, "lam": 0.1},

@@ -56,14 +56,17 @@ def test_it_stops_at_its_tolerance_and_reads_once_an_epoch(rng):
     seen = []
     options = {"step": 0.1, "batch": 5, "epochs": 200, "record": True}
     run = networks.train(
-        least_squares, np.zeros(3), A, y, tol=1e-6, callback=lambda k, x: seen.append((k, x)), **options
+        least_squares, np.zeros(3), A, y, tol=1e-6, callback=lambda k, progress: seen.append((k, progress)), **options
     )
     assert run.converged
     assert run.certificate.value <= 1e-6
     assert run.n_iter < 200
     assert [k for k, _ in seen] == list(range(run.n_iter + 1))
-    assert run.history.shape == (run.n_iter + 1,)
-    assert run.history[0] == pytest.approx(least_squares(np.zeros(3), A, y)[0])
+    assert set(run.history) == {"objective"}
+    assert run.history["objective"].shape == (run.n_iter + 1,)
+    assert [float(progress.measure) for _, progress in seen] == list(run.history["objective"])
+    assert np.array_equal(seen[-1][1].x, run.x)
+    assert run.history["objective"][0] == pytest.approx(least_squares(np.zeros(3), A, y)[0])
     assert run.stats["steps"] == 4 * run.n_iter
     for epochs in (2, 5):
         _, tally = xs.count(

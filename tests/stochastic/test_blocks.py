@@ -274,11 +274,13 @@ def test_callbacks_stop(rng):
     A, y = data(rng, "LeastSquares")
     seen = []
     solution = xs.sgd(
-        xs.LeastSquares(A, y), epochs=100, callback=lambda k, x: seen.append((k, x.shape)) or len(seen) == 2
+        xs.LeastSquares(A, y),
+        epochs=100,
+        callback=lambda k, p: seen.append((k, p.x.shape, p.measure)) or len(seen) == 2,
     )
     assert solution.status is Status.STOPPED
     assert solution.n_iter == seen[-1][0] < 10300
-    assert seen[0][1] == (17,)
+    assert seen[0][1:] == ((17,), None)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_iterates_are_those_of_the_textbook(rng, variant):
     with pytest.warns(ConvergenceWarning):
         solution = xs.gradient_descent(f, momentum=variant, max_iter=23, tol=1e-15, record=True)
     assert_close(solution.x, wanted[-1], rtol=1e-12)
-    assert_close(solution.history, [float(f.value(x)) for x in wanted], rtol=1e-12)
+    assert_close(solution.history["objective"], [float(f.value(x)) for x in wanted], rtol=1e-12)
 
 
 def test_a_sweep_is_one_coordinate_after_another(rng):
@@ -157,7 +157,7 @@ def test_a_sweep_is_one_coordinate_after_another(rng):
 
 def test_blocks_never_let_f_rise(rng):
     f = xs.Logistic(*classes(rng, 60, 9), 0.001)
-    history = xs.coordinate_descent(f, block=4, record=True, tol=1e-8).history
+    history = xs.coordinate_descent(f, block=4, record=True, tol=1e-8).history["objective"]
     assert np.all(np.diff(history) <= 1e-15)
 
 
@@ -199,8 +199,8 @@ def test_newton_is_damped_where_full_steps_overshoot(rng):
     far = 50.0 * rng.standard_normal(5)  # flat there: the full step goes much too far
     solution = xs.newton(f, far, tol=1e-9, record=True)
     assert solution.converged
-    assert np.all(np.diff(solution.history) <= 1e-12)
-    assert np.any(np.diff(solution.history) == 0)  # a step was refused
+    assert np.all(np.diff(solution.history["objective"]) <= 1e-12)
+    assert np.any(np.diff(solution.history["objective"]) == 0)  # a step was refused
 
 
 def test_backtracking_finds_its_step(rng):
@@ -209,7 +209,7 @@ def test_backtracking_finds_its_step(rng):
     for step in (1e-3, 1e6):
         solution = xs.gradient_descent(f, line_search=True, step=step, tol=1e-8, record=True)
         assert solution.converged
-        assert np.all(np.diff(solution.history) <= 1e-14)
+        assert np.all(np.diff(solution.history["objective"]) <= 1e-14)
 
 
 # --- data of all kinds ----------------------------------------------------------------------------

@@ -148,11 +148,14 @@ def test_recorded_values_and_what_callbacks_see_are_in_the_units_of_the_caller()
     for a, b in ((1.0, 1e3), (1e-120, 1e-20)):
         f, seen = xs.LeastSquares(A * a, y * b), []
         solution = xs.gradient_descent(f, record=True, callback=lambda k, s: seen.append(s))  # noqa: B023
-        assert solution.history[0] == pytest.approx(float(f.value(f.zeros())))
-        assert solution.history[-1] == pytest.approx(float(f.value(solution.x)))
+        assert solution.history["objective"][0] == pytest.approx(float(f.value(f.zeros())))
+        assert solution.history["certificate"][-1] == pytest.approx(solution.certificate.value)
+        assert solution.history["objective"][-1] == pytest.approx(float(f.value(solution.x)))
         assert_close(seen[-1].x, solution.x)
+        assert seen[-1].measure == pytest.approx(solution.certificate.value)
         run = xs.sgd(f, epochs=20, record_every=100, tol=0.5)
         assert run.history["objective"][-1] == pytest.approx(float(f.value(run.x)))
+        assert run.history["certificate"][-1] == pytest.approx(run.certificate.value)
 
 
 def test_a_given_step_and_start_are_in_the_units_of_the_caller():

@@ -141,7 +141,7 @@ def test_any_unit_of_cost(rng, method, dtype, exponents):
             assert_close(solution.plan(), expected.plan().astype(dtype), rtol=0, atol=10 * tol)
             assert float(solution.value) / unit == pytest.approx(float(expected.value), rel=1e-3)
             assert float(solution.cost) / unit == pytest.approx(float(expected.cost), rel=1e-3)
-        again = xs.sinkhorn(a, b, M, 0.1 * unit, method=method, tol=2 * tol, init=solution.x)
+        again = xs.sinkhorn(a, b, M, 0.1 * unit, method=method, tol=2 * tol, x0=solution.x)
         assert again.n_iter == 0
 
 
@@ -277,8 +277,8 @@ def test_whatever_is_not_converged_warns_once_at_the_callers_line(rng):
 
 H, M2 = np.ones(2) / 2, np.eye(2)
 BAD = {
-    "init is a number": (lambda: xs.sinkhorn(H, H, M2, 0.1, init=5), TypeError, "init: expected a tuple"),
-    "init has a NaN": (lambda: xs.sinkhorn(H, H, M2, 0.1, init=(H * np.nan, H)), ValueError, r"init\[0\]: .*finite"),
+    "x0 is a number": (lambda: xs.sinkhorn(H, H, M2, 0.1, x0=5), TypeError, "x0: expected a tuple"),
+    "x0 has a NaN": (lambda: xs.sinkhorn(H, H, M2, 0.1, x0=(H * np.nan, H)), ValueError, r"x0\[0\]: .*finite"),
     "relaxation is an array": (lambda: xs.sinkhorn(H, H, M2, 0.1, relaxation=H), TypeError, "relaxation: expected"),
     "tol is text": (lambda: xs.sinkhorn(H, H, M2, 0.1, tol="x"), TypeError, "tol: expected"),
     "eps beyond float32": (

@@ -1,5 +1,6 @@
 """Sinkhorn: marginals, limits and identities, POT and linear programming as oracles, and what it costs."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.optimize import linprog
 
 import xpsolve as xs
 from xpsolve import costs
-from xpsolve.arrays import backends
+from xpsolve.arrays import backends, iterate
 from xpsolve.capabilities import TABLE
 from xpsolve.solution import ConvergenceWarning, Status
 from xpsolve.testing import assert_close, assert_like, check_cost
@@ -181,7 +182,7 @@ def test_no_step_where_it_starts_solved(rng):
     a, b, M = transport(rng)
     for method in METHODS:
         first = xs.sinkhorn(a, b, M, 0.05, method=method, tol=1e-12)
-        again = xs.sinkhorn(a, b, M, 0.05, method=method, init=first.x)
+        again = xs.sinkhorn(a, b, M, 0.05, method=method, x0=first.x)
         assert again.converged
         assert again.n_iter == 0
 
@@ -260,7 +261,7 @@ def test_a_solved_problem_rests(rng):
     a, b = histogram(rng, 2, 8), histogram(rng, 2, 7)
     a[0], b[0] = np.eye(8)[0], np.eye(7)[0]  # solved at once
     seen = []
-    xs.sinkhorn(a, b, M, 0.01, method="scaling", callback=lambda k, s: seen.append(s.u[0].copy()))
+    xs.sinkhorn(a, b, M, 0.01, method="scaling", callback=lambda k, progress: seen.append(progress.x[0][0].copy()))
     assert len(seen) > 4
     assert np.array_equal(seen[2], seen[-1])
 
@@ -326,8 +327,8 @@ def test_it_stops_when_it_is_told(rng):
     with pytest.warns(ConvergenceWarning, match=r"sinkhorn\(method='scaling'\): Stopped .* after 7 iterations"):
         solution = xs.sinkhorn(a, b, M, 0.01, max_iter=7, record=True)
     assert solution.status is Status.MAX_ITER
-    assert solution.history.shape == (8,)
-    assert float(solution.history[-1]) == pytest.approx(solution.certificate.value, rel=1e-6)
+    assert solution.history["certificate"].shape == (8,)
+    assert float(solution.history["certificate"][-1]) == pytest.approx(solution.certificate.value, rel=1e-6)
     assert xs.sinkhorn(a, b, M, 0.01, callback=lambda k, state: k >= 10).status is Status.STOPPED
 
 
@@ -359,10 +360,10 @@ BAD = {
         ValueError,
         "relaxation: expected 'auto'",
     ),
-    "init has another shape": (
-        lambda: xs.sinkhorn(A, B, M, 1.0, init=(B, A)),
+    "x0 has another shape": (
+        lambda: xs.sinkhorn(A, B, M, 1.0, x0=(B, A)),
         ValueError,
-        r"init: .*\(2,\) and \(3,\)",
+        r"x0: .*\(2,\) and \(3,\)",
     ),
     "points of two dimensions": (
         lambda: xs.sinkhorn(A, B, xs.PointCloud(np.ones((2, 2)), np.ones((3, 1))), 1.0),
@@ -403,8 +404,10 @@ def test_traces_under_jax_jit(rng):
 
 
 def counted(method, a, b, M, **options):
-    stop = {"callback": lambda k, state: k >= 40, "tol": 0.0, "check_finite": False, "method": method}
-    return xs.count(xs.sinkhorn, a, b, M, 0.05, **(stop | options))
+    stop = {"max_iter": 40, "tol": 0.0, "check_finite": False, "method": method}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return xs.count(xs.sinkhorn, a, b, M, 0.05, **(stop | options))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -422,7 +425,7 @@ def test_launches_of_an_iteration(rng):
     for shared in (M, np.stack([M, M])):
         launches = []
         for stop in (40, 20):
-            _, tally = counted("scaling", histogram(rng, 2, 9), b, shared, callback=lambda k, s, t=stop: k >= t)
+            _, tally = counted("scaling", histogram(rng, 2, 9), b, shared, max_iter=stop)
             launches.append(tally.launches)
         assert launches[0] - launches[1] <= 20 * 8
     few, many = (counted("scaling", histogram(rng, k, 9), b, M)[1].launches for k in (2, 20))
@@ -468,17 +471,27 @@ def test_increments_on_every_backend(xp, rng):
     assert_close(P, xs.sinkhorn(a, b, M, 0.2).plan(), rtol=0, atol=1e-8 if xp.dtype == "float64" else 1e-5)
 
 
-def test_a_large_kernel_is_lowered_by_itself(rng):
+def states_at_checks(monkeypatch):
+    """A list that gets the state of the loop at every check from now on."""
+    seen = []
+
+    def watched(step, state, **options):
+        return iterate(step, state, **options | {"callback": lambda k, state: seen.append(state)})
+
+    monkeypatch.setattr(sys.modules["xpsolve.transport.sinkhorn"], "iterate", watched)
+    return seen
+
+
+def test_a_large_kernel_is_lowered_by_itself(rng, monkeypatch):
     n = 370
     a, b, M = transport(rng, n, n)
     assert n * n >= costs.INCREMENTS
-    seen = []
-    options = {"callback": lambda k, s: seen.append(s.low), "tol": 1e-8}
-    xs.sinkhorn(a, b, M, 0.1, **options)
-    assert seen[0].W.dtype == np.float32
-    seen.clear()
-    xs.sinkhorn(a[:99] / a[:99].sum(), b, M[:99], 0.1, **options)
-    assert seen[0] is None
+    states = states_at_checks(monkeypatch)
+    xs.sinkhorn(a, b, M, 0.1, tol=1e-8)
+    assert states[0].low.W.dtype == np.float32
+    states.clear()
+    xs.sinkhorn(a[:99] / a[:99].sum(), b, M[:99], 0.1, tol=1e-8)
+    assert states[0].low is None
 
 
 @pytest.mark.parametrize("method", ["scaling", "stabilized"])
@@ -496,21 +509,18 @@ def test_counted_increments_are_the_costs(rng, method):
 
 @pytest.mark.parametrize("method", ["scaling", "stabilized", "log"])
 @pytest.mark.parametrize("steps", [40, 50])
-def test_counts_of_a_kernel_that_changes_on_the_way_are_the_costs(rng, method, steps):
+def test_counts_of_a_kernel_that_changes_on_the_way_are_the_costs(rng, method, steps, monkeypatch):
     a, b, M = transport(rng, 20, 30)
-    seen = []
-
-    def watch(k, state):
-        seen.append((state.low is not None, float(state.eps)))
-        return k >= steps
-
     M *= 2.8 / np.max(M)  # 56 times ε: one smaller ε is to come
-    counted(method, a, b, M, mixed=True, relaxation=1.0, callback=watch)
-    lowered = [low for low, _ in seen]
+    stop = {"mixed": True, "relaxation": 1.0, "max_iter": steps}
+    with monkeypatch.context() as patch:
+        states = states_at_checks(patch)
+        counted(method, a, b, M, **stop)
+    lowered = [state.low is not None for state in states]
     lowered_at = 10 * max(lowered.index(True) - 1, 0) if method != "log" else 0  # after that check
-    renewals = len({eps for _, eps in seen}) - 1
+    renewals = len({float(state.eps) for state in states}) - 1
     assert (lowered_at > 0, renewals) == (method == "scaling", int(method != "scaling"))
-    _, tally = counted(method, a, b, M, mixed=True, relaxation=1.0, callback=lambda k, state: k >= steps)
+    _, tally = counted(method, a, b, M, **stop)
     options = {"n_iter": steps, "mixed": True, "renewals": renewals, "lowered_at": lowered_at}
     cost = costs.sinkhorn(20, 30, method=method, **options)
     check_cost(tally, cost)

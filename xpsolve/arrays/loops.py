@@ -34,8 +34,8 @@ class Run(Generic[State]):
         What was compared with the tolerance, at the last check.
     reason : str
         "tolerance", "max_iter", "stalled", "not finite", "callback" or "traced".
-    history : array or None
-        What ``record`` returned, stacked: entry k belongs to the state after k steps.
+    history : dict of arrays or None
+        What ``record`` returned, stacked by key: entry k belongs to the state after k steps.
     reads : int
         Host reads.
     """
@@ -44,7 +44,7 @@ class Run(Generic[State]):
     n_iter: Any
     measure: Any
     reason: str
-    history: Array | None
+    history: dict[str, Array] | None
     reads: int
 
 
@@ -58,7 +58,7 @@ def iterate(
     check_every: int = 10,
     refresh: Callable[[State], State] | None = None,
     renew: Callable[[State], State] | None = None,
-    record: Callable[[State], Array] | None = None,
+    record: Callable[[State], dict[str, Array]] | None = None,
     callback: Callable[[int, State], Any] | None = None,
     stalled: Callable[[int, float], bool] | None = None,
     late: float = 0.0,
@@ -86,10 +86,9 @@ def iterate(
         State to state, applied after a check whose ``measure`` is negative, which then does not end the loop: for work
         that is too expensive for every check.
     record : callable, optional
-        State to 0-d or small array, kept on the device after every step and before the first.
+        State to a dict of 0-d or small arrays, kept on the device after every step and before the first.
     callback : callable, optional
         Called as ``callback(k, state)`` at every check; a true answer ends the loop.
-
     stalled : callable, optional
         Called as ``stalled(k, value)`` with what a check has read; a true answer ends the loop.  Not under ``jax.jit``.
     late : float
@@ -158,8 +157,11 @@ def iterate(
             if record is not None:
                 history.append(record(state))
             continue
-        stacked = namespace_of(history[0]).stack(history) if history else None
-        return Run(state, k, value, reason, stacked, reads)
+        return Run(state, k, value, reason, _stacked(history) if history else None, reads)
+
+
+def _stacked(history: list[dict[str, Array]]) -> dict[str, Array]:
+    return {name: namespace_of(first).stack([entry[name] for entry in history]) for name, first in history[0].items()}
 
 
 def _pace(k: int, check_every: int, late: float) -> int:

@@ -30,7 +30,7 @@ def backtracking(
     tol: float,
     max_iter: int,
     check_every: int,
-    record: Callable[[Any], Array] | None = None,
+    record: Callable[[Any], dict[str, Array]] | None = None,
     callback: Callable[[int, Any], Any] | None = None,
 ) -> Run[State]:
     """ISTA or FISTA on f + R; an iteration tries one step."""

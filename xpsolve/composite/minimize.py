@@ -18,7 +18,7 @@ from xpsolve.penalties import Penalty
 from xpsolve.penalties.separable import Separable
 from xpsolve.proximal.primal_dual import primal_dual
 from xpsolve.proximal.proximal_gradient import proximal_gradient
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 from xpsolve.stochastic import LinearModel
 from xpsolve.stochastic._run import begin, check_objective
 from xpsolve.stochastic._units import Units, rescaled
@@ -31,11 +31,9 @@ _ADVICE = {
 }
 
 
-class Progress(NamedTuple):
-    """What a callback sees."""
-
+class _State(NamedTuple):
     x: Array
-    measure: Array  # the certificate
+    measure: Array
 
 
 @capabilities(grad="forward, reverse", syncs=2)
@@ -44,12 +42,12 @@ def minimize(
     penalty: Penalty | None = None,
     *,
     method: str = "auto",
-    x0: Array | None = None,
     tol: float = 1e-6,
     max_iter: int = 10_000,
+    x0: Array | None = None,
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    callback: Callable[[int, Progress], Any] | None = None,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> Solution:
     """Minimise f(x) + R(x).
@@ -64,19 +62,18 @@ def minimize(
     method : str
         "ista" is proximal gradient, "fista" the same with momentum, for R with a proximal map.  "primal_dual" (Condat
         and Vũ) takes sums of penalties, and `Analysis` or `TotalVariation`.  "auto" is "fista" where it can be.
-    x0 : array, shape of the answer, optional
-        Where to start; None is 0, for the objectives of xpsolve.
     tol : float
         The certificate to reach.
     max_iter : int
         Most iterations, each of them one gradient; with backtracking also those that only try a step.
+    x0 : array, shape of the answer, optional
+        Where to start; None is 0, for the objectives of xpsolve.
     check_every : int
         Iterations between two convergence checks, each one host read.
     record : bool
         Whether to keep objective and certificate after every iteration, at the price of some products with A each.
     callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check, with ``state.x`` and ``state.measure``, the
-        certificate; a true answer stops.
+        Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities in x0, which costs one host read.
 
@@ -239,7 +236,7 @@ def _proximal(
         **options,
         **_seen(problem, lambda s: columns.x(s.X), record, callback),
     )
-    last: Any = Progress(columns.x(run.state.X), xp.reshape(run.state.gap, ()))
+    last: Any = _State(columns.x(run.state.X), xp.reshape(run.state.gap, ()))
     return replace(run, state=last), {}
 
 
@@ -270,36 +267,30 @@ def _primal_dual(
 
 def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callback: Any) -> dict[str, Any]:
     """`record` and `callback` of a loop, in the units of the caller."""
-    xp, units = problem.xp, problem.start.units
+    start = problem.start
 
-    def recorded(s: Any) -> Array:
+    def recorded(s: Any) -> dict[str, Array]:
         x, z = x_of(s), getattr(s, "z", ())
-        value = problem.value(x)
-        return xp.stack([value if units is None else units.value_outside(value), problem.certificate(x, z)])
+        return {"objective": start.value_outside(problem.value(x)), "certificate": problem.certificate(x, z)}
 
-    def seen(k: int, s: Any) -> Any:
-        x = x_of(s)
-        measure = xp.reshape(s.gap if hasattr(s, "gap") else s.measure, ())
-        return callback(k, Progress(x if units is None else units.outside(x), measure))
+    def measure(s: Any) -> Array:
+        return s.gap if hasattr(s, "gap") else s.measure
 
-    return {"record": recorded if record else None, "callback": None if callback is None else seen}
+    seen = seen_by(callback, lambda s: start.outside(x_of(s)), measure)
+    return {"record": recorded if record else None, "callback": seen}
 
 
 def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any], tol: float) -> Solution:
     """The answer in the units of the caller."""
-    units, x = problem.start.units, run.state.x
-    history = None
-    if run.history is not None:
-        history = {"objective": run.history[:, 0], "certificate": run.history[:, 1]}
     return finish(
         "minimize",
-        x if units is None else units.outside(x),
+        problem.start.outside(run.state.x),
         method=method,
         certificate=Certificate(problem.certificate_name, run.state.measure, tol),
         reason=run.reason,
         measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
-        history=history,
+        history=run.history,
         stats={"host_reads": run.reads, **stats},
         ended=Status.DIVERGED if run.reason == "not finite" and run.n_iter and not problem.is_model else None,
         advice=_ADVICE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from xpsolve.arrays import Array
 from xpsolve.capabilities import capabilities
 from xpsolve.composite.minimize import minimize
 from xpsolve.penalties import NonNegative
-from xpsolve.solution import Solution
+from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic import LeastSquares
 
 
@@ -20,12 +19,12 @@ def nnls(
     A: Any,
     y: Array,
     *,
-    x0: Array | None = None,
     tol: float = 1e-6,
     max_iter: int = 10_000,
+    x0: Array | None = None,
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> Solution:
     """Minimise ½‖Ax − y‖² subject to x ≥ 0.
@@ -36,7 +35,7 @@ def nnls(
         The operator.
     y : array, shape (n,) or (n, k)
         Observations; many columns are solved together.
-    x0, tol, max_iter, check_every, record, callback, check_finite
+    tol, max_iter, x0, check_every, record, callback, check_finite
         As in `minimize`.
 
     Returns
@@ -77,9 +76,9 @@ def nnls(
     solution = minimize(
         f,
         NonNegative(),
-        x0=x0,
         tol=tol,
         max_iter=max_iter,
+        x0=x0,
         check_every=check_every,
         record=record,
         callback=callback,

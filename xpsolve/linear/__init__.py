@@ -2,7 +2,7 @@
 
 from xpsolve.linear.basis_pursuit import basis_pursuit
 from xpsolve.linear.cross_validation import ChosenSolution, lasso_cv, ridge_cv
-from xpsolve.linear.dictionary_learning import dictionary_learning
+from xpsolve.linear.dictionary_learning import DictionarySolution, dictionary_learning
 from xpsolve.linear.discrepancy import discrepancy
 from xpsolve.linear.lasso import elastic_net, lasso
 from xpsolve.linear.lasso_path import LassoPath, lasso_path
@@ -11,6 +11,7 @@ from xpsolve.linear.ridge import ridge
 
 __all__ = [
     "ChosenSolution",
+    "DictionarySolution",
     "LassoPath",
     "basis_pursuit",
     "dictionary_learning",

@@ -12,8 +12,7 @@ shortest ν with A_Sᵀν = sign(x_S) then proves it: ⟨y, ν⟩ ≤ min ‖x�
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xpsolve import costs
 from xpsolve.arrays import (
@@ -32,7 +31,7 @@ from xpsolve.arrays import (
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._problem import enter_problem, lost_in_units, rank_cut, scaled
 from xpsolve.penalties.shrink import shrink
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
 _CERTIFICATE = "duality gap relative to ‖x‖₁, or distance from Ax = y relative to ‖y‖"
 _ADVICE = {
@@ -55,7 +54,8 @@ def basis_pursuit(
     tol: float = 1e-6,
     max_iter: int = 10_000,
     check_every: int = 2 * costs.CHECK_EVERY,
-    callback: Callable[[int, Any], Any] | None = None,
+    record: bool = False,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> Solution:
     """Minimise ‖x‖₁ subject to Ax = y.
@@ -72,8 +72,10 @@ def basis_pursuit(
         Most iterations, each a product with A⁺ and one with A.
     check_every : int
         Iterations between two convergence checks, each one host read, or a tenth of those so far where that is more.
+    record : bool
+        Whether to keep objective and certificate after every iteration: of the best x so far, found at checks.
     callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+        Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read.
 
@@ -112,7 +114,12 @@ def basis_pursuit(
     array([0., 1., 0.])
     """
     tol = check_iteration(
-        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
+        tol=tol,
+        max_iter=max_iter,
+        check_every=check_every,
+        callback=callback,
+        check_finite=check_finite,
+        record=record,
     )
     problem = enter_problem(A, y, 0.0, check_finite=check_finite)
     if not problem.dense:
@@ -185,6 +192,14 @@ def basis_pursuit(
             best, least = xp.where(better, candidate, best), xp.where(better, found, least)
         return _State(state.Z, best, least)
 
+    unit = problem.l1_unit
+
+    def outside(x: Array) -> Array:
+        return x if unit is None else x * unit
+
+    def recorded(state: _State) -> dict[str, Array]:
+        return {"objective": xp.sum(xp.abs(outside(state.x))), "certificate": state.error}
+
     start = refresh(_State(shortest, shortest, xp.full_like(zero, xp.inf)))
     run = iterate(
         step,
@@ -194,22 +209,25 @@ def basis_pursuit(
         max_iter=max_iter,
         check_every=check_every,
         refresh=refresh,
-        callback=callback,
+        record=recorded if record else None,
+        callback=seen_by(callback, lambda state: outside(state.x), lambda state: state.error),
         late=costs.LATE,
     )
     infeasible = run.reason == "not finite" and float(distance) > allowed
-    x, error_of_x, unit = run.state.x, run.state.error, problem.l1_unit
+    x, error_of_x = run.state.x, run.state.error
     if unit is not None:
-        x, error_of_x = x * unit, error_of_x + lost_in_units(x, unit[0])
+        error_of_x = error_of_x + lost_in_units(x, unit[0])
     certificate = Certificate(_CERTIFICATE, error_of_x, tol)
     return finish(
         "basis_pursuit",
-        x,
+        outside(x),
         method="douglas_rachford",
         certificate=certificate,
         reason=run.reason,
         measure=None if run.reason == "traced" else certificate.value if extreme else run.measure,
         n_iter=run.n_iter,
+        history=run.history,
+        stats={"host_reads": run.reads},
         ended=Status.INFEASIBLE if infeasible else None,
         advice=_ADVICE,
     )

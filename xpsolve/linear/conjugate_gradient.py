@@ -7,8 +7,8 @@ computed anew from x, so that convergence is measured by the true residual.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from xpsolve.arrays import Array, device_of, iterate, limits_of
 from xpsolve.linear._problem import (
@@ -22,7 +22,7 @@ from xpsolve.linear._problem import (
     scaled,
     tiled,
 )
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
 
 class _State(NamedTuple):
@@ -69,6 +69,20 @@ class _Iteration:
         S, R = self._residuals(s.X)
         return _State(s.X, S, R, s.P, self._inner(R, R), s.square, self._error(S, R, s.X, s.square))
 
+    def answer(self, X: Array) -> Array:
+        """X in the units and the shape of the answer."""
+        unit = self.problem.x_unit
+        return from_columns(self.problem, X if unit is None else X * unit)
+
+    def recorded(self, s: _State) -> dict[str, Array]:
+        """Objective and certificate of each problem, from the residuals at hand."""
+        problem, unit = self.problem, self.problem.y_unit
+        objective = 0.5 * (self._inner(s.S, s.S) + self.lam * self._inner(s.X, s.X))
+        objective = objective if unit is None else objective * tiled(problem, unit[None, :] ** 2)[0]
+        values = {"objective": objective, "certificate": self._error(s.S, s.R, s.X, s.square)}
+        shape = (() if problem.single_lam else problem.lams.shape) + (() if problem.single_y else problem.Y.shape[1:])
+        return {name: self.xp.reshape(value, shape) for name, value in values.items()}
+
     def _residuals(self, X: Array) -> tuple[Array, Array]:
         S = self.Y - self.operator.matvec(X)
         return S, self.operator.rmatvec(S) - self.lam * X
@@ -89,7 +103,8 @@ def solve_cg(
     max_iter: int | None,
     start: Array | None,
     check_every: int,
-    callback: Callable[[int, Any], Any] | None,
+    record: bool,
+    callback: Callback,
     advice: Mapping[Status, str],
     name: str = "ridge",
 ) -> Solution:
@@ -113,11 +128,12 @@ def solve_cg(
         max_iter=max_iter,
         check_every=check_every,
         refresh=cgls.refresh,
-        callback=callback,
+        record=cgls.recorded if record else None,
+        callback=seen_by(callback, lambda s: cgls.answer(s.X), lambda s: s.error),
     )
     if run.reason == "not finite" and problem.ordinary is None:
         again = given.knowing(ordinary=False)
-        return solve_cg(again, tol, max_iter, start, check_every, callback, advice, name)
+        return solve_cg(again, tol, max_iter, start, check_every, record, callback, advice, name)
     X = run.state.X
     certificate = Certificate(NORMAL_EQUATIONS, normal_equations_error(problem, X, xp.sqrt(run.state.square)), tol)
     measure = run.measure if isinstance(run.measure, float) else None
@@ -125,12 +141,13 @@ def solve_cg(
         measure = certificate.value  # the answer may be out of range
     return finish(
         name,
-        from_columns(problem, X if unit is None else X * unit),
+        cgls.answer(X),
         method="cg",
         certificate=certificate,
         reason=run.reason,
         measure=measure,
         n_iter=run.n_iter,
+        history=run.history,
         stats={"host_reads": run.reads},
         advice=advice,
         operator=problem.operator,

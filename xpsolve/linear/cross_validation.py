@@ -47,7 +47,7 @@ class ChosenSolution(Solution):
 
     Parameters
     ----------
-    x, method, certificate, n_iter, history, stats, ended, advice
+    x, method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`.
     lam : array, 0-d
         The chosen λ.
@@ -85,9 +85,9 @@ def ridge_cv(
     y: Array,
     lams: Any,
     *,
-    method: str = "gcv",
     folds: int = 10,
     intercept: bool = False,
+    method: str = "gcv",
     check_finite: bool = True,
 ) -> ChosenSolution:
     """Ridge regression with the λ that predicts best.
@@ -100,14 +100,14 @@ def ridge_cv(
         Observations; with k columns one λ is chosen for all of them, by the mean score.
     lams : list of float or 1-D array
         The λ > 0 to choose from, as in `ridge`: of ½‖Ax − y‖² + ½λ‖x‖².
-    method : {"gcv", "loo", "kfold"}
-        Generalised cross-validation; leave one out; or `folds` parts of the rows that follow one another.  The first
-        two take one singular value decomposition for all λ.
-    intercept : bool
-        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     folds : int
         For "kfold": parts, between 2 and n.  A fold of m samples is solved with λ·m/n, so that the weight of the
         penalty against a sample stays.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
+    method : {"gcv", "loo", "kfold"}
+        Generalised cross-validation; leave one out; or `folds` parts of the rows that follow one another.  The first
+        two take one singular value decomposition for all λ.
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read.
 

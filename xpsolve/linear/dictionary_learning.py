@@ -14,7 +14,6 @@ it is the exact minimiser over atom j alone, and ½‖U_j‖·‖U_j/‖U_j‖ �
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,7 +46,7 @@ from xpsolve.linear._problem import lost_in_units
 from xpsolve.operators import eigenvalue_bound
 from xpsolve.penalties.shrink import shrink
 from xpsolve.proximal.proximal_gradient import extrapolate
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
 _CERTIFICATE = "what codes alone and atoms alone can still gain, relative to half of ‖X‖²"
 _ADVICE = {Status.MAX_ITER: "Raise max_iter, or start from a better x0.", Status.INACCURATE: "Loosen tol."}
@@ -59,10 +58,18 @@ class DictionarySolution(Solution):
 
     Parameters
     ----------
-    x, method, certificate, n_iter, history, stats, ended, advice
+    x, method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`; x is the dictionary D, (p, m).
     codes : array, shape (n, m)
         Z, one sample per row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> X = np.asarray([[3.0, 0.0], [0.0, 4.0], [2.0, 0.0], [0.0, 1.0]])
+    >>> xs.dictionary_learning(X, 2, 0.5, seed=1)
+    DictionarySolution(x: 2×2, method='alternating', n_iter=0, status=CONVERGED)
     """
 
     codes: Any = None
@@ -80,14 +87,14 @@ def dictionary_learning(
     n_atoms: int,
     lam: Any,
     *,
+    seed: int = 0,
+    code_steps: int = costs.CODE_STEPS,
     tol: float = 1e-6,
     max_iter: int = 1000,
     x0: Array | None = None,
-    seed: int = 0,
-    code_steps: int = costs.CODE_STEPS,
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> DictionarySolution:
     """Minimise ½‖X − ZDᵀ‖² + λ‖Z‖₁ over codes Z and dictionaries D with columns of length 1.
@@ -101,22 +108,22 @@ def dictionary_learning(
     lam : float or 0-d array
         λ ≥ 0.  From the length of the longest row on, all codes are 0.  The number 0 gives the best D of rank m,
         which the singular value decomposition gives.
+    seed : int
+        Of the draw of a first dictionary, made on the host so that backends agree.
+    code_steps : int
+        Steps of FISTA in one iteration.
     tol : float
         The certificate to reach.
     max_iter : int
         Most iterations, each an update of the atoms and one of the codes.
     x0 : array, shape (p, m), optional
         The first dictionary, whose columns are scaled to length 1.  None draws m samples.
-    seed : int
-        Of that draw, made on the host so that backends agree.
-    code_steps : int
-        Steps of FISTA in one iteration.
     check_every : int
         Iterations between two convergence checks, each one host read.
     record : bool
-        Whether to keep the objective after every iteration, at the price of a product with D each.
+        Whether to keep objective and certificate after every iteration, at the price of three products each.
     callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+        Called as ``callback(iteration, progress)`` at every check with x = D in a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities in X, and for zero columns in `x0`, first, which costs a host read each;
         for λ = 0 also whether to check the certificate in the end.
@@ -127,7 +134,6 @@ def dictionary_learning(
         ``.x`` is D (p, m) and ``.codes`` is Z (n, m).  The certificate, from both, is the lasso's duality gap of Z, a
         bound of what codes can still gain with this D, and what every atom can gain alone, summed, over ½‖X‖².  The
         problem is not convex: 0 means that neither Z nor any one atom can do better, not that no other pair can.
-        ``.history``, if recorded, has the array "objective", from before the first iteration on.
 
     Raises
     ------
@@ -218,8 +224,8 @@ def dictionary_learning(
         max_iter=max_iter,
         check_every=check_every,
         refresh=problem.refresh,
-        record=problem.objective if record else None,
-        callback=callback,
+        record=(lambda s: problem.recorded(s, unit)) if record else None,
+        callback=seen_by(callback, lambda s: s.D, lambda s: s.error),
     )
     D, C = run.state.D, run.state.C
     return finish(
@@ -230,7 +236,7 @@ def dictionary_learning(
         reason=run.reason,
         measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
-        history=None if run.history is None else {"objective": run.history * unit * unit},
+        history=run.history,
         stats={"host_reads": run.reads},
         advice=_ADVICE,
         cls=DictionarySolution,
@@ -311,10 +317,11 @@ class _Factorisation:
         half = 0.5 * xp.sum(self.X * self.X)
         return (gap + gain) / xp.where(half > 0, half, xp.ones_like(half))
 
-    def objective(self, s: _State) -> Array:
-        """½‖X − ZDᵀ‖² + λ‖Z‖₁."""
+    def recorded(self, s: _State, unit: Array) -> dict[str, Array]:
+        """½‖X − ZDᵀ‖² + λ‖Z‖₁ for X in the unit of the caller, and the certificate."""
         R = self.X.T - s.D @ s.C
-        return 0.5 * self.xp.sum(R * R) + self.lam * self.xp.sum(self.xp.abs(s.C))
+        objective = 0.5 * self.xp.sum(R * R) + self.lam * self.xp.sum(self.xp.abs(s.C))
+        return {"objective": objective * unit * unit, "certificate": self.certify(s.D, s.C, R)}
 
 
 def _inverse(x: Array) -> Array:

@@ -44,7 +44,7 @@ from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.ridge import ridge
 from xpsolve.linear.working_set import has_columns, no_working_set, solve_working_set
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
 CERTIFICATE = "duality gap, relative to half of ‖y‖²"
 _CROWDED = 100  # entries of x0 that are never too many; some minimiser has at most n
@@ -63,14 +63,14 @@ def lasso(
     *,
     weights: Array | None = None,
     intercept: bool = False,
+    step: Any = None,
     method: str = "auto",
     tol: float = 1e-6,
     max_iter: int = 10_000,
     x0: Array | None = None,
-    step: Any = None,
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> Solution:
     """Minimise ½‖Ax − y‖² + λ‖x‖₁.
@@ -88,6 +88,8 @@ def lasso(
         w_i ≥ 0 of the squared residuals; 1 where none are given.
     intercept : bool
         Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
+    step : float or 0-d array, optional
+        Step of "ista" and "fista", at most 1/‖A‖² (below 2/‖A‖² for "ista").  None estimates ‖A‖² by Lanczos.
     method : str
         "ista" is proximal gradient, "fista" the same with momentum; both take the Gram matrix where A is dense and
         n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse A and one
@@ -98,14 +100,13 @@ def lasso(
         Most iterations; for "working_set" of all its small problems together.
     x0 : array, shape of the answer, optional
         Where to start.
-    step : float or 0-d array, optional
-        Step of "ista" and "fista", at most 1/‖A‖² (below 2/‖A‖² for "ista").  None estimates ‖A‖² by Lanczos.
     check_every : int
         Iterations of "ista" and "fista" between two convergence checks, each one host read.
     record : bool
-        Whether to keep objective and gap after every iteration, at the price of two products with A each.
+        Whether to keep objective and certificate after every iteration, for "working_set" after every round, at the
+        price of two products with A each.
     callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+        Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read.
 
@@ -113,9 +114,8 @@ def lasso(
     -------
     Solution
         ``.x`` is (p,) or (p, k).  The certificate is the duality gap over ½‖y‖², computed with A from the returned
-        x: an upper bound of what the objective can still fall.  ``.n_iter`` counts iterations, for "working_set"
-        rounds, whose set sizes and inner iterations are in ``.stats``.  ``.history``, if recorded, has the arrays
-        "objective" and "gap", from before the first iteration on.
+        x: an upper bound of what the objective can still fall.  ``.n_iter`` counts what `max_iter` limits;
+        ``.stats`` has the rounds of "working_set" and the sizes of its sets.
 
     Raises
     ------
@@ -160,14 +160,14 @@ def elastic_net(
     *,
     weights: Array | None = None,
     intercept: bool = False,
+    step: Any = None,
     method: str = "auto",
     tol: float = 1e-6,
     max_iter: int = 10_000,
     x0: Array | None = None,
-    step: Any = None,
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> Solution:
     """Minimise ½‖Ax − y‖² + λ(1 − θ)‖x‖₁ + ½λθ‖x‖².
@@ -178,7 +178,7 @@ def elastic_net(
         As in `lasso`.
     theta : float
         0 ≤ θ ≤ 1: 0 is the lasso; 1 is ridge regression, which `ridge` solves.
-    weights, intercept, method, tol, max_iter, x0, step, check_every, record, callback, check_finite
+    weights, intercept, step, method, tol, max_iter, x0, check_every, record, callback, check_finite
         As in `lasso`.
 
     Returns
@@ -232,7 +232,7 @@ class _Options:
     step: Any
     check_every: int
     record: bool
-    callback: Callable[[int, Any], Any] | None
+    callback: Callback
     check_finite: bool
 
     def __post_init__(self) -> None:
@@ -336,10 +336,15 @@ class _Solver:
         rr = squared_norms(R)
         return C, self.certify(X, C, rr), rr
 
-    def record(self, state: Any) -> Array:
-        """Objective and gap, (2, k)."""
+    def record(self, state: Any) -> dict[str, Array]:
+        """Objective and gap of each column, for y as it was given: an objective is of the size of ‖y‖²."""
         _, gap, rr = self.look(state.X)
-        return self.problem.xp.stack([0.5 * rr + self.penalty.value(state.X), gap])
+        objective, unit = 0.5 * rr + self.penalty.value(state.X), self.problem.y_unit
+        objective = objective if unit is None else objective * unit * unit
+        return {"objective": self._of_columns(objective), "certificate": self._of_columns(gap)}
+
+    def _of_columns(self, values: Array) -> Array:
+        return values[0] if self.problem.single_y else values
 
     def start(self) -> tuple[Array, Array, Array]:
         """The first X, its Aᵀ(Y − AX) and its gap."""
@@ -430,12 +435,13 @@ class _Solver:
         worst = float(xp.max(run.state.gap)) if known is None else known
         run = replace(run, measure=worst)
         following = "fista" if method == "working_set" else "working_set"
-        used = stats.get("steps", run.n_iter)
+        used = run.n_iter
         if worst <= tol or tol == 0 or used >= self.options.max_iter or (following == "fista" and rounded):
             return method, run, stats
         if following == "working_set" and not (has_columns(problem) and is_concrete(problem.Y, problem.lams)):
             return method, run, stats
-        columns, gaps, steps, reads = [], [], 0, run.reads
+        rounds = stats.get("rounds", 0)
+        columns, gaps, steps, reads = [], [], [0], run.reads
         for j in range(problem.Y.shape[1]):
             X, gap = run.state.X[:, j : j + 1], run.state.gap[j : j + 1]
             reads += 1
@@ -444,13 +450,16 @@ class _Solver:
                 new, more = one._run(following, X, (one.look(X)[0], gap), self.options.max_iter - used)
                 better = new.state.gap < gap
                 X, gap = xp.where(better, new.state.X, X), xp.where(better, cast(new.state.gap, gap.dtype), gap)
-                steps, reads = steps + more.get("steps", new.n_iter), reads + new.reads
+                steps.append(new.n_iter)
+                reads += new.reads
+                rounds += more.get("rounds", 0)
             columns.append(X)
             gaps.append(gap)
         gap = xp.concat(gaps)
         state = run.state._replace(X=xp.concat(columns, axis=1), gap=gap)
-        run = replace(run, state=state, reads=reads, measure=float(xp.max(gap)), reason="stalled")
-        return f"{method}->{following}", run, {**stats, f"{following}_steps": steps}
+        n_iter = used + max(steps)  # columns go on side by side
+        run = replace(run, state=state, n_iter=n_iter, reads=reads, measure=float(xp.max(gap)), reason="stalled")
+        return f"{method}->{following}", run, {**stats, f"{following}_steps": sum(steps), "rounds": rounds}
 
     def _column(self, j: int) -> _Solver:
         """The problem of one column of Y, without a record."""
@@ -461,11 +470,12 @@ class _Solver:
 
     @property
     def callback(self) -> Callable[[int, Any], Any] | None:
-        """The callback, which sees X in the units of the answer."""
-        see, unit = self.options.callback, self._unit
-        if see is None or unit is None:
-            return see
-        return lambda k, state: see(k, state._replace(X=state.X * unit))
+        """The callback as loops call it."""
+        return seen_by(self.options.callback, lambda state: self.answer(state.X), lambda state: state.gap)
+
+    def answer(self, X: Array) -> Array:
+        """X in the units and the shape of the answer."""
+        return from_columns(self.problem, X if self._unit is None else X * self._unit)
 
     @property
     def _unit(self) -> Array | None:
@@ -478,36 +488,25 @@ class _Solver:
         return tau if problem.A_unit is None else tau * problem.A_unit * problem.A_unit
 
     def _solution(self, method: str, run: Run[Any], stats: dict[str, Any]) -> Solution:
-        problem, o, unit = self.problem, self.options, self._unit
-        history = None
-        if run.history is not None:
-            kept = run.history if problem.y_unit is None else _unscaled_history(run.history, problem.y_unit)
-            kept = kept[:, :, 0] if problem.single_y else kept
-            history = {"objective": kept[:, 0, ...], "gap": kept[:, 1, ...]}
+        o, unit = self.options, self._unit
         X, gap = run.state.X, run.state.gap
         if unit is not None:
-            X, gap = X * unit, gap + lost_in_units(X, unit)
+            gap = gap + lost_in_units(X, unit)
         certificate = Certificate(CERTIFICATE, gap, o.tol)
         measure = run.measure if isinstance(run.measure, float) else None
         if measure is not None and unit is not None:
             measure = certificate.value
         return finish(
             o.name,
-            from_columns(problem, X),
+            self.answer(X),
             method=method,
             certificate=certificate,
             reason=run.reason,
             measure=measure,
             n_iter=run.n_iter,
-            history=history,
+            history=run.history,
             stats={"host_reads": run.reads, **stats},
             ended=Status.DIVERGED if run.reason == "not finite" and o.step is not None else None,
             advice=_ADVICE,
-            operator=problem.operator,
+            operator=self.problem.operator,
         )
-
-
-def _unscaled_history(history: Array, y_unit: Array) -> Array:
-    """Objectives and gaps, (steps, 2, k), of y as it was given: an objective is of the size of ‖y‖²."""
-    xp = namespace_of(history)
-    return xp.stack([history[:, 0, :] * y_unit * y_unit, history[:, 1, :]], axis=1)

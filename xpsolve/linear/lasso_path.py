@@ -69,7 +69,7 @@ class LassoPath(Solution):
 
     Parameters
     ----------
-    x, method, certificate, n_iter, history, stats, ended, advice
+    x, method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`; `x` is (k, p), and the certificate is the largest gap.
     lams : array, shape (k,)
         λ, from large to small unless given in another order.
@@ -100,8 +100,8 @@ def lasso_path(
     intercept: bool = False,
     n_lams: int = 100,
     ratio: float = 1e-3,
-    tol: float = 1e-6,
     method: str = "auto",
+    tol: float = 1e-6,
     max_iter: int = 10_000,
     check_finite: bool = True,
 ) -> LassoPath:
@@ -124,15 +124,15 @@ def lasso_path(
         How many, if `lams` is not given.
     ratio : float
         The least λ over the largest, if `lams` is not given.
-    tol : float
-        The gap to reach for every λ.
     method : str
         "working_set" goes from the largest λ to the smallest on a growing set of features, by Newton steps from each
         answer to the next, for a dense or sparse A.  "fista" solves all λ together, a column each, and freezes those
         that have converged.  "auto" is the first where it can be, but on an accelerator, where the host reads of the
         first cost more than its steps, it begins with "fista" and continues with "working_set" if that takes long.
+    tol : float
+        The gap to reach for every λ.
     max_iter : int
-        Most iterations, for "working_set" of each small problem.
+        Most iterations for a λ; where the set grows, "working_set" solves for it again, and counts from 0.
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read.
 
@@ -140,7 +140,8 @@ def lasso_path(
     -------
     LassoPath
         ``.lams`` (k,), ``.x`` (k, p), ``.gaps`` (k,): each gap is computed with A from the returned x, for λ = 0 by a
-        second least-squares problem.  ``.stats`` has the size of the set and the number of checks of all features.
+        second least-squares problem.  ``.n_iter`` is the most that a λ took of what `max_iter` limits; ``.stats`` has
+        the size of the set, the number of checks of all features and the steps of all λ together.
 
     Raises
     ------
@@ -209,9 +210,9 @@ def lasso_path(
         solve = _by_working_set if method == "working_set" else _together
         limit = min(max_iter, _PATIENCE) if together else max_iter
         X, gaps, n_iter, reason, stats = solve(problem, falling[:positive], tol, limit)
-        if together and reason != "tolerance":
+        if together and reason != "tolerance" and n_iter < max_iter:
             method, before = "fista->working_set", n_iter
-            X, gaps, n_iter, reason, stats = _by_working_set(problem, falling[:positive], tol, max_iter)
+            X, gaps, n_iter, reason, stats = _by_working_set(problem, falling[:positive], tol, max_iter - n_iter)
             n_iter += before
         columns.append((X, gaps))
     if zeros:
@@ -254,7 +255,7 @@ def _grid(problem: Problem, count: int, ratio: float) -> Array:
 def _by_working_set(
     problem: Problem, lams: Array, tol: float, max_iter: int
 ) -> tuple[Array, Array, int, str, dict[str, Any]]:
-    """X (p, m), gaps (m,), Newton and FISTA steps, why it ended as in `Run`, and counts, for falling λ."""
+    """X (p, m), gaps (m,), the most steps of a λ, why it ended as in `Run`, and counts, for falling λ."""
     xp, p, m = problem.xp, problem.shape[1], lams.shape[0]
     some = _AHEAD_TALL if problem.shape[0] > p else _AHEAD
     way = _Way(problem, tol, max_iter)
@@ -265,7 +266,7 @@ def _by_working_set(
         gaps.append(gap)
     features = way.features
     X = features.spread(xp.concat([padded(x, features.size) for x in columns], axis=1), p)
-    return X, xp.concat(gaps), way.steps, way.reason, {"size": features.size, "looks": way.looks}
+    return X, xp.concat(gaps), way.most, way.reason, {"size": features.size, "looks": way.looks, "steps": way.steps}
 
 
 class _Way:
@@ -280,9 +281,8 @@ class _Way:
             problem, None, largest(xp.abs(problem.Aty[:, 0]), min(_FIRST, problem.shape[1]))
         )
         self.last = xp.zeros((self.features.size, 1), dtype=problem.Y.dtype, device=device_of(problem.Y))
-        self.steps = self.looks = 0
+        self.steps = self.most = self.looks = 0
         self.reason = "tolerance"
-        self.limited = False  # whether a small problem has used up max_iter
 
     def solve(self, lams: Array) -> tuple[Array, Array]:
         """Answers (size, k) among the features of the set, and their gaps (k,)."""
@@ -302,7 +302,8 @@ class _Way:
             outside = how_many(score > 1 + 1e-9)
             if outside == 0:
                 if how_many(missed):
-                    self.reason = "max_iter" if self.limited else ""  # otherwise the certificate shows the error
+                    # otherwise the certificate shows the error
+                    self.reason = "max_iter" if self.most >= self.max_iter else ""
                 break
             self._grow(score, max(outside, min(_MOST, problem.shape[1] - self.features.size)))
             x = padded(x, self.features.size)
@@ -324,27 +325,27 @@ class _Way:
     def _small(self, x: Array, lams: Array) -> Array:
         """From the answer x to one λ to those for the next, among the features of the set."""
         problem, features, dtype = self.problem, self.features, self.features.gram.dtype  # float64 where there is such
-        X, taken, limited = in_memory(
+        X, taken, most = in_memory(
             partial(_down, tol=_SHARE * self.tol, max_iter=self.max_iter),
             *(features.gram, features.correlation(problem)),
             *(cast(known, dtype) for known in (self.yy, self.half, x, lams)),
         )
         self.steps += taken
-        self.limited |= limited
+        self.most = max(self.most, most)
         return cast(X, problem.Y.dtype)
 
 
 def _down(
     G: Array, b: Array, yy: Array, half: Array, x: Array, lams: Array, *, tol: float, max_iter: int
-) -> tuple[Array, int, bool]:
-    """The answer for each λ from that for the one before; all steps, and whether some λ has used up `max_iter`."""
+) -> tuple[Array, int, int]:
+    """The answer for each λ from that for the one before; the steps of all, and the most of one."""
     small, c = GramProblem.of(G, b, yy, half), b - G @ x
     columns, steps = list[Array](), list[int]()
     for i in range(lams.shape[0]):
         x, c, taken = solve_on_gram(small, Penalty(lams[i]), x, c, tol=tol, max_iter=max_iter, near=True)
         columns.append(x)
         steps.append(taken)
-    return namespace_of(x).concat(columns, axis=1), sum(steps), max(steps) >= max_iter
+    return namespace_of(x).concat(columns, axis=1), sum(steps), max(steps)
 
 
 def _together(

@@ -122,7 +122,7 @@ def lstsq(
         raise ValueError(message)
     return along(
         problem,
-        lambda problem: solve_cg(problem, tol, max_iter, None, costs.CHECK_EVERY, None, _ADVICE_OF_CG, "lstsq"),
+        lambda problem: solve_cg(problem, tol, max_iter, None, costs.CHECK_EVERY, False, None, _ADVICE_OF_CG, "lstsq"),
         lambda X, lams: lams * X,
     )
 

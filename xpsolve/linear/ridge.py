@@ -51,7 +51,7 @@ from xpsolve.linear._problem import (
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.conjugate_gradient import solve_cg
 from xpsolve.operators.entry import is_operator
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish
 
 _REFINEMENTS = 2
 _CONTRACTION = 0.1  # of the steps of refinement, from the first to the last
@@ -200,8 +200,9 @@ def ridge(
     max_iter: int | None = None,
     x0: Array | None = None,
     check_every: int = costs.CHECK_EVERY,
+    record: bool = False,
+    callback: Callback = None,
     check_finite: bool = True,
-    callback: Callable[[int, Any], Any] | None = None,
 ) -> Solution:
     """Minimise ½‖Ax − y‖² + ½λ‖x‖².
 
@@ -229,11 +230,13 @@ def ridge(
         For "cg": where to start.
     check_every : int
         For "cg": iterations between two convergence checks, each one host read.
+    record : bool
+        For "cg": whether to keep objective and certificate after every iteration, from the residuals at hand.
+    callback : callable, optional
+        For "cg": called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
         to check the certificate in the end, which costs another.
-    callback : callable, optional
-        For "cg": called as ``callback(iteration, state)`` at every check; a true answer stops.
 
     Returns
     -------
@@ -289,6 +292,7 @@ def ridge(
         check_every=check_every,
         callback=callback,
         check_finite=check_finite,
+        record=record,
         defaults=True,
     )
     direct = method != "cg" and not is_operator(A)
@@ -299,7 +303,7 @@ def ridge(
         return _solve_direct(problem, chosen, look=check_finite)
     return along(
         problem,
-        lambda problem, start: solve_cg(problem, tol, max_iter, start, check_every, callback, _ADVICE),
+        lambda problem, start: solve_cg(problem, tol, max_iter, start, check_every, record, callback, _ADVICE),
         lambda X, lams: lams * X,
         start,
     )

@@ -136,7 +136,7 @@ def solve_on_gram(
     while gap > tol and steps < max_iter:
         before = gap
         tau = d * d * safe_step(lambda v: d * (problem.G @ (d * v)), problem.b) if tau is None else tau
-        X, taken = _fista(problem, penalty, X, C, tau, tol, min(turn, max_iter - steps))
+        X, taken = _fista(problem, penalty, X, C, tau, tol, min(turn, max_iter - steps - 1))
         steps += taken
         limit = max(1, min(turn * _NEWTON // _FISTA, max_iter - steps))
         X, C, gap, taken = _newton(problem, penalty, X, problem.b - problem.G @ X, tol, limit)

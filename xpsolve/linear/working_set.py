@@ -82,12 +82,13 @@ def solve_working_set(
     *,
     tol: float,
     max_iter: int,
-    record: Callable[[Any], Array] | None,
+    record: Callable[[Any], dict[str, Array]] | None,
     callback: Callable[[int, Any], Any] | None,
 ) -> tuple[Run[Round], dict[str, Any]]:
     """Rounds until the gap over `half`, which is ½‖y‖², is at most `tol`.
 
-    `start` is (Aᵀ(y − AX), relative gap) of the first X.
+    `start` is (Aᵀ(y − AX), relative gap) of the first X.  `max_iter` limits the steps of all small problems, which
+    `n_iter` of the run counts; the rounds are among the counts beside it.
     """
     work = _Rounds(problem.settled(), penalty, half, tol, max_iter)
     xp, zero = problem.xp, problem.xp.zeros_like(work.half)
@@ -101,11 +102,12 @@ def solve_working_set(
         max_iter=max_iter,
         check_every=1,
         record=record,
-        callback=callback,
+        stalled=lambda *_: work.steps >= max_iter,
+        callback=callback and (lambda _, s: callback(work.steps, s)),
     )
     if work.steps >= max_iter and float(xp.max(run.state.gap)) > tol:
         run = replace(run, reason="max_iter", measure=float(xp.max(run.state.gap)))
-    return run, {"sizes": tuple(work.sizes), "steps": work.steps}
+    return replace(run, n_iter=work.steps), {"sizes": tuple(work.sizes), "rounds": run.n_iter}
 
 
 class _Rounds:
@@ -132,8 +134,7 @@ class _Rounds:
         if self.rounded:
             added = problem.xp.max(problem.xp.abs(features.gram @ (cast(x, wide) - fine)))
         X, C, gap, outside = self._measured(features, x)
-        idle = outside == 0 or self.steps >= self.max_iter
-        stuck = (gap > 0.5 * s.gap) & (level <= self.exact.l1) if idle else gap != gap
+        stuck = (gap > 0.5 * s.gap) & (level <= self.exact.l1) if outside == 0 else gap != gap
         if outside == 0 and wanted == 0:  # the better of both
             X, C, gap = either(gap > s.gap, (s.X, cast(s.C, C.dtype), s.gap), (X, C, gap))
         return Round(X, C, gap, stuck, added, features, how_many(x != 0), outside)

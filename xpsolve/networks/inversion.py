@@ -28,7 +28,7 @@ from xpsolve.arrays import (
     namespace_of,
 )
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 from xpsolve.trace import arrays_in, map_arrays
 
 
@@ -131,7 +131,8 @@ def fit_inverse(
     tol: float = 1e-6,
     max_iter: int = 10_000,
     check_every: int = costs.CHECK_EVERY,
-    callback: Callable[[int, Any], Any] | None = None,
+    record: bool = False,
+    callback: Callback = None,
 ) -> Solution:
     """Learn θ such that inverting f(·; θ) by `invert` takes x to y.
 
@@ -165,8 +166,10 @@ def fit_inverse(
         Most steps in θ.
     check_every : int
         Steps between two convergence checks, each one host read.
+    record : bool
+        Whether to keep the loss T(θ) as "objective" and the certificate after every step.
     callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+        Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
 
     Returns
     -------
@@ -217,7 +220,7 @@ def fit_inverse(
     scale = _SCALE[check_flag(half, "half")]
     length = scale * check_positive(step, "step", dtype=y.dtype)
     theta_length = scale * check_positive(theta_step, "theta_step", dtype=y.dtype)
-    tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
+    tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
     check_count(n_steps, "n_steps", 1)
     unrolled = n_steps if n_unrolled is None else n_unrolled
     check_count(unrolled, "n_unrolled", 1)
@@ -244,6 +247,10 @@ def fit_inverse(
         slopes = iter(arrays_in(gradient))
         return state_at(project(map_arrays(lambda t: t - theta_length * next(slopes), state.theta)))
 
+    def recorded(state: _State) -> dict[str, Array]:
+        loss = 0.5 * scale * xp.sum(state.residual * state.residual)
+        return {"objective": loss, "certificate": state.error}
+
     run = iterate(
         descended,
         state_at(theta0),
@@ -251,7 +258,8 @@ def fit_inverse(
         tol=tol,
         max_iter=max_iter,
         check_every=check_every,
-        callback=callback,
+        record=recorded if record else None,
+        callback=seen_by(callback, lambda state: state.theta, lambda state: state.error),
     )
     return finish(
         "fit_inverse",
@@ -261,5 +269,7 @@ def fit_inverse(
         reason=run.reason,
         measure=run.measure,
         n_iter=run.n_iter,
+        history=run.history,
+        stats={"host_reads": run.reads},
         advice=_ADVICE,
     )

@@ -36,7 +36,7 @@ from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear.lasso import lasso
 from xpsolve.networks import _unrolled
 from xpsolve.networks._unrolled import Parameters, signs
-from xpsolve.solution import Certificate, Solution, Status, finish, inner_solve
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, inner_solve, seen_by
 
 LOSSES = ("unsupervised", "semi-supervised", "supervised")
 Loss = Callable[[Array], tuple[Array, Array]]  # codes to the mean loss and its gradient there
@@ -140,6 +140,11 @@ class Lista:
         layers = [_unrolled.ista(kind, D, lam, self.inverse_lipschitz)] * (1 if tied else n_layers)
         self.parameters: Parameters = tuple(xp.concat(list(same)) for same in zip(*layers, strict=True))
 
+    def __repr__(self) -> str:
+        n, m = self.D.shape
+        tied = ", tied=True" if self.tied else ""
+        return f"Lista(D: {n}×{m}, lam={self.lam:g}, n_layers={self.n_layers}, kind={self.kind!r}{tied})"
+
     @property
     def steps(self) -> Array:
         """The step sizes τ_t of kind "step", (n_layers,), or (1,) where they are tied."""
@@ -187,10 +192,11 @@ class Lista:
         loss: str = "unsupervised",
         longest: float = 1.5,
         layer_iter: int = 20,
-        max_iter: int = 200,
         tol: float = 1e-4,
+        max_iter: int = 200,
         check_every: int = costs.CHECK_EVERY,
-        callback: Callable[[int, Any], Any] | None = None,
+        record: bool = False,
+        callback: Callback = None,
     ) -> Lista:
         """Train on samples (N, n), from the parameters as they are; returns the network.
 
@@ -198,7 +204,8 @@ class Lista:
         (N, m); or "semi-supervised", the same with solutions of the lasso as codes.  Each layer takes `layer_iter`
         steps alone, where layers are not tied, then all together at most `max_iter`, until the gradient relative to the
         loss is below `tol`.  ``.solution`` says how training ended; the loss on X is never above what it was when
-        layers began to be trained together.
+        layers began to be trained together.  Of these steps together `record` keeps loss and certificate, and
+        ``callback(iteration, progress)`` is called at their checks; a true answer stops them.
 
         Of kind "step", steps are at most `longest` over the largest L_S of the samples at their layer before
         it is trained.  Up to 1 no layer raises F_x for any of them; from 2 on codes diverge.  Values between are the
@@ -210,12 +217,22 @@ class Lista:
         check_option(loss, "loss", LOSSES)
         if not (is_scalar(longest) and longest == float("inf")):
             longest = check_positive(longest, "longest")
-        tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, callback=callback)
+        tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
         check_count(layer_iter, "layer_iter", 0)
         target = self._target(X, codes, loss)
         bound = self._train_layers(X, target, longest, tol, layer_iter)
         run = self._descend(
-            self.parameters, X, self._zeros(X), target, bound, tol, max_iter, check_every, callback, self.n_layers
+            self.parameters,
+            X,
+            self._zeros(X),
+            target,
+            bound,
+            self.n_layers,
+            tol=tol,
+            max_iter=max_iter,
+            check_every=check_every,
+            record=record,
+            callback=callback,
         )
         self.parameters = run.state.parameters
         certificate = Certificate("length of the gradient relative to the loss", self._slope(run.state, bound), tol)
@@ -228,6 +245,7 @@ class Lista:
                 reason=run.reason,
                 measure=run.measure,
                 n_iter=run.n_iter,
+                history=run.history,
                 stats={"loss": run.state.loss},
                 advice={Status.MAX_ITER: "Raise max_iter."},
             )
@@ -294,7 +312,7 @@ class Lista:
             layer = self.parameters if self.tied else tuple(p[t : t + 1, ...] for p in self.parameters)
             if alone:
                 bound = xp.stack(bounds[-1:]) if bounds else None
-                run = self._descend(layer, X, Z, target, bound, tol, layer_iter, layer_iter, None, 1)
+                run = self._descend(layer, X, Z, target, bound, 1, tol=tol, max_iter=layer_iter, check_every=layer_iter)
                 layer = run.state.parameters
                 self.parameters = tuple(
                     xp.concat([p[:t, ...], new, p[t + 1 :, ...]]) for p, new in zip(self.parameters, layer, strict=True)
@@ -312,11 +330,13 @@ class Lista:
         Z: Array,
         target: Loss,
         bound: Array | None,
+        n_layers: int,
+        *,
         tol: float,
         max_iter: int,
         check_every: int,
-        callback: Callable[[int, Any], Any] | None,
-        n_layers: int,
+        record: bool = False,
+        callback: Callback = None,
     ) -> Any:
         """Projected gradient descent on these layers, which codes Z enter."""
         xp = namespace_of(X)
@@ -342,14 +362,19 @@ class Lista:
         value, gradient = self._value_and_gradient(parameters, X, Z, target, n_layers)
         # the first step is a tenth of the parameters' length
         rate = 0.1 * _length(xp, parameters) / xp.maximum(_length(xp, gradient), xp.full_like(value, _TINY))
+
+        def slope(state: _State) -> Array:
+            return self._slope(state, bound)
+
         return iterate(
             step,
             _State(value, rate, parameters, gradient),
-            measure=lambda state: self._slope(state, bound),
+            measure=slope,
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
-            callback=callback,
+            record=(lambda state: {"objective": state.loss, "certificate": slope(state)}) if record else None,
+            callback=seen_by(callback, lambda state: state.parameters, slope),
         )
 
     def _slope(self, state: _State, bound: Array | None) -> Array:

@@ -28,7 +28,7 @@ from xpsolve.arrays import (
     iterate,
 )
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 from xpsolve.trace import arrays_in, map_arrays
 
 _ADVICE = {
@@ -54,10 +54,10 @@ def train(
     warmup: float | None = None,
     batch: int = 32,
     epochs: int = 10,
-    tol: float = 1e-2,
     seed: int = 0,
+    tol: float = 1e-2,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
 ) -> Solution:
     """Minimise a mean of losses over samples, of any network, in small batches.
 
@@ -80,20 +80,22 @@ def train(
         Samples per step; the last step of an epoch takes what is left.
     epochs : int
         Passes through the samples.
-    tol : float
-        The loss at which to stop, checked after each epoch.
     seed : int
         Of the order of samples.
+    tol : float
+        The loss at which to stop, checked after each epoch.
     record : bool
-        Whether to keep the mean loss of every epoch in ``.history``.
+        Whether to keep the mean over the batches of every epoch, before the step of each, as "objective"; the first is
+        that of `params`.
     callback : callable, optional
-        Called as ``callback(epoch, params)`` before the first epoch and after each; a true answer stops.
+        Called as ``callback(epoch, progress)`` before the first epoch and after each, with a `Progress`, whose x is θ
+        and whose measure is the mean that `record` keeps; a true answer stops.
 
     Returns
     -------
     Solution
-        ``.x`` is θ, in the structure of `params`.  The certificate is the mean loss over all samples, from the returned
-        θ.
+        ``.x`` is θ, in the structure of `params`; ``.n_iter`` counts epochs.  The certificate is the mean
+        loss over all samples, from the returned θ.
 
     Raises
     ------
@@ -191,8 +193,8 @@ def train(
         tol=tol,
         max_iter=epochs,
         check_every=1,
-        record=(lambda state: state.loss) if record else None,
-        callback=None if callback is None else lambda k, state: callback(k, state.params),
+        record=(lambda state: {"objective": state.loss}) if record else None,
+        callback=seen_by(callback, lambda state: state.params, lambda state: state.loss),
     )
     x = run.state.params
     certificate = Certificate("mean loss over all samples", loss(x), tol)

@@ -47,10 +47,10 @@ def operator_norm(
     A: Any,
     *,
     like: Array | None = None,
+    seed: int = 0,
     tol: float = 1e-8,
     max_iter: int = 1000,
     check_every: int = 10,
-    seed: int = 0,
 ) -> Array:
     """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᵀA.
 
@@ -66,14 +66,14 @@ def operator_norm(
         The operator.
     like : array, optional
         An array of the library, device and dtype to work in; needed only where A has no array of its own.
+    seed : int
+        Of the start vector, drawn on the host so that backends agree.
     tol : float
         Relative change of the estimate in one step at which to stop.
     max_iter : int
         Most steps, each a product with A and one with Aᵀ.
     check_every : int
         Steps between two host reads.
-    seed : int
-        Of the start vector, drawn on the host so that backends agree.
 
     Returns
     -------

@@ -69,7 +69,7 @@ def primal_dual(
     tol: float,
     max_iter: int,
     check_every: int,
-    record: Callable[[Any], Array] | None = None,
+    record: Callable[[Any], dict[str, Array]] | None = None,
     callback: Callable[[int, Any], Any] | None = None,
 ) -> Run[State]:
     """Iterate from x and z = 0 until ``joined(shares(x, z))`` is at most `tol`.

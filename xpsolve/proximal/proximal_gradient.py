@@ -76,7 +76,7 @@ def proximal_gradient(
     check_every: int,
     gap: Array,
     improve: Callable[[Array, Array], Array] | None = None,
-    record: Callable[[Any], Array] | None = None,
+    record: Callable[[Any], dict[str, Array]] | None = None,
     callback: Callable[[int, Any], Any] | None = None,
     late: float = 0.0,
 ) -> Run[State]:

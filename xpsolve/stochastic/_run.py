@@ -28,14 +28,12 @@ from xpsolve.arrays import (
     shifted,
 )
 from xpsolve.autodiff.implicit import implicitly
-from xpsolve.solution import Certificate, Solution, Status
+from xpsolve.solution import Callback, Certificate, Solution, Status, seen_by
 from xpsolve.solution import finish as finish_solution
 from xpsolve.stochastic._units import Units, in_units, largest_ordinary, rescaled
 from xpsolve.stochastic.linear_model import LinearModel
 
 _EXPLODED = 1e8  # with a suitable step the gradient of a convex f does not grow, except by momentum
-
-Callback = Callable[[int, Any], Any] | None
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,23 @@ class Start:
         tau = self.number(value)
         return tau if self.units is None else self.units.step_inside(tau)
 
-    def seen_by(self, callback: Callback) -> Callback:
-        """A callback that sees states in the units of the caller."""
-        units = self.units
-        if callback is None or units is None or units.trivial:
-            return callback
-        return lambda k, s: callback(k, _outside(units, s))
+    def outside(self, x: Array) -> Array:
+        """x in the units of the caller."""
+        return x if self.units is None else self.units.outside(x)
+
+    def value_outside(self, value: Array) -> Array:
+        """A value of f in the units of the caller."""
+        return value if self.units is None else self.units.value_outside(value)
+
+    def watched(self, record: bool, callback: Callback) -> dict[str, Any]:
+        """`record` and `callback` of a loop whose states have an x and the last gradient g."""
+
+        def recorded(s: Any) -> dict[str, Array]:
+            value, g = value_and_gradient(self.f, s.x)
+            return {"objective": self.value_outside(self.number(value)), "certificate": self.certificate_of(s.x, g)}
+
+        seen = seen_by(callback, lambda s: self.outside(s.x), lambda s: self.certificate_of(s.x, s.g))
+        return {"record": recorded if record else None, "callback": seen}
 
 
 @composed
@@ -104,13 +113,6 @@ def _unless_above_numpy(limit: Array, ratio: Array) -> Array:
     if ratio.ndim:
         return _unless_above.standard(limit, ratio)
     return ratio if ratio <= limit else np.full_like(ratio, np.nan)
-
-
-def _outside(units: Units, s: Any) -> Any:
-    parts = {"x": units.outside(s.x), "g": units.gradient_outside(s.g)}
-    if hasattr(s, "value"):
-        parts["value"] = units.value_outside(s.value)
-    return s._replace(**parts)
 
 
 class Descent(NamedTuple):
@@ -308,28 +310,24 @@ def _finish(
     name: str, start: Start, found: Descent, tol: float, advice: Mapping[Status, str], user_step: bool
 ) -> Solution:
     """The answer: a certificate from the returned x, and a status that says how it ended."""
-    run, units = found.run, start.units
-    x, history = run.state.x, run.history
+    run, x = found.run, found.run.state.x
     # the returned x is not the one that exploded
     g = start.f.gradient(x) if run.reason == "not finite" else run.state.g
     ended = _ended(start, run, x, user_step, Status.DIVERGED in advice)
     measures = start.certificate_of(x, g)
-    if units is not None:
-        x = units.outside(x)
-        history = None if history is None else units.value_outside(history)
     return finish_solution(
         name,
-        x,
+        start.outside(x),
         method=found.method,
         certificate=Certificate(certificate_name(start), measures, tol),
         reason=run.reason,
         measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
-        history=history,
+        history=run.history,
         stats={"host_reads": run.reads, **found.stats},
         ended=ended,
         advice=advice,
-        operator=None if units is None else start.f.operator,
+        operator=None if start.units is None else start.f.operator,
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     check_count,
@@ -30,7 +31,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.operators import Dense, Sparse
-from xpsolve.solution import Solution, Status
+from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._run import Descent, Start, along, raised_factor
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares, check_one_column
@@ -55,9 +56,9 @@ def coordinate_descent(
     block: int | None = None,
     tol: float = 1e-6,
     max_iter: int = 10_000,
-    check_every: int = 10,
+    check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
 ) -> Solution:
     """Minimise f over one block of coordinates after another, in cycles.
 
@@ -77,7 +78,7 @@ def coordinate_descent(
     check_every : int
         Sweeps between two convergence checks, each one host read.
     record : bool
-        Whether to keep f after every sweep, as ``.history`` (n_iter + 1,).
+        Whether to keep objective and certificate after every sweep, at the price of two products with A each.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
@@ -149,8 +150,7 @@ def coordinate_descent(
             max_iter=max_iter,
             check_every=check_every,
             refresh=refresh,
-            record=(lambda s: f.value(s.x)) if record else None,
-            callback=start.seen_by(callback),
+            **start.watched(record, callback),
         )
         return Descent(run, "coordinate_descent", {"block": block})
 

@@ -26,7 +26,7 @@ from xpsolve.arrays import (
     safe_norm,
 )
 from xpsolve.capabilities import capabilities
-from xpsolve.solution import Solution, Status
+from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
 from xpsolve.stochastic.objectives import LeastSquares
 
@@ -63,7 +63,7 @@ def gradient_descent(
     max_iter: int = 10_000,
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
 ) -> Solution:
     """Minimise a smooth f by steps against its gradient.
 
@@ -90,7 +90,7 @@ def gradient_descent(
     check_every : int
         Iterations between two convergence checks, each one host read.
     record : bool
-        Whether to keep f after every iteration, as ``.history`` (n_iter + 1,); one more product with A an iteration.
+        Whether to keep objective and certificate after every iteration, at the price of two products with A each.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
@@ -157,8 +157,7 @@ def gradient_descent(
             max_iter=max_iter,
             check_every=check_every,
             refresh=refresh,
-            record=(lambda s: f.value(s.x)) if record else None,
-            callback=start.seen_by(callback),
+            **start.watched(record, callback),
         )
         return Descent(run, "gradient_descent", {})
 

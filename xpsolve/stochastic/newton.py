@@ -27,7 +27,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
-from xpsolve.solution import Solution, Status
+from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._run import (
     Descent,
     Start,
@@ -75,7 +75,7 @@ def newton(
     max_iter: int = 100,
     check_every: int = 1,
     record: bool = False,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
 ) -> Solution:
     """Minimise a smooth convex f by Newton steps.
 
@@ -95,7 +95,7 @@ def newton(
     check_every : int
         Steps between two convergence checks, each one host read; "cg" adds one every third iteration of its own.
     record : bool
-        Whether to keep f after every step, as ``.history`` (n_iter + 1,).
+        Whether to keep objective and certificate after every step, at the price of two products with A each.
     callback : callable, optional
         Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
@@ -160,8 +160,7 @@ def newton(
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
-            record=(lambda s: s.value) if record else None,
-            callback=start.seen_by(callback),
+            **start.watched(record, callback),
         )
         return Descent(run, f"newton: {chosen}", {})
 

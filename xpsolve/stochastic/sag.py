@@ -15,17 +15,18 @@ system of `xpsolve.stochastic.block`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpsolve.arrays import Array, device_of, enter, put
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.solution import Solution
+from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.block import derivatives, rows_of
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
+from xpsolve.trace import shapes_in
 
 
 class SagMemory(NamedTuple):
@@ -41,6 +42,9 @@ class SagMemory(NamedTuple):
 
     alpha: Array
     seen: np.ndarray[Any, Any]
+
+    def __repr__(self) -> str:
+        return f"SagMemory(alpha: {shapes_in(self.alpha)}, seen: {shapes_in(self.seen)})"
 
 
 class Memory(NamedTuple):
@@ -61,10 +65,10 @@ def sag(
     step: float | Sequence[float] | None = None,
     memory: SagMemory | None = None,
     block: int | str = "auto",
-    record_every: int | None = None,
     seed: int = 0,
     tol: float = 1e-2,
-    callback: Callable[[int, Array], Any] | None = None,
+    record_every: int | None = None,
+    callback: Callback = None,
 ) -> Solution:
     """Stochastic average gradient: one sample per step, and the mean of the last gradients of all.
 
@@ -80,11 +84,11 @@ def sag(
     memory : SagMemory, optional
         ``.stats["memory"]`` of a run with the same objective, which continues from its ``.x`` given as `x0`.  With
         another `seed` the samples come in another order.
-    block, record_every, seed
+    block, seed
         As in `sgd`.
     tol : float
         The certificate at which to stop; 0 takes all steps.
-    callback
+    record_every, callback
         As in `sgd`.
 
     Returns

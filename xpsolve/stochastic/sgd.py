@@ -15,14 +15,14 @@ over a block needs the same d and other weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpsolve.arrays import Array
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.solution import Solution
+from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.block import derivatives, rows_of
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
@@ -101,10 +101,10 @@ def sgd(
     warmup: float | None = None,
     block: int | str = "auto",
     batch: int = 1,
-    record_every: int | None = None,
     seed: int = 0,
     tol: float = 1e-2,
-    callback: Callable[[int, Array], Any] | None = None,
+    record_every: int | None = None,
+    callback: Callback = None,
 ) -> Solution:
     """Stochastic gradient descent, one sample per step, with steps τ_k = τ₀/(1 + k/k₀).
 
@@ -126,22 +126,24 @@ def sgd(
         Steps taken together; 1 is the loop.  The iterates are the same to rounding.
     batch : int
         Samples per step, whose gradients are averaged; `indices` then has so many for each step, one after another.
-    record_every : int, optional
-        Keep x and f(x) at every so many steps.
     seed : int
         Of the random sample numbers, which are independent and uniform.
     tol : float
         What the certificate is compared with; all steps are taken whatever it is.
+    record_every : int, optional
+        Keep x, f(x) and the certificate at every so many steps, at the price of three products with A each.
     callback : callable, optional
-        Called as ``callback(steps, x)`` every few thousand steps; a true answer stops.
+        Called as ``callback(steps, progress)`` every few thousand steps, with a `Progress` without a
+        measure; a true answer stops.
 
     Returns
     -------
     Solution
-        ``.x`` is the last iterate and ``.n_iter`` counts steps; the certificate is ‖D∇f(x)‖ relative to
+        ``.x`` is the last iterate and ``.n_iter`` counts steps, of which
+        `epochs` asks for epochs·n/batch; the certificate is ‖D∇f(x)‖ relative to
         ‖D∇f(0)‖, D_j = 1/max_i |A_ij|, the worst of all runs; where it exceeds `tol` the status is MAX_ITER.
-        ``.history``, if recorded, has "step" (host), "x" and "objective"; ``.stats`` the block and the sweeps at the
-        end, and host reads.
+        ``.history``, if recorded, has "x" and the numbers of "step" (host) beside "objective" and "certificate";
+        ``.stats`` the block and the sweeps at the end, and host reads.
 
     Raises
     ------
@@ -190,16 +192,16 @@ def sga(
     warmup: float | None = None,
     block: int | str = "auto",
     batch: int = 1,
-    record_every: int | None = None,
     seed: int = 0,
     tol: float = 1e-2,
-    callback: Callable[[int, Array], Any] | None = None,
+    record_every: int | None = None,
+    callback: Callback = None,
 ) -> Solution:
     """Stochastic gradient descent with averaging: steps τ_k = τ₀/(1 + √(k/k₀)), and the mean of all iterates.
 
     Parameters
     ----------
-    f, x0, indices, epochs, step0, warmup, block, batch, record_every, seed, tol, callback
+    f, x0, indices, epochs, step0, warmup, block, batch, seed, tol, record_every, callback
         As in `sgd`; at k = k₀ too this τ has halved, and falls more slowly from then on.
 
     Returns

@@ -31,7 +31,7 @@ from xpsolve.arrays import (
     on_accelerator,
 )
 from xpsolve.operators import Dense, Sparse
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Progress, Solution, Status, finish
 from xpsolve.stochastic._run import Start, begin, certificate_name, no_minimiser
 from xpsolve.stochastic._units import Units, rescaled
 from xpsolve.stochastic.block import by_newton
@@ -165,7 +165,7 @@ class Options:
     record_every: int | None
     seed: int
     tol: float
-    callback: Callable[[int, Array], Any] | None
+    callback: Callback
     step_name: str = "step0"
     batch: int = 1
 
@@ -400,7 +400,7 @@ def run(
                 solved = float(stream.model.xp.max(stream.certificate(answer(state, done)))) <= options.tol
                 pace.reads += 1
             if options.callback is not None and taken:
-                stopped = bool(options.callback(done, stream.outside(answer(state, done))))
+                stopped = bool(options.callback(done, Progress(stream.outside(answer(state, done)))))
         if every and done > at[-1] and (done == stop or solved):
             kept.append(answer(state, done))
             at.append(done)
@@ -408,7 +408,8 @@ def run(
     if every:
         X = stream.model.xp.stack(kept)
         objective = stream.units.value_outside(stream.model.value(stream.shaped(X)))
-        history = {"step": np.asarray(at), "x": stream.outside(X), "objective": objective}
+        certificate = stream.model.xp.stack([stream.certificate(x) for x in kept])
+        history = {"step": np.asarray(at), "x": stream.outside(X), "objective": objective, "certificate": certificate}
     X, reads = answer(state, done), pace.reads
     return Record(X, done, finite, stopped, reads, pace.sweeps, pace.size, history, method.stats(state, done))
 

@@ -10,6 +10,7 @@ from xpsolve.trace.wrapper import (
     is_plain,
     lift_all,
     map_arrays,
+    shapes_in,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "lift_all",
     "map_arrays",
     "peak_bytes",
+    "shapes_in",
 ]

@@ -35,7 +35,7 @@ class OpTally:
     bytes: int = 0
 
 
-@dataclass
+@dataclass(repr=False)
 class Tally:
     """What a function cost.
 
@@ -66,6 +66,10 @@ class Tally:
     bytes: int = 0
     syncs: int = 0
     by_op: dict[str, OpTally] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        totals = ("launches", "flops", "bytes", "syncs")
+        return f"Tally({', '.join(f'{name}={getattr(self, name)}' for name in totals)})"
 
     @property
     def product_flops(self) -> int:

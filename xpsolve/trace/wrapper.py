@@ -172,6 +172,12 @@ def arrays_in(tree: Any) -> list[Array]:
     return found
 
 
+def shapes_in(tree: Any) -> str:
+    """The shapes of the arrays in nested containers as text, for a `repr`: nothing is read from a device."""
+    shapes = ["×".join(map(str, x.shape)) or "0-d" for x in arrays_in(tree)]
+    return " and ".join(shapes) if len(shapes) <= 3 else f"{len(shapes)} arrays"
+
+
 class WrappedNamespace:
     """The array-API namespace of one interpreter's arrays: the one inside, seen through it."""
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def along(problem: Problem, solve: Callable[..., TransportSolution]) -> TransportSolution:
-    """The solution of a problem that carries derivatives, from solve(a, b, M, init) of the plain one."""
-    plain = without_levels((problem.a, problem.b, problem.geometry, problem.init))
-    a, b, geometry, init = map_arrays(lambda x: x[0, ...], plain[:2]) + plain[2:] if problem.single else plain
-    init = None if init is None else tuple(x[0, ...] for x in init) if problem.single else init
-    solution = solve(a, b, geometry.M if isinstance(geometry, Matrix) else geometry, init=init)
+    """The solution of a problem that carries derivatives, from solve(a, b, M, x0) of the plain one."""
+    plain = without_levels((problem.a, problem.b, problem.geometry, problem.x0))
+    a, b, geometry, x0 = map_arrays(lambda x: x[0, ...], plain[:2]) + plain[2:] if problem.single else plain
+    x0 = None if x0 is None else tuple(x[0, ...] for x in x0) if problem.single else x0
+    solution = solve(a, b, geometry.M if isinstance(geometry, Matrix) else geometry, x0=x0)
     n, xp = problem.a.shape[1], problem.xp
     f, g = (x[None, :] if problem.single else x for x in solution.x)
     equations = _Equations(problem.eps)

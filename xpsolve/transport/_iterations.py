@@ -243,16 +243,16 @@ class Iteration:
             # the smallest cost goes into g, so that K has entries near 1; f and g stay the same for all problems
             zero = xp.zeros_like(a[:1, :]), xp.zeros_like(b[:1, :]) + low
             u, v = xp.ones_like(a), xp.ones_like(b)
-            if problem.init is not None:
-                f, g = problem.init
+            if problem.x0 is not None:
+                f, g = problem.x0
                 top = xp.max(xp.where(a > 0, f, xp.full_like(f, -xp.inf)), axis=1, keepdims=True)
                 u, v = xp.exp((f - top) / eps), xp.exp((g + (top - low)) / eps)  # the constant between them is free
             K = problem.kernel.hold(*zero, eps)
             narrow = self.span is not None and self.span <= widest(xp, xp.float32) * problem.eps
             u, v = self._with_mass(u, v, 0.0)
             return self._fresh(u, v, zero, K, eps, lower=narrow)
-        f, _ = problem.init or (xp.zeros_like(a), None)
-        if problem.init is None:
+        f, _ = problem.x0 or (xp.zeros_like(a), None)
+        if problem.x0 is None:
             eps = xp.maximum(eps, (high - low) / _BEGIN)
         F = xp.where(a > 0, f / eps, xp.full_like(a, NOTHING))
         return self._log_start(F, eps)
@@ -328,6 +328,10 @@ class Iteration:
             return s.u * s.eps, s.v * s.eps
         return s.f + s.eps * logarithm(s.u), s.g + s.eps * logarithm(s.v)
 
+    def answer(self, s: _State) -> tuple[Array, Array]:
+        """The same, −∞ where there is no mass."""
+        return self._with_mass(*self.potentials(s), -self.problem.xp.inf)
+
     def scalings(self, s: _State, f: Array, g: Array) -> tuple[Array, Array]:
         """u and v with the plan diag(u) K diag(v) for potentials f and g."""
         xp, eps = self.problem.xp, self.problem.eps
@@ -345,7 +349,7 @@ class Iteration:
         """Potentials, the error of their marginals, (B,), and the dual value."""
         problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
         a, b = problem.a, problem.b
-        f, g = self._with_mass(*self.potentials(s), -xp.inf)
+        f, g = self.answer(s)
         if self.method == "scaling":  # K is known, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])

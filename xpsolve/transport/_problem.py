@@ -36,7 +36,7 @@ class Problem:
     geometry: Geometry
     eps: float
     single: bool
-    init: tuple[Array, Array] | None
+    x0: tuple[Array, Array] | None
     unit: float  # the rounding unit of the lowest dtype among a, b and the one that is worked in
     same: bool  # whether a and b are one array, and the points too
     names: tuple[str, str]  # of a and b in messages
@@ -69,8 +69,8 @@ class Problem:
         unit = ordinary(self.eps, self.a)
         if unit == 1:
             return self, unit
-        init = None if self.init is None else tuple(x / unit for x in self.init)
-        return replace(self, geometry=self.geometry.divided(unit), eps=self.eps / unit, init=init), unit
+        x0 = None if self.x0 is None else tuple(x / unit for x in self.x0)
+        return replace(self, geometry=self.geometry.divided(unit), eps=self.eps / unit, x0=x0), unit
 
     @cached_property
     def mirrored(self) -> Array | None:
@@ -124,7 +124,7 @@ class Problem:
     def _bad_starts(self) -> list[Array]:
         """Where potentials to start from are not finite although there is mass."""
         weights = (self.a, self.b)
-        return [(w > 0) & ~self.xp.isfinite(x) for w, x in zip(weights, self.init or (), strict=False)]
+        return [(w > 0) & ~self.xp.isfinite(x) for w, x in zip(weights, self.x0 or (), strict=False)]
 
     def _complain(self) -> None:
         """Raise for what is wrong: the slow path, with further host reads."""
@@ -166,7 +166,7 @@ class Problem:
                     f"{left - right:.3g}. Divide each by its sum."
                 )
                 raise ValueError(message)
-        for name, bad in zip(("init[0]", "init[1]"), self._bad_starts(), strict=False):
+        for name, bad in zip(("x0[0]", "x0[1]"), self._bad_starts(), strict=False):
             if bool(xp.any(bad)):
                 message = f"{name}: expected potentials that are finite where there is mass, got NaN or infinite ones."
                 raise ValueError(message)
@@ -214,15 +214,13 @@ def geometry_of(M: Any) -> Geometry:
     return M if isinstance(M, PointCloud | Grid) else Matrix(M)
 
 
-def enter_problem(
-    a: Array, b: Array, M: Any, eps: Any, init: Any = None, names: tuple[str, str] = ("a", "b")
-) -> Problem:
+def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: tuple[str, str] = ("a", "b")) -> Problem:
     """The arguments that all functions of the family share, checked as far as no value is needed."""
     geometry = geometry_of(M)
-    if init is not None and not (isinstance(init, tuple | list) and len(init) == 2):
-        message = f"init: expected a tuple of two arrays, the potentials f and g, got {type(init).__qualname__}."
+    if x0 is not None and not (isinstance(x0, tuple | list) and len(x0) == 2):
+        message = f"x0: expected a tuple of two arrays, the potentials f and g, got {type(x0).__qualname__}."
         raise TypeError(message)
-    start = {} if init is None else {"init[0]": init[0], "init[1]": init[1]}
+    start = {} if x0 is None else {"x0[0]": x0[0], "x0[1]": x0[1]}
     same = a is b and geometry.one_set
     xp, arrays = enter(a=a, b=b, **geometry.arrays, **start)
     units = [_unit(x, arrays[0]) for x in (a, b)]
@@ -245,14 +243,14 @@ def enter_problem(
     single = a.ndim == 1 and b.ndim == 1 and len(shape) == 2
     a, b = _of_one_mass(xp, a, b, units)
     a, b = (x[None, :] if batch == 1 and x.ndim == 1 else xp.broadcast_to(x, (batch, x.shape[-1])) for x in (a, b))
-    if init is not None:
+    if x0 is not None:
         f, g = rest[-2:]
         expected = [(x.shape[-1],) if single else tuple(x.shape) for x in (a, b)]
         if [tuple(f.shape), tuple(g.shape)] != expected:
-            message = f"init: expected potentials of shapes {expected[0]} and {expected[1]}, "
+            message = f"x0: expected potentials of shapes {expected[0]} and {expected[1]}, "
             raise ValueError(message + f"got {tuple(f.shape)} and {tuple(g.shape)}.")
-        init = (f[None, :], g[None, :]) if single else (f, g)
-    return Problem(xp, a, b, geometry, eps, single, init, max(units), same, names)
+        x0 = (f[None, :], g[None, :]) if single else (f, g)
+    return Problem(xp, a, b, geometry, eps, single, x0, max(units), same, names)
 
 
 def _unit(x: Array, like: Array) -> float:

@@ -22,7 +22,7 @@ class TransportSolution(Solution):
     ----------
     x : tuple of two arrays
         The dual potentials f and g, −∞ where there is no mass.
-    method, certificate, n_iter, history, stats, ended, advice
+    method, certificate, n_iter, history, stats, ended, advice, intercept
         As in `Solution`.
     value : array
         The dual value ⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, 0-d or one for each problem; at convergence ⟨P, M⟩ + ε Σ P (log P − 1).
@@ -79,7 +79,3 @@ class TransportSolution(Solution):
         if unit == 1:
             return f, g, self.geometry.kernel(), self.eps, unit
         return f / unit, g / unit, self.geometry.divided(unit).kernel(), self.eps / unit, unit
-
-    def __repr__(self) -> str:
-        shapes = " and ".join("×".join(map(str, x.shape)) for x in self.x)
-        return f"TransportSolution(f, g: {shapes}, method={self.method!r}, n_iter={self.n_iter}, {self.status.name})"

@@ -9,7 +9,6 @@ begins with a large ε, and divides it by 4 each time that they nearly are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from xpsolve import costs
@@ -23,7 +22,7 @@ from xpsolve.arrays import (
     iterate,
 )
 from xpsolve.capabilities import capabilities
-from xpsolve.solution import Certificate, Solution, Status, finish
+from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 from xpsolve.transport._kernels import NOTHING, relaxed
 from xpsolve.transport._problem import Problem, enter_problem, widest
 
@@ -54,7 +53,8 @@ def barycenter(
     tol: float = 1e-6,
     max_iter: int = 10_000,
     check_every: int = costs.CHECK_EVERY,
-    callback: Callable[[int, Any], Any] | None = None,
+    record: bool = False,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> Solution:
     """The histogram between histograms: argmin_b Σ_k w_k W(a_k, b), W being the value of `sinkhorn`.
@@ -80,8 +80,10 @@ def barycenter(
         Most iterations, each a product with K and one with Kᵀ for every histogram.
     check_every : int
         Iterations between two convergence checks, each one host read.
+    record : bool
+        Whether to keep the certificate after every iteration.
     callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+        Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check values first: NaN, negative weights, sums that differ.  It costs one host read, the same that
         "auto" takes.
@@ -120,7 +122,12 @@ def barycenter(
     """
     check_option(method, "method", ("auto", *_METHODS))
     tol = check_iteration(
-        tol=tol, max_iter=max_iter, check_every=check_every, callback=callback, check_finite=check_finite
+        tol=tol,
+        max_iter=max_iter,
+        check_every=check_every,
+        callback=callback,
+        check_finite=check_finite,
+        record=record,
     )
     _, (A,) = enter(A=A)
     check_ndim(A, "A", 2, shape="(k, n)")
@@ -139,17 +146,19 @@ def barycenter(
         max_iter=max_iter,
         check_every=check_every,
         renew=solver.renew if isinstance(solver, _Log) else None,
-        callback=callback,
+        record=(lambda s: {"certificate": solver.disagreement(s)}) if record else None,
+        callback=seen_by(callback, solver.answer, solver.disagreement),
     )
     s = run.state
     return finish(
         "barycenter",
-        solver.mean(solver.columns(s))[0, :],
+        solver.answer(s),
         method=chosen,
         certificate=Certificate("largest ‖P_kᵀ1 − b‖₁/Σb over the histograms", solver.disagreement(s), float(tol)),
         reason=run.reason,
         measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
+        history=run.history,
         stats={"host_reads": run.reads},
         ended=Status.UNDERFLOW if chosen == "scaling" and run.reason == "not finite" else None,
         advice=_ADVICE,
@@ -195,6 +204,10 @@ class _Scaling:
     def mean(self, columns: Array) -> Array:
         """Σ_k w_k P_kᵀ1, (1, n)."""
         return self.xp.sum(self.w * columns, axis=0, keepdims=True)
+
+    def answer(self, s: _State) -> Array:
+        """The barycentre, (n,)."""
+        return self.mean(self.columns(s))[0, :]
 
     def disagreement(self, s: _State) -> Array:
         """The largest ‖P_kᵀ1 − b‖₁/Σb."""

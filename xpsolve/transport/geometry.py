@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpsolve.arrays import Array, check_count, check_ndim, namespace_of
+from xpsolve.trace import shapes_in
 from xpsolve.transport._kernels import Axes, Rows, cost_range
 
 _HELD, _BLOCK = 1 << 22, 1 << 20  # entries of K that are kept, and of a block where it is not
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PointCloud:
     """The cost M_ij = ‖x_i − y_j‖², which is made block by block and never stored where it is large.
 
@@ -39,6 +40,9 @@ class PointCloud:
     x: Array
     y: Array
     block: int | None = None
+
+    def __repr__(self) -> str:
+        return f"PointCloud(x: {shapes_in(self.x)}, y: {shapes_in(self.y)})"
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> PointCloud:
         return PointCloud(function(self.x), function(self.y), self.block)
@@ -84,7 +88,7 @@ class PointCloud:
         return xp.zeros_like(top), top
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Grid:
     """The cost ‖x_i − x_j‖² between the points of a grid, as between the pixels of two pictures.
 
@@ -114,6 +118,9 @@ class Grid:
             message = "axes: expected at least one array of coordinates, got none."
             raise ValueError(message)
         object.__setattr__(self, "axes", axes)
+
+    def __repr__(self) -> str:
+        return f"Grid({' × '.join(str(x.shape[0]) for x in self.axes)} points)"
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Grid:
         return Grid(*(function(x) for x in self.axes))
@@ -156,11 +163,14 @@ class Grid:
         return xp.zeros_like(top), top
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Matrix:
     """Any cost, (n, m) or one for each problem, (B, n, m)."""
 
     M: Array
+
+    def __repr__(self) -> str:
+        return f"Matrix({shapes_in(self.M)})"
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Matrix:
         return Matrix(function(self.M))

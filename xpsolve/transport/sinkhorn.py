@@ -9,7 +9,6 @@ Here is the public function.  `_problem` checks the input, `_iterations` has the
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 from xpsolve import costs
@@ -25,7 +24,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.implicit import followed
 from xpsolve.capabilities import capabilities
-from xpsolve.solution import Certificate, Status, certified, finish
+from xpsolve.solution import Callback, Certificate, Status, certified, finish, seen_by
 from xpsolve.transport._derivatives import along
 from xpsolve.transport._iterations import LEAST, Iteration
 from xpsolve.transport._kernels import Rows
@@ -50,16 +49,16 @@ def sinkhorn(
     M: Any,
     eps: float,
     *,
+    relaxation: Any = "auto",
+    mixed: bool | None = None,
+    keep_kernel: bool = False,
     method: str = "auto",
     tol: float = 1e-9,
     max_iter: int = 10_000,
-    relaxation: Any = "auto",
+    x0: tuple[Array, Array] | None = None,
     check_every: int = costs.CHECK_EVERY,
     record: bool = False,
-    mixed: bool | None = None,
-    keep_kernel: bool = False,
-    init: tuple[Array, Array] | None = None,
-    callback: Callable[[int, Any], Any] | None = None,
+    callback: Callback = None,
     check_finite: bool = True,
 ) -> TransportSolution:
     """Move the histogram a onto b at least cost with entropy: min ⟨P, M⟩ + ε Σ P (log P − 1).
@@ -75,6 +74,15 @@ def sinkhorn(
         entry ∞ forbids a pair.
     eps : float
         ε > 0, in the units of M.
+    relaxation : str or float
+        "auto" finds ω from the observed contraction, and takes averages where a is b and the cost symmetric, which need
+        some ten iterations; a number 0 < ω < 2 is taken as it is, 1 for plain steps.
+    mixed : bool, optional
+        Whether products with a K in float64 are taken in float32 between two checks, as increments on exact ones, which
+        gives the same digits from half of the memory traffic.  None takes them where K is stored and has 2¹⁷ entries or
+        more, and not under ``jax.jit`` and for "log".
+    keep_kernel : bool
+        Whether the solution keeps K, as large as M, from which its plan and gradients are made without an exponential.
     method : str
         "scaling" iterates on u and v and is fastest, where the costs span at most some 650 ε in float64, 60 in float32.
         "stabilized" does the same on kernels that have absorbed the potentials, for any ε.  "log" takes soft minima
@@ -85,23 +93,15 @@ def sinkhorn(
         takes exactly `max_iter` iterations.
     max_iter : int
         Most iterations, each a product with K and one with Kᵀ.
-    relaxation : str or float
-        "auto" finds ω from the observed contraction, and takes averages where a is b and the cost symmetric, which need
-        some ten iterations; a number 0 < ω < 2 is taken as it is, 1 for plain steps.
+    x0 : tuple of two arrays, optional
+        Potentials f and g to start from; ε-scaling is then left out.
     check_every : int
         Iterations between two convergence checks, each one host read.
     record : bool
-        Whether to keep the marginal error after every iteration.
-    mixed : bool, optional
-        Whether products with a K in float64 are taken in float32 between two checks, as increments on exact ones, which
-        gives the same digits from half of the memory traffic.  None takes them where K is stored and has 2¹⁷ entries or
-        more, and not under ``jax.jit`` and for "log".
-    keep_kernel : bool
-        Whether the solution keeps K, as large as M, from which its plan and gradients are made without an exponential.
-    init : tuple of two arrays, optional
-        Potentials f and g to start from; ε-scaling is then left out.
+        Whether to keep the marginal error after every iteration, as "certificate".
     callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
+        Called as ``callback(iteration, progress)`` at every check, with a `Progress`, whose x is (f, g) and whose
+        measure is that of the larger ε while there is one; a true answer stops.
     check_finite : bool
         Whether to check the values first, for NaN, infinities, negative weights and sums that differ, and the
         certificate in the end, which rounding may have raised: two host reads.
@@ -110,8 +110,7 @@ def sinkhorn(
     -------
     TransportSolution
         ``.x`` is (f, g) with P_ij = exp((f_i + g_j − M_ij)/ε); also ``.plan()``, ``.value`` and ``.cost``.  The
-        certificate is (‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa of the returned potentials.  ``.history``, if recorded, is the error
-        from before the first iteration on.
+        certificate is (‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa of the returned potentials.
 
     Raises
     ------
@@ -152,7 +151,7 @@ def sinkhorn(
     tol = _check_options(
         method, tol, max_iter, relaxation, check_every, record, mixed, keep_kernel, callback, check_finite
     )
-    problem = enter_problem(a, b, M, eps, init)
+    problem = enter_problem(a, b, M, eps, x0)
     if followed((problem.a, problem.b, problem.geometry)):
         again = functools.partial(
             sinkhorn,
@@ -182,6 +181,13 @@ def sinkhorn(
         span,
         averages and isinstance(relaxation, str),
     )
+
+    def of_problems(values: Array) -> Array:
+        return values[0, ...] if problem.single else values
+
+    def outside(f: Array) -> Array:
+        return of_problems(f if unit == 1 else f * unit)
+
     run = iterate(
         solver.step,
         solver.start(),
@@ -191,8 +197,8 @@ def sinkhorn(
         check_every=check_every,
         refresh=solver.refresh,
         renew=solver.renew if solver.renews else None,
-        record=(lambda state: problem.xp.squeeze(solver.error(state), axis=1)) if record else None,
-        callback=callback,
+        record=(lambda state: {"certificate": of_problems(solver.error(state)[:, 0])}) if record else None,
+        callback=seen_by(callback, lambda state: tuple(map(outside, solver.answer(state))), lambda state: state.error),
     )
     f, g, error, value = solver.finish(run.state)
     at_eps = chosen == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
@@ -209,26 +215,20 @@ def sinkhorn(
             measure = float(problem.xp.max(error))
             status = certified(measure, tol)
             ended = None if status is Status.CONVERGED else status
-    history = run.history
-    if unit != 1:
-        f, g, value = f * unit, g * unit, value * unit
-    if problem.single:
-        f, g, error, value = f[0, :], g[0, :], error[0, ...], value[0, ...]
-        history = None if history is None else history[:, 0]
     return finish(
         "sinkhorn",
-        (f, g),
+        (outside(f), outside(g)),
         method=chosen,
-        certificate=Certificate(CERTIFICATE, error, tol),
+        certificate=Certificate(CERTIFICATE, of_problems(error), tol),
         reason=run.reason,
         measure=measure,
         n_iter=run.n_iter,
-        history=history,
+        history=run.history,
         stats={"host_reads": run.reads},
         ended=ended,
         advice=ADVICE,
         cls=TransportSolution,
-        value=value,
+        value=outside(value),
         geometry=given.geometry,
         eps=given.eps,
         factors=(u, run.state.K, v) if holds else None,

@@ -41,7 +41,7 @@ def draw(backend: Backend, *, max_iter: int = 500) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xs.ConvergenceWarning)  # the figure shows that it has not converged
             run = xs.gradient_descent(f, step=step / L, tol=tight(f), max_iter=max_iter, record=True)
-        excess = backend.to_numpy(run.history) - least
+        excess = backend.to_numpy(run.history["objective"]) - least
         axes.plot(np.arange(1, excess.size), excess[1:], color=colour, linewidth=1.8, dashes=dashes)
         ends.append((max_iter, excess[-1], f"τ = {step:g}/L", colour))
     k = np.arange(1, max_iter + 1)

@@ -52,8 +52,8 @@ def draw(backend: Backend, *, max_iter: int = 200) -> Any:
     for (name, (momentum, dashes)), colour in zip(MOMENTA.items(), COLOURS, strict=False):
         seen: list[tuple[int, float]] = []
 
-        def look(k: int, state: Any, seen: list[tuple[int, float]] = seen) -> None:
-            seen.append((k, accuracy(held_out, state.x)))
+        def look(k: int, progress: xs.Progress, seen: list[tuple[int, float]] = seen) -> None:
+            seen.append((k, accuracy(held_out, progress.x)))
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xs.ConvergenceWarning)  # so many iterations are shown
@@ -65,7 +65,7 @@ def draw(backend: Backend, *, max_iter: int = 200) -> Any:
                 "callback": look,
             }
             run = xs.gradient_descent(f, momentum=momentum, **options)
-        excess = backend.to_numpy(run.history) - least
+        excess = backend.to_numpy(run.history["objective"]) - least
         left.plot(np.arange(1, excess.size), excess[1:], color=colour, linewidth=1.8, dashes=dashes, label=name)
         right.plot(*np.transpose([one for one in seen if one[0] > 0]), color=colour, linewidth=1.8, dashes=dashes)
     right.axhline(accuracy(held_out, best), color=FAINT, linewidth=1.0)

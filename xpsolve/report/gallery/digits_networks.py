@@ -79,10 +79,10 @@ def accuracies(backend: Backend, network: Network, epochs: int, seed: int = 0) -
     seconds, shares, paused = [], [], 0.0
     begin = perf_counter()
 
-    def look(_: int, parameters: Any) -> None:
+    def look(_: int, progress: xs.Progress) -> None:
         nonlocal paused
         now = perf_counter()
-        margins = backend.to_numpy(network.states(parameters, unseen)[-1])
+        margins = backend.to_numpy(network.states(progress.x, unseen)[-1])
         seconds.append(now - begin - paused)
         shares.append(float(np.mean(np.argmax(margins, axis=0) == truth)))
         paused += perf_counter() - now

@@ -35,7 +35,7 @@ def draw(backend: Backend, *, epochs: int = 150, runs: int = 5) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", xs.ConvergenceWarning)  # it has as many passes as SGD
         batch = xs.gradient_descent(f, tol=tight(f), max_iter=epochs, record=True).history
-    batch = backend.to_numpy(batch) - least
+    batch = backend.to_numpy(batch["objective"]) - least
 
     blue, orange, *_ = COLOURS
     figure, axes = panels(height=4.0)

@@ -33,7 +33,7 @@ def draw(backend: Backend, *, n: int = 200, max_iter: int = 1000) -> Any:
                     run = xs.sinkhorn(
                         a, a, M, eps, method=method, relaxation=relaxation, max_iter=max_iter, record=True
                     )
-                error = backend.to_numpy(run.history)
+                error = backend.to_numpy(run.history["certificate"])
                 label = f"ε = {eps:g}" if method == "stabilized" else None
                 ink = colour if method == "stabilized" else INK
                 axes.plot(np.arange(1, error.size), error[1:], color=ink, dashes=dashes, linewidth=1.6, label=label)

@@ -30,7 +30,7 @@ def timed(a: Any, M: Any, eps: float, method: str, relaxation: Any, seconds: flo
     checks: list[tuple[int, float]] = []
     start = perf_counter()
 
-    def look(k: int, state: Any) -> bool:
+    def look(k: int, progress: xs.Progress) -> bool:
         checks.append((k, perf_counter() - start))
         return checks[-1][1] > seconds
 
@@ -38,7 +38,7 @@ def timed(a: Any, M: Any, eps: float, method: str, relaxation: Any, seconds: flo
         warnings.simplefilter("ignore", xs.ConvergenceWarning)
         run = xs.sinkhorn(a, a, M, eps, method=method, relaxation=relaxation, callback=look, record=True)
     k, t = np.asarray(checks).T
-    return t, np.asarray([float(run.history[int(i)]) for i in k])
+    return t, np.asarray([float(run.history["certificate"][int(i)]) for i in k])
 
 
 def draw(backend: Backend, *, n: int = 400, seconds: float = 0.6) -> Any:
