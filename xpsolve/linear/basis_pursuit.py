@@ -12,11 +12,14 @@ shortest ν with A_Sᵀν = sign(x_S) then proves it: ⟨y, ν⟩ ≤ min ‖x�
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
+    Namespace,
     check_iteration,
     cholesky,
     cholesky_solve,
@@ -29,7 +32,7 @@ from xpsolve.arrays import (
     thin_svd,
 )
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.linear._problem import enter_problem, lost_in_units, rank_cut, scaled
+from xpsolve.linear._problem import Problem, enter_problem, lost_in_units, rank_cut, scaled
 from xpsolve.penalties.shrink import shrink
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
@@ -134,65 +137,10 @@ def basis_pursuit(
     extreme = problem.ordinary is False
     if problem.ordinary is not True:
         problem = scaled(problem)
-
-    xp, A, y = problem.xp, problem.A, problem.Y[:, 0]
-    norm, zero = xp.linalg.vector_norm, xp.zeros_like(y[0])
-    U, s, Vh = thin_svd(A)
-    kept = s > rank_cut(problem) * xp.max(s)
-    inverse = xp.where(kept, 1 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
-
-    def pseudo_inverse(r: Array) -> Array:
-        return Vh.T @ (inverse * (U.T @ r))
-
-    def ratio(a: Array, b: Array) -> Array:
-        return a / xp.where(b > 0, b, xp.ones_like(b))  # where the divisor is 0, so is the numerator
-
-    shortest = pseudo_inverse(y)
-    distance = ratio(norm(A @ shortest - y), norm(y))  # where it is more than rounding, no x satisfies Ax = y
-    allowed = max(tol, float(xp.finfo(y.dtype).eps) ** 0.75)
-    gamma = 3 * xp.mean(xp.abs(shortest))  # a large part of the entries of the answer lie below
-    size = min(2 * min(problem.shape), problem.shape[1])  # a vertex needs half, and a copy of each may be there
-
-    def error(x: Array, nu: Array) -> Array:
-        """The certificate of x against the dual point ν, made feasible."""
-        bound = xp.maximum(xp.max(xp.abs(A.T @ nu)), xp.ones_like(zero))
-        length = xp.sum(xp.abs(x))
-        return xp.maximum(xp.abs(ratio(length - xp.sum(y * nu) / bound, length)), ratio(norm(A @ x - y), norm(y)))
-
-    def vertex(x: Array) -> tuple[Array, Array]:
-        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign."""
-        index = largest(xp.abs(x), size)
-        on = xp.astype(xp.take(x, index) != 0, x.dtype)
-        columns = take_columns(A, index).T * on
-        G = gram(columns)
-        # a little more on the diagonal keeps the system of dependent columns solvable; a second solve corrects for it
-        shift = 1 - on + on * (8 * size * xp.finfo(on.dtype).eps * xp.max(xp.linalg.diagonal(G)))
-        L, _ = cholesky(shifted(G, shift))
-        fitted = cholesky_solve(L, columns.T @ y)
-        fitted = fitted + cholesky_solve(L, columns.T @ (y - columns @ fitted))
-        signs = xp.where(xp.take(x, index) > 0, on, -on)
-        weights = cholesky_solve(L, signs)
-        weights = weights + cholesky_solve(L, signs - columns.T @ (columns @ weights))
-        return scatter(fitted, index, x.shape[0]), columns @ weights
-
-    def step(state: _State) -> _State:
-        x = shrink(state.Z, gamma)
-        v = 2 * x - state.Z
-        return state._replace(Z=state.Z - x + v - pseudo_inverse(A @ v - y))
-
-    def refresh(state: _State) -> _State:
-        x = shrink(state.Z, gamma)
-        feasible = x - pseudo_inverse(A @ x - y)
-        nu = U @ (inverse * (Vh @ ratio(state.Z - x, gamma)))
-        fitted, exact = vertex(x)
-        best, least = state.x, state.error
-        for candidate, dual in ((feasible, nu), (fitted, nu), (fitted, exact)):
-            found = error(candidate, dual)
-            better = found < least  # a NaN is not
-            best, least = xp.where(better, candidate, best), xp.where(better, found, least)
-        return _State(state.Z, best, least)
-
-    unit = problem.l1_unit
+    xp, unit = problem.xp, problem.l1_unit
+    work = _DouglasRachford.of(problem)
+    allowed = max(tol, float(xp.finfo(problem.Y.dtype).eps) ** 0.75)
+    infeasible = work.distance > allowed  # no x satisfies Ax = y
 
     def outside(x: Array) -> Array:
         return x if unit is None else x * unit
@@ -200,24 +148,22 @@ def basis_pursuit(
     def recorded(state: _State) -> dict[str, Array]:
         return {"objective": xp.sum(xp.abs(outside(state.x))), "certificate": state.error}
 
-    start = refresh(_State(shortest, shortest, xp.full_like(zero, xp.inf)))
     run = iterate(
-        step,
-        start,
-        measure=lambda state: xp.where(distance > allowed, xp.full_like(zero, xp.nan), state.error),
+        work.step,
+        work.start(),
+        measure=lambda state: xp.where(infeasible, xp.full_like(state.error, xp.nan), state.error),
         tol=tol,
         max_iter=max_iter,
         check_every=check_every,
-        refresh=refresh,
+        refresh=work.refresh,
         record=recorded if record else None,
         callback=seen_by(callback, lambda state: outside(state.x), lambda state: state.error),
         late=costs.LATE,
     )
-    infeasible = run.reason == "not finite" and float(distance) > allowed
-    x, error_of_x = run.state.x, run.state.error
+    x, error = run.state.x, run.state.error
     if unit is not None:
-        error_of_x = error_of_x + lost_in_units(x, unit[0])
-    certificate = Certificate(_CERTIFICATE, error_of_x, tol)
+        error = error + lost_in_units(x, unit[0])
+    certificate = Certificate(_CERTIFICATE, error, tol)
     return finish(
         "basis_pursuit",
         outside(x),
@@ -228,6 +174,97 @@ def basis_pursuit(
         n_iter=run.n_iter,
         history=run.history,
         stats={"host_reads": run.reads},
-        ended=Status.INFEASIBLE if infeasible else None,
+        ended=Status.INFEASIBLE if run.reason == "not finite" and bool(infeasible) else None,
         advice=_ADVICE,
     )
+
+
+@dataclass(frozen=True)
+class _DouglasRachford:
+    """The iteration, and the candidates that every check tries."""
+
+    xp: Namespace
+    A: Array
+    y: Array
+    U: Array
+    inverse: Array  # 1/s, 0 where s counts as 0
+    Vh: Array
+    shortest: Array  # A⁺y
+    gamma: Array  # the step, 0-d
+    size: int  # features that a vertex may have: half of them, and a copy of each
+
+    @classmethod
+    def of(cls, problem: Problem) -> _DouglasRachford:
+        """With A = U diag(s) Vᵀ."""
+        xp, A, y = problem.xp, problem.A, problem.Y[:, 0]
+        U, s, Vh = thin_svd(A)
+        kept = s > rank_cut(problem) * xp.max(s)
+        inverse = xp.where(kept, 1 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
+        size = min(2 * min(problem.shape), problem.shape[1])
+        shortest = Vh.T @ (inverse * (U.T @ y))
+        gamma = 3 * xp.mean(xp.abs(shortest))  # a large part of the entries of the answer lie below
+        return cls(xp, A, y, U, inverse, Vh, shortest, gamma, size)
+
+    def pseudo_inverse(self, r: Array) -> Array:
+        """A⁺r."""
+        return self.Vh.T @ (self.inverse * (self.U.T @ r))
+
+    @cached_property
+    def distance(self) -> Array:
+        """‖Ax − y‖/‖y‖ of the best x: more than rounding where no x satisfies Ax = y."""
+        norm = self.xp.linalg.vector_norm
+        return self.ratio(norm(self.A @ self.shortest - self.y), norm(self.y))
+
+    def ratio(self, a: Array, b: Array) -> Array:
+        """a/b; where b is 0, so is a."""
+        return a / self.xp.where(b > 0, b, self.xp.ones_like(b))
+
+    def error(self, x: Array, nu: Array) -> Array:
+        """The certificate of x against the dual point ν, made feasible."""
+        xp, norm = self.xp, self.xp.linalg.vector_norm
+        highest = xp.max(xp.abs(self.A.T @ nu))
+        bound = xp.maximum(highest, xp.ones_like(highest))
+        length = xp.sum(xp.abs(x))
+        gap = xp.abs(self.ratio(length - xp.sum(self.y * nu) / bound, length))
+        return xp.maximum(gap, self.ratio(norm(self.A @ x - self.y), norm(self.y)))
+
+    def vertex(self, x: Array) -> tuple[Array, Array]:
+        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign."""
+        xp, y = self.xp, self.y
+        index = largest(xp.abs(x), self.size)
+        on = xp.astype(xp.take(x, index) != 0, x.dtype)
+        columns = take_columns(self.A, index).T * on
+        G = gram(columns)
+        # a little more on the diagonal keeps the system of dependent columns solvable; a second solve corrects for it
+        shift = 1 - on + on * (8 * self.size * xp.finfo(on.dtype).eps * xp.max(xp.linalg.diagonal(G)))
+        L, _ = cholesky(shifted(G, shift))
+        fitted = cholesky_solve(L, columns.T @ y)
+        fitted = fitted + cholesky_solve(L, columns.T @ (y - columns @ fitted))
+        signs = xp.where(xp.take(x, index) > 0, on, -on)
+        weights = cholesky_solve(L, signs)
+        weights = weights + cholesky_solve(L, signs - columns.T @ (columns @ weights))
+        return scatter(fitted, index, x.shape[0]), columns @ weights
+
+    def start(self) -> _State:
+        """The shortest x, checked."""
+        return self.refresh(_State(self.shortest, self.shortest, self.xp.full_like(self.distance, self.xp.inf)))
+
+    def step(self, state: _State) -> _State:
+        """x = S_γ(z), and z reflected in both sets."""
+        x = shrink(state.Z, self.gamma)
+        v = 2 * x - state.Z
+        return state._replace(Z=state.Z - x + v - self.pseudo_inverse(self.A @ v - self.y))
+
+    def refresh(self, state: _State) -> _State:
+        """The best of the last x made feasible, and of the vertex with its support."""
+        xp = self.xp
+        x = shrink(state.Z, self.gamma)
+        feasible = x - self.pseudo_inverse(self.A @ x - self.y)
+        nu = self.U @ (self.inverse * (self.Vh @ self.ratio(state.Z - x, self.gamma)))
+        fitted, exact = self.vertex(x)
+        best, least = state.x, state.error
+        for candidate, dual in ((feasible, nu), (fitted, nu), (fitted, exact)):
+            found = self.error(candidate, dual)
+            better = found < least  # a NaN is not
+            best, least = xp.where(better, candidate, best), xp.where(better, found, least)
+        return _State(state.Z, best, least)

@@ -137,22 +137,11 @@ def train(
     >>> run.converged, run.x.round(3)
     (True, array([ 1., -2.,  3.]))
     """
-    check_function(value_and_gradient, "value_and_gradient")
     xp, params = _entered(params, samples)
     total = samples[0].shape[0]
-    step = check_positive(step, "step", dtype=arrays_in(params)[0].dtype)
-    check_number(tol, "tol", minimum=0)
-    check_count(batch, "batch", 1)
-    check_count(epochs, "epochs", 0)
-    if warmup is not None:
-        warmup = check_positive(warmup, "warmup")
-    momentum = check_number(momentum, "momentum", minimum=0)
-    if momentum >= 1:
-        message = f"momentum: expected a number in [0, 1), got {momentum}."
-        raise ValueError(message)
-    check_count(seed, "seed", 0)
-    check_flag(record, "record")
-    check_callable(callback, "callback")
+    step, warmup, momentum = _checked(
+        value_and_gradient, params, step, tol, batch, epochs, warmup, momentum, seed, record, callback
+    )
     like = samples[0]
     steps_an_epoch = -(-total // batch)
 
@@ -217,6 +206,37 @@ def train(
         ended=ended,
         advice=_ADVICE,
     )
+
+
+def _checked(
+    value_and_gradient: Any,
+    params: Any,
+    step: Any,
+    tol: Any,
+    batch: Any,
+    epochs: Any,
+    warmup: Any,
+    momentum: Any,
+    seed: Any,
+    record: Any,
+    callback: Any,
+) -> tuple[float, float | None, float]:
+    """The options, checked; step, warmup and momentum as numbers."""
+    check_function(value_and_gradient, "value_and_gradient")
+    step = check_positive(step, "step", dtype=arrays_in(params)[0].dtype)
+    check_number(tol, "tol", minimum=0)
+    check_count(batch, "batch", 1)
+    check_count(epochs, "epochs", 0)
+    if warmup is not None:
+        warmup = check_positive(warmup, "warmup")
+    momentum = check_number(momentum, "momentum", minimum=0)
+    if momentum >= 1:
+        message = f"momentum: expected a number in [0, 1), got {momentum}."
+        raise ValueError(message)
+    check_count(seed, "seed", 0)
+    check_flag(record, "record")
+    check_callable(callback, "callback")
+    return step, warmup, momentum
 
 
 def _entered(params: Any, samples: tuple[Array, ...]) -> tuple[Namespace, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
+    Run,
     check_flag,
     check_iteration,
     check_option,
@@ -204,17 +205,7 @@ def sinkhorn(
     at_eps = chosen == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
     holds = keep_kernel and at_eps and isinstance(problem.kernel, Rows) and run.state.K is not None
     u, v = solver.scalings(run.state, f, g) if holds else (None, None)
-    measure, ended = None if run.reason == "traced" else run.measure, None
-    if run.reason == "not finite" and chosen == "scaling":
-        ended = Status.UNDERFLOW
-    elif run.reason == "tolerance":
-        # by rounding, the marginals may miss it, or differ from those of the potentials: only then a check
-        rounds = 8 * limits_of(problem.a).eps * (4 + (span or 0.0) / problem.eps)
-        measure = None
-        if check_finite or run.measure > 0 or rounds > (1 - LEAST) * tol:
-            measure = float(problem.xp.max(error))
-            status = certified(measure, tol)
-            ended = None if status is Status.CONVERGED else status
+    measure, ended = _ended(problem, run, chosen, error, tol, check_finite, span)
     return finish(
         "sinkhorn",
         (outside(f), outside(g)),
@@ -233,6 +224,25 @@ def sinkhorn(
         eps=given.eps,
         factors=(u, run.state.K, v) if holds else None,
     )
+
+
+def _ended(
+    problem: Problem, run: Run[Any], chosen: str, error: Array, tol: float, check_finite: bool, span: float | None
+) -> tuple[float | None, Status | None]:
+    """The certificate where it is read, and a status that overrules what the loop says."""
+    if run.reason == "traced":
+        return None, None
+    if run.reason == "not finite" and chosen == "scaling":
+        return run.measure, Status.UNDERFLOW
+    if run.reason != "tolerance":
+        return run.measure, None
+    # by rounding, the marginals may miss it, or differ from those of the potentials: only then a check
+    rounds = 8 * limits_of(problem.a).eps * (4 + (span or 0.0) / problem.eps)
+    if not (check_finite or run.measure > 0 or rounds > (1 - LEAST) * tol):
+        return None, None
+    measure = float(problem.xp.max(error))
+    status = certified(measure, tol)
+    return measure, None if status is Status.CONVERGED else status
 
 
 def _check_options(
