@@ -26,6 +26,7 @@ from xpsolve.arrays import (
     gram,
     iterate,
     largest,
+    limits_of,
     scatter,
     shifted,
     take_columns,
@@ -139,8 +140,7 @@ def basis_pursuit(
         problem = scaled(problem)
     xp, unit = problem.xp, problem.l1_unit
     work = _DouglasRachford.of(problem)
-    allowed = max(tol, float(xp.finfo(problem.Y.dtype).eps) ** 0.75)
-    infeasible = work.distance > allowed  # no x satisfies Ax = y
+    infeasible = work.distance > max(tol, limits_of(problem.Y).eps ** 0.75)  # no x satisfies Ax = y
 
     def outside(x: Array) -> Array:
         return x if unit is None else x * unit

@@ -204,20 +204,7 @@ def lasso_path(
         raise ValueError(message)
     together = method == "auto" and not why and on_accelerator(problem.Y)
     method = "fista" if why or together else "working_set" if method == "auto" else method
-    positive = falling.shape[0] - zeros
-    columns, n_iter, reason, stats = list[tuple[Array, Array]](), 0, "tolerance", dict[str, Any]()
-    if positive:
-        solve = _by_working_set if method == "working_set" else _together
-        limit = min(max_iter, _PATIENCE) if together else max_iter
-        X, gaps, n_iter, reason, stats = solve(problem, falling[:positive], tol, limit)
-        if together and reason != "tolerance" and n_iter < max_iter:
-            method, before = "fista->working_set", n_iter
-            X, gaps, n_iter, reason, stats = _by_working_set(problem, falling[:positive], tol, max_iter - n_iter)
-            n_iter += before
-        columns.append((X, gaps))
-    if zeros:
-        columns += [_least_squares(problem)] * zeros
-    X, gaps = (xp.concat(parts, axis=-1) for parts in zip(*columns, strict=True))
+    X, gaps, method, n_iter, reason, stats = _solved(problem, falling, zeros, method, together, tol, max_iter)
     back = xp.argsort(order)
     X, gaps = cast(xp.take(X, back, axis=1), problem.Y.dtype), xp.take(gaps, back)
     if unit is not None:
@@ -238,6 +225,27 @@ def lasso_path(
         lams=problem.lams if lams is not None else problem.l1_lams(weights),
         gaps=gaps,
     )
+
+
+def _solved(
+    problem: Problem, falling: Array, zeros: int, method: str, together: bool, tol: float, max_iter: int
+) -> tuple[Array, Array, str, int, str, dict[str, Any]]:
+    """X, gaps, the methods, iterations, why they ended and notes, for falling λ of which the last `zeros` are 0."""
+    xp, positive = problem.xp, falling.shape[0] - zeros
+    columns, n_iter, reason, stats = list[tuple[Array, Array]](), 0, "tolerance", dict[str, Any]()
+    if positive:
+        solve = _by_working_set if method == "working_set" else _together
+        limit = min(max_iter, _PATIENCE) if together else max_iter
+        X, gaps, n_iter, reason, stats = solve(problem, falling[:positive], tol, limit)
+        if together and reason != "tolerance" and n_iter < max_iter:
+            method, before = "fista->working_set", n_iter
+            X, gaps, n_iter, reason, stats = _by_working_set(problem, falling[:positive], tol, max_iter - n_iter)
+            n_iter += before
+        columns.append((X, gaps))
+    if zeros:
+        columns += [_least_squares(problem)] * zeros
+    X, gaps = (xp.concat(parts, axis=-1) for parts in zip(*columns, strict=True))
+    return X, gaps, method, n_iter, reason, stats
 
 
 def _grid(problem: Problem, count: int, ratio: float) -> Array:
