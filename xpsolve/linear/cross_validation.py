@@ -65,7 +65,7 @@ class ChosenSolution(Solution):
     >>> data = xs.problems.diabetes()
     >>> found = xs.ridge_cv(data.A, data.y, [0.01, 0.1, 1.0, 10.0])
     >>> float(found.lam), found.scores.shape
-    (1.0, (4,))
+    (10.0, (4,))
     """
 
     lam: Any = None
@@ -145,7 +145,7 @@ def ridge_cv(
     >>> data = xs.problems.diabetes()
     >>> lams = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
     >>> [round(float(xs.ridge_cv(data.A, data.y, lams, method=m).lam), 3) for m in ("gcv", "loo")]
-    [0.5, 1.0]
+    [5.0, 2.0]
     """
     check_option(method, "method", ("gcv", "loo", "kfold"))
     A, Y, lams = _entered(A, y, lams, check_finite)
