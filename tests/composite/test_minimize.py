@@ -257,6 +257,12 @@ def test_squares_are_ridge_regression(rng):
     assert_close(xs.minimize(xs.LeastSquares(A, y), P.SquaredL2(0.3), tol=1e-13).x, wanted, atol=1e-6)
 
 
+def test_one_pixel_has_no_variation():
+    solution = xs.minimize(xs.LeastSquares(np.eye(1), np.ones(1)), P.TotalVariation(0.1, (1,)))
+    assert solution.converged
+    assert_close(solution.x, [1.0], atol=1e-5)
+
+
 def test_total_variation_of_a_signal_is_exact(rng):
     """In one dimension the fused lasso of two points has its answer by hand."""
     f = xs.LeastSquares(np.eye(2), np.asarray([0.0, 1.0]))
@@ -517,6 +523,9 @@ def test_callbacks_and_records(rng):
         ({"x0": np.full(WIDTH, np.nan)}, ValueError, "x0: expected finite numbers"),
         ({"tol": -1.0}, ValueError, "tol: expected a finite number"),
         ({"method": "fista", "penalty": P.TotalVariation(1.0, (WIDTH,))}, TypeError, "expected 'primal_dual'"),
+        ({"penalty": P.TotalVariation(1.0, (3, 3))}, ValueError, "penalty: expected an operator with 8 columns"),
+        ({"penalty": P.L1(1.0, np.ones(3))}, ValueError, r"penalty: expected weights and bounds of shape \(8,\)"),
+        ({"penalty": P.Box(np.zeros(3), 1.0)}, ValueError, r"penalty: expected weights and bounds of shape \(8,\)"),
     ],
 )
 def test_bad_input(rng, change, error, words):

@@ -54,6 +54,7 @@ def _norm(L: LinearOperator | None, x: Array) -> Array:
         return xp.asarray(one)
     exact = L.exact_norm()
     if exact is not None:
-        return xp.asarray(exact * one)
+        norm = xp.asarray(exact * one)
+        return xp.where(norm > 0, norm, one)  # L = 0 is coupled to nothing
     bound = 1.02 * eigenvalue_bound(lambda v: L.rmatvec(L.matvec(v)), x[:, None] if x.ndim == 1 else x)
     return xp.sqrt(xp.where(bound > 0, bound, xp.ones_like(bound)))

@@ -146,7 +146,11 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
     start = begin(f, x0, units)
     units = start.units
     penalty = Separable() if penalty is None else penalty.meeting(start.x)
-    l2 = parts_of(penalty).l2
+    l2, _, coupled = parts_of(penalty)
+    for L, _ in coupled:
+        if L is not None and L.shape[1] != start.x.shape[0]:
+            message = f"penalty: expected an operator with {start.x.shape[0]} columns, as x has entries, got {L!r}."
+            raise ValueError(message)
     curved = isinstance(f, LinearModel) and (f.strongly_convex or (is_scalar(l2) and l2 > 0))
     if units is not None and not units.trivial:
         D, b = units.D, units.b

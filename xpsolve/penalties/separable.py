@@ -137,6 +137,10 @@ class Separable(Penalty):
         if not any(map(is_array, vars(self).values())):
             return self
         here: Separable = self.meeting(x)
+        for value in vars(self).values():
+            if is_array(value) and value.ndim == 1 and value.shape[0] != x.shape[0]:
+                message = f"penalty: expected weights and bounds of shape ({x.shape[0]},), got {tuple(value.shape)}."
+                raise ValueError(message)
         if x.ndim == 1:
             return here
         parts = (v[:, None] if is_array(v) and v.ndim == 1 else v for v in (here.l1, here.l2, here.lower, here.upper))
