@@ -36,6 +36,14 @@ def test_one_factor_gives_what_brute_force_gives(rng, n, p, k):
         assert found.converged
 
 
+@pytest.mark.parametrize("method", ["gcv", "loo"])
+def test_no_lam_is_a_candidate_where_it_has_no_score(rng, method):
+    A, y = data(rng, 10, 4)
+    A[:, 3] = 0
+    found = xs.ridge_cv(A, y, [0.0, 1.0, 2.0], method=method)
+    assert float(found.lam) in (1.0, 2.0)
+
+
 def test_folds_are_those_of_scikit_learn(rng):
     A, y = data(rng, 23, 5)
     found = xs.ridge_cv(A, y, LAMS, method="kfold", folds=4)

@@ -163,7 +163,7 @@ def ridge_cv(
         scores, spread = _over_folds(errors)
     else:
         scores, spread = _from_one_factor(A, Y, lams, method, intercept)
-    lam = xp.asarray(xp.take(lams, xp.argmin(scores)[None])[0])
+    lam = xp.asarray(xp.take(lams, _best(scores))[0])
     found = ridge(A, y, lam, intercept=intercept, check_finite=False)
     return chosen(found, lam=lam, lams=lams, scores=scores, spread=spread)
 
@@ -261,7 +261,7 @@ def lasso_cv(
         shift = None if path.intercept is None else path.intercept[:, None]
         errors.append(_errors(_rows(A, test), _rows(Y, test), path.x.T[:, :, None], shift))
     scores, spread = _over_folds(errors)
-    best = xp.argmin(scores)[None]
+    best = _best(scores)
     lam = xp.asarray(xp.take(lams, best)[0])
     if rule == "one standard error":
         near = scores <= xp.take(scores, best) + xp.take(spread, best)
@@ -324,6 +324,12 @@ def _left_factor(A: Array, lams: Array) -> tuple[Array, Array]:
             return U, xp.sqrt(xp.maximum(w, xp.zeros_like(w)))
     U, s, _ = thin_svd(A)
     return U, s
+
+
+def _best(scores: Array) -> Array:
+    """The place of the least score, (1,); a NaN, where λ = 0 and columns depend on one another, is none."""
+    xp = namespace_of(scores)
+    return xp.argmin(xp.where(xp.isnan(scores), xp.full_like(scores, xp.inf), scores))[None]
 
 
 def _folds(n: int, folds: int) -> list[tuple[slice, tuple[slice, slice]]]:
