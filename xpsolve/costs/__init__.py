@@ -19,6 +19,7 @@ from xpsolve.costs.autodiff import (
     scan_slots,
     scan_steps,
 )
+from xpsolve.costs.choices import discrepancy, lasso_cv, ridge_cv
 from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
@@ -154,6 +155,7 @@ __all__ = [
     "denoising",
     "dictionary_learning",
     "differences",
+    "discrepancy",
     "dot_test",
     "eigh",
     "elastic_net",
@@ -171,6 +173,7 @@ __all__ = [
     "kronecker",
     "largest_singular_value",
     "lasso",
+    "lasso_cv",
     "lasso_path",
     "lipschitz",
     "lista",
@@ -189,6 +192,7 @@ __all__ = [
     "repetitions",
     "residual",
     "ridge",
+    "ridge_cv",
     "sag",
     "scan",
     "scan_slots",

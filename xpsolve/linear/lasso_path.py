@@ -30,6 +30,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._l1 import Penalty
+from xpsolve.linear._lasso import CERTIFICATE
 from xpsolve.linear._problem import (
     Problem,
     descent,
@@ -42,7 +43,6 @@ from xpsolve.linear._problem import (
 )
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
-from xpsolve.linear.lasso import CERTIFICATE
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 from xpsolve.linear.working_set import has_columns, no_working_set
