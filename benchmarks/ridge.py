@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
-from xpsolve import count, lstsq, problems, ridge
+from xpsolve import count, lstsq, problems, ridge, ridge_cv
 from xpsolve.arrays import backends
 
 _LAM = 0.1
@@ -115,6 +115,30 @@ class InFeatures(_Planted):
     param_names = ("backend", "method", "p")
     params = (BACKENDS, ("normal",), _SHORT)
     profiles = {"quick": {}}
+
+
+class ChoiceInFeatures(_Solves):
+    """A hundred λ by generalised cross-validation in p at n = 2000: one SVD, n p² flops, exponent 2."""
+
+    title = "Choice among a hundred λ in the number of features"
+    cost = "ridge_cv"
+    x = "p"
+    param_names = ("backend", "method", "p")
+    params = (BACKENDS, ("gcv", "loo"), (60, 110, 190, 340, 600))
+    profiles = {"quick": {"method": ["gcv"], "backend": ["numpy"]}}
+    fixed = {"n": 2000}
+
+    def prepare(self, backend, method, p):
+        n = self.fixed["n"]
+        A, y = _matrix(n, p), np.random.default_rng(0).standard_normal(n)
+        lams = np.geomspace(1e-3, 1e2, 100)
+        there, right, grid = backend.asarray(A), backend.asarray(y), backend.asarray(lams)
+        found = ridge_cv(A, y, lams, method=method)
+
+        def solve():
+            return ridge_cv(there, right, grid, method=method, check_finite=False).x
+
+        return _Case(backend, solve, lambda: _reference(A, y, np.asarray([float(found.lam)]))[0])
 
 
 class WideInFeatures(_Planted):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from xpsolve.costs.linear import lasso, lasso_path, ridge
 from xpsolve.costs.model import Cost, eigh, gemm, gram, thin_svd
 
+_SCORES = {"gcv": 50, "loo": 62}
+"""Operations on s, λ and the scores beside the products, at most."""
+
 
 def ridge_cv(
     n: int, p: int, *, n_lams: int = 100, method: str = "gcv", folds: int = 10, k: int = 1, itemsize: int = 8
@@ -57,7 +60,7 @@ def ridge_cv(
     factor = gram(p, n, itemsize=itemsize) + eigh(n, itemsize=itemsize) if n < p else thin_svd(n, p, itemsize=itemsize)
     pair = gemm(q, k, n, itemsize=itemsize) + gemm(n, k, q, itemsize=itemsize)
     scores = Cost() if method == "gcv" else (1 + k) * gemm(n, n_lams, q, itemsize=itemsize)
-    return factor + 2 * pair + scores + last
+    return factor + 2 * pair + scores + last + Cost(launches=_SCORES[method])
 
 
 def lasso_cv(n: int, p: int, *, n_lams: int = 100, folds: int = 10, itemsize: int = 8) -> Cost:

@@ -16,11 +16,13 @@ import math
 
 from xpsolve.arrays import (
     Array,
+    backends,
     check_ndim,
     check_option,
     check_positive,
     device_of,
     enter,
+    innermost,
     is_array,
     namespace_of,
     thin_svd,
@@ -31,6 +33,7 @@ from xpsolve.linear.cross_validation import ChosenSolution, chosen
 from xpsolve.linear.lasso import lasso
 from xpsolve.linear.ridge import ridge
 from xpsolve.solution import inner_solve
+from xpsolve.trace import host_read
 
 _STEPS = 200
 _CLOSE = 1e-9  # relative to the noise
@@ -126,7 +129,8 @@ def _for_ridge(A: Array, y: Array, noise: float) -> tuple[float, list[tuple[floa
     b = U.T @ y
     rest = y - U @ b
     numbers = xp.concat([s, b, xp.linalg.vector_norm(rest)[None]])
-    values = [float(v) for v in numbers]
+    values = backends.to_numpy(innermost(numbers)).tolist()  # one transfer
+    host_read("singular values")
     q = s.shape[0]
     top = values[0]
     pairs = [(v / top, c) for v, c in zip(values[:q], values[q : 2 * q], strict=True) if v > 0]
