@@ -201,7 +201,7 @@ def sinkhorn_runs(problem: tuple[Any, ...], method: str, n_iter: int, every: int
     def counted(*, mixed: bool, check_finite: bool = False) -> Any:
         options = {"method": method, "relaxation": 1.0, "mixed": mixed, "check_finite": check_finite}
         seen.clear()
-        module = sys.modules["xpsolve.transport.sinkhorn"]
+        module = sys.modules["xpsolve.transport._solve"]
         with mock.patch.object(module, "iterate", lambda *a, **o: iterate(*a, **o | {"callback": watch})):
             xs.sinkhorn(*problem, **options, **exactly(n_iter, every))
         return xs.count(xs.sinkhorn, *problem, **options, **exactly(n_iter, every))[1]

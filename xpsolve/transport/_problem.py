@@ -23,6 +23,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.levels import Level
 from xpsolve.transport._kernels import Axes, Rows, mirrored
+from xpsolve.transport._marginals import check_marginal, is_hard, levelled
 from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud, ordinary
 
 
@@ -40,6 +41,22 @@ class Problem:
     unit: float  # the rounding unit of the lowest dtype among a, b and the one that is worked in
     same: bool  # whether a and b are one array, and the points too
     names: tuple[str, str]  # of a and b in messages
+    rho: tuple[Any, Any] = (math.inf, math.inf)  # the price of other marginals, see `_marginals`
+    given: tuple[Array, ...] = ()  # a and b before they were levelled
+    shift: Array | None = None  # c, (B, 1): what levelling took from f and added to g
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both marginals are held exactly."""
+        return all(map(is_hard, self.rho))
+
+    def levelled(self) -> Problem:
+        """The same problem with weights of one mass, where marginals may differ from them."""
+        if self.balanced:
+            return self
+        a, b, c = levelled(self.a, self.b, self.rho)
+        x0 = None if self.x0 is None else (self.x0[0] - c, self.x0[1] + c)
+        return replace(self, a=a, b=b, given=(self.a, self.b), shift=c, x0=x0)
 
     @cached_property
     def kernel(self) -> Rows | Axes:
@@ -70,12 +87,15 @@ class Problem:
         if unit == 1:
             return self, unit
         x0 = None if self.x0 is None else tuple(x / unit for x in self.x0)
-        return replace(self, geometry=self.geometry.divided(unit), eps=self.eps / unit, x0=x0), unit
+        geometry, rho = self.geometry.divided(unit), (self.rho[0] / unit, self.rho[1] / unit)
+        return replace(self, geometry=geometry, eps=self.eps / unit, x0=x0, rho=rho), unit
 
     @cached_property
     def mirrored(self) -> Array | None:
         """Which problems take a histogram onto itself at a symmetric cost, (B, 1); None where none can."""
         (n, m), xp = self.kernel.shape, self.xp
+        if self.rho[0] is not self.rho[1] and self.rho[0] != self.rho[1]:
+            return None
         if self.same:
             return xp.ones_like(self.a[:, :1]) > 0
         if n != m or self._differentiated:  # derivatives in a alone are not those of a problem that stays symmetric
@@ -119,7 +139,7 @@ class Problem:
 
     @property
     def _allowed(self) -> float:
-        return max(1e-12, 100 * self.unit)
+        return max(1e-12, 100 * self.unit) if self.balanced else math.inf
 
     def _bad_starts(self) -> list[Array]:
         """Where potentials to start from are not finite although there is mass."""
@@ -197,12 +217,14 @@ def _sound(a: Array, b: Array, allowed: float) -> Array:
     sums = xp.sum(a, axis=1), xp.sum(b, axis=1)
     balanced = xp.abs(sums[0] - sums[1]) <= allowed * sums[0]  # False for a NaN
     signs = xp.minimum(xp.min(a), xp.min(b)) >= 0
-    return xp.all(balanced & (sums[0] > 0) & xp.isfinite(sums[0])) & signs
+    least = sums[0] if allowed < math.inf else xp.minimum(*sums)
+    total = sums[0] if allowed < math.inf else sums[0] + sums[1]
+    return xp.all(balanced & (least > 0) & xp.isfinite(total)) & signs
 
 
 @_sound.register("numpy")
 def _sound_numpy(a: Array, b: Array, allowed: float) -> Array:
-    if a.shape[0] != 1:
+    if a.shape[0] != 1 or allowed == math.inf:
         return _sound.standard(a, b, allowed)
     left, right = float(a.sum()), float(b.sum())
     balanced = abs(left - right) <= allowed * left and 0 < left < math.inf
@@ -214,7 +236,15 @@ def geometry_of(M: Any) -> Geometry:
     return M if isinstance(M, PointCloud | Grid) else Matrix(M)
 
 
-def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: tuple[str, str] = ("a", "b")) -> Problem:
+def enter_problem(
+    a: Array,
+    b: Array,
+    M: Any,
+    eps: Any,
+    x0: Any = None,
+    names: tuple[str, str] = ("a", "b"),
+    marginal: Any = math.inf,
+) -> Problem:
     """The arguments that all functions of the family share, checked as far as no value is needed."""
     geometry = geometry_of(M)
     if x0 is not None and not (isinstance(x0, tuple | list) and len(x0) == 2):
@@ -229,6 +259,7 @@ def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: t
     check_ndim(b, "b", 1, 2, shape="(m,) or (batch, m)")
     geometry = geometry.entered(*rest[: len(geometry.arrays)])
     eps = check_positive(eps, "eps", dtype=a.dtype)
+    rho = check_marginal(marginal, eps, a.dtype)
     shape = tuple(rest[0].shape) if isinstance(geometry, Matrix) else geometry.kernel().shape
     for name, x, length in (("a", a, shape[-2]), ("b", b, shape[-1])):
         if x.shape[-1] != length:
@@ -241,7 +272,8 @@ def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: t
         raise ValueError(message)
     batch = batches.pop() if batches else 1
     single = a.ndim == 1 and b.ndim == 1 and len(shape) == 2
-    a, b = _of_one_mass(xp, a, b, units)
+    if rho == (math.inf, math.inf):
+        a, b = _of_one_mass(xp, a, b, units)
     a, b = (x[None, :] if batch == 1 and x.ndim == 1 else xp.broadcast_to(x, (batch, x.shape[-1])) for x in (a, b))
     if x0 is not None:
         f, g = rest[-2:]
@@ -250,7 +282,7 @@ def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: t
             message = f"x0: expected potentials of shapes {expected[0]} and {expected[1]}, "
             raise ValueError(message + f"got {tuple(f.shape)} and {tuple(g.shape)}.")
         x0 = (f[None, :], g[None, :]) if single else (f, g)
-    return Problem(xp, a, b, geometry, eps, single, x0, max(units), same, names)
+    return Problem(xp, a, b, geometry, eps, single, x0, max(units), same and rho[0] == rho[1], names, rho)
 
 
 def _unit(x: Array, like: Array) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,10 +27,13 @@ class TransportSolution(Solution):
         As in `Solution`.
     value : array
         The dual value ⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, 0-d or one for each problem; at convergence ⟨P, M⟩ + ε Σ P (log P − 1).
+        Of a side with the price ρ, ρ⟨a, 1 − e^{−f/ρ}⟩ stands for ⟨a, f⟩, and ρ KL(P1 | a) is in the value.
     geometry : object
         The cost.
     eps : float
         ε.
+    marginal : tuple of two floats
+        ρ of both sides, ∞ where a marginal is held exactly.
     factors : tuple of three arrays, optional
         u, K and v with P = diag(u) K diag(v), for one problem as for a batch of one: kept where `keep_kernel`.
 
@@ -46,6 +50,7 @@ class TransportSolution(Solution):
     value: Any = None
     geometry: Any = field(default=None)
     eps: float = 0.0
+    marginal: tuple[Any, Any] = (math.inf, math.inf)
     factors: Any = None
 
     def plan(self) -> Array:

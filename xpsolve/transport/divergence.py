@@ -6,13 +6,15 @@ bias: S ≥ 0, and S = 0 exactly for equal histograms.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from xpsolve.arrays import Array, namespace_of
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Status, finish, inner_solve
 from xpsolve.transport.geometry import Grid, PointCloud
-from xpsolve.transport.sinkhorn import ADVICE, sinkhorn
+from xpsolve.transport._solve import ADVICE
+from xpsolve.transport.sinkhorn import sinkhorn
 
 
 @capabilities(batch="rows of a and b", grad="forward, reverse, implicit", syncs=6)
@@ -28,7 +30,7 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     eps : float
         ε > 0, in the units of M.
     **options : Any
-        Those of `sinkhorn`.
+        Those of `sinkhorn`, but for a finite `marginal`: the bias of its entropy is another one.
 
     Returns
     -------
@@ -62,6 +64,9 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     >>> round(float(xs.sinkhorn_divergence(third, third, xs.PointCloud(x, x + 1), 0.5)), 6)  # moved by 1
     1.0
     """
+    if options.get("marginal", math.inf) not in (math.inf, (math.inf, math.inf)):
+        message = f"marginal: expected inf, got {options['marginal']!r}: the divergence is one of balanced transport."
+        raise ValueError(message)
     at_a: PointCloud | Grid
     at_b: PointCloud | Grid
     if isinstance(M, Grid):

@@ -3,7 +3,7 @@
 The value is a maximum over potentials, so that its derivative holds them fixed: nothing is differentiated through
 the iterations.
 
-    ∂a = f,   ∂b = g,   ∂M = P,   and for M_ij = ‖x_i − y_j‖²   ∂x = 2(x·(P1) − Py),   ∂y = 2(y·(Pᵀ1) − Pᵀx)
+    ∂a = f, or ρ(1 − e^{−f/ρ}) where the marginal has the price ρ,   ∂b likewise,   ∂M = P,   and for M_ij = ‖x_i − y_j‖²   ∂x = 2(x·(P1) − Py),   ∂y = 2(y·(Pᵀ1) − Pᵀx)
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 from xpsolve.arrays import Array, namespace_of
 from xpsolve.capabilities import capabilities
 from xpsolve.transport._kernels import gibbs
+from xpsolve.transport._marginals import is_hard, paid
+from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.geometry import Grid, PointCloud
 from xpsolve.transport.sinkhorn import sinkhorn
 
@@ -31,7 +33,8 @@ def sinkhorn_gradient(a: Array, b: Array, M: Any, eps: float, **options: Any) ->
     Returns
     -------
     g_a : array, shape of a
-        The potential f less its mean: the gradient among histograms of the same mass.  −∞ where a is 0.
+        The potential f less its mean: the gradient among histograms of the same mass.  −∞ where a is 0.  With a
+        `marginal`, the gradient among all histograms.
     g_b : array, shape of b
         The same of g.
     g_M : array (n, m) or (batch, n, m), or two arrays
@@ -64,10 +67,16 @@ def sinkhorn_gradient(a: Array, b: Array, M: Any, eps: float, **options: Any) ->
         message = "M: expected an array or a PointCloud, got a Grid, whose costs do not change one by one."
         raise TypeError(message)
     solution = sinkhorn(a, b, M, eps, **({"keep_kernel": True} | options))
-    f, g = solution.x
-    if isinstance(M, PointCloud):
-        return _centred(f), _centred(g), _of_points(solution)
-    return _centred(f), _centred(g), solution.plan()
+    f, g = _in_weights(solution)
+    return f, g, _of_points(solution) if isinstance(M, PointCloud) else solution.plan()
+
+
+def _in_weights(solution: TransportSolution) -> tuple[Array, Array]:
+    """The derivatives in a and b."""
+    (f, g), rho = solution.x, solution.marginal
+    if all(map(is_hard, rho)):
+        return _centred(f), _centred(g)
+    return paid(f, rho[0]), paid(g, rho[1])
 
 
 def _centred(f: Array) -> Array:
