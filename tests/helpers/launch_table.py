@@ -188,10 +188,13 @@ def sinkhorn() -> Iterator[Run]:
         for n_iter, every, (n, m) in ((40, 10, (20, 30)), (50, 10, (12, 12)), (70, 10, (9, 7)), (55, 5, (9, 7))):
             rng = np.random.default_rng(n_iter)
             problem = histogram(rng, n), histogram(rng, m), points(rng, n, m, span), 0.05
-            yield from sinkhorn_runs(problem, method, n_iter, every)
+            for more in ({}, {"marginal": 0.1}):
+                yield from sinkhorn_runs(problem, method, n_iter, every, more)
 
 
-def sinkhorn_runs(problem: tuple[Any, ...], method: str, n_iter: int, every: int) -> Iterator[Run]:
+def sinkhorn_runs(
+    problem: tuple[Any, ...], method: str, n_iter: int, every: int, more: dict[str, Any]
+) -> Iterator[Run]:
     """In full and with increments, which "scaling" begins on the way, or at once where it reads the span."""
     seen: list[tuple[int, bool, float]] = []
 
@@ -199,7 +202,7 @@ def sinkhorn_runs(problem: tuple[Any, ...], method: str, n_iter: int, every: int
         seen.append((k, getattr(state, "low", None) is not None, float(state.eps)))
 
     def counted(*, mixed: bool, check_finite: bool = False) -> Any:
-        options = {"method": method, "relaxation": 1.0, "mixed": mixed, "check_finite": check_finite}
+        options = {"method": method, "relaxation": 1.0, "mixed": mixed, "check_finite": check_finite} | more
         seen.clear()
         module = sys.modules["xpsolve.transport._solve"]
         with mock.patch.object(module, "iterate", lambda *a, **o: iterate(*a, **o | {"callback": watch})):
@@ -207,11 +210,12 @@ def sinkhorn_runs(problem: tuple[Any, ...], method: str, n_iter: int, every: int
         return xs.count(xs.sinkhorn, *problem, **options, **exactly(n_iter, every))[1]
 
     row, looks, times = f"sinkhorn, {method}", checks(n_iter, every), checked(n_iter, every)
+    kind = ", unbalanced" if more else ""
     full = counted(mixed=False)
     if method != "scaling":
         times["renewal"] = len({eps for _, _, eps in seen}) - 1
-    yield row, times, (None, full)
-    if method == "log":
+    yield row + kind, times, (None, full)
+    if method == "log" or more:
         return
     mixed = counted(mixed=True)
     exact = {"exact_check": (mixed.by_op["matmul"].calls - full.by_op["matmul"].calls) // 2}

@@ -12,7 +12,7 @@ import xpsolve as xs
 from xpsolve import autodiff, costs
 from xpsolve.arrays import backends, namespace_of
 from xpsolve.solution import ConvergenceWarning
-from xpsolve.testing import assert_close, assert_like, slope_test
+from xpsolve.testing import assert_close, assert_like, check_cost, slope_test
 
 METHODS = costs.SINKHORN_METHODS
 INF = math.inf
@@ -320,3 +320,13 @@ def test_weights_that_cannot_be(rng):
             xs.sinkhorn(x, y, M, 0.1, marginal=1.0)
     with pytest.raises(ValueError, match="marginal: expected inf"):
         xs.sinkhorn_divergence(a, a, xs.PointCloud(a[:, None], a[:, None]), 0.1, marginal=1.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_counted_products_are_the_costs(rng, method):
+    a, b, M = problem(rng, 20, 30)
+    options = {"marginal": 0.1, "method": method, "max_iter": 30, "tol": 0.0, "check_finite": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        _, tally = xs.count(xs.sinkhorn, a, b, 0.1 * M, 0.1, **options)
+    check_cost(tally, costs.sinkhorn(20, 30, method=method, n_iter=30, unbalanced=True))

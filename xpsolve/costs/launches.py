@@ -161,6 +161,7 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
         "low_check": (38, 1),
     },
     "sinkhorn, scaling, increments": {"start": (125, 1), "iteration": (8, 0), "check": (38, 1), "exact_check": (2, 0)},
+    "sinkhorn, scaling, unbalanced": {"start": (221, 1), "iteration": (12, 0), "check": (74, 1)},
     "sinkhorn, stabilized": {"start": (140, 1), "iteration": (4, 0), "check": (39, 1), "renewal": (74, 0)},
     "sinkhorn, stabilized, increments": {
         "start": (150, 1),
@@ -169,7 +170,14 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
         "renewal": (82, 0),
         "exact_check": (2, 0),
     },
+    "sinkhorn, stabilized, unbalanced": {
+        "start": (273, 1),
+        "iteration": (12, 0),
+        "check": (96, 1),
+        "renewal": (154, 0),
+    },
     "sinkhorn, log": {"start": (108, 1), "iteration": (10, 0), "check": (25, 1), "renewal": (46, 0)},
+    "sinkhorn, log, unbalanced": {"start": (230, 1), "iteration": (20, 0), "check": (87, 1), "renewal": (115, 0)},
     "barycenter, scaling": {"start": (42, 1), "iteration": (11, 0), "check": (8, 1)},
     "barycenter, log": {"start": (53, 1), "iteration": (7, 0), "check": (15, 1)},
 }
