@@ -70,12 +70,13 @@ class Problem:
         Potentials as large as costs beyond would have lost half of their digits at ε: what lies there stands for pairs
         that are forbidden, as ∞ does.
         """
-        return self.geometry.range(self.eps / math.sqrt(limits_of(self.a).eps))
+        most = self.eps / math.sqrt(limits_of(self.a).eps)
+        return self.geometry.bounds() or self.kernel.range(most)  # type: ignore[union-attr]
 
     @property
     def shares(self) -> bool:
         """Whether all problems have one cost."""
-        return not isinstance(self.geometry, Matrix) or self.geometry.M.ndim == 2
+        return len(self.geometry.shape) == 2
 
     def scalar(self, value: float) -> Array:
         """A 0-d array of the problem's dtype and device."""
@@ -100,13 +101,16 @@ class Problem:
             return xp.ones_like(self.a[:, :1]) > 0
         if n != m or self._differentiated:  # derivatives in a alone are not those of a problem that stays symmetric
             return None
-        if isinstance(self.geometry, Matrix):
+        if self.geometry.bounds() is None:
+            if not (isinstance(self.kernel, Rows) and self.kernel.holds):
+                return None
             low, high = self.range
             slack = limits_of(self.a).eps * (4 * (high - low) + 64 * self.eps)
-            return mirrored(self.a, self.b, self.geometry.M, slack, self.eps)
+            return mirrored(self.a, self.b, self.kernel.cost(0, n), slack, self.eps)
         found = mirrored(self.a, self.b, None, None, self.eps)
         if isinstance(self.geometry, PointCloud) and not self.geometry.one_set:
-            return found & xp.all(self.geometry.x == self.geometry.y)
+            x, y = self.geometry.x, self.geometry.y
+            return found & xp.reshape(xp.all(x == y, axis=(-2, -1)), (-1, 1))
         return found
 
     @property
@@ -190,6 +194,9 @@ class Problem:
             if bool(xp.any(bad)):
                 message = f"{name}: expected potentials that are finite where there is mass, got NaN or infinite ones."
                 raise ValueError(message)
+        if self.geometry.bounds() is None and bool(xp.isnan(self.range[0])):
+            message = "M.cost: expected a function whose values are numbers, got NaN."
+            raise ValueError(message)
         message = "M: expected costs whose span can be represented in their dtype. Scale M and eps down."
         raise ValueError(message)
 
@@ -257,21 +264,22 @@ def enter_problem(
     a, b, *rest = arrays
     check_ndim(a, "a", 1, 2, shape="(n,) or (batch, n)")
     check_ndim(b, "b", 1, 2, shape="(m,) or (batch, m)")
+    several = any(x.ndim == 3 for x in rest[: len(geometry.arrays)])
     geometry = geometry.entered(*rest[: len(geometry.arrays)])
     eps = check_positive(eps, "eps", dtype=a.dtype)
     rho = check_marginal(marginal, eps, a.dtype)
-    shape = tuple(rest[0].shape) if isinstance(geometry, Matrix) else geometry.kernel().shape
+    shape = geometry.shape
     for name, x, length in (("a", a, shape[-2]), ("b", b, shape[-1])):
         if x.shape[-1] != length:
             message = f"{name}: expected {length} weights, as many as M has {'rows' if name == 'a' else 'columns'}, "
             raise ValueError(message + f"got shape {tuple(x.shape)} beside M of shape {shape}.")
-    batches = {x.shape[0] for x in (a, b) if x.ndim == 2} | ({shape[0]} if len(shape) == 3 else set())
+    batches = {x.shape[0] for x in (a, b) if x.ndim == 2} | ({shape[0] if len(shape) == 3 else 1} if several else set())
     batches -= {1} if len(batches) > 1 else set()
     if len(batches) > 1:
         message = f"a, b and M: expected one number of problems, got {', '.join(map(str, sorted(batches)))}."
         raise ValueError(message)
     batch = batches.pop() if batches else 1
-    single = a.ndim == 1 and b.ndim == 1 and len(shape) == 2
+    single = a.ndim == 1 and b.ndim == 1 and not several
     if rho == (math.inf, math.inf):
         a, b = _of_one_mass(xp, a, b, units)
     a, b = (x[None, :] if batch == 1 and x.ndim == 1 else xp.broadcast_to(x, (batch, x.shape[-1])) for x in (a, b))
