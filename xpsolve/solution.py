@@ -39,9 +39,7 @@ class Status(Enum):
         "numbers beyond the range of the dtype."
     )
     DIVERGED = "The iterates grew without bound. Use a smaller step."
-    INFEASIBLE = (
-        "No x satisfies Ax = y: the equations contradict one another. Use lasso, which allows for noise in y, or lstsq."
-    )
+    INFEASIBLE = "The constraints contradict one another: nothing satisfies them all."
     UNBOUNDED = (
         "There is no minimiser: x separates the classes, and the objective decreases without bound as x is scaled up. "
         "Set lam > 0."

@@ -133,7 +133,7 @@ class Problem:
         low, high = self.range
         sound = None
         if values:
-            sound = _sound(self.a, self.b, self._allowed)
+            sound = _sound(self.a, self.b, self.allowed)
             for bad in self._bad_starts():
                 sound = sound & ~xp.any(bad)
         found = float(_in_one_number(high - low, self.mirrored, sound))
@@ -142,7 +142,8 @@ class Problem:
         return abs(found), math.copysign(1.0, found) < 0
 
     @property
-    def _allowed(self) -> float:
+    def allowed(self) -> float:
+        """How much the sums may differ, of the sum of a."""
         return max(1e-12, 100 * self.unit) if self.balanced else math.inf
 
     def _bad_starts(self) -> list[Array]:
@@ -183,7 +184,7 @@ class Problem:
                     what = "weights that are all 0" if total == 0 else "weights whose sum overflows"
                     message = f"{name}: expected some mass, got {what}{where}."
                     raise ValueError(message)
-            if not abs(left - right) <= self._allowed * left:
+            if not abs(left - right) <= self.allowed * left:
                 names = " and ".join(dict.fromkeys(self.names))
                 message = (
                     f"{names}: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "

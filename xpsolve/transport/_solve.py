@@ -18,6 +18,7 @@ from xpsolve.arrays import (
     iterate,
 )
 from xpsolve.solution import Callback, Certificate, Status, certified, finish, seen_by
+from xpsolve.transport._feasible import infeasible
 from xpsolve.transport._iterations import Iteration
 from xpsolve.transport._kernels import Rows
 from xpsolve.transport._marginals import LEAST, is_hard
@@ -26,11 +27,12 @@ from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.geometry import Grid
 
 ADVICE = {
-    Status.MAX_ITER: "Or take a larger eps. Where costs are infinite or huge, there may be no plan.",
+    Status.MAX_ITER: "Or take a larger eps. Where costs are huge, there may be no plan.",
     Status.INACCURATE: "Potentials carry about (span of M)/eps rounding units into the plan: take a larger eps.",
-    Status.NOT_FINITE: "Take a larger eps. Where costs are infinite, there may be no plan.",
-    Status.UNDERFLOW: "Or use method='log', or 'stabilized' if M is no Grid. Where costs are infinite, there may be "
-    "no plan.",
+    Status.NOT_FINITE: "Take a larger eps. Where costs are huge, there may be no plan.",
+    Status.INFEASIBLE: "There is no plan: some points hold more mass than all points that they may reach. Allow more "
+    "pairs, or set marginal, which gives up the mass that cannot be moved.",
+    Status.UNDERFLOW: "Or use method='log', or 'stabilized' if M is no Grid. Where costs are huge, there may be no plan.",
 }
 _SOFT = 2.0**-10  # of ε: for a smaller ρ the powers of "scaling" and "stabilized" lose digits
 
@@ -129,6 +131,9 @@ def solve(given: Problem, options: Options) -> TransportSolution:
     holds = options.keep_kernel and at_eps and isinstance(problem.kernel, Rows) and run.state.K is not None
     u, v = solver.scalings(run.state, f, g) if holds else (None, None)
     measure, ended = _ended(solver, run, error, options.check_finite)
+    failed = run.reason in ("max_iter", "not finite") or ended is not None
+    if failed and options.check_finite and options.tol > 0 and infeasible(problem):
+        ended = Status.INFEASIBLE
     return finish(
         "sinkhorn",
         (outside(f), outside(g)),
