@@ -38,7 +38,7 @@ from xpsolve.operators import Sparse
 _FIRST = 100  # features in the first set, at least
 _SMALL = 64  # features for which Newton steps cost no more than those that prepare the ground
 _IDLE = 50  # features without a part in x that a set may keep
-_CAUTION = 0.7
+_CAUTION = 0.5
 _SHARE = 0.3  # of the tolerance, for the small problem, and for the features outside of it
 _SHARE_ROUNDED = 0.03  # the same where the answer is rounded, which spends some of the tolerance
 _SLACK = 1e-4  # of λ, by which |Aᵀr| may exceed it outside the set, at most
