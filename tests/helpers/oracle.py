@@ -124,8 +124,9 @@ def unbalanced_gap(a, b, M, eps, f, g, marginal):
         primal = np.sum(P * used + eps * np.where(P > 0, P * (np.log(np.where(P > 0, P, 1)) - 1), 0), (-2, -1))
         dual = -eps * P.sum((-2, -1))
         for x, r, z, rho in ((a, P.sum(-1), f, marginal[0]), (b, P.sum(-2), g, marginal[1])):
+            price = np.asarray(rho)[..., None]
             primal = primal + rho * kl(r, x)
-            dual = dual - rho * np.where(x > 0, x * np.expm1(-np.where(x > 0, z, 0) / rho), 0).sum(-1)
+            dual = dual - rho * np.where(x > 0, x * np.expm1(-np.where(x > 0, z, 0) / price), 0).sum(-1)
         least = np.finfo(np.float64).eps * np.sqrt(a.sum(-1) * b.sum(-1))
         rounding = 1e3 * np.finfo(np.longdouble).eps * (np.abs(primal) + np.abs(dual) + marginal[0] * a.sum(-1))
         return np.max((np.abs(primal - dual) - rounding) / (eps * np.maximum(P.sum((-2, -1)), least)))
@@ -206,12 +207,16 @@ def _truth_of_sinkhorn(call, solution):
         left, right = (x.sum(-1, keepdims=True) for x in (a, b))
         a, b = (a * (right / left), b) if low[0] else (a, b * (left / right))
     f, g = (host(x) for x in solution.x)
-    rho = solution.marginal
+    rho, eps = solution.marginal, _lam(call["eps"])
+    if eps.ndim:  # one for each problem: the same in the units of each
+        unit = eps[:, None]
+        f, g, M, eps = f / unit, g / unit, M / eps[:, None, None], np.longdouble(1)
+        rho = tuple(r / unit[:, 0] for r in rho)
     if np.all(np.isinf(rho)):
-        return marginals(a, b, M, np.longdouble(call["eps"]), f, g)
+        return marginals(a, b, M, eps, f, g)
     if np.any(np.isinf(rho)):
         return 0.0  # an exact side has no duality gap
-    return unbalanced_gap(a, b, M, np.longdouble(call["eps"]), f, g, rho)
+    return unbalanced_gap(a, b, M, eps, f, g, rho)
 
 
 def _truth_of_descent(call, solution):

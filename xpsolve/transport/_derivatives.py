@@ -32,25 +32,33 @@ from xpsolve.transport.geometry import Geometry
 
 def along(problem: Problem, options: Options) -> TransportSolution:
     """The solution of a problem that carries derivatives, from that of the plain one."""
-    a, b, geometry, x0 = without_levels((problem.a, problem.b, problem.geometry, problem.x0))
-    plain = replace(problem, xp=namespace_of(a), a=a, b=b, geometry=geometry, x0=x0)
+    parts = {name: getattr(problem, name) for name in ("a", "b", "geometry", "x0", "rho", "each", "source")}
+    parts = without_levels(parts)
+    plain = replace(problem, xp=namespace_of(parts["a"]), **parts)
     solution = solve(plain, replace(options, keep_kernel=False))  # a kept kernel would carry no derivative
     n, xp = problem.a.shape[1], problem.xp
     f, g = (x[None, :] if problem.single else x for x in solution.x)
-    equations = _Equations(problem.eps, problem.rho)
+    if plain.each is not None:
+        f, g = f / plain.each, g / plain.each
+    equations = _Equations(problem.eps, not problem.balanced)
     z0 = equations.finite(f, g)
-    args = (problem.a, problem.b, problem.geometry)
+    args = (problem.a, problem.b, problem.geometry, problem.rho)
 
-    def potentials(a: Array, b: Array, geometry: Geometry) -> Array:
-        z, _ = implicitly(lambda *_: (z0, None), equations.residual, (a, b, geometry), inverse=equations.inverse)
+    def potentials(*args: Any) -> Array:
+        z, _ = implicitly(lambda *_: (z0, None), equations.residual, args, inverse=equations.inverse)
         return z
 
     z, value = potentials(*args), enveloped(potentials, equations.value, args)
     x = (_without_mass(z[:, :n], problem.a), _without_mass(z[:, n:], problem.b))
     rest = map_arrays(lambda x: lift(xp, x), (solution.certificate, solution.history))
+    if problem.each is not None:
+        x, value = tuple(part * problem.each for part in x), value * problem.each[:, 0]
     if problem.single:
         x, value = tuple(part[0, :] for part in x), value[0, ...]
-    return replace(solution, x=x, value=value, geometry=problem.geometry, certificate=rest[0], history=rest[1])
+    more = {"geometry": problem.geometry, "eps": problem.eps}
+    if problem.each is not None:
+        more = {"geometry": problem.source, "eps": problem.each[:, 0]}
+    return replace(solution, x=x, value=value, certificate=rest[0], history=rest[1], **more)
 
 
 def _without_mass(f: Array, a: Array) -> Array:
@@ -58,20 +66,22 @@ def _without_mass(f: Array, a: Array) -> Array:
     return xp.where(a > 0, f, xp.full_like(a, -xp.inf))
 
 
+_Prices = tuple[Any, Any]
+
+
 class _Equations:
     """What z = (f, g), (B, n + m), solves; 0 stands in where there is no mass."""
 
-    def __init__(self, eps: float, rho: tuple[Any, Any]) -> None:
-        self.eps, self.rho = eps, rho
-        self.soft = not all(map(is_hard, rho))
+    def __init__(self, eps: float, soft: bool) -> None:
+        self.eps, self.soft = eps, soft  # soft: whether a marginal has a price
 
-    def wanted(self, z: Array, a: Array, b: Array) -> Array:
+    def wanted(self, z: Array, a: Array, b: Array, rho: _Prices) -> Array:
         """The marginals that the plan of z should have."""
         xp, n = namespace_of(z), a.shape[1]
         if not self.soft:
             return xp.concat([a, b], axis=1)
-        sides = zip((a, b), (z[:, :n], z[:, n:]), self.rho, strict=True)
-        return xp.concat([x if is_hard(rho) else reweighted(x, f, 1 / rho) for x, f, rho in sides], axis=1)
+        sides = zip((a, b), (z[:, :n], z[:, n:]), rho, strict=True)
+        return xp.concat([x if is_hard(r) else reweighted(x, f, 1 / r) for x, f, r in sides], axis=1)
 
     @staticmethod
     def finite(f: Array, g: Array) -> Array:
@@ -89,33 +99,35 @@ class _Equations:
         M = (kernel.rows if isinstance(kernel, Axes) else kernel).cost(0, n)
         return xp.exp((f[:, :, None] + (g[:, None, :] - M)) / self.eps)
 
-    def value(self, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
+    def value(self, z: Array, a: Array, b: Array, geometry: Geometry, rho: _Prices) -> Array:
         """⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, or with ρ(1 − e^{−f/ρ}) in place of f, (B,)."""
         xp, n = namespace_of(z), a.shape[1]
         P = self.plan(z, a, b, geometry)
         weights = xp.concat([a, b], axis=1)
         if self.soft:
-            z = xp.concat([paid(z[:, :n], self.rho[0]), paid(z[:, n:], self.rho[1])], axis=1)
+            z = xp.concat([paid(z[:, :n], rho[0]), paid(z[:, n:], rho[1])], axis=1)
         return xp.sum(weighted(weights, z), axis=1) - self.eps * xp.sum(P, axis=(1, 2))
 
-    def residual(self, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
-        """(P1 − a, Pᵀ1 − b), and z where there is no mass."""
+    def residual(self, z: Array, a: Array, b: Array, geometry: Geometry, rho: _Prices) -> Array:
+        """(P1 − t, Pᵀ1 − s) for the marginals t and s that there should be, and z where there is no mass."""
         xp = namespace_of(z)
         P = self.plan(z, a, b, geometry)
         weights = xp.concat([a, b], axis=1)
-        return xp.where(weights > 0, _marginals(P) - self.wanted(z, a, b), z)
+        return xp.where(weights > 0, _marginals(P) - self.wanted(z, a, b, rho), z)
 
-    def inverse(self, v: Array, z: Array, a: Array, b: Array, geometry: Geometry, *, transposed: bool = False) -> Array:
+    def inverse(
+        self, v: Array, z: Array, a: Array, b: Array, geometry: Geometry, rho: _Prices, *, transposed: bool = False
+    ) -> Array:
         """J⁺v in the metric of the potentials, differentiable itself."""
 
-        def diagonal(P: Array, z: Array, a: Array, b: Array) -> Array:
+        def diagonal(P: Array, z: Array, a: Array, b: Array, rho: _Prices) -> Array:
             xp, n = namespace_of(P), a.shape[1]
             weights = xp.concat([a, b], axis=1)
             found = _marginals(P) / self.eps + xp.astype(weights <= 0, P.dtype)
             if not self.soft:
                 return found
-            price = [xp.zeros_like(x) + (0.0 if is_hard(rho) else 1 / rho) for x, rho in zip((a, b), self.rho, strict=True)]
-            return found + self.wanted(z, a, b) * xp.concat(price, axis=1)
+            inverse = [xp.zeros_like(x) + (0.0 if is_hard(r) else 1 / r) for x, r in zip((a, b), rho, strict=True)]
+            return found + self.wanted(z, a, b, rho) * xp.concat(inverse, axis=1)
 
         def crossed(w: Array, P: Array) -> Array:
             n = P.shape[1]
@@ -130,9 +142,11 @@ class _Equations:
         def beside(v: Array, k: Array) -> Array:
             return v if self.soft else _beside(v, k)
 
-        def solve(v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> tuple[Array, None]:
+        def solve(
+            v: Array, z: Array, a: Array, b: Array, geometry: Geometry, rho: _Prices
+        ) -> tuple[Array, None]:
             P, k = self.plan(z, a, b, geometry), directions(a, b)
-            root = namespace_of(P).sqrt(diagonal(P, z, a, b))
+            root = namespace_of(P).sqrt(diagonal(P, z, a, b, rho))
             null = root * k / namespace_of(P).sqrt(_along(root * k, root * k))
 
             def regular(u: Array) -> Array:
@@ -142,14 +156,14 @@ class _Equations:
             u = conjugate_gradient(regular, beside(v, k) / root, axis=1)
             return beside(u / root, k), None
 
-        def condition(w: Array, v: Array, z: Array, a: Array, b: Array, geometry: Geometry) -> Array:
+        def condition(w: Array, v: Array, z: Array, a: Array, b: Array, geometry: Geometry, rho: _Prices) -> Array:
             P, k = self.plan(z, a, b, geometry), directions(a, b)
-            return diagonal(P, z, a, b) * w + crossed(w, P) - beside(v, k)
+            return diagonal(P, z, a, b, rho) * w + crossed(w, P) - beside(v, k)
 
         def again(u: Array, w: Array, v: Array, *args: Any, transposed: bool) -> Array:
             return self.inverse(u, *args)
 
-        found, _ = implicitly(solve, condition, (v, z, a, b, geometry), inverse=again)
+        found, _ = implicitly(solve, condition, (v, z, a, b, geometry, rho), inverse=again)
         return found
 
 

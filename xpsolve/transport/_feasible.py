@@ -26,7 +26,8 @@ def infeasible(problem: Problem) -> bool:
     if not any(bool(xp.any(xp.isinf(kernel.cost(i, j)))) for i, j in kernel.blocks()):
         return False
     pattern = Pattern(Rows(_Open(kernel.cost), kernel.shape, kernel.block), problem.geometry.shape)
-    relaxed = replace(problem, geometry=pattern, eps=1.0, rho=(_PRICE, _PRICE), x0=None, same=False).levelled()
+    price = _PRICE, _PRICE
+    relaxed = replace(problem, geometry=pattern, eps=1.0, rho=price, marginal=price, x0=None, same=False).levelled()
     solver = Iteration(relaxed, "log", 1e-6, "auto", 20, False, None, False)
     run = iterate(
         solver.step,

@@ -17,6 +17,7 @@ from xpsolve.arrays import (
     composed,
     device_of,
     enter,
+    is_array,
     is_concrete,
     limits_of,
     namespace_of,
@@ -42,13 +43,16 @@ class Problem:
     same: bool  # whether a and b are one array, and the points too
     names: tuple[str, str]  # of a and b in messages
     rho: tuple[Any, Any] = (math.inf, math.inf)  # the price of other marginals, see `_marginals`
+    marginal: tuple[float, float] = (math.inf, math.inf)  # the same in the units of the arguments
+    each: Array | None = None  # ε of every problem, (B, 1), by which costs, prices and potentials are divided here
+    source: Geometry | None = None  # the costs before that
     given: tuple[Array, ...] = ()  # a and b before they were levelled
     shift: Array | None = None  # c, (B, 1): what levelling took from f and added to g
 
     @property
     def balanced(self) -> bool:
         """Whether both marginals are held exactly."""
-        return all(map(is_hard, self.rho))
+        return all(map(is_hard, self.marginal))
 
     def levelled(self) -> Problem:
         """The same problem with weights of one mass, where marginals may differ from them."""
@@ -91,11 +95,19 @@ class Problem:
         geometry, rho = self.geometry.divided(unit), (self.rho[0] / unit, self.rho[1] / unit)
         return replace(self, geometry=geometry, eps=self.eps / unit, x0=x0, rho=rho), unit
 
+    def in_units_of(self, each: Array) -> Problem:
+        """The same problem with ε = 1, costs and all else divided by an ε of every problem, (B, 1)."""
+        each = self.xp.broadcast_to(each, (self.a.shape[0], 1))
+        x0 = None if self.x0 is None else (self.x0[0] / each, self.x0[1] / each)
+        rho = tuple(r if is_hard(r) else r / each for r in self.rho)
+        geometry = self.geometry.divided(each)
+        return replace(self, geometry=geometry, eps=1.0, x0=x0, rho=rho, each=each, source=self.geometry)
+
     @cached_property
     def mirrored(self) -> Array | None:
         """Which problems take a histogram onto itself at a symmetric cost, (B, 1); None where none can."""
         (n, m), xp = self.kernel.shape, self.xp
-        if self.rho[0] is not self.rho[1] and self.rho[0] != self.rho[1]:
+        if self.marginal[0] != self.marginal[1]:
             return None
         if self.same:
             return xp.ones_like(self.a[:, :1]) > 0
@@ -134,6 +146,8 @@ class Problem:
         sound = None
         if values:
             sound = _sound(self.a, self.b, self.allowed)
+            if self.each is not None:
+                sound = sound & ~xp.any(self._bad_eps)
             for bad in self._bad_starts():
                 sound = sound & ~xp.any(bad)
         found = float(_in_one_number(high - low, self.mirrored, sound))
@@ -146,6 +160,10 @@ class Problem:
         """How much the sums may differ, of the sum of a."""
         return max(1e-12, 100 * self.unit) if self.balanced else math.inf
 
+    @property
+    def _bad_eps(self) -> Array:
+        return ~((self.each > 0) & self.xp.isfinite(self.each))
+
     def _bad_starts(self) -> list[Array]:
         """Where potentials to start from are not finite although there is mass."""
         weights = (self.a, self.b)
@@ -154,6 +172,9 @@ class Problem:
     def _complain(self) -> None:
         """Raise for what is wrong: the slow path, with further host reads."""
         xp = self.xp
+        if self.each is not None and bool(xp.any(self._bad_eps)):
+            message = "eps: expected positive numbers, got some that are not."
+            raise ValueError(message)
         weights = dict(zip(self.names, (self.a, self.b), strict=True))
         weights[self.names[0]] = self.a  # the second may be a part of it
         costs = self.geometry.arrays
@@ -267,17 +288,19 @@ def enter_problem(
     check_ndim(b, "b", 1, 2, shape="(m,) or (batch, m)")
     several = any(x.ndim == 3 for x in rest[: len(geometry.arrays)])
     geometry = geometry.entered(*rest[: len(geometry.arrays)])
-    eps = check_positive(eps, "eps", dtype=a.dtype)
-    rho = check_marginal(marginal, eps, a.dtype)
+    several = several or is_array(eps)
+    each, eps = _of_each(xp, eps, geometry, a)
+    rho = check_marginal(marginal, eps if each is None else None, a.dtype)
     shape = geometry.shape
     for name, x, length in (("a", a, shape[-2]), ("b", b, shape[-1])):
         if x.shape[-1] != length:
             message = f"{name}: expected {length} weights, as many as M has {'rows' if name == 'a' else 'columns'}, "
             raise ValueError(message + f"got shape {tuple(x.shape)} beside M of shape {shape}.")
     batches = {x.shape[0] for x in (a, b) if x.ndim == 2} | ({shape[0] if len(shape) == 3 else 1} if several else set())
+    batches |= set() if each is None else {each.shape[0]}
     batches -= {1} if len(batches) > 1 else set()
     if len(batches) > 1:
-        message = f"a, b and M: expected one number of problems, got {', '.join(map(str, sorted(batches)))}."
+        message = f"a, b, M and eps: expected one number of problems, got {', '.join(map(str, sorted(batches)))}."
         raise ValueError(message)
     batch = batches.pop() if batches else 1
     single = a.ndim == 1 and b.ndim == 1 and not several
@@ -291,7 +314,21 @@ def enter_problem(
             message = f"x0: expected potentials of shapes {expected[0]} and {expected[1]}, "
             raise ValueError(message + f"got {tuple(f.shape)} and {tuple(g.shape)}.")
         x0 = (f[None, :], g[None, :]) if single else (f, g)
-    return Problem(xp, a, b, geometry, eps, single, x0, max(units), same and rho[0] == rho[1], names, rho)
+    same = same and rho[0] == rho[1]
+    problem = Problem(xp, a, b, geometry, eps, single, x0, max(units), same, names, rho, rho)
+    return problem if each is None else problem.in_units_of(each)
+
+
+def _of_each(xp: Namespace, eps: Any, geometry: Geometry, like: Array) -> tuple[Array | None, float]:
+    """ε of every problem as a column, or None and the one ε."""
+    if not is_array(eps):
+        return None, check_positive(eps, "eps", dtype=like.dtype)
+    check_ndim(eps, "eps", 1, shape="(batch,), or a number")
+    if isinstance(geometry, Grid):
+        message = "eps: expected a number for a Grid, whose kernels serve all problems, got an array."
+        raise ValueError(message)
+    _, (_, eps) = enter(a=like, eps=eps)
+    return xp.astype(eps, like.dtype)[:, None], 1.0
 
 
 def _unit(x: Array, like: Array) -> float:

@@ -21,7 +21,7 @@ from xpsolve.solution import Callback, Certificate, Status, certified, finish, s
 from xpsolve.transport._feasible import infeasible
 from xpsolve.transport._iterations import Iteration
 from xpsolve.transport._kernels import Rows
-from xpsolve.transport._marginals import LEAST, is_hard
+from xpsolve.transport._marginals import LEAST
 from xpsolve.transport._problem import Problem, widest
 from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.geometry import Grid
@@ -105,6 +105,8 @@ def solve(given: Problem, options: Options) -> TransportSolution:
         return values[0, ...] if problem.single else values
 
     def outside(f: Array) -> Array:
+        if problem.each is not None:
+            return f * (problem.each if f.ndim == 2 else problem.each[:, 0])
         return of_problems(f if unit == 1 else f * unit)
 
     def certificate(state: Any) -> dict[str, Array]:
@@ -148,9 +150,9 @@ def solve(given: Problem, options: Options) -> TransportSolution:
         advice=ADVICE,
         cls=TransportSolution,
         value=outside(value),
-        geometry=given.geometry,
-        eps=given.eps,
-        marginal=given.rho,
+        geometry=given.geometry if given.source is None else given.source,
+        eps=given.eps if given.each is None else given.each[:, 0],
+        marginal=given.marginal,
         factors=(u, run.state.K, v) if holds else None,
     )
 
@@ -168,7 +170,7 @@ def _ended(
     if run.reason != "tolerance":
         return seen, None
     # by rounding, the marginals may miss it, or differ from those of the potentials: only then a check
-    rounds = marginals.rounding(solver.span or 0.0) > (1 - LEAST) * tol or not solver.problem.balanced
+    rounds = not solver.problem.balanced or marginals.rounding(solver.span or 0.0) > (1 - LEAST) * tol
     if not (check_finite or run.measure > 0 or rounds):
         return None, None
     measure = float(solver.problem.xp.max(error))
@@ -183,7 +185,7 @@ def _choose(problem: Problem, method: str, span: float | None) -> str:
         raise ValueError(message + "potentials in the kernel would end its product form.")
     if method != "auto":
         return method
-    if any(not is_hard(rho) and rho < _SOFT * problem.eps for rho in problem.rho):
+    if any(isinstance(rho, float) and rho < _SOFT * problem.eps for rho in problem.rho):
         return "log"
     safe = span is not None and span <= widest(problem.xp, problem.a.dtype) * problem.eps
     options = (*(["scaling"] if safe else []), *([] if grid else ["stabilized"]), "log")

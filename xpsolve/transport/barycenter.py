@@ -17,6 +17,7 @@ from xpsolve.arrays import (
     check_iteration,
     check_ndim,
     check_option,
+    check_positive,
     enter,
     is_concrete,
     iterate,
@@ -131,6 +132,7 @@ def barycenter(
     )
     _, (A,) = enter(A=A)
     check_ndim(A, "A", 2, shape="(k, n)")
+    eps = check_positive(eps, "eps", dtype=A.dtype)
     problem, _ = enter_problem(A, A[:1, :], M, eps, names=("A", "A")).divided()  # all must have the sum of the first
     xp, a = problem.xp, problem.a
     w = xp.ones_like(a[:, :1]) if weights is None else _weights(problem, weights)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from xpsolve.arrays import Array, check_ndim, namespace_of
+from xpsolve.arrays import Array, check_ndim, is_array, namespace_of
 from xpsolve.trace import shapes_in
 from xpsolve.transport._kernels import Axes, OfMatrix, Rows
 from xpsolve.transport.points import BLOCK, PointCloud, squared_distances
@@ -116,9 +116,9 @@ class Matrix:
         check_ndim(M, "M", 2, 3, shape="(n, m) or (batch, n, m)")
         return Matrix(M[0, ...] if M.ndim == 3 and M.shape[0] == 1 else M)
 
-    def divided(self, unit: float) -> Matrix:
-        """The costs divided by a power of 4."""
-        return Matrix(self.M * unit**-1)
+    def divided(self, unit: Any) -> Matrix:
+        """The costs divided by a number, or by one for each problem, (B, 1)."""
+        return Matrix(self.M / unit[:, :, None] if is_array(unit) else self.M * unit**-1)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -58,14 +58,15 @@ class PointCloud:
     x: Array
     y: Array
     block: int | None = None
-    cost: str | Cost = "sqeuclidean"
+    cost: Any = "sqeuclidean"
 
     def __repr__(self) -> str:
         kind = "" if self.cost == "sqeuclidean" else f", cost={self.cost!r}" if isinstance(self.cost, str) else ", cost"
         return f"PointCloud(x: {shapes_in(self.x)}, y: {shapes_in(self.y)}{kind})"
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> PointCloud:
-        return replace(self, x=function(self.x), y=function(self.y))
+        cost = self.cost.mapped(function) if isinstance(self.cost, _Divided) else self.cost
+        return replace(self, x=function(self.x), y=function(self.y), cost=cost)
 
     @property
     def arrays(self) -> dict[str, Array]:
@@ -83,7 +84,7 @@ class PointCloud:
             check_count(self.block, "M.block", 1)
         if isinstance(self.cost, str):
             check_option(self.cost, "M.cost", ("sqeuclidean", "euclidean"))
-        else:
+        elif not isinstance(self.cost, _Divided):
             check_callable(self.cost, "M.cost")
         x, y = (z[0, ...] if z.ndim == 3 and z.shape[0] == 1 else z for z in (x, y))
         if x.ndim == y.ndim == 3 and x.shape[0] != y.shape[0]:
@@ -105,7 +106,8 @@ class PointCloud:
     @property
     def shape(self) -> tuple[int, ...]:
         """That of the matrix of costs."""
-        batch = next((z.shape[:1] for z in (self.x, self.y) if z.ndim == 3), ())
+        units = (self.cost.unit,) if isinstance(self.cost, _Divided) and is_array(self.cost.unit) else ()
+        batch = next((z.shape[:1] for z in (self.x, self.y) if z.ndim == 3), units[0].shape[:1] if units else ())
         return (*batch, self.x.shape[-2], self.y.shape[-2])
 
     @property
@@ -119,6 +121,9 @@ class PointCloud:
         if isinstance(self.cost, str):
             total = sum((x[..., :, None, k] - y[..., None, :, k]) ** 2 for k in range(x.shape[-1]))
             return total if self.cost == "sqeuclidean" else _root(total)
+        if isinstance(self.cost, _Divided):
+            unit = self.cost.unit
+            return replace(self, cost=self.cost.cost).between(x, y) / (unit[:, :, None] if is_array(unit) else unit)
         M = self.cost(xp, x, y)
         expected = (*(x.shape[:-2] or y.shape[:-2]), x.shape[-2], y.shape[-2])
         if not is_array(M) or namespace_of(M) is not xp or tuple(M.shape) != expected:
@@ -174,9 +179,9 @@ class _Divided:
     cost: Cost
     unit: Any
 
-    def __call__(self, xp: Namespace, x: Array, y: Array) -> Array:
-        unit = self.unit[:, :, None] if is_array(self.unit) else self.unit
-        return self.cost(xp, x, y) / unit
+    def mapped(self, function: Callable[[Array], Any]) -> _Divided:
+        """The same with another array of units."""
+        return replace(self, unit=function(self.unit)) if is_array(self.unit) else self
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ def sinkhorn(
     a: Array,
     b: Array,
     M: Any,
-    eps: float,
+    eps: Any,
     *,
     marginal: Any = math.inf,
     relaxation: Any = "auto",
@@ -54,8 +54,8 @@ def sinkhorn(
     M : array (n, m) or (batch, n, m), PointCloud or Grid
         The cost, one for all problems or one for each.  Squared distances of points and grids need no matrix.  An
         entry ∞ forbids a pair.
-    eps : float
-        ε > 0, in the units of M.
+    eps : float or array, shape (batch,)
+        ε > 0, in the units of M, one for all problems or one for each, which a Grid has not.
     marginal : float or tuple of two floats
         ρ > 0, in the units of M: the price of marginals that are not a and b, ρ KL(P1 | a) + ρ KL(Pᵀ1 | b), one for
         both sides or one for each.  ∞ holds a side exactly.  Where both are finite, the masses of a and b may differ.
