@@ -243,8 +243,10 @@ def barycenter() -> Iterator[Run]:
         ("scaling", "log"), ((10, 10), (30, 10), (30, 5), (50, 10)), ((3, 9), (4, 12))
     ):
         call = {"method": method, "check_finite": False, **exactly(n_iter, every)}
-        run = xs.count(xs.barycenter, histogram(rng, k, n), 0.01 * rng.random((n, n)), 0.5, **call)
-        yield f"barycenter, {method}", checked(n_iter, every), run
+        problem = histogram(rng, k, n), 0.01 * rng.random((n, n)), 0.5
+        yield f"barycenter, {method}", checked(n_iter, every), xs.count(xs.barycenter, *problem, **call)
+        run = xs.count(xs.barycenter, *problem, debiased=True, **call)
+        yield f"barycenter, {method}, debiased", checked(n_iter, every), run
 
 
 # --- the table

@@ -179,5 +179,7 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
     "sinkhorn, log": {"start": (108, 1), "iteration": (10, 0), "check": (25, 1), "renewal": (46, 0)},
     "sinkhorn, log, unbalanced": {"start": (230, 1), "iteration": (20, 0), "check": (87, 1), "renewal": (115, 0)},
     "barycenter, scaling": {"start": (42, 1), "iteration": (11, 0), "check": (8, 1)},
+    "barycenter, scaling, debiased": {"start": (52, 1), "iteration": (21, 0), "check": (11, 1)},
     "barycenter, log": {"start": (53, 1), "iteration": (7, 0), "check": (15, 1)},
+    "barycenter, log, debiased": {"start": (65, 1), "iteration": (14, 0), "check": (19, 1)},
 }

@@ -140,7 +140,9 @@ class Problem:
         One host read for all, and none, with nothing known but what needs no values, where neither is asked for.
         """
         xp = self.xp
-        if not is_concrete(self.a, self.b, *self.geometry.arrays.values()) or not (values or decide):
+        if not is_concrete(self.a, self.b, *self.geometry.arrays.values()):
+            return None, self.mirrored is not None  # which of them are is found on the way
+        if not (values or decide):
             return None, self.same
         low, high = self.range
         sound = None
