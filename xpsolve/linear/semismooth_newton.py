@@ -134,8 +134,9 @@ def solve_on_gram(
 ) -> tuple[Array, Array, int]:
     """From X with C = b − GX to a relative gap of at most `tol`: the answer, its C, and the steps taken.
 
-    From a near X, whose `gap` may be known, Newton starts and continues until rounding ends it; otherwise FISTA starts.  The answer misses
-    `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no better.
+    From a near X, whose `gap` may be known, Newton starts and continues until rounding ends it; otherwise FISTA starts.
+    The answer misses `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no
+    better.
     """
     left, steps, turn, tau = math.inf, 0, _FISTA, None
     d = problem.d
