@@ -203,7 +203,9 @@ def _truth_of_nnls(call, solution):
 def _truth_of_sinkhorn(call, solution):
     a, b, M = (host(call[name]) for name in "abM")
     low = ["float32" in str(call[name].dtype) for name in "ab"]
-    if np.all(np.isinf(solution.marginal)) and any(low) and "float64" in str(solution.x[0].dtype):  # sums differ by rounding of one: that of the other holds
+    balanced = np.all(np.isinf(solution.marginal))
+    if balanced and any(low) and "float64" in str(solution.x[0].dtype):
+        # sums differ by rounding of one: that of the other holds
         left, right = (x.sum(-1, keepdims=True) for x in (a, b))
         a, b = (a * (right / left), b) if low[0] else (a, b * (left / right))
     f, g = (host(x) for x in solution.x)

@@ -88,13 +88,14 @@ def test_derivatives_also_in_eps(rng):
     a, b, M = histogram(rng, 5), histogram(rng, 3, 4), rng.random((5, 4))
     x, y = rng.random((5, 2)), rng.random((4, 2))
 
+    eps = np.asarray([0.2, 0.5, 1.0])
+
     def total(z):
         return namespace_of(z).sum(z)
 
     for options in ({}, {"marginal": 0.5}):
         value = lambda M, e, o=options: total(xs.sinkhorn(a, b, M, e, tol=1e-20 if o else 1e-13, **o).value)  # noqa: E731
         plan = lambda M, e, o=options: total(xs.sinkhorn(a, b, M, e, tol=1e-24 if o else 1e-13, **o).plan() ** 2)  # noqa: E731
-        eps = np.asarray([0.2, 0.5, 1.0])
         for f in (value, plan):
             found = autodiff.grad(f, (0, 1))(M, eps)
             of_M = autodiff.finite_difference(lambda z, f=f: f(z, eps), M, scheme="central", eps=1e-5)

@@ -45,7 +45,9 @@ def by_dual(a, b, M, eps, rho):
             slope.append(r - (x if s == INF else x * np.exp(-y / s)))
         return value, np.concatenate(slope)
 
-    found = minimize(dual, np.zeros(n + b.shape[0]), jac=True, method="L-BFGS-B", options={"maxiter": 20_000, "ftol": 0})
+    found = minimize(
+        dual, np.zeros(n + b.shape[0]), jac=True, method="L-BFGS-B", options={"maxiter": 20_000, "ftol": 0}
+    )
     f, g = found.x[:n], found.x[n:]
     return np.exp((f[:, None] + g - M) / eps), -found.fun
 
@@ -227,7 +229,9 @@ def test_points_grids_starts_histories_and_kept_kernels(rng):
     points = grid.points()
     for method in ("scaling", "log"):
         on_grid = xs.sinkhorn(p, p[::-1], grid, 0.1, marginal=0.4, method=method, tol=1e-16)
-        assert_close(on_grid.plan(), xs.sinkhorn(p, p[::-1], squared(points, points), 0.1, marginal=0.4, tol=1e-16).plan())
+        assert_close(
+            on_grid.plan(), xs.sinkhorn(p, p[::-1], squared(points, points), 0.1, marginal=0.4, tol=1e-16).plan()
+        )
 
 
 def test_increments_in_float32_find_the_same_plan(rng):

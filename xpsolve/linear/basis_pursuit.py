@@ -40,8 +40,8 @@ from xpsolve.solution import Callback, Certificate, Solution, Status, finish, se
 _CERTIFICATE = "duality gap relative to ‖x‖₁, or distance from Ax = y relative to ‖y‖"
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter.",
-    Status.INFEASIBLE: "No x satisfies Ax = y. Use lasso, which allows for noise in y, or lstsq. If that is only noise in "
-    "y, raise tol above it.",
+    Status.INFEASIBLE: "No x satisfies Ax = y. Use lasso, which allows for noise in y, or lstsq. If it is noise "
+    "alone, raise tol above it.",
 }
 
 

@@ -14,7 +14,6 @@ potentials −∞: that is the derivative of the value in their weights, and no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -55,10 +54,8 @@ def along(problem: Problem, options: Options) -> TransportSolution:
         x, value = tuple(part * problem.each for part in x), value * problem.each[:, 0]
     if problem.single:
         x, value = tuple(part[0, :] for part in x), value[0, ...]
-    more = {"geometry": problem.geometry, "eps": problem.eps}
-    if problem.each is not None:
-        more = {"geometry": problem.source, "eps": problem.each[:, 0]}
-    return replace(solution, x=x, value=value, certificate=rest[0], history=rest[1], **more)
+    geometry, eps = (problem.geometry, problem.eps) if problem.each is None else (problem.source, problem.each[:, 0])
+    return replace(solution, x=x, value=value, geometry=geometry, eps=eps, certificate=rest[0], history=rest[1])
 
 
 def _without_mass(f: Array, a: Array) -> Array:
@@ -121,7 +118,7 @@ class _Equations:
         """J⁺v in the metric of the potentials, differentiable itself."""
 
         def diagonal(P: Array, z: Array, a: Array, b: Array, rho: _Prices) -> Array:
-            xp, n = namespace_of(P), a.shape[1]
+            xp = namespace_of(P)
             weights = xp.concat([a, b], axis=1)
             found = _marginals(P) / self.eps + xp.astype(weights <= 0, P.dtype)
             if not self.soft:
@@ -142,9 +139,7 @@ class _Equations:
         def beside(v: Array, k: Array) -> Array:
             return v if self.soft else _beside(v, k)
 
-        def solve(
-            v: Array, z: Array, a: Array, b: Array, geometry: Geometry, rho: _Prices
-        ) -> tuple[Array, None]:
+        def solve(v: Array, z: Array, a: Array, b: Array, geometry: Geometry, rho: _Prices) -> tuple[Array, None]:
             P, k = self.plan(z, a, b, geometry), directions(a, b)
             root = namespace_of(P).sqrt(diagonal(P, z, a, b, rho))
             null = root * k / namespace_of(P).sqrt(_along(root * k, root * k))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from xpsolve.arrays import Array, iterate, namespace_of
 from xpsolve.transport._iterations import Iteration
@@ -25,7 +26,7 @@ def infeasible(problem: Problem) -> bool:
         return False
     if not any(bool(xp.any(xp.isinf(kernel.cost(i, j)))) for i, j in kernel.blocks()):
         return False
-    pattern = Pattern(Rows(_Open(kernel.cost), kernel.shape, kernel.block), problem.geometry.shape)
+    pattern: Any = Pattern(Rows(_Open(kernel.cost), kernel.shape, kernel.block), problem.geometry.shape)
     price = _PRICE, _PRICE
     relaxed = replace(problem, geometry=pattern, eps=1.0, rho=price, marginal=price, x0=None, same=False).levelled()
     solver = Iteration(relaxed, "log", 1e-6, "auto", 20, False, None, False)
@@ -39,12 +40,12 @@ def infeasible(problem: Problem) -> bool:
         refresh=solver.refresh,
         renew=solver.renew,
     )
-    return bool(xp.any(_excess(problem, solver.potentials(run.state)[0]) > 2 * problem.allowed))
+    return bool(xp.any(_excess(problem, kernel, solver.potentials(run.state)[0]) > 2 * problem.allowed))
 
 
-def _excess(problem: Problem, f: Array) -> Array:
+def _excess(problem: Problem, kernel: Rows, f: Array) -> Array:
     """The largest (a(S) − b(N(S)))/Σa over the sets S = {i : f_i ≥ f_k}, (B,)."""
-    xp, a, b, kernel = problem.xp, problem.a, problem.b, problem.kernel
+    xp, a, b = problem.xp, problem.a, problem.b
     f = xp.where(a > 0, f, xp.full_like(f, -xp.inf))
     reached = [
         xp.max(xp.where(xp.isfinite(kernel.cost(i, j)), f[:, i:j, None], xp.full_like(f[:, :1, None], -xp.inf)), axis=1)

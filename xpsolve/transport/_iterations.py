@@ -19,13 +19,12 @@ steps are slow to make them so.  There g is the mean of f and of the step from f
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, composed, either, limits_of, namespace_of
+from xpsolve.arrays import Array, composed, either, namespace_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
 from xpsolve.transport._kernels import NOTHING, known_positive, logarithm
 from xpsolve.transport._marginals import Balanced, marginals_of

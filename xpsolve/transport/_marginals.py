@@ -82,7 +82,9 @@ class Balanced:
 
     def _off(self, rows: Array, columns: Array) -> Array:
         norm = self.problem.xp.linalg.vector_norm
-        off = [norm(x - a, ord=1, axis=1, keepdims=True) for x, a in ((rows, self.problem.a), (columns, self.problem.b))]
+        off = [
+            norm(x - a, ord=1, axis=1, keepdims=True) for x, a in ((rows, self.problem.a), (columns, self.problem.b))
+        ]
         return (off[0] + off[1]) / self.mass
 
     def centred(

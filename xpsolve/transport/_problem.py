@@ -25,7 +25,8 @@ from xpsolve.arrays import (
 from xpsolve.autodiff.levels import Level
 from xpsolve.transport._kernels import Axes, Rows, mirrored
 from xpsolve.transport._marginals import check_marginal, is_hard, levelled
-from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud, ordinary
+from xpsolve.transport.geometry import Geometry, Grid, Matrix, ordinary
+from xpsolve.transport.points import PointCloud
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,7 @@ class Problem:
 
     @property
     def _bad_eps(self) -> Array:
+        assert self.each is not None
         return ~((self.each > 0) & self.xp.isfinite(self.each))
 
     def _bad_starts(self) -> list[Array]:

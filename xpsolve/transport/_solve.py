@@ -32,7 +32,8 @@ ADVICE = {
     Status.NOT_FINITE: "Take a larger eps. Where costs are huge, there may be no plan.",
     Status.INFEASIBLE: "There is no plan: some points hold more mass than all points that they may reach. Allow more "
     "pairs, or set marginal, which gives up the mass that cannot be moved.",
-    Status.UNDERFLOW: "Or use method='log', or 'stabilized' if M is no Grid. Where costs are huge, there may be no plan.",
+    Status.UNDERFLOW: "Or use method='log', or 'stabilized' if M is no Grid. Where costs are huge, there may be "
+    "no plan.",
 }
 _SOFT = 2.0**-10  # of ε: for a smaller ρ the powers of "scaling" and "stabilized" lose digits
 
@@ -157,9 +158,7 @@ def solve(given: Problem, options: Options) -> TransportSolution:
     )
 
 
-def _ended(
-    solver: Iteration, run: Run[Any], error: Array, check_finite: bool
-) -> tuple[float | None, Status | None]:
+def _ended(solver: Iteration, run: Run[Any], error: Array, check_finite: bool) -> tuple[float | None, Status | None]:
     """The certificate where it is read, and a status that overrules what the loop says."""
     if run.reason == "traced":
         return None, None

@@ -13,12 +13,13 @@ from typing import Any
 from xpsolve.arrays import Array, namespace_of
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Status, finish, inner_solve
-from xpsolve.transport.geometry import Grid, PointCloud
 from xpsolve.transport._solve import ADVICE
+from xpsolve.transport.geometry import Grid
+from xpsolve.transport.points import PointCloud
 from xpsolve.transport.sinkhorn import sinkhorn
 
 
-@capabilities(batch="rows of a and b", grad="forward, reverse, implicit", syncs=6)
+@capabilities(batch="rows of a and b, costs M, points, ε", grad="forward, reverse, implicit", syncs=6)
 def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) -> Array:
     """How far the histogram a is from b, by transport without the bias of the entropy.
 

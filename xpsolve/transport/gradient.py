@@ -3,7 +3,9 @@
 The value is a maximum over potentials, so that its derivative holds them fixed: nothing is differentiated through
 the iterations.
 
-    ∂a = f, or ρ(1 − e^{−f/ρ}) where the marginal has the price ρ,   ∂b likewise,   ∂M = P,   and for M_ij = ‖x_i − y_j‖²   ∂x = 2(x·(P1) − Py),   ∂y = 2(y·(Pᵀ1) − Pᵀx)
+    ∂a = f,   ∂b = g,   ∂M = P,   and for M_ij = ‖x_i − y_j‖²   ∂x = 2(x·(P1) − Py),   ∂y = 2(y·(Pᵀ1) − Pᵀx)
+
+and where a marginal has the price ρ, ∂a = ρ(1 − e^{−f/ρ}).  Other costs of points are differentiated on a tape.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from xpsolve.capabilities import capabilities
 from xpsolve.transport._kernels import gibbs
 from xpsolve.transport._marginals import is_hard, paid
 from xpsolve.transport.answer import TransportSolution
-from xpsolve.transport.geometry import Grid, PointCloud
+from xpsolve.transport.geometry import Grid
+from xpsolve.transport.points import PointCloud
 from xpsolve.transport.sinkhorn import sinkhorn
 
 
-@capabilities(batch="rows of a and b, costs M", grad="is one", syncs=2)
+@capabilities(batch="rows of a and b, costs M, points, ε", grad="is one", syncs=2)
 def sinkhorn_gradient(a: Array, b: Array, M: Any, eps: float, **options: Any) -> tuple[Array, Array, Any]:
     """Gradient of the value of `sinkhorn` in its weights and costs.
 

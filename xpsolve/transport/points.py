@@ -145,7 +145,7 @@ class PointCloud:
         return Rows(_OfCloud(self), (n, m), block)
 
     def bounds(self) -> tuple[Array, Array] | None:
-        """Bounds of the smallest and largest cost, from the box around all points; None where the cost is a function."""
+        """Bounds of the smallest and largest cost, from the box around all points; None for functions."""
         if not isinstance(self.cost, str):
             return None
         xp = namespace_of(self.x)

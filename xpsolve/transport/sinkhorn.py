@@ -3,8 +3,8 @@
     min ⟨P, M⟩ + ε Σ P_ij (log P_ij − 1)  over  P ≥ 0,  P1 = a,  Pᵀ1 = b
 
 with one marginal or both only near to a and b, if a price is set.  Here is the public function.  `_problem` checks
-the input, `_solve` runs the loop, `_iterations` has the methods, `_marginals` what is asked of P1 and Pᵀ1, `_kernels` the
-products, `_relaxation` chooses ω, and `answer` is what is returned.
+the input, `_solve` runs the loop, `_iterations` has the methods, `_marginals` what is asked of P1 and Pᵀ1, `_kernels`
+the products, `_relaxation` chooses ω, and `answer` is what is returned.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xpsolve.transport._solve import Options, solve
 from xpsolve.transport.answer import TransportSolution
 
 
-@capabilities(batch="rows of a and b, costs M", grad="forward, reverse, implicit", syncs=2)
+@capabilities(batch="rows of a and b, costs M, points, ε", grad="forward, reverse, implicit", syncs=2)
 def sinkhorn(
     a: Array,
     b: Array,
