@@ -214,7 +214,7 @@ class Unbalanced(_Sinkhorn):
     @measures("time", "seconds")
     def time_solve(self, *values: Any) -> None:
         solution = self._case(values)[1]()
-        _Device.last, _Device.whole = solution.x[0], solution.x
+        _Device.last, _Device.whole = solution.x[0], solution
 
     @measures("error", "relative error")
     def track_error(self, *values: Any) -> float:
