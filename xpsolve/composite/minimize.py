@@ -157,8 +157,6 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
         if L is not None and L.shape[1] != alone.shape[0]:
             message = f"penalty: expected an operator with {alone.shape[0]} columns, as x has entries, got {L!r}."
             raise ValueError(message)
-    if isinstance(f, LinearModel) and f.intercept:
-        penalty = penalty.without_last(start.x)
     curved = isinstance(f, LinearModel) and (f.strongly_convex or (is_scalar(l2) and l2 > 0))
     if units is not None and not units.trivial:
         D, b = units.D, units.b
