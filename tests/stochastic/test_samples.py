@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
-import sklearn.linear_model
 from sklearn.linear_model import LogisticRegression
 
 import xpsolve as xs
@@ -107,11 +106,8 @@ def test_scikit_learn_logistic(rng, solver, class_weight):
     A, y, weights = data(rng)
     A = A - 3
     labels = (y > 0).astype(int)
-    mine = {None: None, "balanced": "balanced"}.get(
-        class_weight if isinstance(class_weight, str | None) else "", {-1: 2.0, 1: 0.5}
-    )
+    mine = {-1: 2.0, 1: 0.5} if isinstance(class_weight, dict) else class_weight
     for intercept in (False, True):
-        f = xs.Logistic(A, y, weights=weights, class_weights=mine, intercept=intercept)
         f = xs.Logistic(A, y, 0.02, weights=weights, class_weights=mine, intercept=intercept)
         peer = LogisticRegression(
             C=1 / (0.02 * float(f.total_weight)),

@@ -184,7 +184,7 @@ class LinearModel:
 
     def constant(self) -> Array:
         """A margin that is about the best of those that are the same for all samples, 0-d or (m,)."""
-        return self._shares() @ self.y
+        return self._mean(self.y)
 
     def _curve(self, s: Array) -> Callable[[Array], Array]:
         """t to ℓ″(s, y)·t."""
@@ -252,7 +252,7 @@ class LinearModel:
         xp, x = self.xp, self.zeros()
         if self.frame is None:
             return x, xp.zeros_like(self.y)
-        c = xp.asarray(self.constant())
+        c = self.constant()
         return xp.concat([x[:-1, ...], (c / self._constant_column())[None, ...]], axis=0), xp.zeros_like(self.y) + c
 
     def centred(self) -> LinearModel:
@@ -369,6 +369,10 @@ class LinearModel:
     def _slopes(self, s: Array) -> Array:
         """w̃_i·ℓ′(s_i, y_i)."""
         return self._weighted(self.derivative(s, self.y))
+
+    def _mean(self, y: Array) -> Array:
+        """The weighted mean over the samples of y (n,) or (n, m)."""
+        return self.xp.asarray(self.xp.sum(self._weighted(y), axis=0) / self.n)
 
     def _shares(self) -> Array:
         """w_i/Σw, (n,)."""

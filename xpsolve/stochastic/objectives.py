@@ -103,10 +103,10 @@ class LeastSquares(LinearModel):
         return lambda t: t
 
     def hessian(self, x: Array) -> Array:
-        """AᵀA/n + λI, the same for every x."""
-        if not isinstance(self.operator, Dense) or self.y.ndim == 2 or self.weights is not None:
+        """AᵀW̃A/n + λI, the same for every x."""
+        if not isinstance(self.operator, Dense) or self.y.ndim == 2:
             return super().hessian(x)
-        return shifted(gram(self.operator.A) / self.n, self.lam)
+        return shifted(gram(self.rooted(self.operator.A)) / self.n, self.lam)
 
 
 class Huber(LinearModel):
@@ -261,7 +261,7 @@ class Logistic(LinearModel):
     def constant(self) -> Array:
         """The logarithm of the odds of the classes."""
         xp, most = self.xp, 1 - 1 / self.n  # with half a sample of a class that is not there
-        mean = self._shares() @ self.y
+        mean = self._mean(self.y)
         mean = xp.minimum(xp.maximum(mean, xp.full_like(mean, -most)), xp.full_like(mean, most))
         return xp.log((1 + mean) / (1 - mean))
 
@@ -371,7 +371,7 @@ class Multinomial(LinearModel):
 
     def constant(self) -> Array:
         """The logarithms of the shares of the classes, of the sum 0."""
-        xp, shares = self.xp, self._shares() @ self.y
+        xp, shares = self.xp, self._mean(self.y)
         least = xp.full_like(shares, 0.5 / self.n)  # half a sample of a class that is not there
         logs = xp.log(xp.maximum(shares, least))
         return logs - xp.mean(logs)
