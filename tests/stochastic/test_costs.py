@@ -75,6 +75,16 @@ def test_products_with_weights_and_an_intercept(rng, loss, intercept):
         assert tally.syncs == cost.syncs
 
 
+@pytest.mark.parametrize("block", [1, 16])
+def test_products_of_sgd_with_weights_and_an_intercept(rng, block):
+    n, p = 60, 5
+    f = objective(rng, "least_squares", n, p, weights=rng.random(n), intercept=True)
+    _, tally = xs.count(xs.sgd, f, indices=rng.permutation(n).tolist(), block=block, step0=0.1)
+    cost = costs.sgd_solve(n, p + 1, loss="least_squares", block=block)
+    assert tally.product_flops == (cost + costs.intercept(n, p)).flops
+    assert tally.syncs == cost.syncs
+
+
 @pytest.mark.parametrize("variant", ["plain", "heavy_ball", "nesterov"])
 def test_a_given_step_saves_the_norm_of_A(rng, variant):
     f = objective(rng, "logistic", 20, 5)
