@@ -350,6 +350,17 @@ def test_large_means_do_not_slow_first_order_methods(rng):
     assert counts[1] <= counts[0] + 20
 
 
+@pytest.mark.parametrize("loss", ["LeastSquares", "Huber"])
+@pytest.mark.parametrize("name", ["newton", "nesterov", "fista", "sag"])
+def test_a_large_mean_of_y_is_the_intercept(rng, loss, name):
+    A, y, weights = data(rng, loss)
+    near, far = (getattr(xs, loss)(A, y + shift, 0.1, weights=weights, intercept=True) for shift in (0.0, 2.0**27))
+    one, other = (SMOOTH[name](f, tol=1e-11) for f in (near, far))
+    assert other.converged
+    assert_close(other.x, one.x, atol=1e-5)
+    assert_close(other.intercept - 2.0**27, one.intercept, atol=1e-4)
+
+
 # --- classes ----------------------------------------------------------------------------------------
 
 
