@@ -80,6 +80,16 @@ def test_every_solver_finds_the_minimiser(rng, loss, name):
     check_solution(found, like=A, shape=x.shape)
 
 
+def test_steepest_descent(rng):
+    A, y, weights = data(rng, "LeastSquares")
+    f = xs.LeastSquares(A, y, 0.5, weights=weights, intercept=True)
+    found = xs.gradient_descent(f, line_search="exact", tol=1e-10)
+    assert found.n_iter < 1000
+    x, c = least(f)
+    assert_close(found.x, x, atol=1e-5)
+    assert_close(found.intercept, c, atol=1e-4)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_weight_repeats_a_sample_and_zero_removes_it(rng, loss):
     A, y, weights = data(rng, loss)

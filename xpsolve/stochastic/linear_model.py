@@ -215,7 +215,7 @@ class LinearModel:
 
     @property
     def matrix(self) -> LinearOperator:
-        """A as it was given, without a column for the intercept."""
+        """A without a column for the intercept, where that is apart."""
         return self.operator.operator if isinstance(self.operator, WithIntercept) else self.operator
 
     @property
@@ -269,7 +269,7 @@ class LinearModel:
         return other
 
     def inside(self, x: Array) -> Array:
-        """x of the caller, with or without its intercept, in the variables of this model."""
+        """x of the caller, with its intercept, in the variables of this model."""
         return x if self.frame is None else self.frame.inside(x)
 
     def features(self, x: Array) -> Array:
@@ -382,7 +382,7 @@ class LinearModel:
 
     def _mean(self, y: Array) -> Array:
         """The weighted mean over the samples of y (n,) or (n, m)."""
-        return self.xp.asarray(self.xp.sum(self._weighted(y), axis=0) / self.n)
+        return self.xp.asarray(self.xp.sum(self._weighted(y) / self.n, axis=0))
 
     def _shares(self) -> Array:
         """w_i/Σw, (n,)."""
