@@ -279,7 +279,8 @@ def _transport(function, **options):
                 k: (np.array(v, dtype="float64") if is_array(v) else v)
                 for k, v in (("a", a), ("b", b), ("M", M), ("eps", eps))
             }
-        return function, given, {**options, "method": d.pick("auto", "scaling", "stabilized", "log")}
+        marginal = {"marginal": d.pick(1e-3, 0.1, 1.0, 10.0, 1e3)} if d.chance(0.3) else {}
+        return function, given, {**options, **marginal, "method": d.pick("auto", "scaling", "stabilized", "log")}
 
     build.__name__ = function.__name__
     return build

@@ -113,10 +113,11 @@ def _logistic(solver, **options):
     return solve
 
 
-def _sinkhorn(method):
+def _sinkhorn(method, price=None):
     def solve(A, y, a, c):
         h, g = np.full(A.shape[0], 1 / A.shape[0], A.dtype), np.full(A.shape[1], 1 / A.shape[1], A.dtype)
-        return xs.sinkhorn(h, g, np.abs(A), 0.5 * a, method=method, tol=1e-4 if A.dtype == np.float32 else 1e-9)
+        more = {} if price is None else {"marginal": price * a}
+        return xs.sinkhorn(h, g, np.abs(A), 0.5 * a, method=method, tol=1e-4 if A.dtype == np.float32 else 1e-9, **more)
 
     return solve
 
@@ -180,4 +181,5 @@ CASES = [
     Case("sga", (9, 5), _stochastic(xs.sga)),
     Case("sag", (9, 5), _stochastic(xs.sag)),
     *(Case(f"sinkhorn-{m}", (6, 5), _sinkhorn(m), answer="a") for m in ("scaling", "stabilized", "log")),
+    *(Case(f"unbalanced-{m}", (6, 5), _sinkhorn(m, 0.7), answer="a") for m in ("scaling", "stabilized", "log")),
 ]
