@@ -598,7 +598,7 @@ def one(seed):
         except (TypeError, ValueError) as error:
             if _bytes(given) != before:
                 raise Wrong(f"inputs written: {what}") from error
-            if not _named(function, given, str(error)):
+            if not _named(function, given | options, str(error)):
                 raise Wrong(f"no argument named: {what}: {type(error).__name__}: {error}") from error
             if caught:
                 raise Wrong(f"warning before an error: {what}: {caught[0].message}") from error
