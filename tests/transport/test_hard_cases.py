@@ -59,6 +59,22 @@ def test_averages_in_every_method_and_in_batches(rng, method, eps):
     assert_close(solution.plan()[1], alone.plan(), rtol=0, atol=1e-8)
 
 
+def test_averages_under_jit(rng):
+    """Which problems take them is found while the compiled program runs."""
+    jax = pytest.importorskip("jax")
+    X, a, b = rng.standard_normal((9, 2)), histogram(rng, 9), histogram(rng, 9)
+    solve = jax.jit(lambda a, b, M: xs.sinkhorn(a, b, M, 0.05))
+    M = jax.numpy.asarray(squared(X, X))
+    own, other = (
+        solve(jax.numpy.asarray(a), jax.numpy.asarray(a), M),
+        solve(jax.numpy.asarray(a), jax.numpy.asarray(b), M),
+    )
+    assert own.converged
+    assert int(own.n_iter) <= 40
+    assert other.converged
+    assert_close(other.plan(), xs.sinkhorn(a, b, squared(X, X), 0.05).plan(), rtol=0, atol=1e-8)
+
+
 def test_a_symmetric_cost_that_is_least_elsewhere_takes_plain_steps(rng):
     a = histogram(rng, 6)
     assert xs.sinkhorn(a, a, np.eye(6), 0.2).converged

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from xpsolve.arrays import Array, composed, either, namespace_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
 from xpsolve.transport._kernels import NOTHING, known_positive, logarithm
-from xpsolve.transport._marginals import Balanced, marginals_of
+from xpsolve.transport._marginals import Balanced, Unbalanced, marginals_of
 from xpsolve.transport._problem import Problem, widest
 from xpsolve.transport._relaxation import control
 
@@ -215,6 +215,9 @@ class Iteration:
         )
 
     def _centred(self, s: _State) -> _State:
+        """The same plan with the best constant between f and g, where it matters."""
+        if not isinstance(self.marginals, Unbalanced):
+            return s
         weights = s.weights or self.weights
         u, v, p, q = self.marginals.centred(s.u, s.v, s.p, s.q, weights, s.eps, s.omega)
         return s._replace(u=u, v=v, p=p, q=q)

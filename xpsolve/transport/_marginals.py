@@ -87,12 +87,6 @@ class Balanced:
         ]
         return (off[0] + off[1]) / self.mass
 
-    def centred(
-        self, u: Array, v: Array, p: Array, q: Array, weights: tuple[Array, ...], eps: Array, omega: Array
-    ) -> tuple[Array, Array, Array, Array]:
-        """The same plan with the best constant between f and g: here every one is."""
-        return u, v, p, q
-
     def potential(self, side: int, absorbed: Array, u: Array, eps: Array) -> Array:
         """f, of what the kernel has absorbed and of u."""
         return u * eps if self.log else absorbed + eps * logarithm(u)

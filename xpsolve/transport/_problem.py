@@ -23,6 +23,7 @@ from xpsolve.arrays import (
     namespace_of,
 )
 from xpsolve.autodiff.levels import Level
+from xpsolve.transport._complaints import complain
 from xpsolve.transport._kernels import Axes, Rows, mirrored
 from xpsolve.transport._marginals import check_marginal, is_hard, levelled
 from xpsolve.transport.geometry import Geometry, Grid, Matrix, ordinary
@@ -150,12 +151,12 @@ class Problem:
         if values:
             sound = _sound(self.a, self.b, self.allowed)
             if self.each is not None:
-                sound = sound & ~xp.any(self._bad_eps)
-            for bad in self._bad_starts():
+                sound = sound & ~xp.any(self.bad_eps)
+            for bad in self.bad_starts():
                 sound = sound & ~xp.any(bad)
         found = float(_in_one_number(high - low, self.mirrored, sound))
         if values and math.isnan(found):
-            self._complain()
+            complain(self)
         return abs(found), math.copysign(1.0, found) < 0
 
     @property
@@ -164,67 +165,15 @@ class Problem:
         return max(1e-12, 100 * self.unit) if self.balanced else math.inf
 
     @property
-    def _bad_eps(self) -> Array:
+    def bad_eps(self) -> Array:
+        """Where an ε of one problem is not a positive number."""
         assert self.each is not None
         return ~((self.each > 0) & self.xp.isfinite(self.each))
 
-    def _bad_starts(self) -> list[Array]:
+    def bad_starts(self) -> list[Array]:
         """Where potentials to start from are not finite although there is mass."""
         weights = (self.a, self.b)
         return [(w > 0) & ~self.xp.isfinite(x) for w, x in zip(weights, self.x0 or (), strict=False)]
-
-    def _complain(self) -> None:
-        """Raise for what is wrong: the slow path, with further host reads."""
-        xp = self.xp
-        if self.each is not None and bool(xp.any(self._bad_eps)):
-            message = "eps: expected positive numbers, got some that are not."
-            raise ValueError(message)
-        weights = dict(zip(self.names, (self.a, self.b), strict=True))
-        weights[self.names[0]] = self.a  # the second may be a part of it
-        costs = self.geometry.arrays
-        for name, x in (weights | costs).items():
-            bad = ~xp.isfinite(x)
-            forbidden = name == "M"
-            if forbidden:
-                bad = bad & ~(x == xp.inf)  # no mass may go there
-            if bool(xp.any(bad)):
-                count = int(xp.sum(xp.astype(bad, x.dtype)))
-                kind = "NaN or −∞" if forbidden else "NaN or infinite"
-                message = f"{name}: expected finite numbers, got {count} {kind}. Remove or replace them first."
-                raise ValueError(message)
-        if "M" in costs and not bool(xp.any(xp.isfinite(costs["M"]))):
-            message = "M: expected some finite costs, got infinite ones alone. No mass can be moved."
-            raise ValueError(message)
-        for name, x in weights.items():
-            if float(xp.min(x)) < 0:
-                message = (
-                    f"{name}: expected weights >= 0, got {float(xp.min(x)):.3g}. A histogram has no negative mass."
-                )
-                raise ValueError(message)
-        for k in range(self.a.shape[0]):
-            left, right = float(xp.sum(self.a[k, :])), float(xp.sum(self.b[k, :]))
-            where = "" if self.single else f" in problem {k}"
-            for name, total in zip(self.names, (left, right), strict=True):
-                if not 0 < total < math.inf:
-                    what = "weights that are all 0" if total == 0 else "weights whose sum overflows"
-                    message = f"{name}: expected some mass, got {what}{where}."
-                    raise ValueError(message)
-            if not abs(left - right) <= self.allowed * left:
-                names = " and ".join(dict.fromkeys(self.names))
-                message = (
-                    f"{names}: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "
-                    f"{left - right:.3g}. Divide each by its sum."
-                )
-                raise ValueError(message)
-        for name, bad in zip(("x0[0]", "x0[1]"), self._bad_starts(), strict=False):
-            if bool(xp.any(bad)):
-                message = f"{name}: expected potentials that are finite where there is mass, got NaN or infinite ones."
-                raise ValueError(message)
-        if self.geometry.bounds() is None and bool(xp.isnan(self.range[0])):
-            message = "M.cost: expected a function whose values are numbers, got NaN."
-            raise ValueError(message)
-        message = "M: expected costs whose span can be represented in their dtype. Scale M and eps down."
-        raise ValueError(message)
 
 
 @composed
