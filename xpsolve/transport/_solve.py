@@ -89,17 +89,7 @@ def solve(given: Problem, options: Options) -> TransportSolution:
     problem, unit = given.divided()
     span, averages = problem.check(options.check_finite, decide=options.method == "auto")
     problem = problem.levelled()
-    chosen = _choose(problem, options.method, span)
-    solver = Iteration(
-        problem,
-        chosen,
-        options.tol,
-        options.relaxation,
-        options.check_every,
-        _mixed(problem, chosen, options.mixed, span),
-        span,
-        averages and isinstance(options.relaxation, str),
-    )
+    solver = _iteration(problem, options, span, averages)
     marginals = solver.marginals
 
     def of_problems(values: Array) -> Array:
@@ -130,9 +120,6 @@ def solve(given: Problem, options: Options) -> TransportSolution:
         ),
     )
     f, g, error, value = solver.finish(run.state)
-    at_eps = chosen == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
-    holds = options.keep_kernel and at_eps and isinstance(problem.kernel, Rows) and run.state.K is not None
-    u, v = solver.scalings(run.state, f, g) if holds else (None, None)
     measure, ended = _ended(solver, run, error, options.check_finite)
     failed = run.reason in ("max_iter", "not finite") or ended is not None
     if failed and options.check_finite and options.tol > 0 and infeasible(problem):
@@ -140,7 +127,7 @@ def solve(given: Problem, options: Options) -> TransportSolution:
     return finish(
         "sinkhorn",
         (outside(f), outside(g)),
-        method=chosen,
+        method=solver.method,
         certificate=Certificate(marginals.certificate_name, of_problems(error), options.tol),
         reason=run.reason,
         measure=measure,
@@ -154,8 +141,32 @@ def solve(given: Problem, options: Options) -> TransportSolution:
         geometry=given.geometry if given.source is None else given.source,
         eps=given.eps if given.each is None else given.each[:, 0],
         marginal=given.marginal,
-        factors=(u, run.state.K, v) if holds else None,
+        factors=_factors(solver, run, f, g) if options.keep_kernel else None,
     )
+
+
+def _iteration(problem: Problem, options: Options, span: float | None, averages: bool) -> Iteration:
+    """The iteration by the method that fits."""
+    chosen = _choose(problem, options.method, span)
+    return Iteration(
+        problem,
+        chosen,
+        options.tol,
+        options.relaxation,
+        options.check_every,
+        _mixed(problem, chosen, options.mixed, span),
+        span,
+        averages and isinstance(options.relaxation, str),
+    )
+
+
+def _factors(solver: Iteration, run: Run[Any], f: Array, g: Array) -> tuple[Array, Array, Array] | None:
+    """u, K and v of the plan, where K is one matrix or one for each problem."""
+    at_eps = solver.method == "scaling" or run.reason == "tolerance"  # K is not that of a larger ε
+    if not (at_eps and isinstance(solver.problem.kernel, Rows) and run.state.K is not None):
+        return None
+    u, v = solver.scalings(run.state, f, g)
+    return u, run.state.K, v
 
 
 def _ended(solver: Iteration, run: Run[Any], error: Array, check_finite: bool) -> tuple[float | None, Status | None]:
