@@ -98,12 +98,6 @@ def inner(x: Array, y: Array, axis: int | None = None) -> Array:
     return namespace_of(x).sum(products(x, y), axis=axis)
 
 
-def directions(x: Array) -> Array:
-    """x/|x| of each entry: signs of real numbers, phases of complex ones; 0 where x is 0."""
-    xp, size = namespace_of(x), abs_or_one(x)
-    return xp.where(x == 0, xp.zeros_like(x), x / size)
-
-
 def abs_or_one(x: Array) -> Array:
     """|x|, and 1 where x is 0."""
     xp = namespace_of(x)

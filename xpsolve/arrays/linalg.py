@@ -14,7 +14,7 @@ from typing import Any
 import array_api_extra as xpx
 import numpy as np
 
-from xpsolve.arrays.complex import adjoint, is_complex, real_dtype, real_part
+from xpsolve.arrays.complex import adjoint, is_complex, real_part
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
 from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import limits_of
@@ -285,13 +285,17 @@ def eigh(G: Array) -> tuple[Array, Array]:
 
 @eigh.register("dask")
 def _eigh_dask(G: Array) -> tuple[Array, Array]:
-    return xpx.lazy_apply(  # type: ignore[no-any-return]
-        lambda G: tuple(_or_nan(np.linalg.eigh, G)),
-        G,
-        shape=(G.shape[:1], G.shape),
-        dtype=(real_dtype(G), G.dtype),
-        as_numpy=True,
-    )
+    w, V = _planned(eigh.standard, G, G.shape[:1], G.shape)
+    return real_part(w), V
+
+
+def _planned(decompose: Callable[..., Any], A: Array, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
+    """Several results of a matrix of Dask, once it is computed; all in its dtype, which Dask takes for theirs."""
+
+    def decomposed(A: Any) -> tuple[Any, ...]:
+        return tuple(np.astype(x, A.dtype) for x in decompose(A))
+
+    return xpx.lazy_apply(decomposed, A, shape=shapes, dtype=(A.dtype,) * len(shapes), as_numpy=True)  # type: ignore[no-any-return]
 
 
 @native
@@ -316,9 +320,8 @@ def thin_svd(A: Array) -> tuple[Array, Array, Array]:
 @thin_svd.register("dask")
 def _thin_svd_dask(A: Array) -> tuple[Array, Array, Array]:
     (n, p), q = A.shape, min(A.shape)
-    return xpx.lazy_apply(  # type: ignore[no-any-return]
-        thin_svd.standard, A, shape=((n, q), (q,), (q, p)), dtype=(A.dtype, real_dtype(A), A.dtype), as_numpy=True
-    )
+    U, s, Vh = _planned(thin_svd.standard, A, (n, q), (q,), (q, p))
+    return U, real_part(s), Vh
 
 
 @native
@@ -329,8 +332,8 @@ def eigvalsh(G: Array) -> Array:
 
 @eigvalsh.register("dask")
 def _eigvalsh_dask(G: Array) -> Array:
-    real = G.real.dtype
-    return xpx.lazy_apply(eigvalsh.standard, G, shape=G.shape[:-1], dtype=real, as_numpy=True)
+    (w,) = _planned(lambda G: (eigvalsh.standard(G),), G, G.shape[:-1])
+    return real_part(w)
 
 
 def largest_singular_value(A: Array) -> Array:

@@ -205,7 +205,7 @@ def _with_samples(
 
 
 def _solve(A: Any, y: Array, lam: Any, theta: float, options: Options) -> Solution:
-    problem = enter_problem(A, y, lam, check_finite=options.check_finite)
+    problem = enter_problem(A, y, lam, check_finite=options.check_finite, complex_too=True)
     if not problem.single_lam:
         message = f"lam: expected one number, got {problem.lams.shape[0]}. Solve for one λ after another."
         raise ValueError(message)
