@@ -14,7 +14,7 @@ from typing import Any
 import array_api_extra as xpx
 import numpy as np
 
-from xpsolve.arrays.complex import adjoint, is_complex, real_part
+from xpsolve.arrays.complex import adjoint, conjugate, is_complex, real_part
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
 from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import limits_of
@@ -97,7 +97,7 @@ def cholesky(G: Array) -> tuple[Array, Array]:
 @cholesky.register("numpy")
 def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
     """By LAPACK itself where SciPy is there: without NumPy's copies into the other order of memory."""
-    factor = _potrf(G.dtype) if G.ndim == 2 else None
+    factor = _lapack("potrf", G.dtype) if G.ndim == 2 else None
     if factor is None:
         return cholesky.standard(G)  # type: ignore[no-any-return]
     # G.T lies as LAPACK wants it, and so does the transpose of its factor: Ḡ = UᴴU is G = LLᴴ with L = Uᵀ
@@ -107,13 +107,14 @@ def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
 
 
 @functools.cache
-def _potrf(dtype: Any) -> Callable[..., Any] | None:
+def _lapack(name: str, dtype: Any) -> Callable[..., Any] | None:
+    """SciPy's function of this name; None where SciPy or this dtype is not there."""
     try:
         from scipy.linalg import lapack
     except ImportError:
         return None
-    name = {"float64": "dpotrf", "float32": "spotrf", "complex128": "zpotrf", "complex64": "cpotrf"}.get(str(dtype))
-    return name and getattr(lapack, name)  # type: ignore[return-value]
+    letter = {"float64": "d", "float32": "s", "complex128": "z", "complex64": "c"}.get(str(dtype), "no ")
+    return getattr(lapack, letter + name, None)
 
 
 @cholesky.register("torch")
@@ -260,6 +261,10 @@ def solve_positive(G: Array, B: Array) -> Array:
 
 @solve_positive.register("numpy")
 def _solve_positive_numpy(G: Array, B: Array) -> Array:
+    solve = _lapack("posv", G.dtype) if G.ndim == 2 and G.shape[0] else None
+    if solve is not None:
+        _, X, info = solve(G.T, conjugate(B), lower=1)  # G.T is the conjugate of G, and lies as LAPACK wants it
+        return conjugate(X) if info == 0 else np.full_like(B, np.nan)
     try:
         return np.linalg.solve(G, B)  # up to some hundred rows, LU in one call beats NumPy's slow Cholesky
     except np.linalg.LinAlgError:

@@ -93,10 +93,24 @@ def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
     G, before = gram(rows.T), tuple[Array, ...]()
     if known is not None:
         before = known.rows
-        across = xp.concat([part @ rows.T for part in before], axis=0)
-        G = xp.concat([xp.concat([known.gram, across], axis=1), xp.concat([across.T, G], axis=1)], axis=0)
+        G = _bordered(known.gram, xp.concat([part @ rows.T for part in before], axis=0), G)
     index, rows, G = settled(index, rows, G)
     return FeatureSet(index, (*before, rows), G)
+
+
+@composed
+def _bordered(G: Array, across: Array, corner: Array) -> Array:
+    """The symmetric matrix with G, `across` beside it, and `corner` at the end of the diagonal."""
+    xp = namespace_of(G)
+    return xp.concat([xp.concat([G, across], axis=1), xp.concat([across.T, corner], axis=1)], axis=0)
+
+
+@_bordered.register("numpy")
+def _bordered_numpy(G: Array, across: Array, corner: Array) -> Array:
+    k = G.shape[0]
+    whole = np.empty((k + corner.shape[0],) * 2, G.dtype)
+    whole[:k, :k], whole[:k, k:], whole[k:, :k], whole[k:, k:] = G, across, across.T, corner
+    return whole
 
 
 def everything(problem: Problem) -> FeatureSet:

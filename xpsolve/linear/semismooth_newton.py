@@ -244,7 +244,10 @@ def _newton_step_numpy(
         C = C + leaves @ G
     rows, unit, base, signs = G[on], problem.d[on, 0], X[on], np.copysign(1, signed[on])
     shift = problem.nearby if penalty.l2 is None else problem.nearby + penalty.l2 * unit * unit
-    system = shifted(rows[:, on] * (unit[:, None] * unit), shift)
+    system = rows[:, on]
+    system *= unit
+    system *= unit[:, None]
+    system = shifted(system, shift)
     right = C[on] - penalty.l1 * signs
     right = right if penalty.l2 is None else right - penalty.l2 * base
     change = unit * solve_positive(system, unit * right)

@@ -36,10 +36,11 @@ from xpsolve.linear.feature_set import FeatureSet, everything, grown, how_many
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 from xpsolve.operators import Sparse
 
-_FIRST = 100  # features in the first set, at least
+_FIRST = 64  # features in the first set, at least
+_ADDED = 50  # features that a round adds, at least
 _SMALL = 64  # features for which Newton steps cost no more than those that prepare the ground
 _IDLE = 50  # features without a part in x that a set may keep
-_CAUTION = 0.7
+_CAUTION = 0.5
 _SHARE = 0.3  # of the tolerance, for the small problem, and for the features outside of it
 _SHARE_ROUNDED = 0.03  # the same where the answer is rounded, which spends some of the tolerance
 _SLACK = 1e-4  # of λ, by which |Aᵀr| may exceed it outside the set, at most
@@ -152,7 +153,7 @@ class _Rounds:
                 return everything(problem), level, wanted
             score = xp.where(s.X[:, 0] != 0, xp.full_like(s.C[:, 0], xp.inf), xp.abs(s.C[:, 0]))
         else:
-            wanted = min(max(_FIRST // 2, s.nonzeros), s.outside)
+            wanted = min(max(_ADDED, s.nonzeros), s.outside)
             if not wanted:  # a little below λ no dual point is cut short by what rounding adds to |Aᵀr|
                 total = level + s.added
                 below = level * level / xp.where(total > 0, total, xp.ones_like(total)) if self.rounded else level
