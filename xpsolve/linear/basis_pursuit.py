@@ -74,9 +74,9 @@ def basis_pursuit(
     Parameters
     ----------
     A : array, shape (n, p)
-        The matrix; its rows may depend on one another.
+        The matrix, real or complex; its rows may depend on one another.
     y : array, shape (n,)
-        Observations, which must lie in the range of A.
+        Observations, which must lie in the range of A.  Where A or y is complex, x is, and ‖x‖₁ sums the moduli |x_j|.
     tol : float
         The certificate to reach.
     max_iter : int

@@ -51,9 +51,10 @@ def lasso(
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or LinearOperator
-        The operator.  Sparse matrices and operators are never made dense.
+        The operator, real or complex.  Sparse matrices and operators are never made dense.
     y : array, shape (n,) or (n, k)
-        Observations; many columns are solved together; a column that is solved is not changed again.
+        Observations.  Where A or y is complex, x is: ‖x‖₁ is the sum of the moduli |x_j|, and Aᵀ stands for Aᴴ.  Many
+        columns are solved together; a column that is solved is not changed again.
     lam : float or 0-d array
         λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 means least squares, which `lstsq` solves, or
         `ridge` by conjugate gradients where A is not dense.
@@ -65,7 +66,7 @@ def lasso(
         Step of "ista" and "fista", at most 1/‖A‖² (below 2/‖A‖² for "ista").  None estimates ‖A‖² by Lanczos.
     method : str
         "ista" is proximal gradient, "fista" the same with momentum; both take the Gram matrix where A is dense and
-        n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse A and one
+        n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse real A and one
         right-hand side.  "auto" is "working_set" where it can be, else "fista".
     tol : float
         The certificate to reach.
@@ -106,6 +107,10 @@ def lasso(
     See Also
     --------
     elastic_net : With a squared norm added.
+
+    Notes
+    -----
+    Complex A, y and x of complex64 or complex128 are not differentiated implicitly: that raises an error.
 
     References
     ----------

@@ -54,9 +54,9 @@ def lstsq(
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or operator
-        The matrix.
+        The matrix, real or complex.
     y : array, shape (n,) or (n, k)
-        Observations.
+        Observations.  Where A or y is complex, x is, and Aᵀ stands for Aᴴ.
     rtol : float, optional
         Where singular values count as zero, relative to the largest.  None is 8·min(n, p)·eps.  For a dense A
         alone.
@@ -75,7 +75,7 @@ def lstsq(
     Raises
     ------
     TypeError
-        If an argument is no real array, or A none of these, or libraries are mixed.
+        If an argument is no array of numbers, or A none of these, or libraries are mixed.
     ValueError
         If shapes disagree, devices are mixed, a number is not finite, or an option is out of range or does not fit A.
 

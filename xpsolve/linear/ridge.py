@@ -212,11 +212,11 @@ def ridge(
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or LinearOperator
-        The operator.  Sparse matrices and operators are solved by "cg" and never made dense.
+        The operator, real or complex.  Sparse matrices and operators are solved by "cg" and never made dense.
     y : array, shape (n,) or (n, k)
-        Observations, one or many right-hand sides.
+        Observations, one or many right-hand sides.  Where A or y is complex, all is: x too, and Aᵀ stands for Aᴴ.
     lam : float, or 1-D array or list of m floats
-        λ ≥ 0.  Many values are solved together, the direct methods from one factorisation.
+        λ ≥ 0, real.  Many values are solved together, the direct methods from one factorisation.
     weights : array, shape (n,), optional
         w_i ≥ 0 of the squared residuals; 1 where none are given.
     intercept : bool
@@ -265,6 +265,10 @@ def ridge(
     See Also
     --------
     lstsq : The limit λ → 0.
+
+    Notes
+    -----
+    Complex A, y and x of complex64 or complex128 are not differentiated implicitly: that raises an error.
 
     References
     ----------
