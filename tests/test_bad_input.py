@@ -29,6 +29,16 @@ TABLE = {
     "A is complex": (lambda: xs.lasso_path(A + 0j, Y), TypeError, r"A: expected a real array .*complex128.*imaginary"),
     "y is complex": (lambda: xs.nnls(A, Y * 1j), TypeError, r"y: expected a real array"),
     "a complex operator": (lambda: xs.LeastSquares(xs.operators.Dense(A + 0j), Y), TypeError, r"A: .*RealForm\(A\)"),
+    "a complex operator in a penalty": (
+        lambda: xs.penalties.Analysis(1.0, xs.operators.Fourier(4)),
+        TypeError,
+        r"L: expected a real operator",
+    ),
+    "a complex operator in a chain": (
+        lambda: xs.autodiff.chain_jacobian([np.eye(4), xs.operators.Fourier(4)]),
+        TypeError,
+        r"jacobians\[1\]: expected a real operator",
+    ),
     "lam is complex": (lambda: xs.ridge(A + 0j, Y, 1j), TypeError, r"lam: expected a number"),
     "lam is a complex array": (lambda: xs.ridge(A + 0j, Y, Y[:2] * 1j), TypeError, r"lam: expected a real array"),
     "a set of features for complex A": (

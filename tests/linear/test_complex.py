@@ -255,6 +255,16 @@ def test_basis_pursuit_is_proved_by_a_dual_point(rng, n, p, nonzeros):
     assert np.sum(np.abs(found)) <= np.sum(np.abs(x)) * (1 + 1e-6)
 
 
+def test_answers_of_pytorch_can_be_read_by_other_libraries(rng):
+    torch = pytest.importorskip("torch")
+    A, y = torch.asarray(numbers(rng, 6, 4)), torch.asarray(numbers(rng, 6))
+    operator = xs.operators.Dense(A)
+    found = [xs.ridge(M, v, 0.2, method=method).x for M, v in ((A, y), (A.T, y[:4])) for method in METHODS]
+    found += [xs.lstsq(A, y).x, xs.lasso(A, y, 0.5).x, xs.basis_pursuit(A.T, y[:4]).x, operator.T @ y, operator @ y[:4]]
+    for x in found:
+        np.from_dlpack(x)  # which a conjugated view of PyTorch refuses
+
+
 # --- under jit, and derivatives ---------------------------------------------------------------------
 
 
@@ -268,6 +278,24 @@ def test_jit(rng):
         lambda A, y: xs.basis_pursuit(A.T, y[:8]).x,
     ):
         assert_close(jax.jit(solve)(A, y), solve(A, y), rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["normal", "woodbury"])
+@pytest.mark.parametrize("n", [5, 80])
+def test_unrolled_derivatives(rng, method, n):
+    A, y = numbers(rng, n, 4), numbers(rng, n)
+
+    def size(lam):
+        x = xs.ridge(A, y, lam, method=method, check_finite=False).x
+        return xs.arrays.inner(x, x)
+
+    with xs.autodiff.unrolled():
+        found = xs.autodiff.grad(size)(np.asarray(0.5))
+        forward = xs.autodiff.jvp(size, (np.asarray(0.5),), (np.asarray(1.0),))[1]
+    h = 1e-5
+    wanted = (size(np.asarray(0.5 + h)) - size(np.asarray(0.5 - h))) / (2 * h)
+    assert_close(found, wanted, rtol=1e-6)
+    assert_close(forward, wanted, rtol=1e-6)
 
 
 def test_implicit_derivatives_refuse_complex_numbers(rng):

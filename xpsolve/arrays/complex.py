@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays.namespace import Array, Namespace, namespace_of
+from xpsolve.arrays.native import composed
 
 _KINDS: dict[tuple[type, Any], str] = {}  # `isdtype` takes as long as a small product
 
@@ -25,6 +28,8 @@ def kind_of(xp: Namespace, dtype: Any) -> str:
 
 def is_complex(x: Array) -> bool:
     """Whether the dtype of x is complex."""
+    if type(x) is np.ndarray:
+        return x.dtype.kind == "c"
     return kind_of(namespace_of(x), x.dtype) == "complex"
 
 
@@ -49,7 +54,20 @@ def complex_dtype(x: Array) -> Any:
 
 def conjugate(x: Array) -> Array:
     """The conjugate of each entry; real numbers themselves."""
-    return namespace_of(x).conj(x) if is_complex(x) else x
+    return _conjugated(x) if is_complex(x) else x
+
+
+@composed
+def _conjugated(x: Array) -> Array:
+    return namespace_of(x).conj(x)
+
+
+@_conjugated.register("torch")
+def _conjugated_torch(x: Array) -> Array:
+    """Computed now: PyTorch's own is a view, which NumPy cannot read and other libraries cannot import."""
+    import torch
+
+    return torch.conj_physical(x)
 
 
 def adjoint(A: Array) -> Array:
@@ -63,9 +81,9 @@ def adjoint(A: Array) -> Array:
     array([[1.-0.j],
            [0.-2.j]])
     """
-    if A.ndim == 2:
-        return conjugate(A).T
-    return conjugate(namespace_of(A).matrix_transpose(A))
+    xp = namespace_of(A)
+    A = xp.conj(A) if is_complex(A) else A  # in PyTorch a view, which products read without a copy
+    return A.T if A.ndim == 2 else xp.matrix_transpose(A)
 
 
 def real_part(x: Array) -> Array:
@@ -75,14 +93,15 @@ def real_part(x: Array) -> Array:
 
 def squares(x: Array) -> Array:
     """|x|² of each entry, real."""
-    xp = namespace_of(x)
-    return xp.real(xp.conj(x) * x) if is_complex(x) else x * x
+    return products(x, x)
 
 
 def products(x: Array, y: Array) -> Array:
     """Re x̄y of each entry: the terms of ⟨x, y⟩."""
+    if not is_complex(x):
+        return x * y
     xp = namespace_of(x)
-    return xp.real(xp.conj(x) * y) if is_complex(x) else x * y
+    return xp.real(xp.conj(x) * y)
 
 
 def inner(x: Array, y: Array, axis: int | None = None) -> Array:

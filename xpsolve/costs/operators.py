@@ -134,7 +134,7 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
     for o in blocks:
         for i, k, j in ((N, o, C), (o, N, C)) if adjoint else ((N, C, o),):
             if spectral_products(i, k, j, frequencies):
-                flops += 2 * i * k * j * frequencies
+                flops += 8 * i * k * j * frequencies  # complex
                 passed += _COPIES * (i * k + k * j + i * j)
                 launches += 3
             else:
