@@ -121,6 +121,8 @@ class Draw:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             x = x.astype(dtype)
+            if dtype == "complex128" and self.chance(0.7):
+                x = x * np.exp(2j * np.pi * self.rng.random(x.shape))
         layout = self.pick("C", "C", "F", "reversed", "read-only", "strided")
         if layout == "F":
             x = np.asfortranarray(x)
