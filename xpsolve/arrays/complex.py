@@ -29,7 +29,7 @@ def kind_of(xp: Namespace, dtype: Any) -> str:
 def is_complex(x: Array) -> bool:
     """Whether the dtype of x is complex."""
     if type(x) is np.ndarray:
-        return x.dtype.kind == "c"
+        return bool(x.dtype.kind == "c")
     return kind_of(namespace_of(x), x.dtype) == "complex"
 
 

@@ -57,7 +57,7 @@ class _State(NamedTuple):
     error: Array  # its certificate, 0-d
 
 
-@capabilities(backends=EAGER, syncs=2)
+@capabilities(backends=EAGER, syncs=2, complex=True)
 def basis_pursuit(
     A: Array,
     y: Array,
@@ -214,7 +214,7 @@ class _DouglasRachford:
 
     def pseudo_inverse(self, r: Array) -> Array:
         """A⁺r."""
-        return adjoint_product(self.Vh, self.inverse * adjoint_product(self.U, r))  # type: ignore[no-any-return]
+        return adjoint_product(self.Vh, self.inverse * adjoint_product(self.U, r))
 
     @cached_property
     def distance(self) -> Array:

@@ -28,7 +28,7 @@ from xpsolve.linear.working_set import no_working_set
 from xpsolve.solution import Callback, Solution
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True)
 def lasso(
     A: Any,
     y: Array,
@@ -129,7 +129,7 @@ def lasso(
     return _with_samples(A, y, lam, 0.0, options, weights, intercept)
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True)
 def elastic_net(
     A: Any,
     y: Array,

@@ -35,7 +35,7 @@ _ADVICE_OF_CG = {
 }
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=0)
+@capabilities(batch="columns of y", grad="forward, reverse", syncs=0, complex=True)
 def lstsq(
     A: Any,
     y: Array,

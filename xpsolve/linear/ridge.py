@@ -190,7 +190,7 @@ def _known_of_numpy(L: Array, largest: Array, ok: Array) -> _Factor:
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
 
 
-@capabilities(batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1)
+@capabilities(batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1, complex=True)
 def ridge(
     A: Any,
     y: Array,

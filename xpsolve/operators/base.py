@@ -303,7 +303,7 @@ class Dense(LinearOperator):
         return wide_product(self.A, x)
 
     def _rmatvec(self, y: Array) -> Array:
-        return adjoint_product(self.A, y)  # type: ignore[no-any-return]
+        return adjoint_product(self.A, y)
 
     def residual(self, x: Array, y: Array) -> tuple[Array, Array]:
         """s = y − A x and Aᴴ s; NumPy reads a large A once for both."""

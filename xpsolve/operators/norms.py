@@ -49,7 +49,7 @@ class _Power(NamedTuple):
     change: Array  # relative change of sigma in the last step
 
 
-@capabilities(syncs=1)
+@capabilities(syncs=1, complex=True)
 def operator_norm(
     A: Any,
     *,
@@ -127,7 +127,7 @@ def operator_norm(
     return xp.asarray(run.state.sigma)  # NumPy converted it to a scalar
 
 
-@capabilities(jit=False, syncs=1)
+@capabilities(jit=False, syncs=1, complex=True)
 def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, trials: int = 3, seed: int = 0) -> float:
     """Test ⟨Au, v⟩ = ⟨u, Aᴴv⟩ for random u and v, complex ones where A or `like` is complex.
 

@@ -68,7 +68,7 @@ class RealForm(LinearOperator):
     def exact_norm(self) -> Array | float | None:
         """Where the operator inside has a formula for real x, as `Fourier`."""
         formula = getattr(self.operator, "real_norm", None)
-        return None if formula is None else formula()  # type: ignore[no-any-return]
+        return None if formula is None else formula()
 
     def stacked(self, y: Array) -> Array:
         """The real parts of complex data (n,) or (n, k), then their imaginary parts: (2n,) or (2n, k)."""
