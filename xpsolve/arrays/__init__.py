@@ -31,6 +31,7 @@ from xpsolve.arrays.complex import (
     real_part,
     squares,
 )
+from xpsolve.arrays.conjugate_gradient import Conjugate, conjugate_start, conjugate_step
 from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, take_columns
 from xpsolve.arrays.lazy import in_memory, settled
 from xpsolve.arrays.linalg import (
@@ -73,6 +74,7 @@ from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 __all__ = [
     "MOST",
     "Array",
+    "Conjugate",
     "FloatLimits",
     "Namespace",
     "Run",
@@ -103,6 +105,8 @@ __all__ = [
     "complex_dtype",
     "composed",
     "conjugate",
+    "conjugate_start",
+    "conjugate_step",
     "depth",
     "device_of",
     "eigh",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -109,9 +108,11 @@ def solve_working_set(
         stalled=lambda *_: work.steps >= max_iter,
         callback=callback and (lambda _, s: callback(work.steps, s)),
     )
+    reason, value = run.reason, run.measure
     if work.steps >= max_iter and float(xp.max(run.state.gap)) > tol:
-        run = replace(run, reason="max_iter", measure=float(xp.max(run.state.gap)))
-    return replace(run, n_iter=work.steps), {"sizes": tuple(work.sizes), "rounds": run.n_iter}
+        reason, value = "max_iter", float(xp.max(run.state.gap))
+    stats = {"sizes": tuple(work.sizes), "rounds": run.n_iter}
+    return Run(run.state, work.steps, value, reason, run.history, run.reads), stats
 
 
 class _Rounds:
@@ -181,6 +182,7 @@ class _Rounds:
             *(features.gram, features.correlation(self.problem), self.yy, self.half),
             cast(xp.take(s.X, features.index, axis=0), self.Y.dtype),
             None if self.rounded else xp.take(s.C, features.index, axis=0),
+            None if self.rounded or level is not self.exact.l1 else s.gap,
             *(level, self.exact.l2),
         )
         self.steps += taken
@@ -215,8 +217,16 @@ class _Rounds:
 
 
 def _solve(
-    G: Array, b: Array, yy: Array, half: Array, x: Array, c: Array | None, *weights: Any, **options: Any
+    G: Array,
+    b: Array,
+    yy: Array,
+    half: Array,
+    x: Array,
+    c: Array | None,
+    gap: Array | None,
+    *weights: Any,
+    **options: Any,
 ) -> tuple[Array, Array, int]:
-    """The small problem, from x and its c = b − Gx where that is known."""
+    """The small problem, from x, with its c = b − Gx and its gap where they are known."""
     c = b - G @ x if c is None else c
-    return solve_on_gram(GramProblem.of(G, b, yy, half), Penalty(*weights), x, c, **options)
+    return solve_on_gram(GramProblem.of(G, b, yy, half), Penalty(*weights), x, c, gap=gap, **options)
