@@ -244,9 +244,10 @@ def _common_dtype(xp: Namespace, device: Any, arrays: dict[str, Array], *, compl
         if _is_real(xp, dtype) or (complex_too and _is_complex(xp, dtype)):
             if dtype not in floating:
                 floating.append(dtype)
-        elif not _is_countable(xp, x.dtype):
-            kinds = "real or complex array of 32 or 64 bits," if complex_too else "real array of float32, float64,"
-            message = f"{name}: expected a {kinds} integers or booleans, got dtype {x.dtype}. Convert it first"
+        elif not _is_countable(xp, dtype):
+            floats = "an array of float32, float64, complex64, complex128"
+            floats = floats if complex_too else "a real array of float32, float64"
+            message = f"{name}: expected {floats}, integers or booleans, got dtype {dtype}. Convert it first"
             parts = "; complex problems split into real and imaginary parts." if _is_complex(xp, dtype) else "."
             raise TypeError(message + parts)
     if floating:
