@@ -26,7 +26,7 @@ A, Y = np.asarray([[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]), np.asarray([1.0, 2.0, 3
 # calls that work with one = 1, and with one = 1 + 0j where the function takes complex numbers
 CALLS = {
     "basis_pursuit": lambda one: xs.basis_pursuit(one * A.T, Y[:2]),
-    "discrepancy": lambda one: xs.discrepancy(one * A, Y, 2.0),
+    "discrepancy": lambda one: xs.discrepancy(one * A, Y, 3.0),
     "dot_test": lambda one: xs.dot_test(one * A),
     "elastic_net": lambda one: xs.elastic_net(one * A, Y, 0.1, 0.5),
     "lasso": lambda one: xs.lasso(A, one * Y, 0.1),
