@@ -150,7 +150,7 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
     """The problem in units in which y is near 1, and A too where `units` are given."""
     start = begin(f, x0, units)
     units = start.units
-    alone = start.shown(start.x)[0]
+    alone = start.x[:-1, ...] if isinstance(f, LinearModel) and f.intercept else start.x
     penalty = Separable() if penalty is None else penalty.meeting(alone)
     l2, _, coupled = parts_of(penalty)
     for L, _ in coupled:

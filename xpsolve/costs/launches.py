@@ -147,10 +147,10 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
     },
     "coordinate_descent, multinomial, one block": {"start": (85, 1), "iteration": (21, 0), "check": (21, 1)},
     "newton, cholesky, least_squares": {"start": (100, 1), "iteration": (68, 1)},
-    "newton, cg, least_squares": {"start": (101, 1), "iteration": (81, 2), "cg_check": (86, 1)},
+    "newton, cg, least_squares": {"start": (101, 1), "iteration": (79, 2), "cg_check": (83, 1)},
     "newton, cholesky, logistic": {"start": (85, 1), "iteration": (87, 1)},
-    "newton, cg, logistic": {"start": (86, 1), "iteration": (97, 2), "cg_check": (89, 1)},
-    "newton, cg, multinomial": {"start": (97, 1), "iteration": (137, 2), "cg_check": (107, 1)},
+    "newton, cg, logistic": {"start": (86, 1), "iteration": (95, 2), "cg_check": (86, 1)},
+    "newton, cg, multinomial": {"start": (97, 1), "iteration": (135, 2), "cg_check": (104, 1)},
     "sinkhorn, scaling": {"start": (96, 1), "iteration": (4, 0), "check": (17, 1)},
     "sinkhorn, scaling, increments later": {
         "start": (119, 1),

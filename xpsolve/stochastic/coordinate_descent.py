@@ -231,7 +231,8 @@ def _some(operator: Any, first: int, end: int) -> Any:
         return _some(operator.operator, first, end)
     if first < p:
         return WithIntercept(_some(operator.operator, first, p), operator.size)
-    xp, size = namespace_of(operator.size), operator.size
+    size: Any = operator.size
+    xp = namespace_of(size)
     return size * xp.ones((operator.shape[0], 1), dtype=size.dtype, device=device_of(size))
 
 
@@ -241,11 +242,13 @@ def _gram(f: LinearModel, columns: Any) -> Array:
         return gram(f.rooted(columns))
     xp, p = f.xp, columns.shape[1]
     if isinstance(columns, WithIntercept):  # whose column is orthogonal to the centred ones
-        G, size = _gram(f, columns.operator), columns.size
+        size: Any = columns.size
+        G = _gram(f, columns.operator)
         last = xp.reshape(f.n * size * size, (1, 1))
         side = xp.zeros((p - 1, 1), dtype=G.dtype, device=device_of(G))
         return xp.concat([xp.concat([G, side], axis=1), xp.concat([side.T, last], axis=1)], axis=0)
     if isinstance(columns, Centred):
-        return _gram(f, columns.operator) - f.n * columns.mean[:, None] * columns.mean[None, :]
+        mean: Any = columns.mean
+        return _gram(f, columns.operator) - f.n * mean[:, None] * mean[None, :]
     index = xp.arange(p, device=device_of(f.y))
     return columns.gram(index, f.y.dtype, f.weights)
