@@ -19,7 +19,8 @@ LARGEST = 20_000  # entries of A: extended precision has no fast products
 
 def host(x):
     """An array of any library in extended precision."""
-    return np.asarray(to_numpy(x)).astype(np.longdouble)
+    x = np.asarray(to_numpy(x))
+    return x.astype(np.clongdouble if np.iscomplexobj(x) else np.longdouble)
 
 
 def _size(x):
@@ -32,7 +33,15 @@ def _columns(x):
 
 
 def _norm(x):
-    return np.sqrt(np.sum(x * x, axis=0))
+    return np.sqrt(np.sum(_squares(x), axis=0))
+
+
+def _squares(x):
+    return (x.conj() * x).real
+
+
+def _adjoint(A):
+    return A.conj().T
 
 
 def _ratio(a, b):
@@ -51,9 +60,9 @@ def normal_equations(A, y, lam, x):
         if not np.isfinite(weight):
             continue
         R = Y - A @ X
-        square = np.sum(A * A)
-        size = (square + weight) * _norm(X) + np.maximum(np.sqrt(square) * _norm(R), _norm(A.T @ Y))
-        worst = max(worst, _ratio(_norm(A.T @ R - weight * X), size))
+        square = np.sum(_squares(A))
+        size = (square + weight) * _norm(X) + np.maximum(np.sqrt(square) * _norm(R), _norm(_adjoint(A) @ Y))
+        worst = max(worst, _ratio(_norm(_adjoint(A) @ R - weight * X), size))
     return worst
 
 
@@ -66,16 +75,16 @@ def lasso_gap(A, y, l1, l2, x):
     a, c = _size(A), _size(y)
     A, Y = A / a, _columns(y / c)
     X, l1, l2 = _columns(x) * (a / c), l1 / a / c, l2 / a / a
-    half = 0.5 * np.sum(Y * Y, axis=0)
+    half = 0.5 * np.sum(_squares(Y), axis=0)
     # rows √l2·I beside A and zeros beside y make a lasso of the elastic net
     stacked = np.concatenate([A, np.sqrt(l2) * np.eye(A.shape[1], dtype=A.dtype)]) if l2 > 0 else A
     U, R = _column_space(stacked), np.concatenate([Y, np.zeros((len(stacked) - len(Y), Y.shape[1]))]) - stacked @ X
-    simple = l1 * np.sum(np.abs(X), axis=0) + 0.5 * np.sum((U.T @ R) ** 2, axis=0)
+    simple = l1 * np.sum(np.abs(X), axis=0) + 0.5 * np.sum(_squares(_adjoint(U) @ R), axis=0)
     R = Y - A @ X
-    C = A.T @ R
-    primal = 0.5 * np.sum(R * R, axis=0) + l1 * np.sum(np.abs(X), axis=0) + 0.5 * l2 * np.sum(X * X, axis=0)
+    C = _adjoint(A) @ R
+    rr, yr = np.sum(_squares(R), axis=0), np.sum((Y.conj() * R).real, axis=0)
+    primal = 0.5 * rr + l1 * np.sum(np.abs(X), axis=0) + 0.5 * l2 * np.sum(_squares(X), axis=0)
     # the dual at ν = s·R: ½‖y‖² − ½‖y − ν‖², where |Aᵀν| ≤ l1
-    rr, yr = np.sum(R * R, axis=0), np.sum(Y * R, axis=0)
     most = np.max(np.abs(C), axis=0)
     best = np.where(rr > 0, yr / np.where(rr > 0, rr, 1), 1)
     limit = np.where(most > 0, l1 / np.where(most > 0, most, 1), np.inf)
@@ -90,8 +99,9 @@ def lasso_gap(A, y, l1, l2, x):
 def _column_space(A):
     """An orthonormal basis of the columns of A, for any sizes of them."""
     lengths = _norm(A)
-    U, s, _ = np.linalg.svd((A / np.where(lengths > 0, lengths, 1)).astype(float), full_matrices=False)
-    return U[:, s > max(A.shape) * np.finfo(float).eps * max(s.max(), 1e-300)].astype(np.longdouble)
+    double = complex if np.iscomplexobj(A) else float
+    U, s, _ = np.linalg.svd((A / np.where(lengths > 0, lengths, 1)).astype(double), full_matrices=False)
+    return U[:, s > max(A.shape) * np.finfo(float).eps * max(s.max(), 1e-300)].astype(A.dtype)
 
 
 def feasibility(A, y, x):
@@ -289,7 +299,8 @@ def judge(name, call, solution):
     if not can_be_judged(name, call) or not solution.converged:
         return
     value, certificate = float(truth(call, solution)), solution.certificate
-    eps = float(np.finfo("float32" if "float32" in str(_dtype(solution.x)) else "float64").eps)
+    single = any(name in str(_dtype(solution.x)) for name in ("float32", "complex64"))
+    eps = float(np.finfo("float32" if single else "float64").eps)
     allowed = times * max(certificate.tol, 4 * eps)
     assert value <= allowed, (
         f"{name}: converged ({certificate.name} {certificate.value:.1e} <= {certificate.tol:.1e}), "

@@ -27,7 +27,7 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
     "ridge, cg, path of columns": {"start": (82, 1), "iteration": (31, 0), "check": (32, 1)},
     "lstsq": {"start": (111, 0), "qr": (6, 0)},
     "lstsq, checked": {"start": (60, 2), "qr": (6, 0)},
-    "basis_pursuit": {"start": (234, 1), "iteration": (11, 0), "check": (154, 1), "qr": (6, 0)},
+    "basis_pursuit": {"start": (233, 1), "iteration": (11, 0), "check": (153, 1), "qr": (6, 0)},
     "dictionary_learning": {"start": (160, 1), "iteration": (93, 0), "check": (90, 1), "code_step": (7, 0)},
     "dictionary_learning, more atoms than samples": {
         "start": (162, 1),

@@ -4,6 +4,8 @@ Squares and products of the entries must neither overflow nor underflow.  Mostly
 and max|Aᵀy| show, by a host read that is made anyway.  Otherwise A and y are divided by powers of two, exactly:
 
     Â = A/a,  ŷ = y/b,      x = x̂·b/a,      ½λ‖x‖² has λ̂ = λ/a²,  λ‖x‖₁ has λ̂ = λ/(a·b)
+
+A, y and x may be complex, where Aᵀ in a formula is Aᴴ; λ, norms, gaps and units are real.
 """
 
 from __future__ import annotations
@@ -25,15 +27,19 @@ from xpsolve.arrays import (
     composed,
     device_of,
     enter,
+    enter_numbers,
     gram,
     is_array,
+    is_complex,
     is_concrete,
     lift,
     limits_of,
     namespace_of,
     power_of_two,
+    real_dtype,
     regularisation,
     settled,
+    squares,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
@@ -142,12 +148,22 @@ class Problem:
 
 
 def enter_problem(
-    A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool, direct: bool = False
+    A: Any,
+    y: Array,
+    lam: Any,
+    *,
+    name: str = "lam",
+    check_finite: bool,
+    direct: bool = False,
+    complex_too: bool = False,
 ) -> Problem:
-    """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`."""
+    """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`.
+
+    Some functions take complex numbers, too.
+    """
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
-    xp, operator, y = enter_operator(A, y)
+    xp, operator, y = enter_operator(A, y, complex_too=complex_too)
     checked = {"A": operator.A, "y": y} if isinstance(operator, Dense) else {"y": y}
     lams = regularisation(xp, lam, name, like=y, check_values=check_finite)
     problem = Problem(
@@ -272,12 +288,12 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
 @composed
 def squared_norms(Y: Array) -> Array:
     """‖y‖² of each column."""
-    return namespace_of(Y).sum(Y * Y, axis=0)
+    return namespace_of(Y).sum(squares(Y), axis=0)
 
 
 @squared_norms.register("numpy")
 def _squared_norms_numpy(Y: Array) -> Array:
-    return np.asarray([Y[:, 0] @ Y[:, 0]]) if Y.shape[1] == 1 else squared_norms.standard(Y)
+    return np.asarray([np.vdot(Y, Y).real]) if Y.shape[1] == 1 else squared_norms.standard(Y)
 
 
 @composed
@@ -313,7 +329,10 @@ def to_columns(problem: Problem, x: Array) -> Array:
 
 def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> Array:
     """A first answer, checked, as columns; one more host read checks it for NaN and infinities."""
-    xp, (x0, _) = enter(x0=x0, y=problem.Y)
+    if is_complex(problem.Y):
+        xp, (x0, _) = enter_numbers(x0=x0, y=problem.Y)
+    else:
+        xp, (x0, _) = enter(x0=x0, y=problem.Y)
     m, p, k = problem.lams.shape[0], problem.shape[1], problem.Y.shape[1]
     expected = (*(() if problem.single_lam else (m,)), p, *(() if problem.single_y else (k,)))
     if tuple(x0.shape) != expected:
@@ -326,10 +345,11 @@ def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> 
 
 def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
     """The step, checked, as a 0-d array; one more host read checks the value of an array."""
+    dtype = real_dtype(problem.Y)
     if not is_array(step):
-        check_positive(step, "step", dtype=problem.Y.dtype)
-        return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
-    xp, (step, _) = enter(step=step, y=problem.Y)
+        check_positive(step, "step", dtype=dtype)
+        return problem.xp.asarray(float(step), dtype=dtype, device=device_of(problem.Y))
+    xp, (step, _) = enter(step=step, lam=problem.lams)
     if step.ndim:
         message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
         raise ValueError(message)
@@ -417,7 +437,7 @@ def _relative(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array)
 
 @_relative.register("numpy")
 def _relative_numpy(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
-    if R.shape[1] > 1:
+    if R.shape[1] > 1 or R.dtype.kind == "c":
         return _relative.standard(R, S, X, Aty, norm, lam)
     x, s, r, right = [math.sqrt(v @ v) for v in (X[:, 0], S[:, 0], R[:, 0], Aty[:, 0])]
     norm, exponents = float(norm), limits_of(R).exponents
