@@ -24,4 +24,5 @@ assert abs(np.log(float(folds.lam) / peer.alpha_)) < 1.01 * np.log(lams[1] / lam
 
 peer = LassoCV(alphas=sparse.lams / len(y), cv=10, tol=1e-6, max_iter=100_000).fit(A, y)
 assert np.isclose(float(sparse.lam) / len(y), peer.alpha_)
-assert np.allclose(sparse.x, peer.coef_, atol=0.5) and np.isclose(sparse.intercept, peer.intercept_)
+assert np.allclose(sparse.x, peer.coef_, atol=0.5)
+assert np.isclose(sparse.intercept, peer.intercept_)

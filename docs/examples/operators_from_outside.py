@@ -23,6 +23,7 @@ y = blur @ truth + 0.02 * rng.standard_normal(n)
 
 found, again = (xs.lasso(A, y, 0.05, tol=1e-8) for A in (blur, scipy_blur))
 print(f"{int(np.sum(np.abs(found.x) > 0.1))} spikes, largest error {np.max(np.abs(found.x - truth)):.2f}")
-assert found.converged and again.converged
+assert found.converged
+assert again.converged
 assert np.allclose(found.x, again.x, atol=1e-3)
 assert set(np.flatnonzero(np.abs(found.x) > 0.5)) <= set(np.flatnonzero(truth))
