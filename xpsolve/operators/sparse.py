@@ -151,6 +151,12 @@ def _longest_cupy(numbers: Array, S: Any) -> tuple[int, int]:
     return int(row), int(column)
 
 
+@native
+def _scaled_columns(factors: Array, S: Any) -> Any:
+    """S with its columns times the factors."""
+    return with_numbers(S, S.data * namespace_of(factors).take(factors, S.indices))
+
+
 def with_numbers(S: Any, numbers: Array) -> Any:
     """A copy of S that stores other numbers in the same places."""
     other = S.copy()
@@ -243,6 +249,12 @@ class Sparse(LinearOperator):
     def _rmatvec(self, y: Array) -> Array:
         return sparse_product(y, self.columns.S)
 
-    def gram(self, index: Array, dtype: Any) -> Array:
-        """The Gram matrix of the columns with these indices, dense and computed in this dtype."""
-        return gram_of_rows(index, self.columns, dtype)
+    def gram(self, index: Array, dtype: Any, weights: Array | None = None) -> Array:
+        """The Gram matrix of the columns with these indices, dense and computed in this dtype.
+
+        With weights (n,) of the rows it is that of W^½A.
+        """
+        columns = self.columns
+        if weights is not None:
+            columns = columns._replace(S=_scaled_columns(namespace_of(weights).sqrt(weights), columns.S))
+        return gram_of_rows(index, columns, dtype)

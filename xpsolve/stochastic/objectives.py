@@ -26,7 +26,7 @@ from xpsolve.stochastic.linear_model import LinearModel
 
 
 class LeastSquares(LinearModel):
-    """f(x) = 1/n Σ ½(⟨a_i, x⟩ − y_i)² + λ/2‖x‖².
+    """f(x) = 1/n Σ ½(⟨a_i, x⟩ − y_i)² + λ/2‖x‖², or Σ w_i ½(⟨a_i, x⟩ + c − y_i)² / Σ w_i + λ/2‖x‖².
 
     Parameters
     ----------
@@ -37,8 +37,14 @@ class LeastSquares(LinearModel):
         descent take one column.
     lam : float
         λ ≥ 0.
+    weights : array (n,), optional
+        w_i ≥ 0 of the samples: 2 is a row that comes twice, 0 one that is not there.  None is 1.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with a constant c that neither λ nor a penalty acts on.  `value`, `gradient`
+        and an x0 then take x with c as one more entry or row, the last; answers have it apart, in ``.intercept``.  A
+        solve works on A without the means of its columns: on a copy of a dense A, else at every product.
     check_finite : bool
-        Whether to check for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read, and one more with weights.
 
     Raises
     ------
@@ -55,6 +61,9 @@ class LeastSquares(LinearModel):
     >>> f = xs.LeastSquares(A, y, 0.1)
     >>> np.allclose(f.gradient(xs.ridge(A, y, 2 * 0.1).x), 0)  # n times f is the objective of ridge with nλ
     True
+    >>> solution = xs.newton(xs.LeastSquares(A, y, 0.1, weights=np.asarray([1.0, 3.0]), intercept=True))
+    >>> solution.x.round(4), round(float(solution.intercept), 4)
+    (array([0.    , 1.3043]), 1.5217)
     """
 
     curvature = 1.0
@@ -98,10 +107,10 @@ class LeastSquares(LinearModel):
         return lambda t: t
 
     def hessian(self, x: Array) -> Array:
-        """AᵀA/n + λI, the same for every x."""
+        """AᵀW̃A/n + λI, the same for every x."""
         if not isinstance(self.operator, Dense) or self.y.ndim == 2:
-            return super().hessian(x)  # which raises
-        return shifted(gram(self.operator.A) / self.n, self.lam)
+            return super().hessian(x)
+        return shifted(gram(self.rooted(self.operator.A)) / self.n, self.lam)
 
 
 class Huber(LinearModel):
@@ -119,8 +128,10 @@ class Huber(LinearModel):
         λ ≥ 0.
     delta : float
         δ > 0, in the units of y.
+    weights, intercept
+        As in `LeastSquares`.
     check_finite : bool
-        Whether to check for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read, and one more with weights.
 
     Raises
     ------
@@ -141,8 +152,18 @@ class Huber(LinearModel):
     curvature = 1.0
     has_units = True
 
-    def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, delta: float = 1.0, check_finite: bool = True) -> None:
-        super().__init__(A, y, lam, check_finite=check_finite)
+    def __init__(
+        self,
+        A: Any,
+        y: Array,
+        lam: Any = 0.0,
+        *,
+        delta: float = 1.0,
+        weights: Array | None = None,
+        intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
+        super().__init__(A, y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
         delta = check_positive(delta, "delta", dtype=self.y.dtype)
         self.delta: Array = self.xp.asarray(delta, dtype=self.y.dtype, device=device_of(self.y))
 
@@ -153,7 +174,7 @@ class Huber(LinearModel):
 
     def derivative(self, s: Array, y: Array) -> Array:
         """s − y, at most δ in size."""
-        xp = namespace_of(s)
+        xp = namespace_of(y)
         return xp.minimum(xp.maximum(s - y, -self.delta), self.delta)
 
     def second_derivative(self, s: Array, y: Array) -> Array:
@@ -170,6 +191,16 @@ class Huber(LinearModel):
         xp, d = namespace_of(s), namespace_of(s).abs(self.derivative(s, y))
         return (1 - t) * d * (xp.abs(s - y) - 0.5 * (1 + t) * d)
 
+    def constant(self) -> Array:
+        """The best constant, to a part 2⁻⁴⁰ of the range of y, by bisection: from the mean outliers are far to go."""
+        xp, y = self.xp, self.y
+        low, high = xp.min(y), xp.max(y)
+        for _ in range(40):
+            middle = 0.5 * low + 0.5 * high
+            above = self._mean(self.derivative(middle, y)) > 0
+            low, high = xp.where(above, low, middle), xp.where(above, middle, high)
+        return xp.asarray(0.5 * low + 0.5 * high)
+
     def in_units_of(self, b: Array) -> Huber:
         """With y/b and δ/b."""
         other = copy.copy(self)
@@ -185,7 +216,8 @@ class Huber(LinearModel):
 class Logistic(LinearModel):
     """f(x) = 1/n Σ log(1 + exp(−y_i⟨a_i, x⟩)) + λ/2‖x‖², for two classes y_i ∈ {−1, +1}.
 
-    Values and derivatives are accurate at every margin: the exponential of a positive number is never taken.
+    With weights and an intercept it is Σ w_i log(1 + exp(−y_i(⟨a_i, x⟩ + c))) / Σ w_i + λ/2‖x‖².  Values and
+    derivatives are accurate at every margin: the exponential of a positive number is never taken.
 
     Parameters
     ----------
@@ -195,8 +227,16 @@ class Logistic(LinearModel):
         Classes, −1 or +1.
     lam : float
         λ ≥ 0.
+    weights
+        As in `LeastSquares`.
+    class_weights : "balanced", array (2,) or mapping, optional
+        Factors ≥ 0 of the weights of all samples of a class: an array for −1 and +1, or ``{-1: …, 1: …}``, where a
+        class that is not there has 1.  "balanced" gives both classes the same total weight.
+    intercept
+        As in `LeastSquares`.
     check_finite : bool
-        Whether to check the values of A and y, which costs two host reads.
+        Whether to check the values of A and y, which costs two host reads, and one more for each kind of weights and
+        for an intercept.
 
     Raises
     ------
@@ -215,6 +255,29 @@ class Logistic(LinearModel):
     """
 
     curvature = 0.25
+
+    def __init__(
+        self,
+        A: Any,
+        y: Array,
+        lam: Any = 0.0,
+        *,
+        weights: Array | None = None,
+        class_weights: Any = None,
+        intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
+        super().__init__(A, y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
+        if class_weights is not None or intercept:
+            members = 0.5 * (1 + self.xp.stack([-self.y, self.y], axis=1))
+            self._weigh_classes(class_weights, members, (-1, 1), "y", check_finite)
+
+    def constant(self) -> Array:
+        """The logarithm of the odds of the classes."""
+        xp, most = self.xp, 1 - 1 / self.n  # with half a sample of a class that is not there
+        mean = self._mean(self.y)
+        mean = xp.minimum(xp.maximum(mean, xp.full_like(mean, -most)), xp.full_like(mean, most))
+        return xp.log((1 + mean) / (1 - mean))
 
     def _targets(self, y: Array, check: bool) -> Array:
         check_ndim(y, "y", 1, shape="(n,)")
@@ -257,12 +320,14 @@ class Logistic(LinearModel):
 
     def separated(self, x: Array) -> Array:
         """Whether no y_i⟨a_i, x⟩ is negative and some are positive: f(cx) then falls with every larger c."""
-        m = self.y * self.margins(x)
+        m = self._weighted(self.y * self._margins(x))
         return self.xp.all(m >= 0) & self.xp.any(m > 0)
 
 
 class Multinomial(LinearModel):
     """f(x) = 1/n Σ_i (log Σ_k exp⟨a_i, x_k⟩ − Σ_k Y_ik⟨a_i, x_k⟩) + λ/2‖x‖², for m classes, x (p, m).
+
+    With weights it is the weighted mean, and with an intercept ⟨a_i, x_k⟩ + c_k stands for ⟨a_i, x_k⟩.
 
     Parameters
     ----------
@@ -272,8 +337,17 @@ class Multinomial(LinearModel):
         One-hot rows, or any probabilities; or labels 0 … m − 1, which are read on the host.
     lam : float
         λ ≥ 0.  With λ = 0 minimisers differ by a vector added to all columns.
+    weights
+        As in `LeastSquares`.
+    class_weights : "balanced", array (m,) or mapping, optional
+        Factors ≥ 0 of the weights of all samples of a class: an array for 0 … m − 1, or ``{label: factor}``, where a
+        class that is not there has 1.  "balanced" gives all classes the same total weight.  A row of probabilities
+        gets their mean.
+    intercept
+        As in `LeastSquares`; c is (m,), which minimises as well with a number added to all of its entries.
     check_finite : bool
-        Whether to check the values of A and Y, which costs two host reads.
+        Whether to check the values of A and Y, which costs two host reads, and one more for each kind of weights and
+        for an intercept.
 
     Raises
     ------
@@ -293,10 +367,28 @@ class Multinomial(LinearModel):
 
     curvature = 0.5  # of diag(π) − ππᵀ (Böhning 1992)
 
-    def __init__(self, A: Any, Y: Array, lam: Any = 0.0, *, check_finite: bool = True) -> None:
+    def __init__(
+        self,
+        A: Any,
+        Y: Array,
+        lam: Any = 0.0,
+        *,
+        weights: Array | None = None,
+        class_weights: Any = None,
+        intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
         if is_array(Y) and Y.ndim == 1:
             Y = _one_hot(Y)
-        super().__init__(A, Y, lam, check_finite=check_finite)
+        super().__init__(A, Y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
+        self._weigh_classes(class_weights, self.y, tuple(range(self.y.shape[1])), "Y", check_finite)
+
+    def constant(self) -> Array:
+        """The logarithms of the shares of the classes, of the sum 0."""
+        xp, shares = self.xp, self._mean(self.y)
+        least = xp.full_like(shares, 0.5 / self.n)  # half a sample of a class that is not there
+        logs = xp.log(xp.maximum(shares, least))
+        return logs - xp.mean(logs)
 
     def _targets(self, y: Array, check: bool) -> Array:
         check_ndim(y, "Y", 2, shape="(n, m)")
@@ -326,12 +418,28 @@ class Multinomial(LinearModel):
         pi = softmax(s)
         return pi * (1 - pi)
 
-    def dual_excess(self, s: Array, y: Array, t: Array) -> Array:
-        """Σ_k q log(q/π) with π = softmax(s) and q = (1 − t)y + tπ, for 0 ≤ t ≤ 1."""
-        xp = namespace_of(s)
-        log_pi = s - logsumexp(s)[..., None]
-        q = (1 - t) * y + t * xp.exp(log_pi)
-        return xp.sum(_times_log(q) - q * log_pi, axis=-1)
+    def dual_point(self, s: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """q − y, and t to the mean of Σ_k q_t log(q_t/π) with π = softmax(s) and q_t = (1 − t)y + tq, for 0 ≤ t ≤ 1.
+
+        q is π, or with an intercept near π with the same weighted sum over the samples as y: classes that π has too
+        much of give some to the others.
+        """
+        xp, y, log_pi = self.xp, self.y, s - logsumexp(s)[..., None]
+        q = xp.exp(log_pi)
+        if self.frame is not None:
+            missing = xp.sum(self._weighted(y - q), axis=0)
+            zero = xp.zeros_like(missing)
+            there, wanted = xp.sum(self._weighted(q), axis=0), xp.maximum(missing, zero)
+            given = q * (xp.maximum(-missing, zero) / xp.where(there > 0, there, xp.ones_like(there)))
+            total = xp.sum(wanted)
+            share = wanted / xp.where(total > 0, total, xp.ones_like(total))
+            q = q - given + xp.sum(given, axis=-1, keepdims=True) * share
+
+        def excess(t: Array) -> Array:
+            mixed = (1 - t) * y + t * q
+            return self.mean_of(xp.sum(_times_log(mixed) - mixed * log_pi, axis=-1))
+
+        return q - y, excess
 
     def _curve(self, s: Array) -> Callable[[Array], Array]:
         xp, pi = namespace_of(s), softmax(s)
@@ -344,7 +452,7 @@ class Multinomial(LinearModel):
 
     def separated(self, x: Array) -> Array:
         """Whether the right class has the largest margin in every row, and some other a smaller one."""
-        xp, s = self.xp, self.margins(x)
+        xp, s = self.xp, self._weighted(self._margins(x))
         right = xp.sum(self.y * s, axis=-1)
         return xp.all(right >= xp.max(s, axis=-1)) & xp.any(right > xp.min(s, axis=-1))
 
