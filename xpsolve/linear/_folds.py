@@ -25,14 +25,14 @@ class Fold(NamedTuple):
 
 
 class Folds:
-    """All folds of one problem; A is (n, p), y is (n, k), and weights are (n,) or None."""
+    """All folds of one problem; A is (n, p), y is (n, k), weights are (n,) or None, errors are in units of y."""
 
-    def __init__(self, A: Array, y: Array, weights: Array | None, folds: int) -> None:
+    def __init__(self, A: Array, y: Array, weights: Array | None, folds: int, unit: Array) -> None:
         n = A.shape[0]
         check_count(folds, "folds", 2, max(2, n))
         ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
         self.rows = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        self.A, self.y, self.weights, self.xp = A, y, weights, namespace_of(A)
+        self.A, self.y, self.weights, self.unit, self.xp = A, y, weights, unit, namespace_of(A)
 
     def __iter__(self) -> Iterator[Fold]:
         for rows in self.rows:
@@ -51,11 +51,14 @@ class Folds:
         return 1 - xp.sum(weights[rows]) / xp.sum(weights)
 
     def errors(self, rows: slice, X: Array, intercept: Array | None) -> Array:
-        """The mean squared error on these rows of X (p, m) or (p, m, k), with its intercept (m,) or (m, k): (m, k)."""
+        """The mean squared error on these rows of X (p, m) or (p, m, k), with its intercept (m,) or (m, k): (m, k).
+
+        It is that of y/unit.
+        """
         xp, k, m = self.xp, self.y.shape[1], X.shape[1]
         A, y = self.A[rows, ...], self.y[rows, ...]
         R = xp.reshape(A @ xp.reshape(X, (X.shape[0], -1)), (A.shape[0], m, k)) - y[:, None, :]
-        R = R if intercept is None else R + xp.reshape(intercept, (m, k))
+        R = (R if intercept is None else R + xp.reshape(intercept, (m, k))) / self.unit  # no square overflows
         if self.weights is None:
             return xp.mean(R * R, axis=0)
         w = self.weights[rows]
