@@ -29,7 +29,10 @@ class Folds:
 
     def __init__(self, A: Array, y: Array, weights: Array | None, folds: int, unit: Array) -> None:
         n = A.shape[0]
-        check_count(folds, "folds", 2, max(2, n))
+        if n < 2:
+            message = f"A: expected at least 2 rows, some of which can be left out, got {n}."
+            raise ValueError(message)
+        check_count(folds, "folds", 2, n)
         ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
         self.rows = [slice(a, b) for a, b in itertools.pairwise(ends)]
         self.A, self.y, self.weights, self.unit, self.xp = A, y, weights, unit, namespace_of(A)

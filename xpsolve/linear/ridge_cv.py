@@ -138,7 +138,7 @@ def ridge_cv(
     lam = xp.take(lams, xp.reshape(best(scores), (-1,)))
     each = xp.asarray(lam[0]) if pooled else lam[None, :]
     found = None if factor is None else _answer(factor, samples, each)
-    found = ridge(samples.A, samples.y, each, check_finite=False) if found is None else found
+    found = ridge(samples.A, samples.y, each, check_finite=check_finite) if found is None else found
     scores, spread = (None if values is None else values * (unit * unit) for values in (scores, spread))
     return chosen(samples.finished(found), lam=each if pooled else lam, lams=lams, scores=scores, spread=spread)
 
