@@ -7,7 +7,7 @@ from xpsolve.costs.model import Cost, counted, eigh, gemm, gram, thin_svd
 
 _COLUMN = {"gcv": 0, "loo": 16}
 """Launches for each column of y after the first, at most."""
-_FOLD = 12  # launches for the errors of a fold, at most
+_FOLD = 20  # launches for the errors of a fold, at most
 
 
 def ridge_cv(
