@@ -266,7 +266,7 @@ def test_clouds_that_cannot_be(cloud, error, match):
 
 
 def test_batches_that_disagree():
-    with pytest.raises(ValueError, match="a, b and M: expected one number of problems"):
+    with pytest.raises(ValueError, match="a, b, M and eps: expected one number of problems"):
         xs.sinkhorn(np.ones((2, 4)) / 4, np.ones(3) / 3, xs.PointCloud(np.ones((5, 4, 2)), np.zeros((3, 2))), 0.1)
     with pytest.raises(TypeError, match="three costs"):
         xs.sinkhorn_divergence(np.ones(4) / 4, np.ones(4) / 4, (np.eye(4), np.eye(4)), 0.1)
