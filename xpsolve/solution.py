@@ -202,6 +202,8 @@ class Progress(NamedTuple):
     measure : array or None
         What the certificate measures, as it was computed last: 0-d, on the device, the worst of problems that are
         solved together.  None for methods that do not compute it on their way: `sgd`, `sga` and `sag`.
+    intercept : array or None
+        The intercept so far, where one was asked for of a method that iterates on it.
 
     Examples
     --------
@@ -214,6 +216,7 @@ class Progress(NamedTuple):
 
     x: Any
     measure: Any = None
+    intercept: Any = None
 
     def __repr__(self) -> str:
         return f"Progress(x: {shapes_in(self.x)}, measure: {shapes_in(self.measure) or self.measure})"
@@ -223,12 +226,16 @@ Callback = Callable[[int, Progress], Any] | None
 
 
 def seen_by(
-    callback: Callback, x: Callable[[Any], Any], measure: Callable[[Any], Any]
+    callback: Callback,
+    x: Callable[[Any], Any],
+    measure: Callable[[Any], Any],
+    intercept: Callable[[Any], Any] | None = None,
 ) -> Callable[[int, Any], Any] | None:
-    """The callback as a loop calls it, with a state, in which `x` and `measure` find what is shown."""
+    """The callback as a loop calls it, with a state, in which the functions find what is shown."""
     if callback is None:
         return None
-    return lambda k, state: callback(k, Progress(x(state), worst(measure(state))))
+    c = intercept or (lambda state: None)
+    return lambda k, state: callback(k, Progress(x(state), worst(measure(state)), c(state)))
 
 
 # --- the one ending --------------------------------------------------------------------------------

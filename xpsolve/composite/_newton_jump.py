@@ -38,7 +38,7 @@ def newton_jump(problem: Composite) -> Callable[[Array, Array], Array] | None:
         d = solve_positive(system, (on * (c - slope))[:, None])[:, 0]
         new = x + d
         still, same = g.free(new)
-        change = g.value(new) - g.value(x) - xp.sum(c * d) + 0.5 * (xp.sum(d * (G @ d)) + mu * xp.sum(d * d))
+        change = g.value(new) - g.value(x) - xp.sum(c * d) + 0.5 * xp.sum(d * (G @ d + mu * d))
         return xp.where(xp.all(~free | (still & (same == slope))) & (change < 0), new, x)[:, None]
 
     return improve

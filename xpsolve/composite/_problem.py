@@ -85,15 +85,15 @@ class Composite:
 
     @cached_property
     def gram(self) -> Array:
-        """AᵀA/n of a dense A."""
-        return gram(self.f.operator.A) / self.f.n
+        """AᵀW̃A/n of a dense A."""
+        return gram(self.f.rooted(self.f.operator.A)) / self.f.n
 
     @cached_property
     def gradient(self) -> Callable[[Array], Array]:
         """x ↦ ∇f(x) + l2·x; with the Gram matrix of a least-squares problem where it is smaller than A."""
         f = self.f
         if isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and f.n > f.operator.shape[1]:
-            G, right = self.gram, f._adjoint(f.y) / f.n
+            G, right = self.gram, f._adjoint(f._weighted(f.y)) / f.n
             return lambda x: (G @ x - right) + self.mu * x
         if self.parts.l2 is None:
             return f.gradient  # type: ignore[no-any-return]
@@ -108,7 +108,9 @@ class Composite:
     @cached_property
     def has_gap(self) -> bool:
         """Whether the certificate is a duality gap."""
-        return self.is_model and (self.curved or self.parts.g.dual_range(self.start.g) is not None)
+        if not self.is_model or self.f.frame is not None:
+            return False
+        return self.curved or self.parts.g.dual_range(self.start.g) is not None
 
     @property
     def certificate_name(self) -> str:
@@ -127,9 +129,9 @@ class Composite:
 
     @cached_property
     def _zero_loss(self) -> Array:
-        """1/n Σ ℓ(0, y_i), 1 where that is 0."""
-        xp, f = self.xp, self.f
-        loss = xp.sum(f.loss(f._no_margins(), f.y)) / f.n
+        """The mean loss where descents start, 1 where that is 0."""
+        xp = self.xp
+        loss = self.f._mean_loss(self.f.first()[1])
         return xp.where(loss > 0, loss, xp.ones_like(loss))
 
     def certificate(self, x: Array, z: Duals = ()) -> Array:
@@ -151,7 +153,7 @@ class Composite:
             return -g, self.start.certificate_of(x, smallest), coupled
         f = self.f
         s = f._margins(x)
-        down = -f._adjoint(f.derivative(s, f.y)) / f.n
+        down = -f._adjoint(f._slopes(s)) / f.n
         gap = self._gap(x, s, down - self._pulled(z, x)) / scale + self._out_of_range
         units = self.start.units
         if units is not None and units.D is not None:
@@ -169,10 +171,10 @@ class Composite:
             t = xp.minimum(limit, one)
             if isinstance(f, LeastSquares) and g.homogeneous:  # the dual objective is largest on the line at
                 r = s - f.y
-                rr = xp.sum(r * r) / f.n + mu * xp.sum(x * x)
+                rr = xp.sum(r * f._weighted(r)) / f.n + mu * xp.sum(x * x)
                 best = 1 + xp.sum(x * c) / xp.where(rr > 0, rr, one)
                 t = xp.minimum(limit, xp.maximum(best, xp.zeros_like(one)))
-            excess = xp.sum(f.dual_excess(s, f.y, t)) / f.n + 0.5 * mu * (1 - t) ** 2 * xp.sum(x * x)
+            excess = f.mean_of(f.dual_excess(s, f.y, t)) + 0.5 * mu * (1 - t) ** 2 * xp.sum(x * x)
             bounds.append(excess + g.young(x, t * c))
         if self.curved:
             inside = g.prox(down / mu, 1 / mu)

@@ -20,7 +20,7 @@ from xpsolve.proximal.primal_dual import primal_dual
 from xpsolve.proximal.proximal_gradient import proximal_gradient
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 from xpsolve.stochastic import LinearModel
-from xpsolve.stochastic._run import begin, check_objective
+from xpsolve.stochastic._run import begin, check_objective, first_x
 from xpsolve.stochastic._units import Units, rescaled
 
 METHODS = ("auto", "ista", "fista", "primal_dual")
@@ -67,7 +67,8 @@ def minimize(
     max_iter : int
         Most iterations, each of them one gradient; with backtracking also those that only try a step.
     x0 : array, shape of the answer, optional
-        Where to start; None is 0, for the objectives of xpsolve.
+        Where to start, for a model with an intercept with it as one more entry or row, the last.  None is 0, and an
+        intercept that fits the samples, for the objectives of xpsolve.
     check_every : int
         Iterations between two convergence checks, each one host read.
     record : bool
@@ -80,8 +81,9 @@ def minimize(
     Returns
     -------
     Solution
-        ``.x`` has the shape of x0, or of the answer of f.  The certificate is the duality gap relative to f(0), an
-        upper bound of what the objective can still fall, where a dual point is known: for L1, ElasticNet, GroupL1,
+        ``.x`` has the shape of the answer of f; the intercept is apart, in ``.intercept``, also of what a callback
+        sees.  The certificate is the duality gap relative to the loss at the first x for x0=None, an upper bound of
+        what the objective can still fall, where a dual point is known: for L1, ElasticNet, GroupL1,
         Nuclear, L1Ball, Simplex, Box with finite bounds, and any penalty where λ or l2 is above 0.  Otherwise it is
         the norm of the smallest element of ∇f(x) + ∂R(x) relative to ‖∇f(0)‖, with features at equal size, or to
         ‖∇f(x0)‖ for an objective of your own.  ``.stats["dual"]`` has the dual variables of "primal_dual".
@@ -129,6 +131,9 @@ def minimize(
         _, (x0,) = enter(x0=x0)
         if check_finite:
             check_values(namespace_of(x0), lambda: x0, x0=x0)
+    if isinstance(f, LinearModel):
+        f = f.centred()
+        x0 = None if x0 is None else first_x(f, x0)
     options = {"tol": tol, "max_iter": max_iter, "check_every": check_every}
     problem = _enter(f, penalty, x0)
     name = _choose(problem, method)
@@ -145,12 +150,15 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
     """The problem in units in which y is near 1, and A too where `units` are given."""
     start = begin(f, x0, units)
     units = start.units
-    penalty = Separable() if penalty is None else penalty.meeting(start.x)
+    alone = start.shown(start.x)[0]
+    penalty = Separable() if penalty is None else penalty.meeting(alone)
     l2, _, coupled = parts_of(penalty)
     for L, _ in coupled:
-        if L is not None and L.shape[1] != start.x.shape[0]:
-            message = f"penalty: expected an operator with {start.x.shape[0]} columns, as x has entries, got {L!r}."
+        if L is not None and L.shape[1] != alone.shape[0]:
+            message = f"penalty: expected an operator with {alone.shape[0]} columns, as x has entries, got {L!r}."
             raise ValueError(message)
+    if isinstance(f, LinearModel) and f.intercept:
+        penalty = penalty.without_last(start.x)
     curved = isinstance(f, LinearModel) and (f.strongly_convex or (is_scalar(l2) and l2 > 0))
     if units is not None and not units.trivial:
         D, b = units.D, units.b
@@ -280,15 +288,17 @@ def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callba
     def measure(s: Any) -> Array:
         return s.gap if hasattr(s, "gap") else s.measure
 
-    seen = seen_by(callback, lambda s: start.outside(x_of(s)), measure)
+    x, intercept = (lambda s: start.shown(x_of(s))[0]), (lambda s: start.shown(x_of(s))[1])
+    seen = seen_by(callback, x, measure, intercept)
     return {"record": recorded if record else None, "callback": seen}
 
 
 def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any], tol: float) -> Solution:
     """The answer in the units of the caller."""
+    x, intercept = problem.start.shown(run.state.x)
     return finish(
         "minimize",
-        problem.start.outside(run.state.x),
+        x,
         method=method,
         certificate=Certificate(problem.certificate_name, run.state.measure, tol),
         reason=run.reason,
@@ -299,4 +309,5 @@ def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any
         ended=Status.DIVERGED if run.reason == "not finite" and run.n_iter and not problem.is_model else None,
         advice=_ADVICE,
         operator=problem.start.f.operator if problem.is_model else None,
+        intercept=intercept,
     )

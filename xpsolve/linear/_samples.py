@@ -8,7 +8,6 @@ are subtracted at every product, so that it stays what it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +19,11 @@ from xpsolve.arrays import (
     check_rows,
     device_of,
     enter,
-    is_array,
     is_concrete,
     namespace_of,
 )
-from xpsolve.operators import Dense, LinearOperator, aslinearoperator
-from xpsolve.trace import map_arrays
+from xpsolve.operators import Dense, aslinearoperator
+from xpsolve.operators.centred import centred
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class Samples:
             y = y - means[1]
         if roots is not None:
             y = y * (roots if y.ndim == 1 else roots[:, None])
-        return cls(_changed(operator, None if means is None else means[0], roots), y, means, roots)
+        changed = centred(operator, None if means is None else means[0], roots)
+        return cls(changed.A if isinstance(changed, Dense) else changed, y, means, roots)
 
     def finished(self, solution: Any) -> Any:
         """The solution with its intercept, one for every column of y and every λ."""
@@ -81,48 +80,3 @@ def _checked(weights: Array, n: int, check_finite: bool) -> Array:
             message = "weights: expected finite numbers >= 0 with some above 0, got others."
             raise ValueError(message)
     return weights
-
-
-def _changed(operator: LinearOperator, mean: Array | None, roots: Array | None) -> Any:
-    """W^½(A − 1āᵀ): an array of a dense A, an operator of any other."""
-    if not isinstance(operator, Dense):
-        return _Changed(operator, mean, roots)
-    A = operator.A if mean is None else operator.A - mean
-    return A if roots is None else A * roots[:, None]
-
-
-class _Changed(LinearOperator):
-    """W^½(A − 1āᵀ) of an operator, never formed."""
-
-    def __init__(self, operator: LinearOperator, mean: Array | None, roots: Array | None) -> None:
-        super().__init__(operator.shape)
-        self.operator, self.mean, self.roots = operator, mean, roots
-
-    @property
-    def like(self) -> Array | None:
-        """That of the operator inside, or the means."""
-        if is_array(self.operator.like):
-            return self.operator.like
-        return self.roots if self.mean is None else self.mean
-
-    @property
-    def foreign(self) -> bool:
-        """That of the operator inside."""
-        return self.operator.foreign
-
-    def _matvec(self, x: Array) -> Array:
-        y = self.operator.matvec(x)
-        y = y if self.mean is None else y - self.mean @ x
-        return y if self.roots is None else y * (self.roots if y.ndim == 1 else self.roots[:, None])
-
-    def _rmatvec(self, y: Array) -> Array:
-        y = y if self.roots is None else y * (self.roots if y.ndim == 1 else self.roots[:, None])
-        x = self.operator.rmatvec(y)
-        if self.mean is None:
-            return x
-        total = namespace_of(y).sum(y, axis=0)
-        return x - (self.mean * total if y.ndim == 1 else self.mean[:, None] * total)
-
-    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
-        parts = (map_arrays(function, part) for part in (self.operator, self.mean, self.roots))
-        return _Changed(*parts)

@@ -6,13 +6,15 @@ They have no proximal map in closed form.  `minimize` treats L and the norm sepa
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, check_flag, check_option
+from xpsolve.arrays import Array, check_flag, check_option, namespace_of
 from xpsolve.operators import Gradient, LinearOperator, aslinearoperator
 from xpsolve.penalties.base import Penalty, shown
 from xpsolve.penalties.groups import Blocks, GroupL1
 from xpsolve.penalties.separable import L1
+from xpsolve.trace import map_arrays
 
 
 class Analysis(Penalty):
@@ -72,8 +74,46 @@ class Analysis(Penalty):
         other.outer = self.outer.scaled(unit, size)  # type: ignore[assignment]
         return other
 
+    def without_last(self, x: Array) -> Analysis:
+        """With a column of zeros in L."""
+        other = copy.copy(self)
+        other.L = _WithoutLast(self.L)
+        return other
+
     def __repr__(self) -> str:
         return self._shown
+
+
+class _WithoutLast(LinearOperator):
+    """(L, 0) of an operator."""
+
+    def __init__(self, operator: LinearOperator) -> None:
+        super().__init__((operator.shape[0], operator.shape[1] + 1))
+        self.operator = operator
+
+    @property
+    def like(self) -> Array | None:
+        """That of the operator inside."""
+        return self.operator.like
+
+    @property
+    def foreign(self) -> bool:
+        """That of the operator inside."""
+        return self.operator.foreign
+
+    def exact_norm(self) -> Array | float | None:
+        """That of the operator inside."""
+        return self.operator.exact_norm()
+
+    def _matvec(self, x: Array) -> Array:
+        return self.operator.matvec(x[:-1, ...])
+
+    def _rmatvec(self, y: Array) -> Array:
+        x = self.operator.rmatvec(y)
+        return namespace_of(x).concat([x, namespace_of(x).zeros_like(x[:1, ...])], axis=0)
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        return _WithoutLast(map_arrays(function, self.operator))
 
 
 class TotalVariation(Analysis):

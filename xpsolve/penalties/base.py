@@ -65,6 +65,10 @@ class Penalty:
         """The penalty x ↦ R(unit·x)/size, for numbers or 0-d arrays above 0; None where it is not known."""
         return None
 
+    def without_last(self, x: Array) -> Penalty:
+        """The penalty x ↦ R(x without its last entry or row), of the x that minimise f + R with an intercept."""
+        return WithoutLast(self)
+
     def meeting(self, x: Array) -> Any:
         """The same with its arrays in the namespace of x."""
         if not arrays_in(self):
@@ -86,6 +90,47 @@ class Penalty:
         for name, value in vars(self).items():
             object.__setattr__(other, name, map_arrays(function, value))
         return other
+
+
+class WithoutLast(Penalty):
+    """R of x without its last entry, or row."""
+
+    def __init__(self, inner: Penalty) -> None:
+        self.inner = inner
+
+    @property
+    def homogeneous(self) -> bool:  # type: ignore[override]
+        """As R."""
+        return self.inner.homogeneous
+
+    @property
+    def finite(self) -> bool:  # type: ignore[override]
+        """As R."""
+        return self.inner.finite
+
+    def value(self, x: Array) -> Array:
+        """R(x)."""
+        return self.inner.value(x[:-1, ...])
+
+    def prox(self, v: Array, t: Any) -> Array:
+        """That of R, and the last entry as it is."""
+        return namespace_of(v).concat([self.inner.prox(v[:-1, ...], t), v[-1:, ...]], axis=0)
+
+    def residual(self, x: Array, g: Array) -> Array:
+        """That of R, and the last entry of g."""
+        return namespace_of(x).concat([self.inner.residual(x[:-1, ...], g[:-1, ...]), g[-1:, ...]], axis=0)
+
+    def scaled(self, unit: Any, size: Any) -> Penalty | None:
+        """R scaled."""
+        inner = self.inner.scaled(unit, size)
+        return None if inner is None else WithoutLast(inner)
+
+    def meeting(self, x: Array) -> WithoutLast:
+        """With the arrays of R in the namespace of x."""
+        return WithoutLast(self.inner.meeting(x[:-1, ...]))
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
 
 
 class Sum(Penalty):
@@ -137,6 +182,10 @@ class Sum(Penalty):
         """Every part scaled."""
         parts = [part.scaled(unit, size) for part in self.parts]
         return None if None in parts else Sum(tuple(parts))  # type: ignore[arg-type]
+
+    def without_last(self, x: Array) -> Penalty:
+        """Every part without it."""
+        return Sum(tuple(part.without_last(x) for part in self.parts))
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.parts))

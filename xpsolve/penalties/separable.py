@@ -110,10 +110,26 @@ class Separable(Penalty):
         xp, here = namespace_of(x), self._beside(x)
         free, slope = x == x, xp.zeros_like(x)
         if here.l1 is not None:
-            free = free & (x != 0)
+            free = free & ((x != 0) | (here.l1 == 0) if is_array(here.l1) and here.l1.ndim else x != 0)
             slope = xp.where(x > 0, here.l1 + slope, slope - here.l1)
         free = free if here.lower is None else free & (x > here.lower)
         return (free if here.upper is None else free & (x < here.upper)), slope
+
+    def without_last(self, x: Array) -> Separable:
+        """With weights 0 and no bounds for the last entry."""
+        self._beside(x[:-1, ...])  # which checks the shapes
+        xp = namespace_of(x)
+
+        def longer(value: Any, last: float) -> Any:
+            if value is None:
+                return None
+            if not is_array(value) or value.ndim == 0:
+                value = xp.zeros_like(x[:-1, ...] if x.ndim == 1 else x[:-1, 0]) + value
+            return xp.concat([value, xp.full_like(value[:1, ...], last)], axis=0)
+
+        return Separable(
+            longer(self.l1, 0.0), longer(self.l2, 0.0), longer(self.lower, -xp.inf), longer(self.upper, xp.inf)
+        )
 
     def _smooth(self, x: Array) -> Array:
         """l1|x_j| + ½ l2 x_j² of every entry."""

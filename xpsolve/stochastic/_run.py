@@ -86,6 +86,10 @@ class Start:
         """x in the units of the caller."""
         return x if self.units is None else self.units.outside(x)
 
+    def shown(self, x: Array) -> tuple[Array, Array | None]:
+        """x and the intercept as the caller knows them."""
+        return (x, None) if self.units is None else self.f.split(self.units.outside(x))
+
     def value_outside(self, value: Array) -> Array:
         """A value of f in the units of the caller."""
         return value if self.units is None else self.units.value_outside(value)
@@ -97,7 +101,8 @@ class Start:
             value, g = value_and_gradient(self.f, s.x)
             return {"objective": self.value_outside(self.number(value)), "certificate": self.certificate_of(s.x, g)}
 
-        seen = seen_by(callback, lambda s: self.outside(s.x), lambda s: self.certificate_of(s.x, s.g))
+        x, intercept = (lambda s: self.shown(s.x)[0]), (lambda s: self.shown(s.x)[1])
+        seen = seen_by(callback, x, lambda s: self.certificate_of(s.x, s.g), intercept)
         return {"record": recorded if record else None, "callback": seen}
 
 
@@ -163,15 +168,17 @@ def along(
 
     if not isinstance(f, LinearModel):
         return run(f, x0, *others)[1]
+    f = f.centred()
     if x0 is not None:
         x0 = first_x(f, x0)
     solution: Solution
     x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), (f, x0, *others))
-    return replace(solution, x=x)
+    x, intercept = f.split(x)
+    return replace(solution, x=x, intercept=intercept)
 
 
 def begin(f: Any, x0: Array | None, units: Units | None = None) -> Start:
-    """Check x0, and the first gradient."""
+    """The first gradient, at x0 in the variables of f, or where f begins."""
     if isinstance(f, LinearModel):
         return _begin_model(f, x0, in_units(f) if units is None else units)
     if x0 is None:
@@ -185,9 +192,8 @@ def begin(f: Any, x0: Array | None, units: Units | None = None) -> Start:
 
 def _begin_model(f: LinearModel, x0: Array | None, units: Units) -> Start:
     model, xp = units.model, f.xp
-    if x0 is not None:
-        x0 = first_x(f, x0)
-    x, d = model.zeros(), model.derivative(model._no_margins(), model.y)
+    x, margins = model.first()
+    d = model._slopes(margins)
     g = model._adjoint(d) / model.n
     weights, ordinary = _weights(units, g)
     # where ∇f(0) is nothing but rounding, the size of the terms that cancel in it
@@ -230,12 +236,13 @@ def _weights(units: Units, g: Array) -> tuple[Array | None, Array]:
 
 
 def first_x(f: LinearModel, x0: Array) -> Array:
-    """The x0 of the caller, checked."""
+    """The x0 of the caller, checked, in the variables of f."""
     xp, (x0, _) = enter(x0=x0, y=f.y)
     if tuple(x0.shape) != f.shape:
-        message = f"x0: expected the shape of the answer {f.shape}, got {tuple(x0.shape)}."
+        extra = ", the intercept last" if f.intercept else ""
+        message = f"x0: expected the shape of the answer {f.shape}{extra}, got {tuple(x0.shape)}."
         raise ValueError(message)
-    return xp.astype(x0, f.y.dtype) if x0.dtype != f.y.dtype else x0
+    return f.inside(xp.astype(x0, f.y.dtype) if x0.dtype != f.y.dtype else x0)
 
 
 def value_and_gradient(f: Any, x: Array) -> tuple[Array, Array]:

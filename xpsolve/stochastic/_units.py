@@ -18,6 +18,7 @@ from typing import Any
 
 from xpsolve.arrays import Array, power_of_two
 from xpsolve.operators import Dense, Sparse
+from xpsolve.stochastic._intercept import WithIntercept
 from xpsolve.stochastic.linear_model import LinearModel
 
 
@@ -90,7 +91,7 @@ def rescaled(f: LinearModel, *, columns: bool) -> Units | None:
     if sizes is None:
         return None
     most = largest_ordinary(f)
-    sizes = xp.maximum(sizes, xp.sqrt(f.lam) / most**0.5)
+    sizes = xp.maximum(sizes, xp.sqrt(xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam) / most**0.5)
     D = 1 / (power_of_two(sizes[None, :], axis=0) if columns else power_of_two(sizes))
     operator: Any = f.operator
     if isinstance(operator, Dense):
@@ -99,6 +100,10 @@ def rescaled(f: LinearModel, *, columns: bool) -> Units | None:
         if columns:
             return rescaled(f, columns=False)
         operator = Sparse(operator.S * float(D))
+    elif isinstance(operator, WithIntercept):
+        if columns:
+            return rescaled(f, columns=False)
+        operator = operator.scaled(D)
     if columns and len(f.shape) == 2:
         D = D[:, None]
     return Units(_changed(units.model, operator=operator, lam=f.lam * D * D), units.b, D)

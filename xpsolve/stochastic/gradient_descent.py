@@ -28,6 +28,7 @@ from xpsolve.arrays import (
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
+from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
 
 _SEARCHES = ("armijo", "exact")
@@ -73,7 +74,8 @@ def gradient_descent(
         The objective.  An object of your own needs ``.value(x)`` and ``.gradient(x)``, and ``.lipschitz()`` where no
         step is given; strong convexity is read from ``.lam``, if it has one.
     x0 : array, shape of the answer, optional
-        Where to start; None is 0, for the objectives of xpsolve.
+        Where to start, for a model with an intercept with it as one more entry or row, the last.  None is 0, and an
+        intercept that fits the samples, for the objectives of xpsolve.
     step : float, optional
         The step τ; None is 1/L, and 4/(√L + √λ)² for the heavy ball with λ > 0.  With a line search, the first to try.
     line_search : bool or str
@@ -97,7 +99,8 @@ def gradient_descent(
     Returns
     -------
     Solution
-        ``.x`` has the shape of x0.  The certificate, from the returned x, is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, with D_j =
+        ``.x`` has the shape of the answer; the intercept is apart, in ``.intercept``, also of what a callback sees.
+        The certificate, from the returned x, is ‖D∇f(x)‖ relative to that at the first x for x0=None, with D_j =
         1/max_i |A_ij| where A has explicit entries, so that scaling a column changes nothing, and D = 1 otherwise; for
         an objective of your own ‖∇f(x)‖ relative to ‖∇f(x0)‖.  A step that is too long ends as
         DIVERGED, with the last x whose gradient was seen to be finite; classes that x separates, with λ = 0, as
@@ -207,7 +210,7 @@ def check_step(step: Any) -> None:
 
 def _parameters(f: Any, start: Start, step: Any, search: str | None, momentum: str | None) -> tuple[Array, Array]:
     """The step τ and the strong convexity μ."""
-    xp, mu = start.xp, start.number(getattr(f, "lam", 0.0))
+    xp, mu = start.xp, start.number(f.convexity() if isinstance(f, LinearModel) else getattr(f, "lam", 0.0))
     if step is not None:
         return start.step(step), mu
     if search == "exact":
@@ -288,7 +291,7 @@ def _steepest(f: LeastSquares, start: Start) -> _Step:
     def advance(s: _State) -> _State:
         u = s.g * unit
         Au, gg = f.margins(u), inner(u, u)
-        curved = inner(Au, Au) / f.n + f.lam * gg
+        curved = inner(Au, f._weighted(Au)) / f.n + (f.lam * gg if f.lam.ndim == 0 else inner(u, f.lam * u))
         t = gg / xp.where(curved > 0, curved, xp.ones_like(curved))  # g is 0 where its curvature is
         x = s.x - t * s.g
         return s._replace(x=x, g=f.gradient(x))

@@ -1,11 +1,12 @@
-"""The objective of a linear model  f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + λ/2‖x‖².
+"""The objective of a linear model  f(x) = Σ w_i ℓ(⟨a_i, x⟩, y_i) / Σ w_i + λ/2‖x‖².
 
 An objective is what a method needs to know: values, gradients, products with the Hessian and how large the Hessian
 can become.  Everything is written on the margins s_i = ⟨a_i, x⟩, so that A is a matrix, sparse or an operator:
 
     ∇f(x) = Aᵀℓ′(s, y)/n + λx,      ∇²f(x) v = Aᵀ(ℓ″(s, y)·Av)/n + λv
 
-A loss defines ℓ, ℓ′, ℓ″·t and a bound of ℓ″ (Hastie, Tibshirani & Friedman 2009, §4.4).
+with weights w̃_i = n·w_i/Σw before ℓ, ℓ′ and ℓ″.  A loss defines ℓ, ℓ′, ℓ″·t and a bound of ℓ″, without weights
+(Hastie, Tibshirani & Friedman 2009, §4.4).  With an intercept the last entry of x is c of ⟨a, x⟩ + c, outside of ‖x‖².
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ from xpsolve.arrays import (
     shifted,
 )
 from xpsolve.operators import Dense, LinearOperator, Sparse, eigenvalue_bound
+from xpsolve.operators.centred import Centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.operators.sparse import sparse_column_sizes, sparse_product, with_numbers
+from xpsolve.stochastic._intercept import Frame, WithIntercept, in_frame
+from xpsolve.stochastic._weights import check_every_class, sample_weights, weights_of_classes
 from xpsolve.trace import map_arrays
 
 EXACT_NORM = 256
@@ -41,7 +45,7 @@ EXACT_NORM = 256
 
 
 class LinearModel:
-    """f(x) = 1/n Σ ℓ(⟨a_i, x⟩, y_i) + λ/2‖x‖²; a subclass defines the loss.
+    """f(x) = Σ w_i ℓ(⟨a_i, x⟩ + c, y_i) / Σ w_i + λ/2‖x‖²; a subclass defines the loss.
 
     Parameters
     ----------
@@ -51,8 +55,13 @@ class LinearModel:
         Observations.
     lam : float
         λ ≥ 0.
+    weights : array (n,), optional
+        w_i ≥ 0 of the samples; None is 1.
+    intercept : bool
+        Whether the model has a constant c, which neither λ nor a penalty of `minimize` acts on.  What the methods of
+        f take and return then has c as one entry (or row) more, the last; answers have it in ``.intercept``.
     check_finite : bool
-        Whether to check the values of A and y first, which costs host reads.
+        Whether to check the values of A, y and weights first, which costs host reads.
 
     Examples
     --------
@@ -66,10 +75,21 @@ class LinearModel:
     curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
     has_units: ClassVar[bool] = False  # whether x scales with y, as for squares
 
-    def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, check_finite: bool = True) -> None:
+    def __init__(
+        self,
+        A: Any,
+        y: Array,
+        lam: Any = 0.0,
+        *,
+        weights: Array | None = None,
+        intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
         check_flag(check_finite, "check_finite")
-        if is_array(y) and is_array(lam):
-            y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
+        check_flag(intercept, "intercept")
+        carried = {name: a for name, a in (("lam", lam), ("weights", weights)) if is_array(a)}
+        if is_array(y) and carried:
+            y = lift(common_namespace(y=y, **carried), y)  # λ alone may carry a derivative
         _, operator, y = enter_operator(A, y, "(n,) or (n, m)")
         self.operator: LinearOperator = operator
         self.y: Array = self._targets(y, check_finite)
@@ -78,14 +98,41 @@ class LinearModel:
             message = f"lam: expected one number, got shape {tuple(self.lam.shape)}. Solve for one after another."
             raise ValueError(message)
         self.unpenalised: bool = not is_array(lam) and lam == 0  # known here, without a read
-        self.strongly_convex: bool = not is_array(lam) and lam > 0  # likewise
+        self.strongly_convex: bool = not is_array(lam) and lam > 0 and not intercept  # likewise
         if check_finite:
             self._check_samples()
+        self.weights: Array | None = None  # of mean 1
+        self._total: Array | None = None
+        if weights is not None:
+            self._weigh(sample_weights(weights, self.y, check_finite))
+        self.frame: Frame | None = None  # where x is in the variables of a centred model
+        self.intercept = intercept
+        if intercept:
+            self.operator = WithIntercept(operator)
+            on = self.xp.ones(self.operator.shape[1] - 1, dtype=self.y.dtype, device=device_of(self.y))
+            on = self.xp.concat([on, self.xp.zeros_like(on[:1])])
+            self.lam = self.lam * (on if len(self.shape) == 1 else on[:, None])
 
     def _targets(self, y: Array, check: bool) -> Array:
         """The observations, checked, in the form that the loss needs."""
         check_ndim(y, "y", 1, shape="(n,)")
         return y
+
+    def _weigh(self, factors: Array) -> None:
+        """Multiply the weights by factors (n,) of the samples."""
+        xp = self.xp
+        before = factors if self.weights is None else factors * self.weights
+        largest = xp.max(before)
+        total = xp.sum(before / largest)
+        self._total = (total * largest) if self._total is None else self._total * (total * largest / self.n)
+        self.weights = before / largest * (self.n / total)
+
+    def _weigh_classes(self, given: Any, members: Array, labels: tuple[int, ...], name: str, check: bool) -> None:
+        """Multiply the weights by those of classes; where there is an intercept, check that all of them are there."""
+        if given is not None:
+            self._weigh(weights_of_classes(given, members, self.weights, labels, check))
+        if self.intercept and check:
+            check_every_class(members, self.weights, name)
 
     def _check_samples(self) -> None:
         explicit = isinstance(self.operator, Dense | Sparse)
@@ -118,6 +165,10 @@ class LinearModel:
         """f(bx)/b² as a model of the same kind, where the loss has units."""
         raise NotImplementedError
 
+    def constant(self) -> Array:
+        """A margin that is about the best of those that are the same for all samples, 0-d or (m,)."""
+        return self._shares() @ self.y
+
     def _curve(self, s: Array) -> Callable[[Array], Array]:
         """t to ℓ″(s, y)·t."""
         weights = self.second_derivative(s, self.y)
@@ -144,6 +195,16 @@ class LinearModel:
         """The shape of x."""
         return (self.operator.shape[1],)
 
+    @property
+    def matrix(self) -> LinearOperator:
+        """A as it was given, without a column for the intercept."""
+        return self.operator.operator if isinstance(self.operator, WithIntercept) else self.operator
+
+    @property
+    def total_weight(self) -> Any:
+        """Σ w_i as given, 0-d, those of classes included; n where no weights were given."""
+        return self.n if self._total is None else self._total
+
     def zeros(self) -> Array:
         """x = 0."""
         return self.xp.zeros(self.shape, dtype=self.y.dtype, device=device_of(self.y))
@@ -169,13 +230,36 @@ class LinearModel:
         s = model._margins(x)
         return model.xp.asarray(model._value(x, s)), model._gradient(x, s)
 
-    def gradient_at_zero(self) -> Array:
-        """∇f(0), without the product that gives the margins 0."""
-        return self._adjoint(self.derivative(self._no_margins(), self.y)) / self.n
+    def first(self) -> tuple[Array, Array]:
+        """Where descents start, and the margins there: 0, with a constant that fits the samples as the intercept."""
+        xp, x = self.xp, self.zeros()
+        if self.frame is None:
+            return x, xp.zeros_like(self.y)
+        c = xp.asarray(self.constant())
+        return xp.concat([x[:-1, ...], (c / self._constant_column())[None, ...]], axis=0), xp.zeros_like(self.y) + c
+
+    def centred(self) -> LinearModel:
+        """The same model in the variables in which it is solved; itself without an intercept."""
+        if not isinstance(self.operator, WithIntercept) or self.frame is not None:
+            return self
+        other = copy.copy(self)
+        margins = self.xp.zeros_like(self.y) + self.constant()
+        other.operator, other.frame = in_frame(self.operator, self._shares(), self._slopes(margins))
+        return other
+
+    def inside(self, x: Array) -> Array:
+        """x of the caller, with or without its intercept, in the variables of this model."""
+        return x if self.frame is None else self.frame.inside(x)
+
+    def split(self, x: Array) -> tuple[Array, Array | None]:
+        """x and the intercept, for the caller, of x in the variables of this model."""
+        return (x, None) if self.frame is None else self.frame.split(x)
 
     def column_sizes(self) -> Array | None:
         """max_i |A_ij| of each feature, (p,); None for an operator whose entries are not accessible."""
         operator, xp = self.operator, self.xp
+        if isinstance(operator, WithIntercept):
+            return _sizes_with_intercept(operator, xp, self.y)
         if isinstance(operator, Dense):  # two passes that read, where abs(A) would write as much as it reads
             return xp.maximum(xp.max(operator.A, axis=0), -xp.min(operator.A, axis=0))
         return sparse_column_sizes(lift(xp, operator.like), operator) if isinstance(operator, Sparse) else None
@@ -190,42 +274,90 @@ class LinearModel:
         curve = model._curve(model._margins(x))
 
         def product(v: Array) -> Array:
-            return model._adjoint(curve(model._margins(v))) / model.n + model.lam * v
+            return model._adjoint(model._weighted(curve(model._margins(v)))) / model.n + model.lam * v
 
         return product
 
     def hessian(self, x: Array) -> Array:
         """∇²f(x), (p, p), for a dense A and one number per sample."""
         model, x = self._meet(x)
-        if not isinstance(model.operator, Dense) or len(model.shape) != 1:
+        matrix = model.operator.explicit() if isinstance(model.operator, WithIntercept) else model.operator
+        if not isinstance(matrix, Dense) or len(model.shape) != 1:
             message = f"hessian: expected a dense A and x of shape (p,), got {model!r}. Use hessian_vector."
             raise TypeError(message)
-        weights = model.second_derivative(model._margins(x), model.y)
-        rows = model.xp.sqrt(weights / model.n)[:, None] * model.operator.A
+        weights = model._weighted(model.second_derivative(model._margins(x), model.y))
+        rows = model.xp.sqrt(weights / model.n)[:, None] * matrix.A
         return shifted(gram(rows), model.lam)
 
     def lipschitz(self) -> Array:
-        """L with ‖∇f(x) − ∇f(z)‖ ≤ L‖x − z‖: sup ℓ″·‖A‖²/n + λ, 0-d.
+        """L with ‖∇f(x) − ∇f(z)‖ ≤ L‖x − z‖: sup ℓ″·‖W̃^½A‖²/n + λ, 0-d.
 
         ‖A‖² is exact up to rounding for a dense A with at most 256 rows or columns; otherwise it is estimated by
         Lanczos, usually an upper bound.
         """
         operator = self.operator
         if isinstance(operator, Dense) and min(operator.shape) <= EXACT_NORM:
-            A = operator.A if operator.shape[0] >= operator.shape[1] else operator.A.T
-            G = gram(A)
+            A = self.rooted(operator.A)
+            G = gram(A if operator.shape[0] >= operator.shape[1] else A.T)
             finite = self.xp.all(self.xp.isfinite(G))  # some libraries raise where others return NaN
             w, _ = eigh(self.xp.where(finite, G, self.xp.zeros_like(G)))
             largest = self.xp.where(finite, w[-1], self.xp.full_like(w[-1], self.xp.nan))
         else:
             like = self.xp.zeros((operator.shape[1], 1), dtype=self.y.dtype, device=device_of(self.y))
-            largest = eigenvalue_bound(lambda v: operator.rmatvec(operator.matvec(v)), like)
-        return self.xp.asarray((self.curvature / self.n) * largest + self.lam)
+            w = None if self.weights is None else self.weights[:, None]
+            largest = eigenvalue_bound(
+                lambda v: operator.rmatvec(operator.matvec(v) if w is None else w * operator.matvec(v)), like
+            )
+        return self.xp.asarray((self.curvature / self.n) * largest + self.largest_lam())
 
     def sample_lipschitz(self) -> Array:
         """The same for the worst sample alone: sup ℓ″·max_i ‖a_i‖² + λ, 0-d."""
-        worst = self.xp.max(row_norms_squared(self.operator, self.y))
-        return self.xp.asarray(self.curvature * worst + self.lam)
+        squares = row_norms_squared(self.operator, self.y)
+        worst = self.xp.max(squares if self.weights is None else squares * self.weights)
+        return self.xp.asarray(self.curvature * worst + self.largest_lam())
+
+    def convexity(self) -> Array:
+        """The strong convexity, 0-d: λ, or with an intercept the curvature along it where descents start, if less.
+
+        That is exact for least squares, since the column of the intercept is orthogonal to the others.
+        """
+        if self.frame is None:
+            return self.lam
+        size, curves = self._constant_column(), self.second_derivative(self.first()[1], self.y)
+        mean = self.mean_of(curves if curves.ndim == 1 else self.xp.mean(curves, axis=-1))
+        return self.xp.minimum(self.largest_lam(), size * size * mean)
+
+    def _constant_column(self) -> Array:
+        """The number in the column of the intercept of a centred model."""
+        return self.operator.A[0, -1] if isinstance(self.operator, Dense) else self.operator.size  # type: ignore[attr-defined]
+
+    def mean_of(self, terms: Array) -> Array:
+        """The weighted mean of one number for each sample, (…, n)."""
+        return self.xp.sum(terms if self.weights is None else terms * self.weights, axis=-1) / self.n
+
+    def rooted(self, A: Array) -> Array:
+        """W̃^½A, for columns A of the matrix."""
+        return A if self.weights is None else self.xp.sqrt(self.weights)[:, None] * A
+
+    def largest_lam(self) -> Array:
+        """λ, 0-d: in a model with an intercept, or units of its columns, the largest of all entries."""
+        return self.lam if self.lam.ndim == 0 else self.xp.max(self.lam)
+
+    def _weighted(self, d: Array) -> Array:
+        """w̃_i·d_i, for d (…, n) or (…, n, m)."""
+        if self.weights is None:
+            return d
+        return d * (self.weights if len(self.shape) == 1 else self.weights[:, None])
+
+    def _slopes(self, s: Array) -> Array:
+        """w̃_i·ℓ′(s_i, y_i)."""
+        return self._weighted(self.derivative(s, self.y))
+
+    def _shares(self) -> Array:
+        """w_i/Σw, (n,)."""
+        if self.weights is not None:
+            return self.weights / self.n
+        return self.xp.full(self.n, 1 / self.n, dtype=self.y.dtype, device=device_of(self.y))
 
     def _margins(self, x: Array) -> Array:
         return self._through(self.operator.matvec, x)
@@ -246,14 +378,13 @@ class LinearModel:
     def _value(self, x: Array, s: Array) -> Array:
         axes = tuple(range(-len(self.shape), 0))
         penalty = 0.5 * self.xp.sum(self.lam * x * x, axis=axes)
-        return self.xp.sum(self.loss(s, self.y), axis=-1) / self.n + penalty
+        return self._mean_loss(s) + penalty
 
-    def _no_margins(self) -> Array:
-        """The margins of x = 0."""
-        return self.xp.zeros_like(self.y)
+    def _mean_loss(self, s: Array) -> Array:
+        return self.mean_of(self.loss(s, self.y))
 
     def _gradient(self, x: Array, s: Array) -> Array:
-        return self._adjoint(self.derivative(s, self.y)) / self.n + self.lam * x
+        return self._adjoint(self._slopes(s)) / self.n + self.lam * x
 
     def _meet(self, x: Array) -> tuple[LinearModel, Array]:
         """The model and x in one namespace and dtype, x with its shape checked."""
@@ -268,8 +399,8 @@ class LinearModel:
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearModel:
         other = copy.copy(self)
-        other.operator = map_arrays(function, self.operator)
-        other.y, other.lam = function(self.y), function(self.lam)
+        for name in ("operator", "y", "lam", "weights", "_total", "frame"):
+            setattr(other, name, map_arrays(function, getattr(self, name)))
         return other
 
     def __repr__(self) -> str:
@@ -279,6 +410,12 @@ class LinearModel:
 def row_norms_squared(operator: LinearOperator, like: Array) -> Array:
     """‖a_i‖² of a dense or sparse A, (n,)."""
     xp = namespace_of(like)
+    if isinstance(operator, WithIntercept) and operator.size is not None:
+        return row_norms_squared(operator.operator, like) + operator.size * operator.size
+    if isinstance(operator, Centred) and operator.mean is not None:
+        mean, inside = operator.mean, operator.operator
+        squares = row_norms_squared(inside, like) - 2 * inside.matvec(mean) + mean @ mean
+        return xp.maximum(squares, xp.zeros_like(squares))
     if isinstance(operator, Dense):
         return xp.sum(operator.A * operator.A, axis=1)
     if isinstance(operator, Sparse):
@@ -287,3 +424,13 @@ def row_norms_squared(operator: LinearOperator, like: Array) -> Array:
         return sparse_product(ones, with_numbers(S, S.data * S.data))
     message = f"A: expected a dense or sparse matrix, with accessible rows, got {operator!r}."
     raise TypeError(message)
+
+
+def _sizes_with_intercept(operator: WithIntercept, xp: Namespace, like: Array) -> Array | None:
+    """The sizes of the columns of a sparse A, which its means do not exceed, and of the constant one."""
+    A = operator.operator.operator if isinstance(operator.operator, Centred) else operator.operator
+    if not isinstance(A, Sparse):
+        return None
+    one = xp.ones(1, dtype=like.dtype, device=device_of(like))
+    sizes = sparse_column_sizes(lift(xp, A.like), A)
+    return xp.concat([sizes, one if operator.size is None else operator.size * one])

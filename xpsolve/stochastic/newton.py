@@ -84,7 +84,8 @@ def newton(
     f : LeastSquares, Logistic, Multinomial or object
         The objective.  An object of your own needs ``.value(x)``, ``.gradient(x)`` and ``.hessian_vector(x, v)``.
     x0 : array, shape of the answer, optional
-        Where to start; None is 0, for the objectives of xpsolve.
+        Where to start, for a model with an intercept with it as one more entry or row, the last.  None is 0, and an
+        intercept that fits the samples, for the objectives of xpsolve.
     method : str
         "cholesky" factors the Hessian, for a dense A and one number per sample; "cg" solves with it by conjugate
         gradients; "auto" takes "cholesky" where it can and p ≤ 1000.
@@ -102,7 +103,8 @@ def newton(
     Returns
     -------
     Solution
-        ``.x`` has the shape of x0.  The certificate, from the returned x, is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, with D_j =
+        ``.x`` has the shape of the answer; the intercept is apart, in ``.intercept``, also of what a callback sees.
+        The certificate, from the returned x, is ‖D∇f(x)‖ relative to that at the first x for x0=None, with D_j =
         1/max_i |A_ij| where A has explicit entries, so that scaling a column changes nothing, and D = 1 otherwise; for
         an objective of your own ‖∇f(x)‖ relative to ‖∇f(x0)‖.  Classes that x separates, with λ = 0,
         end as UNBOUNDED.
@@ -174,7 +176,7 @@ def _choose(f: Any, method: str) -> str:
             f"f: expected an objective with .hessian_vector(x, v), got {type(f).__qualname__}. Use gradient_descent."
         )
         raise TypeError(message)
-    can = isinstance(f, LinearModel) and len(f.shape) == 1 and isinstance(f.operator, Dense)
+    can = isinstance(f, LinearModel) and len(f.shape) == 1 and isinstance(f.matrix, Dense)
     if method == "cholesky" and not can:
         message = f"method: 'cholesky' expects a dense A and x of shape (p,), got {f!r}. Use method='cg'."
         raise ValueError(message)
@@ -242,7 +244,7 @@ def _preconditioner(f: Any, x: Array, square: Array | None) -> Callable[[Array],
     if not isinstance(f, Multinomial) or not isinstance(f.operator, Dense) or f.shape[0] > _FEW:
         return lambda r: r if square is None else square * r
     xp, A = f.xp, f.operator.A
-    spread = xp.mean(f.second_derivative(f.margins(x), f.y), axis=1) / f.n
+    spread = xp.mean(f._weighted(f.second_derivative(f.margins(x), f.y)), axis=1) / f.n
     lam = xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam
     (L,) = in_memory(lambda H: (raised_factor(H),), shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
     return lambda r: cholesky_solve(L, r)

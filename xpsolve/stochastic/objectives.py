@@ -26,7 +26,7 @@ from xpsolve.stochastic.linear_model import LinearModel
 
 
 class LeastSquares(LinearModel):
-    """f(x) = 1/n Σ ½(⟨a_i, x⟩ − y_i)² + λ/2‖x‖².
+    """f(x) = 1/n Σ ½(⟨a_i, x⟩ − y_i)² + λ/2‖x‖², or Σ w_i ½(⟨a_i, x⟩ + c − y_i)² / Σ w_i + λ/2‖x‖².
 
     Parameters
     ----------
@@ -37,8 +37,13 @@ class LeastSquares(LinearModel):
         descent take one column.
     lam : float
         λ ≥ 0.
+    weights : array (n,), optional
+        w_i ≥ 0 of the samples: 2 is a row that comes twice, 0 one that is not there.  None is 1.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with a constant c that neither λ nor a penalty acts on.  `value`, `gradient`
+        and an x0 then take x with c as one more entry or row, the last; answers have it apart, in ``.intercept``.
     check_finite : bool
-        Whether to check for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read, and one more with weights.
 
     Raises
     ------
@@ -99,8 +104,8 @@ class LeastSquares(LinearModel):
 
     def hessian(self, x: Array) -> Array:
         """AᵀA/n + λI, the same for every x."""
-        if not isinstance(self.operator, Dense) or self.y.ndim == 2:
-            return super().hessian(x)  # which raises
+        if not isinstance(self.operator, Dense) or self.y.ndim == 2 or self.weights is not None:
+            return super().hessian(x)
         return shifted(gram(self.operator.A) / self.n, self.lam)
 
 
@@ -119,8 +124,10 @@ class Huber(LinearModel):
         λ ≥ 0.
     delta : float
         δ > 0, in the units of y.
+    weights, intercept
+        As in `LeastSquares`.
     check_finite : bool
-        Whether to check for NaN and infinities, which costs one host read.
+        Whether to check for NaN and infinities, which costs one host read, and one more with weights.
 
     Raises
     ------
@@ -141,8 +148,18 @@ class Huber(LinearModel):
     curvature = 1.0
     has_units = True
 
-    def __init__(self, A: Any, y: Array, lam: Any = 0.0, *, delta: float = 1.0, check_finite: bool = True) -> None:
-        super().__init__(A, y, lam, check_finite=check_finite)
+    def __init__(
+        self,
+        A: Any,
+        y: Array,
+        lam: Any = 0.0,
+        *,
+        delta: float = 1.0,
+        weights: Array | None = None,
+        intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
+        super().__init__(A, y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
         delta = check_positive(delta, "delta", dtype=self.y.dtype)
         self.delta: Array = self.xp.asarray(delta, dtype=self.y.dtype, device=device_of(self.y))
 
@@ -185,7 +202,8 @@ class Huber(LinearModel):
 class Logistic(LinearModel):
     """f(x) = 1/n Σ log(1 + exp(−y_i⟨a_i, x⟩)) + λ/2‖x‖², for two classes y_i ∈ {−1, +1}.
 
-    Values and derivatives are accurate at every margin: the exponential of a positive number is never taken.
+    With weights and an intercept it is Σ w_i log(1 + exp(−y_i(⟨a_i, x⟩ + c))) / Σ w_i + λ/2‖x‖².  Values and
+    derivatives are accurate at every margin: the exponential of a positive number is never taken.
 
     Parameters
     ----------
@@ -195,8 +213,16 @@ class Logistic(LinearModel):
         Classes, −1 or +1.
     lam : float
         λ ≥ 0.
+    weights
+        As in `LeastSquares`.
+    class_weights : "balanced", array (2,) or mapping, optional
+        Factors ≥ 0 of the weights of all samples of a class: an array for −1 and +1, or ``{-1: …, 1: …}``, where a
+        class that is not there has 1.  "balanced" gives both classes the same total weight.
+    intercept
+        As in `LeastSquares`.
     check_finite : bool
-        Whether to check the values of A and y, which costs two host reads.
+        Whether to check the values of A and y, which costs two host reads, and one more for each kind of weights and
+        for an intercept.
 
     Raises
     ------
@@ -215,6 +241,29 @@ class Logistic(LinearModel):
     """
 
     curvature = 0.25
+
+    def __init__(
+        self,
+        A: Any,
+        y: Array,
+        lam: Any = 0.0,
+        *,
+        weights: Array | None = None,
+        class_weights: Any = None,
+        intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
+        super().__init__(A, y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
+        if class_weights is not None or intercept:
+            members = 0.5 * (1 + self.xp.stack([-self.y, self.y], axis=1))
+            self._weigh_classes(class_weights, members, (-1, 1), "y", check_finite)
+
+    def constant(self) -> Array:
+        """The logarithm of the odds of the classes."""
+        xp, most = self.xp, 1 - 1 / self.n  # with half a sample of a class that is not there
+        mean = self._shares() @ self.y
+        mean = xp.minimum(xp.maximum(mean, xp.full_like(mean, -most)), xp.full_like(mean, most))
+        return xp.log((1 + mean) / (1 - mean))
 
     def _targets(self, y: Array, check: bool) -> Array:
         check_ndim(y, "y", 1, shape="(n,)")
@@ -257,12 +306,14 @@ class Logistic(LinearModel):
 
     def separated(self, x: Array) -> Array:
         """Whether no y_i⟨a_i, x⟩ is negative and some are positive: f(cx) then falls with every larger c."""
-        m = self.y * self.margins(x)
+        m = self._weighted(self.y * self._margins(x))
         return self.xp.all(m >= 0) & self.xp.any(m > 0)
 
 
 class Multinomial(LinearModel):
     """f(x) = 1/n Σ_i (log Σ_k exp⟨a_i, x_k⟩ − Σ_k Y_ik⟨a_i, x_k⟩) + λ/2‖x‖², for m classes, x (p, m).
+
+    With weights it is the weighted mean, and with an intercept ⟨a_i, x_k⟩ + c_k stands for ⟨a_i, x_k⟩.
 
     Parameters
     ----------
@@ -272,8 +323,17 @@ class Multinomial(LinearModel):
         One-hot rows, or any probabilities; or labels 0 … m − 1, which are read on the host.
     lam : float
         λ ≥ 0.  With λ = 0 minimisers differ by a vector added to all columns.
+    weights
+        As in `LeastSquares`.
+    class_weights : "balanced", array (m,) or mapping, optional
+        Factors ≥ 0 of the weights of all samples of a class: an array for 0 … m − 1, or ``{label: factor}``, where a
+        class that is not there has 1.  "balanced" gives all classes the same total weight.  A row of probabilities
+        gets their mean.
+    intercept
+        As in `LeastSquares`; c is (m,), which minimises as well with a number added to all of its entries.
     check_finite : bool
-        Whether to check the values of A and Y, which costs two host reads.
+        Whether to check the values of A and Y, which costs two host reads, and one more for each kind of weights and
+        for an intercept.
 
     Raises
     ------
@@ -293,10 +353,28 @@ class Multinomial(LinearModel):
 
     curvature = 0.5  # of diag(π) − ππᵀ (Böhning 1992)
 
-    def __init__(self, A: Any, Y: Array, lam: Any = 0.0, *, check_finite: bool = True) -> None:
+    def __init__(
+        self,
+        A: Any,
+        Y: Array,
+        lam: Any = 0.0,
+        *,
+        weights: Array | None = None,
+        class_weights: Any = None,
+        intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
         if is_array(Y) and Y.ndim == 1:
             Y = _one_hot(Y)
-        super().__init__(A, Y, lam, check_finite=check_finite)
+        super().__init__(A, Y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
+        self._weigh_classes(class_weights, self.y, tuple(range(self.y.shape[1])), "Y", check_finite)
+
+    def constant(self) -> Array:
+        """The logarithms of the shares of the classes, of the sum 0."""
+        xp, shares = self.xp, self._shares() @ self.y
+        least = xp.full_like(shares, 0.5 / self.n)  # half a sample of a class that is not there
+        logs = xp.log(xp.maximum(shares, least))
+        return logs - xp.mean(logs)
 
     def _targets(self, y: Array, check: bool) -> Array:
         check_ndim(y, "Y", 2, shape="(n, m)")
@@ -344,7 +422,7 @@ class Multinomial(LinearModel):
 
     def separated(self, x: Array) -> Array:
         """Whether the right class has the largest margin in every row, and some other a smaller one."""
-        xp, s = self.xp, self.margins(x)
+        xp, s = self.xp, self._weighted(self._margins(x))
         right = xp.sum(self.y * s, axis=-1)
         return xp.all(right >= xp.max(s, axis=-1)) & xp.any(right > xp.min(s, axis=-1))
 

@@ -23,7 +23,7 @@ import numpy as np
 from xpsolve.arrays import Array, device_of, enter, put
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Callback, Solution
-from xpsolve.stochastic.block import derivatives, rows_of
+from xpsolve.stochastic.block import added, derivatives
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 from xpsolve.trace import shapes_in
@@ -35,7 +35,7 @@ class SagMemory(NamedTuple):
     Parameters
     ----------
     alpha : array, shape (n,) or (n, m), with (runs, …) before it for many runs
-        The last derivative ℓ′ of each sample, 0 where it was never seen.
+        The last derivative ℓ′ of each sample times its weight, 0 where it was never seen.
     seen : numpy.ndarray of bool, shape (n,) or (runs, n)
         Which samples have been seen; on the host.
     """
@@ -184,9 +184,15 @@ class _Averaging:
 
     def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[Collection[str]]]:
         """Powers of c, the sums S, and where samples repeat."""
+        parts: dict[str, Array] = {}
+        for group, lam in self.stream.groups:
+            parts |= {name + group: values for name, values in self._powers(chunk, lam).items()}
+        return (parts, [()] * chunk.blocks) if chunk.size == 1 else self._with_repeats(parts, chunk.indices)
+
+    def _powers(self, chunk: Chunk, lam: float) -> dict[str, Array]:
         stream = self.stream
         seen = self.seen[..., chunk.start : chunk.start + chunk.size * chunk.blocks].reshape(chunk.steps.shape)
-        decay = np.cumprod(1 - stream.lam * chunk.steps, axis=-1)  # c, c², …, c^B
+        decay = np.cumprod(1 - lam * chunk.steps, axis=-1)  # c, c², …, c^B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
         shares = chunk.steps / seen
         # S_1 … S_B; in a block of one 1/c cancels, and c may be 0
@@ -205,8 +211,7 @@ class _Averaging:
         if chunk.size > 1:
             S = stream.moved(before)
             parts["weights"] = stream.model.xp.tril(parts["left"] * (S[..., :, None] - S[..., None, :]), k=-1)
-            return self._with_repeats(parts, chunk.indices)
-        return parts, [()] * chunk.blocks
+        return parts
 
     def _with_repeats(
         self, parts: dict[str, Array], indices: np.ndarray[Any, Any]
@@ -246,30 +251,38 @@ class _Averaging:
         stream = self.stream
         model, xp = stream.model, stream.model.xp
         m = state.X.shape[-1]
-        rows, y = rows_of(model.operator, index), stream.targets(index)
-        both = rows.product(xp.concat([state.X, state.g], axis=-1))
+        groups, samples = stream.rows(index), stream.samples(index)
+        places = list(zip(groups, stream.parted(state.X), stream.parted(state.g), strict=True))
+        both = [R.product(xp.concat([X, g], axis=-1)) for (_, R), X, g in places]
         flat = self._flat(index)
-        old = xp.reshape(xp.take(state.alpha, flat, axis=0), y.shape)
+        old = xp.reshape(xp.take(state.alpha, flat, axis=0), samples[0].shape)
         if "weights" not in part:
-            d, change = derivatives(model, both[..., :m], None, y, sweeps)
+            d, change = derivatives(model, added(products[..., :m] for products in both), None, samples, sweeps)
             difference, new = d - old, d
         else:
-            M = rows.gram() * part["weights"]
+            M = added(R.gram() * part["weights" + name] for name, R in groups)
             repeats = "last" in part
             if repeats:
                 old = old * (1 - part["had"])
-            base = part["left"] * both[..., :m] - part["pull"] * both[..., m:] + M @ old
+            bases = (
+                part["left" + name] * products[..., :m] - part["pull" + name] * products[..., m:]
+                for (name, _), products in zip(groups, both, strict=True)
+            )
+            base = added(bases) + M @ old
             if repeats:
                 M = M - _along(xp, M, part["next"], -1) * part["has"]
-            d, change = derivatives(model, base, M, y, sweeps)
+            d, change = derivatives(model, base, M, samples, sweeps)
             difference, new = d - old, d
             if repeats:
                 difference = difference - part["had"] * _along(xp, d, part["last"], -2)
                 new = _along(xp, d, part["final"], -2)
-        pushed = rows.adjoint(xp.concat([part["push"] * difference, difference], axis=-1))
-        X = part["end"] * state.X - part["end_pull"] * state.g - pushed[..., :m]
+        after, mean = [], []
+        for (name, R), X, g in places:
+            pushed = R.adjoint(xp.concat([part["push" + name] * difference, difference], axis=-1))
+            after.append(part["end" + name] * X - part["end_pull" + name] * g - pushed[..., :m])
+            mean.append(g + pushed[..., m:])
         alpha = put(state.alpha, flat, xp.reshape(new, (-1, m)))
-        return Memory(X, state.g + pushed[..., m:], alpha), change
+        return Memory(stream.joined(after), stream.joined(mean), alpha), change
 
     def _flat(self, index: Array) -> Array:
         """Where the samples of all runs lie in the memory."""

@@ -23,7 +23,7 @@ import numpy as np
 from xpsolve.arrays import Array
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Callback, Solution
-from xpsolve.stochastic.block import derivatives, rows_of
+from xpsolve.stochastic.block import added, derivatives
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 
@@ -54,7 +54,13 @@ class _Descent:
 
     def prepare(self, chunk: Chunk) -> tuple[dict[str, Array], Sequence[tuple[str, ...]]]:
         """Powers P_t, and what they make of the steps."""
-        decay = np.cumprod(1 - self.stream.lam * chunk.steps, axis=-1)  # P_1 … P_B
+        parts: dict[str, Array] = {}
+        for group, lam in self.stream.groups:
+            parts |= {name + group: values for name, values in self._powers(chunk, lam).items()}
+        return parts, [()] * chunk.blocks
+
+    def _powers(self, chunk: Chunk, lam: float) -> dict[str, Array]:
+        decay = np.cumprod(1 - lam * chunk.steps, axis=-1)  # P_1 … P_B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
         right = chunk.steps / np.where(decay == 0, 1, decay)  # 0 in blocks of one alone, whose P_1 is not divided by
         one = chunk.size == 1
@@ -72,22 +78,24 @@ class _Descent:
             parts |= {name: parts[name] / b for name in each if name.endswith("push")}
         if b > 1 and "weights" in parts:
             parts["weights"] = xp.repeat(parts["weights"], b, axis=-1)
-        return parts, [()] * chunk.blocks
+        return parts
 
     def block(self, state: Iterate, index: Array, part: dict[str, Array], sweeps: int) -> tuple[Iterate, Array | None]:
         """The system for d, and the steps with it."""
-        model = self.stream.model
-        rows, y = rows_of(model.operator, index), self.stream.targets(index)
-        base = rows.product(state.X)
+        stream = self.stream
+        groups = stream.rows(index)
+        bases = [R.product(X) for (_, R), X in zip(groups, stream.parted(state.X), strict=True)]
         M = None
         if "weights" in part:
-            M, base = rows.gram() * part["weights"], part["left"] * base
-        d, change = derivatives(model, base, M, y, sweeps)
-        X = part["end"] * state.X - rows.adjoint(part["push"] * d)
-        total = state.total
-        if self.average:
-            total = state.total + part["sum_end"] * state.X - rows.adjoint(part["sum_push"] * d)
-        return Iterate(X, total), change
+            M = added(R.gram() * part["weights" + name] for name, R in groups)
+            bases = [part["left" + name] * base for (name, _), base in zip(groups, bases, strict=True)]
+        d, change = derivatives(stream.model, added(bases), M, stream.samples(index), sweeps)
+        X, total = [], []
+        for (name, R), x, before in zip(groups, stream.parted(state.X), stream.parted(state.total), strict=True):
+            X.append(part["end" + name] * x - R.adjoint(part["push" + name] * d))
+            if self.average:
+                total.append(before + part["sum_end" + name] * x - R.adjoint(part["sum_push" + name] * d))
+        return Iterate(stream.joined(X), stream.joined(total) if self.average else state.total), change
 
 
 @capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
@@ -113,7 +121,8 @@ def sgd(
     f : LeastSquares, Logistic or Multinomial
         The objective, of a dense or sparse A.
     x0 : array, shape of x, or (runs, …), optional
-        Where to start; with a leading axis, as many runs are done side by side.  None is 0.
+        Where to start; with a leading axis, as many runs are done side by side.  An intercept is one more entry or row
+        of x, the last.  None is 0, and an intercept that fits the samples.
     indices : sequence of int, shape (K,) or (runs, K), optional
         Sample numbers of the steps, on the host, so that runs agree on all libraries.  None draws them at random.
     epochs : int
@@ -142,7 +151,8 @@ def sgd(
         ``.x`` is the last iterate and ``.n_iter`` counts steps, of which
         `epochs` asks for epochs·n/batch; the certificate is ‖D∇f(x)‖ relative to
         ‖D∇f(0)‖, D_j = 1/max_i |A_ij|, the worst of all runs; where it exceeds `tol` the status is MAX_ITER.
-        ``.history``, if recorded, has "x" and the numbers of "step" (host) beside "objective" and "certificate";
+        ``.history``, if recorded, has "x" and the numbers of "step" (host) beside "objective" and "certificate", and
+        "intercept" where there is one;
         ``.stats`` the block and the sweeps at the end, and host reads.
 
     Raises

@@ -34,7 +34,7 @@ from xpsolve.operators import Dense, Sparse
 from xpsolve.solution import Callback, Certificate, Progress, Solution, Status, finish
 from xpsolve.stochastic._run import Start, begin, certificate_name, no_minimiser
 from xpsolve.stochastic._units import Units, rescaled
-from xpsolve.stochastic.block import by_newton
+from xpsolve.stochastic.block import Rows, apart, by_newton, rows_of
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares, Multinomial, check_one_column
 
@@ -83,19 +83,41 @@ class Stream:
         """Number of steps K."""
         return int(self.steps.shape[-1])
 
-    def targets(self, index: Array) -> Array:
-        """y of some samples (…, B), as (…, B, m)."""
-        xp, y = self.model.xp, self.model.y
-        taken = xp.take(y, xp.reshape(index, (-1,)), axis=0)
-        return xp.reshape(taken, (*index.shape, *y.shape[1:])) if y.ndim == 2 else xp.reshape(taken, (*index.shape, 1))
+    @property
+    def groups(self) -> tuple[tuple[str, float], ...]:
+        """A name and the λ of the groups of entries of x that shrink differently: all, or x and the intercept."""
+        both = self.model.frame is not None and self.lam > 0
+        return (("", self.lam), (" of the intercept", 0.0)) if both else (("", self.lam),)
+
+    def parted(self, X: Array) -> tuple[Array, ...]:
+        """X in these groups."""
+        return (X,) if len(self.groups) == 1 else (X[..., :-1, :], X[..., -1:, :])
+
+    def rows(self, index: Array) -> list[tuple[str, Rows]]:
+        """The groups with the rows of some samples (…, B) in them."""
+        rows = rows_of(self.model.operator, index)
+        names = [name for name, _ in self.groups]
+        return list(zip(names, (rows,) if len(names) == 1 else apart(rows), strict=True))
+
+    def joined(self, parts: Sequence[Array]) -> Array:
+        """X from its groups."""
+        return parts[0] if len(parts) == 1 else self.model.xp.concat(list(parts), axis=-2)
+
+    def samples(self, index: Array) -> tuple[Array, Array | None]:
+        """y of some samples (…, B), as (…, B, m), and their weights as (…, B, 1)."""
+        xp, y, weights = self.model.xp, self.model.y, self.model.weights
+        flat = xp.reshape(index, (-1,))
+        columns = y.shape[1] if y.ndim == 2 else 1
+        taken = xp.reshape(xp.take(y, flat, axis=0), (*index.shape, columns))
+        return taken, None if weights is None else xp.reshape(xp.take(weights, flat), (*index.shape, 1))
 
     def shaped(self, X: Array) -> Array:
         """X with the shape that the caller knows."""
         return X if len(self.model.shape) == 2 else X[..., 0]
 
-    def outside(self, X: Array) -> Array:
-        """X as the caller knows it."""
-        return self.units.outside(self.shaped(X))
+    def outside(self, X: Array) -> tuple[Array, Array | None]:
+        """X as the caller knows it, and its intercept."""
+        return self.start.shown(self.shaped(X))
 
     def certificate(self, X: Array) -> Array:
         """Of each run."""
@@ -185,6 +207,7 @@ class Options:
     def stream(self, f: LinearModel, x0: Array | None, rule: Callable[[Any, Any, float], Any]) -> Stream:
         """The stream, with the steps rule(k, τ₀, k₀) for k = 0, 1, …."""
         x, runs = _first(f, x0)
+        f = f.centred()
         tau0 = None if self.step0 is None else _check_step(self.step0, self.step_name, runs)
         shape = () if runs is None else (runs,)
         if self.indices is None:
@@ -196,12 +219,13 @@ class Options:
             message = f"indices: expected a multiple of batch = {self.batch} sample numbers, got {numbers.shape[-1]}."
             raise ValueError(message)
         start = begin(f, None)
-        beyond = f.xp.where(f.xp.isfinite(start.scale), start.f.lam, f.xp.full_like(start.f.lam, f.xp.nan))
+        lam_ = start.f.largest_lam()
+        beyond = f.xp.where(f.xp.isfinite(start.scale), lam_, f.xp.full_like(lam_, f.xp.nan))
         lam, worst = self._planned(beyond, start.f, tau0)
         if math.isnan(lam):  # numbers beyond the range of the dtype
             units = rescaled(f, columns=False)
             start = start if units is None else begin(f, None, units)
-            lam, worst = self._planned(start.f.lam, start.f, tau0)
+            lam, worst = self._planned(start.f.largest_lam(), start.f, tau0)
         if tau0 is None:
             tau0 = 1 / worst if worst > 0 else 1.0
         elif start.units is not None and start.units.D is not None:
@@ -209,7 +233,7 @@ class Options:
         k = np.arange(numbers.shape[-1] // self.batch, dtype=np.float64)
         steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or f.n / self.batch)), (*shape, k.size))
         assert start.units is not None
-        x = start.units.inside(x)
+        x = start.x if x is None else start.units.inside(f.inside(x))
         return Stream(start, x if len(f.shape) == 2 else x[..., None], numbers, steps, lam, runs, self.batch)
 
     def _planned(self, lam: Array, f: LinearModel, tau0: Any) -> tuple[float, float]:
@@ -239,6 +263,7 @@ class Options:
     def solution(self, name: str, stream: Stream, record: Record) -> Solution:
         """The answer of a run, its certificate, and a status where it failed."""
         start, measures = stream.start, stream.certificate(record.x)
+        x, intercept = stream.outside(record.x)
         certificate = Certificate(certificate_name(start), measures, self.tol)
         value = certificate.value  # the one host read at the end
         ended = None
@@ -253,7 +278,8 @@ class Options:
             ended = Status.MAX_ITER
         return finish(
             name,
-            stream.outside(record.x),
+            x,
+            intercept=intercept,
             method=name,
             certificate=certificate,
             measure=value,
@@ -288,26 +314,26 @@ def _is_readable(x: Array) -> bool:
     return True
 
 
-def _first(f: Any, x0: Array | None) -> tuple[Array, int | None]:
-    """The objective checked; the first x, and how many runs it starts."""
+def _first(f: Any, x0: Array | None) -> tuple[Array | None, int | None]:
+    """The objective checked; the first x where one is given, and how many runs it starts."""
     if not isinstance(f, LinearModel):
         message = f"f: expected LeastSquares, Huber, Logistic or Multinomial, got {type(f).__qualname__}."
         raise TypeError(message)
     check_one_column(f)
-    if not isinstance(f.operator, Dense | Sparse):
+    if not isinstance(f.matrix, Dense | Sparse):
         message = f"f: expected a dense or sparse A, with accessible rows, got {f.operator!r}."
         raise TypeError(message)
     if not is_concrete(f.y, f.lam):
         message = "f: expected concrete arrays, not tracers. Steps are planned on the host, not possible under jax.jit."
         raise ValueError(message)
     if x0 is None:
-        return f.zeros(), None
+        return None, None
     xp, (x, _) = enter(x0=x0, y=f.y)
     extra = x.ndim - len(f.shape)
     if extra not in (0, 1) or tuple(x.shape[extra:]) != f.shape or 0 in x.shape:
         message = f"x0: expected shape {f.shape}, or (runs, …) before it, got {tuple(x.shape)}."
         raise ValueError(message)
-    if extra and isinstance(f.operator, Sparse):
+    if extra and isinstance(f.matrix, Sparse):
         message = f"x0: expected shape {f.shape} for a sparse A, got {x.shape[0]} runs. Run them one after another."
         raise ValueError(message)
     return (x if x.dtype == f.y.dtype else xp.astype(x, f.y.dtype)), int(x.shape[0]) if extra else None
@@ -400,7 +426,8 @@ def run(
                 solved = float(stream.model.xp.max(stream.certificate(answer(state, done)))) <= options.tol
                 pace.reads += 1
             if options.callback is not None and taken:
-                stopped = bool(options.callback(done, Progress(stream.outside(answer(state, done)))))
+                x, intercept = stream.outside(answer(state, done))
+                stopped = bool(options.callback(done, Progress(x, None, intercept)))
         if every and done > at[-1] and (done == stop or solved):
             kept.append(answer(state, done))
             at.append(done)
@@ -409,7 +436,10 @@ def run(
         X = stream.model.xp.stack(kept)
         objective = stream.units.value_outside(stream.model.value(stream.shaped(X)))
         certificate = stream.model.xp.stack([stream.certificate(x) for x in kept])
-        history = {"step": np.asarray(at), "x": stream.outside(X), "objective": objective, "certificate": certificate}
+        x, intercept = stream.outside(X)
+        history = {"step": np.asarray(at), "x": x, "objective": objective, "certificate": certificate}
+        if intercept is not None:
+            history["intercept"] = intercept
     X, reads = answer(state, done), pace.reads
     return Record(X, done, finite, stopped, reads, pace.sweeps, pace.size, history, method.stats(state, done))
 
