@@ -15,6 +15,7 @@ except ImportError as error:
 
 from xpsolve.estimators.dictionary import DictionaryLearning, SparseCoder
 from xpsolve.estimators.lasso import ElasticNet, Lasso
+from xpsolve.estimators.logistic import LogisticRegression
 from xpsolve.estimators.ridge import Ridge
 
-__all__ = ["DictionaryLearning", "ElasticNet", "Lasso", "Ridge", "SparseCoder"]
+__all__ = ["DictionaryLearning", "ElasticNet", "Lasso", "LogisticRegression", "Ridge", "SparseCoder"]
