@@ -99,6 +99,7 @@ CASES = {
         for l2 in (None, np.asarray(0.1))
         for cautious in (YES, NO)
     ],
+    "_bordered": [(G, X2, G[:2, :2]), (G, X1, G[:1, :1])],
     "how_many": [(x > 0,) for x in (X1, X2, X2 * NAN, HOLES)],
     "squared_norms": [(x,) for x in (X1, X2, X1 * 0, spoilt(X1, NAN))],
     "half_of": [(np.atleast_1d(x),) for x in NUMBERS] + [(np.asarray([0.0, 2.0, NAN]),)],

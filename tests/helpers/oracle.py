@@ -109,23 +109,33 @@ def marginals(a, b, M, eps, f, g):
         return np.max(np.sum(np.abs(P.sum(-1) - a), -1) + np.sum(np.abs(P.sum(-2) - b), -1)) / np.max(np.sum(a, -1))
 
 
-def gradient(model, x):
-    """max_j |∇f(x)_j| / (‖a_j‖·‖ℓ′(0)‖/n): the gradient of a linear model in units of each of its columns."""
-    A, y, lam = host(model.operator.A), host(model.y), host(model.lam)
+def gradient(model, x, intercept=None):
+    """max_j |∇f(x)_j| / (‖a_j‖·‖ℓ′(0)‖/n): the gradient of a linear model in units of each of its columns.
+
+    An intercept is one more entry of x, of a column of ones beside A − 1āᵀ.
+    """
+    A, y, lam = host(model.matrix.A), host(model.y), host(model.lam)
+    n = len(A)
+    weights = np.ones(n, dtype=np.longdouble) if model.weights is None else host(model.weights)
     a, c = _size(A), _size(y) if isinstance(model, xs.LeastSquares) else np.longdouble(1)
     A, y, x, lam = A / a, y / c, x * (a / c), lam / a / a
+    if intercept is not None:
+        mean = weights @ A / n
+        A = np.concatenate([A - mean, np.ones_like(A[:, :1])], axis=1)
+        x = np.concatenate([x, (intercept / c + mean @ x)[None]], axis=0)
+    weights = weights[(...,) + (None,) * (x.ndim - 1)]
 
     def slope(s):
         if isinstance(model, xs.LeastSquares):
-            return s - y
+            return weights * (s - y)
         if isinstance(model, xs.Logistic):
-            return -y / (1 + np.exp(y * s))
+            return -weights * y / (1 + np.exp(y * s))
         e = np.exp(s - s.max(axis=1, keepdims=True))
-        return e / e.sum(axis=1, keepdims=True) - y
+        return weights * (e / e.sum(axis=1, keepdims=True) - y)
 
     with np.errstate(all="ignore"):
-        g = A.T @ slope(A @ x) / len(A) + lam * x
-        unit = _norm(A)[(...,) + (None,) * (x.ndim - 1)] * np.sqrt(np.sum(slope(0 * (A @ x)) ** 2)) / len(A)
+        g = A.T @ slope(A @ x) / n + lam * x
+        unit = _norm(A)[(...,) + (None,) * (x.ndim - 1)] * np.sqrt(np.sum(slope(0 * (A @ x)) ** 2)) / n
     return _ratio(np.abs(g), np.broadcast_to(unit, g.shape))
 
 
@@ -188,7 +198,11 @@ def _truth_of_sinkhorn(call, solution):
 
 
 def _truth_of_descent(call, solution):
-    return gradient(call["f"], host(solution.x))
+    f, x, c = call["f"], host(solution.x), solution.intercept
+    if x.ndim == len(f.shape):
+        return gradient(f, x, None if c is None else host(c))
+    each = [None] * len(x) if c is None else host(c)
+    return max(gradient(f, *run) for run in zip(x, each, strict=True))
 
 
 def _lam(lam):
@@ -220,7 +234,7 @@ def can_be_judged(name, call):
     if model is not None:
         if not isinstance(model, xs.LeastSquares | xs.Logistic | xs.Multinomial):
             return False
-        arrays = [getattr(model.operator, "A", None), model.y]
+        arrays = [getattr(model.matrix, "A", None), model.y, *([] if model.weights is None else [model.weights])]
     else:
         arrays = [call.get(k) for k in ("A", "y")] if "A" in call else [call.get(k) for k in ("a", "b", "M")]
     if is_array(lam := call.get("lam")) and not _plain(lam):

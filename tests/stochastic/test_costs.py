@@ -12,13 +12,14 @@ LOSSES = costs.LOSSES
 pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 
 
-def objective(rng, loss, n, p, m=3):
+def objective(rng, loss, n, p, m=3, **samples):
     A, y = rng.standard_normal((n, p)), rng.standard_normal(n)
+    options = {"check_finite": False, **samples}
     if loss == "least_squares":
-        return xs.LeastSquares(A, y, 0.1, check_finite=False)
+        return xs.LeastSquares(A, y, 0.1, **options)
     if loss == "logistic":
-        return xs.Logistic(A, np.where(y > 0, 1.0, -1.0), 0.1, check_finite=False)
-    return xs.Multinomial(A, np.eye(m)[rng.integers(0, m, n)], 0.1, check_finite=False)
+        return xs.Logistic(A, np.where(y > 0, 1.0, -1.0), 0.1, **options)
+    return xs.Multinomial(A, np.eye(m)[rng.integers(0, m, n)], 0.1, **options)
 
 
 def counted(solve, f, n_iter, **options):
@@ -47,6 +48,41 @@ def test_gradient_descent(rng, loss, variant, n_iter):
     cost = costs.gradient_descent(20, 5, loss=loss, m=3, variant=variant, n_iter=n_iter)
     check_cost(counted(xs.gradient_descent, f, n_iter, **VARIANTS[variant]), cost)
     assert cost.syncs <= -(-n_iter // costs.CHECK_EVERY) + TABLE["gradient_descent"].syncs
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("intercept", [False, True])
+def test_products_with_weights_and_an_intercept(rng, loss, intercept):
+    n, p, m = 30, 5, 3 if loss == "multinomial" else 1
+    f = objective(rng, loss, n, p, weights=rng.random(n), intercept=intercept)
+    more = costs.intercept(n, p, m=m) if intercept else costs.Cost()
+    features = p + intercept
+    given = {"loss": loss, "m": m}
+    solves = [
+        (
+            xs.gradient_descent,
+            {"momentum": "nesterov"},
+            costs.gradient_descent(n, features, variant="nesterov", **given),
+        ),
+        (xs.coordinate_descent, {"block": 2}, costs.coordinate_descent(n, features, block=2, **given)),
+        (xs.minimize, {"penalty": xs.penalties.L1(0.01)}, costs.minimize(n, features, n_iter=100, **given)),
+    ]
+    if loss != "multinomial":
+        solves.append((xs.newton, {}, costs.newton(n, features, loss=loss, n_iter=100)))
+    for solve, options, cost in solves:
+        tally = counted(solve, f, 100, **options)
+        assert tally.product_flops == (cost + more).flops
+        assert tally.syncs == cost.syncs
+
+
+@pytest.mark.parametrize("block", [1, 16])
+def test_products_of_sgd_with_weights_and_an_intercept(rng, block):
+    n, p = 60, 5
+    f = objective(rng, "least_squares", n, p, weights=rng.random(n), intercept=True)
+    _, tally = xs.count(xs.sgd, f, indices=rng.permutation(n).tolist(), block=block, step0=0.1)
+    cost = costs.sgd_solve(n, p + 1, loss="least_squares", block=block)
+    assert tally.product_flops == (cost + costs.intercept(n, p)).flops
+    assert tally.syncs == cost.syncs
 
 
 @pytest.mark.parametrize("variant", ["plain", "heavy_ball", "nesterov"])

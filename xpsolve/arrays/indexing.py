@@ -20,7 +20,7 @@ def largest(x: Array, count: int) -> Array:
 
 @largest.register("numpy")
 def _largest_numpy(x: Array, count: int) -> Array:
-    return np.argpartition(x, x.shape[0] - count)[x.shape[0] - count :]
+    return np.sort(np.argpartition(x, x.shape[0] - count)[x.shape[0] - count :])  # columns in order are read faster
 
 
 @largest.register("torch")
@@ -119,7 +119,13 @@ def take_columns(A: Array, index: Array) -> Array:
 
 @take_columns.register("numpy")
 def _take_columns_numpy(A: Array, index: Array) -> Array:
-    return np.ascontiguousarray(A[:, index].T)  # `take` would write column by column into rows of A
+    n, block = A.shape[0], 1024  # rows whose columns are written before the next are read
+    if n <= block:
+        return np.ascontiguousarray(A[:, index].T)  # `take` would write column by column into rows of A
+    columns = np.empty((index.shape[0], n), A.dtype)
+    for start in range(0, n, block):
+        columns[:, start : start + block] = A[start : start + block, index].T
+    return columns
 
 
 @take_columns.register("dask")

@@ -96,7 +96,7 @@ def cholesky(G: Array) -> tuple[Array, Array]:
 @cholesky.register("numpy")
 def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
     """By LAPACK itself where SciPy is there: without NumPy's copies into the other order of memory."""
-    factor = _potrf(G.dtype) if G.ndim == 2 else None
+    factor = _lapack("potrf", G.dtype) if G.ndim == 2 else None
     if factor is None:
         return cholesky.standard(G)  # type: ignore[no-any-return]
     U, info = factor(G.T, lower=0, clean=1)  # G.T lies as LAPACK wants it, and so does the transpose of its factor
@@ -105,12 +105,13 @@ def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
 
 
 @functools.cache
-def _potrf(dtype: Any) -> Callable[..., Any] | None:
+def _lapack(name: str, dtype: Any) -> Callable[..., Any] | None:
+    """SciPy's function of this name; None where SciPy or this dtype is not there."""
     try:
         from scipy.linalg import lapack
     except ImportError:
         return None
-    return {"float64": lapack.dpotrf, "float32": lapack.spotrf}.get(str(dtype))
+    return getattr(lapack, {"float64": "d", "float32": "s"}.get(str(dtype), "no ") + name, None)
 
 
 @cholesky.register("torch")
@@ -255,6 +256,10 @@ def solve_positive(G: Array, B: Array) -> Array:
 
 @solve_positive.register("numpy")
 def _solve_positive_numpy(G: Array, B: Array) -> Array:
+    solve = _lapack("posv", G.dtype) if G.ndim == 2 and G.shape[0] else None
+    if solve is not None:
+        _, X, info = solve(G.T, B, lower=1)
+        return X if info == 0 else np.full_like(B, np.nan)
     try:
         return np.linalg.solve(G, B)  # up to some hundred rows, LU in one call beats NumPy's slow Cholesky
     except np.linalg.LinAlgError:

@@ -26,9 +26,8 @@ from xpsolve.operators import Dense
 from xpsolve.penalties import Penalty
 from xpsolve.proximal.primal_dual import Coupled
 from xpsolve.stochastic import LeastSquares
-from xpsolve.stochastic._run import Start, certificate_name
+from xpsolve.stochastic._run import WITHOUT_FEATURES, Start, certificate_name
 
-GAP = "duality gap, relative to f(0)"
 _SAFETY = 1.02  # by which an estimated Lipschitz constant is raised
 
 Duals = tuple[Array, ...]
@@ -39,7 +38,7 @@ class Composite:
     """One problem, in the units of its `start`."""
 
     start: Start
-    penalty: Penalty
+    alone: Penalty  # of x without an intercept
     curved: bool  # whether μ of a linear model is known to be above 0
 
     @property
@@ -58,9 +57,24 @@ class Composite:
         return self.start.units is not None
 
     @cached_property
+    def penalty(self) -> Penalty:
+        """The penalty of all variables."""
+        return self.alone if self._features is None else self.alone.without_last(self.start.x)
+
+    @cached_property
     def parts(self) -> Parts:
         """The penalty taken apart."""
         return parts_of(self.penalty)
+
+    @cached_property
+    def _inside(self) -> Parts:
+        """That of x without an intercept."""
+        return self.parts if self._features is None else parts_of(self.alone)
+
+    @property
+    def _features(self) -> Any:
+        """Which variables the penalty is of: all but the last where that is an intercept; None for all."""
+        return (slice(None, -1), ...) if self.is_model and self.f.frame is not None else None
 
     @cached_property
     def coupled(self) -> tuple[Coupled, ...]:
@@ -108,17 +122,19 @@ class Composite:
     @cached_property
     def has_gap(self) -> bool:
         """Whether the certificate is a duality gap."""
-        if not self.is_model or self.f.frame is not None:
-            return False
-        return self.curved or self.parts.g.dual_range(self.start.g) is not None
+        return self.is_model and (self.curved or self._inside.g.dual_range(self._of_features(self.start.g)) is not None)
+
+    def _of_features(self, x: Array) -> Array:
+        return x if self._features is None else x[self._features]
 
     @property
     def certificate_name(self) -> str:
         """What the certificate measures."""
-        name = GAP
+        scale = "f(0)" if self._features is None else f"the loss {WITHOUT_FEATURES}"
+        name = f"duality gap, relative to {scale}"
         if not self.has_gap:
             name = certificate_name(self.start).replace("gradient norm", "smallest subgradient")
-            name += " or gap of the penalty relative to f(0)" if self.coupled else ""
+            name += f" or gap of the penalty relative to {scale}" if self.coupled else ""
         constrained = any(not term.h.finite for term in self.coupled)
         return name + (", with the relative distance to a constraint" if constrained else "")
 
@@ -153,16 +169,24 @@ class Composite:
             return -g, self.start.certificate_of(x, smallest), coupled
         f = self.f
         s = f._margins(x)
-        down = -f._adjoint(f._slopes(s)) / f.n
-        gap = self._gap(x, s, down - self._pulled(z, x)) / scale + self._out_of_range
+        theta, excess = f.dual_point(s)
+        down = -f._adjoint(f._weighted(theta)) / f.n
+        gap = self._gap(x, s, down - self._pulled(z, x), excess) / scale + self._out_of_range
         units = self.start.units
         if units is not None and units.D is not None:
             gap = xp.where(units.representable(x), gap, xp.full_like(gap, xp.nan))
         return down - self.mu * x, gap, coupled
 
-    def _gap(self, x: Array, s: Array, down: Array) -> Array:
-        """The bound of P(x) − min P without coupled terms, from s = Ax and −Aᵀℓ′/n − Σ Lᵀz."""
-        xp, f, g, mu = self.xp, self.f, self.parts.g, self.mu
+    def _gap(self, x: Array, s: Array, down: Array, excess: Callable[[Array], Array]) -> Array:
+        """The bound of P(x) − min P without coupled terms, from s = Ax, −Aᵀθ/n − Σ Lᵀz and the part of the losses.
+
+        An intercept has no part in it, since the sum of θ is 0.
+        """
+        xp, f, g = self.xp, self.f, self._inside.g
+        mu = self.mu
+        if self._features is not None:
+            x, down = x[self._features], down[self._features]
+            mu = f.largest_lam() + (0.0 if self._inside.l2 is None else self._inside.l2)
         bounds = []
         c = down - mu * x
         limit = g.dual_range(c)
@@ -174,14 +198,16 @@ class Composite:
                 rr = xp.sum(r * f._weighted(r)) / f.n + mu * xp.sum(x * x)
                 best = 1 + xp.sum(x * c) / xp.where(rr > 0, rr, one)
                 t = xp.minimum(limit, xp.maximum(best, xp.zeros_like(one)))
-            excess = f.mean_of(f.dual_excess(s, f.y, t)) + 0.5 * mu * (1 - t) ** 2 * xp.sum(x * x)
-            bounds.append(excess + g.young(x, t * c))
+            losses = excess(t) + 0.5 * mu * (1 - t) ** 2 * xp.sum(x * x)
+            bounds.append(losses + g.young(x, t * c))
         if self.curved:
             inside = g.prox(down / mu, 1 / mu)
             away = x - inside
-            terms = (g.value(x), -g.value(inside), 0.5 * mu * xp.sum(away * (x + inside)), -xp.sum(down * away))
+            terms = [g.value(x), -g.value(inside), 0.5 * mu * xp.sum(away * (x + inside)), -xp.sum(down * away)]
+            if self._features is not None:
+                terms.append(excess(xp.ones_like(terms[0])))
             rounding = float(xp.finfo(x.dtype).eps) * sum(xp.abs(term) for term in terms)
-            bounds.append(xp.maximum(sum(terms), xp.zeros_like(mu)) + rounding)
+            bounds.append(xp.maximum(sum(terms), xp.zeros_like(terms[0])) + rounding)
         return xp.minimum(*bounds) if len(bounds) == 2 else bounds[0]
 
     def _pulled(self, z: Duals, like: Array) -> Array:

@@ -150,15 +150,13 @@ def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | Non
     """The problem in units in which y is near 1, and A too where `units` are given."""
     start = begin(f, x0, units)
     units = start.units
-    alone = start.shown(start.x)[0]
+    alone = start.x[:-1, ...] if isinstance(f, LinearModel) and f.intercept else start.x
     penalty = Separable() if penalty is None else penalty.meeting(alone)
     l2, _, coupled = parts_of(penalty)
     for L, _ in coupled:
         if L is not None and L.shape[1] != alone.shape[0]:
             message = f"penalty: expected an operator with {alone.shape[0]} columns, as x has entries, got {L!r}."
             raise ValueError(message)
-    if isinstance(f, LinearModel) and f.intercept:
-        penalty = penalty.without_last(start.x)
     curved = isinstance(f, LinearModel) and (f.strongly_convex or (is_scalar(l2) and l2 > 0))
     if units is not None and not units.trivial:
         D, b = units.D, units.b

@@ -81,8 +81,8 @@ def _on_the_residual_numpy(X: Array, D: Array, rr: Array, l1: Array) -> Array:
         S = np.minimum(np.maximum(1 + inners / np.where(rr > 0, rr, 1), -limits), limits)
         return 0.5 * (1 - S) ** 2 * rr + np.maximum(l1 * np.add.reduce(np.abs(X), axis=0) - S * inners, 0)
     x, d, weight, squared = X[:, 0], D[:, 0], l1.item(), rr.item()
-    inner, highest = float(x @ d), float(np.abs(d).max())
+    inner, highest = float(x @ d), float(np.maximum.reduce(np.abs(d)))
     limit = weight / highest if highest > 0 else np.inf
     s = min(max(1 + inner / (squared if squared > 0 else 1), -limit), limit)  # the first is the NaN if there is one
-    rest = max(weight * float(np.abs(x).sum()) - s * inner, 0)
+    rest = max(weight * float(np.add.reduce(np.abs(x))) - s * inner, 0)
     return np.asarray([0.5 * (1 - s) * (1 - s) * squared + rest], X.dtype)

@@ -206,7 +206,7 @@ class Solver:
         read = not self._was_rounded(method, run) and run.reason == "tolerance" and run.measure > 0
         known = run.measure if read else None
         worst = float(xp.max(run.state.gap)) if known is None else known
-        run = replace(run, measure=worst)
+        run = run if read else replace(run, measure=worst)
         following = "fista" if method == "working_set" else "working_set"
         used = run.n_iter
         if worst <= tol or tol == 0 or used >= self.options.max_iter or (following == "fista" and rounded):

@@ -192,8 +192,8 @@ def _all_between(Y: Array, Aty: Array, lams: Array, least: float, most: float) -
 def _all_between_numpy(Y: Array, Aty: Array, lams: Array, least: float, most: float) -> Array:
     if Y.shape[1] > 1:
         return _all_between.standard(Y, Aty, lams, least, most)
-    size = np.abs(Y).max()
-    ratio = np.abs(Aty).max() / size
+    size, ratio = (np.maximum.reduce(np.abs(V[:, 0])) for V in (Y, Aty))
+    ratio = ratio / size
     lam = lams[0] if lams.shape[0] == 1 else lams.max()
     return np.asarray(least <= size <= most and least <= ratio <= most and lam <= most * most)
 
@@ -290,7 +290,7 @@ def half_of(squares: Array) -> Array:
 @half_of.register("numpy")
 def _half_of_numpy(squares: Array) -> Array:
     half = 0.5 * squares
-    return half if half.min() > 0 else half_of.standard(squares)
+    return half if np.minimum.reduce(half) > 0 else half_of.standard(squares)
 
 
 def from_columns(problem: Problem, X: Array) -> Array:

@@ -69,6 +69,8 @@ class FeatureSet(NamedTuple):
     def spread(self, X: Array, p: int) -> Array:
         """X (k, m) among the zeros of all p features, (p, m)."""
         xp = namespace_of(X)
+        if self.rows and self.rows[0].shape[0] == p:  # the set of all features, in their order
+            return X
         if X.shape[1] == 1:
             return scatter(X[:, 0], self.index, p)[:, None]
         order = xp.arange(1, self.size + 1, dtype=self.index.dtype, device=device_of(X))
@@ -84,6 +86,8 @@ class FeatureSet(NamedTuple):
 
 def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
     """The set with the features `new`, none of which it has."""
+    if known is None and new.shape[0] == problem.shape[1]:
+        return everything(problem)
     xp, operator = problem.xp, problem.operator
     index = new if known is None else xp.concat([known.index, new])
     dtype = wide_dtype(problem.Y)
@@ -93,14 +97,28 @@ def grown(problem: Problem, known: FeatureSet | None, new: Array) -> FeatureSet:
     G, before = gram(rows.T), tuple[Array, ...]()
     if known is not None:
         before = known.rows
-        across = xp.concat([part @ rows.T for part in before], axis=0)
-        G = xp.concat([xp.concat([known.gram, across], axis=1), xp.concat([across.T, G], axis=1)], axis=0)
+        G = _bordered(known.gram, xp.concat([part @ rows.T for part in before], axis=0), G)
     index, rows, G = settled(index, rows, G)
     return FeatureSet(index, (*before, rows), G)
 
 
+@composed
+def _bordered(G: Array, across: Array, corner: Array) -> Array:
+    """The symmetric matrix with G, `across` beside it, and `corner` at the end of the diagonal."""
+    xp = namespace_of(G)
+    return xp.concat([xp.concat([G, across], axis=1), xp.concat([across.T, corner], axis=1)], axis=0)
+
+
+@_bordered.register("numpy")
+def _bordered_numpy(G: Array, across: Array, corner: Array) -> Array:
+    k = G.shape[0]
+    whole = np.empty((k + corner.shape[0],) * 2, G.dtype)
+    whole[:k, :k], whole[:k, k:], whole[k:, :k], whole[k:, k:] = G, across, across.T, corner
+    return whole
+
+
 def everything(problem: Problem) -> FeatureSet:
-    """The set of all features: nothing is chosen, and no column is copied."""
+    """The set of all features, in their order: nothing is chosen, and no column is copied."""
     xp, operator, dtype = problem.xp, problem.operator, wide_dtype(problem.Y)
     index = xp.arange(problem.shape[1], device=device_of(problem.Y))
     if isinstance(operator, Sparse):

@@ -87,8 +87,8 @@ def _like_lengths(G: Array) -> tuple[Array, Array, Array]:
 @_like_lengths.register("numpy")
 def _like_lengths_numpy(G: Array) -> tuple[Array, Array, Array]:
     squares = G.diagonal()
-    longest = squares.max()
-    if not squares.min() > 0 or longest == np.inf:
+    longest = np.maximum.reduce(squares)
+    if not np.minimum.reduce(squares) > 0 or longest == np.inf:
         return _like_lengths.standard(G)  # type: ignore[no-any-return]
     _, exponents = np.frexp(np.sqrt(longest / squares))  # of numbers from 1 on
     d = np.ldexp(G.dtype.type(1), exponents - 1)
@@ -122,32 +122,41 @@ class _Newton(NamedTuple):
 
 
 def solve_on_gram(
-    problem: GramProblem, penalty: Penalty, X: Array, C: Array, *, tol: float, max_iter: int, near: bool = False
+    problem: GramProblem,
+    penalty: Penalty,
+    X: Array,
+    C: Array,
+    *,
+    tol: float,
+    max_iter: int,
+    near: bool = False,
+    gap: Array | None = None,
 ) -> tuple[Array, Array, int]:
-    """From X with C = b − GX to a gap of at most `tol`: the answer, its C, and the steps taken.
+    """From X with C = b − GX to a relative gap of at most `tol`: the answer, its C, and the steps taken.
 
-    From a near X Newton starts and continues until rounding ends it; otherwise FISTA starts.  The answer misses
-    `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no better.
+    From a near X, whose `gap` may be known, Newton starts and continues until rounding ends it; otherwise FISTA starts.
+    The answer misses `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no
+    better.
     """
-    gap, steps, turn, tau = math.inf, 0, _FISTA, None
+    left, steps, turn, tau = math.inf, 0, _FISTA, None
     d = problem.d
     if near:
-        X, C, gap, steps = _newton(problem, penalty, X, C, tol, min(_NEWTON, max(1, max_iter)))
-    while gap > tol and steps < max_iter:
-        before = gap
+        X, C, left, steps = _newton(problem, penalty, X, C, tol, min(_NEWTON, max(1, max_iter)), gap)
+    while left > tol and steps < max_iter:
+        before = left
         tau = d * d * safe_step(lambda v: d * (problem.G @ (d * v)), problem.b) if tau is None else tau
         X, taken = _fista(problem, penalty, X, C, tau, tol, min(turn, max_iter - steps - 1))
         steps += taken
         limit = max(1, min(turn * _NEWTON // _FISTA, max_iter - steps))
-        X, C, gap, taken = _newton(problem, penalty, X, problem.b - problem.G @ X, tol, limit)
+        X, C, left, taken = _newton(problem, penalty, X, problem.b - problem.G @ X, tol, limit)
         steps, turn = steps + taken, 2 * turn
-        if turn > _PATIENCE and not gap < 0.5 * before:
+        if turn > _PATIENCE and not left < 0.5 * before:
             break
     return X, C, steps
 
 
 def _newton(
-    problem: GramProblem, penalty: Penalty, X: Array, C: Array, tol: float, max_iter: int
+    problem: GramProblem, penalty: Penalty, X: Array, C: Array, tol: float, max_iter: int, gap: Array | None = None
 ) -> tuple[Array, Array, float, int]:
     """The X of Newton steps, its C and gap, and their number; below `tol` they end where one does not halve the gap."""
     xp = namespace_of(X)
@@ -170,7 +179,7 @@ def _newton(
         gap = problem.gap(penalty, X, C)
         return s._replace(X=X, C=C, gap=gap, cautious=~moved, stuck=s.cautious & ~moved)
 
-    gap = problem.gap(penalty, X, C)
+    gap = problem.gap(penalty, X, C) if gap is None else gap
     no, zero = gap < 0, xp.zeros_like(gap)
     run = iterate(
         step,
@@ -244,7 +253,10 @@ def _newton_step_numpy(
         C = C + leaves @ G
     rows, unit, base, signs = G[on], problem.d[on, 0], X[on], np.copysign(1, signed[on])
     shift = problem.nearby if penalty.l2 is None else problem.nearby + penalty.l2 * unit * unit
-    system = shifted(rows[:, on] * (unit[:, None] * unit), shift)
+    system = rows[:, on]
+    system *= unit
+    system *= unit[:, None]
+    system = shifted(system, shift)
     right = C[on] - penalty.l1 * signs
     right = right if penalty.l2 is None else right - penalty.l2 * base
     change = unit * solve_positive(system, unit * right)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,10 +34,11 @@ from xpsolve.linear.feature_set import FeatureSet, everything, grown, how_many
 from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 from xpsolve.operators import Sparse
 
-_FIRST = 100  # features in the first set, at least
+_FIRST = 64  # features in the first set, at least
+_ADDED = 50  # features that a round adds, at least
 _SMALL = 64  # features for which Newton steps cost no more than those that prepare the ground
 _IDLE = 50  # features without a part in x that a set may keep
-_CAUTION = 0.7
+_CAUTION = 0.5
 _SHARE = 0.3  # of the tolerance, for the small problem, and for the features outside of it
 _SHARE_ROUNDED = 0.03  # the same where the answer is rounded, which spends some of the tolerance
 _SLACK = 1e-4  # of λ, by which |Aᵀr| may exceed it outside the set, at most
@@ -105,9 +105,11 @@ def solve_working_set(
         stalled=lambda *_: work.steps >= max_iter,
         callback=callback and (lambda _, s: callback(work.steps, s)),
     )
+    reason, value = run.reason, run.measure
     if work.steps >= max_iter and float(xp.max(run.state.gap)) > tol:
-        run = replace(run, reason="max_iter", measure=float(xp.max(run.state.gap)))
-    return replace(run, n_iter=work.steps), {"sizes": tuple(work.sizes), "rounds": run.n_iter}
+        reason, value = "max_iter", float(xp.max(run.state.gap))
+    stats = {"sizes": tuple(work.sizes), "rounds": run.n_iter}
+    return Run(run.state, work.steps, value, reason, run.history, run.reads), stats
 
 
 class _Rounds:
@@ -149,7 +151,7 @@ class _Rounds:
                 return everything(problem), level, wanted
             score = xp.where(s.X[:, 0] != 0, xp.full_like(s.C[:, 0], xp.inf), xp.abs(s.C[:, 0]))
         else:
-            wanted = min(max(_FIRST // 2, s.nonzeros), s.outside)
+            wanted = min(max(_ADDED, s.nonzeros), s.outside)
             if not wanted:  # a little below λ no dual point is cut short by what rounding adds to |Aᵀr|
                 total = level + s.added
                 below = level * level / xp.where(total > 0, total, xp.ones_like(total)) if self.rounded else level
@@ -177,6 +179,7 @@ class _Rounds:
             *(features.gram, features.correlation(self.problem), self.yy, self.half),
             cast(xp.take(s.X, features.index, axis=0), self.Y.dtype),
             None if self.rounded else xp.take(s.C, features.index, axis=0),
+            None if self.rounded or level is not self.exact.l1 else s.gap,
             *(level, self.exact.l2),
         )
         self.steps += taken
@@ -211,8 +214,16 @@ class _Rounds:
 
 
 def _solve(
-    G: Array, b: Array, yy: Array, half: Array, x: Array, c: Array | None, *weights: Any, **options: Any
+    G: Array,
+    b: Array,
+    yy: Array,
+    half: Array,
+    x: Array,
+    c: Array | None,
+    gap: Array | None,
+    *weights: Any,
+    **options: Any,
 ) -> tuple[Array, Array, int]:
-    """The small problem, from x and its c = b − Gx where that is known."""
+    """The small problem, from x, with its c = b − Gx and its gap where they are known."""
     c = b - G @ x if c is None else c
-    return solve_on_gram(GramProblem.of(G, b, yy, half), Penalty(*weights), x, c, **options)
+    return solve_on_gram(GramProblem.of(G, b, yy, half), Penalty(*weights), x, c, gap=gap, **options)

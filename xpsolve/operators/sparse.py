@@ -243,6 +243,13 @@ class Sparse(LinearOperator):
     def _rmatvec(self, y: Array) -> Array:
         return sparse_product(y, self.columns.S)
 
-    def gram(self, index: Array, dtype: Any) -> Array:
-        """The Gram matrix of the columns with these indices, dense and computed in this dtype."""
-        return gram_of_rows(index, self.columns, dtype)
+    def gram(self, index: Array, dtype: Any, weights: Array | None = None) -> Array:
+        """The Gram matrix of the columns with these indices, dense and computed in this dtype.
+
+        With weights (n,) of the rows it is that of W^½A.
+        """
+        columns = self.columns
+        if weights is not None:
+            roots = namespace_of(weights).sqrt(weights)
+            columns = columns._replace(S=with_numbers(columns.S, columns.S.data * roots[columns.S.indices]))
+        return gram_of_rows(index, columns, dtype)

@@ -120,15 +120,6 @@ class WithoutLast(Penalty):
         """That of R, and the last entry of g."""
         return namespace_of(x).concat([self.inner.residual(x[:-1, ...], g[:-1, ...]), g[-1:, ...]], axis=0)
 
-    def scaled(self, unit: Any, size: Any) -> Penalty | None:
-        """R scaled."""
-        inner = self.inner.scaled(unit, size)
-        return None if inner is None else WithoutLast(inner)
-
-    def meeting(self, x: Array) -> WithoutLast:
-        """With the arrays of R in the namespace of x."""
-        return WithoutLast(self.inner.meeting(x[:-1, ...]))
-
     def __repr__(self) -> str:
         return repr(self.inner)
 

@@ -33,6 +33,7 @@ from xpsolve.solution import finish as finish_solution
 from xpsolve.stochastic._units import Units, in_units, largest_ordinary, rescaled
 from xpsolve.stochastic.linear_model import LinearModel
 
+WITHOUT_FEATURES = "with an intercept alone"
 _EXPLODED = 1e8  # with a suitable step the gradient of a convex f does not grow, except by momentum
 
 
@@ -342,7 +343,8 @@ def certificate_name(start: Start) -> str:
     """What the certificate measures."""
     if start.units is None:
         return "gradient norm relative to that at x0"
-    return f"gradient norm{'' if start.weights is None else ', columns of A at equal size,'} relative to that at 0"
+    sizes = "" if start.weights is None else ", columns of A at equal size,"
+    return f"gradient norm{sizes} relative to that {'at 0' if start.f.frame is None else WITHOUT_FEATURES}"
 
 
 def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: bool) -> Status | None:

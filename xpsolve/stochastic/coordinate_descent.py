@@ -24,14 +24,18 @@ from xpsolve.arrays import (
     cholesky_solve,
     device_of,
     gram,
+    is_array,
     iterate,
+    namespace_of,
     on_accelerator,
     shifted,
     solve_triangular,
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.operators import Dense, Sparse
+from xpsolve.operators.centred import Centred
 from xpsolve.solution import Callback, Solution, Status
+from xpsolve.stochastic._intercept import WithIntercept
 from xpsolve.stochastic._run import Descent, Start, along, raised_factor
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares, check_one_column
@@ -67,7 +71,8 @@ def coordinate_descent(
     f : LeastSquares, Logistic or Multinomial
         The objective, of a dense or sparse A.
     x0 : array, shape of the answer, optional
-        Where to start; None is 0.
+        Where to start, for a model with an intercept with it as one more entry or row, the last.  None is 0, and an
+        intercept that fits the samples.
     block : int, optional
         Coordinates in a block (rows of x for `Multinomial`); None is 1 for `LeastSquares`, where a sweep is one
         triangular solve with AᵀA, and 32 otherwise, also for a sparse A of more than 4096 columns, whose AᵀA is dense.
@@ -85,7 +90,8 @@ def coordinate_descent(
     Returns
     -------
     Solution
-        ``.x`` has the shape of x0.  The certificate is ‖D∇f(x)‖ relative to ‖D∇f(0)‖, with D_j =
+        ``.x`` has the shape of the answer, and ``.intercept`` what was asked for.  The certificate is ‖D∇f(x)‖ relative
+        to that at the first x for x0=None, with D_j =
         1/max_i |A_ij|, from the returned x, so that scaling a column changes nothing.  Classes that
         x separates, with λ = 0, end as UNBOUNDED.
 
@@ -125,11 +131,11 @@ def coordinate_descent(
         )
         raise TypeError(message)
     check_one_column(f)
-    if not isinstance(f.operator, Dense | Sparse):
+    if not isinstance(f.matrix, Dense | Sparse):
         message = f"f: expected an objective of a dense or sparse A, got {f!r}. Use gradient_descent."
         raise TypeError(message)
     if block is None:
-        small = isinstance(f.operator, Dense) or f.shape[0] <= _MOST_IN_GRAM
+        small = isinstance(f.matrix, Dense) or f.shape[0] <= _MOST_IN_GRAM
         block = 1 if isinstance(f, LeastSquares) and small else 32
     check_count(block, "block", 1)
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
@@ -191,7 +197,7 @@ def _blocks(f: LinearModel, block: int) -> _Step:
         moved, margins = [], s.s
         for i, columns, lam, L in parts:
             x = s.x[i : i + columns.shape[1], ...]
-            g = columns.T @ f.derivative(margins, f.y) / f.n + lam * x
+            g = columns.T @ f._slopes(margins) / f.n + lam * x
             move = -cholesky_solve(L, g)
             margins = margins + columns @ move
             moved.append(x + move)
@@ -201,20 +207,48 @@ def _blocks(f: LinearModel, block: int) -> _Step:
 
 
 def _columns(f: LinearModel, first: int, end: int) -> Any:
-    """Some columns of A: an array, or sparse as an operator."""
+    """Some columns of A: an array, or an operator where A is sparse."""
     operator: Any = f.operator
     whole = end - first == operator.shape[1]
-    if isinstance(operator, Sparse):
-        return operator if whole else Sparse(operator.S[:, first:end])
+    if not isinstance(operator, Dense):
+        return operator if whole else _some(operator, first, end)
     columns = operator.A[:, first:end]
     if on_accelerator(columns) and not whole:  # CuPy would copy them for every product
         columns = f.xp.asarray(columns, copy=True)
     return operator.A if whole else columns
 
 
+def _some(operator: Any, first: int, end: int) -> Any:
+    """Some columns of a sparse matrix, with means or a constant column beside it."""
+    if isinstance(operator, Sparse):
+        return Sparse(operator.S[:, first:end])
+    if isinstance(operator, Centred):
+        assert operator.mean is not None
+        return Centred(_some(operator.operator, first, end), operator.mean[first:end])
+    assert isinstance(operator, WithIntercept)
+    p = operator.shape[1] - 1
+    if end <= p:
+        return _some(operator.operator, first, end)
+    if first < p:
+        return WithIntercept(_some(operator.operator, first, p), operator.size)
+    size: Any = operator.size
+    xp = namespace_of(size)
+    return size * xp.ones((operator.shape[0], 1), dtype=size.dtype, device=device_of(size))
+
+
 def _gram(f: LinearModel, columns: Any) -> Array:
-    """Their dense Gram matrix."""
-    if not isinstance(columns, Sparse):
-        return gram(columns)
-    index = f.xp.arange(columns.shape[1], device=device_of(f.y))
-    return columns.gram(index, f.y.dtype)
+    """Their dense Gram matrix, with the weights of the samples."""
+    if is_array(columns):
+        return gram(f.rooted(columns))
+    xp, p = f.xp, columns.shape[1]
+    if isinstance(columns, WithIntercept):  # whose column is orthogonal to the centred ones
+        size: Any = columns.size
+        G = _gram(f, columns.operator)
+        last = xp.reshape(f.n * size * size, (1, 1))
+        side = xp.zeros((p - 1, 1), dtype=G.dtype, device=device_of(G))
+        return xp.concat([xp.concat([G, side], axis=1), xp.concat([side.T, last], axis=1)], axis=0)
+    if isinstance(columns, Centred):
+        mean: Any = columns.mean
+        return _gram(f, columns.operator) - f.n * mean[:, None] * mean[None, :]
+    index = xp.arange(p, device=device_of(f.y))
+    return columns.gram(index, f.y.dtype, f.weights)

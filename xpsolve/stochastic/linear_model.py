@@ -98,7 +98,7 @@ class LinearModel:
             message = f"lam: expected one number, got shape {tuple(self.lam.shape)}. Solve for one after another."
             raise ValueError(message)
         self.unpenalised: bool = not is_array(lam) and lam == 0  # known here, without a read
-        self.strongly_convex: bool = not is_array(lam) and lam > 0 and not intercept  # likewise
+        self.strongly_convex: bool = not is_array(lam) and lam > 0  # in x, likewise
         if check_finite:
             self._check_samples()
         self.weights: Array | None = None  # of mean 1
@@ -158,8 +158,25 @@ class LinearModel:
         raise NotImplementedError
 
     def dual_excess(self, s: Array, y: Array, t: Array) -> Array:
-        """ℓ(s) + ℓ*(tℓ′(s)) − s·tℓ′(s) ≥ 0 of every sample, 0 for t = 1: its part of a duality gap."""
+        """ℓ(s) + ℓ*(tℓ′(s)) − s·tℓ′(s) ≥ 0 of every sample, 0 for t = 1: its part of a duality gap.
+
+        t is one number, or one for each sample.
+        """
         raise NotImplementedError
+
+    def dual_point(self, s: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """A dual point θ near ℓ′(s), and t to the mean of ℓ(s) + ℓ*(tθ) − s·tθ ≥ 0.
+
+        With an intercept its weighted sum is 0: the derivatives of one sign are made smaller, all by the same factor.
+        """
+        d, y = self.derivative(s, self.y), self.y
+        if self.frame is None:
+            return d, lambda t: self.mean_of(self.dual_excess(s, y, t))
+        xp, zero = self.xp, self.xp.zeros_like(d)
+        up, down = (xp.sum(self._weighted(xp.maximum(x, zero)), axis=0) for x in (d, -d))
+        least, one = xp.minimum(up, down), xp.ones_like(up)
+        part = xp.where(d > 0, least / xp.where(up > 0, up, one), least / xp.where(down > 0, down, one))
+        return part * d, lambda t: self.mean_of(self.dual_excess(s, y, t * part))
 
     def in_units_of(self, b: Array) -> LinearModel:
         """f(bx)/b² as a model of the same kind, where the loss has units."""
@@ -167,7 +184,7 @@ class LinearModel:
 
     def constant(self) -> Array:
         """A margin that is about the best of those that are the same for all samples, 0-d or (m,)."""
-        return self._shares() @ self.y
+        return self._mean(self.y)
 
     def _curve(self, s: Array) -> Callable[[Array], Array]:
         """t to ℓ″(s, y)·t."""
@@ -235,7 +252,7 @@ class LinearModel:
         xp, x = self.xp, self.zeros()
         if self.frame is None:
             return x, xp.zeros_like(self.y)
-        c = xp.asarray(self.constant())
+        c = self.constant()
         return xp.concat([x[:-1, ...], (c / self._constant_column())[None, ...]], axis=0), xp.zeros_like(self.y) + c
 
     def centred(self) -> LinearModel:
@@ -352,6 +369,10 @@ class LinearModel:
     def _slopes(self, s: Array) -> Array:
         """w̃_i·ℓ′(s_i, y_i)."""
         return self._weighted(self.derivative(s, self.y))
+
+    def _mean(self, y: Array) -> Array:
+        """The weighted mean over the samples of y (n,) or (n, m)."""
+        return self.xp.asarray(self.xp.sum(self._weighted(y), axis=0) / self.n)
 
     def _shares(self) -> Array:
         """w_i/Σw, (n,)."""

@@ -103,10 +103,10 @@ class LeastSquares(LinearModel):
         return lambda t: t
 
     def hessian(self, x: Array) -> Array:
-        """AᵀA/n + λI, the same for every x."""
-        if not isinstance(self.operator, Dense) or self.y.ndim == 2 or self.weights is not None:
+        """AᵀW̃A/n + λI, the same for every x."""
+        if not isinstance(self.operator, Dense) or self.y.ndim == 2:
             return super().hessian(x)
-        return shifted(gram(self.operator.A) / self.n, self.lam)
+        return shifted(gram(self.rooted(self.operator.A)) / self.n, self.lam)
 
 
 class Huber(LinearModel):
@@ -261,7 +261,7 @@ class Logistic(LinearModel):
     def constant(self) -> Array:
         """The logarithm of the odds of the classes."""
         xp, most = self.xp, 1 - 1 / self.n  # with half a sample of a class that is not there
-        mean = self._shares() @ self.y
+        mean = self._mean(self.y)
         mean = xp.minimum(xp.maximum(mean, xp.full_like(mean, -most)), xp.full_like(mean, most))
         return xp.log((1 + mean) / (1 - mean))
 
@@ -371,7 +371,7 @@ class Multinomial(LinearModel):
 
     def constant(self) -> Array:
         """The logarithms of the shares of the classes, of the sum 0."""
-        xp, shares = self.xp, self._shares() @ self.y
+        xp, shares = self.xp, self._mean(self.y)
         least = xp.full_like(shares, 0.5 / self.n)  # half a sample of a class that is not there
         logs = xp.log(xp.maximum(shares, least))
         return logs - xp.mean(logs)
@@ -404,12 +404,28 @@ class Multinomial(LinearModel):
         pi = softmax(s)
         return pi * (1 - pi)
 
-    def dual_excess(self, s: Array, y: Array, t: Array) -> Array:
-        """Σ_k q log(q/π) with π = softmax(s) and q = (1 − t)y + tπ, for 0 ≤ t ≤ 1."""
-        xp = namespace_of(s)
-        log_pi = s - logsumexp(s)[..., None]
-        q = (1 - t) * y + t * xp.exp(log_pi)
-        return xp.sum(_times_log(q) - q * log_pi, axis=-1)
+    def dual_point(self, s: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """q − y, and t to the mean of Σ_k q_t log(q_t/π) with π = softmax(s) and q_t = (1 − t)y + tq, for 0 ≤ t ≤ 1.
+
+        q is π, or with an intercept near π with the same weighted sum over the samples as y: classes that π has too
+        much of give some to the others.
+        """
+        xp, y, log_pi = self.xp, self.y, s - logsumexp(s)[..., None]
+        q = xp.exp(log_pi)
+        if self.frame is not None:
+            missing = xp.sum(self._weighted(y - q), axis=0)
+            zero = xp.zeros_like(missing)
+            there, wanted = xp.sum(self._weighted(q), axis=0), xp.maximum(missing, zero)
+            given = q * (xp.maximum(-missing, zero) / xp.where(there > 0, there, xp.ones_like(there)))
+            total = xp.sum(wanted)
+            share = wanted / xp.where(total > 0, total, xp.ones_like(total))
+            q = q - given + xp.sum(given, axis=-1, keepdims=True) * share
+
+        def excess(t: Array) -> Array:
+            mixed = (1 - t) * y + t * q
+            return self.mean_of(xp.sum(_times_log(mixed) - mixed * log_pi, axis=-1))
+
+        return q - y, excess
 
     def _curve(self, s: Array) -> Callable[[Array], Array]:
         xp, pi = namespace_of(s), softmax(s)

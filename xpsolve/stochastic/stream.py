@@ -331,7 +331,8 @@ def _first(f: Any, x0: Array | None) -> tuple[Array | None, int | None]:
     xp, (x, _) = enter(x0=x0, y=f.y)
     extra = x.ndim - len(f.shape)
     if extra not in (0, 1) or tuple(x.shape[extra:]) != f.shape or 0 in x.shape:
-        message = f"x0: expected shape {f.shape}, or (runs, …) before it, got {tuple(x.shape)}."
+        last = ", the intercept last" if f.intercept else ""
+        message = f"x0: expected shape {f.shape}{last}, or (runs, …) before it, got {tuple(x.shape)}."
         raise ValueError(message)
     if extra and isinstance(f.matrix, Sparse):
         message = f"x0: expected shape {f.shape} for a sparse A, got {x.shape[0]} runs. Run them one after another."
