@@ -153,20 +153,34 @@ def nonnegative(A, y, x):
 # --- applied to every call in the tests -------------------------------------------------------------
 
 
-def _truth_of_ridge(call, solution):
-    return normal_equations(host(call["A"]), host(call["y"]), _lam(call["lam"]), host(solution.x))
+def _of_targets(truth):
+    """The same where λ is (1, k): the worst of the k problems."""
+
+    def worst(call, solution):
+        lam = _lam(call["lam"])
+        if np.ndim(lam) < 2:
+            return truth(call, lam, host(solution.x))
+        x, y = host(solution.x), host(call["y"])
+        return max(truth({**call, "y": y[:, j]}, lam[0, j], x[:, j]) for j in range(lam.shape[1]))
+
+    return worst
+
+
+@_of_targets
+def _truth_of_ridge(call, lam, x):
+    return normal_equations(host(call["A"]), host(call["y"]), lam, x)
 
 
 def _truth_of_lstsq(call, solution):
     return normal_equations(host(call["A"]), host(call["y"]), np.longdouble(0), host(solution.x))
 
 
-def _truth_of_lasso(call, solution):
-    A, y = host(call["A"]), host(call["y"])
-    lam, theta = _lam(call["lam"]), np.longdouble(call.get("theta", 0))
+@_of_targets
+def _truth_of_lasso(call, lam, x):
+    A, y, theta = host(call["A"]), host(call["y"]), np.longdouble(call.get("theta", 0))
     if lam == 0 or theta == 1:
-        return normal_equations(A, y, lam * theta, host(solution.x))
-    return lasso_gap(A, y, lam * (1 - theta), lam * theta, host(solution.x))
+        return normal_equations(A, y, lam * theta, x)
+    return lasso_gap(A, y, lam * (1 - theta), lam * theta, x)
 
 
 def _truth_of_lasso_path(call, solution):

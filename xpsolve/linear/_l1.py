@@ -20,7 +20,7 @@ from xpsolve.penalties.shrink import shrink
 
 @dataclass(frozen=True)
 class Penalty:
-    """l1‖x‖₁ + ½ l2‖x‖², with 0-d weights; l2 is None where there is no such term."""
+    """l1‖x‖₁ + ½ l2‖x‖², with weights that are 0-d or one for each column; l2 is None where there is no such term."""
 
     l1: Array
     l2: Array | None = None
@@ -28,6 +28,10 @@ class Penalty:
     def astype(self, dtype: Any) -> Penalty:
         """The same with weights of this dtype."""
         return Penalty(cast(self.l1, dtype), None if self.l2 is None else cast(self.l2, dtype))
+
+    def part(self, places: slice | int) -> Penalty:
+        """Those at these places of many weights (m,)."""
+        return Penalty(self.l1[places], None if self.l2 is None else self.l2[places])
 
     def steps(self, tau: Array) -> tuple[Array, Array, Array]:
         """(τ, τ·l1, 1/(1 + τ·l2)): what the proximal map of τ·penalty shrinks and multiplies by."""

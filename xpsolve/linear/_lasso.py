@@ -84,7 +84,8 @@ class Solver:
     @cached_property
     def penalty(self) -> Penalty:
         """λ(1 − θ)‖x‖₁ + ½λθ‖x‖² for A and y as they are scaled."""
-        problem, lam = self.problem, self.problem.lams[0]
+        problem, lams = self.problem, self.problem.lams
+        lam = lams if problem.paired else lams[0]
         l1 = problem.l1_weights(lam * (1 - self.theta))
         l1 = l1[0] if l1.ndim and problem.Y.shape[1] == 1 else l1
         return Penalty(l1, problem.l2_weight(lam * self.theta) if self.theta else None)
@@ -239,6 +240,7 @@ class Solver:
         problem, o = self.problem, replace(self.options, record=False, callback=None)
         unit = problem.y_unit
         one = replace(problem, Y=problem.Y[:, j : j + 1], y_unit=unit if unit is None else unit[j : j + 1])
+        one = replace(one, lams=problem.lams[j : j + 1], paired=False) if problem.paired else one
         return Solver(one, self.theta, o, None, self.tau)
 
     @property

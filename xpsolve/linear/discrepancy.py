@@ -29,7 +29,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.arrays import check_finite as check_values
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.linear.cross_validation import ChosenSolution, chosen
+from xpsolve.linear.chosen import ChosenSolution, chosen
 from xpsolve.linear.lasso import lasso
 from xpsolve.linear.ridge import ridge
 from xpsolve.solution import inner_solve

@@ -54,9 +54,9 @@ def lasso(
         The operator.  Sparse matrices and operators are never made dense.
     y : array, shape (n,) or (n, k)
         Observations; many columns are solved together; a column that is solved is not changed again.
-    lam : float or 0-d array
-        λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 means least squares, which `lstsq` solves, or
-        `ridge` by conjugate gradients where A is not dense.
+    lam : float, 0-d array or array (1, k)
+        λ ≥ 0, or λ > 0 for each of the k columns of y.  From max |Aᵀy| on the answer is 0.  The number 0 means least
+        squares, which `lstsq` solves, or `ridge` by conjugate gradients where A is not dense.
     weights : array, shape (n,), optional
         w_i ≥ 0 of the squared residuals; 1 where none are given.
     intercept : bool
@@ -205,9 +205,11 @@ def _with_samples(
 
 
 def _solve(A: Any, y: Array, lam: Any, theta: float, options: Options) -> Solution:
-    problem = enter_problem(A, y, lam, check_finite=options.check_finite)
+    problem = enter_problem(A, y, lam, targets=True, check_finite=options.check_finite)
     if not problem.single_lam:
-        message = f"lam: expected one number, got {problem.lams.shape[0]}. Solve for one λ after another."
+        message = (
+            f"lam: expected one number, got {problem.lams.shape[0]}. Use `lasso_path`, or shape (1, k) for columns."
+        )
         raise ValueError(message)
     method = _choose(problem, options.method)
     start = None if options.x0 is None else start_columns(problem, options.x0, check_finite=options.check_finite)

@@ -80,7 +80,7 @@ class _Answer(NamedTuple):
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty)
+    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty, paired=problem.paired)
     return _normal_at(problem, X, known)
 
 
@@ -97,7 +97,7 @@ def _normal_at(problem: Problem, X: Array, known: Any) -> _Answer:
 
 def _woodbury(problem: Problem) -> _Answer:
     """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
-    dual, known = _solve_shifted(problem.A.T, problem.squared_lams, problem.Y)
+    dual, known = _solve_shifted(problem.A.T, problem.squared_lams, problem.Y, paired=problem.paired)
     return _woodbury_at(problem, dual, known)
 
 
@@ -123,7 +123,8 @@ def _svd(problem: Problem) -> _Answer:
     xp = problem.xp
     levels = s * s + problem.squared_lams[None, :]  # (q, m)
     filters = s / _without_rounding(xp, levels, (rank_cut(problem) * xp.max(s)) ** 2)
-    coefficients = _all_pairs(filters, U.T @ problem.Y)
+    coefficients = U.T @ problem.Y
+    coefficients = filters * coefficients if problem.paired else _all_pairs(filters, coefficients)
     return _Answer(problem, Vh.T @ coefficients, xp.max(s))
 
 
@@ -212,8 +213,9 @@ def ridge(
         The operator.  Sparse matrices and operators are solved by "cg" and never made dense.
     y : array, shape (n,) or (n, k)
         Observations, one or many right-hand sides.
-    lam : float, or 1-D array or list of m floats
-        λ ≥ 0.  Many values are solved together, the direct methods from one factorisation.
+    lam : float, 1-D array or list of m floats, or array (1, k)
+        λ ≥ 0.  A path of m values is solved together, the direct methods from one factorisation.  The shape (1, k)
+        gives each of the k columns of y its own λ.
     weights : array, shape (n,), optional
         w_i ≥ 0 of the squared residuals; 1 where none are given.
     intercept : bool
@@ -296,7 +298,7 @@ def ridge(
         defaults=True,
     )
     direct = method != "cg" and not is_operator(A)
-    problem = enter_problem(A, y, lam, check_finite=check_finite, direct=direct)
+    problem = enter_problem(A, y, lam, targets=True, check_finite=check_finite, direct=direct)
     chosen = _choose(problem, method)
     start = None if x0 is None else start_columns(problem, x0, check_finite=check_finite)
     if chosen != "cg":

@@ -1,0 +1,134 @@
+"""k folds: parts of the rows that follow one another, each left out in turn.
+
+The fold of the weight W_f of all W is solved with λ·W_f/W, so that the weight of the penalty against a sample stays.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from xpsolve.arrays import Array, check_count, device_of, namespace_of
+from xpsolve.operators import LinearOperator
+from xpsolve.trace import map_arrays
+
+
+class Fold(NamedTuple):
+    """The rows that are left out, and the samples that are kept."""
+
+    rows: slice
+    A: Array
+    y: Array
+    weights: Array | None
+    share: Any  # of the whole weight, a number or 0-d
+
+
+class Folds:
+    """All folds of one problem; A is (n, p), y is (n, k), and weights are (n,) or None."""
+
+    def __init__(self, A: Array, y: Array, weights: Array | None, folds: int) -> None:
+        n = A.shape[0]
+        check_count(folds, "folds", 2, max(2, n))
+        ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
+        self.rows = [slice(a, b) for a, b in itertools.pairwise(ends)]
+        self.A, self.y, self.weights, self.xp = A, y, weights, namespace_of(A)
+
+    def __iter__(self) -> Iterator[Fold]:
+        for rows in self.rows:
+            weights = None if self.weights is None else self._without(self.weights, rows)
+            yield Fold(rows, self._without(self.A, rows), self._without(self.y, rows), weights, self._share(rows))
+
+    def _without(self, X: Array, rows: slice) -> Array:
+        kept = slice(0, rows.start), slice(rows.stop, X.shape[0])
+        parts = [X[part, ...] for part in kept if part.start != part.stop]
+        return parts[0] if len(parts) == 1 else self.xp.concat(parts, axis=0)
+
+    def _share(self, rows: slice) -> Any:
+        n, weights, xp = self.A.shape[0], self.weights, self.xp
+        if weights is None:
+            return 1 - (rows.stop - rows.start) / n
+        return 1 - xp.sum(weights[rows]) / xp.sum(weights)
+
+    def errors(self, rows: slice, X: Array, intercept: Array | None) -> Array:
+        """The mean squared error on these rows of X (p, m) or (p, m, k), with its intercept (m,) or (m, k): (m, k)."""
+        xp, k, m = self.xp, self.y.shape[1], X.shape[1]
+        A, y = self.A[rows, ...], self.y[rows, ...]
+        R = xp.reshape(A @ xp.reshape(X, (X.shape[0], -1)), (A.shape[0], m, k)) - y[:, None, :]
+        R = R if intercept is None else R + xp.reshape(intercept, (m, k))
+        if self.weights is None:
+            return xp.mean(R * R, axis=0)
+        w = self.weights[rows]
+        return xp.sum(w[:, None, None] * (R * R), axis=0) / xp.sum(w)
+
+    def side_by_side(self, intercept: bool) -> tuple[LinearOperator, Array, Callable[[Array], Array | None]]:
+        """One problem with a block for every fold: its operator and y (F·n,), and the intercepts of its answers.
+
+        A row that is left out has the weight 0, the others are weighted by W/W_f, which does what λ·W_f/W does.
+        """
+        xp, (n, _), like = self.xp, self.A.shape, self.y
+        parts = []
+        for rows in self.rows:
+            sizes = (rows.start, rows.stop - rows.start, n - rows.stop)
+            mask = xp.concat(
+                [
+                    xp.full(size, value, dtype=like.dtype, device=device_of(like))
+                    for size, value in zip(sizes, (1.0, 0.0, 1.0), strict=True)
+                ]
+            )
+            weights = mask / self._share(rows)
+            parts.append(weights if self.weights is None else weights * self.weights)
+        W = xp.stack(parts)  # (F, n)
+        y, mean, center = self.y[:, 0], None, None
+        Y = xp.broadcast_to(y[None, :], W.shape)
+        if intercept:
+            shares = W / xp.sum(W, axis=1)[:, None]
+            mean, center = shares @ self.A, shares @ y
+            Y = Y - center[:, None]
+        roots = xp.sqrt(W)
+
+        def intercepts(X: Array) -> Array | None:
+            """Of answers (F, p, m): (F, m)."""
+            return None if mean is None else center[:, None] - (mean[:, None, :] @ X)[:, 0, :]
+
+        return Blocks(self.A, mean, roots), xp.reshape(Y * roots, (-1,)), intercepts
+
+
+class Blocks(LinearOperator):
+    """diag(W_1^½(A − 1ā_1ᵀ), W_2^½(A − 1ā_2ᵀ), …), of one A that is not copied."""
+
+    def __init__(self, A: Array, means: Array | None, roots: Array) -> None:
+        (blocks, n), p = roots.shape, A.shape[1]
+        super().__init__((blocks * n, blocks * p))
+        self.A, self.means, self.roots = A, means, roots
+
+    @property
+    def like(self) -> Array | None:
+        """A."""
+        return self.A
+
+    def _matvec(self, x: Array) -> Array:
+        xp, (blocks, n), p = namespace_of(x), self.roots.shape, self.A.shape[1]
+        X = xp.reshape(x, (blocks, p, -1))
+        Y = self.A @ X
+        Y = Y if self.means is None else Y - self.means[:, None, :] @ X
+        return xp.reshape(Y * self.roots[:, :, None], (blocks * n, *x.shape[1:]))
+
+    def _rmatvec(self, y: Array) -> Array:
+        xp, (blocks, n), p = namespace_of(y), self.roots.shape, self.A.shape[1]
+        Y = xp.reshape(y, (blocks, n, -1)) * self.roots[:, :, None]
+        X = self.A.T @ Y
+        X = X if self.means is None else X - self.means[:, :, None] * xp.sum(Y, axis=1)[:, None, :]
+        return xp.reshape(X, (blocks * p, *y.shape[1:]))
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        return Blocks(*(map_arrays(function, part) for part in (self.A, self.means, self.roots)))
+
+
+def over_folds(errors: list[Array]) -> tuple[Array, Array]:
+    """The mean over folds, and its standard error."""
+    xp = namespace_of(errors[0])
+    E, count = xp.stack(errors), len(errors)
+    mean = xp.mean(E, axis=0)
+    deviation = xp.sqrt(xp.sum((E - mean) ** 2, axis=0) / (count - 1))
+    return mean, deviation / count**0.5
