@@ -8,6 +8,7 @@ import sklearn
 from sklearn import decomposition, linear_model
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
 
 from xpsolve import estimators
 
@@ -60,6 +61,15 @@ def test_many_targets(ours, theirs):
     assert ours.score(X, Y) == pytest.approx(theirs.score(X, Y), rel=1e-6)
 
 
+def test_a_penalty_for_each_target():
+    X, y = DIABETES
+    Y, alphas = np.stack([y, -y[::-1]], axis=1), [0.1, 10.0]
+    same(estimators.Ridge(alphas).fit(X, Y), linear_model.Ridge(alphas, solver="svd").fit(X, Y), X, rtol=1e-8)
+    for alphas, y in (([0.1, 1.0], DIABETES[1]), ([0.1], Y)):
+        with pytest.raises(ValueError, match=r"^alpha: expected a number or one for each target"):
+            estimators.Ridge(alphas).fit(X, y)
+
+
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda model: str(model)[:30])
 @pytest.mark.parametrize("form", [scipy.sparse.csr_array, scipy.sparse.csc_matrix, scipy.sparse.coo_array])
 def test_sparse_data(ours, theirs, form):
@@ -101,6 +111,53 @@ def test_a_dictionary_is_no_worse_than_that_of_scikit_learn():
         ).fit(X)
     assert np.allclose(np.linalg.norm(ours.components_, axis=1), 1)
     assert objective(ours) <= 1.01 * objective(theirs)
+
+
+# --- the choice of a parameter -----------------------------------------------------------------------
+
+ALPHAS = np.geomspace(1e-3, 10, 20)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("cv", [5, 10, KFold(4, shuffle=True, random_state=1)], ids=str)
+@pytest.mark.parametrize("fit_intercept", [False, True], ids=["", "intercept"])
+def test_lasso_cv(weighted, cv, fit_intercept):
+    (X, y), options = DIABETES, {"cv": cv, "fit_intercept": fit_intercept, "alphas": 50}
+    w = RNG.uniform(size=len(y)) if weighted else None
+    ours = estimators.LassoCV(tol=1e-10, **options).fit(X, y, sample_weight=w)
+    theirs = linear_model.LassoCV(tol=1e-8, max_iter=100_000, **options).fit(X, y, sample_weight=w)
+    assert np.allclose(ours.alphas_, theirs.alphas_, rtol=1e-10)
+    assert np.allclose(ours.solution_.scores, np.mean(theirs.mse_path_, axis=1), rtol=1e-3)
+    assert ours.alpha_ == pytest.approx(theirs.alpha_, rel=1e-10)
+    same(ours, theirs, X, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+def test_ridge_cv(weighted):
+    X, y = DIABETES
+    w = RNG.uniform(size=len(y)) if weighted else None
+    ours = estimators.RidgeCV(ALPHAS).fit(X, y, sample_weight=w)
+    theirs = linear_model.RidgeCV(ALPHAS).fit(X, y, sample_weight=w)
+    assert ours.alpha_ == pytest.approx(theirs.alpha_)
+    same(ours, theirs, X, rtol=1e-8)
+
+
+def test_ridge_cv_of_each_target():
+    X, y = DIABETES
+    Y = np.stack([y, RNG.standard_normal(len(y)), X[:, 0]], axis=1)
+    ours = estimators.RidgeCV(ALPHAS, alpha_per_target=True).fit(X, Y)
+    theirs = linear_model.RidgeCV(ALPHAS, alpha_per_target=True).fit(X, Y)
+    assert np.allclose(ours.alpha_, theirs.alpha_)
+    same(ours, theirs, X, rtol=1e-8)
+
+
+def test_elastic_net_cv():
+    (X, y), options = DIABETES, {"l1_ratio": [0.3, 0.9], "alphas": np.geomspace(1e-4, 1, 12), "cv": 5}
+    ours = estimators.ElasticNetCV(tol=1e-10, **options).fit(X, y)
+    theirs = linear_model.ElasticNetCV(tol=1e-8, max_iter=100_000, **options).fit(X, y)
+    assert ours.l1_ratio_ == pytest.approx(theirs.l1_ratio_)
+    assert ours.alpha_ == pytest.approx(theirs.alpha_)
+    same(ours, theirs, X, rtol=1e-4)
 
 
 # --- conventions -----------------------------------------------------------------------------------

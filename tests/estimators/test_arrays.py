@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.datasets import load_diabetes
+from sklearn.model_selection import KFold
 
 from xpsolve import estimators
 from xpsolve.testing import assert_close
@@ -14,6 +15,12 @@ X, Y = load_diabetes(return_X_y=True)
 TWO = np.stack([Y, Y[::-1]], axis=1)
 WEIGHTS = np.random.default_rng(0).uniform(size=len(Y))
 REGRESSORS = [estimators.Ridge(0.1), estimators.Lasso(0.1), estimators.ElasticNet(0.01, l1_ratio=0.9)]
+SEARCHES = [
+    estimators.RidgeCV([0.01, 0.1, 1.0]),
+    estimators.RidgeCV([0.01, 0.1, 1.0], cv=3),
+    estimators.LassoCV(alphas=8, cv=KFold(3, shuffle=True, random_state=0)),
+    estimators.ElasticNetCV(alphas=[0.001, 0.01], l1_ratio=[0.5, 1.0], cv=3),
+]
 CODERS = [
     estimators.DictionaryLearning(4, alpha=0.01, tol=1e-4, random_state=0),
     estimators.SparseCoder(np.random.default_rng(1).standard_normal((6, 10)), transform_alpha=0.01),
@@ -45,6 +52,17 @@ def test_regressors_stay_where_the_data_is(xp, model, y):
     assert_close(found.intercept_, wanted.intercept_, rtol=rtol(xp), like=A)
     assert_close(found.predict(A), wanted.predict(X), rtol=rtol(xp), like=A)
     assert found.score(A, b, w) == pytest.approx(wanted.score(X, y, WEIGHTS), rel=rtol(xp))
+
+
+@pytest.mark.parametrize("model", SEARCHES, **NAME)
+def test_searches_stay_where_the_data_is(xp, model):
+    wanted = sklearn.clone(model).fit(X, Y, sample_weight=WEIGHTS)
+    A, b, w = like(xp, X, Y, WEIGHTS)
+    found = sklearn.clone(model).fit(A, b, sample_weight=w)
+    assert found.alpha_ == pytest.approx(wanted.alpha_, rel=1e-5)
+    assert_close(found.coef_, wanted.coef_, rtol=max(rtol(xp), 1e-4), like=A)
+    assert_close(found.predict(A), wanted.predict(X), rtol=rtol(xp) * 100, like=A)
+    assert_close(found.solution_.scores, wanted.solution_.scores, rtol=max(rtol(xp), 1e-3), like=A)
 
 
 @pytest.mark.parametrize("model", CODERS, **NAME)

@@ -14,8 +14,18 @@ except ImportError as error:
     raise ImportError(message) from error
 
 from xpsolve.estimators.dictionary import DictionaryLearning, SparseCoder
-from xpsolve.estimators.lasso import ElasticNet, Lasso
+from xpsolve.estimators.lasso import ElasticNet, ElasticNetCV, Lasso, LassoCV
 from xpsolve.estimators.logistic import LogisticRegression
-from xpsolve.estimators.ridge import Ridge
+from xpsolve.estimators.ridge import Ridge, RidgeCV
 
-__all__ = ["DictionaryLearning", "ElasticNet", "Lasso", "LogisticRegression", "Ridge", "SparseCoder"]
+__all__ = [
+    "DictionaryLearning",
+    "ElasticNet",
+    "ElasticNetCV",
+    "Lasso",
+    "LassoCV",
+    "LogisticRegression",
+    "Ridge",
+    "RidgeCV",
+    "SparseCoder",
+]

@@ -19,15 +19,17 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     """An estimator whose fitted attributes are of the library, device and dtype of X."""
 
     _lam = "alpha"  # what lam of the solver is, in messages
+    _sparse = False  # whether sparse data are taken
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
+        tags.input_tags.sparse = self._sparse
         return tags
 
-    def _checked(self, X: Any, y: Any = "no_validation", *, sparse: bool = True, **checks: Any) -> Any:
+    def _checked(self, X: Any, y: Any = "no_validation", **checks: Any) -> Any:
         """X, and y where it is given, as scikit-learn checks them."""
-        return validate_data(self, X, y, accept_sparse=sparse, dtype=_floats(X), **checks)
+        return validate_data(self, X, y, accept_sparse=self._sparse, dtype=_floats(X), **checks)
 
     def _weights(self, sample_weight: Any, X: Any) -> Array | None:
         if sample_weight is None:
@@ -49,10 +51,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.solution_ = solution
         self.n_iter_ = max(1, int(solution.n_iter))  # scikit-learn counts a direct solve as one
 
-    def _entered(self, X: Any, attribute: str, method: str, *, sparse: bool = True) -> tuple[Any, Array]:
+    def _entered(self, X: Any, attribute: str, method: str) -> tuple[Any, Array]:
         """X for a method of the fitted estimator and the attribute that it meets, in one dtype."""
         check_is_fitted(self)
-        X, fitted = self._checked(X, reset=False, sparse=sparse), getattr(self, attribute)
+        X, fitted = self._checked(X, reset=False), getattr(self, attribute)
         like = _like(X)
         if namespace_of(like) is not namespace_of(fitted) or device_of(like) != device_of(fitted):
             message = (

@@ -15,10 +15,8 @@ from xpsolve.solution import Solution
 class LinearRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
     """⟨x, w⟩ + c, with w in `coef_` and c in `intercept_`."""
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+    _sparse = True
+    _least = 1  # sample of a fit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the model.
@@ -38,7 +36,7 @@ class LinearRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
             The same object, fitted.
         """
         several = get_tags(self).target_tags.multi_output
-        X, y = self._checked(X, y, multi_output=several, y_numeric=True)
+        X, y = self._checked(X, y, multi_output=several, y_numeric=True, ensure_min_samples=self._least)
         solution = self._solve(X, follow(y, X), self._weights(sample_weight, X))
         self._keep(solution)
         self.coef_ = solution.x.T if solution.x.ndim == 2 else solution.x

@@ -40,7 +40,7 @@ class _Coder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # t
         array, shape (n_samples, n_components)
             One code per row.
         """
-        X, D = self._entered(X, "components_", "transform", sparse=False)
+        X, D = self._entered(X, "components_", "transform")
         name = next(name for name in self._alpha if getattr(self, name) is not None)
         lam = check_number(getattr(self, name), name, minimum=0)
         options = {"tol": self.transform_tol, "max_iter": self.transform_max_iter, "method": "fista"}  # row by row
@@ -157,7 +157,7 @@ class DictionaryLearning(_Coder):
         DictionaryLearning
             The same object, fitted.
         """
-        X = self._checked(X, sparse=False)
+        X = self._checked(X)
         atoms = X.shape[1] if self.n_components is None else self.n_components
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         start = None if self.dict_init is None else follow(check_array(self.dict_init), X).T
@@ -235,7 +235,7 @@ class SparseCoder(_Coder):
         SparseCoder
             The same object, fitted.
         """
-        X = self._checked(X, sparse=False)
+        X = self._checked(X)
         D = follow(check_array(self.dictionary), X)
         if D.shape[1] != X.shape[1]:
             message = f"dictionary: expected {X.shape[1]} columns, as X has features, got shape {tuple(D.shape)}."

@@ -78,6 +78,7 @@ class LogisticRegression(ClassifierMixin, Estimator):  # type: ignore[misc]
     """
 
     _lam = "1/C over the sum of the weights"
+    _sparse = True
 
     def __init__(
         self,
@@ -97,11 +98,6 @@ class LogisticRegression(ClassifierMixin, Estimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.solver = solver
         self.max_iter = max_iter
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the model.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sklearn.base import MultiOutputMixin
+from sklearn.utils import check_array
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_number, check_option
+from xpsolve.arrays import Array, check_number, check_option, check_positive, is_scalar
+from xpsolve.estimators._base import follow
 from xpsolve.estimators._linear import LinearRegressor
-from xpsolve.linear import ridge
+from xpsolve.estimators._search import folds_of
+from xpsolve.linear import ridge, ridge_cv
 from xpsolve.solution import Solution
 
 
@@ -18,8 +21,8 @@ class Ridge(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
 
     Parameters
     ----------
-    alpha : float
-        α ≥ 0, as in ``sklearn.linear_model.Ridge``.
+    alpha : float or array, shape (n_targets,)
+        α ≥ 0, or one for each target, as in ``sklearn.linear_model.Ridge``.
     fit_intercept : bool
         Whether the model has a constant c, which is not penalised.
     max_iter : int, optional
@@ -60,7 +63,7 @@ class Ridge(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
 
     def __init__(
         self,
-        alpha: float = 1.0,
+        alpha: Any = 1.0,
         *,
         fit_intercept: bool = True,
         max_iter: int | None = None,
@@ -76,5 +79,83 @@ class Ridge(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
     def _solve(self, X: Any, y: Array, weights: Array | None) -> Solution:
         check_option(self.solver, "solver", ("auto", *costs.RIDGE_METHODS))
         options = {"method": self.solver, "tol": self.tol, "max_iter": self.max_iter}
-        lam = check_number(self.alpha, "alpha", minimum=0)
+        one = is_scalar(self.alpha) or isinstance(self.alpha, str)
+        lam = check_number(self.alpha, "alpha", minimum=0) if one else self._of_targets(X, y)
         return self._solved(ridge, X, y, lam, weights=weights, intercept=self.fit_intercept, **options)
+
+    def _of_targets(self, X: Any, y: Array) -> Array:
+        """α of every column of y as λ, (1, k)."""
+        alphas = follow(check_array(self.alpha, ensure_2d=False, input_name="alpha"), X)
+        if tuple(alphas.shape) != tuple(y.shape[1:]):
+            message = f"alpha: expected a number or one for each target, got shape {alphas.shape} for y {y.shape}."
+            raise ValueError(message)
+        return alphas[None, :]
+
+
+class RidgeCV(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
+    """Ridge regression with the α that predicts best,  by `xpsolve.ridge_cv` with λ = α.
+
+    Parameters
+    ----------
+    alphas : sequence of float
+        The α > 0 to choose from.
+    fit_intercept : bool
+        Whether the model has a constant c, which is not penalised.
+    cv : int, splitter, iterable of pairs of indices, or None
+        None leaves out one sample after another, for all α at once in closed form.  The folds of others are solved with
+        α·m/n for m of n samples, so that the weight of the penalty against a sample stays, where scikit-learn keeps α.
+    alpha_per_target : bool
+        Whether each target gets an α of its own, for ``cv=None``.
+
+    Attributes
+    ----------
+    alpha_ : float or array, shape (n_targets,)
+        The chosen α.
+    coef_ : array, shape (n_features,) or (n_targets, n_features)
+        The weights w.
+    intercept_ : float or array, shape (n_targets,)
+        The constant c.
+    n_iter_ : int
+        1.
+    solution_ : ChosenSolution
+        What the solver returned: with its certificate, and the scores of all α in ``.scores``.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of str
+        Their names, where `X` is a data frame.
+
+    See Also
+    --------
+    xpsolve.ridge_cv : The solver.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from xpsolve.estimators import RidgeCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> RidgeCV([0.001, 0.01, 0.1, 1.0]).fit(X, y).alpha_
+    0.01
+    """
+
+    _sparse = False
+
+    def __init__(
+        self,
+        alphas: Any = (0.1, 1.0, 10.0),
+        *,
+        fit_intercept: bool = True,
+        cv: Any = None,
+        alpha_per_target: bool = False,
+    ) -> None:
+        self.alphas = alphas
+        self.fit_intercept = fit_intercept
+        self.cv = cv
+        self.alpha_per_target = alpha_per_target
+
+    def _solve(self, X: Any, y: Array, weights: Array | None) -> Solution:
+        alphas = [check_positive(alpha, "alphas") for alpha in self.alphas]
+        how = {"method": "loo"} if self.cv is None else {"method": "kfold", "folds": folds_of(self.cv, y)}
+        options = {"weights": weights, "intercept": self.fit_intercept, "per_target": self.alpha_per_target}
+        solution = self._solved(ridge_cv, X, y, alphas, **how, **options)
+        self.alpha_ = solution.lam if solution.lam.ndim else float(solution.lam)
+        return solution
