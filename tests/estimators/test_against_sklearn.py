@@ -64,7 +64,9 @@ def test_many_targets(ours, theirs):
 def test_a_penalty_for_each_target():
     X, y = DIABETES
     Y, alphas = np.stack([y, -y[::-1]], axis=1), [0.1, 10.0]
-    same(estimators.Ridge(alphas).fit(X, Y), linear_model.Ridge(alphas, solver="svd").fit(X, Y), X, rtol=1e-8)
+    same(
+        estimators.Ridge(alphas).fit(X, Y), linear_model.Ridge(np.asarray(alphas), solver="svd").fit(X, Y), X, rtol=1e-8
+    )
     for alphas, y in (([0.1, 1.0], DIABETES[1]), ([0.1], Y)):
         with pytest.raises(ValueError, match=r"^alpha: expected a number or one for each target"):
             estimators.Ridge(alphas).fit(X, y)
@@ -122,11 +124,12 @@ ALPHAS = np.geomspace(1e-3, 10, 20)
 @pytest.mark.parametrize("cv", [5, 10, KFold(4, shuffle=True, random_state=1)], ids=str)
 @pytest.mark.parametrize("fit_intercept", [False, True], ids=["", "intercept"])
 def test_lasso_cv(weighted, cv, fit_intercept):
-    (X, y), options = DIABETES, {"cv": cv, "fit_intercept": fit_intercept, "alphas": 50}
+    (X, y), options = DIABETES, {"cv": cv, "fit_intercept": fit_intercept}
     w = RNG.uniform(size=len(y)) if weighted else None
-    ours = estimators.LassoCV(tol=1e-10, **options).fit(X, y, sample_weight=w)
-    theirs = linear_model.LassoCV(tol=1e-8, max_iter=100_000, **options).fit(X, y, sample_weight=w)
-    assert np.allclose(ours.alphas_, theirs.alphas_, rtol=1e-10)
+    ours = estimators.LassoCV(tol=1e-10, alphas=50, **options).fit(X, y, sample_weight=w)
+    largest = linear_model.LassoCV(tol=1.0, **options).fit(X, y, sample_weight=w).alphas_[0]
+    assert np.allclose(ours.alphas_, np.geomspace(largest, 1e-3 * largest, 50), rtol=1e-10)
+    theirs = linear_model.LassoCV(tol=1e-8, alphas=ours.alphas_, max_iter=100_000, **options).fit(X, y, sample_weight=w)
     assert np.allclose(ours.solution_.scores, np.mean(theirs.mse_path_, axis=1), rtol=1e-3)
     assert ours.alpha_ == pytest.approx(theirs.alpha_, rel=1e-10)
     same(ours, theirs, X, rtol=1e-4)

@@ -2,7 +2,8 @@
 
 They follow scikit-learn's conventions: data frames, `sample_weight`, `clone`, pipelines and searches work, and
 parameters have scikit-learn's names and scale.  Under ``sklearn.config_context(array_api_dispatch=True)`` arrays of
-other libraries stay what and where they are; scikit-learn asks for ``SCIPY_ARRAY_API=1`` in the environment for that.
+other libraries stay what and where they are.  That needs scikit-learn 1.9, SciPy 1.14 and ``SCIPY_ARRAY_API=1`` in the
+environment; everything else needs scikit-learn 1.6.
 
 An answer that is not certified warns with ``sklearn.exceptions.ConvergenceWarning``, as its users expect.
 """
