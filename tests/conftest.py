@@ -20,9 +20,7 @@ if all(
     tuple(map(int, importlib.metadata.version(name).split(".")[:2])) >= least
     for name, least in (("scikit-learn", (1, 9)), ("scipy", (1, 14)))
 ):
-    os.environ.setdefault(
-        "SCIPY_ARRAY_API", "1"
-    )  # with these scikit-learn takes arrays of any library, and asks for it
+    os.environ.setdefault("SCIPY_ARRAY_API", "1")  # with these scikit-learn takes any array, where this is set
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass

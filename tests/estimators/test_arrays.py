@@ -13,9 +13,7 @@ from xpsolve.testing import assert_close
 
 pytestmark = [
     pytest.mark.of("dictionary_learning"),  # where scikit-learn can check values
-    pytest.mark.skipif(
-        "SCIPY_ARRAY_API" not in os.environ, reason="scikit-learn is older than 1.9, or SciPy than 1.14"
-    ),
+    pytest.mark.skipif("SCIPY_ARRAY_API" not in os.environ, reason="scikit-learn before 1.9, or SciPy before 1.14"),
 ]
 
 X, Y = load_diabetes(return_X_y=True)

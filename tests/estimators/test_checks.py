@@ -35,5 +35,5 @@ NEEDED = {"SparseCoder": dictionary(3)}
 @pytest.mark.filterwarnings("default")
 def test_scikit_learns_checks(estimator, check):
     if "array_api" in str(check) and "SCIPY_ARRAY_API" not in os.environ:
-        pytest.skip("scikit-learn is older than 1.9, or SciPy than 1.14")
+        pytest.skip("scikit-learn before 1.9, or SciPy before 1.14")
     check(estimator)

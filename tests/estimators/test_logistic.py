@@ -119,7 +119,7 @@ def test_parameters_that_cannot_be_are_named(options, name):
 
 
 @pytest.mark.of("dictionary_learning")
-@pytest.mark.skipif("SCIPY_ARRAY_API" not in os.environ, reason="scikit-learn is older than 1.9, or SciPy than 1.14")
+@pytest.mark.skipif("SCIPY_ARRAY_API" not in os.environ, reason="scikit-learn before 1.9, or SciPy before 1.14")
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
 @pytest.mark.parametrize("balanced", [None, "balanced"])
@@ -142,7 +142,7 @@ def test_it_stays_where_the_data_is(xp, name, l1_ratio, balanced):
 
 
 @pytest.mark.of("dictionary_learning")
-@pytest.mark.skipif("SCIPY_ARRAY_API" not in os.environ, reason="scikit-learn is older than 1.9, or SciPy than 1.14")
+@pytest.mark.skipif("SCIPY_ARRAY_API" not in os.environ, reason="scikit-learn before 1.9, or SciPy before 1.14")
 def test_labels_may_be_strings_where_the_data_is_not_of_numpy(xp):
     labels = np.asarray(["no", "yes"])[Y2]
     with sklearn.config_context(array_api_dispatch=True):
