@@ -82,6 +82,13 @@ def ridge() -> Iterator[Run]:
             yield "lstsq, checked", qr, xs.count(xs.lstsq, A, y, check_finite=True)
 
 
+def ridge_cv() -> Iterator[Run]:
+    lams = [1.0, 10.0, 100.0]
+    for method, (n, p) in itertools.product(("gcv", "loo"), ((60, 20), (20, 60), (30, 10), (25, 25))):
+        run = xs.count(xs.ridge_cv, *regression(n, p), lams, method=method, check_finite=False)
+        yield f"ridge_cv, {method}, {run[0].method}", {}, run
+
+
 def basis_pursuit() -> Iterator[Run]:
     for n_iter, (n, p) in itertools.product((0, 20, 40, 50), ((20, 60), (12, 12), (10, 13))):
         A = regression(n, p)[0]
@@ -266,6 +273,7 @@ def solved(row: str, runs: list[tuple[dict[str, int], Any]]) -> Parts:
 CASES = (
     proximal_gradient,
     ridge,
+    ridge_cv,
     basis_pursuit,
     dictionary_learning,
     gradient_descent,

@@ -18,6 +18,7 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
+from xpsolve.arrays.conjugate_gradient import Conjugate, conjugate_start, conjugate_step
 from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, take_columns
 from xpsolve.arrays.lazy import in_memory, settled
 from xpsolve.arrays.linalg import (
@@ -59,6 +60,7 @@ from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 __all__ = [
     "MOST",
     "Array",
+    "Conjugate",
     "FloatLimits",
     "Namespace",
     "Run",
@@ -84,6 +86,8 @@ __all__ = [
     "common_dtype",
     "common_namespace",
     "composed",
+    "conjugate_start",
+    "conjugate_step",
     "depth",
     "device_of",
     "eigh",

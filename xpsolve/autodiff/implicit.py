@@ -21,11 +21,14 @@ from typing import Any, NamedTuple
 
 from xpsolve.arrays import (
     Array,
+    Conjugate,
     Namespace,
     check_callable,
     check_count,
     check_positive,
     common_namespace,
+    conjugate_start,
+    conjugate_step,
     is_array,
     iterate,
     lift,
@@ -279,14 +282,14 @@ def _linear(condition: Function, x: Array, args: tuple[Any, ...]) -> tuple[Funct
 
 
 class _Linear(NamedTuple):
-    """State of conjugate gradients."""
+    """State of conjugate gradients, with what the last check has found."""
 
     u: Array
-    r: Array  # b − product(u) as the steps update it
+    r: Array
     p: Array
     rho: Array  # ‖r‖²
-    left: Array  # ‖b − product(u)‖/‖b‖ at the last check, or 0 where that is rounding
-    moving: Array  # 1, or 0 for systems that are solved
+    left: Array  # ‖b − product(u)‖/‖b‖, or 0 where that is rounding
+    least: Array  # where ‖r‖² is no larger there is no step; ∞ for systems that are solved
 
 
 def conjugate_gradient(
@@ -319,24 +322,18 @@ def conjugate_gradient(
         return a / xp.where(c == 0, xp.ones_like(c), c)
 
     def step(s: _Linear) -> _Linear:
-        q = scaled(s.p)
-        # a residual at rounding level has no direction: in a singular system it would lead anywhere
-        alpha = s.moving * ratio(xp.where(s.rho > limit, s.rho, xp.zeros_like(s.rho)), inner(s.p, q))
-        r = s.r - alpha * q
-        rho = inner(r, r)
-        return _Linear(s.u + alpha * s.p, r, r + ratio(rho, s.rho) * s.p, rho, s.left, s.moving)
+        return _Linear(*conjugate_step(scaled, Conjugate(*s[:4]), inner, s.least), s.left, s.least)
 
     def compared(s: _Linear) -> _Linear:
         true = b - scaled(s.u)
         size, rounded = inner(true, true), inner(true - s.r, true - s.r)
         at_rounding = (size <= 16 * rounded) & (size <= eps * size_of_b)
         left = xp.where(at_rounding, xp.zeros_like(size), xp.sqrt(ratio(size, size_of_b)))
-        return _Linear(s.u, s.r, s.p, s.rho, left, xp.astype(left > tol, b.dtype))
+        return s._replace(left=left, least=xp.where(left > tol, limit, xp.full_like(limit, xp.inf)))
 
     size_of_b = inner(b, b)
     limit = max(tol / 2, 2 * eps) ** 2 * size_of_b
-    all_of_it = ratio(size_of_b, size_of_b)
-    start = _Linear(xp.zeros_like(b), b, b, size_of_b, all_of_it, all_of_it)
+    start = _Linear(*conjugate_start(b, inner), ratio(size_of_b, size_of_b), limit)
     size = math.prod(b.shape) if axis is None else b.shape[axis]
     run = iterate(
         step,

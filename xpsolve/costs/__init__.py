@@ -19,7 +19,7 @@ from xpsolve.costs.autodiff import (
     scan_slots,
     scan_steps,
 )
-from xpsolve.costs.choices import discrepancy, lasso_cv, ridge_cv
+from xpsolve.costs.choices import discrepancy, elastic_net_cv, lasso_cv, lasso_sure, ridge_cv
 from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
@@ -160,6 +160,7 @@ __all__ = [
     "dot_test",
     "eigh",
     "elastic_net",
+    "elastic_net_cv",
     "fast_length",
     "fista",
     "fit_inverse",
@@ -177,6 +178,7 @@ __all__ = [
     "lasso",
     "lasso_cv",
     "lasso_path",
+    "lasso_sure",
     "lipschitz",
     "lista",
     "lista_fit",

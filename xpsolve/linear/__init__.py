@@ -10,6 +10,7 @@ from xpsolve.linear.lasso_path import LassoPath, lasso_path
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.ridge import ridge
 from xpsolve.linear.ridge_cv import ridge_cv
+from xpsolve.linear.sure import lasso_sure
 
 __all__ = [
     "ChosenSolution",
@@ -23,6 +24,7 @@ __all__ = [
     "lasso",
     "lasso_cv",
     "lasso_path",
+    "lasso_sure",
     "lstsq",
     "ridge",
     "ridge_cv",

@@ -98,7 +98,7 @@ class Folds:
         return xp.sum(w[:, None, None] * (R * R), axis=0) / xp.sum(w)
 
     def side_by_side(self, intercept: bool) -> tuple[LinearOperator, Array, Callable[[Array], Array | None]]:
-        """One problem with a block for every fold: its operator and y (F·n,), and the intercepts of its answers.
+        """One problem with a block for every fold: its operator and y (F·n,), and X (F, p, m) to its intercepts (F, m).
 
         A row that is left out has the weight 0, the others are weighted by W/W_f, which does what λ·W_f/W does.
         """
@@ -108,19 +108,13 @@ class Folds:
             weights = self._times(kept) / self._share(kept)
             parts.append(weights if self.weights is None else weights * self.weights)
         W = xp.stack(parts)  # (F, n)
-        y, mean, center = self.y[:, 0], None, None
-        Y = xp.broadcast_to(y[None, :], W.shape)
-        if intercept:
-            shares = W / xp.sum(W, axis=1)[:, None]
-            mean, center = shares @ self.A, shares @ y
-            Y = Y - center[:, None]
-        roots = xp.sqrt(W)
-
-        def intercepts(X: Array) -> Array | None:
-            """Of answers (F, p, m): (F, m)."""
-            return None if mean is None else center[:, None] - (mean[:, None, :] @ X)[:, 0, :]
-
-        return Blocks(self.A, mean, roots), xp.reshape(Y * roots, (-1,)), intercepts
+        y, roots = self.y[:, 0], xp.sqrt(W)
+        if not intercept:
+            return Blocks(self.A, None, roots), xp.reshape(y * roots, (-1,)), lambda X: None
+        shares = W / xp.sum(W, axis=1)[:, None]
+        means, centers = shares @ self.A, (shares @ y)[:, None]
+        blocks = Blocks(self.A, means, roots)
+        return blocks, xp.reshape((y - centers) * roots, (-1,)), lambda X: centers - (means[:, None, :] @ X)[:, 0, :]
 
 
 class Blocks(LinearOperator):

@@ -20,7 +20,7 @@ from xpsolve.linear.lasso import elastic_net, lasso
 from xpsolve.linear.lasso_path import grid_of, path_of
 from xpsolve.solution import inner_solve
 
-_TOL = 1e-5  # of the paths of the folds, whose scores need no more
+_TOL = 1e-4  # of the paths of the folds, whose scores need no more
 _TOL_TOGETHER = 1e-6  # the same for the sum of all folds, by steps that end close to it
 _RULES = ("best", "one standard error")
 
@@ -217,7 +217,7 @@ class _Search:
         check_ndim(self.y, "y", 1, shape="(n,)")
         self.whole = Samples.of(A, self.y, weights, intercept, check_finite=check_finite)
         self.folds, self.intercept = Folds(A, self.y[:, None], weights, folds), intercept
-        self.grid = {"n_lams": n_lams, "ratio": ratio}
+        self.grid: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio}
         self.rule, self.check_finite, self.gaps = rule, check_finite, list[Array]()
         self.tol = tol
 

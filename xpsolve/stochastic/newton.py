@@ -18,6 +18,8 @@ from xpsolve.arrays import (
     check_iteration,
     check_option,
     cholesky_solve,
+    conjugate_start,
+    conjugate_step,
     either,
     gram,
     in_memory,
@@ -52,13 +54,6 @@ class _State(NamedTuple):
     g: Array  # ∇f(x)
     value: Array  # f(x)
     t: Array  # the step to try, 0-d
-
-
-class _Inner(NamedTuple):
-    v: Array
-    r: Array  # −∇f − ∇²f v
-    d: Array  # search direction
-    rho: Array  # ⟨r, M⁻¹r⟩
 
 
 _Solve = Callable[[_State], Array]
@@ -193,41 +188,26 @@ def _by_cholesky(f: LinearModel, start: Start) -> _Solve:
 def _by_cg(f: Any, start: Start) -> _Solve:
     """The same by conjugate gradients, preconditioned where a preconditioner is known."""
     xp = start.xp
-    tiny = xp.finfo(start.x.dtype).smallest_normal
     D = start.weights
     square = None if D is None else D * D
     size = int(np.prod(start.x.shape))
-
-    def ratio(a: Array, b: Array) -> Array:
-        return a / xp.where(b > tiny, b, xp.full_like(b, xp.inf))
 
     def solve(s: _State) -> Array:
         product = _hessian_operator(f, s.x)
         precondition = _preconditioner(f, s.x, square)
         target = xp.minimum(xp.sqrt(start.relative(s.g)), 0.5 * xp.ones_like(s.t)) * start.size(s.g)
 
-        def step(c: _Inner) -> _Inner:
-            q = product(c.d)
-            curved = inner(c.d, q)
-            good = (curved > tiny) & (c.rho > rounding)
-            alpha = c.rho / xp.where(good, curved, xp.full_like(curved, xp.inf))
-            r = c.r - alpha * q
-            z = precondition(r)
-            rho = inner(r, z)
-            return _Inner(c.v + alpha * c.d, r, z + ratio(rho, c.rho) * c.d, rho)
-
-        z = precondition(-s.g)
-        first = _Inner(xp.zeros_like(s.g), -s.g, z, -inner(s.g, z))
+        first = conjugate_start(-s.g, inner, precondition)
         rounding = (16 * xp.finfo(s.g.dtype).eps) ** 2 * first.rho  # a division by a singular H would follow
         run = iterate(
-            step,
+            lambda c: conjugate_step(product, c, inner, rounding, precondition),
             first,
-            measure=lambda c: ratio(start.size(c.r), target),
+            measure=lambda c: start.size(c.r) / xp.where(target > 0, target, xp.full_like(target, xp.inf)),
             tol=1.0,
             max_iter=min(size + 10, 500),
             check_every=_CG_CHECK,
         )
-        return run.state.v
+        return run.state.u
 
     return solve
 
