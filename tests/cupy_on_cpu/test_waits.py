@@ -149,6 +149,22 @@ CALLS = {
         lambda A, y: xs.coordinate_descent(xs.Logistic(A, 2.0 * (y > 0) - 1, 0.1), block=8),
         planted(TALL),
     ),
+    **{
+        f"{name}, intercept": (
+            lambda A, y, solve=solve: solve(
+                xs.Logistic(A, 2.0 * (y > 0) - 1, 0.1, weights=0 * y + 1, class_weights="balanced", intercept=True)
+            ),
+            planted(matrix),
+        )
+        for name, solve, matrix in (
+            ("newton", lambda f: xs.newton(f), TALL),
+            ("minimize", lambda f: xs.minimize(f, xs.penalties.L1(0.01)), TALL),
+            ("minimize, sparse", lambda f: xs.minimize(f, xs.penalties.L1(0.01)), SPARSE),
+            ("sgd, sparse", lambda f: xs.sgd(f, epochs=2, block=16), SPARSE),
+            ("sag, sparse", lambda f: xs.sag(f, epochs=2, block=16), SPARSE),
+            ("coordinate_descent, sparse", lambda f: xs.coordinate_descent(f, block=200), SPARSE),
+        )
+    },
     "newton, cg": (lambda A, y: xs.newton(xs.Logistic(A, 2.0 * (y > 0) - 1, 0.1), method="cg"), planted(TALL)),
     **{
         f"sinkhorn, {method}": (lambda a, b, M, method=method: xs.sinkhorn(a, b, M, 0.05, method=method), PLAN)

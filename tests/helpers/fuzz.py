@@ -10,6 +10,7 @@ converged and no other warning; inputs as they were; library and dtype kept; the
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import re
@@ -223,8 +224,8 @@ def minimize(d):
         lambda: None,
     )
 
-    def call(A, y, lam, **more):
-        return xs.minimize(kind(A, y, lam), made(), **more)
+    def call(A, y, lam, weights=None, **more):
+        return xs.minimize(kind(A, y, lam, weights=weights), made(), **more)
 
     call.__signature__ = inspect.signature(xs.minimize)
     call.__name__ = "minimize"
@@ -245,15 +246,18 @@ def _model(d):
         y = d.rng.choice([-1.0, 1.0], n)
     else:
         y = d.rng.integers(0, 3, n)
-    return kind, {"A": A, "y": y, "lam": d.lam()}
+    given = {"A": A, "y": y, "lam": d.lam()}
+    if d.chance(0.3):
+        given["weights"] = d.array(d.weights(n))
+    return functools.partial(kind, intercept=d.chance(0.3)), given
 
 
 def _descent(solver, **options):
     def build(d):
         kind, given = _model(d)
 
-        def call(A, y, lam, **more):
-            return solver(kind(A, y, lam), **more)
+        def call(A, y, lam, weights=None, **more):
+            return solver(kind(A, y, lam, weights=weights), **more)
 
         call.__signature__ = inspect.signature(solver)  # type: ignore[attr-defined]
         call.__name__ = solver.__name__

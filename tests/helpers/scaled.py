@@ -90,6 +90,18 @@ def _minimize(penalty):
     return solve
 
 
+def _with_samples(solver, penalty=None, **options):
+    """With weights and an intercept, where columns of A and y have means."""
+
+    def solve(A, y, a, c):
+        weights = np.linspace(0.5, 1.5, A.shape[0]).astype(A.dtype)
+        f = xs.LeastSquares(A + A.dtype.type(a), y + y.dtype.type(c), weights=weights, intercept=True)
+        given = () if penalty is None else (penalty(a, c),)
+        return solver(f, *given, tol=tight(A), max_iter=20_000, **options)
+
+    return solve
+
+
 def _stochastic(solver, **options):
     return lambda A, y, a, c: solver(xs.LeastSquares(A, y, 0.0), epochs=3, seed=1, **options)
 
@@ -152,6 +164,9 @@ CASES = [
         }.items()
     ),
     Case("minimize-ball", (9, 6), _minimize(lambda a, c: P.L1Ball(c / a))),
+    Case("minimize-intercept", (9, 6), _with_samples(xs.minimize, lambda a, c: P.L1(0.1 * a * c)), nonzero_lam=True),
+    Case("newton-intercept", (9, 5), _with_samples(xs.newton)),
+    Case("gradient_descent-intercept", (9, 5), _with_samples(xs.gradient_descent, momentum="nesterov")),
     Case("gradient_descent", (9, 5), _descent(xs.gradient_descent)),
     Case("gradient_descent-nesterov", (9, 5), _descent(xs.gradient_descent, momentum="nesterov")),
     Case("gradient_descent-line_search", (9, 5), _descent(xs.gradient_descent, line_search=True)),

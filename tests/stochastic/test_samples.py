@@ -80,6 +80,16 @@ def test_every_solver_finds_the_minimiser(rng, loss, name):
     check_solution(found, like=A, shape=x.shape)
 
 
+def test_steepest_descent(rng):
+    A, y, weights = data(rng, "LeastSquares")
+    f = xs.LeastSquares(A, y, 0.5, weights=weights, intercept=True)
+    found = xs.gradient_descent(f, line_search="exact", tol=1e-10)
+    assert found.n_iter < 1000
+    x, c = least(f)
+    assert_close(found.x, x, atol=1e-5)
+    assert_close(found.intercept, c, atol=1e-4)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_weight_repeats_a_sample_and_zero_removes_it(rng, loss):
     A, y, weights = data(rng, loss)
@@ -151,12 +161,16 @@ def test_scikit_learn_l1(rng):
     assert_close(found.x, peer.coef_[0], atol=1e-2)
 
 
-def test_scikit_learn_huber(rng):
+@pytest.mark.parametrize(("name", "size"), [("newton", 1e9), ("nesterov", 1e9), ("fista", 500.0)])
+def test_huber_does_not_start_at_the_outliers(rng, name, size):
     A, y, weights = data(rng, "Huber")
-    y[:3] += 50
     weights += 1
-    found = xs.minimize(xs.Huber(A, y, 0.02, delta=1.0, weights=weights, intercept=True), tol=1e-12)
-    x, c = least(xs.Huber(A, y, 0.02, delta=1.0, weights=weights, intercept=True))
+    far = y.copy()
+    y[:3] += 50
+    far[:3] += size
+    near, f = (xs.Huber(A, b, 0.02, delta=1.0, weights=weights, intercept=True) for b in (y, far))
+    x, c = least(near)
+    found = SMOOTH[name](f, tol=1e-12 if name == "fista" else 1e-10)
     assert_close(found.x, x, atol=1e-5)
     assert_close(found.intercept, c, atol=1e-4)
 
@@ -348,6 +362,17 @@ def test_large_means_do_not_slow_first_order_methods(rng):
     near, far = (xs.Logistic(A + shift, y, 0.05, weights=weights, intercept=True) for shift in (0.0, 1000.0))
     counts = [xs.minimize(f, P.L1(0.01), tol=1e-6).n_iter for f in (near, far)]
     assert counts[1] <= counts[0] + 20
+
+
+@pytest.mark.parametrize("loss", ["LeastSquares", "Huber"])
+@pytest.mark.parametrize("name", ["newton", "nesterov", "fista", "sag"])
+def test_a_large_mean_of_y_is_the_intercept(rng, loss, name):
+    A, y, weights = data(rng, loss)
+    near, far = (getattr(xs, loss)(A, y + shift, 0.1, weights=weights, intercept=True) for shift in (0.0, 2.0**27))
+    one, other = (SMOOTH[name](f, tol=1e-11) for f in (near, far))
+    assert other.converged
+    assert_close(other.x, one.x, atol=1e-5)
+    assert_close(other.intercept - 2.0**27, one.intercept, atol=1e-4)
 
 
 # --- classes ----------------------------------------------------------------------------------------

@@ -151,6 +151,12 @@ def _longest_cupy(numbers: Array, S: Any) -> tuple[int, int]:
     return int(row), int(column)
 
 
+@native
+def _scaled_columns(factors: Array, S: Any) -> Any:
+    """S with its columns times the factors."""
+    return with_numbers(S, S.data * namespace_of(factors).take(factors, S.indices))
+
+
 def with_numbers(S: Any, numbers: Array) -> Any:
     """A copy of S that stores other numbers in the same places."""
     other = S.copy()
@@ -250,6 +256,5 @@ class Sparse(LinearOperator):
         """
         columns = self.columns
         if weights is not None:
-            roots = namespace_of(weights).sqrt(weights)
-            columns = columns._replace(S=with_numbers(columns.S, columns.S.data * roots[columns.S.indices]))
+            columns = columns._replace(S=_scaled_columns(namespace_of(weights).sqrt(weights), columns.S))
         return gram_of_rows(index, columns, dtype)

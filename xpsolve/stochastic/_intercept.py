@@ -6,7 +6,8 @@ x does not notice:
 
     ⟨a_i, x⟩ + c  =  ⟨a_i − ā, x⟩ + s·c′,      c = s·c′ − ⟨ā, x⟩,
 
-with the weighted mean ā and the number s, a power of two, for which the column s·1 is about as large as A − 1āᵀ.
+with the weighted mean ā and the number s, a power of two, for which the column s·1 is about as large as A − 1āᵀ.  Where
+the losses are functions of ⟨a_i, x⟩ − y_i the mean of y is subtracted from y, and added to c.
 A dense A is centred once; the means of a sparse A or an operator are subtracted at every product.
 """
 
@@ -70,19 +71,22 @@ class Frame:
 
     mean: Array  # ā, (p,)
     size: Array  # s, 0-d
+    offset: Array | None  # what was subtracted from y, 0-d or (m,)
     columns: bool  # whether x is (p, m) and c is (m,)
 
     def inside(self, x: Array) -> Array:
         """(x, c′) from (x, c) along the axis of features, for any number of axes before those of the model."""
         xp = namespace_of(x)
         x, c = self._parts(x)
-        c = (c + self._of_means(x)) / self.size
+        c = (c if self.offset is None else c - self.offset) + self._of_means(x)
+        c = c / self.size
         return xp.concat([x, c[..., None, :] if self.columns else c[..., None]], axis=-2 if self.columns else -1)
 
     def split(self, x: Array) -> tuple[Array, Array]:
         """x and c from (x, c′)."""
         x, c = self._parts(x)
-        return x, namespace_of(x).asarray(self.size * c - self._of_means(x))
+        c = self.size * c - self._of_means(x)
+        return x, namespace_of(x).asarray(c if self.offset is None else c + self.offset)
 
     def _parts(self, x: Array) -> tuple[Array, Array]:
         return (x[..., :-1, :], x[..., -1, :]) if self.columns else (x[..., :-1], x[..., -1])
@@ -92,10 +96,13 @@ class Frame:
         return self.mean @ x if self.columns else x @ self.mean
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Frame:
-        return Frame(function(self.mean), function(self.size), self.columns)
+        mean, size, offset = (map_arrays(function, part) for part in (self.mean, self.size, self.offset))
+        return Frame(mean, size, offset, self.columns)
 
 
-def in_frame(operator: WithIntercept, shares: Array, slopes: Array) -> tuple[LinearOperator, Frame]:
+def in_frame(
+    operator: WithIntercept, shares: Array, slopes: Array, offset: Array | None
+) -> tuple[LinearOperator, Frame]:
     """The operator of (x, c′), with the means for `shares` (n,) of the samples, of the sum 1.
 
     `slopes` are derivatives of the losses, (n,) or (n, m): by a product with Aᵀ and one with A they show the size of A.
@@ -103,8 +110,8 @@ def in_frame(operator: WithIntercept, shares: Array, slopes: Array) -> tuple[Lin
     xp, A = namespace_of(shares), operator.operator
     mean = A.rmatvec(shares)
     moved = centred(A, mean)
-    along = moved.rmatvec(slopes)
+    along = moved.rmatvec(slopes / power_of_two(slopes))
     length = safe_norm(along)
     along = along / xp.where(length > 0, length, xp.ones_like(length))
     size = power_of_two(xp.asarray(safe_norm(moved.matvec(along)) / A.shape[0] ** 0.5))
-    return WithIntercept(moved, size).explicit(), Frame(mean, size, slopes.ndim == 2)
+    return WithIntercept(moved, size).explicit(), Frame(mean, size, offset, slopes.ndim == 2)

@@ -59,10 +59,10 @@ class Units:
         return tau if self.D is None else tau / self.D / self.D
 
     def representable(self, x: Array) -> Array:
-        """Whether x, from x′, is within the range of the dtype, 0-d."""
+        """Whether x, from x′, is within the range of the dtype, 0-d.  An intercept has other terms beside it."""
         xp = self.model.xp
         size = xp.abs(x)
-        out = self.outside(size)
+        size, out = self.model.features(size), self.model.features(self.outside(size))
         info = xp.finfo(x.dtype)
         small = (out < info.smallest_normal) & (size > info.eps * xp.max(size))
         return ~xp.any(small | (out > info.max))

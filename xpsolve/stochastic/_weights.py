@@ -23,16 +23,22 @@ from xpsolve.arrays import (
 )
 
 
-def sample_weights(weights: Any, like: Array, check: bool) -> Array:
-    """The weights (n,) of the caller, checked, in the namespace and dtype of `like`."""
+def enter_weights(weights: Any, y: Array) -> tuple[Array, Array]:
+    """The weights of the caller and y in one namespace and dtype."""
     if not is_array(weights):
         message = f"weights: expected an array of shape (n,), got {type(weights).__qualname__}."
         raise TypeError(message)
-    xp, (weights, _) = enter(weights=weights, y=like)
+    _, (y, weights) = enter(y=y, weights=weights)
+    return weights, y
+
+
+def sample_weights(weights: Array, like: Array, check: bool) -> Array:
+    """The weights (n,), checked, in the namespace and dtype of `like`."""
     check_ndim(weights, "weights", 1, shape="(n,)")
     check_rows(weights, "weights", like.shape[0], "A")
-    if weights.dtype != like.dtype:
-        weights = xp.astype(weights, like.dtype)
+    xp = namespace_of(like)
+    weights = lift(xp, weights)
+    weights = weights if weights.dtype == like.dtype else xp.astype(weights, like.dtype)
     if check and is_concrete(weights):
         good = xp.all((weights >= 0) & xp.isfinite(weights)) & (xp.max(weights) > 0)
         if not bool(good):

@@ -84,7 +84,7 @@ class CentredRows:
         return self.rows.adjoint(D) - self.mean[:, None] * namespace_of(D).sum(D, axis=0)
 
     def gram(self) -> Array:
-        """R Rᵀ, dense."""
+        """R Rᵀ, dense; means far above the spread of their columns cost it digits."""
         along = self.rows.product(self.mean[:, None])
         return self.rows.gram() - along - along.mT + self.mean @ self.mean
 

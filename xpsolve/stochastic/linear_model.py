@@ -37,7 +37,7 @@ from xpsolve.operators.centred import Centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.operators.sparse import sparse_column_sizes, sparse_product, with_numbers
 from xpsolve.stochastic._intercept import Frame, WithIntercept, in_frame
-from xpsolve.stochastic._weights import check_every_class, sample_weights, weights_of_classes
+from xpsolve.stochastic._weights import check_every_class, enter_weights, sample_weights, weights_of_classes
 from xpsolve.trace import map_arrays
 
 EXACT_NORM = 256
@@ -87,9 +87,10 @@ class LinearModel:
     ) -> None:
         check_flag(check_finite, "check_finite")
         check_flag(intercept, "intercept")
-        carried = {name: a for name, a in (("lam", lam), ("weights", weights)) if is_array(a)}
-        if is_array(y) and carried:
-            y = lift(common_namespace(y=y, **carried), y)  # λ alone may carry a derivative
+        if weights is not None:
+            weights, y = enter_weights(weights, y)
+        if is_array(y) and is_array(lam):
+            y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
         _, operator, y = enter_operator(A, y, "(n,) or (n, m)")
         self.operator: LinearOperator = operator
         self.y: Array = self._targets(y, check_finite)
@@ -214,7 +215,7 @@ class LinearModel:
 
     @property
     def matrix(self) -> LinearOperator:
-        """A as it was given, without a column for the intercept."""
+        """A without a column for the intercept, where that is apart."""
         return self.operator.operator if isinstance(self.operator, WithIntercept) else self.operator
 
     @property
@@ -250,7 +251,7 @@ class LinearModel:
     def first(self) -> tuple[Array, Array]:
         """Where descents start, and the margins there: 0, with a constant that fits the samples as the intercept."""
         xp, x = self.xp, self.zeros()
-        if self.frame is None:
+        if self.frame is None or self.frame.offset is not None:
             return x, xp.zeros_like(self.y)
         c = self.constant()
         return xp.concat([x[:-1, ...], (c / self._constant_column())[None, ...]], axis=0), xp.zeros_like(self.y) + c
@@ -259,14 +260,23 @@ class LinearModel:
         """The same model in the variables in which it is solved; itself without an intercept."""
         if not isinstance(self.operator, WithIntercept) or self.frame is not None:
             return self
-        other = copy.copy(self)
-        margins = self.xp.zeros_like(self.y) + self.constant()
-        other.operator, other.frame = in_frame(self.operator, self._shares(), self._slopes(margins))
+        other, c = copy.copy(self), self.constant()
+        if self.has_units:  # ℓ is one of s − y
+            other.y = self.y - c
+        offset, margins = (c, 0 * c) if self.has_units else (None, c)
+        slopes = other._slopes(self.xp.zeros_like(self.y) + margins)
+        other.operator, other.frame = in_frame(self.operator, self._shares(), slopes, offset)
         return other
 
     def inside(self, x: Array) -> Array:
-        """x of the caller, with or without its intercept, in the variables of this model."""
+        """x of the caller, with its intercept, in the variables of this model."""
         return x if self.frame is None else self.frame.inside(x)
+
+    def features(self, x: Array) -> Array:
+        """x in the variables of this model, without the intercept."""
+        if self.frame is None:
+            return x
+        return x[..., :-1] if len(self.shape) == 1 else x[..., :-1, :]
 
     def split(self, x: Array) -> tuple[Array, Array | None]:
         """x and the intercept, for the caller, of x in the variables of this model."""
@@ -372,7 +382,7 @@ class LinearModel:
 
     def _mean(self, y: Array) -> Array:
         """The weighted mean over the samples of y (n,) or (n, m)."""
-        return self.xp.asarray(self.xp.sum(self._weighted(y), axis=0) / self.n)
+        return self.xp.asarray(self.xp.sum(self._weighted(y) / self.n, axis=0))
 
     def _shares(self) -> Array:
         """w_i/Σw, (n,)."""

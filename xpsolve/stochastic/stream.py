@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -83,7 +84,7 @@ class Stream:
         """Number of steps K."""
         return int(self.steps.shape[-1])
 
-    @property
+    @cached_property
     def groups(self) -> tuple[tuple[str, float], ...]:
         """A name and the λ of the groups of entries of x that shrink differently: all, or x and the intercept."""
         both = self.model.frame is not None and self.lam > 0
