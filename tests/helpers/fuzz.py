@@ -193,6 +193,27 @@ def lasso_path(d):
     return f, given, {"n_lams": d.pick(1, 2, 3), "max_iter": 80}
 
 
+def ridge_cv(d):
+    f, given, _ = _linear(d, xs.ridge_cv)
+    options = {"method": d.pick("gcv", "loo", "kfold"), "folds": d.pick(2, 3), "per_target": d.chance(0.3)}
+    return f, {**given, "lams": d.pick([0.1, 1.0], [0.0, 1e-3], [d.lam()])}, {**options, "intercept": d.chance(0.3)}
+
+
+def lasso_cv(d):
+    f, given, options = _linear(d, d.pick(xs.lasso_cv, xs.elastic_net_cv), intercept=d.chance(0.3))
+    return f, given, {"n_lams": d.pick(1, 3), "folds": d.pick(2, 3), "max_iter": 80, **options}
+
+
+def lasso_sure(d):
+    f, given, _ = _linear(d, xs.lasso_sure)
+    return f, {**given, "sigma": d.pick(0.1, 1.0)}, {"n_lams": d.pick(1, 3), "max_iter": 80}
+
+
+def discrepancy(d):
+    f, given, _ = _linear(d, xs.discrepancy)
+    return f, {**given, "noise": d.pick(0.1, 1.0)}, {"penalty": d.pick("ridge", "lasso")}
+
+
 def basis_pursuit(d):
     f, given, _ = _linear(d, xs.basis_pursuit)
     return f, given, {"max_iter": 40}
@@ -488,6 +509,7 @@ BUILDERS = [
     *([ridge, lasso, lstsq] * 3),
     *([elastic_net, lasso_path, basis_pursuit, dictionary_learning] * 2),
     *([nnls, minimize] * 2),
+    *(ridge_cv, lasso_cv, lasso_sure, discrepancy),
     soft_threshold,
     *([_descent(xs.newton, max_iter=30), _descent(xs.gradient_descent, max_iter=40)] * 2),
     _descent(xs.coordinate_descent, max_iter=20),

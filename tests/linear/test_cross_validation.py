@@ -206,7 +206,7 @@ def test_elastic_net_cv_without_a_squared_norm_is_lasso_cv(rng):
 @pytest.mark.parametrize("intercept", [False, True])
 def test_folds_side_by_side_are_one_operator(rng, intercept):
     A, y = data(rng, 11, 4)
-    blocks, _, _ = Folds(A, y[:, None], weighted(rng, 11), 3).side_by_side(intercept)
+    blocks, _, _ = Folds(A, y[:, None], weighted(rng, 11), 3, np.ones(())).side_by_side(intercept)
     assert blocks.shape == (33, 12)
     assert xs.dot_test(blocks) < 1e-13
     assert_close(blocks @ np.eye(12)[:, :2], np.stack([blocks @ row for row in np.eye(12)[:2]], axis=1))

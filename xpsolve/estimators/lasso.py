@@ -39,7 +39,7 @@ class Lasso(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
     ----------
     coef_ : array, shape (n_features,) or (n_targets, n_features)
         The weights w.
-    intercept_ : float or array, shape (n_targets,)
+    intercept_ : array, 0-d or (n_targets,), or 0.0
         The constant c.
     n_iter_ : int
         Iterations, at least 1.

@@ -36,7 +36,7 @@ class Ridge(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
     ----------
     coef_ : array, shape (n_features,) or (n_targets, n_features)
         The weights w.
-    intercept_ : float or array, shape (n_targets,)
+    intercept_ : array, 0-d or (n_targets,), or 0.0
         The constant c.
     n_iter_ : int
         Iterations, 1 for a direct method.
@@ -113,7 +113,7 @@ class RidgeCV(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
         The chosen α.
     coef_ : array, shape (n_features,) or (n_targets, n_features)
         The weights w.
-    intercept_ : float or array, shape (n_targets,)
+    intercept_ : array, 0-d or (n_targets,), or 0.0
         The constant c.
     n_iter_ : int
         1.

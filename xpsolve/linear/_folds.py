@@ -27,13 +27,16 @@ class Fold(NamedTuple):
 
 
 class Folds:
-    """All folds of one problem; A is (n, p), y is (n, k), and weights are (n,) or None.
+    """All folds of one problem; A is (n, p), y is (n, k), weights are (n,) or None, errors are in units of y.
 
     Rows are a slice, two slices, or an array of indices on the device.
     """
 
-    def __init__(self, A: Array, y: Array, weights: Array | None, folds: Any) -> None:
-        self.A, self.y, self.weights, self.xp, n = A, y, weights, namespace_of(A), A.shape[0]
+    def __init__(self, A: Array, y: Array, weights: Array | None, folds: Any, unit: Array) -> None:
+        self.A, self.y, self.weights, self.unit, self.xp, n = A, y, weights, unit, namespace_of(A), A.shape[0]
+        if n < 2:
+            message = f"A: expected at least 2 rows, some of which can be left out, got {n}."
+            raise ValueError(message)
         if isinstance(folds, list | tuple):
             index = [[self._index(rows, f) for rows in _pair(fold, f)] for f, fold in enumerate(folds)]
             self.kept, self.rows = [kept for kept, _ in index], [rows for _, rows in index]
@@ -41,7 +44,7 @@ class Folds:
                 message = "folds: expected a number of folds or a list of pairs (kept, left out), got an empty list."
                 raise ValueError(message)
             return
-        check_count(folds, "folds", 2, max(2, n))
+        check_count(folds, "folds", 2, n)
         ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
         self.rows = [slice(a, b) for a, b in itertools.pairwise(ends)]
         self.kept = [(slice(0, rows.start), slice(rows.stop, n)) for rows in self.rows]
@@ -87,11 +90,14 @@ class Folds:
         return xp.concat([xp.full(size, value, dtype=like.dtype, device=device_of(like)) for size, value in sizes])
 
     def errors(self, rows: Any, X: Array, intercept: Array | None) -> Array:
-        """The mean squared error on these rows of X (p, m) or (p, m, k), with its intercept (m,) or (m, k): (m, k)."""
+        """The mean squared error on these rows of X (p, m) or (p, m, k), with its intercept (m,) or (m, k): (m, k).
+
+        It is that of y/unit.
+        """
         xp, k, m = self.xp, self.y.shape[1], X.shape[1]
         A, y = self._take(self.A, rows), self._take(self.y, rows)
         R = xp.reshape(A @ xp.reshape(X, (X.shape[0], -1)), (A.shape[0], m, k)) - y[:, None, :]
-        R = R if intercept is None else R + xp.reshape(intercept, (m, k))
+        R = (R if intercept is None else R + xp.reshape(intercept, (m, k))) / self.unit  # no square overflows
         if self.weights is None:
             return xp.mean(R * R, axis=0)
         w = self._take(self.weights, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from xpsolve.arrays import Array, check_ndim, check_rows, enter, is_array, namespace_of, regularisation
+from xpsolve.arrays import Array, check_flag, check_ndim, check_rows, enter, is_array, namespace_of, regularisation
 from xpsolve.arrays import check_finite as check_values
 from xpsolve.solution import Solution
 
@@ -56,6 +56,7 @@ def chosen(solution: Solution, **more: Any) -> ChosenSolution:
 
 def entered(A: Array, y: Array, check_finite: bool) -> tuple[Array, Array]:
     """A (n, p), whose rows can be left out, and y (n,) or (n, k), checked."""
+    check_flag(check_finite, "check_finite")
     if not is_array(A):
         message = f"A: expected an array (n, p), whose rows can be left out, got {type(A).__qualname__}."
         raise TypeError(message)

@@ -11,7 +11,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from xpsolve.arrays import Array, check_ndim, check_option, is_scalar, namespace_of, on_accelerator
+from xpsolve.arrays import (
+    Array,
+    check_ndim,
+    check_option,
+    is_scalar,
+    namespace_of,
+    on_accelerator,
+    power_of_two,
+)
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._folds import Folds, over_folds
 from xpsolve.linear._samples import Samples
@@ -20,7 +28,7 @@ from xpsolve.linear.lasso import elastic_net, lasso
 from xpsolve.linear.lasso_path import grid_of, path_of
 from xpsolve.solution import inner_solve
 
-_TOL = 1e-4  # of the paths of the folds, whose scores need no more
+_TOL = 1e-5  # of the paths of the folds, whose scores need no more
 _TOL_TOGETHER = 1e-6  # the same for the sum of all folds, by steps that end close to it
 _RULES = ("best", "one standard error")
 
@@ -216,13 +224,14 @@ class _Search:
         A, self.y = entered(A, y, check_finite)
         check_ndim(self.y, "y", 1, shape="(n,)")
         self.whole = Samples.of(A, self.y, weights, intercept, check_finite=check_finite)
-        self.folds, self.intercept = Folds(A, self.y[:, None], weights, folds), intercept
+        self.unit = power_of_two(self.y)
+        self.folds, self.intercept = Folds(A, self.y[:, None], weights, folds, self.unit), intercept
         self.grid: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio}
         self.rule, self.check_finite, self.gaps = rule, check_finite, list[Array]()
         self.tol = tol
 
     def curve(self, lams: Any, theta: float) -> tuple[Array, Array, Array]:
-        """λ, scores and spread for one θ."""
+        """λ, scores and spread for one θ, as of y/unit."""
         if lams is None:
             lams = grid_of(self.whole.A, self.whole.y, theta, **self.grid, check_finite=False)
         lams = candidates(lams, self.y, self.check_finite)
@@ -264,4 +273,5 @@ class _Search:
         """A solution with the curve."""
         xp, found = namespace_of(lams), self.whole.finished(found)
         found = replace(found, stats={**found.stats, "fold_gap": xp.max(xp.stack(self.gaps))})
-        return chosen(found, lam=lam, lams=lams, scores=scores, spread=spread, **more)
+        square = self.unit * self.unit
+        return chosen(found, lam=lam, lams=lams, scores=scores * square, spread=spread * square, **more)

@@ -56,6 +56,7 @@ _MOST = 50  # features that may be added at once, at least
 _SHARE = 0.3  # of the tolerance, for the small problems
 _NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ to come
 _PATIENCE = 3000  # iterations for all λ at once on an accelerator, before one after another is tried
+_MOST_LAMS = 100_000  # values of λ in a grid
 _METHODS = ("auto", "working_set", "fista")
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, or stop the path at a larger λ.",
@@ -251,7 +252,7 @@ def grid_of(A: Any, y: Array, theta: float = 0.0, *, n_lams: int, ratio: float, 
 
 
 def _check_grid(n_lams: int, ratio: float) -> None:
-    check_count(n_lams, "n_lams", 1)
+    check_count(n_lams, "n_lams", 1, _MOST_LAMS)
     if not is_scalar(ratio) or not 0 < ratio < 1:
         message = f"ratio: expected a number between 0 and 1, the least λ over the largest, got {ratio!r}."
         raise ValueError(message)

@@ -129,16 +129,18 @@ def ridge_cv(
     samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
     pooled, xp = not per_target or y.ndim == 1, namespace_of(A)
     factor: _Rows | _Columns | None = None
+    unit = power_of_two(y, axis=None if pooled else 0)  # so that no square of y/unit overflows
     if method == "kfold":
-        parts = Folds(A, y if y.ndim == 2 else y[:, None], weights, folds)
+        parts = Folds(A, y if y.ndim == 2 else y[:, None], weights, folds, unit)
         scores, spread = _by_folds(parts, lams, intercept, pooled)
     else:
         factor = _factor(samples, lams)
-        scores, spread = _by_factor(factor, samples, lams, method, pooled)
+        scores, spread = _by_factor(factor, samples, unit, lams, method, pooled)
     lam = xp.take(lams, xp.reshape(best(scores), (-1,)))
     each = xp.asarray(lam[0]) if pooled else lam[None, :]
     found = None if factor is None else _answer(factor, samples, each)
-    found = ridge(samples.A, samples.y, each, check_finite=False) if found is None else found
+    found = ridge(samples.A, samples.y, each, check_finite=check_finite) if found is None else found
+    scores, spread = (None if values is None else values * (unit * unit) for values in (scores, spread))
     return chosen(samples.finished(found), lam=each if pooled else lam, lams=lams, scores=scores, spread=spread)
 
 
@@ -299,20 +301,18 @@ def _factor(samples: Samples, lams: Array) -> _Rows | _Columns:
 
 
 def _by_factor(
-    factor: _Rows | _Columns, samples: Samples, lams: Array, method: str, pooled: bool
+    factor: _Rows | _Columns, samples: Samples, unit: Array, lams: Array, method: str, pooled: bool
 ) -> tuple[Array, Array | None]:
-    """Scores (m,), or (m, k) where they are not pooled, and their standard errors."""
-    Y = samples.y if samples.y.ndim == 2 else samples.y[:, None]
+    """Scores (m,), or (m, k) where they are not pooled, and their standard errors, as of y/unit."""
+    Y = (samples.y if samples.y.ndim == 2 else samples.y[:, None]) / unit
     xp, (n, k), roots = namespace_of(Y), Y.shape, samples.roots
-    unit = power_of_two(Y) if pooled else power_of_two(Y, axis=0)  # no square overflows
-    Y = Y / unit
     weights = None if roots is None else roots * roots
     total = n if weights is None else xp.sum(weights)
     if method == "gcv":
         rows = n if factor.absent is None else n - xp.sum(factor.absent)
         free = factor.free(lams) / rows
         scores = factor.squared_residuals(Y, lams) / total / (free * free)[:, None]
-        return (xp.mean(scores, axis=1) if pooled else scores) * (unit * unit), None
+        return (xp.mean(scores, axis=1) if pooled else scores), None
     left = factor.left(lams)
     left = left if factor.absent is None else left + factor.absent[:, None]  # these have no error
     residuals = (factor.residuals(Y[:, j : j + 1], lams) for j in range(k))
@@ -325,7 +325,7 @@ def _by_factor(
     mean = first / total
     squares = (n if weights is None else xp.sum(weights * weights)) * (k if pooled else 1)
     variance = xp.maximum(second - 2 * mean * cross + mean * mean * squares, xp.zeros_like(mean))
-    return mean * (unit * unit), xp.sqrt(variance) / total * (unit * unit)
+    return mean, xp.sqrt(variance) / total
 
 
 def _by_folds(folds: Folds, lams: Array, intercept: bool, pooled: bool) -> tuple[Array, Array]:

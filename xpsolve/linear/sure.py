@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.arrays import Array, check_positive, namespace_of
+from xpsolve.arrays import Array, check_positive, device_of, namespace_of, power_of_two
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.chosen import ChosenSolution, best, chosen
@@ -100,22 +100,24 @@ def lasso_sure(
     >>> float(found.lam), found.x
     (0.5, array([4.5, 3.5, 0. , 0. ]))
     """
-    sigma = check_positive(sigma, "sigma")
+    check_positive(sigma, "sigma")
     samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
     options: dict[str, Any] = {"tol": tol, "max_iter": max_iter}
     with inner_solve():
         path = path_of(samples.A, samples.y, lams, n_lams=n_lams, ratio=ratio, **options, check_finite=check_finite)
     xp, y = namespace_of(samples.y), samples.y
     n = y.shape[0] if weights is None else xp.sum(xp.astype(weights > 0, y.dtype))
-    R = y[:, None] - aslinearoperator(samples.A).matvec(path.x.T)
+    unit = power_of_two(y)  # so that no square of y/unit overflows
+    R = (y[:, None] - aslinearoperator(samples.A).matvec(path.x.T)) / unit
     df = xp.sum(xp.astype(path.x != 0, y.dtype), axis=1) + int(intercept)
-    scores = risk(xp.sum(R * R, axis=0), df, sigma, n)
+    level = xp.asarray(sigma, dtype=y.dtype, device=device_of(y)) / unit
+    scores = risk(xp.sum(R * R, axis=0), df, level, n)
     place = best(scores)[None]
     lam, x0 = xp.asarray(xp.take(path.lams, place)[0]), xp.take(path.x, place, axis=0)[0, :]
     found = lasso(samples.A, samples.y, lam, x0=x0, **options, check_finite=False)
-    return chosen(samples.finished(found), lam=lam, lams=path.lams, scores=scores)
+    return chosen(samples.finished(found), lam=lam, lams=path.lams, scores=scores * (unit * unit))
 
 
-def risk(squares: Array, df: Array, sigma: float, n: Any) -> Array:
+def risk(squares: Array, df: Array, sigma: Any, n: Any) -> Array:
     """‖ŷ − μ‖²/n without bias, from ‖y − ŷ‖²."""
     return (squares + sigma * sigma * (2 * df - n)) / n
