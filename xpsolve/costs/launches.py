@@ -27,6 +27,10 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
     "ridge, cg, path of columns": {"start": (82, 1), "iteration": (31, 0), "check": (32, 1)},
     "lstsq": {"start": (111, 0), "qr": (6, 0)},
     "lstsq, checked": {"start": (60, 2), "qr": (6, 0)},
+    "ridge_cv, gcv, normal": {"start": (104, 2)},
+    "ridge_cv, gcv, woodbury": {"start": (88, 2)},
+    "ridge_cv, loo, normal": {"start": (108, 2)},
+    "ridge_cv, loo, woodbury": {"start": (104, 2)},
     "basis_pursuit": {"start": (233, 1), "iteration": (11, 0), "check": (153, 1), "qr": (6, 0)},
     "dictionary_learning": {"start": (160, 1), "iteration": (93, 0), "check": (90, 1), "code_step": (7, 0)},
     "dictionary_learning, more atoms than samples": {

@@ -41,7 +41,7 @@ def lasso_cv(
     *,
     weights: Array | None = None,
     intercept: bool = False,
-    folds: int = 10,
+    folds: Any = 10,
     n_lams: int = 100,
     ratio: float = 1e-3,
     rule: str = "best",
@@ -63,9 +63,10 @@ def lasso_cv(
         w_i ≥ 0 of the squared residuals, and of the squared errors in the scores; 1 where none are given.
     intercept : bool
         Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
-    folds : int
-        Parts of the rows that follow one another, between 2 and n.  A fold of m samples is solved with λ·m/n, so that
-        the weight of the penalty against a sample stays.
+    folds : int or list of pairs of rows
+        How many parts of the rows that follow one another, between 2 and n; or for each fold the numbers of the rows to
+        keep and of those to leave out, on the host.  A fold of m samples is solved with λ·m/n, so that the weight of
+        the penalty against a sample stays.
     n_lams, ratio
         As in `lasso_path`, if `lams` is not given.
     rule : {"best", "one standard error"}
@@ -126,7 +127,7 @@ def elastic_net_cv(
     *,
     weights: Array | None = None,
     intercept: bool = False,
-    folds: int = 10,
+    folds: Any = 10,
     n_lams: int = 100,
     ratio: float = 1e-3,
     rule: str = "best",

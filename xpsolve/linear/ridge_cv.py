@@ -51,7 +51,7 @@ def ridge_cv(
     weights: Array | None = None,
     intercept: bool = False,
     per_target: bool = False,
-    folds: int = 10,
+    folds: Any = 10,
     method: str = "gcv",
     check_finite: bool = True,
 ) -> ChosenSolution:
@@ -73,9 +73,10 @@ def ridge_cv(
     per_target : bool
         Whether each of the k columns of y gets the λ that predicts it best.  Otherwise one λ is chosen for all of them,
         by the mean score.
-    folds : int
-        For "kfold": parts, between 2 and n.  A fold of m samples is solved with λ·m/n, so that the weight of the
-        penalty against a sample stays.
+    folds : int or list of pairs of rows
+        For "kfold": how many parts, between 2 and n; or for each fold the numbers of the rows to keep and of those to
+        leave out, on the host.  A fold of m samples is solved with λ·m/n, so that the weight of the penalty against a
+        sample stays.
     method : {"gcv", "loo", "kfold"}
         Generalised cross-validation; leave one out; or `folds` parts of the rows that follow one another.  The first
         two take one factorisation for all λ, which then also gives the answer.
