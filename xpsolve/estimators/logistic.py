@@ -130,8 +130,7 @@ class LogisticRegression(ClassifierMixin, Estimator):  # type: ignore[misc]
         x, xp = solution.x, namespace_of(solution.x)
         self.coef_ = x[None, :] if x.ndim == 1 else x.T
         c = xp.zeros_like(self.coef_[:, 0]) if solution.intercept is None else solution.intercept
-        c = xp.reshape(c, (-1,))
-        self.intercept_ = c - xp.mean(c) if x.ndim == 2 else c  # of the many that are as good, that of the sum 0
+        self.intercept_ = xp.reshape(c, (-1,))
         return self
 
     def _solve(self, X: Any, labels: Array, weights: Array | None) -> Solution:

@@ -405,6 +405,11 @@ class Multinomial(LinearModel):
         """(p, m)."""
         return (self.operator.shape[1], self.y.shape[1])
 
+    def split(self, x: Array) -> tuple[Array, Array | None]:
+        """The intercepts whose sum is 0, of the many that are as good: they differ by one number for all classes."""
+        x, c = super().split(x)
+        return x, None if c is None else c - self.xp.mean(c, axis=-1, keepdims=True)
+
     def loss(self, s: Array, y: Array) -> Array:
         """LSE(s) − ⟨y, s⟩, of s (…, n, m)."""
         return logsumexp(s) - namespace_of(s).sum(y * s, axis=-1)
