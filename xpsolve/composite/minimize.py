@@ -14,6 +14,7 @@ from xpsolve.composite._backtracking import backtracking
 from xpsolve.composite._newton_jump import newton_jump
 from xpsolve.composite._parts import parts_of
 from xpsolve.composite._problem import Composite
+from xpsolve.composite._working_set import no_working_set, working_set
 from xpsolve.penalties import Penalty
 from xpsolve.penalties.separable import Separable
 from xpsolve.proximal.primal_dual import primal_dual
@@ -23,7 +24,7 @@ from xpsolve.stochastic import LinearModel
 from xpsolve.stochastic._run import begin, check_objective, first_x
 from xpsolve.stochastic._units import Units, rescaled
 
-METHODS = ("auto", "ista", "fista", "primal_dual")
+METHODS = ("auto", "ista", "fista", "working_set", "primal_dual")
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, loosen tol, or start from a better x0.",
     Status.INACCURATE: "Loosen tol, or work in float64.",
@@ -194,6 +195,9 @@ def _solve(
     """Run the method; returns its run, and what goes into `.stats`."""
     if method == "primal_dual":
         return _primal_dual(problem, options, record, callback)
+    if method == "working_set":
+        limits = {name: options[name] for name in ("tol", "max_iter")}
+        return working_set(problem, **limits, **_seen(problem, lambda s: s.x, record, callback))
     return _proximal(problem, method == "fista", options, record, callback)
 
 
