@@ -27,6 +27,7 @@ from xpsolve.arrays import (
     device_of,
     gram,
     in_memory,
+    is_array,
     is_concrete,
     iterate,
     largest,
@@ -45,7 +46,7 @@ from xpsolve.linear.semismooth_newton import GramProblem, solve_on_gram
 from xpsolve.operators import Dense, LinearOperator, Sparse
 from xpsolve.operators.centred import Centred
 from xpsolve.penalties.separable import Separable
-from xpsolve.stochastic import Huber, LeastSquares, Logistic
+from xpsolve.stochastic import LeastSquares, Logistic
 from xpsolve.stochastic._intercept import WithIntercept
 from xpsolve.trace import map_arrays
 
@@ -54,7 +55,7 @@ _ADDED = 50  # features that a step adds, at least
 _SMALL = 128  # features for which Newton steps cost no more than those that prepare the ground
 _IDLE = 32  # features without a part in x that a set has at least
 _PANEL = 32  # sizes of sets are multiples of this: libraries that compile for each shape compile few
-_MOST = 4000  # features of a set; with more the other methods are no slower
+_MOST = 4096  # features of a set; with more the other methods are no slower
 _CAUTION = 0.5  # of the least |∇_j f| of a set: λ meanwhile
 _SHARE = 0.03  # of the gap of the whole, to which the model is solved
 _STEPS = 300  # of its solver
@@ -63,18 +64,18 @@ _SEARCHED = tuple(0.25**i for i in range(8))  # steps along a direction
 _PATIENCE = 20  # steps that need not make the gap smaller by a tenth
 
 
-def no_working_set(problem: Composite, penalty_of: Callable[[Any], str] = repr) -> str:
+def no_working_set(problem: Composite) -> str:
     """Why a set of features cannot be used for this problem, "" where it can."""
     f, g = problem.f, problem.inside.g
-    if not isinstance(f, Logistic | LeastSquares | Huber):
-        return f"f is {type(f).__qualname__}, and it takes LeastSquares, Huber and Logistic"
+    if type(f) not in (Logistic, LeastSquares):
+        return f"f is {type(f).__qualname__}, and it takes Logistic and LeastSquares"
     if f.y.ndim > 1:
         return f"y has {f.y.shape[1]} columns"
     if problem.coupled or not _is_one_l1(g):
-        return f"the penalty is {penalty_of(problem.alone)}, and it takes L1 with one weight above 0, and ElasticNet"
+        return f"the penalty is {problem.alone!r}, and it takes L1 with one weight above 0, and ElasticNet"
     if not isinstance(_matrix(f.operator), Dense | Sparse):
         return f"A is {f.matrix!r}, and a set needs single columns"
-    arrays = [v for v in (f.y, f.lam, f.weights, f.operator.like, problem.start.x, g.l1, problem.inside.l2) if _has(v)]
+    arrays = [v for v in (f.y, f.lam, f.weights, f.operator.like, problem.start.x, g.l1, problem.inside.l2) if is_array(v)]
     if not is_concrete(*arrays):
         return "sets grow by decisions on the host, which is not possible under jax.jit"
     if any(map(_is_tracked, arrays)):
@@ -85,11 +86,7 @@ def no_working_set(problem: Composite, penalty_of: Callable[[Any], str] = repr) 
 def _is_one_l1(g: Any) -> bool:
     if not isinstance(g, Separable) or g.l1 is None or g.l2 is not None or not g.finite:
         return False
-    return g.l1.ndim == 0 if _has(g.l1) else g.l1 > 0
-
-
-def _has(value: Any) -> bool:
-    return hasattr(value, "ndim")
+    return g.l1.ndim == 0 if is_array(g.l1) else g.l1 > 0
 
 
 def _is_tracked(x: Any) -> bool:
@@ -128,7 +125,7 @@ def working_set(
     """Steps until the certificate is at most `tol`; beside the run the sizes of the sets."""
     work = _Steps(problem)
     first = work.measured(problem.start.x, cast(problem.f._margins(problem.start.x), work.wide))
-    if first.nonzeros > max(problem.f.n, _FIRST) and not float(first.measure) <= tol:  # no minimiser needs so many
+    if first.nonzeros > min(max(problem.f.n, _FIRST), _MOST // 2) and float(first.measure) > tol:  # 0 is nearer
         x, s = problem.f.first()
         first = work.measured(x, cast(s, work.wide))
     run = iterate(
@@ -155,9 +152,10 @@ class _Steps:
         self.loss = map_arrays(lambda a: cast(a, self.wide), f.without_matrix())
         self.intercept = f.frame is not None
         self.p = f.operator.shape[1] - int(self.intercept)
-        l2 = f.largest_lam() + (0.0 if inside.l2 is None else inside.l2)
-        l1, l2 = problem.start.number(inside.g.l1), problem.start.number(l2)
-        self.penalty = Penalty(l1, l2 if problem.curved or _has(inside.l2) else None).astype(self.wide)
+        l2: Array | None = problem.start.number(f.largest_lam() + (0.0 if inside.l2 is None else inside.l2))
+        if not problem.curved and ((f.unpenalised and inside.l2 is None) or not float(l2) > 0):
+            l2 = None
+        self.penalty = Penalty(problem.start.number(inside.g.l1), l2).astype(self.wide)
         self.half = xp.reshape(cast(problem.zero_loss, self.wide), (1,))
         self.noise: Array | None = None
         self.sizes: list[int] = []
@@ -180,7 +178,7 @@ class _Steps:
         if gap < 0.9 * self.least:
             self.least, self.since = gap, k
         none, self.last = gap == self.last, gap
-        return none or k - self.since > _PATIENCE or (bool(self.sizes) and self.sizes[-1] > _MOST)
+        return none or k - self.since > _PATIENCE or max(self.sizes, default=0) >= _MOST < self.p
 
     def step(self, s: State) -> State:
         """The next x."""
@@ -215,7 +213,7 @@ class _Steps:
         first = not self.sizes
         wanted = max(_FIRST, math.isqrt(2 * p)) if first else min(max(_ADDED, s.nonzeros), s.violated)
         count = s.nonzeros + max(wanted, _IDLE)
-        count = -(-count // _PANEL) * _PANEL
+        count = min(-(-count // _PANEL) * _PANEL, _MOST)
         if count >= p:
             return xp.arange(p, device=device_of(s.x)), level
         score = xp.where(s.x[:p] != 0, xp.full_like(s.down, xp.inf), xp.abs(s.down))

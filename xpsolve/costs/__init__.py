@@ -20,7 +20,7 @@ from xpsolve.costs.autodiff import (
     scan_steps,
 )
 from xpsolve.costs.choices import discrepancy, lasso_cv, ridge_cv
-from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, denoising, minimize, nnls
+from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, WORKING_SET_FEATURES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
     CODE_STEPS,
@@ -130,6 +130,7 @@ __all__ = [
     "LISTA_KINDS",
     "LOSSES",
     "NEWTON_FEATURES",
+    "WORKING_SET_FEATURES",
     "NEWTON_FROM",
     "PENALTIES",
     "RIDGE_METHODS",

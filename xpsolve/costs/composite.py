@@ -18,6 +18,9 @@ from xpsolve.costs.stochastic import LOSSES, _gradient, lipschitz
 NEWTON_FEATURES = 256
 """Up to this many features a factorisation costs no more than some tens of iterations."""
 
+WORKING_SET_FEATURES = 128
+"""From this many features on proximal Newton steps on a set of them are faster for logistic losses."""
+
 PENALTIES = ("l1", "nonnegative", "group", "total_variation")
 
 _PROX = {"l1": (2, 0), "nonnegative": (2, 0), "group": (3, 9), "total_variation": (0, 0)}
