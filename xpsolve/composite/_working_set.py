@@ -14,6 +14,7 @@ In float32 the steps are computed in float64, and x is rounded.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,7 +150,10 @@ class _Steps:
         f, inside, xp = problem.f, problem.inside, problem.xp
         self.problem, self.f, self.xp = problem, f, xp
         self.wide = wide_dtype(f.y)
-        self.loss = map_arrays(lambda a: cast(a, self.wide), f.without_matrix())
+        losses = copy.copy(f)
+        losses.operator = None
+        self.loss: Any = map_arrays(lambda a: cast(a, self.wide), losses)
+        self.shares = 1 / f.n if f.weights is None else self.loss.weights / f.n  # w/Σw
         self.intercept = f.frame is not None
         self.p = f.operator.shape[1] - int(self.intercept)
         l2: Array | None = problem.start.number(f.largest_lam() + (0.0 if inside.l2 is None else inside.l2))
@@ -223,19 +227,19 @@ class _Steps:
         return index, level
 
     def _derivatives(self, s: Array) -> tuple[Array, Array]:
-        """w̃ℓ′/n and w̃ℓ″/n of every sample, the second above 0."""
-        loss, xp, n = self.loss, self.xp, self.f.n
-        curves = loss._weighted(loss.second_derivative(s, loss.y)) / n
+        """wℓ′/Σw and wℓ″/Σw of every sample, the second above 0."""
+        loss, xp = self.loss, self.xp
+        curves = self.shares * loss.second_derivative(s, loss.y)
         top = xp.max(curves)
         curves = xp.maximum(curves, xp.where(top > 0, _FLAT * top, xp.ones_like(top)))
-        return loss._slopes(s) / n, curves
+        return self.shares * loss.derivative(s, loss.y), curves
 
     def _searched(self, penalty: Penalty, s: Array, t: Array, slope: Array, x: Array, d: Array) -> Array:
         """The largest α of some, with which the objective falls by a part of what the model says; 0 for none."""
         xp, loss = self.xp, self.loss
         alphas = xp.asarray([*_SEARCHED, 0.0], dtype=s.dtype, device=device_of(s))
         trials = alphas[:, None]
-        losses = xp.sum(loss._weighted(loss.loss(s + trials * t, loss.y)), axis=-1) / self.f.n
+        losses = xp.sum(self.shares * loss.loss(s + trials * t, loss.y), axis=-1)
         penalties = penalty.value((x + trials * d).T)
         values = losses + penalties
         before = values[-1]

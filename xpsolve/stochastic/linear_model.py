@@ -223,12 +223,6 @@ class LinearModel:
         """Σ w_i as given, 0-d, those of classes included; n where no weights were given."""
         return self.n if self._total is None else self._total
 
-    def without_matrix(self) -> LinearModel:
-        """The losses alone, of margins."""
-        other: Any = copy.copy(self)
-        other.operator = None
-        return other  # type: ignore[no-any-return]
-
     def zeros(self) -> Array:
         """x = 0."""
         return self.xp.zeros(self.shape, dtype=self.y.dtype, device=device_of(self.y))
