@@ -101,7 +101,7 @@ def test_the_choice(rng):
     assert xs.minimize(f, P.ElasticNet(0.02, 0.5)).method == "working_set"
     assert xs.minimize(xs.Logistic(A[:, :20], y), l1).method == "fista"
     assert xs.minimize(xs.Logistic(A[:, :20], y), l1, method="working_set").method == "working_set"
-    for f, penalty, words in (
+    for g, penalty, words in (
         (f, P.L1(0.02, np.ones(WIDTH)), "L1 with one weight"),
         (f, P.L1(0.02) + P.NonNegative(), "the penalty is"),
         (f, P.SquaredL2(0.02), "the penalty is"),
@@ -113,7 +113,7 @@ def test_the_choice(rng):
         (xs.Logistic(xs.operators.Tensor(A, 1), y), l1, "single columns"),
     ):
         with pytest.raises(TypeError, match=f"^method: 'working_set' cannot be used here: .*{words}"):
-            xs.minimize(f, penalty, method="working_set")
+            xs.minimize(g, penalty, method="working_set")
 
 
 def test_it_is_not_differentiated(rng):

@@ -72,11 +72,12 @@ def no_working_set(problem: Composite) -> str:
         return f"f is {type(f).__qualname__}, and it takes Logistic and LeastSquares"
     if f.y.ndim > 1:
         return f"y has {f.y.shape[1]} columns"
-    if problem.coupled or not _is_one_l1(g):
+    if problem.coupled or not (isinstance(g, Separable) and _is_one_l1(g)):
         return f"the penalty is {problem.alone!r}, and it takes L1 with one weight above 0, and ElasticNet"
     if not isinstance(_matrix(f.operator), Dense | Sparse):
         return f"A is {f.matrix!r}, and a set needs single columns"
-    arrays = [v for v in (f.y, f.lam, f.weights, f.operator.like, problem.start.x, g.l1, problem.inside.l2) if is_array(v)]
+    given = (f.y, f.lam, f.weights, f.operator.like, problem.start.x, g.l1, problem.inside.l2)
+    arrays = [value for value in given if is_array(value)]
     if not is_concrete(*arrays):
         return "sets grow by decisions on the host, which is not possible under jax.jit"
     if any(map(_is_tracked, arrays)):
@@ -84,10 +85,11 @@ def no_working_set(problem: Composite) -> str:
     return ""
 
 
-def _is_one_l1(g: Any) -> bool:
-    if not isinstance(g, Separable) or g.l1 is None or g.l2 is not None or not g.finite:
+def _is_one_l1(g: Separable) -> bool:
+    """Whether it is λ‖x‖₁ with one number λ > 0; a 0-d array is taken to be."""
+    if g.l1 is None or not g.homogeneous:
         return False
-    return g.l1.ndim == 0 if is_array(g.l1) else g.l1 > 0
+    return bool(g.l1.ndim == 0 if is_array(g.l1) else g.l1 > 0)
 
 
 def _is_tracked(x: Any) -> bool:
@@ -147,7 +149,9 @@ class _Steps:
     """One step after the other: what they share, and what they count on the host."""
 
     def __init__(self, problem: Composite) -> None:
-        f, inside, xp = problem.f, problem.inside, problem.xp
+        f, xp, start = problem.f, problem.xp, problem.start
+        g: Any = problem.inside.g
+        ridge = problem.inside.l2
         self.problem, self.f, self.xp = problem, f, xp
         self.wide = wide_dtype(f.y)
         losses = copy.copy(f)
@@ -156,10 +160,10 @@ class _Steps:
         self.shares = 1 / f.n if f.weights is None else self.loss.weights / f.n  # w/Σw
         self.intercept = f.frame is not None
         self.p = f.operator.shape[1] - int(self.intercept)
-        l2: Array | None = problem.start.number(f.largest_lam() + (0.0 if inside.l2 is None else inside.l2))
-        if not problem.curved and ((f.unpenalised and inside.l2 is None) or not float(l2) > 0):
-            l2 = None
-        self.penalty = Penalty(problem.start.number(inside.g.l1), l2).astype(self.wide)
+        l1, l2 = start.number(g.l1), start.number(f.largest_lam() + (0.0 if ridge is None else ridge))
+        known = f.unpenalised and ridge is None  # that it is 0
+        strong = problem.curved or (not known and float(l2) > 0)
+        self.penalty = Penalty(l1, l2 if strong else None).astype(self.wide)
         self.half = xp.reshape(cast(problem.zero_loss, self.wide), (1,))
         self.noise: Array | None = None
         self.sizes: list[int] = []
