@@ -256,12 +256,12 @@ class WideLogisticInFeatures(_Composite):
     x = "p"
     tol = 1.01e-6
     fixed = {"n": 500}
-    param_names = ("backend", "part", "p")
-    params = (BACKENDS, (0.1, 0.01), (1000, 2200, 4600, 10_000, 22_000))
-    profiles = {"quick": {"backend": ["numpy"], "part": [0.1]}}
+    param_names = ("backend", "lam", "p")
+    params = (BACKENDS, ("0.1 λmax", "0.01 λmax"), (1000, 2200, 4600, 10_000, 22_000))
+    profiles = {"quick": {"backend": ["numpy"], "lam": ["0.1 λmax"]}}
 
-    def prepare(self, backend, part, p):
-        return _logistic(backend, self.fixed["n"], p, part, method="working_set")
+    def prepare(self, backend, lam, p):
+        return _logistic(backend, self.fixed["n"], p, float(lam.split()[0]), method="working_set")
 
 
 class LogisticInSamples(_Composite):

@@ -68,7 +68,7 @@ def test_steps_on_a_set(rng):
         assert solution.stats["sizes"] == (p,) * k
         stated = costs.minimize(n, p, loss="logistic", method="working_set", n_iter=k, size=p).flops
         assert stated <= tally.product_flops <= 1.1 * stated
-    with pytest.raises(ValueError, match="^method: expected one of ista, fista"):
+    with pytest.raises(ValueError, match="expected one of ista, fista, got"):
         costs.minimize(n, p, method="working_set", penalty="group")
 
 
