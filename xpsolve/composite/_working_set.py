@@ -58,7 +58,8 @@ _IDLE = 32  # features without a part in x that a set has at least
 _PANEL = 32  # sizes of sets are multiples of this: libraries that compile for each shape compile few
 _MOST = 4096  # features of a set; with more the other methods are no slower
 _CAUTION = 0.5  # of the least |∇_j f| of a set: λ meanwhile
-_SHARE = 0.03  # of the gap of the whole, to which the model is solved
+_SHARE, _LEAST_SHARE = 0.03, 1e-7  # of the gap of the whole, to which the model is solved, at first and at most
+_CLOSER = 0.01  # the next share over the last, where that is not small enough
 _STEPS = 300  # of its solver
 _FLAT = 1e-6  # of the largest ℓ″: smaller ones count as this
 _SEARCHED = tuple(0.25**i for i in range(8))  # steps along a direction
@@ -167,6 +168,7 @@ class _Steps:
         self.half = xp.reshape(cast(problem.zero_loss, self.wide), (1,))
         self.noise: Array | None = None
         self.sizes: list[int] = []
+        self.share = _SHARE
         self.least, self.since, self.last = math.inf, 0, math.nan
 
     def measured(self, x: Array, s: Array) -> State:
@@ -182,11 +184,13 @@ class _Steps:
         return State(x, s, down, measure, how_many(on), how_many(violated))
 
     def stalled(self, k: int, gap: float) -> bool:
-        """Whether the last step was none, or the last steps did not help."""
+        """Whether the last steps did not help; where one was none, the next model is solved to more digits."""
         if gap < 0.9 * self.least:
             self.least, self.since = gap, k
         none, self.last = gap == self.last, gap
-        return none or k - self.since > _PATIENCE or max(self.sizes, default=0) >= _MOST < self.p
+        if none:
+            self.share *= _CLOSER
+        return self.share < _LEAST_SHARE or k - self.since > _PATIENCE or max(self.sizes, default=0) >= _MOST < self.p
 
     def step(self, s: State) -> State:
         """The next x."""
@@ -199,7 +203,7 @@ class _Steps:
         slopes, curves = self._derivatives(s.s)
         model, means, ahead = _model(here, x, slopes, curves, self.intercept)
         (new,) = in_memory(
-            partial(_solve, tol=_SHARE * float(s.measure), near=near), *model, self.half, x[:, None], level, penalty.l2
+            partial(_solve, tol=self.share * float(s.measure), near=near), *model, self.half, x[:, None], level, penalty.l2
         )
         d = new[:, 0] - x
         t = here.product(d) + ahead
