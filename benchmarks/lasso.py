@@ -21,8 +21,11 @@ from xpsolve import (
     basis_pursuit,
     count,
     dictionary_learning,
+    discrepancy,
     elastic_net,
+    elastic_net_cv,
     lasso,
+    lasso_cv,
     lasso_path,
     problems,
 )
@@ -290,6 +293,81 @@ class DiabetesPath(_Path):
     def problem(sizes):
         data = problems.diabetes()
         return data.A, data.y
+
+
+class _Choice(_Benchmark):
+    """λ by ten folds, down to a hundredth of the largest, and the gap of the answer beside."""
+
+    family = "lasso"
+    tol = 1.01e-6
+    repeat = (3, 5, 2.0)
+    theta = 0.0
+
+    def prepare(self, backend, method, **sizes):
+        sizes = {**self.fixed, **sizes}
+        A, y, _ = _sparse_signal(sizes["n"], sizes["p"], 1.0)
+        solve = partial(self.choices[method], backend.asarray(A), backend.asarray(y), check_finite=False)
+        return backend, A, y, solve
+
+    choices: dict[str, Callable[..., Any]] = {
+        "lasso_cv": partial(lasso_cv, n_lams=50, ratio=0.01),
+        "elastic_net_cv": partial(elastic_net_cv, thetas=0.3, n_lams=50, ratio=0.01),
+        "discrepancy": lambda A, y, **options: discrepancy(A, y, _noise(A, y), penalty="lasso", **options),
+    }
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        solve = self._case(values)[-1]
+        warm(solve)
+        found = solve()
+        _Device.last, _Device.whole = found.x, found
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """The relative duality gap of the answer, at the λ that was chosen."""
+        backend, A, y, solve = self._case(values)
+        found = self._answer(solve)
+        x, lam = (backend.to_numpy(value).astype(np.float64) for value in (found.x, found.lam))
+        if found.theta:  # rows √l2·I beside A and zeros beside y make a lasso of the elastic net
+            l2 = float(lam) * found.theta
+            A, y = np.concatenate([A, np.sqrt(l2) * np.eye(A.shape[1])]), np.concatenate([y, np.zeros(A.shape[1])])
+            lam = lam * (1 - found.theta)
+        return max(_relative_gap(A, y, float(lam), x), 0.0)
+
+
+def _noise(A: Any, y: Any) -> float:
+    """A fifth of ‖y‖, which some λ of every problem here has as its residual."""
+    return 0.2 * float((y @ y) ** 0.5)
+
+
+class ChoiceInFeatures(_Choice):
+    """n = 300: from narrow to wide."""
+
+    title = "The λ of the lasso, by ten folds or by the noise, in the number of features"
+    x = "p"
+    fixed = {"n": 300}
+    param_names = ("backend", "method", "p")
+    params = (
+        tuple(b for b in BACKENDS if b != "dask"),
+        ("lasso_cv", "elastic_net_cv", "discrepancy"),
+        (150, 300, 600, 1200, 2400),
+    )
+    profiles = {"quick": {"backend": ["numpy"], "method": ["lasso_cv", "discrepancy"], "p": [150, 300, 600, 1200]}}
+
+
+class ChoiceInSamples(_Choice):
+    """p = 100 features: from wide to tall."""
+
+    title = "The λ of the lasso, by ten folds or by the noise, in the number of samples"
+    x = "n"
+    fixed = {"p": 100}
+    param_names = ("backend", "method", "n")
+    params = (
+        tuple(b for b in BACKENDS if b != "dask"),
+        ("lasso_cv", "elastic_net_cv", "discrepancy"),
+        (500, 1000, 2000, 4000, 8000),
+    )
+    profiles = {}
 
 
 class BasisPursuit(_Benchmark):

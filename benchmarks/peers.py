@@ -358,6 +358,27 @@ class Ridge(_Peers):
         return float(norm(residual) / ((square + lam) * norm(answer) + norm(A.T @ y)))
 
 
+def _xpsolve_estimator(q: _Sparse) -> Solve:
+    from xpsolve.estimators import Ridge as Estimator
+
+    return lambda _: Estimator(q.lam, fit_intercept=False).fit(q.A, q.y).coef_
+
+
+def _sklearn_estimator(q: _Sparse) -> Solve:
+    from sklearn.linear_model import Ridge as Estimator
+
+    return lambda _: Estimator(q.lam, fit_intercept=False).fit(q.A, q.y).coef_
+
+
+class RidgeEstimator(Ridge):
+    """The same as estimators, with the checks of data that users leave on; small data show their cost."""
+
+    title = "Estimators of ridge"
+    solvers = {"xpsolve": _xpsolve_estimator, "scikit-learn": _sklearn_estimator}
+    params = (listed_libraries(solvers), ("442×10", "4000×200"))
+    profiles = {}
+
+
 # --- chains of Jacobians -----------------------------------------------------------------------------
 
 

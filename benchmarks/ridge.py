@@ -118,7 +118,7 @@ class InFeatures(_Planted):
 
 
 class ChoiceInFeatures(_Solves):
-    """A hundred λ by generalised cross-validation in p at n = 2000: one SVD, n p² flops, exponent 2."""
+    """A hundred λ in p at n = 2000: one Gram matrix and its eigenvalues, n p² flops, exponent 2."""
 
     title = "Choice among a hundred λ in the number of features"
     cost = "ridge_cv"

@@ -167,6 +167,68 @@ class BatchOfCosts(_Sinkhorn):
         return case
 
 
+class BatchOfPoints(_Sinkhorn):
+    """Problems of n = 200 with points of their own, together and in as many calls: no cost is given."""
+
+    title = "Many Sinkhorn problems between points in their number"
+    x = "batch"
+    tol = 1.01e-9
+    fixed = {"n": 200}
+    param_names = ("backend", "how", "batch")
+    params = (BACKENDS, ("together", "one by one"), (1, 4, 16, 64))
+
+    def prepare(self, backend, how, batch):
+        rng, n = np.random.default_rng(batch), self.fixed["n"]
+        x, y = rng.random((2, batch, n, 2))
+        M = np.sum((x[:, :, None, :] - y[:, None, :, :]) ** 2, axis=-1)
+        a, b = (weights / weights.sum(axis=1, keepdims=True) for weights in rng.random((2, batch, n)) + 0.1)
+        one = [[backend.asarray(z[k]) for z in (a, b, x, y)] for k in range(batch)]
+        there = [backend.asarray(z) for z in (a, b, x, y)]
+
+        def solve(a: Any, b: Any, x: Any, y: Any) -> Any:
+            return sinkhorn(a, b, PointCloud(x, y), 0.05, check_finite=False).x
+
+        def separately() -> Any:
+            return tuple(namespace_of(z[0]).stack(z) for z in zip(*(solve(*part) for part in one), strict=True))
+
+        return _Case(backend, separately if how == "one by one" else lambda: solve(*there), a, b, M, 0.05)
+
+
+class Unbalanced(_Sinkhorn):
+    """To a relative gap of 1e-9 with a price on both marginals, from far below ε to far above it."""
+
+    title = "Unbalanced Sinkhorn in the price of the marginals over ε"
+    x = "price"
+    tol = 1.01e-9
+    fixed = {"n": 500}
+    param_names = ("backend", "price")
+    params = (BACKENDS, (1, 10, 100, 1000, 10_000))
+    profiles = {"quick": {"backend": ["numpy"], "price": [100]}}
+
+    def prepare(self, backend, price):
+        a, b, M = _clouds(self.fixed["n"])
+        b, eps = 1.5 * b, 0.02
+        there = [backend.asarray(z) for z in (a, b, M)]
+        return backend, partial(sinkhorn, *there, eps, marginal=price * eps, check_finite=False), a, b, M, eps
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        solution = self._case(values)[1]()
+        _Device.last, _Device.whole = solution.x[0], solution
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """The gap over ε ΣP, from the returned potentials, in float64 on the host."""
+        backend, solve, a, b, M, eps = self._case(values)
+        f, g = (backend.to_numpy(z).astype(np.float64) for z in self._answer(solve).x)
+        P = np.exp((f[:, None] + g - M) / eps)
+        rho, gap = values[1] * eps, 0.0
+        for r, t in ((P.sum(1), a * np.exp(-f / rho)), (P.sum(0), b * np.exp(-g / rho))):
+            d = r / t - 1
+            gap += rho * float(np.sum(t * ((1 + d) * np.log1p(d) - d)))
+        return max(gap, 0.0) / (eps * float(P.sum()))
+
+
 class Gradient(_Sinkhorn):
     """Solve and gradient: by the envelope theorem one pass over K more than the solve."""
 

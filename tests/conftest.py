@@ -1,5 +1,6 @@
 """The `xp` fixture: every backend and device that this machine has, each test on all of them."""
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -15,9 +16,11 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")  # float64 in must be float64 out
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several workers share one GPU
-os.environ.setdefault("DASK_OPTIMIZATION__FUSE__ACTIVE", "False")  # it orders each fused chain anew
-os.environ.setdefault("DASK_SCHEDULER", "synchronous")  # its threads would cost more than these small problems
+if all(
+    tuple(map(int, importlib.metadata.version(name).split(".")[:2])) >= least
+    for name, least in (("scikit-learn", (1, 9)), ("scipy", (1, 14)))
+):
+    os.environ.setdefault("SCIPY_ARRAY_API", "1")  # with these scikit-learn takes any array, where this is set
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -45,6 +48,7 @@ EMULATED = (
 )
 if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
     sys.path.insert(0, str(_EMULATION))
+    os.environ.setdefault("CUPY_PYLOPS", "0")  # PyLops looks for parts of CuPy that the emulation has not
 
 # A plugin of pytest may have loaded NumPy before this file was read.
 threadpoolctl.threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")

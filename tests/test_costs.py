@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
+import xpsolve as xs
 from xpsolve import costs
 
 
@@ -16,6 +18,18 @@ def test_exponents_of_ridge():
     assert exponent(lambda p: costs.ridge(10**7, p), 1000) == pytest.approx(2, abs=0.01)
     assert exponent(lambda n: costs.ridge(n, 10**7, method="woodbury"), 1000) == pytest.approx(2, abs=0.01)
     assert exponent(lambda p: costs.ridge(100, p, method="woodbury"), 10**6) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(("n", "p", "k"), [(60, 20, 1), (20, 60, 1), (200, 100, 1), (60, 20, 3), (20, 60, 3)])
+@pytest.mark.parametrize("method", ["gcv", "loo", "kfold"])
+def test_the_choice_of_lam_of_ridge_costs_what_is_counted(rng, n, p, k, method):
+    A, Y = rng.standard_normal((n, p)), rng.standard_normal((n, k) if k > 1 else n)
+    lams = np.geomspace(1, 100, 30)
+    found, tally = xs.count(xs.ridge_cv, A, Y, lams, method=method, folds=5, check_finite=False)
+    cost = costs.ridge_cv(n, p, n_lams=30, method=method, k=k, folds=5)
+    assert "svd" not in found.method
+    assert cost.flops <= tally.flops <= 1.15 * cost.flops  # the rest are entries of small arrays
+    assert tally.launches <= cost.launches <= 1.25 * tally.launches
 
 
 def test_normal_and_woodbury_cost_alike_where_n_is_p():

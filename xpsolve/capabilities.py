@@ -36,6 +36,8 @@ class Capabilities:
         How its derivative is found, "" where there is none yet.
     syncs : int
         Host reads per call with default method and ``check_finite=False``; iterative methods add one per check.
+    complex : bool
+        Whether it takes complex numbers; others raise TypeError.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Capabilities:
     batch: str
     grad: str
     syncs: int
+    complex: bool
 
 
 TABLE: dict[str, Capabilities] = {}
@@ -56,12 +59,13 @@ def capabilities(
     batch: str = "",
     grad: str = "",
     syncs: int = 0,
+    complex: bool = False,
 ) -> Callable[[F], F]:
     """Declare what the decorated function can do.
 
     Parameters
     ----------
-    backends, jit, batch, grad, syncs
+    backends, jit, batch, grad, syncs, complex
         As in `Capabilities`.
 
     Returns
@@ -78,7 +82,7 @@ def capabilities(
     """
 
     def declare(function: F) -> F:
-        TABLE[function.__name__] = Capabilities(function.__name__, backends, jit, batch, grad, syncs)
+        TABLE[function.__name__] = Capabilities(function.__name__, backends, jit, batch, grad, syncs, complex)
 
         @wraps(function)
         def quiet(*args: Any, **kwargs: Any) -> Any:
@@ -107,11 +111,11 @@ def markdown() -> str:
     >>> markdown().splitlines()[0].startswith("| function")
     True
     """
-    head = "| function | " + " | ".join(EVERYWHERE) + " | `jax.jit` | many at once | gradient | host reads |"
-    rule = "|---|" + ":-:|" * (len(EVERYWHERE) + 1) + "---|---|--:|"
+    head = "| function | " + " | ".join(EVERYWHERE) + " | `jax.jit` | complex | many at once | gradient | host reads |"
+    rule = "|---|" + ":-:|" * (len(EVERYWHERE) + 2) + "---|---|--:|"
     rows = []
     for c in sorted(TABLE.values(), key=lambda c: c.name):
         runs = " | ".join("✓" if name in c.backends else "–" for name in EVERYWHERE)
-        jit = "✓" if c.jit else "–"
-        rows.append(f"| `{c.name}` | {runs} | {jit} | {c.batch or '–'} | {c.grad or '–'} | {c.syncs} |")
+        jit, complex = ("✓" if yes else "–" for yes in (c.jit, c.complex))
+        rows.append(f"| `{c.name}` | {runs} | {jit} | {complex} | {c.batch or '–'} | {c.grad or '–'} | {c.syncs} |")
     return "\n".join([head, rule, *rows])

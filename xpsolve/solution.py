@@ -39,9 +39,7 @@ class Status(Enum):
         "numbers beyond the range of the dtype."
     )
     DIVERGED = "The iterates grew without bound. Use a smaller step."
-    INFEASIBLE = (
-        "No x satisfies Ax = y: the equations contradict one another. Use lasso, which allows for noise in y, or lstsq."
-    )
+    INFEASIBLE = "The constraints contradict one another: nothing satisfies them all."
     UNBOUNDED = (
         "There is no minimiser: x separates the classes, and the objective decreases without bound as x is scaled up. "
         "Set lam > 0."
@@ -328,7 +326,7 @@ def finish(
         reached = "" if measure is None else f" {certificate.name}: {measure:.1e}, tol = {certificate.tol:.1e}"
         after = f" after {n_iter} iterations" if reason and isinstance(n_iter, int) else ""
         what = f"{reached}{after}." if reached or after else ""
-        _warn(f"{name}(method={method!r}): {said.message}{what} {solution.advice.get(said, '')}".rstrip())
+        warn_outside(f"{name}(method={method!r}): {said.message}{what} {solution.advice.get(said, '')}".rstrip())
     return solution
 
 
@@ -349,14 +347,14 @@ def inner_solve() -> Iterator[None]:
         _inside.reset(token)
 
 
-def _warn(message: str) -> None:
-    """A ConvergenceWarning at the first frame outside the package, at any depth of the call."""
+def warn_outside(message: str, category: type[Warning] = ConvergenceWarning) -> None:
+    """A warning at the first frame outside the package, at any depth of the call."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     warnings.warn_explicit(
         message,
-        ConvergenceWarning,
+        category,
         filename=frame.f_code.co_filename,
         lineno=frame.f_lineno,
         module=frame.f_globals.get("__name__", "<unknown>"),

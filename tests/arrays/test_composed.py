@@ -54,6 +54,7 @@ CASES = {
     "either": [(c, (X1, A), (2 * X1, 2 * A)) for c in (np.asarray(True), np.asarray([[False]]))]
     + [(np.asarray([[True], [False], [True], [False]]), (X1, X2), (2 * X1, 2 * X2))],
     "largest_pivot": [(G,), (spoilt(G, NAN),), (np.diag([1.0, NAN]),)],
+    "_conjugated": [(X1 + 1j * ONE[:4],), (X2 * 1j,)],
     "power_of_two": [
         (x * c, axis)
         for x in (X1, X2, np.zeros((2, 3)), spoilt(X2, NAN), spoilt(X2, INF), X2 * 1e-300 * 1e-20, X2 * 1e270)

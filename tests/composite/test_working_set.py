@@ -199,6 +199,19 @@ def test_few_samples(rng, n):
     assert_close(solution.x, by_fista(xs.Logistic(A, y), P.L1(0.1)).x, atol=1e-4)
 
 
+@pytest.mark.parametrize("intercept", [False, True])
+def test_a_sample_of_weight_zero_is_not_there(rng, intercept):
+    A, y = classes(rng)
+    w = np.ones(N)
+    w[:5] = 0
+    A[:5] *= 1e6
+    options = {"intercept": intercept, "check_finite": False}
+    solution = xs.minimize(xs.Logistic(A, y, weights=w, **options), P.L1(0.02), tol=1e-10)
+    wanted = xs.minimize(xs.Logistic(A[5:], y[5:], **options), P.L1(0.02), tol=1e-10)
+    assert (solution.method, solution.converged) == ("working_set", True)
+    assert_close(solution.x, wanted.x, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [2.0**-300, 2.0**-12, 2.0**12, 2.0**300])
 def test_units_that_are_powers_of_two(rng, size):
     A, y = classes(rng)

@@ -14,6 +14,7 @@ from xpsolve.penalties.shrink import shrink
 from xpsolve.proximal.proximal_gradient import extrapolate
 from xpsolve.transport._increments import lowered, lowered_kernel, raised
 from xpsolve.transport._kernels import gibbs, relaxed, scaled, soft_columns, soft_rows
+from xpsolve.transport._marginals import sought
 from xpsolve.transport._relaxation import control
 
 cupy = pytest.importorskip("cupy")
@@ -62,6 +63,11 @@ def _extrapolate(d):
 def _relaxed(d):
     omega = d.device(1.9 * d.rng.random((N, 1)))
     return relaxed, (d(N, 3, positive=True), d(N, 3, positive=True), d(N, 3, positive=True), omega)
+
+
+def _sought(d):
+    power = d.device(2.0 * d.rng.random((N, 1)))
+    return sought, (d(N, 3, positive=True), d(N, 3, positive=True), d(N, 3, positive=True), power)
 
 
 def _control(final, fixed):
@@ -173,6 +179,7 @@ KERNELS = {
     "shrink, NaN as threshold": _shrink_with_nan_thresholds,
     "extrapolate": _extrapolate,
     "relaxed": _relaxed,
+    "sought": _sought,
     **{f"control, final={a}, fixed={b}": _control(a, b) for a in (True, False) for b in (0.0, 1.5)},
 }
 

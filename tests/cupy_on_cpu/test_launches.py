@@ -12,7 +12,7 @@ from xpsolve.arrays import indexing, linalg, namespace_of, scaling
 from xpsolve.autodiff.rules.elementwise import sech_squared
 from xpsolve.autodiff.rules.table import quotient_or_zero
 from xpsolve.autodiff.symmetric import spectral
-from xpsolve.operators import Wavelet, _correlation, _spectral, gradient
+from xpsolve.operators import Fourier, RealForm, Wavelet, _correlation, _spectral, gradient
 from xpsolve.penalties.shrink import shrink
 from xpsolve.proximal.proximal_gradient import extrapolate
 from xpsolve.transport import _increments, _kernels
@@ -245,6 +245,24 @@ SOLVES = {
     "sparse sgd block 32": (_descent(xs.sgd, xs.LeastSquares, epochs=2, block=32, step0=0.1), S, YS),
     "sparse lasso fista": (lambda S, y: xs.lasso(S, y, LS, method="fista"), S, YS),
     "sparse lasso working_set": (lambda S, y: xs.lasso(S, y, LS, method="working_set"), S, YS),
+    **{
+        f"complex {name}": (call, *(x * np.exp(1j * np.arange(len(x)))[(...,) + (None,) * (x.ndim - 1)] for x in args))
+        for name, call, *args in (
+            *((m, lambda A, y, m=m: xs.ridge(A, y, 1.0, method=m), DATA, Y) for m in ("normal", "svd", "cg")),
+            ("woodbury", lambda A, y: xs.ridge(A, y, 1.0, method="woodbury"), WIDE, Z),
+            ("path", lambda A, y: xs.ridge(A, y, [0.1, 1.0]), DATA, Y),
+            ("lstsq", xs.lstsq, DATA, Y),
+            ("lasso", lambda A, y: xs.lasso(A, y, LAM), WIDE, Z),
+            ("elastic_net", lambda A, y: xs.elastic_net(A, y, LAM, 0.5), DATA, Y),
+            ("basis_pursuit", lambda A, y: xs.basis_pursuit(A, y, max_iter=300), WIDE, Z),
+            ("soft_threshold", lambda x: xs.soft_threshold(x, 0.5), SAMPLES),
+            ("fourier", Fourier((8, 16), mask=[3, 5]).matvec, np.ones(128)),
+            ("adjoint fourier", Fourier((8, 16), mask=[3, 5]).rmatvec, np.ones(2)),
+        )
+    },
+    "real form": (RealForm(Fourier((8, 16))).matvec, rng.standard_normal(128)),
+    "adjoint real form": (RealForm(Fourier((8, 16))).rmatvec, rng.standard_normal(256)),
+    "sparse complex ridge": (lambda S, y: xs.ridge(S, y, 1.0), S * (1 + 1j), YS),
 }  # fmt: skip
 
 

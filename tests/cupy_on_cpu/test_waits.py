@@ -173,6 +173,25 @@ CALLS = {
         for method in ("scaling", "stabilized", "log")
     },
     **{
+        f"sinkhorn, unbalanced, {method}": (
+            lambda a, b, M, method=method: xs.sinkhorn(a, b, M, 0.05, marginal=0.5, method=method),
+            PLAN,
+        )
+        for method in ("scaling", "stabilized", "log")
+    },
+    "sinkhorn, distances": (
+        lambda a, b, M: xs.sinkhorn(a, b, xs.PointCloud(M, M.T @ M, 4, "euclidean"), 0.5),
+        PLAN,
+    ),
+    "sinkhorn, an ε for each": (
+        lambda a, b, M: xs.sinkhorn(a, b, M, cupy.asarray([0.05, 0.5])),
+        PLAN,
+    ),
+    "barycenter, debiased": (
+        lambda A, x: xs.barycenter(A, xs.PointCloud(x, x), 0.5, debiased=True),
+        (np.stack([simplex(12), simplex(12)[::-1]]), PLAN[2]),
+    ),
+    **{
         f"convolve, {method}": (lambda z, w, method=method: xs.convolve(z, w, method=method), (IMAGE, KERNEL))
         for method in ("fft", "im2col", "shift")
     },

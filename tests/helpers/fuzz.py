@@ -122,6 +122,8 @@ class Draw:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             x = x.astype(dtype)
+            if dtype == "complex128" and self.chance(0.7):
+                x = x * np.exp(2j * np.pi * self.rng.random(x.shape))
         layout = self.pick("C", "C", "F", "reversed", "read-only", "strided")
         if layout == "F":
             x = np.asfortranarray(x)
@@ -191,6 +193,27 @@ def elastic_net(d):
 def lasso_path(d):
     f, given, _ = _linear(d, xs.lasso_path)
     return f, given, {"n_lams": d.pick(1, 2, 3), "max_iter": 80}
+
+
+def ridge_cv(d):
+    f, given, _ = _linear(d, xs.ridge_cv)
+    options = {"method": d.pick("gcv", "loo", "kfold"), "folds": d.pick(2, 3), "per_target": d.chance(0.3)}
+    return f, {**given, "lams": d.pick([0.1, 1.0], [0.0, 1e-3], [d.lam()])}, {**options, "intercept": d.chance(0.3)}
+
+
+def lasso_cv(d):
+    f, given, options = _linear(d, d.pick(xs.lasso_cv, xs.elastic_net_cv), intercept=d.chance(0.3))
+    return f, given, {"n_lams": d.pick(1, 3), "folds": d.pick(2, 3), "max_iter": 80, **options}
+
+
+def lasso_sure(d):
+    f, given, _ = _linear(d, xs.lasso_sure)
+    return f, {**given, "sigma": d.pick(0.1, 1.0)}, {"n_lams": d.pick(1, 3), "max_iter": 80}
+
+
+def discrepancy(d):
+    f, given, _ = _linear(d, xs.discrepancy)
+    return f, {**given, "noise": d.pick(0.1, 1.0)}, {"penalty": d.pick("ridge", "lasso")}
 
 
 def basis_pursuit(d):
@@ -279,7 +302,8 @@ def _transport(function, **options):
                 k: (np.array(v, dtype="float64") if is_array(v) else v)
                 for k, v in (("a", a), ("b", b), ("M", M), ("eps", eps))
             }
-        return function, given, {**options, "method": d.pick("auto", "scaling", "stabilized", "log")}
+        marginal = {"marginal": d.pick(1e-3, 0.1, 1.0, 10.0, 1e3)} if d.chance(0.3) else {}
+        return function, given, {**options, **marginal, "method": d.pick("auto", "scaling", "stabilized", "log")}
 
     build.__name__ = function.__name__
     return build
@@ -488,6 +512,7 @@ BUILDERS = [
     *([ridge, lasso, lstsq] * 3),
     *([elastic_net, lasso_path, basis_pursuit, dictionary_learning] * 2),
     *([nnls, minimize] * 2),
+    *(ridge_cv, lasso_cv, lasso_sure, discrepancy),
     soft_threshold,
     *([_descent(xs.newton, max_iter=30), _descent(xs.gradient_descent, max_iter=40)] * 2),
     _descent(xs.coordinate_descent, max_iter=20),
@@ -530,6 +555,10 @@ BUILDERS = [
 
 class Wrong(Exception):
     """A promise that was broken."""
+
+
+def _single(x):
+    return "float32" in str(x.dtype) or "complex64" in str(x.dtype)
 
 
 def _bytes(tree):
@@ -597,7 +626,7 @@ def one(seed):
         except (TypeError, ValueError) as error:
             if _bytes(given) != before:
                 raise Wrong(f"inputs written: {what}") from error
-            if not _named(function, given, str(error)):
+            if not _named(function, given | options, str(error)):
                 raise Wrong(f"no argument named: {what}: {type(error).__name__}: {error}") from error
             if caught:
                 raise Wrong(f"warning before an error: {what}: {caught[0].message}") from error
@@ -642,7 +671,7 @@ def _check(function, given, options, out, what, warned):
         for x in _arrays(_answer(out)):
             if library(namespace_of(x)) != wanted:
                 raise Wrong(f"library changed: {what}: {library(namespace_of(x))}")
-            if "float32" not in str(x.dtype) and all("float32" in str(v.dtype) for v in arrays):
+            if not _single(x) and all(map(_single, arrays)):
                 raise Wrong(f"dtype changed: {what}: {x.dtype}")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

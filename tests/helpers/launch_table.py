@@ -82,6 +82,13 @@ def ridge() -> Iterator[Run]:
             yield "lstsq, checked", qr, xs.count(xs.lstsq, A, y, check_finite=True)
 
 
+def ridge_cv() -> Iterator[Run]:
+    lams = [1.0, 10.0, 100.0]
+    for method, (n, p) in itertools.product(("gcv", "loo"), ((60, 20), (20, 60), (30, 10), (25, 25))):
+        run = xs.count(xs.ridge_cv, *regression(n, p), lams, method=method, check_finite=False)
+        yield f"ridge_cv, {method}, {run[0].method}", {}, run
+
+
 def basis_pursuit() -> Iterator[Run]:
     for n_iter, (n, p) in itertools.product((0, 20, 40, 50), ((20, 60), (12, 12), (10, 13))):
         A = regression(n, p)[0]
@@ -188,10 +195,13 @@ def sinkhorn() -> Iterator[Run]:
         for n_iter, every, (n, m) in ((40, 10, (20, 30)), (50, 10, (12, 12)), (70, 10, (9, 7)), (55, 5, (9, 7))):
             rng = np.random.default_rng(n_iter)
             problem = histogram(rng, n), histogram(rng, m), points(rng, n, m, span), 0.05
-            yield from sinkhorn_runs(problem, method, n_iter, every)
+            for more in ({}, {"marginal": 0.1}):
+                yield from sinkhorn_runs(problem, method, n_iter, every, more)
 
 
-def sinkhorn_runs(problem: tuple[Any, ...], method: str, n_iter: int, every: int) -> Iterator[Run]:
+def sinkhorn_runs(
+    problem: tuple[Any, ...], method: str, n_iter: int, every: int, more: dict[str, Any]
+) -> Iterator[Run]:
     """In full and with increments, which "scaling" begins on the way, or at once where it reads the span."""
     seen: list[tuple[int, bool, float]] = []
 
@@ -199,19 +209,20 @@ def sinkhorn_runs(problem: tuple[Any, ...], method: str, n_iter: int, every: int
         seen.append((k, getattr(state, "low", None) is not None, float(state.eps)))
 
     def counted(*, mixed: bool, check_finite: bool = False) -> Any:
-        options = {"method": method, "relaxation": 1.0, "mixed": mixed, "check_finite": check_finite}
+        options = {"method": method, "relaxation": 1.0, "mixed": mixed, "check_finite": check_finite} | more
         seen.clear()
-        module = sys.modules["xpsolve.transport.sinkhorn"]
+        module = sys.modules["xpsolve.transport._solve"]
         with mock.patch.object(module, "iterate", lambda *a, **o: iterate(*a, **o | {"callback": watch})):
             xs.sinkhorn(*problem, **options, **exactly(n_iter, every))
         return xs.count(xs.sinkhorn, *problem, **options, **exactly(n_iter, every))[1]
 
     row, looks, times = f"sinkhorn, {method}", checks(n_iter, every), checked(n_iter, every)
+    kind = ", unbalanced" if more else ""
     full = counted(mixed=False)
     if method != "scaling":
         times["renewal"] = len({eps for _, _, eps in seen}) - 1
-    yield row, times, (None, full)
-    if method == "log":
+    yield row + kind, times, (None, full)
+    if method == "log" or more:
         return
     mixed = counted(mixed=True)
     exact = {"exact_check": (mixed.by_op["matmul"].calls - full.by_op["matmul"].calls) // 2}
@@ -239,8 +250,10 @@ def barycenter() -> Iterator[Run]:
         ("scaling", "log"), ((10, 10), (30, 10), (30, 5), (50, 10)), ((3, 9), (4, 12))
     ):
         call = {"method": method, "check_finite": False, **exactly(n_iter, every)}
-        run = xs.count(xs.barycenter, histogram(rng, k, n), 0.01 * rng.random((n, n)), 0.5, **call)
-        yield f"barycenter, {method}", checked(n_iter, every), run
+        problem = histogram(rng, k, n), 0.01 * rng.random((n, n)), 0.5
+        yield f"barycenter, {method}", checked(n_iter, every), xs.count(xs.barycenter, *problem, **call)
+        run = xs.count(xs.barycenter, *problem, debiased=True, **call)
+        yield f"barycenter, {method}, debiased", checked(n_iter, every), run
 
 
 # --- the table
@@ -266,6 +279,7 @@ def solved(row: str, runs: list[tuple[dict[str, int], Any]]) -> Parts:
 CASES = (
     proximal_gradient,
     ridge,
+    ridge_cv,
     basis_pursuit,
     dictionary_learning,
     gradient_descent,

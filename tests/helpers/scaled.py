@@ -102,6 +102,10 @@ def _with_samples(solver, penalty=None, **options):
     return solve
 
 
+def _ridge_cv(method):
+    return lambda A, y, a, c: xs.ridge_cv(A, y, [0.1 * a * a, a * a], method=method, folds=3)
+
+
 def _stochastic(solver, **options):
     return lambda A, y, a, c: solver(xs.LeastSquares(A, y, 0.0), epochs=3, seed=1, **options)
 
@@ -113,10 +117,11 @@ def _logistic(solver, **options):
     return solve
 
 
-def _sinkhorn(method):
+def _sinkhorn(method, price=None):
     def solve(A, y, a, c):
         h, g = np.full(A.shape[0], 1 / A.shape[0], A.dtype), np.full(A.shape[1], 1 / A.shape[1], A.dtype)
-        return xs.sinkhorn(h, g, np.abs(A), 0.5 * a, method=method, tol=1e-4 if A.dtype == np.float32 else 1e-9)
+        more = {} if price is None else {"marginal": price * a}
+        return xs.sinkhorn(h, g, np.abs(A), 0.5 * a, method=method, tol=1e-4 if A.dtype == np.float32 else 1e-9, **more)
 
     return solve
 
@@ -145,6 +150,13 @@ CASES = [
         lambda A, y, a, c: xs.lasso_path(A, y, n_lams=4, ratio=0.01, tol=tight(A)),
         nonzero_lam=True,
     ),
+    *(
+        Case(f"ridge_cv-{m}-{s[0]}x{s[1]}", s, _ridge_cv(m), nonzero_lam=True)
+        for m in ("gcv", "loo", "kfold")
+        for s in ((9, 5), (5, 9))
+    ),
+    Case("lasso_cv", (12, 5), lambda A, y, a, c: xs.lasso_cv(A, y, [a * c, 0.3 * a * c], folds=3), nonzero_lam=True),
+    Case("lasso_sure", (12, 5), lambda A, y, a, c: xs.lasso_sure(A, y, c, [a * c, 0.3 * a * c]), nonzero_lam=True),
     Case("basis_pursuit", (4, 9), lambda A, y, a, c: xs.basis_pursuit(A, y)),
     Case(
         "dictionary_learning",
@@ -180,4 +192,5 @@ CASES = [
     Case("sga", (9, 5), _stochastic(xs.sga)),
     Case("sag", (9, 5), _stochastic(xs.sag)),
     *(Case(f"sinkhorn-{m}", (6, 5), _sinkhorn(m), answer="a") for m in ("scaling", "stabilized", "log")),
+    *(Case(f"unbalanced-{m}", (6, 5), _sinkhorn(m, 0.7), answer="a") for m in ("scaling", "stabilized", "log")),
 ]

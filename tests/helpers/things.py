@@ -46,4 +46,4 @@ def objects(asarray):
 
 
 def is_short(text):
-    return 0 < len(text) <= 200 and "\n" not in text and "array(" not in text
+    return 0 < len(text) <= 220 and "\n" not in text and "array(" not in text

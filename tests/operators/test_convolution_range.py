@@ -114,7 +114,7 @@ BAD = {
     "a number and an operator": (lambda: 1 + A, TypeError, r"\+: expected an operator on both sides"),
     "less a number": (lambda: A - 1, TypeError, "-: expected an operator on both sides"),
     "an operator of a number": (lambda: A @ 5, TypeError, "x: expected an array of shape"),
-    "over zero": (lambda: A / 0, ValueError, "/: expected an operator divided by a real number other than 0"),
+    "over zero": (lambda: A / 0, ValueError, "/: expected an operator divided by a number other than 0"),
     "over text": (lambda: A / "x", TypeError, "/: expected"),
     "flip is text": (
         lambda: xs.convolve(np.ones((1, 1, 3)), np.ones((1, 1, 2)), flip="x"),

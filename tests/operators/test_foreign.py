@@ -268,8 +268,8 @@ def odd(matvec, **options):
 
 y = Y[:, 0]
 BAD = {
-    "complex": (lambda: xs.ridge(Complex(A), y, 1.0), TypeError, "A: expected a real operator, got dtype complex128"),
-    "complex, of SciPy": (lambda: xs.ridge(HOST["scipy"](A + 0j), y, 1.0), TypeError, "A: expected a real operator"),
+    "complex": (lambda: xs.nnls(Complex(A), y), TypeError, "A: expected a real operator, got <Foreign Complex 12×8>"),
+    "complex, of SciPy": (lambda: xs.nnls(HOST["scipy"](A + 0j), y), TypeError, "A: expected a real operator"),
     "complex products": (lambda: xs.ridge(odd(lambda x: 1j * A @ x), y, 1.0), TypeError, "A: expected real products"),
     "three axes": (lambda: xs.ridge(Shapes(2, 3, 4), y, 1.0), ValueError, r"A: .* \(n, p\), got shape \(2, 3, 4\)"),
     "one axis": (lambda: xs.ridge(scipy.sparse.coo_array(np.ones(3)), y, 1.0), ValueError, r"got shape \(3,\)"),

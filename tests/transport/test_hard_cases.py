@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 import xpsolve as xs
 from xpsolve import autodiff, costs
@@ -58,6 +59,22 @@ def test_averages_in_every_method_and_in_batches(rng, method, eps):
     assert_close(solution.plan()[1], alone.plan(), rtol=0, atol=1e-8)
 
 
+def test_averages_under_jit(rng):
+    """Which problems take them is found while the compiled program runs."""
+    jax = pytest.importorskip("jax")
+    X, a, b = rng.standard_normal((9, 2)), histogram(rng, 9), histogram(rng, 9)
+    solve = jax.jit(lambda a, b, M: xs.sinkhorn(a, b, M, 0.05))
+    M = jax.numpy.asarray(squared(X, X))
+    own, other = (
+        solve(jax.numpy.asarray(a), jax.numpy.asarray(a), M),
+        solve(jax.numpy.asarray(a), jax.numpy.asarray(b), M),
+    )
+    assert own.converged
+    assert int(own.n_iter) <= 40
+    assert other.converged
+    assert_close(other.plan(), xs.sinkhorn(a, b, squared(X, X), 0.05).plan(), rtol=0, atol=1e-8)
+
+
 def test_a_symmetric_cost_that_is_least_elsewhere_takes_plain_steps(rng):
     a = histogram(rng, 6)
     assert xs.sinkhorn(a, a, np.eye(6), 0.2).converged
@@ -106,16 +123,77 @@ def test_a_plan_that_is_hard_to_reach_is_not_called_converged(method, cost):
     assert_close(solution.plan(), np.eye(2) / 2, atol=2e-3)
 
 
+@pytest.mark.of("sinkhorn")
 @pytest.mark.parametrize("method", METHODS)
-def test_no_plan_at_all_is_a_status(rng, method):
-    M = rng.random((5, 4))
+def test_no_plan_at_all_is_a_status(xp, rng, method):
+    M, b = rng.random((5, 4)), xp(histogram(rng, 4))
     M[2] = np.inf
     with pytest.warns(ConvergenceWarning, match="no plan"):
-        solution = xs.sinkhorn(histogram(rng, 5), histogram(rng, 4), M, 0.2, method=method, max_iter=200)
-    assert not solution.converged
+        solution = xs.sinkhorn(xp(histogram(rng, 5)), b, xp(M), 0.2, method=method, max_iter=100)
+    assert solution.status is Status.INFEASIBLE
+    assert not np.isnan(backends.to_numpy(solution.plan())).any()
     a = histogram(rng, 5)
     a[2] = 0
-    assert xs.sinkhorn(a / a.sum(), histogram(rng, 4), M, 0.2, method=method).converged
+    assert xs.sinkhorn(xp(a / a.sum()), b, xp(M), 0.2, method=method, tol=tolerance(xp)).converged
+
+
+def flow(a, b, open_pairs):
+    """The most mass that can be moved, by linear programming."""
+    n, m = open_pairs.shape
+    rows, columns = np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))
+    bounds = [(0, None if is_open else 0) for is_open in open_pairs.reshape(-1)]
+    return -linprog(-np.ones(n * m), A_ub=np.vstack([rows, columns]), b_ub=np.concatenate([a, b]), bounds=bounds).fun
+
+
+def test_infeasible_is_what_linear_programming_says(rng):
+    seen = set()
+    for _ in range(40):
+        n, m = rng.integers(2, 10, 2)
+        open_pairs = rng.random((n, m)) < rng.choice([0.25, 0.4, 0.6])
+        if not open_pairs.any():
+            continue
+        a, b = histogram(rng, n), histogram(rng, m)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            solution = xs.sinkhorn(a, b, np.where(open_pairs, rng.random((n, m)), np.inf), 0.2, max_iter=500)
+        feasible = flow(a, b, open_pairs) > 1 - 1e-9
+        seen.add(feasible)
+        assert (solution.status is Status.INFEASIBLE) == (not feasible)
+        assert not np.isnan(solution.x[0]).any()
+        assert not np.isnan(solution.plan()).any()
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("short", [0.1, 1e-3, 1e-6])
+def test_a_little_too_much_mass_is_infeasible(rng, short):
+    """A set of three points whose neighbours have less room by `short`; with as much room it is not."""
+    M = rng.random((6, 5))
+    M[:3, 2:] = np.inf
+    a, b = histogram(rng, 6), histogram(rng, 5)
+    a = np.concatenate([0.5 * a[:3] / a[:3].sum(), 0.5 * a[3:] / a[3:].sum()])
+    for room, infeasible in ((0.5 - short, True), (0.5, False), (0.5 + max(short, 1e-3), False)):
+        c = np.concatenate([room * b[:2] / b[:2].sum(), (1 - room) * b[2:] / b[2:].sum()])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            solution = xs.sinkhorn(a, c, M, 0.2, max_iter=1000)
+            many = xs.sinkhorn(np.stack([a, a]), np.stack([c, c]), M, 0.2, max_iter=1000)
+        assert (solution.status is Status.INFEASIBLE) == infeasible
+        assert (many.status is Status.INFEASIBLE) == infeasible
+
+
+def test_points_in_blocks_may_be_infeasible(rng):
+    x, y = rng.random((8, 1)), 3 + rng.random((7, 1))
+    x[0] = 9
+
+    def near(xp, x, y):
+        far = (x - y.T) ** 2
+        return xp.where(far < 16, far, xp.inf + 0 * far)
+
+    with pytest.warns(ConvergenceWarning, match="no plan"):
+        solution = xs.sinkhorn(np.ones(8) / 8, np.ones(7) / 7, xs.PointCloud(x, y, 3, near), 1.0, max_iter=50)
+    assert solution.status is Status.INFEASIBLE
+    enough = xs.sinkhorn(np.ones(8) / 8, np.ones(7) / 7, xs.PointCloud(x, y, 3, near), 1.0, marginal=1.0)
+    assert enough.converged  # the mass that cannot be moved is given up
 
 
 # --- scales, masses, dtypes, shapes

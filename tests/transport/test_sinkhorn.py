@@ -478,7 +478,7 @@ def states_at_checks(monkeypatch):
     def watched(step, state, **options):
         return iterate(step, state, **options | {"callback": lambda k, state: seen.append(state)})
 
-    monkeypatch.setattr(sys.modules["xpsolve.transport.sinkhorn"], "iterate", watched)
+    monkeypatch.setattr(sys.modules["xpsolve.transport._solve"], "iterate", watched)
     return seen
 
 

@@ -18,6 +18,19 @@ from xpsolve.arrays.checks import (
     check_rows,
     regularisation,
 )
+from xpsolve.arrays.complex import (
+    abs_or_one,
+    adjoint,
+    complex_dtype,
+    conjugate,
+    inner,
+    is_complex,
+    kind_of,
+    products,
+    real_dtype,
+    real_part,
+    squares,
+)
 from xpsolve.arrays.conjugate_gradient import Conjugate, conjugate_start, conjugate_step
 from xpsolve.arrays.indexing import accumulate, either, largest, put, scatter, take_columns
 from xpsolve.arrays.lazy import in_memory, settled
@@ -44,6 +57,7 @@ from xpsolve.arrays.namespace import (
     depth,
     device_of,
     enter,
+    enter_numbers,
     innermost,
     is_array,
     is_concrete,
@@ -54,7 +68,7 @@ from xpsolve.arrays.namespace import (
     on_accelerator,
 )
 from xpsolve.arrays.native import composed, native
-from xpsolve.arrays.precision import FloatLimits, cast, limits_of, residual, wide_dtype, wide_product
+from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
@@ -64,7 +78,10 @@ __all__ = [
     "FloatLimits",
     "Namespace",
     "Run",
+    "abs_or_one",
     "accumulate",
+    "adjoint",
+    "adjoint_product",
     "backends",
     "cast",
     "check_axis",
@@ -85,7 +102,9 @@ __all__ = [
     "common_device",
     "common_dtype",
     "common_namespace",
+    "complex_dtype",
     "composed",
+    "conjugate",
     "conjugate_start",
     "conjugate_step",
     "depth",
@@ -93,13 +112,17 @@ __all__ = [
     "eigh",
     "either",
     "enter",
+    "enter_numbers",
     "gram",
     "in_memory",
+    "inner",
     "innermost",
     "is_array",
+    "is_complex",
     "is_concrete",
     "is_scalar",
     "iterate",
+    "kind_of",
     "largest",
     "largest_pivot",
     "largest_singular_value",
@@ -110,7 +133,10 @@ __all__ = [
     "native",
     "on_accelerator",
     "power_of_two",
+    "products",
     "put",
+    "real_dtype",
+    "real_part",
     "regularisation",
     "residual",
     "safe_norm",
@@ -120,6 +146,7 @@ __all__ = [
     "solve",
     "solve_positive",
     "solve_triangular",
+    "squares",
     "take_columns",
     "thin_svd",
     "two_to_the",

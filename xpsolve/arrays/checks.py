@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xpsolve.arrays.complex import real_dtype
 from xpsolve.arrays.namespace import (
     Array,
     Namespace,
@@ -209,7 +210,7 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
             return
         for name, x in arrays.items():
             if not bool(xp.all(xp.isfinite(x))):
-                count = int(xp.sum(xp.astype(~xp.isfinite(x), x.dtype)))
+                count = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int32)))
                 message = (
                     f"{name}: expected finite numbers, got {count} NaN or infinite of {math.prod(x.shape)}. "
                     f"Remove or impute them first; check_finite=False skips this check, not its consequences."
@@ -218,11 +219,12 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
 
 
 def regularisation(xp: Namespace, lam: Any, name: str, *, like: Array, check_values: bool = True) -> Array:
-    """λ ≥ 0 as an array of the dtype and device of `like`: 0-d for a number, 1-D for a path.
+    """λ ≥ 0 as an array of the real dtype and the device of `like`: 0-d for a number, 1-D for a path.
 
     Numbers and lists are checked on the host, where they are.  The values of an array on a device cost one
     host read, which ``check_values=False`` saves.
     """
+    dtype = real_dtype(like)
     if is_array(lam):
         common_namespace(A=like, **{name: lam})
         common_device(A=like, **{name: lam})
@@ -231,8 +233,8 @@ def regularisation(xp: Namespace, lam: Any, name: str, *, like: Array, check_val
             raise ValueError(message)
         lam = lift(xp, lam)
         common_dtype(xp, device_of(lam), **{name: lam})
-        if lam.dtype != like.dtype:
-            lam = xp.astype(lam, like.dtype)
+        if lam.dtype != dtype:
+            lam = xp.astype(lam, dtype)
         if check_values and is_concrete(lam) and not bool(xp.all((lam >= 0) & xp.isfinite(lam))):
             message = f"{name}: expected finite numbers >= 0, got an array with negative or non-finite entries."
             raise ValueError(message)
@@ -241,6 +243,6 @@ def regularisation(xp: Namespace, lam: Any, name: str, *, like: Array, check_val
     if not values or not all(is_scalar(value) for value in values):
         message = f"{name}: expected a number, a list of numbers or a 1-D array, got {lam!r}."
         raise TypeError(message)
-    numbers = [check_number(value, name, minimum=0, dtype=like.dtype) for value in values]
+    numbers = [check_number(value, name, minimum=0, dtype=dtype) for value in values]
     host = numbers if isinstance(lam, list | tuple) else numbers[0]
-    return xp.asarray(host, dtype=like.dtype, device=device_of(like))
+    return xp.asarray(host, dtype=dtype, device=device_of(like))

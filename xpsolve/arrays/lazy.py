@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays.namespace import Array, is_array, namespace_of
 from xpsolve.arrays.native import native
 
@@ -52,7 +54,7 @@ def in_memory(solve: Callable[..., tuple[Any, ...]], *arrays: Array | None) -> t
     >>> type(half).__module__, kind
     ('dask.array.core', 'numpy')
     """
-    if hasattr(namespace_of(arrays[0]), "inside"):
+    if type(arrays[0]) is np.ndarray or hasattr(namespace_of(arrays[0]), "inside"):
         return solve(*arrays)
     return _solved(*arrays, solve=solve)  # type: ignore[no-any-return]
 

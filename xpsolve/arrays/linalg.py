@@ -14,6 +14,7 @@ from typing import Any
 import array_api_extra as xpx
 import numpy as np
 
+from xpsolve.arrays.complex import adjoint, conjugate, is_complex, real_part
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
 from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import limits_of
@@ -24,8 +25,8 @@ _PANEL = 64  # rows per panel in blocked substitution: where a small LU solve an
 
 @native
 def gram(A: Array) -> Array:
-    """The Gram matrix AᵀA, (p, p).  NumPy sees the symmetry by itself and computes one triangle."""
-    return A.T @ A
+    """The Gram matrix AᴴA, (p, p).  NumPy sees the symmetry of a real one and computes one triangle."""
+    return adjoint(A) @ A
 
 
 @gram.register("torch")
@@ -33,14 +34,14 @@ def _gram_by_panels(A: Array) -> Array:
     """Four column panels, each against those not before it: 5/8 of the products of the full GEMM."""
     p = A.shape[1]
     if p < 512:  # below this size, the copies cost more than the products they save
-        return A.T @ A
+        return adjoint(A) @ A
     xp = namespace_of(A)
     edges = [p * i // 4 for i in range(5)]
     spans = list(itertools.pairwise(edges))
-    lower = [A[:, i:].T @ A[:, i:j] for i, j in spans]  # block column from the diagonal down
+    lower = [adjoint(A[:, i:]) @ A[:, i:j] for i, j in spans]  # block column from the diagonal down
     columns = []
     for b, (i, j) in enumerate(spans):
-        above = [lower[c][i - edges[c] : j - edges[c], :].T for c in range(b)]
+        above = [adjoint(lower[c][i - edges[c] : j - edges[c], :]) for c in range(b)]
         columns.append(xp.concat([*above, lower[b]], axis=0))
     return xp.concat(columns, axis=1)
 
@@ -70,17 +71,17 @@ def _shifted_on_the_device(G: Array, shift: Array) -> Array:
 def largest_pivot(G: Array) -> Array:
     """The largest entry on the diagonal, 0-d: of a positive definite G it is the largest of all."""
     xp = namespace_of(G)
-    return xp.max(xp.linalg.diagonal(G))
+    return xp.max(real_part(xp.linalg.diagonal(G)))
 
 
 @largest_pivot.register("numpy")
 def _largest_pivot_numpy(G: Array) -> Array:
-    return np.asarray(G.diagonal().max())
+    return np.asarray(G.diagonal().real.max())
 
 
 @native
 def cholesky(G: Array) -> tuple[Array, Array]:
-    """Lower factor L with G = LLᵀ, and a 0-d boolean: whether it can be trusted.
+    """Lower factor L with G = LLᴴ, and a 0-d boolean: whether it can be trusted.
 
     The flag stays on the device.  It is False where a pivot is not finite, or so small compared with the
     diagonal of G that it is only rounding: L_ii² ≤ p·eps·max G_jj.
@@ -99,7 +100,8 @@ def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
     factor = _lapack("potrf", G.dtype) if G.ndim == 2 else None
     if factor is None:
         return cholesky.standard(G)  # type: ignore[no-any-return]
-    U, info = factor(G.T, lower=0, clean=1)  # G.T lies as LAPACK wants it, and so does the transpose of its factor
+    # G.T lies as LAPACK wants it, and so does the transpose of its factor: Ḡ = UᴴU is G = LLᴴ with L = Uᵀ
+    U, info = factor(G.T, lower=0, clean=1)
     L = U.T if info == 0 else np.full_like(G, np.nan)
     return L, trustworthy(L, G)
 
@@ -111,7 +113,8 @@ def _lapack(name: str, dtype: Any) -> Callable[..., Any] | None:
         from scipy.linalg import lapack
     except ImportError:
         return None
-    return getattr(lapack, {"float64": "d", "float32": "s"}.get(str(dtype), "no ") + name, None)
+    letter = {"float64": "d", "float32": "s", "complex128": "z", "complex64": "c"}.get(str(dtype), "no ")
+    return getattr(lapack, letter + name, None)
 
 
 @cholesky.register("torch")
@@ -139,15 +142,15 @@ def _cholesky_or_nan(G: Any) -> Any:
 def trustworthy(L: Array, G: Array) -> Array:
     """Whether all pivots are above rounding: a NaN is not, and no number below 0 that a library left there."""
     xp = namespace_of(L)
-    pivots = xp.linalg.diagonal(L)
+    pivots = real_part(xp.linalg.diagonal(L))
     smallest = limits_of(G).eps * G.shape[0] * largest_pivot(G)
     return xp.all((pivots > 0) & (pivots * pivots > smallest))
 
 
 @trustworthy.register("numpy")
 def _trustworthy_numpy(L: Array, G: Array) -> Array:
-    least = L.diagonal().min()  # a NaN if there is one
-    smallest = limits_of(G).eps * G.shape[0] * G.diagonal().max()
+    least = L.diagonal().real.min()  # a NaN if there is one
+    smallest = limits_of(G).eps * G.shape[0] * G.diagonal().real.max()
     return np.asarray(least > 0 and least * least > smallest)
 
 
@@ -165,7 +168,8 @@ def _trustworthy_cupy(L: Array, G: Array) -> Array:
         "xpsolve_trustworthy",
         reduce_type="bool",
     )
-    return above(L.diagonal(), G.diagonal().max(), float(cupy.finfo(G.dtype).eps) * G.shape[0])
+    pivots, largest = real_part(L.diagonal()), real_part(G.diagonal()).max()
+    return above(pivots, largest, float(cupy.finfo(G.dtype).eps) * G.shape[0])
 
 
 def solve(A: Array, B: Array) -> Array:
@@ -181,7 +185,7 @@ def solve(A: Array, B: Array) -> Array:
 
 @native
 def solve_triangular(L: Array, B: Array, *, transposed: bool = False) -> Array:
-    """X with LX = B, or LᵀX = B, for a lower triangular L (p, p) and B (p,) or (p, k).
+    """X with LX = B, or LᴴX = B, for a lower triangular L (p, p) and B (p,) or (p, k).
 
     Blocked substitution: panels on the diagonal by `linalg.solve`, all else by matrix products.
     """
@@ -194,9 +198,9 @@ def solve_triangular(L: Array, B: Array, *, transposed: bool = False) -> Array:
         rhs = B[i:j, ...]
         if solved:
             known = xp.concat(solved[::-1] if transposed else solved, axis=0)
-            rhs = rhs - (L[j:, i:j].T @ known if transposed else L[i:j, :i] @ known)
+            rhs = rhs - (adjoint(L[j:, i:j]) @ known if transposed else L[i:j, :i] @ known)
         block = L[i:j, i:j]
-        solved.append(solve(block.T if transposed else block, rhs))
+        solved.append(solve(adjoint(block) if transposed else block, rhs))
     return xp.concat(solved[::-1] if transposed else solved, axis=0)
 
 
@@ -205,7 +209,7 @@ def _solve_triangular_numpy(L: Array, B: Array, *, transposed: bool = False) -> 
     if L.shape[0] > _PANEL:
         return solve_triangular.standard(L, B, transposed=transposed)
     try:
-        return np.linalg.solve(L.T if transposed else L, B)
+        return np.linalg.solve(adjoint(L) if transposed else L, B)
     except np.linalg.LinAlgError:
         return B * np.nan
 
@@ -215,7 +219,7 @@ def _solve_triangular_torch(L: Array, B: Array, *, transposed: bool = False) -> 
     import torch
 
     columns = B if B.ndim == 2 else B[:, None]
-    X = torch.linalg.solve_triangular(L.mT if transposed else L, columns, upper=transposed)
+    X = torch.linalg.solve_triangular(L.mH if transposed else L, columns, upper=transposed)
     return X if B.ndim == 2 else X[:, 0]
 
 
@@ -223,16 +227,17 @@ def _solve_triangular_torch(L: Array, B: Array, *, transposed: bool = False) -> 
 def _solve_triangular_jax(L: Array, B: Array, *, transposed: bool = False) -> Array:
     from jax.scipy.linalg import solve_triangular
 
-    return solve_triangular(L, B, lower=True, trans=int(transposed))
+    return solve_triangular(L, B, lower=True, trans=2 * int(transposed))
 
 
 @solve_triangular.register("cupy")
 def _solve_triangular_cupy(L: Array, B: Array, *, transposed: bool = False) -> Array:
     from cupyx.scipy.linalg import solve_triangular
 
-    if L.flags.c_contiguous:  # its transpose has the layout that cuBLAS needs, and is not copied
+    conjugated = transposed and is_complex(L)
+    if L.flags.c_contiguous and not conjugated:  # its transpose has the layout that cuBLAS needs, and is not copied
         return solve_triangular(L.T, B, lower=False, trans=int(not transposed), check_finite=False)
-    return solve_triangular(L, B, lower=True, trans=int(transposed), check_finite=False)
+    return solve_triangular(L, B, lower=True, trans=transposed + conjugated, check_finite=False)
 
 
 @solve_triangular.register("dask")
@@ -244,13 +249,13 @@ def _solve_triangular_dask(L: Array, B: Array, *, transposed: bool = False) -> A
 
 
 def cholesky_solve(L: Array, B: Array) -> Array:
-    """X with LLᵀX = B: two triangular solves."""
+    """X with LLᴴX = B: two triangular solves."""
     return solve_triangular(L, solve_triangular(L, B), transposed=True)
 
 
 @native
 def solve_positive(G: Array, B: Array) -> Array:
-    """X with GX = B for a symmetric positive definite G of modest size; NaN or a wrong X where it is not."""
+    """X with GX = B for a Hermitian positive definite G of modest size; NaN or a wrong X where it is not."""
     return cholesky_solve(cholesky(G)[0], B)
 
 
@@ -258,8 +263,8 @@ def solve_positive(G: Array, B: Array) -> Array:
 def _solve_positive_numpy(G: Array, B: Array) -> Array:
     solve = _lapack("posv", G.dtype) if G.ndim == 2 and G.shape[0] else None
     if solve is not None:
-        _, X, info = solve(G.T, B, lower=1)
-        return X if info == 0 else np.full_like(B, np.nan)
+        _, X, info = solve(G.T, conjugate(B), lower=1)  # G.T is the conjugate of G, and lies as LAPACK wants it
+        return conjugate(X) if info == 0 else np.full_like(B, np.nan)
     try:
         return np.linalg.solve(G, B)  # up to some hundred rows, LU in one call beats NumPy's slow Cholesky
     except np.linalg.LinAlgError:
@@ -278,32 +283,36 @@ def _or_nan(decompose: Callable[..., Any], A: Array, **options: Any) -> Any:
 
 @native
 def eigh(G: Array) -> tuple[Array, Array]:
-    """Eigenvalues in ascending order and eigenvectors of a symmetric matrix: G = V diag(w) Vᵀ."""
+    """Eigenvalues in ascending order and eigenvectors of a Hermitian matrix: G = V diag(w) Vᴴ."""
     w, V = _or_nan(namespace_of(G).linalg.eigh, G)
     return w, V
 
 
 @eigh.register("dask")
 def _eigh_dask(G: Array) -> tuple[Array, Array]:
-    return xpx.lazy_apply(  # type: ignore[no-any-return]
-        lambda G: tuple(_or_nan(np.linalg.eigh, G)),
-        G,
-        shape=(G.shape[:1], G.shape),
-        dtype=(G.dtype, G.dtype),
-        as_numpy=True,
-    )
+    w, V = _planned(eigh.standard, G, G.shape[:1], G.shape)
+    return real_part(w), V
+
+
+def _planned(decompose: Callable[..., Any], A: Array, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
+    """Several results of a matrix of Dask, once it is computed; all in its dtype, which Dask takes for theirs."""
+
+    def decomposed(A: Any) -> tuple[Any, ...]:
+        return tuple(np.astype(x, A.dtype) for x in decompose(A))
+
+    return xpx.lazy_apply(decomposed, A, shape=shapes, dtype=(A.dtype,) * len(shapes), as_numpy=True)  # type: ignore[no-any-return]
 
 
 @native
 def thin_svd(A: Array) -> tuple[Array, Array, Array]:
-    """A = U diag(s) Vᵀ with min(n, p) columns in U and V, and s descending; returns (U, s, Vᵀ).
+    """A = U diag(s) Vᴴ with min(n, p) columns in U and V, and s descending; returns (U, s, Vᴴ).
 
     A long matrix is first reduced to its triangular factor (Chan 1982), which has the same singular values.
     """
     xp = namespace_of(A)
     n, p = A.shape
     if n < p:
-        V, s, Uh = thin_svd.standard(A.T)
+        V, s, Uh = thin_svd.standard(A.T)  # without conjugates: Aᵀ = V diag(s) Uᴴ has A = (Uᴴ)ᵀ diag(s) Vᵀ
         return Uh.T, s, V.T
     if 3 * n < 5 * p:  # Chan's crossover: below 5/3 the reduction costs more than it saves
         U, s, Vh = _or_nan(xp.linalg.svd, A, full_matrices=False)
@@ -316,9 +325,8 @@ def thin_svd(A: Array) -> tuple[Array, Array, Array]:
 @thin_svd.register("dask")
 def _thin_svd_dask(A: Array) -> tuple[Array, Array, Array]:
     (n, p), q = A.shape, min(A.shape)
-    return xpx.lazy_apply(  # type: ignore[no-any-return]
-        thin_svd.standard, A, shape=((n, q), (q,), (q, p)), dtype=(A.dtype,) * 3, as_numpy=True
-    )
+    U, s, Vh = _planned(thin_svd.standard, A, (n, q), (q,), (q, p))
+    return U, real_part(s), Vh
 
 
 @native
@@ -329,8 +337,8 @@ def eigvalsh(G: Array) -> Array:
 
 @eigvalsh.register("dask")
 def _eigvalsh_dask(G: Array) -> Array:
-    real = G.real.dtype
-    return xpx.lazy_apply(eigvalsh.standard, G, shape=G.shape[:-1], dtype=real, as_numpy=True)
+    (w,) = _planned(lambda G: (eigvalsh.standard(G),), G, G.shape[:-1])
+    return real_part(w)
 
 
 def largest_singular_value(A: Array) -> Array:
@@ -347,6 +355,5 @@ def largest_singular_value(A: Array) -> Array:
     if min(m, n) == 1:
         return unit * xp.max(xp.linalg.vector_norm(sizes / unit, axis=(-2, -1)))
     A = A / unit
-    adjoint = xp.conj(xp.matrix_transpose(A)) if xp.isdtype(A.dtype, "complex floating") else xp.matrix_transpose(A)
-    G = A @ adjoint if m <= n else adjoint @ A
+    G = A @ adjoint(A) if m <= n else adjoint(A) @ A
     return unit * xp.sqrt(xp.max(eigvalsh(G)))

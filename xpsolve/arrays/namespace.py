@@ -234,18 +234,22 @@ def common_dtype(xp: Namespace, device: Any, **arrays: Array) -> Any:
     >>> common_dtype(common_namespace(A=A), "cpu", A=A, y=np.asarray([1, 2]))
     dtype('float32')
     """
+    return _common_dtype(xp, device, arrays, complex_too=False)
+
+
+def _common_dtype(xp: Namespace, device: Any, arrays: dict[str, Array], *, complex_too: bool) -> Any:
     floating = []
     for name, x in arrays.items():
         dtype = x.dtype
-        if _is_real(xp, dtype):
+        if _is_real(xp, dtype) or (complex_too and _is_complex(xp, dtype)):
             if dtype not in floating:
                 floating.append(dtype)
-        elif not _is_countable(xp, x.dtype):
-            message = (
-                f"{name}: expected a real array of float32, float64, integers or booleans, got dtype {x.dtype}. "
-                f"Convert it first; complex problems split into real and imaginary parts."
-            )
-            raise TypeError(message)
+        elif not _is_countable(xp, dtype):
+            floats = "an array of float32, float64, complex64, complex128"
+            floats = floats if complex_too else "a real array of float32, float64"
+            message = f"{name}: expected {floats}, integers or booleans, got dtype {dtype}. Convert it first"
+            parts = "; complex problems split into real and imaginary parts." if _is_complex(xp, dtype) else "."
+            raise TypeError(message + parts)
     if floating:
         return floating[0] if len(floating) == 1 else xp.result_type(*floating)
     info = xp.__array_namespace_info__()
@@ -258,6 +262,10 @@ def _is_real(xp: Namespace, dtype: Any) -> bool:
     if found is None:
         found = _REAL[key] = bool(dtype == xp.float32 or dtype == xp.float64)
     return found
+
+
+def _is_complex(xp: Namespace, dtype: Any) -> bool:
+    return bool(dtype == xp.complex64 or dtype == xp.complex128)
 
 
 def _is_countable(xp: Namespace, dtype: Any) -> bool:
@@ -320,6 +328,41 @@ def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
     >>> y.dtype
     dtype('float64')
     """
+    return _enter(arrays, complex_too=False)
+
+
+def enter_numbers(**arrays: Array) -> tuple[Namespace, list[Array]]:
+    """The same for arguments that may be complex: all become complex where one is.
+
+    Parameters
+    ----------
+    **arrays : array
+        The arguments, by name; the names go into messages.
+
+    Returns
+    -------
+    xp : namespace
+        As from `enter`.
+    arrays : list of array
+        As from `enter`, in float32, float64, complex64 or complex128.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `enter`, except for complex numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import enter_numbers
+    >>> xp, (A, y) = enter_numbers(A=np.eye(2, dtype="complex64"), y=np.asarray([1, 2]))
+    >>> y.dtype
+    dtype('complex64')
+    """
+    return _enter(arrays, complex_too=True)
+
+
+def _enter(arrays: dict[str, Array], *, complex_too: bool) -> tuple[Namespace, list[Array]]:
     xp = common_namespace(**arrays)
     values = list(arrays.values())
     dtype = values[0].dtype
@@ -327,7 +370,7 @@ def enter(**arrays: Array) -> tuple[Namespace, list[Array]]:
         return xp, values  # nothing to lift or to convert, and NumPy has one device
     device = common_device(**arrays)
     lifted = {name: lift(xp, x) for name, x in arrays.items()}
-    dtype = common_dtype(xp, device, **lifted)
+    dtype = _common_dtype(xp, device, lifted, complex_too=complex_too)
     return xp, [x if x.dtype == dtype else xp.astype(x, dtype) for x in lifted.values()]
 
 

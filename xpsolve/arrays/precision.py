@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpsolve.arrays.complex import conjugate, is_complex
 from xpsolve.arrays.namespace import Array, device_of, namespace_of, on_accelerator
 from xpsolve.arrays.native import composed
 
@@ -20,7 +21,7 @@ _IN_CACHE = 2**21  # bytes of rows that are still in the cache for a second prod
 
 
 def wide_dtype(x: Array) -> Any:
-    """float64 where the library has it on the device of x, else the dtype of x.
+    """float64 where the library has it on the device of x, else the dtype of x; of complex x complex128.
 
     Examples
     --------
@@ -30,14 +31,15 @@ def wide_dtype(x: Array) -> Any:
     True
     """
     xp = namespace_of(x)
-    if x.dtype == xp.float64:
+    kind, widest = ("complex floating", "complex128") if is_complex(x) else ("real floating", "float64")
+    if x.dtype == getattr(xp, widest):
         return x.dtype
     info = xp.__array_namespace_info__()
-    return info.dtypes(device=device_of(x), kind="real floating").get("float64", x.dtype)
+    return info.dtypes(device=device_of(x), kind=kind).get(widest, x.dtype)
 
 
 class FloatLimits(NamedTuple):
-    """The limits of a real floating dtype as Python floats."""
+    """The limits of a floating dtype as Python floats; of a complex one those of its parts."""
 
     eps: float
     smallest_normal: float
@@ -87,7 +89,10 @@ def wide_product(A: Array, x: Array) -> Array:
     if A.dtype == x.dtype:
         return A @ x
     xp, (n, p) = namespace_of(x), A.shape
-    if x.dtype != xp.float64:
+    if is_complex(A) and not is_complex(x):
+        x = cast(x, xp.result_type(A.dtype, x.dtype))
+        return wide_product(A, x)
+    if x.dtype not in (xp.float64, xp.complex128) and is_complex(A) == is_complex(x):
         return A @ x
     size = min(_length_of_blocks(A), max(n, p))
     if n >= p:  # along the longer axis, so that the blocks have long rows and columns whatever the order in memory
@@ -100,11 +105,24 @@ def wide_product(A: Array, x: Array) -> Array:
     return total
 
 
+def adjoint_product(A: Array, y: Array) -> Array:
+    """Aᴴ y for y (n,) or (n, k), computed as in `wide_product`: y is conjugated twice, and not A.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import adjoint_product
+    >>> adjoint_product(np.asarray([[1.0, 2j]]), np.ones(1))
+    array([1.-0.j, 0.-2.j])
+    """
+    return conjugate(wide_product(A.T, conjugate(y))) if is_complex(A) else wide_product(A.T, y)
+
+
 @composed
 def residual(A: Array, x: Array, y: Array) -> tuple[Array, Array]:
-    """s = y − Ax and Aᵀs, for x (p,) or (p, k)."""
+    """s = y − Ax and Aᴴs, for x (p,) or (p, k)."""
     s = y - wide_product(A, x)
-    return s, wide_product(A.T, s)
+    return s, adjoint_product(A, s)
 
 
 @residual.register("numpy")
@@ -118,7 +136,7 @@ def _residual_in_one_pass(A: Array, x: Array, y: Array) -> tuple[Array, Array]:
     for i in range(0, n, rows):
         block, part = A[i : i + rows], s[i : i + rows]
         np.subtract(y[i : i + rows], block @ x, out=part)
-        c += block.T @ part
+        c += adjoint_product(block, part)
     return s, c
 
 

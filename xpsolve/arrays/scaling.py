@@ -6,8 +6,11 @@ rounding.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
+from xpsolve.arrays.complex import is_complex, squares
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
 from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import limits_of
@@ -23,7 +26,7 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
     Parameters
     ----------
     x : array
-        Real and of a floating dtype, with no empty axis.
+        Of a floating dtype, with no empty axis; of complex numbers the parts are looked at, so that no |x| overflows.
     axis : int or tuple of int, optional
         Where the maximum is taken; None is over all entries.
     keepdims : bool
@@ -32,7 +35,7 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
     Returns
     -------
     array
-        Of the dtype and device of x.
+        Of the real dtype and device of x.
 
     Examples
     --------
@@ -45,7 +48,12 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
     """
     xp = namespace_of(x)
     # two passes that read, where abs(x) would write as much as it reads
-    size = xp.maximum(xp.max(x, axis=axis, keepdims=keepdims), -xp.min(x, axis=axis, keepdims=keepdims))
+    extremes = [
+        extreme
+        for part in ((xp.real(x), xp.imag(x)) if is_complex(x) else (x,))
+        for extreme in (xp.max(part, axis=axis, keepdims=keepdims), -xp.min(part, axis=axis, keepdims=keepdims))
+    ]
+    size = functools.reduce(xp.maximum, extremes)
     ordinary = (size > 0) & xp.isfinite(size)
     exponent = xp.floor(xp.log2(xp.where(ordinary, size, xp.ones_like(size))))
     most = _most(x)
@@ -54,6 +62,8 @@ def power_of_two(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdim
 
 @power_of_two.register("numpy")
 def _power_of_two_numpy(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Array:
+    if x.dtype.kind == "c":
+        return power_of_two.standard(x, axis, keepdims=keepdims)
     size = np.maximum(x.max(axis=axis, keepdims=keepdims), -x.min(axis=axis, keepdims=keepdims))
     _, exponent = np.frexp(size)  # size = m·2ᵉ with ½ ≤ m < 1; e is 0 for 0, and left open for what is not finite
     most, ordinary = _most(x), (size > 0) & np.isfinite(size)
@@ -85,5 +95,6 @@ def safe_norm(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     xp = namespace_of(x)
     size = xp.max(xp.abs(x), axis=axis, keepdims=True)
     unit = xp.where(size > 0, size, xp.ones_like(size))
-    y = x / unit
-    return xp.sqrt(xp.sum(y * y, axis=axis)) * (xp.max(size) if axis is None else xp.squeeze(size, axis=axis))
+    return xp.sqrt(xp.sum(squares(x / unit), axis=axis)) * (
+        xp.max(size) if axis is None else xp.squeeze(size, axis=axis)
+    )

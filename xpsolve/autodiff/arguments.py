@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, depth, device_of, is_array, namespace_of
-from xpsolve.autodiff.rules.table import is_complex, kind_of
+from xpsolve.arrays import Array, Namespace, depth, device_of, is_array, is_complex, kind_of, namespace_of
 from xpsolve.trace import arrays_in, map_arrays
 
 Function = Callable[..., Any]
@@ -126,7 +125,7 @@ def same_arrays(given: Any, wanted: Sequence[Array], name: str, of: str) -> list
         message = f"{name}: expected arrays of the shapes of {of}, {expected}, got {got}."
         raise ValueError(message)
     for x, y in zip(found, wanted, strict=True):
-        if is_complex(namespace_of(x), x) and not is_complex(namespace_of(y), y):
+        if is_complex(x) and not is_complex(y):
             message = f"{name}: expected real numbers, as those of {of}, got {x.dtype}."
             raise TypeError(message)
     return found

@@ -26,6 +26,7 @@ from xpsolve.arrays import Array, Namespace, check_count, check_option, device_o
 from xpsolve.capabilities import capabilities
 from xpsolve.costs import CHAIN_ORDERS
 from xpsolve.operators import Dense, LinearOperator, Sparse, aslinearoperator
+from xpsolve.operators.entry import check_real
 from xpsolve.operators.sparse import is_sparse
 from xpsolve.trace import map_arrays
 
@@ -158,6 +159,9 @@ def _enter(jacobians: Sequence[Any]) -> tuple[_Where, list[Any]]:
         message = "jacobians: expected at least one factor, got an empty list."
         raise ValueError(message)
     factors = [_unwrapped(A) for A in jacobians]
+    for k, A in enumerate(factors):
+        if isinstance(A, LinearOperator):
+            check_real(A, f"jacobians[{k}]")
     likes = [A.like if isinstance(A, LinearOperator) else A for A in factors]
     holders = [k for k, like in enumerate(likes) if like is not None or not isinstance(factors[k], LinearOperator)]
     if not holders:

@@ -30,6 +30,7 @@ from xpsolve.arrays import (
     conjugate_start,
     conjugate_step,
     is_array,
+    is_complex,
     iterate,
     lift,
     namespace_of,
@@ -39,7 +40,7 @@ from xpsolve.autodiff.arguments import Function, rebuilt, without_scalars
 from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import Level, inside_of
 from xpsolve.autodiff.reverse import grad, vjp
-from xpsolve.autodiff.rules.table import Joint, NoRuleError, is_complex
+from xpsolve.autodiff.rules.table import Joint, NoRuleError
 from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import arrays_in, is_plain, map_arrays
 
@@ -150,7 +151,7 @@ def _attached(level: Level, args: Any, x: Array, joint: Callable[[Array, tuple[i
     x = without_scalars(x)
     if not followed:
         return level.wrap(x)
-    if any(is_complex(namespace_of(v), v) for v in (x, *(a for _, a in followed))):
+    if any(is_complex(v) for v in (x, *(a for _, a in followed))):
         message = "implicit differentiation: not available for complex numbers; use real and imaginary parts."
         raise NoRuleError(message)
     positions = tuple(i for i, _ in followed)

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, common_namespace, is_array, lift, namespace_of, put, shifted
+from xpsolve.arrays import Array, Namespace, common_namespace, is_array, kind_of, lift, namespace_of, put, shifted
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
-from xpsolve.autodiff.rules.table import SQUARES, kind_of
+from xpsolve.autodiff.rules.table import SQUARES
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
 
 _open_levels: ContextVar[tuple[Level, ...]] = ContextVar("open_levels", default=())

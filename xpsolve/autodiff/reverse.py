@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, common_namespace, device_of, is_array, lift, namespace_of
+from xpsolve.arrays import Array, common_namespace, device_of, is_array, is_complex, lift, namespace_of
 from xpsolve.autodiff.arguments import (
     Function,
     check_argnums,
@@ -22,7 +22,6 @@ from xpsolve.autodiff.arguments import (
     with_numbers,
 )
 from xpsolve.autodiff.levels import following, innermost_common
-from xpsolve.autodiff.rules.table import is_complex
 from xpsolve.autodiff.tape import Node, Reverse, sweep
 from xpsolve.trace import arrays_in, lift_all, map_arrays
 
@@ -200,7 +199,7 @@ def _scalar(out: Any) -> Array:
 
 
 def _check_real(out: Array) -> None:
-    if is_complex(namespace_of(out), out):
+    if is_complex(out):
         message = (
             f"f: expected a function that returns real numbers, got {out.dtype}. Take its real and imaginary parts, or "
             f"its absolute value, or use jvp and vjp, which take complex directions."

@@ -14,12 +14,12 @@ import math
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, is_array, namespace_of, native
+from xpsolve.arrays import Array, Namespace, adjoint, is_array, namespace_of, native
 from xpsolve.autodiff.arguments import Function, check_function
 from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import below
 from xpsolve.autodiff.rules.decompositions import symmetric
-from xpsolve.autodiff.rules.table import Map, adjoint, hermitian, passed, rule
+from xpsolve.autodiff.rules.table import Map, hermitian, passed, rule
 
 _GAUSS = ((0.5, 4 / 9), (0.5 - math.sqrt(0.15), 5 / 18), (0.5 + math.sqrt(0.15), 5 / 18))
 
@@ -90,7 +90,7 @@ def spectral(A: Array, f: Function) -> Array:
     """V f(λ) Vᴴ of a symmetric or Hermitian A."""
     xp = namespace_of(A)
     w, V = xp.linalg.eigh(A)
-    return (V * _values(f, w)[..., None, :]) @ adjoint(xp, V)
+    return (V * _values(f, w)[..., None, :]) @ adjoint(V)
 
 
 def _values(f: Function, w: Array) -> Array:
@@ -110,7 +110,7 @@ def _values(f: Function, w: Array) -> Array:
 @rule("spectral")
 def _spectral(xp: Namespace, out: Array, A: Array, f: Function) -> list[Map]:
     w, V = xp.linalg.eigh(A)
-    Vh, D = adjoint(xp, V), _divided_differences(xp, f, w)
+    Vh, D = adjoint(V), _divided_differences(xp, f, w)
 
     def push(t: Array) -> Array:
         return V @ passed(xp, Vh @ symmetric(xp, t) @ V, D) @ Vh

@@ -9,7 +9,7 @@ and what does not lead to the result is not kept at all.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from typing import Any
 
@@ -189,16 +189,20 @@ def sweep(xp: Namespace, starts: list[tuple[Node, Array]], masked: bool = False)
             entry[1][rule] = g
             entry[2] = entry[2] or masked
         else:
-            name, out, values, options = node.saved
-            maps = rule(xp, out, *values, **options)
-            for i, parent in node.parents:
-                c = maps.pull(i, g) if isinstance(maps, Joint) else checked_map(maps, name, i).pull(g)
-                if c is not None:
-                    c = c if c.dtype == parent.dtype else fitted_dtype(xp, c, parent.dtype)
-                    add(parent, c, masked or name in MASKS)
-            del maps, out, values
+            for parent, c, hides in _pulled(xp, node, g):
+                add(parent, c, masked or hides)
         del node
     return found
+
+
+def _pulled(xp: Namespace, node: Any, g: Array) -> Iterator[tuple[Any, Array, bool]]:
+    """What an operation with a rule for all its arguments adds to each parent, and whether it hides entries."""
+    name, out, values, options = node.saved
+    maps = node.rule(xp, out, *values, **options)
+    for i, parent in node.parents:
+        c = maps.pull(i, g) if isinstance(maps, Joint) else checked_map(maps, name, i).pull(g)
+        if c is not None:
+            yield parent, c if c.dtype == parent.dtype else fitted_dtype(xp, c, parent.dtype), name in MASKS
 
 
 def _is_followed(xp: Namespace) -> bool:

@@ -201,10 +201,10 @@ class _Steps:
         here = _Columns.of(self.f.operator, index, self.p, wide)
         x = cast(xp.take(s.x, index), wide)
         slopes, curves = self._derivatives(s.s)
-        model, means, ahead = _model(here, x, slopes, curves, self.intercept)
-        (new,) = in_memory(
-            partial(_solve, tol=self.share * float(s.measure), near=near), *model, self.half, x[:, None], level, penalty.l2
-        )
+        model, means, ahead = _model(here, x, slopes, curves, self.shares, self.intercept)
+        slopes = self.shares * slopes
+        solve = partial(_solve, tol=self.share * float(s.measure), near=near)
+        (new,) = in_memory(solve, *model, self.half, x[:, None], level, penalty.l2)
         d = new[:, 0] - x
         t = here.product(d) + ahead
         if means is not None:
@@ -235,12 +235,12 @@ class _Steps:
         return index, level
 
     def _derivatives(self, s: Array) -> tuple[Array, Array]:
-        """wℓ′/Σw and wℓ″/Σw of every sample, the second above 0."""
+        """ℓ′ and ℓ″ of every sample, the second above 0."""
         loss, xp = self.loss, self.xp
-        curves = self.shares * loss.second_derivative(s, loss.y)
+        curves = loss.second_derivative(s, loss.y)
         top = xp.max(curves)
         curves = xp.maximum(curves, xp.where(top > 0, _FLAT * top, xp.ones_like(top)))
-        return self.shares * loss.derivative(s, loss.y), curves
+        return loss.derivative(s, loss.y), curves
 
     def _searched(self, penalty: Penalty, s: Array, t: Array, slope: Array, x: Array, d: Array) -> Array:
         """The largest α of some, with which the objective falls by a part of what the model says; 0 for none."""
@@ -317,18 +317,19 @@ class _Columns:
 
 
 def _model(
-    here: _Columns, x: Array, slopes: Array, curves: Array, intercept: bool
+    here: _Columns, x: Array, slopes: Array, curves: Array, shares: Any, intercept: bool
 ) -> tuple[tuple[Array, Array, Array, Array], Array | None, Any]:
     """G, b, C = −g and the constant of the model; the means of the columns, and how far the best intercept is."""
     xp = namespace_of(x)
-    g, s, means, ahead = here.adjoint(slopes), here.product(x), None, 0.0
+    forces, weights = shares * slopes, shares * curves
+    g, s, means, ahead = here.adjoint(forces), here.product(x), None, 0.0
     if intercept:
-        total, pull = xp.sum(curves), xp.sum(slopes)
-        means = here.adjoint(curves) / total
+        total, pull = xp.sum(weights), xp.sum(forces)
+        means = here.adjoint(weights) / total
         g, s, ahead = g - means * pull, s - means @ x, -pull / total
-    G = here.gram(curves, means)
+    G = here.gram(weights, means)
     target = s - slopes / curves - ahead
-    yy = xp.reshape(xp.sum(curves * target * target), (1,))
+    yy = xp.reshape(xp.sum(weights * target * target), (1,))
     return (G, (G @ x - g)[:, None], -g[:, None], yy), means, ahead
 
 

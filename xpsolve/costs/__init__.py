@@ -5,6 +5,9 @@ roofline, drives ``method="auto"`` and is tested against what `xpsolve.count` co
 factorisations and solves with the conventions of the counter; lower-order elementwise work is left out.
 ``launches`` and ``syncs`` are those of a solve with ``check_finite=False`` unless an argument says otherwise.  A is
 (n, p), k the columns of y, n_lams the length of a path.
+
+All are those of real numbers.  Complex ones take 4 times the flops of products, which `xpsolve.count` counts, and
+twice the bytes.
 """
 
 from xpsolve.costs.autodiff import (
@@ -19,7 +22,7 @@ from xpsolve.costs.autodiff import (
     scan_slots,
     scan_steps,
 )
-from xpsolve.costs.choices import discrepancy, lasso_cv, ridge_cv
+from xpsolve.costs.choices import discrepancy, elastic_net_cv, lasso_cv, lasso_sure, ridge_cv
 from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, WORKING_SET_FEATURES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
@@ -161,6 +164,7 @@ __all__ = [
     "dot_test",
     "eigh",
     "elastic_net",
+    "elastic_net_cv",
     "fast_length",
     "fista",
     "fit_inverse",
@@ -178,6 +182,7 @@ __all__ = [
     "lasso",
     "lasso_cv",
     "lasso_path",
+    "lasso_sure",
     "lipschitz",
     "lista",
     "lista_fit",

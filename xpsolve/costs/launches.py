@@ -27,7 +27,11 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
     "ridge, cg, path of columns": {"start": (82, 1), "iteration": (31, 0), "check": (32, 1)},
     "lstsq": {"start": (111, 0), "qr": (6, 0)},
     "lstsq, checked": {"start": (60, 2), "qr": (6, 0)},
-    "basis_pursuit": {"start": (234, 1), "iteration": (11, 0), "check": (154, 1), "qr": (6, 0)},
+    "ridge_cv, gcv, normal": {"start": (104, 2)},
+    "ridge_cv, gcv, woodbury": {"start": (88, 2)},
+    "ridge_cv, loo, normal": {"start": (108, 2)},
+    "ridge_cv, loo, woodbury": {"start": (104, 2)},
+    "basis_pursuit": {"start": (233, 1), "iteration": (11, 0), "check": (153, 1), "qr": (6, 0)},
     "dictionary_learning": {"start": (160, 1), "iteration": (93, 0), "check": (90, 1), "code_step": (7, 0)},
     "dictionary_learning, more atoms than samples": {
         "start": (162, 1),
@@ -161,6 +165,7 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
         "low_check": (38, 1),
     },
     "sinkhorn, scaling, increments": {"start": (125, 1), "iteration": (8, 0), "check": (38, 1), "exact_check": (2, 0)},
+    "sinkhorn, scaling, unbalanced": {"start": (221, 1), "iteration": (12, 0), "check": (74, 1)},
     "sinkhorn, stabilized": {"start": (140, 1), "iteration": (4, 0), "check": (39, 1), "renewal": (74, 0)},
     "sinkhorn, stabilized, increments": {
         "start": (150, 1),
@@ -169,7 +174,16 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
         "renewal": (82, 0),
         "exact_check": (2, 0),
     },
+    "sinkhorn, stabilized, unbalanced": {
+        "start": (273, 1),
+        "iteration": (12, 0),
+        "check": (96, 1),
+        "renewal": (154, 0),
+    },
     "sinkhorn, log": {"start": (108, 1), "iteration": (10, 0), "check": (25, 1), "renewal": (46, 0)},
+    "sinkhorn, log, unbalanced": {"start": (230, 1), "iteration": (20, 0), "check": (87, 1), "renewal": (115, 0)},
     "barycenter, scaling": {"start": (42, 1), "iteration": (11, 0), "check": (8, 1)},
+    "barycenter, scaling, debiased": {"start": (52, 1), "iteration": (21, 0), "check": (11, 1)},
     "barycenter, log": {"start": (53, 1), "iteration": (7, 0), "check": (15, 1)},
+    "barycenter, log, debiased": {"start": (65, 1), "iteration": (14, 0), "check": (19, 1)},
 }

@@ -134,7 +134,7 @@ def _spectral(N: int, C: int, O: int, sides: list[int], *, adjoint: bool, itemsi
     for o in blocks:
         for i, k, j in ((N, o, C), (o, N, C)) if adjoint else ((N, C, o),):
             if spectral_products(i, k, j, frequencies):
-                flops += 2 * i * k * j * frequencies
+                flops += 8 * i * k * j * frequencies  # complex
                 passed += _COPIES * (i * k + k * j + i * j)
                 launches += 3
             else:
@@ -392,7 +392,7 @@ def fourier(
     masked: bool = False,
     itemsize: int = 8,
 ) -> Cost:
-    """The unitary transform of k real pictures, or its adjoint: passes over memory, a logarithm of them, no products.
+    """The unitary transform of k complex pictures, or its adjoint: passes over memory, a logarithm of them.
 
     Parameters
     ----------
@@ -407,7 +407,7 @@ def fourier(
     masked : bool
         Whether some frequencies alone are kept; their number is taken as all, from above.
     itemsize : int
-        Bytes per number.
+        Bytes per real number; a complex one has two.
 
     Returns
     -------
@@ -418,12 +418,12 @@ def fourier(
     --------
     >>> from xpsolve import costs
     >>> costs.fourier((512, 512)).launches
-    5
+    2
     """
     places = math.prod(n if isinstance(n, tuple) else (n,) * dim)
-    size = itemsize * k * places
-    transform = int(_FFT_LEVEL * k * places * math.log2(max(places, 2)) * itemsize / 4)  # complex, of all frequencies
-    taken = 4 * size if masked else 0
+    size = 2 * itemsize * k * places
+    transform = int(_FFT_LEVEL * k * places * math.log2(max(places, 2)) * itemsize / 4)  # of all frequencies
+    taken = 2 * size if masked else 0  # read and written; before an adjoint they are put among zeros
     if adjoint:
-        return Cost(0, transform + 16 * size + 2 * taken, 6 + 4 * masked, memory=6 * size)
-    return Cost(0, transform + 7 * size + taken, 5 + masked, memory=4 * size)
+        return Cost(0, transform + 2 * taken, 2 + 4 * masked, memory=2 * size)
+    return Cost(0, transform + taken, 2 + masked, memory=2 * size)

@@ -32,6 +32,7 @@ def sinkhorn(
     itemsize: int = 8,
     mixed: bool = False,
     lowered_at: int = 0,
+    unbalanced: bool = False,
 ) -> Cost:
     """Sinkhorn's iterations on a dense cost that all problems share, certificate included.
 
@@ -57,6 +58,9 @@ def sinkhorn(
     lowered_at : int
         For "scaling" that is mixed: the iteration, one of a check, from which on they are.  0 is from the start, where
         the span of the costs is known and small.
+    unbalanced : bool
+        Whether both marginals have a price: a power more in each update, and the marginals at the end from a new K.
+        Not counted with `mixed`.
 
     Returns
     -------
@@ -93,9 +97,12 @@ def sinkhorn(
         if before:
             later = {"low_iteration": n_iter - before, "low_check": looks - early}
             times |= {"iteration": before, "check": early} | later
+    if unbalanced:
+        row += ", unbalanced"
     if method == "scaling":  # a product more at the start and at the end, for the marginals
         steps = before * pair + (n_iter - before) * step
-        return counted(kernel + steps + 2 * pair + again, row, **times)
+        ends = pair + batch * kernel if unbalanced else 2 * pair
+        return counted(kernel + steps + ends + again, row, **times)
     if method == "stabilized":
         start = 2 * soft + batch * (kernel + pair)
         total = (1 + renewals) * start + n_iter * batch * step + batch * kernel
@@ -129,10 +136,17 @@ def sinkhorn_divergence(
     return solves[0] + solves[1] + solves[2] + Cost(launches=114)
 
 
-def barycenter(k: int, n: int, *, method: str = "scaling", n_iter: int = 100, itemsize: int = 8) -> Cost:
-    """The barycentre of k histograms on n points by Bregman projections: 4kn² flops per step, 12kn² in logarithms."""
+def barycenter(
+    k: int, n: int, *, method: str = "scaling", n_iter: int = 100, itemsize: int = 8, debiased: bool = False
+) -> Cost:
+    """The barycentre of k histograms on n points by Bregman projections: 4kn² flops per step, 12kn² in logarithms.
+
+    One that is debiased takes as many as a histogram more.
+    """
+    rows = k + debiased
     if method == "log":
-        total = (2 * (n_iter + 1) * k) * soft_minimum(n, n, itemsize=itemsize)
+        total = (2 * (n_iter + 1) * rows) * soft_minimum(n, n, itemsize=itemsize)
     else:
-        total = gibbs(n, n, itemsize=itemsize) + (n_iter + 1) * 2 * gemm(k, n, n, itemsize=itemsize)
-    return counted(total, f"barycenter, {method}", iteration=n_iter, check=checks(n_iter))
+        total = gibbs(n, n, itemsize=itemsize) + (n_iter + 1) * 2 * gemm(rows, n, n, itemsize=itemsize)
+    row = f"barycenter, {method}" + (", debiased" if debiased else "")
+    return counted(total, row, iteration=n_iter, check=checks(n_iter))

@@ -1,5 +1,6 @@
 """min_x P(x) = ½‖Ax − y‖² + l1‖x‖₁ + ½ l2‖x‖²: its objective, and how far from the minimum it can be at most.
 
+A, x and y are real or complex: then Aᵀ is Aᴴ, a product c_j x_j is Re c̄_j x_j, and a square |·|².
 With r = y − Ax and c = Aᵀr − l2 x, weak duality holds P(x) − min P below the sum of squares and of terms that are
 each ≥ 0, so that no digit is lost to cancellation (Fercoq, Gramfort & Salmon 2015; Fenchel–Young):
 
@@ -14,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, cast, composed, namespace_of
-from xpsolve.penalties.shrink import shrink
+from xpsolve.arrays import Array, cast, composed, inner, namespace_of, products, squares
+from xpsolve.penalties.shrink import soft
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """l1‖x‖₁ + ½ l2‖x‖², with 0-d weights; l2 is None where there is no such term."""
+    """l1‖x‖₁ + ½ l2‖x‖², with weights that are 0-d or one for each column; l2 is None where there is no such term."""
 
     l1: Array
     l2: Array | None = None
@@ -29,6 +30,10 @@ class Penalty:
         """The same with weights of this dtype."""
         return Penalty(cast(self.l1, dtype), None if self.l2 is None else cast(self.l2, dtype))
 
+    def part(self, places: slice | int) -> Penalty:
+        """Those at these places of many weights (m,)."""
+        return Penalty(self.l1[places], None if self.l2 is None else self.l2[places])
+
     def steps(self, tau: Array) -> tuple[Array, Array, Array]:
         """(τ, τ·l1, 1/(1 + τ·l2)): what the proximal map of τ·penalty shrinks and multiplies by."""
         one = namespace_of(tau).ones_like(tau)
@@ -36,23 +41,23 @@ class Penalty:
 
     def advance(self, V: Array, steps: tuple[Array, ...]) -> Array:
         """argmin ½‖X − V‖² + τ·penalty."""
-        X = shrink(V, steps[1])
+        X = soft(V, steps[1])
         return X if self.l2 is None else X * steps[2]
 
     def value(self, X: Array) -> Array:
         """The penalty of each column."""
         xp = namespace_of(X)
         value = self.l1 * xp.sum(xp.abs(X), axis=0)
-        return value if self.l2 is None else value + 0.5 * self.l2 * xp.sum(X * X, axis=0)
+        return value if self.l2 is None else value + 0.5 * self.l2 * xp.sum(squares(X), axis=0)
 
     def gap(self, X: Array, C: Array, rr: Array) -> Array:
         """An upper bound of P(x) − min P for each column, from C = Aᵀ(Y − AX) and rr = ‖Y − AX‖²."""
         if self.l2 is None:
             return _on_the_residual(X, C, rr, self.l1)
         xp, zero = namespace_of(X), namespace_of(X).zeros_like(rr)
-        squared = rr + self.l2 * xp.sum(X * X, axis=0)
-        excess = shrink(C, self.l1 + zero)
-        terms = self.l1 * xp.abs(X) + 0.5 * self.l2 * X * X + excess * excess / (2 * self.l2) - C * X
+        squared = rr + self.l2 * xp.sum(squares(X), axis=0)
+        excess = soft(C, self.l1 + zero)
+        terms = self.l1 * xp.abs(X) + 0.5 * self.l2 * squares(X) + squares(excess) / (2 * self.l2) - products(C, X)
         at_the_residual = xp.maximum(xp.sum(terms, axis=0), zero)
         return xp.minimum(_on_the_residual(X, C - self.l2 * X, squared, self.l1), at_the_residual)
 
@@ -62,18 +67,20 @@ def _on_the_residual(X: Array, D: Array, rr: Array, l1: Array) -> Array:
     """The bound at the best θ = s·r, from D = c and rr = ‖r‖² + l2‖x‖²."""
     xp = namespace_of(X)
     one, zero = xp.ones_like(rr), xp.zeros_like(rr)
-    inner = xp.sum(X * D, axis=0)
+    along = inner(X, D, axis=0)
     highest = xp.max(xp.abs(D), axis=0)
     limit = l1 / xp.where(highest > 0, highest, one)
     limit = xp.where(highest > 0, limit, xp.full_like(limit, xp.inf))
-    best = 1 + inner / xp.where(rr > 0, rr, one)  # where the dual objective is largest on the line through r
+    best = 1 + along / xp.where(rr > 0, rr, one)  # where the dual objective is largest on the line through r
     s = xp.minimum(xp.maximum(best, -limit), limit)
     size = xp.sum(xp.abs(X), axis=0)
-    return 0.5 * (1 - s) ** 2 * rr + xp.maximum(l1 * size - s * inner, zero)
+    return 0.5 * (1 - s) ** 2 * rr + xp.maximum(l1 * size - s * along, zero)
 
 
 @_on_the_residual.register("numpy")
 def _on_the_residual_numpy(X: Array, D: Array, rr: Array, l1: Array) -> Array:
+    if X.dtype.kind == "c":
+        return _on_the_residual.standard(X, D, rr, l1)
     if X.shape[1] > 1 or l1.size > 1:
         inners = np.add.reduce(X * D, axis=0)
         sizes = np.maximum.reduce(np.abs(D), axis=0)

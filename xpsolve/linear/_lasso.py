@@ -16,7 +16,7 @@ from xpsolve.arrays import (
     check_option,
     check_positive,
     is_array,
-    is_concrete,
+    real_dtype,
     wide_dtype,
 )
 from xpsolve.linear._l1 import Penalty
@@ -30,7 +30,7 @@ from xpsolve.linear._problem import (
     scaled,
     squared_norms,
 )
-from xpsolve.linear.working_set import has_columns, solve_working_set
+from xpsolve.linear.working_set import has_columns, no_working_set, solve_working_set
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
@@ -84,7 +84,8 @@ class Solver:
     @cached_property
     def penalty(self) -> Penalty:
         """λ(1 − θ)‖x‖₁ + ½λθ‖x‖² for A and y as they are scaled."""
-        problem, lam = self.problem, self.problem.lams[0]
+        problem, lams = self.problem, self.problem.lams
+        lam = lams if problem.paired else lams[0]
         l1 = problem.l1_weights(lam * (1 - self.theta))
         l1 = l1[0] if l1.ndim and problem.Y.shape[1] == 1 else l1
         return Penalty(l1, problem.l2_weight(lam * self.theta) if self.theta else None)
@@ -196,7 +197,7 @@ class Solver:
         problem, wide = self.problem, wide_dtype(self.problem.Y)
         Y, X = cast(problem.Y, wide), cast(X, wide)
         R = Y - problem.operator.matvec(X)
-        gap = self.penalty.astype(wide).gap(X, problem.operator.rmatvec(R), squared_norms(R))
+        gap = self.penalty.astype(real_dtype(Y)).gap(X, problem.operator.rmatvec(R), squared_norms(R))
         return gap / half_of(squared_norms(Y))
 
     def _carried_on(self, method: str, run: Run[Any], stats: dict[str, Any]) -> tuple[str, Run[Any], dict[str, Any]]:
@@ -211,7 +212,7 @@ class Solver:
         used = run.n_iter
         if worst <= tol or tol == 0 or used >= self.options.max_iter or (following == "fista" and rounded):
             return method, run, stats
-        if following == "working_set" and not (has_columns(problem) and is_concrete(problem.Y, problem.lams)):
+        if following == "working_set" and no_working_set(problem, columns=True):
             return method, run, stats
         rounds = stats.get("rounds", 0)
         columns, gaps, steps, reads = [], [], [0], run.reads
@@ -239,6 +240,7 @@ class Solver:
         problem, o = self.problem, replace(self.options, record=False, callback=None)
         unit = problem.y_unit
         one = replace(problem, Y=problem.Y[:, j : j + 1], y_unit=unit if unit is None else unit[j : j + 1])
+        one = replace(one, lams=problem.lams[j : j + 1], paired=False) if problem.paired else one
         return Solver(one, self.theta, o, None, self.tau)
 
     @property

@@ -4,6 +4,8 @@ Squares and products of the entries must neither overflow nor underflow.  Mostly
 and max|Aᵀy| show, by a host read that is made anyway.  Otherwise A and y are divided by powers of two, exactly:
 
     Â = A/a,  ŷ = y/b,      x = x̂·b/a,      ½λ‖x‖² has λ̂ = λ/a²,  λ‖x‖₁ has λ̂ = λ/(a·b)
+
+A, y and x may be complex, where Aᵀ in a formula is Aᴴ; λ, norms, gaps and units are real.
 """
 
 from __future__ import annotations
@@ -25,15 +27,19 @@ from xpsolve.arrays import (
     composed,
     device_of,
     enter,
+    enter_numbers,
     gram,
     is_array,
+    is_complex,
     is_concrete,
     lift,
     limits_of,
     namespace_of,
     power_of_two,
+    real_dtype,
     regularisation,
     settled,
+    squares,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
@@ -46,17 +52,21 @@ from xpsolve.solution import Solution
 
 @dataclass(frozen=True)
 class Problem:
-    """½‖Ax − y‖² + ½λ‖x‖² for every column y of Y and every λ of lams; A and Y may be scaled, λ never is."""
+    """½‖Ax − y‖² + ½λ‖x‖² for every column y of Y and every λ of lams; A and Y may be scaled, λ never is.
+
+    Where it is `paired` there is one λ for each column instead.
+    """
 
     xp: Namespace
     operator: LinearOperator
     Y: Array  # (n, k)
-    lams: Array  # (m,)
+    lams: Array  # (m,), or (k,) where it is paired
     single_y: bool
     single_lam: bool
     ordinary: bool | None = None  # what `is_ordinary` says, None where it was not checked yet
     A_unit: Array | None = None  # what A was divided by, 0-d
     y_unit: Array | None = None  # what the columns of Y were divided by, (k,)
+    paired: bool = False
 
     @property
     def dense(self) -> bool:
@@ -72,6 +82,11 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """(n, p)."""
         return self.operator.shape
+
+    @property
+    def n_lams(self) -> int:
+        """Values of λ for each column."""
+        return 1 if self.paired else int(self.lams.shape[0])
 
     @cached_property
     def Aty(self) -> Array:
@@ -142,21 +157,34 @@ class Problem:
 
 
 def enter_problem(
-    A: Any, y: Array, lam: Any, *, name: str = "lam", check_finite: bool, direct: bool = False
+    A: Any,
+    y: Array,
+    lam: Any,
+    *,
+    name: str = "lam",
+    targets: bool = False,
+    check_finite: bool,
+    direct: bool = False,
+    complex_too: bool = False,
 ) -> Problem:
-    """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`."""
+    """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`.
+
+    With `targets` λ may be (1, k), one for every column of y.  Some functions take complex numbers, too.
+    """
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
-    xp, operator, y = enter_operator(A, y)
+    xp, operator, y = enter_operator(A, y, complex_too=complex_too)
     checked = {"A": operator.A, "y": y} if isinstance(operator, Dense) else {"y": y}
-    lams = regularisation(xp, lam, name, like=y, check_values=check_finite)
+    row = _row(lam, name, y) if targets else None
+    lams = regularisation(xp, lam if row is None else row, name, like=y, check_values=check_finite)
     problem = Problem(
         xp,
         operator,
         y if y.ndim == 2 else y[:, None],
         lams if lams.ndim else lams[None],
         y.ndim == 1,
-        lams.ndim == 0,
+        lams.ndim == 0 or row is not None,
+        paired=row is not None,
     )
     if not is_concrete(*checked.values(), lams):
         return replace(problem, ordinary=False)  # nothing can be read
@@ -166,6 +194,25 @@ def enter_problem(
     if not ordinary:
         _check_finite(xp, lambda: problem.Aty, **checked)
     return problem.knowing(ordinary=ordinary)
+
+
+def _row(lam: Any, name: str, y: Array) -> Any:
+    """The λ of every column of y, (k,), from an array (1, k) or a list in a list; None of anything else."""
+    if is_array(lam):
+        given = tuple(lam.shape)
+        if len(given) != 2:
+            return None
+    elif isinstance(lam, list | tuple) and lam and isinstance(lam[0], list | tuple):
+        given = (len(lam), len(lam[0]))
+    else:
+        return None
+    if y.ndim != 2 or given != (1, y.shape[1]):
+        message = (
+            f"{name}: expected a number, m numbers for a path, or shape (1, k) with one λ for each of the k columns of "
+            f"y, got shape {given} for y of shape {tuple(y.shape)}."
+        )
+        raise ValueError(message)
+    return lam[0, :] if is_array(lam) else lam[0]
 
 
 def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
@@ -272,12 +319,12 @@ def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array
 @composed
 def squared_norms(Y: Array) -> Array:
     """‖y‖² of each column."""
-    return namespace_of(Y).sum(Y * Y, axis=0)
+    return namespace_of(Y).sum(squares(Y), axis=0)
 
 
 @squared_norms.register("numpy")
 def _squared_norms_numpy(Y: Array) -> Array:
-    return np.asarray([Y[:, 0] @ Y[:, 0]]) if Y.shape[1] == 1 else squared_norms.standard(Y)
+    return np.asarray([np.vdot(Y, Y).real]) if Y.shape[1] == 1 else squared_norms.standard(Y)
 
 
 @composed
@@ -296,7 +343,7 @@ def _half_of_numpy(squares: Array) -> Array:
 def from_columns(problem: Problem, X: Array) -> Array:
     """(p, m·k) columns in the shape that the arguments ask for: (p,), (p, k), (m, p) or (m, p, k)."""
     xp = problem.xp
-    p, m, k = X.shape[0], problem.lams.shape[0], problem.Y.shape[1]
+    p, m, k = X.shape[0], problem.n_lams, problem.Y.shape[1]
     if problem.single_lam:
         return X[:, 0] if problem.single_y else X
     stacked = xp.permute_dims(xp.reshape(X, (p, m, k)), (1, 0, 2))
@@ -306,15 +353,18 @@ def from_columns(problem: Problem, X: Array) -> Array:
 def to_columns(problem: Problem, x: Array) -> Array:
     """The opposite of `from_columns`."""
     xp = problem.xp
-    p, m, k = problem.shape[1], problem.lams.shape[0], problem.Y.shape[1]
+    p, m, k = problem.shape[1], problem.n_lams, problem.Y.shape[1]
     X = xp.reshape(x, (1 if problem.single_lam else m, p, 1 if problem.single_y else k))
     return xp.reshape(xp.permute_dims(X, (1, 0, 2)), (p, m * k))
 
 
 def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> Array:
     """A first answer, checked, as columns; one more host read checks it for NaN and infinities."""
-    xp, (x0, _) = enter(x0=x0, y=problem.Y)
-    m, p, k = problem.lams.shape[0], problem.shape[1], problem.Y.shape[1]
+    if is_complex(problem.Y):
+        xp, (x0, _) = enter_numbers(x0=x0, y=problem.Y)
+    else:
+        xp, (x0, _) = enter(x0=x0, y=problem.Y)
+    m, p, k = problem.n_lams, problem.shape[1], problem.Y.shape[1]
     expected = (*(() if problem.single_lam else (m,)), p, *(() if problem.single_y else (k,)))
     if tuple(x0.shape) != expected:
         message = f"x0: expected the shape of the answer {expected}, got {tuple(x0.shape)}."
@@ -326,10 +376,11 @@ def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> 
 
 def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
     """The step, checked, as a 0-d array; one more host read checks the value of an array."""
+    dtype = real_dtype(problem.Y)
     if not is_array(step):
-        check_positive(step, "step", dtype=problem.Y.dtype)
-        return problem.xp.asarray(float(step), dtype=problem.Y.dtype, device=device_of(problem.Y))
-    xp, (step, _) = enter(step=step, y=problem.Y)
+        check_positive(step, "step", dtype=dtype)
+        return problem.xp.asarray(float(step), dtype=dtype, device=device_of(problem.Y))
+    xp, (step, _) = enter(step=step, lam=problem.lams)
     if step.ndim:
         message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
         raise ValueError(message)
@@ -341,7 +392,7 @@ def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
 
 def tiled(problem: Problem, Y: Array) -> Array:
     """Y (·, k) once for every λ: (·, m·k)."""
-    xp, m = problem.xp, problem.lams.shape[0]
+    xp, m = problem.xp, problem.n_lams
     if m == 1:
         return Y
     r, k = Y.shape
@@ -356,7 +407,7 @@ def column_lams(problem: Problem) -> Array:
 def _columns(problem: Problem, lams: Array) -> Array:
     """A number for every λ, (m,), for every column, (m·k,)."""
     xp, k = problem.xp, problem.Y.shape[1]
-    if k == 1:
+    if k == 1 or problem.paired:
         return lams
     return xp.reshape(xp.broadcast_to(lams[:, None], (lams.shape[0], k)), (-1,))
 
@@ -417,7 +468,7 @@ def _relative(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array)
 
 @_relative.register("numpy")
 def _relative_numpy(R: Array, S: Array, X: Array, Aty: Array, norm: Array, lam: Array) -> Array:
-    if R.shape[1] > 1:
+    if R.shape[1] > 1 or R.dtype.kind == "c":
         return _relative.standard(R, S, X, Aty, norm, lam)
     x, s, r, right = [math.sqrt(v @ v) for v in (X[:, 0], S[:, 0], R[:, 0], Aty[:, 0])]
     norm, exponents = float(norm), limits_of(R).exponents

@@ -13,14 +13,19 @@ from typing import Any
 
 from xpsolve.arrays import (
     Array,
+    cast,
     check_flag,
     check_ndim,
     check_not_empty,
     check_rows,
+    complex_dtype,
+    conjugate,
     device_of,
     enter,
+    enter_numbers,
     is_concrete,
     namespace_of,
+    real_part,
 )
 from xpsolve.operators import Dense, aslinearoperator
 from xpsolve.operators.centred import centred
@@ -43,18 +48,22 @@ class Samples:
         check_not_empty(operator.shape, "A", "(n, p)")
         given = {"y": y} if weights is None else {"y": y, "weights": weights}
         like = operator.like
-        xp, (y, *others) = enter(**given, **({} if like is None else {"A": like}))
+        if weights is not None:
+            enter(weights=weights)  # which are real, whatever the others are
+        xp, (y, *others) = enter_numbers(**given, **({} if like is None else {"A": like}))
+        if operator.complex:
+            y = cast(y, complex_dtype(y))
         check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
         check_rows(y, "y", operator.shape[0], "A")
         roots = total = None
         if weights is not None:
-            weights = _checked(others[0], operator.shape[0], check_finite)
+            weights = _checked(real_part(others[0]), operator.shape[0], check_finite)
             roots, total = xp.sqrt(weights), xp.sum(weights)
         means = None
         if intercept:
             ones = xp.ones(y.shape[0], dtype=y.dtype, device=device_of(y)) if weights is None else weights
-            share = ones / (ones.shape[0] if total is None else total)
-            means = operator.rmatvec(share), share @ y
+            share = cast(ones / (ones.shape[0] if total is None else total), y.dtype)
+            means = conjugate(operator.rmatvec(share)), share @ y
             y = y - means[1]
         if roots is not None:
             y = y * (roots if y.ndim == 1 else roots[:, None])

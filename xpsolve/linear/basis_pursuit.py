@@ -7,7 +7,8 @@ value decomposition:
     x = S_γ(z),   w = P(2x − z),   z⁺ = z + w − x,        P(v) = v − A⁺(Av − y)
 
 At each check the support of x is tried as the final one: least squares on it gives x exactly once it is right, and the
-shortest ν with A_Sᵀν = sign(x_S) then proves it: ⟨y, ν⟩ ≤ min ‖x‖₁ for every ν with ‖Aᵀν‖∞ ≤ 1.
+shortest ν with A_Sᵀν = sign(x_S) then proves it: ⟨y, ν⟩ ≤ min ‖x‖₁ for every ν with ‖Aᵀν‖∞ ≤ 1.  For complex numbers
+Aᵀ is Aᴴ, the sign of x is x/|x|, and ⟨y, ν⟩ the real part of Σ ȳν.
 """
 
 from __future__ import annotations
@@ -20,13 +21,19 @@ from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     Namespace,
+    abs_or_one,
+    adjoint_product,
     check_iteration,
     cholesky,
     cholesky_solve,
     gram,
+    inner,
+    is_complex,
     iterate,
     largest,
     limits_of,
+    real_dtype,
+    real_part,
     scatter,
     shifted,
     take_columns,
@@ -34,13 +41,14 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._problem import Problem, enter_problem, lost_in_units, rank_cut, scaled
-from xpsolve.penalties.shrink import shrink
+from xpsolve.penalties.shrink import soft
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
 _CERTIFICATE = "duality gap relative to ‖x‖₁, or distance from Ax = y relative to ‖y‖"
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter.",
-    Status.INFEASIBLE: "If that is only noise in y, raise tol above it.",
+    Status.INFEASIBLE: "No x satisfies Ax = y. Use lasso, which allows for noise in y, or lstsq. If it is noise "
+    "alone, raise tol above it.",
 }
 
 
@@ -50,7 +58,7 @@ class _State(NamedTuple):
     error: Array  # its certificate, 0-d
 
 
-@capabilities(backends=EAGER, syncs=2)
+@capabilities(backends=EAGER, syncs=2, complex=True)
 def basis_pursuit(
     A: Array,
     y: Array,
@@ -67,9 +75,9 @@ def basis_pursuit(
     Parameters
     ----------
     A : array, shape (n, p)
-        The matrix; its rows may depend on one another.
+        The matrix, real or complex; its rows may depend on one another.
     y : array, shape (n,)
-        Observations, which must lie in the range of A.
+        Observations, which must lie in the range of A.  Where A or y is complex, x is, and ‖x‖₁ sums the moduli |x_j|.
     tol : float
         The certificate to reach.
     max_iter : int
@@ -125,7 +133,7 @@ def basis_pursuit(
         check_finite=check_finite,
         record=record,
     )
-    problem = enter_problem(A, y, 0.0, check_finite=check_finite)
+    problem = enter_problem(A, y, 0.0, check_finite=check_finite, complex_too=True)
     if not problem.dense:
         message = (
             f"A: expected a dense array, got {problem.operator!r}. Its singular values are needed: pass a sparse A as "
@@ -201,13 +209,13 @@ class _DouglasRachford:
         kept = s > rank_cut(problem) * xp.max(s)
         inverse = xp.where(kept, 1 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
         size = min(2 * min(problem.shape), problem.shape[1])
-        shortest = Vh.T @ (inverse * (U.T @ y))
+        shortest = adjoint_product(Vh, inverse * adjoint_product(U, y))
         gamma = 3 * xp.mean(xp.abs(shortest))  # a large part of the entries of the answer lie below
         return cls(xp, A, y, U, inverse, Vh, shortest, gamma, size)
 
     def pseudo_inverse(self, r: Array) -> Array:
         """A⁺r."""
-        return self.Vh.T @ (self.inverse * (self.U.T @ r))
+        return adjoint_product(self.Vh, self.inverse * adjoint_product(self.U, r))
 
     @cached_property
     def distance(self) -> Array:
@@ -222,27 +230,28 @@ class _DouglasRachford:
     def error(self, x: Array, nu: Array) -> Array:
         """The certificate of x against the dual point ν, made feasible."""
         xp, norm = self.xp, self.xp.linalg.vector_norm
-        highest = xp.max(xp.abs(self.A.T @ nu))
+        highest = xp.max(xp.abs(adjoint_product(self.A, nu)))
         bound = xp.maximum(highest, xp.ones_like(highest))
         length = xp.sum(xp.abs(x))
-        gap = xp.abs(self.ratio(length - xp.sum(self.y * nu) / bound, length))
+        gap = xp.abs(self.ratio(length - inner(self.y, nu) / bound, length))
         return xp.maximum(gap, self.ratio(norm(self.A @ x - self.y), norm(self.y)))
 
     def vertex(self, x: Array) -> tuple[Array, Array]:
-        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign."""
+        """Least squares on the support of x, at most `size` features, and the shortest ν with A_Sᵀν = sign x_S."""
         xp, y = self.xp, self.y
         index = largest(xp.abs(x), self.size)
-        on = xp.astype(xp.take(x, index) != 0, x.dtype)
+        kept = xp.take(x, index)
+        on = xp.astype(kept != 0, real_dtype(x))
         columns = take_columns(self.A, index).T * on
         G = gram(columns)
         # a little more on the diagonal keeps the system of dependent columns solvable; a second solve corrects for it
-        shift = 1 - on + on * (8 * self.size * xp.finfo(on.dtype).eps * xp.max(xp.linalg.diagonal(G)))
+        shift = 1 - on + on * (8 * self.size * limits_of(on).eps * xp.max(real_part(xp.linalg.diagonal(G))))
         L, _ = cholesky(shifted(G, shift))
-        fitted = cholesky_solve(L, columns.T @ y)
-        fitted = fitted + cholesky_solve(L, columns.T @ (y - columns @ fitted))
-        signs = xp.where(xp.take(x, index) > 0, on, -on)
+        fitted = cholesky_solve(L, adjoint_product(columns, y))
+        fitted = fitted + cholesky_solve(L, adjoint_product(columns, y - columns @ fitted))
+        signs = kept / abs_or_one(kept) if is_complex(kept) else xp.where(kept > 0, on, -on)
         weights = cholesky_solve(L, signs)
-        weights = weights + cholesky_solve(L, signs - columns.T @ (columns @ weights))
+        weights = weights + cholesky_solve(L, signs - adjoint_product(columns, columns @ weights))
         return scatter(fitted, index, x.shape[0]), columns @ weights
 
     def start(self) -> _State:
@@ -251,14 +260,14 @@ class _DouglasRachford:
 
     def step(self, state: _State) -> _State:
         """x = S_γ(z), and z reflected in both sets."""
-        x = shrink(state.Z, self.gamma)
+        x = soft(state.Z, self.gamma)
         v = 2 * x - state.Z
         return state._replace(Z=state.Z - x + v - self.pseudo_inverse(self.A @ v - self.y))
 
     def refresh(self, state: _State) -> _State:
         """The best of the last x made feasible, and of the vertex with its support."""
         xp = self.xp
-        x = shrink(state.Z, self.gamma)
+        x = soft(state.Z, self.gamma)
         feasible = x - self.pseudo_inverse(self.A @ x - self.y)
         nu = self.U @ (self.inverse * (self.Vh @ self.ratio(state.Z - x, self.gamma)))
         fitted, exact = self.vertex(x)

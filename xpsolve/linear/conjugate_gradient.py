@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from xpsolve.arrays import Array, device_of, iterate, limits_of
+from xpsolve.arrays import Array, device_of, inner, iterate, limits_of, real_dtype
 from xpsolve.linear._problem import (
     NORMAL_EQUATIONS,
     Problem,
@@ -43,12 +43,12 @@ class _Iteration:
         self.lam = column_lams(problem)
         self.Y, self.B = tiled(problem, problem.Y), tiled(problem, problem.Aty)
         least = limits_of(self.Y).smallest_normal
-        self.least = problem.xp.asarray(least, dtype=self.Y.dtype, device=device_of(self.Y))
+        self.least = problem.xp.asarray(least, dtype=real_dtype(self.Y), device=device_of(self.Y))
 
     def first(self, X: Array | None) -> _State:
         """The state before the first step; None starts from 0."""
         X, S, R = (self.xp.zeros_like(self.B), self.Y, self.B) if X is None else (X, *self._residuals(X))
-        square = self.xp.zeros((), dtype=self.Y.dtype, device=device_of(self.Y))
+        square = self.xp.zeros_like(self.least)
         return _State(X, S, R, R, self._inner(R, R), square, self._error(S, R, X, square))
 
     def step(self, s: _State) -> _State:
@@ -91,7 +91,7 @@ class _Iteration:
         return relative_to_normal_equations(self.problem, S, R, X, self.xp.sqrt(square), self.lam)
 
     def _inner(self, U: Array, V: Array) -> Array:
-        return self.xp.sum(U * V, axis=0)
+        return inner(U, V, axis=0)
 
     def _ratio(self, a: Array, b: Array) -> Array:
         return a / self.xp.maximum(b, self.least)  # 0/0 is 0: the column has converged

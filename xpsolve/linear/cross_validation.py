@@ -1,171 +1,36 @@
-"""The choice of λ by how well held-out observations are predicted (Golub, Heath & Wahba 1979; Peyré 2020, §14.1).
+"""The lasso and the elastic net with the λ, and the θ, that predict best in k-fold cross-validation.
 
-For ridge regression with A = U diag(s) Vᵀ the fitted values are H y, H = U diag(f) Uᵀ, f = s²/(s² + λ), so that all λ
-follow from one factorisation, of whichever side is smaller:
+On an accelerator the folds are one problem with a block for each, so that a product is one launch for all folds and
+all λ.  Elsewhere the path of one fold follows that of another, each on a set of features of its own.
 
-    leave one out    1/n Σ (r_i/(1 − H_ii))²          the error in y_i of the fit without it, r = y − Hy
-    generalised      n‖r‖²/(n − Σ f)²                 the same with the mean of all H_ii
-
-k folds solve the problem without one part of the rows after another.
+Source: T. Hastie, R. Tibshirani and J. Friedman, The Elements of Statistical Learning (2009), §7.10.
 """
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from typing import Any
 
 from xpsolve.arrays import (
     Array,
-    check_count,
     check_ndim,
     check_option,
-    check_rows,
-    eigh,
-    enter,
-    gram,
-    is_array,
-    limits_of,
+    is_scalar,
     namespace_of,
+    on_accelerator,
     power_of_two,
-    regularisation,
-    thin_svd,
 )
-from xpsolve.arrays import check_finite as check_values
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.linear.lasso import lasso
-from xpsolve.linear.lasso_path import lasso_path
-from xpsolve.linear.ridge import ridge
-from xpsolve.solution import Solution, inner_solve
+from xpsolve.linear._folds import Folds, over_folds
+from xpsolve.linear._samples import Samples
+from xpsolve.linear.chosen import ChosenSolution, best, candidates, chosen, entered, without_nan
+from xpsolve.linear.lasso import elastic_net, lasso
+from xpsolve.linear.lasso_path import grid_of, path_of
+from xpsolve.solution import inner_solve
 
-_FOLD_TOL = 1e-5  # of the paths of the folds, whose scores need no more
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class ChosenSolution(Solution):
-    """The solution at a λ that was chosen, with what it was chosen from.
-
-    Parameters
-    ----------
-    x, method, certificate, n_iter, history, stats, ended, advice, intercept
-        As in `Solution`.
-    lam : array, 0-d
-        The chosen λ.
-    lams : array, shape (m,)
-        All λ that were tried.
-    scores : array, shape (m,)
-        The mean squared error of prediction of each, or what estimates it.
-    spread : array, shape (m,), or None
-        The standard error of each score, over samples or folds; None for "gcv" and `discrepancy`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xpsolve as xs
-    >>> data = xs.problems.diabetes()
-    >>> found = xs.ridge_cv(data.A, data.y, [0.01, 0.1, 1.0, 10.0])
-    >>> float(found.lam), found.scores.shape
-    (10.0, (4,))
-    """
-
-    lam: Any = None
-    lams: Any = None
-    scores: Any = None
-    spread: Any = None
-
-
-def chosen(solution: Solution, **more: Any) -> ChosenSolution:
-    """A solution with what its λ was chosen from."""
-    return ChosenSolution(**{f.name: getattr(solution, f.name) for f in fields(Solution)}, **more)
-
-
-@capabilities(batch="values of lams", jit=False, syncs=3)
-def ridge_cv(
-    A: Array,
-    y: Array,
-    lams: Any,
-    *,
-    folds: int = 10,
-    intercept: bool = False,
-    method: str = "gcv",
-    check_finite: bool = True,
-) -> ChosenSolution:
-    """Ridge regression with the λ that predicts best.
-
-    Parameters
-    ----------
-    A : array, shape (n, p)
-        One sample per row.
-    y : array, shape (n,) or (n, k)
-        Observations; with k columns one λ is chosen for all of them, by the mean score.
-    lams : list of float or 1-D array
-        The λ > 0 to choose from, as in `ridge`: of ½‖Ax − y‖² + ½λ‖x‖².
-    folds : int
-        For "kfold": parts, between 2 and n.  A fold of m samples is solved with λ·m/n, so that the weight of the
-        penalty against a sample stays.
-    intercept : bool
-        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
-    method : {"gcv", "loo", "kfold"}
-        Generalised cross-validation; leave one out; or `folds` parts of the rows that follow one another.  The first
-        two take one singular value decomposition for all λ.
-    check_finite : bool
-        Whether to check for NaN and infinities first, which costs one host read.
-
-    Returns
-    -------
-    ChosenSolution
-        ``.x`` and its certificate are those of `ridge` at ``.lam``; ``.lams``, ``.scores`` and ``.spread`` are the
-        curve, which ``plt.errorbar(found.lams, found.scores, found.spread)`` draws.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not an array of the right kind, or libraries are mixed.
-    ValueError
-        If shapes disagree, a λ is negative, the method is unknown, or folds is out of range.
-
-    Warns
-    -----
-    ConvergenceWarning
-        As `ridge`, for the chosen λ.
-
-    See Also
-    --------
-    discrepancy : Where the size of the noise is known.
-    lasso_cv : For sparse x.
-
-    References
-    ----------
-    G. Golub, M. Heath and G. Wahba, Technometrics 21 (1979).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xpsolve as xs
-    >>> data = xs.problems.diabetes()
-    >>> lams = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]
-    >>> [round(float(xs.ridge_cv(data.A, data.y, lams, method=m).lam), 3) for m in ("gcv", "loo")]
-    [5.0, 2.0]
-    """
-    check_option(method, "method", ("gcv", "loo", "kfold"))
-    A, Y, lams = _entered(A, y, lams, check_finite)
-    xp = namespace_of(A)
-    if method == "kfold":
-        check_count(folds, "folds", 2, max(2, A.shape[0]))
-        errors = []
-        for test, train in _folds(A.shape[0], folds):
-            part = _rows(A, train)
-            with inner_solve():
-                shares = lams * (part.shape[0] / A.shape[0])
-                path = ridge(part, _rows(Y, train), shares, intercept=intercept, check_finite=False)
-            X = xp.permute_dims(path.x, (1, 0, 2))
-            errors.append(_errors(_rows(A, test), _rows(Y, test), X, path.intercept))
-        scores, spread = _over_folds(errors)
-    else:
-        scores, spread = _from_one_factor(A, Y, lams, method, intercept)
-    lam = xp.asarray(xp.take(lams, _best(scores))[0])
-    found = ridge(A, y, lam, intercept=intercept, check_finite=False)
-    return chosen(found, lam=lam, lams=lams, scores=scores, spread=spread)
+_TOL = 1e-5  # of the paths of the folds, whose scores need no more
+_TOL_TOGETHER = 1e-6  # the same for the sum of all folds, by steps that end close to it
+_RULES = ("best", "one standard error")
 
 
 @capabilities(batch="values of lams", jit=False, backends=EAGER, syncs=50)
@@ -174,11 +39,12 @@ def lasso_cv(
     y: Array,
     lams: Any = None,
     *,
-    folds: int = 10,
+    weights: Array | None = None,
+    intercept: bool = False,
+    folds: Any = 10,
     n_lams: int = 100,
     ratio: float = 1e-3,
     rule: str = "best",
-    intercept: bool = False,
     tol: float = 1e-6,
     max_iter: int = 10_000,
     check_finite: bool = True,
@@ -193,15 +59,18 @@ def lasso_cv(
         Observations.
     lams : list of float or 1-D array, optional
         The λ to choose from, as in `lasso`.  None takes the grid of `lasso_path` on all samples.
-    folds : int
-        Parts of the rows that follow one another, between 2 and n.  A fold of m samples is solved with λ·m/n, so that
-        the weight of the penalty against a sample stays.
+    weights : array, shape (n,), optional
+        w_i ≥ 0 of the squared residuals, and of the squared errors in the scores; 1 where none are given.
+    intercept : bool
+        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
+    folds : int or list of pairs of rows
+        How many parts of the rows that follow one another, between 2 and n; or for each fold the numbers of the rows to
+        keep and of those to leave out, on the host.  A fold of m samples is solved with λ·m/n, so that the weight of
+        the penalty against a sample stays.
     n_lams, ratio
         As in `lasso_path`, if `lams` is not given.
     rule : {"best", "one standard error"}
         The λ with the least score, or the largest whose score is within one standard error of it.
-    intercept : bool
-        Whether the model is ⟨a, x⟩ + c, with c free of penalty, in ``.intercept``.
     tol, max_iter
         As in `lasso`, for the chosen λ.
     check_finite : bool
@@ -211,7 +80,7 @@ def lasso_cv(
     -------
     ChosenSolution
         ``.x`` and its certificate are those of `lasso` at ``.lam``; ``.lams``, ``.scores`` and ``.spread`` are the
-        curve.
+        curve.  ``.stats["fold_gap"]`` is the largest duality gap of a fold, 0-d.
 
     Raises
     ------
@@ -227,6 +96,7 @@ def lasso_cv(
 
     See Also
     --------
+    elastic_net_cv : With a squared norm added.
     lasso_path, ridge_cv
 
     References
@@ -241,120 +111,167 @@ def lasso_cv(
     >>> found.converged, int((found.x != 0).sum())
     (True, 7)
     """
-    check_option(rule, "rule", ("best", "one standard error"))
-    if lams is None:
-        check_ndim(enter(A=A, y=y)[1][1], "y", 1, shape="(n,)")
-        with inner_solve():
-            grid: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio, "intercept": intercept}
-            lams = lasso_path(A, y, **grid, tol=_FOLD_TOL, check_finite=check_finite).lams
-    A, Y, lams = _entered(A, y, lams, check_finite)
-    xp = namespace_of(A)
-    check_count(folds, "folds", 2, max(2, A.shape[0]))
-    check_ndim(y, "y", 1, shape="(n,)")
-    errors = []
-    for test, train in _folds(A.shape[0], folds):
-        part = _rows(A, train)
-        share = lams * (part.shape[0] / A.shape[0])
-        with inner_solve():
-            options: dict[str, Any] = {"tol": max(tol, _FOLD_TOL), "intercept": intercept, "check_finite": False}
-            path = lasso_path(part, _rows(Y, train)[:, 0], share, **options)
-        shift = None if path.intercept is None else path.intercept[:, None]
-        errors.append(_errors(_rows(A, test), _rows(Y, test), path.x.T[:, :, None], shift))
-    scores, spread = _over_folds(errors)
-    best = _best(scores)
-    lam = xp.asarray(xp.take(lams, best)[0])
-    if rule == "one standard error":
-        near = scores <= xp.take(scores, best) + xp.take(spread, best)
-        lam = xp.asarray(xp.max(xp.where(near, lams, lam)))
-    found = lasso(A, y, lam, intercept=intercept, tol=tol, max_iter=max_iter, check_finite=False)
-    return chosen(found, lam=lam, lams=lams, scores=scores, spread=spread)
+    search = _Search(A, y, weights, intercept, folds, rule, n_lams, ratio, tol, check_finite)
+    curve = search.curve(lams, 0.0)
+    lam = search.lam(*curve)
+    found = lasso(search.whole.A, search.whole.y, lam, tol=tol, max_iter=max_iter, check_finite=False)
+    return search.chosen(found, lam, *curve)
 
 
-def _entered(A: Array, y: Array, lams: Any, check_finite: bool) -> tuple[Array, Array, Array]:
-    """A (n, p), y as columns (n, k) and λ (m,), checked."""
-    if not is_array(A):
-        message = f"A: expected an array (n, p), whose rows can be left out, got {type(A).__qualname__}."
+@capabilities(batch="values of lams", jit=False, backends=EAGER, syncs=50)
+def elastic_net_cv(
+    A: Array,
+    y: Array,
+    lams: Any = None,
+    thetas: Any = 0.5,
+    *,
+    weights: Array | None = None,
+    intercept: bool = False,
+    folds: Any = 10,
+    n_lams: int = 100,
+    ratio: float = 1e-3,
+    rule: str = "best",
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    check_finite: bool = True,
+) -> ChosenSolution:
+    """The elastic net with the λ and the θ that predict best in k-fold cross-validation.
+
+    Parameters
+    ----------
+    A, y
+        As in `lasso_cv`.
+    lams : list of float or 1-D array, optional
+        The λ to choose from, as in `elastic_net`, for every θ.  None takes for each θ `n_lams` values from the least
+        λ with the answer 0, max |Aᵀy|/(1 − θ), down to `ratio` times that, equally spaced in log λ.
+    thetas : float, or list of t floats
+        θ, or those to choose from, as in `elastic_net`: 0 ≤ θ < 1.  For θ = 1 take `ridge_cv`.
+    weights, intercept, folds, n_lams, ratio, rule, tol, max_iter, check_finite
+        As in `lasso_cv`; the rule chooses among the λ of the θ that has the least score.
+
+    Returns
+    -------
+    ChosenSolution
+        ``.x`` and its certificate are those of `elastic_net` at ``.lam`` and ``.theta``; ``.lams``, ``.scores`` and
+        ``.spread`` are the curve, (m,), or for a list of θ one curve per row, (t, m), of ``.thetas``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lasso_cv`, and if a θ is not a number from 0 to below 1.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As `elastic_net`, for the chosen λ and θ.
+
+    See Also
+    --------
+    lasso_cv : The case θ = 0.
+    ridge_cv : The case θ = 1.
+
+    References
+    ----------
+    H. Zou and T. Hastie, J. R. Stat. Soc. B 67 (2005).
+
+    Examples
+    --------
+    >>> import xpsolve as xs
+    >>> data = xs.problems.diabetes()
+    >>> found = xs.elastic_net_cv(data.A, data.y, thetas=[0.0, 0.5, 0.9], n_lams=20, folds=5)
+    >>> found.theta, found.scores.shape
+    (0.0, (3, 20))
+    """
+    values = tuple(thetas) if isinstance(thetas, list | tuple) else (thetas,)
+    if not values or not all(is_scalar(theta) for theta in values):
+        message = f"thetas: expected a number or a list of numbers from 0 to below 1, got {thetas!r}."
         raise TypeError(message)
-    xp, (A, y) = enter(A=A, y=y)
-    check_ndim(A, "A", 2, shape="(n, p)")
-    check_ndim(y, "y", 1, 2, shape="(n,) or (n, k)")
-    check_rows(y, "y", A.shape[0], "A")
-    lams = regularisation(xp, lams, "lams", like=y, check_values=check_finite)
-    if lams.ndim != 1:
-        message = f"lams: expected a list or 1-D array of λ to choose from, got {lams!r}."
+    if not all(0 <= theta < 1 for theta in values):
+        message = f"thetas: expected numbers from 0 (lasso) to below 1, got {thetas!r}. Use `ridge_cv` for 1."
         raise ValueError(message)
-    if check_finite:
-        check_values(xp, lambda: A.T @ y, A=A, y=y)
-    return A, y if y.ndim == 2 else y[:, None], lams
+    values = tuple(float(theta) for theta in values)
+    search = _Search(A, y, weights, intercept, folds, rule, n_lams, ratio, tol, check_finite)
+    xp = namespace_of(search.y)
+    curves = [search.curve(lams, theta) for theta in values]
+    least = xp.stack([xp.min(without_nan(scores)) for _, scores, _ in curves])
+    place = int(xp.argmin(least)) if len(values) > 1 else 0
+    lam, theta = search.lam(*curves[place]), values[place]
+    found = elastic_net(search.whole.A, search.whole.y, lam, theta, tol=tol, max_iter=max_iter, check_finite=False)
+    if isinstance(thetas, list | tuple):
+        curve = tuple(xp.stack(list(rows)) for rows in zip(*curves, strict=True))
+    else:
+        (curve,) = curves
+    return search.chosen(found, lam, *curve, theta=theta, thetas=values)
 
 
-def _from_one_factor(A: Array, Y: Array, lams: Array, method: str, intercept: bool) -> tuple[Array, Array | None]:
-    """Scores and their standard errors from A = U diag(s) Vᵀ; an intercept adds 1/n to every H_ii."""
-    xp, (n, k) = namespace_of(A), Y.shape
-    if intercept:
-        A, Y = A - xp.mean(A, axis=0), Y - xp.mean(Y, axis=0)
-    unit = power_of_two(Y)
-    Y = Y / unit
-    U, s = _left_factor(A, lams)
-    B = U.T @ Y  # (q, k)
-    rest = Y - U @ B  # the part of y that no x reaches
-    rest = rest - U @ (U.T @ rest)
-    t = xp.sqrt(lams)[None, :] / s[:, None]  # where s and λ are 0, NaN, which is no choice
-    damped = 1 / (1 + 1 / (t * t))  # 1 − f, (q, m)
-    if method == "gcv":
-        squares = xp.sum(rest * rest) + xp.sum((damped * damped) * xp.sum(B * B, axis=1)[:, None], axis=0)
-        free = n - s.shape[0] + xp.sum(damped, axis=0) - int(intercept)  # n − Σ f
-        return n * squares / (free * free) / k * (unit * unit), None
-    left = 1 - int(intercept) / n - xp.sum(U * U, axis=1)[:, None] + (U * U) @ damped  # 1 − H_ii, (n, m)
-    total = square = xp.zeros_like(lams)
-    for j in range(k):
-        r = (rest[:, j : j + 1] + U @ (damped * B[:, j : j + 1])) / left
-        total, square = total + xp.sum(r * r, axis=0), square + xp.sum(r * r * r * r, axis=0)
-    mean = total / (n * k)
-    variance = xp.maximum(square / (n * k) - mean * mean, xp.zeros_like(mean))
-    return mean * (unit * unit), xp.sqrt(variance / (n * k)) * (unit * unit)
+class _Search:
+    """The curve of λ for every θ on the same folds, and what to choose from it."""
 
+    def __init__(
+        self,
+        A: Array,
+        y: Array,
+        weights: Array | None,
+        intercept: bool,
+        folds: int,
+        rule: str,
+        n_lams: int,
+        ratio: float,
+        tol: float,
+        check_finite: bool,
+    ) -> None:
+        check_option(rule, "rule", _RULES)
+        A, self.y = entered(A, y, check_finite)
+        check_ndim(self.y, "y", 1, shape="(n,)")
+        self.whole = Samples.of(A, self.y, weights, intercept, check_finite=check_finite)
+        self.unit = power_of_two(self.y)
+        self.folds, self.intercept = Folds(A, self.y[:, None], weights, folds, self.unit), intercept
+        self.grid: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio}
+        self.rule, self.check_finite, self.gaps = rule, check_finite, list[Array]()
+        self.tol = tol
 
-def _left_factor(A: Array, lams: Array) -> tuple[Array, Array]:
-    """U and s of A = U diag(s) Vᵀ; of a wide A from AAᵀ, where no λ is so small that its rounding would matter."""
-    xp, (n, p) = namespace_of(A), A.shape
-    if n < p:
-        w, U = eigh(gram(A.T))
-        if bool(xp.min(lams) >= limits_of(A).eps ** 0.5 * w[-1]):  # a NaN, where squares overflow, is not
-            return U, xp.sqrt(xp.maximum(w, xp.zeros_like(w)))
-    U, s, _ = thin_svd(A)
-    return U, s
+    def curve(self, lams: Any, theta: float) -> tuple[Array, Array, Array]:
+        """λ, scores and spread for one θ, as of y/unit."""
+        if lams is None:
+            lams = grid_of(self.whole.A, self.whole.y, theta, **self.grid, check_finite=False)
+        lams = candidates(lams, self.y, self.check_finite)
+        with inner_solve():
+            errors = (self._together if on_accelerator(self.y) else self._one_by_one)(lams, theta)
+        return lams, *over_folds(errors)
 
+    def _one_by_one(self, lams: Array, theta: float) -> list[Array]:
+        xp, errors, tol = namespace_of(lams), [], max(self.tol, _TOL)
+        for fold in self.folds:
+            part = Samples.of(fold.A, fold.y[:, 0], fold.weights, self.intercept, check_finite=False)
+            path = part.finished(path_of(part.A, part.y, lams * fold.share, theta, tol=tol, check_finite=False))
+            self.gaps.append(xp.max(path.gaps))
+            errors.append(self.folds.errors(fold.rows, path.x.T, path.intercept)[:, 0])
+        return errors
 
-def _best(scores: Array) -> Array:
-    """The place of the least score, (1,); a NaN, where λ = 0 and columns depend on one another, is none."""
-    xp = namespace_of(scores)
-    return xp.argmin(xp.where(xp.isnan(scores), xp.full_like(scores, xp.inf), scores))[None]
+    def _together(self, lams: Array, theta: float) -> list[Array]:
+        xp, count = namespace_of(lams), len(self.folds.rows)
+        blocks, y, intercepts = self.folds.side_by_side(self.intercept)
+        path = path_of(blocks, y, lams, theta, tol=max(self.tol, _TOL_TOGETHER), check_finite=False)
+        X = xp.reshape(path.x.T, (count, self.whole.A.shape[1], -1))
+        C = intercepts(X)
+        self.gaps.append(xp.max(path.gaps))
+        return [
+            self.folds.errors(rows, X[f, ...], None if C is None else C[f, :])[:, 0]
+            for f, rows in enumerate(self.folds.rows)
+        ]
 
+    def lam(self, lams: Array, scores: Array, spread: Array) -> Array:
+        """The λ that the rule takes, 0-d."""
+        xp, place = namespace_of(lams), best(scores)[None]
+        lam = xp.take(lams, place)[0]
+        if self.rule == "one standard error":
+            near = scores <= xp.take(scores, place) + xp.take(spread, place)
+            lam = xp.max(xp.where(near, lams, lam))
+        return xp.asarray(lam)
 
-def _folds(n: int, folds: int) -> list[tuple[slice, tuple[slice, slice]]]:
-    """The rows of each fold, and those of all others."""
-    ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
-    return [(slice(a, b), (slice(0, a), slice(b, n))) for a, b in itertools.pairwise(ends)]
-
-
-def _rows(X: Array, rows: slice | tuple[slice, slice]) -> Array:
-    parts = [X[part, ...] for part in (rows if isinstance(rows, tuple) else (rows,)) if part.start != part.stop]
-    return parts[0] if len(parts) == 1 else namespace_of(X).concat(parts, axis=0)
-
-
-def _errors(A: Array, Y: Array, X: Array, intercept: Array | None) -> Array:
-    """The mean squared error of each column of X (p, m, k) with its intercept (m, k), (m,)."""
-    xp, (p, m, k) = namespace_of(A), X.shape
-    R = xp.reshape(A @ xp.reshape(X, (p, m * k)), (A.shape[0], m, k)) - Y[:, None, :]
-    R = R if intercept is None else R + intercept
-    return xp.mean(R * R, axis=(0, 2))
-
-
-def _over_folds(errors: list[Array]) -> tuple[Array, Array]:
-    """The mean over folds, and its standard error."""
-    xp = namespace_of(errors[0])
-    E, count = xp.stack(errors), len(errors)
-    mean = xp.mean(E, axis=0)
-    deviation = xp.sqrt(xp.sum((E - mean) ** 2, axis=0) / (count - 1))
-    return mean, deviation / count**0.5
+    def chosen(self, found: Any, lam: Array, lams: Array, scores: Array, spread: Array, **more: Any) -> ChosenSolution:
+        """A solution with the curve."""
+        xp, found = namespace_of(lams), self.whole.finished(found)
+        found = replace(found, stats={**found.stats, "fold_gap": xp.max(xp.stack(self.gaps))})
+        square = self.unit * self.unit
+        return chosen(found, lam=lam, lams=lams, scores=scores * square, spread=spread * square, **more)

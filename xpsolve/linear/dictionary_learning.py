@@ -202,19 +202,7 @@ def dictionary_learning(
 
     problem = _Factorisation(xp, X, weight, int(code_steps))
     if is_scalar(lam) and lam == 0:
-        D, C = _principal(xp, X, n_atoms)
-        error = problem.certify(D, C, X.T - D @ C, orthonormal=True) + xp.max(lost_in_units(C, unit))
-        return finish(
-            "dictionary_learning",
-            D,
-            method="svd",
-            certificate=Certificate(_CERTIFICATE, error, tol),
-            measure=float(error) if check_finite and is_concrete(error) else None,
-            advice=_ADVICE,
-            cls=DictionarySolution,
-            codes=C.T * unit,
-        )
-
+        return _without_penalty(problem, n_atoms, unit, tol, read=check_finite)
     C = problem.code(D, xp.zeros((n_atoms, X.shape[0]), dtype=X.dtype, device=device_of(X)))
     run = iterate(
         problem.step,
@@ -238,6 +226,25 @@ def dictionary_learning(
         n_iter=run.n_iter,
         history=run.history,
         stats={"host_reads": run.reads},
+        advice=_ADVICE,
+        cls=DictionarySolution,
+        codes=C.T * unit,
+    )
+
+
+def _without_penalty(
+    problem: _Factorisation, n_atoms: int, unit: Array, tol: float, *, read: bool
+) -> DictionarySolution:
+    """The case λ = 0: the principal components."""
+    xp, X = problem.xp, problem.X
+    D, C = _principal(xp, X, n_atoms)
+    error = problem.certify(D, C, X.T - D @ C, orthonormal=True) + xp.max(lost_in_units(C, unit))
+    return finish(
+        "dictionary_learning",
+        D,
+        method="svd",
+        certificate=Certificate(_CERTIFICATE, error, tol),
+        measure=float(error) if read and is_concrete(error) else None,
         advice=_ADVICE,
         cls=DictionarySolution,
         codes=C.T * unit,

@@ -21,15 +21,13 @@ from xpsolve.arrays import (
     check_option,
     check_positive,
     device_of,
-    enter,
     innermost,
-    is_array,
     namespace_of,
+    safe_norm,
     thin_svd,
 )
-from xpsolve.arrays import check_finite as check_values
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.linear.cross_validation import ChosenSolution, chosen
+from xpsolve.linear.chosen import ChosenSolution, chosen, entered
 from xpsolve.linear.lasso import lasso
 from xpsolve.linear.ridge import ridge
 from xpsolve.solution import inner_solve
@@ -96,15 +94,9 @@ def discrepancy(
     """
     check_option(penalty, "penalty", ("ridge", "lasso"))
     noise = check_positive(noise, "noise")
-    if not is_array(A):
-        message = f"A: expected an array (n, p), got {type(A).__qualname__}."
-        raise TypeError(message)
-    xp, (A, y) = enter(A=A, y=y)
-    check_ndim(A, "A", 2, shape="(n, p)")
+    A, y = entered(A, y, check_finite)
     check_ndim(y, "y", 1, shape="(n,)")
-    solve = ridge if penalty == "ridge" else lasso
-    if check_finite:
-        check_values(xp, lambda: A.T @ y, A=A, y=y)
+    xp, solve = namespace_of(y), ridge if penalty == "ridge" else lasso
     lam, tried = (_for_ridge if penalty == "ridge" else _for_lasso)(A, y, noise)
     lams, residuals = (
         xp.asarray(list(column), dtype=y.dtype, device=device_of(y)) for column in zip(*tried, strict=True)
@@ -128,7 +120,7 @@ def _for_ridge(A: Array, y: Array, noise: float) -> tuple[float, list[tuple[floa
     U, s, _ = thin_svd(A)
     b = U.T @ y
     rest = y - U @ b
-    numbers = xp.concat([s, b, xp.linalg.vector_norm(rest)[None]])
+    numbers = xp.concat([s, b, safe_norm(rest)[None]])
     values = backends.to_numpy(innermost(numbers)).tolist()  # one transfer
     host_read("singular values")
     q = s.shape[0]
@@ -158,32 +150,34 @@ def _for_ridge(A: Array, y: Array, noise: float) -> tuple[float, list[tuple[floa
 
 
 def _for_lasso(A: Array, y: Array, noise: float) -> tuple[float, list[tuple[float, float]]]:
-    """λ by secant steps on ‖Ax − y‖² as a function of λ², kept between two λ that enclose it."""
+    """λ by secant steps on ‖Ax − y‖² as a function of λ², kept between two λ that enclose it.
+
+    Both are relative to their largest values, so that no square overflows.
+    """
     xp = namespace_of(A)
-    high, size = float(xp.max(xp.abs(A.T @ y))), float(xp.linalg.vector_norm(y))
-    _between(noise, 0.0, size)
+    most, size = float(xp.max(xp.abs(A.T @ y))), float(safe_norm(y))
+    _between(noise, 0.0 if most > 0 else size, size)
+    target, tol = noise / size, max(1e-12, 64 * float(xp.finfo(y.dtype).eps) ** 2)
     tried, x = [], None
-    tol = max(1e-12, 64 * float(xp.finfo(y.dtype).eps) ** 2)
-    low, below = 0.0, None
-    ends = [(high, size)]
-    lam = 0.5 * high
+    low, high, level = 0.0, 1.0, 0.5
+    ends = [(1.0, 1.0)]
     for _ in range(_STEPS):
         with inner_solve():
-            x = lasso(A, y, lam, tol=tol, x0=x, check_finite=False).x
-        r = float(xp.linalg.vector_norm(A @ x - y))
-        tried.append((lam, r))
-        if abs(r - noise) <= _CLOSE * noise:
+            x = lasso(A, y, level * most, tol=tol, x0=x, check_finite=False).x
+        r = float(safe_norm(A @ x - y))
+        share = r / size
+        tried.append((level * most, r))
+        if abs(share - target) <= _CLOSE * target:
             break
-        low, high = (lam, high) if r < noise else (low, lam)
-        below = (lam, r) if r < noise else below
+        low, high = (level, high) if share < target else (low, level)
         if high - low <= 1e-14 * high:
             break
-        ends = [*ends[-1:], (lam, r)]
+        ends = [*ends[-1:], (level, share)]
         (l0, r0), (l1, r1) = ends
-        rise = (r1 * r1 - r0 * r0) / ((l1 - l0) * (l1 + l0)) if l1 != l0 else 0.0
-        square = l1 * l1 + (noise * noise - r1 * r1) / rise if rise > 0 else -1.0
+        rise = (r1 - r0) * (r1 + r0) / ((l1 - l0) * (l1 + l0)) if l1 != l0 else 0.0
+        square = l1 * l1 + (target - r1) * (target + r1) / rise if rise > 0 else -1.0
         inside = low * low < square < high * high
-        lam = math.sqrt(square) if inside else 0.1 * high if low == 0 else math.sqrt(low * high)
-        if low == 0 and lam < 1e-12 * tried[0][0]:
+        level = math.sqrt(square) if inside else 0.1 * high if low == 0 else math.sqrt(low * high)
+        if low == 0 and level < 1e-12:
             _between(noise, r, size)
-    return lam, tried
+    return tried[-1][0], tried

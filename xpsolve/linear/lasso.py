@@ -28,7 +28,7 @@ from xpsolve.linear.working_set import no_working_set
 from xpsolve.solution import Callback, Solution
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True)
 def lasso(
     A: Any,
     y: Array,
@@ -51,12 +51,13 @@ def lasso(
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or LinearOperator
-        The operator.  Sparse matrices and operators are never made dense.
+        The operator, real or complex.  Sparse matrices and operators are never made dense.
     y : array, shape (n,) or (n, k)
-        Observations; many columns are solved together; a column that is solved is not changed again.
-    lam : float or 0-d array
-        λ ≥ 0.  From max |Aᵀy| on the answer is 0.  The number 0 means least squares, which `lstsq` solves, or
-        `ridge` by conjugate gradients where A is not dense.
+        Observations.  Where A or y is complex, x is: ‖x‖₁ is the sum of the moduli |x_j|, and Aᵀ stands for Aᴴ.  Many
+        columns are solved together; a column that is solved is not changed again.
+    lam : float, 0-d array or array (1, k)
+        λ ≥ 0, or λ > 0 for each of the k columns of y.  From max |Aᵀy| on the answer is 0.  The number 0 means least
+        squares, which `lstsq` solves, or `ridge` by conjugate gradients where A is not dense.
     weights : array, shape (n,), optional
         w_i ≥ 0 of the squared residuals; 1 where none are given.
     intercept : bool
@@ -65,7 +66,7 @@ def lasso(
         Step of "ista" and "fista", at most 1/‖A‖² (below 2/‖A‖² for "ista").  None estimates ‖A‖² by Lanczos.
     method : str
         "ista" is proximal gradient, "fista" the same with momentum; both take the Gram matrix where A is dense and
-        n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse A and one
+        n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse real A and one
         right-hand side.  "auto" is "working_set" where it can be, else "fista".
     tol : float
         The certificate to reach.
@@ -107,6 +108,10 @@ def lasso(
     --------
     elastic_net : With a squared norm added.
 
+    Notes
+    -----
+    Complex A, y and x of complex64 or complex128 are not differentiated implicitly: that raises an error.
+
     References
     ----------
     G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.4.
@@ -124,7 +129,7 @@ def lasso(
     return _with_samples(A, y, lam, 0.0, options, weights, intercept)
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True)
 def elastic_net(
     A: Any,
     y: Array,
@@ -205,9 +210,11 @@ def _with_samples(
 
 
 def _solve(A: Any, y: Array, lam: Any, theta: float, options: Options) -> Solution:
-    problem = enter_problem(A, y, lam, check_finite=options.check_finite)
+    problem = enter_problem(A, y, lam, targets=True, check_finite=options.check_finite, complex_too=True)
     if not problem.single_lam:
-        message = f"lam: expected one number, got {problem.lams.shape[0]}. Solve for one λ after another."
+        message = (
+            f"lam: expected one number, got {problem.lams.shape[0]}. Use `lasso_path`, or shape (1, k) for columns."
+        )
         raise ValueError(message)
     method = _choose(problem, options.method)
     start = None if options.x0 is None else start_columns(problem, options.x0, check_finite=options.check_finite)

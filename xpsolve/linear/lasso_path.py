@@ -56,6 +56,7 @@ _MOST = 50  # features that may be added at once, at least
 _SHARE = 0.3  # of the tolerance, for the small problems
 _NEAR = 0.6  # |Aᵀr|/λ from which a feature is likely to be needed for the λ to come
 _PATIENCE = 3000  # iterations for all λ at once on an accelerator, before one after another is tried
+_MOST_LAMS = 100_000  # values of λ in a grid
 _METHODS = ("auto", "working_set", "fista")
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, or stop the path at a larger λ.",
@@ -175,29 +176,45 @@ def lasso_path(
     >>> (path.x != 0).sum(axis=1)[[0, 1, 10, 19]]  # features that matter
     array([ 0,  2,  7, 10])
     """
-    if weights is not None or intercept is not False:
-        options: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio, "tol": tol, "method": method, "max_iter": max_iter}
-        samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
-        path = lasso_path(samples.A, samples.y, lams, **options, check_finite=check_finite)
-        return samples.finished(path)  # type: ignore[no-any-return]
+    options: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio, "tol": tol, "method": method, "max_iter": max_iter}
+    if weights is None and intercept is False:
+        return path_of(A, y, lams, **options, check_finite=check_finite)
+    samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
+    return samples.finished(  # type: ignore[no-any-return]
+        path_of(samples.A, samples.y, lams, **options, check_finite=check_finite)
+    )
+
+
+def path_of(
+    A: Any,
+    y: Array,
+    lams: Any = None,
+    theta: float = 0.0,
+    *,
+    n_lams: int = 100,
+    ratio: float = 1e-3,
+    method: str = "auto",
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+    check_finite: bool = True,
+) -> LassoPath:
+    """The path of the elastic net with θ < 1, of which the lasso is θ = 0."""
     check_option(method, "method", _METHODS)
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite)
-    check_count(n_lams, "n_lams", 1)
-    if not is_scalar(ratio) or not 0 < ratio < 1:
-        message = f"ratio: expected a number between 0 and 1, the least λ over the largest, got {ratio!r}."
-        raise ValueError(message)
-    problem = enter_problem(A, y, 0.0 if lams is None else lams, name="lams", check_finite=check_finite)
-    if not problem.single_y:
-        message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
-        raise ValueError(message)
-    if problem.ordinary is not True:  # a path need not read before its first check of all features
-        problem = with_scaled_columns(problem) if problem.ordinary is None else scaled(problem)
-    problem = problem.settled()
+    _check_grid(n_lams, ratio)
+    given = lams is not None
+    problem = _entered(A, y, lams if given else 0.0, check_finite=check_finite)
     xp, unit = problem.xp, problem.l1_unit
-    weights = _grid(problem, n_lams, ratio) if lams is None else problem.l1_weights(problem.lams)
+    if given:
+        lams = problem.lams
+        weights = problem.l1_weights(lams * (1 - theta) if theta else lams)
+    else:
+        weights = _grid(problem, n_lams, ratio)
+        lams = _lams_of(problem, weights, theta)
     order = xp.argsort(weights, descending=True)
-    falling = xp.take(weights, order)
-    zeros = how_many(falling == 0) if is_concrete(falling) and lams is not None else 0
+    l2 = xp.take(problem.l2_weight(lams * theta), order) if theta else None
+    falling = Penalty(xp.take(weights, order), l2)
+    zeros = how_many(falling.l1 == 0) if is_concrete(falling.l1) and given else 0
     why = no_working_set(problem)
     if method == "working_set" and why:
         message = f"method: expected 'fista' or 'auto', got 'working_set', but {why}."
@@ -222,24 +239,54 @@ def lasso_path(
         advice=_ADVICE,
         operator=problem.operator,
         cls=LassoPath,
-        lams=problem.lams if lams is not None else problem.l1_lams(weights),
+        lams=lams,
         gaps=gaps,
     )
 
 
+def grid_of(A: Any, y: Array, theta: float = 0.0, *, n_lams: int, ratio: float, check_finite: bool = True) -> Array:
+    """The λ of the path where none are given."""
+    _check_grid(n_lams, ratio)
+    problem = _entered(A, y, 0.0, check_finite=check_finite)
+    return _lams_of(problem, _grid(problem, n_lams, ratio), theta)
+
+
+def _check_grid(n_lams: int, ratio: float) -> None:
+    check_count(n_lams, "n_lams", 1, _MOST_LAMS)
+    if not is_scalar(ratio) or not 0 < ratio < 1:
+        message = f"ratio: expected a number between 0 and 1, the least λ over the largest, got {ratio!r}."
+        raise ValueError(message)
+
+
+def _lams_of(problem: Problem, l1: Array, theta: float) -> Array:
+    lams = problem.l1_lams(l1)
+    return lams / (1 - theta) if theta else lams
+
+
+def _entered(A: Any, y: Array, lams: Any, *, check_finite: bool) -> Problem:
+    problem = enter_problem(A, y, lams, name="lams", check_finite=check_finite)
+    if not problem.single_y:
+        message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
+        raise ValueError(message)
+    if problem.ordinary is not True:  # a path need not read before its first check of all features
+        problem = with_scaled_columns(problem) if problem.ordinary is None else scaled(problem)
+    return problem.settled()
+
+
 def _solved(
-    problem: Problem, falling: Array, zeros: int, method: str, together: bool, tol: float, max_iter: int
+    problem: Problem, falling: Penalty, zeros: int, method: str, together: bool, tol: float, max_iter: int
 ) -> tuple[Array, Array, str, int, str, dict[str, Any]]:
     """X, gaps, the methods, iterations, why they ended and notes, for falling λ of which the last `zeros` are 0."""
-    xp, positive = problem.xp, falling.shape[0] - zeros
+    xp, positive = problem.xp, falling.l1.shape[0] - zeros
     columns, n_iter, reason, stats = list[tuple[Array, Array]](), 0, "tolerance", dict[str, Any]()
     if positive:
         solve = _by_working_set if method == "working_set" else _together
         limit = min(max_iter, _PATIENCE) if together else max_iter
-        X, gaps, n_iter, reason, stats = solve(problem, falling[:positive], tol, limit)
+        falling = falling.part(slice(positive))
+        X, gaps, n_iter, reason, stats = solve(problem, falling, tol, limit)
         if together and reason != "tolerance" and n_iter < max_iter:
             method, before = "fista->working_set", n_iter
-            X, gaps, n_iter, reason, stats = _by_working_set(problem, falling[:positive], tol, max_iter - n_iter)
+            X, gaps, n_iter, reason, stats = _by_working_set(problem, falling, tol, max_iter - n_iter)
             n_iter += before
         columns.append((X, gaps))
     if zeros:
@@ -249,7 +296,7 @@ def _solved(
 
 
 def _grid(problem: Problem, count: int, ratio: float) -> Array:
-    """λ_max·ratio^(i/(count − 1)); the first is exactly the least λ with the answer 0."""
+    """l1 of λ_max·ratio^(i/(count − 1)); the first is exactly the least with the answer 0."""
     xp, dtype = problem.xp, problem.Y.dtype
     wide = wide_dtype(problem.Y) if has_columns(problem) else dtype
     Aty = problem.Aty if wide == dtype else problem.operator.rmatvec(cast(problem.Y, wide))
@@ -261,15 +308,15 @@ def _grid(problem: Problem, count: int, ratio: float) -> Array:
 
 
 def _by_working_set(
-    problem: Problem, lams: Array, tol: float, max_iter: int
+    problem: Problem, penalties: Penalty, tol: float, max_iter: int
 ) -> tuple[Array, Array, int, str, dict[str, Any]]:
     """X (p, m), gaps (m,), the most steps of a λ, why it ended as in `Run`, and counts, for falling λ."""
-    xp, p, m = problem.xp, problem.shape[1], lams.shape[0]
+    xp, p, m = problem.xp, problem.shape[1], penalties.l1.shape[0]
     some = _AHEAD_TALL if problem.shape[0] > p else _AHEAD
     way = _Way(problem, tol, max_iter)
     columns, gaps = [], []
     for i in range(0, m, some):
-        x, gap = way.solve(lams[i : min(i + some, m)])
+        x, gap = way.solve(penalties.part(slice(i, min(i + some, m))))
         columns.append(x)
         gaps.append(gap)
     features = way.features
@@ -292,16 +339,16 @@ class _Way:
         self.steps = self.most = self.looks = 0
         self.reason = "tolerance"
 
-    def solve(self, lams: Array) -> tuple[Array, Array]:
+    def solve(self, penalties: Penalty) -> tuple[Array, Array]:
         """Answers (size, k) among the features of the set, and their gaps (k,)."""
-        xp, problem = self.problem.xp, self.problem
+        xp, problem, lams = self.problem.xp, self.problem, penalties.l1
         k = lams.shape[0]
-        x = self._small(self.last, lams)
+        x = self._small(self.last, penalties)
         while True:
             R = problem.Y - cast(self.features.product(problem, x), problem.Y.dtype)
             C = problem.operator.rmatvec(R)
             X = self.features.spread(x, problem.shape[1])
-            gaps = Penalty(lams).gap(X, C, xp.sum(R * R, axis=0)) / self.half
+            gaps = penalties.gap(X, C, xp.sum(R * R, axis=0)) / self.half
             C, gaps = settled(C, gaps)
             self.looks += 1
             missed = ~(gaps <= self.tol)  # also if it is NaN
@@ -317,7 +364,7 @@ class _Way:
             x = padded(x, self.features.size)
             first = k - how_many(xp.cumulative_sum(xp.astype(missed, xp.int32)) > 0)
             before = x[:, first - 1 : first] if first else self.last
-            x = xp.concat([x[:, :first], self._small(before, lams[first:])], axis=1)
+            x = xp.concat([x[:, :first], self._small(before, penalties.part(slice(first, k)))], axis=1)
         self.last = x[:, -1:]
         near = self.features.without(share[:, -1])
         self._grow(near, how_many(near > _NEAR))
@@ -330,13 +377,14 @@ class _Way:
             self.features = grown(self.problem, self.features, largest(score, min(wanted, most)))
             self.last = padded(self.last, self.features.size)
 
-    def _small(self, x: Array, lams: Array) -> Array:
+    def _small(self, x: Array, penalties: Penalty) -> Array:
         """From the answer x to one λ to those for the next, among the features of the set."""
         problem, features, dtype = self.problem, self.features, self.features.gram.dtype  # float64 where there is such
         X, taken, most = in_memory(
             partial(_down, tol=_SHARE * self.tol, max_iter=self.max_iter),
             *(features.gram, features.correlation(problem)),
-            *(cast(known, dtype) for known in (self.yy, self.half, x, lams)),
+            *(cast(known, dtype) for known in (self.yy, self.half, x, penalties.l1)),
+            None if penalties.l2 is None else cast(penalties.l2, dtype),
         )
         self.steps += taken
         self.most = max(self.most, most)
@@ -344,32 +392,32 @@ class _Way:
 
 
 def _down(
-    G: Array, b: Array, yy: Array, half: Array, x: Array, lams: Array, *, tol: float, max_iter: int
+    G: Array, b: Array, yy: Array, half: Array, x: Array, l1: Array, l2: Array | None, *, tol: float, max_iter: int
 ) -> tuple[Array, int, int]:
     """The answer for each λ from that for the one before; the steps of all, and the most of one."""
-    small, c = GramProblem.of(G, b, yy, half), b - G @ x
+    small, c, penalties = GramProblem.of(G, b, yy, half), b - G @ x, Penalty(l1, l2)
     columns, steps = list[Array](), list[int]()
-    for i in range(lams.shape[0]):
-        x, c, taken = solve_on_gram(small, Penalty(lams[i]), x, c, tol=tol, max_iter=max_iter, near=True)
+    for i in range(l1.shape[0]):
+        x, c, taken = solve_on_gram(small, penalties.part(i), x, c, tol=tol, max_iter=max_iter, near=True)
         columns.append(x)
         steps.append(taken)
     return namespace_of(x).concat(columns, axis=1), sum(steps), max(steps)
 
 
 def _together(
-    problem: Problem, lams: Array, tol: float, max_iter: int
+    problem: Problem, penalty: Penalty, tol: float, max_iter: int
 ) -> tuple[Array, Array, int, str, dict[str, Any]]:
     """The same by FISTA on all columns at once."""
     xp, operator = problem.xp, problem.operator
     gradient, product = descent(problem)
-    penalty, half = Penalty(lams), half_of(squared_norms(problem.Y))
+    half = half_of(squared_norms(problem.Y))
 
     def check(X: Array) -> tuple[Array, Array]:
         R = problem.Y - operator.matvec(X)
         C = operator.rmatvec(R)
         return C, penalty.gap(X, C, xp.sum(R * R, axis=0)) / half
 
-    X = xp.zeros((problem.shape[1], lams.shape[0]), dtype=problem.Y.dtype, device=device_of(problem.Y))
+    X = xp.zeros((problem.shape[1], penalty.l1.shape[0]), dtype=problem.Y.dtype, device=device_of(problem.Y))
     run = proximal_gradient(
         gradient,
         penalty,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpsolve import costs
-from xpsolve.arrays import Array, check_iteration, check_number, is_concrete, power_of_two, thin_svd
+from xpsolve.arrays import Array, adjoint_product, check_iteration, check_number, is_concrete, power_of_two, thin_svd
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._problem import (
     NORMAL_EQUATIONS,
@@ -35,7 +35,7 @@ _ADVICE_OF_CG = {
 }
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=0)
+@capabilities(batch="columns of y", grad="forward, reverse", syncs=0, complex=True)
 def lstsq(
     A: Any,
     y: Array,
@@ -54,9 +54,9 @@ def lstsq(
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or operator
-        The matrix.
+        The matrix, real or complex.
     y : array, shape (n,) or (n, k)
-        Observations.
+        Observations.  Where A or y is complex, x is, and Aᵀ stands for Aᴴ.
     rtol : float, optional
         Where singular values count as zero, relative to the largest.  None is 8·min(n, p)·eps.  For a dense A
         alone.
@@ -75,7 +75,7 @@ def lstsq(
     Raises
     ------
     TypeError
-        If an argument is no real array, or A none of these, or libraries are mixed.
+        If an argument is no array of numbers, or A none of these, or libraries are mixed.
     ValueError
         If shapes disagree, devices are mixed, a number is not finite, or an option is out of range or does not fit A.
 
@@ -110,7 +110,7 @@ def lstsq(
     if rtol is not None:
         check_number(rtol, "rtol", minimum=0)
     direct = not is_operator(A)
-    problem = enter_problem(A, y, 0.0, check_finite=check_finite, direct=direct)
+    problem = enter_problem(A, y, 0.0, check_finite=check_finite, direct=direct, complex_too=True)
     if problem.dense:
         for name, value in (("tol", tol), ("max_iter", max_iter)):
             if value is not None:
@@ -138,7 +138,7 @@ def _by_svd(problem: Problem, rtol: float | None, *, look: bool) -> Solution:
     cut = rank_cut(problem) if rtol is None else float(rtol)
     kept = s > cut * xp.max(s)
     inverse = xp.where(kept, 1 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
-    X = Vh.T @ (inverse[:, None] * (U.T @ problem.Y))
+    X = adjoint_product(Vh, inverse[:, None] * adjoint_product(U, problem.Y))
     error = normal_equations_error(problem, X, xp.max(s))
     tol = max(float(xp.finfo(s.dtype).eps) ** 0.75, cut)  # what was cut may be missing from x
     stats = {

@@ -16,6 +16,8 @@ from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     Namespace,
+    adjoint,
+    adjoint_product,
     check_iteration,
     check_option,
     cholesky,
@@ -28,6 +30,7 @@ from xpsolve.arrays import (
     limits_of,
     namespace_of,
     power_of_two,
+    real_part,
     shifted,
     thin_svd,
 )
@@ -80,7 +83,7 @@ class _Answer(NamedTuple):
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty)
+    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty, paired=problem.paired)
     return _normal_at(problem, X, known)
 
 
@@ -91,19 +94,19 @@ def _normal_at(problem: Problem, X: Array, known: Any) -> _Answer:
         X,
         norm,
         factor,
-        lambda: _normal_at(problem, X + cholesky_solve(L, A.T @ (Y - A @ X) - lam * X), known),
+        lambda: _normal_at(problem, X + cholesky_solve(L, adjoint_product(A, Y - A @ X) - lam * X), known),
     )
 
 
 def _woodbury(problem: Problem) -> _Answer:
     """x = Aᵀ(AAᵀ + λI)⁻¹y   (eq. 14.5)."""
-    dual, known = _solve_shifted(problem.A.T, problem.squared_lams, problem.Y)
+    dual, known = _solve_shifted(adjoint(problem.A), problem.squared_lams, problem.Y, paired=problem.paired)
     return _woodbury_at(problem, dual, known)
 
 
 def _woodbury_at(problem: Problem, dual: Array, known: Any) -> _Answer:
     A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
-    X = A.T @ dual
+    X = adjoint_product(A, dual)
     return _Answer(
         problem,
         X,
@@ -123,8 +126,9 @@ def _svd(problem: Problem) -> _Answer:
     xp = problem.xp
     levels = s * s + problem.squared_lams[None, :]  # (q, m)
     filters = s / _without_rounding(xp, levels, (rank_cut(problem) * xp.max(s)) ** 2)
-    coefficients = _all_pairs(filters, U.T @ problem.Y)
-    return _Answer(problem, Vh.T @ coefficients, xp.max(s))
+    coefficients = adjoint_product(U, problem.Y)
+    coefficients = filters * coefficients if problem.paired else _all_pairs(filters, coefficients)
+    return _Answer(problem, adjoint_product(Vh, coefficients), xp.max(s))
 
 
 def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> tuple[Array, Any]:
@@ -142,14 +146,14 @@ def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> 
         w, V = eigh(G)
         levels = w[:, None] + lams[None, :]  # (q, m)
         filters = 1 / _without_rounding(xp, levels, G.shape[0] * limits_of(w).eps * xp.max(w))
-        coefficients = V.T @ B
+        coefficients = adjoint_product(V, B)
         return V @ (filters * coefficients if paired else _all_pairs(filters, coefficients)), (norm, None, None)
 
     def condition(X: Array, M: Array, lams: Array, B: Array) -> Array:
         ones = namespace_of(M).ones_like
         k = X.shape[1] // lams.shape[0]
         shifts = lams if paired else _all_pairs(lams[None, :], ones(X[:1, :k]))
-        return M.T @ (M @ X) + shifts * X - (B if paired else _all_pairs(ones(lams)[None, :], B))
+        return adjoint_product(M, M @ X) + shifts * X - (B if paired else _all_pairs(ones(lams)[None, :], B))
 
     def inverse(V: Array, X: Array, M: Array, lams: Array, B: Array, *, transposed: bool) -> Array:
         k = X.shape[1] // lams.shape[0]
@@ -174,20 +178,20 @@ def _all_pairs(filters: Array, B: Array) -> Array:
 @composed
 def _known_of(L: Array, largest: Array, ok: Array) -> _Factor:
     xp = namespace_of(L)
-    least, safe = xp.min(xp.linalg.diagonal(L)), in_range(largest, -20, 25)
+    least, safe = xp.min(real_part(xp.linalg.diagonal(L))), in_range(largest, -20, 25)
     return _Factor(least / largest * least, safe, ok & safe)
 
 
 @_known_of.register("numpy")
 def _known_of_numpy(L: Array, largest: Array, ok: Array) -> _Factor:
-    least, safe = L.diagonal().min(), in_range(largest, -20, 25)
+    least, safe = L.diagonal().real.min(), in_range(largest, -20, 25)
     return _Factor(np.asarray(least / largest * least), np.asarray(safe), np.asarray(ok & safe))
 
 
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
 
 
-@capabilities(batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1)
+@capabilities(batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1, complex=True)
 def ridge(
     A: Any,
     y: Array,
@@ -209,11 +213,12 @@ def ridge(
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or LinearOperator
-        The operator.  Sparse matrices and operators are solved by "cg" and never made dense.
+        The operator, real or complex.  Sparse matrices and operators are solved by "cg" and never made dense.
     y : array, shape (n,) or (n, k)
-        Observations, one or many right-hand sides.
-    lam : float, or 1-D array or list of m floats
-        λ ≥ 0.  Many values are solved together, the direct methods from one factorisation.
+        Observations, one or many right-hand sides.  Where A or y is complex, all is: x too, and Aᵀ stands for Aᴴ.
+    lam : float, 1-D array or list of m floats, or array (1, k)
+        λ ≥ 0, real.  A path of m values is solved together, the direct methods from one factorisation.  The shape
+        (1, k) gives each of the k columns of y its own λ.
     weights : array, shape (n,), optional
         w_i ≥ 0 of the squared residuals; 1 where none are given.
     intercept : bool
@@ -263,6 +268,10 @@ def ridge(
     --------
     lstsq : The limit λ → 0.
 
+    Notes
+    -----
+    Complex A, y and x of complex64 or complex128 are not differentiated implicitly: that raises an error.
+
     References
     ----------
     G. Peyré, Mathematical Foundations of Data Sciences (2020), Proposition 45, equations 14.4 and 14.5.
@@ -296,7 +305,7 @@ def ridge(
         defaults=True,
     )
     direct = method != "cg" and not is_operator(A)
-    problem = enter_problem(A, y, lam, check_finite=check_finite, direct=direct)
+    problem = enter_problem(A, y, lam, targets=True, check_finite=check_finite, direct=direct, complex_too=True)
     chosen = _choose(problem, method)
     start = None if x0 is None else start_columns(problem, x0, check_finite=check_finite)
     if chosen != "cg":

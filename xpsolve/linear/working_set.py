@@ -21,6 +21,7 @@ from xpsolve.arrays import (
     cast,
     either,
     in_memory,
+    is_complex,
     is_concrete,
     iterate,
     largest,
@@ -50,11 +51,13 @@ def has_columns(problem: Problem) -> bool:
     return problem.dense or isinstance(problem.operator, Sparse)
 
 
-def no_working_set(problem: Problem) -> str:
-    """Why a set of features cannot be used for this problem, "" where it can."""
+def no_working_set(problem: Problem, *, columns: bool = False) -> str:
+    """Why a set of features cannot be used for this problem, "" where it can; for its `columns` one by one."""
     if not has_columns(problem):
         return f"A is {problem.operator!r}, and a set needs single columns"
-    if problem.Y.shape[1] > 1:
+    if is_complex(problem.Y):
+        return "A or y is complex, and the steps of Newton's method on a set are real"
+    if problem.Y.shape[1] > 1 and not columns:
         return f"y has {problem.Y.shape[1]} columns"
     known = is_concrete(problem.Y, problem.lams)
     return "" if known else "sets grow by decisions on the host, which is not possible under jax.jit"

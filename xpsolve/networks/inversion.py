@@ -114,6 +114,26 @@ class _State(NamedTuple):
     theta: Any  # any structure of arrays
 
 
+def _named(theta: Any) -> dict[str, Array]:
+    """The arrays of the parameters with names for messages."""
+    given = {f"theta0[{i}]": t for i, t in enumerate(arrays_in(theta))}
+    if not given:
+        message = f"theta0: expected an array or a structure of arrays, got {type(theta).__qualname__}."
+        raise TypeError(message)
+    return given
+
+
+def _steps_followed(n_steps: Any, n_unrolled: Any) -> int:
+    """How many of the steps are differentiated."""
+    check_count(n_steps, "n_steps", 1)
+    unrolled: int = n_steps if n_unrolled is None else n_unrolled
+    check_count(unrolled, "n_unrolled", 1)
+    if unrolled > n_steps:
+        message = f"n_unrolled: expected at most n_steps = {n_steps}, got {unrolled}."
+        raise ValueError(message)
+    return unrolled
+
+
 @capabilities(backends=EAGER, jit=False, syncs=1)
 def fit_inverse(
     f: Callable[[Array, Any], Array],
@@ -206,10 +226,7 @@ def fit_inverse(
     """
     check_function(f, "f")
     check_callable(project, "project")
-    given = {f"theta0[{i}]": t for i, t in enumerate(arrays_in(theta0))}
-    if not given:
-        message = f"theta0: expected an array or a structure of arrays, got {type(theta0).__qualname__}."
-        raise TypeError(message)
+    given = _named(theta0)
     names = {"x": x, "y": y, **({} if y0 is None else {"y0": y0})}
     xp, arrays = enter(**names, **given)
     x, y = arrays[:2]
@@ -221,12 +238,7 @@ def fit_inverse(
     length = scale * check_positive(step, "step", dtype=y.dtype)
     theta_length = scale * check_positive(theta_step, "theta_step", dtype=y.dtype)
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback)
-    check_count(n_steps, "n_steps", 1)
-    unrolled = n_steps if n_unrolled is None else n_unrolled
-    check_count(unrolled, "n_unrolled", 1)
-    if unrolled > n_steps:
-        message = f"n_unrolled: expected at most n_steps = {n_steps}, got {unrolled}."
-        raise ValueError(message)
+    unrolled = _steps_followed(n_steps, n_unrolled)
     entered = iter(arrays[len(names) :])
     theta0 = map_arrays(lambda _: next(entered), theta0)
     project = project or (lambda theta: theta)

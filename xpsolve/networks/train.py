@@ -15,6 +15,7 @@ import numpy as np
 from xpsolve.arrays import (
     Array,
     Namespace,
+    Run,
     check_callable,
     check_count,
     check_flag,
@@ -185,24 +186,28 @@ def train(
         record=(lambda state: {"objective": state.loss}) if record else None,
         callback=seen_by(callback, lambda state: state.params, lambda state: state.loss),
     )
-    x = run.state.params
-    certificate = Certificate("mean loss over all samples", loss(x), tol)
+    certificate = Certificate("mean loss over all samples", loss(run.state.params), tol)
+    return _finished(run, certificate, "heavy_ball" if momentum else "sgd", run.n_iter * steps_an_epoch)
+
+
+def _finished(run: Run[_State], certificate: Certificate, method: str, steps: int) -> Solution:
+    """The answer: a loss above the tolerance is not an error, unless it is not finite."""
     value = certificate.value
     ended = None
     if run.reason == "not finite" and run.n_iter:
         ended = Status.DIVERGED
-    elif run.reason != "callback" and value > tol:
+    elif run.reason != "callback" and value > certificate.tol:
         ended = Status.MAX_ITER
     return finish(
         "train",
-        x,
-        method="heavy_ball" if momentum else "sgd",
+        run.state.params,
+        method=method,
         certificate=certificate,
         reason=run.reason if ended is not Status.MAX_ITER else "",
         measure=value,
         n_iter=run.n_iter,
         history=run.history,
-        stats={"host_reads": run.reads, "steps": run.n_iter * steps_an_epoch},
+        stats={"host_reads": run.reads, "steps": steps},
         ended=ended,
         advice=_ADVICE,
     )

@@ -8,6 +8,7 @@ from xpsolve.operators.fourier import Fourier
 from xpsolve.operators.gradient import Gradient
 from xpsolve.operators.kronecker import Kronecker, cosine_basis, haar_basis
 from xpsolve.operators.norms import dot_test, eigenvalue_bound, operator_norm
+from xpsolve.operators.real_form import RealForm
 from xpsolve.operators.sparse import Sparse
 from xpsolve.operators.tensor import Tensor
 from xpsolve.operators.wavelet import Wavelet
@@ -19,6 +20,7 @@ __all__ = [
     "Gradient",
     "Kronecker",
     "LinearOperator",
+    "RealForm",
     "Sparse",
     "Tensor",
     "Wavelet",

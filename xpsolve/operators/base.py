@@ -1,7 +1,7 @@
 """Linear operators: anything that can multiply a vector and whose adjoint can.
 
-An operator is all that a solver needs of A: its shape, A x and Aᵀ y.  Sums, products, multiples and
-transposes of operators are operators; none of them is ever made dense.
+An operator is all that a solver needs of A: its shape, A x and Aᴴ y, which is Aᵀ y where A is real.  Sums, products,
+multiples and adjoints of operators are operators; none of them is ever made dense.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
+    adjoint_product,
     check_count,
-    enter,
+    conjugate,
+    enter_numbers,
     innermost,
     is_array,
+    is_complex,
     is_scalar,
     namespace_of,
     residual,
@@ -25,6 +30,8 @@ from xpsolve.trace import map_arrays
 
 class LinearOperator:
     """A linear map from p to n numbers; subclass it with `_matvec` and `_rmatvec`.
+
+    A complex one says so by a complex `like`, or by ``complex = True``; its `_rmatvec` is the conjugate transpose.
 
     Parameters
     ----------
@@ -59,6 +66,11 @@ class LinearOperator:
         """An array that shows library, device and dtype, None where the operator has none of its own."""
         return None
 
+    @property
+    def complex(self) -> bool:
+        """Whether products with real vectors are complex: that of `like`, unless a subclass says otherwise."""
+        return self.like is not None and is_complex(self.like)
+
     def exact_norm(self) -> Array | float | None:
         """‖A‖, 0-d or a Python number, where there is a formula for it; None where there is none."""
         return None
@@ -84,9 +96,10 @@ class LinearOperator:
             x to A x: arrays (p,) to (n,), and (p, k) to (n, k).  It gets the arrays of the solver, of the library, on
             the device and mostly in the dtype of y.
         rmatvec : callable
-            y to Aᵀ y: arrays (n,) to (p,), and (n, k) to (p, k).
+            y to Aᴴ y: arrays (n,) to (p,), and (n, k) to (p, k).
         like : array, optional
-            An array of the library, device and dtype that the functions work in; None where they take any.
+            An array of the library, device and dtype that the functions work in; None where they take any.  A complex
+            one makes the operator complex; with a real one the functions get the parts of complex vectors one by one.
         columns : bool
             False where the functions take single vectors alone: columns of (p, k) then come one after another.
 
@@ -98,8 +111,8 @@ class LinearOperator:
         Raises
         ------
         TypeError
-            If an argument is of the wrong kind; in a product, if the function returns something other than a real
-            array of the library that it got.
+            If an argument is of the wrong kind; in a product, if the function returns something other than an array
+            of the library that it got, or a complex one for a real one.
         ValueError
             In a product, if the function returns another shape.
 
@@ -122,7 +135,7 @@ class LinearOperator:
     def to_scipy(self) -> Any:
         """The same as a ``scipy.sparse.linalg.LinearOperator``, for operators that work on NumPy arrays.
 
-        Its dtype is that of `like`, float64 where there is none.
+        Its dtype is that of `like`; where there is none float64, or complex128 for a complex operator.
 
         Raises
         ------
@@ -168,12 +181,12 @@ class LinearOperator:
         return self._matvec(x)
 
     def rmatvec(self, y: Array) -> Array:
-        """Aᵀ y for y (n,), or AᵀY for Y (n, k)."""
+        """Aᴴ y for y (n,), or AᴴY for Y (n, k)."""
         self._check(y, "y", self.shape[0])
         return self._rmatvec(y)
 
     def residual(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """s = y − A x and Aᵀ s."""
+        """s = y − A x and Aᴴ s."""
         s = y - self.matvec(x)
         return s, self.rmatvec(s)
 
@@ -187,8 +200,13 @@ class LinearOperator:
 
     @property
     def T(self) -> LinearOperator:
-        """The adjoint operator."""
+        """The adjoint operator: of a complex one the conjugate transpose."""
         return _Transposed(self)
+
+    @property
+    def H(self) -> LinearOperator:
+        """The adjoint operator, as `T`."""
+        return self.T
 
     def scaled(self, factor: Array) -> LinearOperator:
         """factor·A as an operator of the same kind, where it has entries that can be multiplied."""
@@ -214,8 +232,8 @@ class LinearOperator:
     __rmul__ = __mul__
 
     def __truediv__(self, scale: Any) -> LinearOperator:
-        if not _is_number(scale) or (is_scalar(scale) and scale == 0):
-            message = f"/: expected an operator divided by a real number other than 0, got {_described(scale)}."
+        if not _is_number(scale) or (not is_array(scale) and scale == 0):
+            message = f"/: expected an operator divided by a number other than 0, got {_described(scale)}."
             raise (TypeError if not _is_number(scale) else ValueError)(message)
         return _Scaled(1.0 / scale, self)
 
@@ -232,13 +250,19 @@ class LinearOperator:
         return self  # an operator without arrays inside
 
 
-def as_real(x: Array, name: str) -> Array:
+def as_floating(x: Array, name: str) -> Array:
     """x, or where its entries are integers the same as real numbers: for operators without an array of their own."""
     xp = namespace_of(x)
-    if x.dtype == xp.float64 or x.dtype == xp.float32:
+    if any(x.dtype == dtype for dtype in (xp.float64, xp.float32, xp.complex128, xp.complex64)):
         return x
-    _, (x,) = enter(**{name: x})
+    _, (x,) = enter_numbers(**{name: x})
     return x
+
+
+def likeness(*operators: LinearOperator) -> Array | None:
+    """The first array among those that operators have as `like`, complex if one is."""
+    found = [operator.like for operator in operators if operator.like is not None]
+    return next((like for like in found if is_complex(like)), found[0] if found else None)
 
 
 class Dense(LinearOperator):
@@ -281,10 +305,10 @@ class Dense(LinearOperator):
         return wide_product(self.A, x)
 
     def _rmatvec(self, y: Array) -> Array:
-        return wide_product(self.A.T, y)
+        return adjoint_product(self.A, y)
 
     def residual(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """s = y − A x and Aᵀ s; NumPy reads a large A once for both."""
+        """s = y − A x and Aᴴ s; NumPy reads a large A once for both."""
         self._check(x, "x", self.shape[1])
         return residual(self.A, x, y)  # type: ignore[no-any-return]
 
@@ -306,6 +330,11 @@ class _Transposed(LinearOperator):
     def like(self) -> Array | None:
         """That of the operator inside."""
         return self.operator.like
+
+    @property
+    def complex(self) -> bool:
+        """That of the operator inside."""
+        return self.operator.complex
 
     @property
     def foreign(self) -> bool:
@@ -340,8 +369,13 @@ class _Product(LinearOperator):
 
     @property
     def like(self) -> Array | None:
-        """That of the first part that has one."""
-        return self.right.like if self.left.like is None else self.left.like
+        """That of the first part that has one, a complex one if there is one."""
+        return likeness(self.left, self.right)
+
+    @property
+    def complex(self) -> bool:
+        """That of either part."""
+        return self.left.complex or self.right.complex
 
     @property
     def foreign(self) -> bool:
@@ -365,11 +399,11 @@ def _check_operator(other: Any, symbol: str) -> None:
 
 
 def _is_number(scale: Any) -> bool:
-    return is_scalar(scale) or (is_array(scale) and scale.ndim == 0)
+    return is_scalar(scale) or isinstance(scale, complex | np.complexfloating) or (is_array(scale) and scale.ndim == 0)
 
 
 def _described(value: Any) -> str:
-    return f"{value!r}" if is_scalar(value) else type(value).__qualname__
+    return f"{value!r}" if _is_number(value) and not is_array(value) else type(value).__qualname__
 
 
 class _Sum(LinearOperator):
@@ -383,8 +417,13 @@ class _Sum(LinearOperator):
 
     @property
     def like(self) -> Array | None:
-        """That of the first part that has one."""
-        return self.right.like if self.left.like is None else self.left.like
+        """That of the first part that has one, a complex one if there is one."""
+        return likeness(self.left, self.right)
+
+    @property
+    def complex(self) -> bool:
+        """That of either part."""
+        return self.left.complex or self.right.complex
 
     @property
     def foreign(self) -> bool:
@@ -404,7 +443,7 @@ class _Sum(LinearOperator):
 class _Scaled(LinearOperator):
     def __init__(self, scale: Any, operator: LinearOperator) -> None:
         if not _is_number(scale):
-            message = f"*: expected a real number times an operator, got {type(scale).__qualname__}."
+            message = f"*: expected a number times an operator, got {type(scale).__qualname__}."
             raise TypeError(message)
         super().__init__(operator.shape)
         self.scale, self.operator = scale, operator
@@ -415,6 +454,11 @@ class _Scaled(LinearOperator):
         return self.operator.like
 
     @property
+    def complex(self) -> bool:
+        """Whether the operator inside or the scale is."""
+        return self.operator.complex or (is_complex(self.scale) if is_array(self.scale) else not is_scalar(self.scale))
+
+    @property
     def foreign(self) -> bool:
         """That of the operator inside."""
         return self.operator.foreign
@@ -423,7 +467,8 @@ class _Scaled(LinearOperator):
         return self.operator._matvec(x) * self.scale
 
     def _rmatvec(self, y: Array) -> Array:
-        return self.operator._rmatvec(y) * self.scale
+        conjugated = conjugate(self.scale) if is_array(self.scale) else self.scale.conjugate()
+        return self.operator._rmatvec(y) * conjugated
 
     def exact_norm(self) -> Array | float | None:
         """|scale| times that of the operator inside."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, is_array, namespace_of
+from xpsolve.arrays import Array, conjugate, is_array, namespace_of
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.trace import map_arrays
 
@@ -33,6 +33,11 @@ class Centred(LinearOperator):
         return self.roots if self.mean is None else self.mean
 
     @property
+    def complex(self) -> bool:
+        """That of the operator inside."""
+        return self.operator.complex
+
+    @property
     def foreign(self) -> bool:
         """That of the operator inside."""
         return self.operator.foreign
@@ -48,7 +53,8 @@ class Centred(LinearOperator):
         if self.mean is None:
             return x
         total = namespace_of(y).sum(y, axis=0)
-        return x - (self.mean * total if y.ndim == 1 else self.mean[:, None] * total)
+        mean = conjugate(self.mean)
+        return x - (mean * total if y.ndim == 1 else mean[:, None] * total)
 
     def scaled(self, factor: Array) -> Centred:
         """The operator inside and the means times a 0-d factor."""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, cast, check_ndim, check_not_empty, check_rows, enter, is_array
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    cast,
+    check_ndim,
+    check_not_empty,
+    check_rows,
+    complex_dtype,
+    enter,
+    enter_numbers,
+    is_array,
+    is_complex,
+)
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.foreign import is_foreign, wrapped
 from xpsolve.operators.sparse import Sparse, is_sparse
@@ -16,23 +28,43 @@ def is_operator(A: Any) -> bool:
     return isinstance(A, LinearOperator) or (not is_array(A) and (is_sparse(A) or is_foreign(A)))
 
 
-def enter_operator(A: Any, y: Array, shape: str = "(n,) or (n, k)") -> tuple[Namespace, LinearOperator, Array]:
-    """A, whatever it is, as an operator and y in one namespace, device and dtype, with shapes checked."""
+def enter_operator(
+    A: Any, y: Array, shape: str = "(n,) or (n, k)", *, complex_too: bool = False
+) -> tuple[Namespace, LinearOperator, Array]:
+    """A, whatever it is, as an operator and y in one namespace, device and dtype, with shapes checked.
+
+    Both become complex where one of them is, if they are allowed to be `complex_too`.
+    """
+    entered = enter_numbers if complex_too else enter
     if is_operator(A):
         operator = aslinearoperator(A)
         check_not_empty(operator.shape, "A", "(n, p)")
-        xp, (y, *_) = enter(y=y, **({} if operator.like is None else {"A": operator.like}))
+        if not complex_too:
+            check_real(operator, "A")
+        xp, (y, *_) = entered(y=y, **({} if operator.like is None else {"A": operator.like}))
+        if operator.complex:
+            y = cast(y, complex_dtype(y))
         if isinstance(operator, Sparse):
             operator = operator.astype(y.dtype)
         elif operator.like is not None and operator.like.dtype != y.dtype:
-            operator = map_arrays(lambda x: cast(x, y.dtype), operator)
+            operator = map_arrays(lambda x: cast(x, complex_dtype(y) if is_complex(x) else y.dtype), operator)
     else:
-        xp, (A, y) = enter(A=A, y=y)
+        xp, (A, y) = entered(A=A, y=y)
         check_ndim(A, "A", 2, shape="(n, p)")
         operator = Dense(A)
     check_ndim(y, "y", 1, 2, shape=shape)
     check_rows(y, "y", operator.shape[0], "A")
     return xp, operator, y
+
+
+def check_real(operator: LinearOperator, name: str) -> None:
+    """Raise TypeError for a complex operator."""
+    if operator.complex:
+        message = (
+            f"{name}: expected a real operator, got {operator!r}, which is complex. For a real x make it "
+            f"xs.operators.RealForm({name}); ridge, lstsq, lasso and elastic_net solve for a complex x."
+        )
+        raise TypeError(message)
 
 
 def aslinearoperator(A: Any) -> LinearOperator:
@@ -54,7 +86,7 @@ def aslinearoperator(A: Any) -> LinearOperator:
     Raises
     ------
     TypeError
-        If A is none of these, has no `rmatvec`, or is complex.
+        If A is none of these, or has no `rmatvec`.
     ValueError
         If A has not two axes.
 
@@ -74,5 +106,5 @@ def aslinearoperator(A: Any) -> LinearOperator:
         return Sparse(A)
     if not is_array(A) and is_foreign(A):
         return wrapped(A)
-    _, (A,) = enter(A=A)
+    _, (A,) = enter_numbers(A=A)
     return Dense(A)

@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, cast, check_flag, innermost, is_array, library, namespace_of, native
+from xpsolve.arrays import (
+    Array,
+    cast,
+    check_flag,
+    complex_dtype,
+    innermost,
+    is_array,
+    is_complex,
+    library,
+    namespace_of,
+    native,
+)
 from xpsolve.operators.base import LinearOperator
 
 Product = Callable[[Array], Array]
@@ -26,25 +37,40 @@ class Foreign(LinearOperator):
     shape : tuple of int
         (n, p).
     matvec, rmatvec : callable
-        A x for x (p,) or (p, k), and Aᵀ y for y (n,) or (n, k).
+        A x for x (p,) or (p, k), and Aᴴ y for y (n,) or (n, k).
     like : array, optional
         Shows the library, device and dtype that the functions work in; None where they take any.
     name : str
         Of the object behind, for messages.
+    kind : str
+        "f" where products with real vectors are real, "c" where they are complex; None goes by `like`, and where there
+        is none the functions take both.
     """
 
     foreign = True
 
     def __init__(
-        self, shape: Any, matvec: Product, rmatvec: Product, like: Array | None = None, name: str = "function"
+        self,
+        shape: Any,
+        matvec: Product,
+        rmatvec: Product,
+        like: Array | None = None,
+        name: str = "function",
+        kind: str | None = None,
     ) -> None:
         super().__init__(shape)
         self._products, self._like, self.name = (matvec, rmatvec), like, name
+        self.kind = kind if kind or like is None else "c" if is_complex(like) else "f"
 
     @property
     def like(self) -> Array | None:
         """As it was given."""
         return self._like
+
+    @property
+    def complex(self) -> bool:
+        """Whether products with real vectors are complex."""
+        return self.kind == "c"
 
     def _matvec(self, x: Array) -> Array:
         return foreign_product(x, self, 0)
@@ -53,7 +79,14 @@ class Foreign(LinearOperator):
         return foreign_product(y, self, 1)
 
     def product(self, x: Array, side: int) -> Array:
-        """A x, or for side 1 Aᵀ x, for plain arrays, in the dtype of x."""
+        """A x, or for side 1 Aᴴ x, for plain arrays, in the dtype of x."""
+        if self.kind == "f" and is_complex(x):  # which many real operators of others take for its real part
+            xp = namespace_of(x)
+            real, imaginary = (cast(self._called(part, side), x.dtype) for part in (xp.real(x), xp.imag(x)))
+            return real + 1j * imaginary
+        return self._called(cast(x, complex_dtype(x)) if self.kind == "c" else x, side)
+
+    def _called(self, x: Array, side: int) -> Array:
         xp, function, called = namespace_of(x), self._products[side], ("matvec", "rmatvec")[side]
         try:
             out = function(x)
@@ -82,8 +115,11 @@ class Foreign(LinearOperator):
                 f"{tuple(out.shape)}. Functions of single vectors alone need columns=False."
             )
             raise ValueError(message)
-        if out.dtype != x.dtype and xp.isdtype(out.dtype, "complex floating"):
-            message = f"A: expected real products, got dtype {out.dtype} from {called} of {self.name}. {_SPLIT}"
+        if is_complex(out) and not is_complex(x):
+            message = (
+                f"A: expected real products with real vectors, got dtype {out.dtype} from {called} of {self.name}. "
+                f"Say that it is complex by a complex like= or dtype, or pass complex data."
+            )
             raise TypeError(message)
         return cast(out, x.dtype)
 
@@ -92,12 +128,9 @@ class Foreign(LinearOperator):
         return f"<Foreign {self.name} {n}×{p}>"
 
 
-_SPLIT = "Complex problems split into real and imaginary parts."
-
-
 @native
 def foreign_product(x: Array, operator: Foreign, side: int) -> Array:
-    """One operation for all who look: A x, or Aᵀ x for side 1."""
+    """One operation for all who look: A x, or Aᴴ x for side 1."""
     return operator.product(x, side)
 
 
@@ -123,21 +156,20 @@ def _all_vectors(columns: list[Any]) -> bool:
 
 def wrapped(A: Any) -> Foreign:
     """An object with `shape`, `matvec` and `rmatvec` as an operator."""
-    kind = type(A).__qualname__
+    name = type(A).__qualname__
     if not callable(getattr(A, "rmatvec", None)) or not callable(A.matvec):
-        message = f"A: expected an operator with matvec and rmatvec, got {kind} without. Give it the adjoint product."
+        message = f"A: expected an operator with matvec and rmatvec, got {name} without. Give it the adjoint product."
         raise TypeError(message)
     shape = tuple(A.shape)
     if len(shape) != 2:
         message = f"A: expected an operator of shape (n, p), got shape {shape}."
         raise ValueError(message)
     dtype = getattr(A, "dtype", None)
-    if getattr(dtype, "kind", "f") == "c":
-        message = f"A: expected a real operator, got dtype {dtype}. {_SPLIT}"
-        raise TypeError(message)
+    kind = getattr(dtype, "kind", None)
+    kind = kind if kind in ("f", "c") else None
     block = [getattr(A, name, None) for name in ("matmat", "rmatmat")]
     matvec, rmatvec = by_columns(A.matvec, block[0]), by_columns(A.rmatvec, block[1])
-    return Foreign(tuple(int(side) for side in shape), matvec, rmatvec, _like(A, dtype), kind)
+    return Foreign(tuple(int(side) for side in shape), matvec, rmatvec, _like(A, dtype), name, kind)
 
 
 def _like(A: Any, dtype: Any) -> Array | None:
@@ -179,9 +211,10 @@ def to_scipy(A: LinearOperator) -> Any:
         message = f"to_scipy: expected an operator on NumPy arrays, got one on arrays of {library(namespace_of(like))}."
         raise TypeError(message)
     dtype = np.dtype("float64") if like is None else like.dtype
+    dtype = np.result_type(dtype, np.complex64) if A.complex else dtype
 
-    def real(product: Product) -> Product:
+    def floating(product: Product) -> Product:
         return lambda x: product(np.asarray(x, dtype=np.result_type(x.dtype, dtype)))
 
-    forward, back = real(A.matvec), real(A.rmatvec)
+    forward, back = floating(A.matvec), floating(A.rmatvec)
     return linalg.LinearOperator(A.shape, forward, back, matmat=forward, rmatmat=back, dtype=dtype)

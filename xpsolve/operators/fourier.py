@@ -1,10 +1,8 @@
-"""The unitary discrete Fourier transform of real pictures, of all frequencies or of some (Peyré 2020, §3.2).
+"""The unitary discrete Fourier transform, of all frequencies or of some (Peyré 2020, §3.2).
 
     (Fx)[ω] = p^(−1/2) Σ_i x[i] exp(−2πi⟨ω, i/n⟩),      ‖Fx‖ = ‖x‖
 
-Solvers work with real numbers, so the result is the real parts, then the imaginary parts: FᵀF = I, and Fᵀ of any data
-is the real part of the inverse transform.  Data at ω and −ω are conjugate where x is real.  So with some frequencies
-alone the norm stays 1 where there is a pair or an ω = −ω among them, and is √½ where every one stands alone.
+With some frequencies alone the rows of F are still orthonormal: FFᴴ = I, and FᴴF is a projection.
 """
 
 from __future__ import annotations
@@ -15,20 +13,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpsolve.arrays import Array, device_of, innermost, is_array, is_concrete, lift, namespace_of, native
+from xpsolve.arrays import (
+    Array,
+    cast,
+    complex_dtype,
+    device_of,
+    innermost,
+    is_array,
+    is_concrete,
+    lift,
+    namespace_of,
+    native,
+)
 from xpsolve.arrays.backends import to_numpy
 from xpsolve.operators._sides import sides
-from xpsolve.operators.base import LinearOperator, as_real
+from xpsolve.operators.base import LinearOperator, as_floating
 
 
 class Fourier(LinearOperator):
-    """The unitary Fourier transform of a real picture, real and imaginary parts apart; of some frequencies by a mask.
+    """The unitary Fourier transform of a picture, complex to complex; of some frequencies by a mask.
 
-    It takes x, the picture flattened row after row, p numbers, to 2m numbers, m the number of frequencies kept:
-    ``reshape(y, (2, *shape))`` of all frequencies are the real and the imaginary parts in the order of
-    ``numpy.fft.fftn``.  Columns of a matrix (p, k) are k pictures.  It has no array of its own and computes in the
-    library, on the device and in the dtype of x; integers become real numbers.  Complex data d become
-    ``concat([real(d), imag(d)])``.
+    It takes x, the picture flattened row after row, p numbers, to m frequencies: all of them in the order of
+    ``numpy.fft.fftn(x, norm="ortho")``, or those that the mask keeps.  Columns of a matrix (p, k) are k pictures.
+    It has no array of its own and computes in the library, on the device and in the precision of x; real x and
+    integers become complex.  For a real x that is to be found, ``RealForm(F)`` is the real operator.
 
     Parameters
     ----------
@@ -46,30 +54,42 @@ class Fourier(LinearOperator):
         If there is no side, one is less than 1, or the mask has another shape, an index twice or out of range, or
         keeps nothing.
 
+    See Also
+    --------
+    RealForm : The same for real pictures, with real and imaginary parts apart.
+
     Examples
     --------
     >>> import numpy as np
     >>> import xpsolve as xs
     >>> F = xs.operators.Fourier(4)
-    >>> (F @ np.asarray([1.0, 0.0, 0.0, 0.0])).reshape(2, 4)
-    array([[0.5, 0.5, 0.5, 0.5],
-           [0. , 0. , 0. , 0. ]])
-    >>> x = np.asarray([1.0, 4.0, 2.0, 3.0])
-    >>> F.T @ (F @ x)
-    array([1., 4., 2., 3.])
+    >>> F @ np.asarray([0.0, 1.0, 0.0, 0.0])
+    array([ 0.5+0.j ,  0. -0.5j, -0.5+0.j ,  0. +0.5j])
+    >>> x = np.asarray([1.0, 4.0, 2.0, 3.0j])
+    >>> bool(np.allclose(F.H @ (F @ x), x))
+    True
     >>> xs.operators.Fourier((8, 8), mask=[0, 1, 7, 8])
-    <Fourier 8×64>
+    <Fourier 4×64>
     """
+
+    complex = True
 
     def __init__(self, shape: int | tuple[int, ...], mask: Any = None) -> None:
         self.space = sides(shape)
         p = math.prod(self.space)
         self.kept = None if mask is None else _indices(mask, self.space)
         self._moved: dict[tuple[str, type, str], Array] = {}
-        super().__init__((2 * (p if self.kept is None else len(self.kept)), p))
+        super().__init__((p if self.kept is None else len(self.kept), p))
 
     def exact_norm(self) -> float:
-        """1, or √½ where no frequency is kept with its opposite."""
+        """1."""
+        return 1.0
+
+    def real_norm(self) -> float:
+        """1, or √½ where no frequency is kept with its opposite.
+
+        Data of a real picture at ω and −ω are conjugate: F keeps its norm where there is a pair or an ω = −ω.
+        """
         if self.kept is None:
             return 1.0
         place = np.unravel_index(self.kept, self.space)
@@ -77,23 +97,20 @@ class Fourier(LinearOperator):
         return 1.0 if np.isin(np.ravel_multi_index(tuple(opposite), self.space), self.kept).any() else math.sqrt(0.5)
 
     def _matvec(self, x: Array) -> Array:
-        x = as_real(x, "x")
+        x = _complex(x, "x")
         xp, many = namespace_of(x), tuple(x.shape[1:])
-        Z = unitary_transform(_complex(xp, x, self.space), len(self.space))
-        parts = xp.reshape(xp.stack([xp.real(Z), xp.imag(Z)]), (2, self.shape[1], *many))
-        if self.kept is not None:
-            parts = xp.take(parts, self._index("kept", x), axis=1)
-        return xp.reshape(parts, (self.shape[0], *many))
+        Z = unitary_transform(xp.reshape(x, (*self.space, *many)), len(self.space))
+        y = xp.reshape(Z, (self.shape[1], *many))
+        return y if self.kept is None else xp.take(y, self._index("kept", y), axis=0)
 
     def _rmatvec(self, y: Array) -> Array:
-        y = as_real(y, "y")
-        xp, many, p = namespace_of(y), tuple(y.shape[1:]), self.shape[1]
-        parts = xp.reshape(y, (2, self.shape[0] // 2, *many))
+        y = _complex(y, "y")
+        xp, many = namespace_of(y), tuple(y.shape[1:])
         if self.kept is not None:  # from a zero behind the data where a frequency is not kept
-            parts = xp.concat([parts, xp.zeros_like(parts[:, :1, ...])], axis=1)
-            parts = xp.take(parts, self._index("place", y), axis=1)
-        Z = _complex(xp, parts[0, ...], self.space) + 1j * _complex(xp, parts[1, ...], self.space)
-        return xp.reshape(xp.real(unitary_transform(Z, len(self.space), inverse=True)), (p, *many))
+            y = xp.concat([y, xp.zeros_like(y[:1, ...])], axis=0)
+            y = xp.take(y, self._index("place", y), axis=0)
+        Z = unitary_transform(xp.reshape(y, (*self.space, *many)), len(self.space), inverse=True)
+        return xp.reshape(Z, (self.shape[1], *many))
 
     def _index(self, name: str, like: Array) -> Array:
         """The frequencies kept, or where each frequency is among them, on the device of `like`; moved there once."""
@@ -108,7 +125,7 @@ class Fourier(LinearOperator):
         return lift(namespace_of(like), index)
 
     def _places(self) -> NDArray[np.int64]:
-        m = self.shape[0] // 2
+        m = self.shape[0]
         places = np.full(self.shape[1], m)
         places[self.kept] = np.arange(m)
         return places
@@ -141,9 +158,9 @@ def _unitary_transform_dask(Z: Array, dim: int, inverse: bool = False) -> Array:
     return Z * math.prod(Z.shape[:dim]) ** (0.5 if inverse else -0.5)
 
 
-def _complex(xp: Any, x: Array, space: tuple[int, ...]) -> Array:
-    dtype = xp.complex64 if x.dtype == xp.float32 else xp.complex128
-    return xp.reshape(xp.astype(x, dtype), (*space, *x.shape[1:]))
+def _complex(x: Array, name: str) -> Array:
+    x = as_floating(x, name)
+    return cast(x, complex_dtype(x))
 
 
 def _indices(mask: Any, space: tuple[int, ...]) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ import math
 
 from xpsolve.arrays import Array, device_of, namespace_of, native
 from xpsolve.operators._sides import sides
-from xpsolve.operators.base import LinearOperator, as_real
+from xpsolve.operators.base import LinearOperator, as_floating
 
 
 class Gradient(LinearOperator):
@@ -68,13 +68,13 @@ class Gradient(LinearOperator):
         return 2 * math.hypot(*(math.sin(math.pi * (n - 1) / (2 * n)) for n in self.space))
 
     def _matvec(self, x: Array) -> Array:
-        x = as_real(x, "x")
+        x = as_floating(x, "x")
         xp, many = namespace_of(x), tuple(x.shape[1:])
         X = xp.reshape(x, (*self.space, *many))
         return xp.reshape(differences(X, len(self.space)), (self.shape[0], *many))
 
     def _rmatvec(self, y: Array) -> Array:
-        y = as_real(y, "y")
+        y = as_floating(y, "y")
         xp, many = namespace_of(y), tuple(y.shape[1:])
         Y = xp.reshape(y, (len(self.space), *self.space, *many))
         return xp.reshape(differences_adjoint(Y), (self.shape[1], *many))

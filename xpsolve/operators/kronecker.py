@@ -14,7 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpsolve.arrays import Array, check_count, device_of, enter, largest_singular_value, namespace_of
+from xpsolve.arrays import (
+    Array,
+    adjoint,
+    cast,
+    check_count,
+    device_of,
+    enter,
+    enter_numbers,
+    is_complex,
+    largest_singular_value,
+    namespace_of,
+)
 from xpsolve.operators.base import LinearOperator
 from xpsolve.operators.wavelet import Wavelet, halvings
 
@@ -30,7 +41,7 @@ class Kronecker(LinearOperator):
     Raises
     ------
     TypeError
-        If one is not a real array, or libraries are mixed.
+        If one is not an array, or libraries are mixed.
     ValueError
         If there is none, or one is not a matrix.
 
@@ -49,7 +60,7 @@ class Kronecker(LinearOperator):
         if not matrices:
             message = "matrices: expected at least one."
             raise ValueError(message)
-        _, arrays = enter(**{f"matrices[{i}]": A for i, A in enumerate(matrices)})
+        _, arrays = enter_numbers(**{f"matrices[{i}]": A for i, A in enumerate(matrices)})
         for i, A in enumerate(arrays):
             if A.ndim != 2:
                 message = f"matrices[{i}]: expected a matrix (n, p), got shape {tuple(A.shape)}."
@@ -70,7 +81,7 @@ class Kronecker(LinearOperator):
         return _along_axes(self.matrices, x)
 
     def _rmatvec(self, y: Array) -> Array:
-        return _along_axes(tuple(A.T for A in self.matrices), y)
+        return _along_axes(tuple(adjoint(A) for A in self.matrices), y)
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Kronecker:
         return Kronecker(*map(function, self.matrices))
@@ -82,8 +93,9 @@ def _along_axes(matrices: tuple[Array, ...], x: Array) -> Array:
     ZᵀAᵀ lies in memory as the next product reads it, which (AZ)ᵀ does not.
     """
     xp = namespace_of(x)
-    Z = x
+    Z = cast(x, xp.result_type(matrices[0].dtype, x.dtype)) if is_complex(matrices[0]) else x
     for A in matrices:
+        A = cast(A, Z.dtype) if is_complex(Z) else A
         Z = xp.reshape(Z, (A.shape[1], -1)).T @ A.T
     return xp.reshape(Z, (-1,)) if x.ndim == 1 else xp.reshape(Z, (x.shape[1], -1)).T
 

@@ -20,19 +20,26 @@ from xpsolve.arrays import (
     MOST,
     Array,
     Namespace,
+    cast,
     check_count,
     check_not_empty,
     check_number,
     check_positive,
+    complex_dtype,
+    conjugate,
     device_of,
-    enter,
+    enter_numbers,
+    inner,
     is_array,
+    is_complex,
     iterate,
+    limits_of,
     namespace_of,
     power_of_two,
+    real_dtype,
 )
 from xpsolve.capabilities import capabilities
-from xpsolve.operators.base import LinearOperator, as_real
+from xpsolve.operators.base import LinearOperator, as_floating
 from xpsolve.operators.entry import aslinearoperator
 
 
@@ -42,7 +49,7 @@ class _Power(NamedTuple):
     change: Array  # relative change of sigma in the last step
 
 
-@capabilities(syncs=1)
+@capabilities(syncs=1, complex=True)
 def operator_norm(
     A: Any,
     *,
@@ -52,7 +59,7 @@ def operator_norm(
     max_iter: int = 1000,
     check_every: int = 10,
 ) -> Array:
-    """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᵀA.
+    """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᴴA.
 
     An operator with a formula for its norm (`LinearOperator.exact_norm`), such as a periodic convolution, needs no
     iteration.
@@ -71,14 +78,14 @@ def operator_norm(
     tol : float
         Relative change of the estimate in one step at which to stop.
     max_iter : int
-        Most steps, each a product with A and one with Aᵀ.
+        Most steps, each a product with A and one with Aᴴ.
     check_every : int
         Steps between two host reads.
 
     Returns
     -------
     array, 0-d
-        The estimate, on the device.
+        The estimate, real and on the device.
 
     Raises
     ------
@@ -97,10 +104,10 @@ def operator_norm(
     check_count(check_every, "check_every", 1)
     check_count(seed, "seed", 0)
     operator, like = _with_vector(A, like)
-    xp = namespace_of(like)
+    xp, dtype = namespace_of(like), real_dtype(like)
     exact = operator.exact_norm()
     if exact is not None:
-        return xp.asarray(exact, dtype=like.dtype, device=device_of(like))
+        return xp.asarray(exact, dtype=dtype, device=device_of(like))
 
     def over(u: Array, size: Array) -> Array:
         return u / xp.where(size > 0, size, xp.ones_like(size))
@@ -115,16 +122,14 @@ def operator_norm(
     def step(s: _Power) -> _Power:
         return normalised(over(operator.rmatvec(s.u), s.sigma), s.sigma)
 
-    start = normalised(
-        _normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=like.dtype, device=device_of(like))
-    )
+    start = normalised(_normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=dtype, device=device_of(like)))
     run = iterate(step, start, measure=lambda s: s.change, tol=tol, max_iter=max_iter, check_every=check_every)
     return xp.asarray(run.state.sigma)  # NumPy converted it to a scalar
 
 
-@capabilities(jit=False, syncs=1)
+@capabilities(jit=False, syncs=1, complex=True)
 def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, trials: int = 3, seed: int = 0) -> float:
-    """Test ⟨Au, v⟩ = ⟨u, Aᵀv⟩ for random u and v.
+    """Test ⟨Au, v⟩ = ⟨u, Aᴴv⟩ for random u and v, complex ones where A or `like` is complex.
 
     Parameters
     ----------
@@ -133,7 +138,7 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
     like : array, optional
         An array of the library, device and dtype to test in; needed only where A has no array of its own.
     rtol : float, optional
-        Allowed difference relative to σ‖u‖‖v‖, where σ is the largest ‖Au‖/‖u‖ or ‖Aᵀv‖/‖v‖ of all trials; None is
+        Allowed difference relative to σ‖u‖‖v‖, where σ is the largest ‖Au‖/‖u‖ or ‖Aᴴv‖/‖v‖ of all trials; None is
         20·√max(n, p)·eps.
     trials : int
         Pairs tried.
@@ -171,7 +176,7 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
         raise ValueError(message)
     if not worst <= allowed:
         message = (
-            f"{operator!r}: ⟨Au, v⟩ and ⟨u, Aᵀv⟩ differ by {worst:.2e}, relative to the sizes; allowed are "
+            f"{operator!r}: ⟨Au, v⟩ and ⟨u, Aᴴv⟩ differ by {worst:.2e}, relative to the sizes; allowed are "
             f"{allowed:.2e}. Check that rmatvec is the adjoint of matvec."
         )
         raise AssertionError(message)
@@ -180,11 +185,11 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
 
 def rounding_of_adjoint(operator: LinearOperator, like: Array) -> float:
     """The difference that rounding explains."""
-    return 20 * math.sqrt(max(operator.shape)) * float(namespace_of(like).finfo(like.dtype).eps)
+    return 20 * math.sqrt(max(operator.shape)) * limits_of(like).eps
 
 
 def adjoint_difference(operator: LinearOperator, like: Array, *, trials: int = 3, seed: int = 0) -> float:
-    """The largest |⟨Au, v⟩ − ⟨u, Aᵀv⟩|/(σ‖u‖‖v‖) of some trials, read once."""
+    """The largest |⟨Au, v⟩ − ⟨u, Aᴴv⟩|/(σ‖u‖‖v‖) of some trials, read once."""
     xp = namespace_of(like)
     n, p = operator.shape
     norm = xp.linalg.vector_norm
@@ -196,10 +201,10 @@ def adjoint_difference(operator: LinearOperator, like: Array, *, trials: int = 3
     differences, sizes = [], []
     for (u, v), (Au, Atv) in zip(pairs, images, strict=True):
         Au, Atv = Au / unit, Atv / unit
-        differences.append(xp.abs(xp.sum(Au * v) - xp.sum(u * Atv)) / (norm(u) * norm(v)))
+        differences.append(xp.abs(_product(Au, v) - _product(u, Atv)) / (norm(u) * norm(v)))
         sizes += [norm(Au) / norm(u), norm(Atv) / norm(v)]
     size = xp.max(xp.stack(sizes))  # below ‖A‖, to which rounding in Au is relative: one Au alone may have cancelled
-    size = xp.maximum(size, float(xp.finfo(like.dtype).smallest_normal) / unit)  # below this, digits are lost
+    size = xp.maximum(size, limits_of(like).smallest_normal / unit)  # below this, digits are lost
     return float(xp.max(xp.stack(differences)) / size)
 
 
@@ -213,12 +218,12 @@ def adjoint_advice(operator: LinearOperator, like: Array) -> str:
         return f"The adjoint of the operator is correct: {test} gives {worst:.1e}."
     return (
         f"The operator has a wrong adjoint: {test} finds a relative difference of {worst:.1e} between ⟨Au, v⟩ and "
-        f"⟨u, Aᵀv⟩, where {allowed:.1e} is allowed. Correct its rmatvec."
+        f"⟨u, Aᴴv⟩, where {allowed:.1e} is allowed. Correct its rmatvec."
     )
 
 
 def eigenvalue_bound(product: Array | Callable[[Array], Array], like: Array | None = None, steps: int = 12) -> Array:
-    """The largest eigenvalue of a symmetric positive semidefinite map, from above: its inverse is a step size.
+    """The largest eigenvalue of a Hermitian positive semidefinite map, from above: its inverse is a step size.
 
     For a matrix G it is (Σ λ_i¹⁶)^(1/16), by three products: a bound at most p^(1/16) too large.  For products alone
     it is usually a bound, and close: Lanczos without reorthogonalisation (Golub & Van Loan 2013, §10.3), which harms no
@@ -260,16 +265,17 @@ def eigenvalue_bound(product: Array | Callable[[Array], Array], like: Array | No
         message = "like: expected an array that shows length and dtype, as a map has none of its own."
         raise TypeError(message)
     xp = namespace_of(like)
-    j = xp.arange(like.shape[0], dtype=like.dtype, device=device_of(like))
-    start = xp.cos(j * j)[:, None]  # made on the device, and hardly orthogonal to any structured vector
+    dtype = real_dtype(like)
+    j = xp.arange(like.shape[0], dtype=dtype, device=device_of(like))
+    start = cast(xp.cos(j * j)[:, None], like.dtype)  # made on the device, and hardly orthogonal to structured vectors
 
     length = xp.linalg.vector_norm  # its derivative at 0, where the Krylov space ends, is 0 as well
     v, before = start / length(start), xp.zeros_like(start)
-    beta = xp.zeros((), dtype=start.dtype, device=device_of(start))
+    beta = xp.zeros((), dtype=dtype, device=device_of(start))
     sums = []
     for _ in range(steps):
         u = product(v)
-        alpha = xp.sum(u * v)
+        alpha = inner(u, v)
         u = u - alpha * v - beta * before
         following = length(u)
         sums.append(alpha + beta + following)
@@ -280,7 +286,7 @@ def eigenvalue_bound(product: Array | Callable[[Array], Array], like: Array | No
 def _bound_by_powers(G: Array) -> Array:
     xp = namespace_of(G)
     norm = xp.linalg.matrix_norm
-    size = norm(G) + float(xp.finfo(G.dtype).smallest_normal)  # not 0
+    size = norm(G) + limits_of(G).smallest_normal  # not 0
     power = G / size  # whose powers do not overflow
     for _ in range(3):
         power = power @ power
@@ -290,16 +296,24 @@ def _bound_by_powers(G: Array) -> Array:
 def _with_vector(A: Any, like: Array | None) -> tuple[LinearOperator, Array]:
     operator = aslinearoperator(A)
     check_not_empty(operator.shape, "A", "(n, p)")
-    if like is not None:  # a real array of the library and on the device of A
-        enter(like=like, **({} if operator.like is None else {"A": operator.like}))
-        like = as_real(like, "like")
+    if like is not None:  # an array of the library and on the device of A
+        enter_numbers(like=like, **({} if operator.like is None else {"A": operator.like}))
+        like = as_floating(like, "like")
     found = operator.like if like is None else like
     if found is None:
         message = "like: expected an array of the library and dtype to work in, as A has none of its own."
         raise TypeError(message)
-    return operator, found
+    return operator, cast(found, complex_dtype(found)) if operator.complex else found
+
+
+def _product(u: Array, v: Array) -> Array:
+    """Σ ūv."""
+    return namespace_of(u).sum(conjugate(u) * v)
 
 
 def _normal(xp: Namespace, length: int, like: Array, seed: int) -> Array:
-    host = np.random.default_rng(seed).standard_normal(length)
+    generator = np.random.default_rng(seed)
+    host = generator.standard_normal(length)
+    if is_complex(like):
+        host = host + 1j * generator.standard_normal(length)
     return xp.asarray(host, dtype=like.dtype, device=device_of(like))

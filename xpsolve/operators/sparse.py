@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, accumulate, cast, device_of, innermost, namespace_of, native
+from xpsolve.arrays import Array, accumulate, cast, conjugate, device_of, innermost, namespace_of, native
 from xpsolve.operators.base import LinearOperator
 from xpsolve.trace import host_read
 
@@ -175,7 +175,7 @@ def is_sparse(A: Any) -> bool:
 
 
 class Sparse(LinearOperator):
-    """A sparse matrix as an operator; it and its transpose are kept in CSR form.
+    """A sparse matrix as an operator; it and its conjugate transpose are kept in CSR form.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class Sparse(LinearOperator):
     Raises
     ------
     TypeError
-        If S is not sparse, or complex.
+        If S is not sparse.
     ValueError
         If S has not two axes.
 
@@ -202,20 +202,19 @@ class Sparse(LinearOperator):
         if not is_sparse(S):
             message = f"S: expected a sparse matrix of scipy.sparse or cupyx.scipy.sparse, got {type(S).__qualname__}."
             raise TypeError(message)
-        if S.dtype.kind == "c":
-            message = f"S: expected a real sparse matrix, got dtype {S.dtype}."
-            raise TypeError(message)
         if len(S.shape) != 2:
             message = f"S: expected a sparse matrix (n, p), got shape {tuple(S.shape)}."
             raise ValueError(message)
         super().__init__(S.shape)
-        if S.dtype.kind != "f":
+        if S.dtype.kind not in "fc":
             S = S.astype("float64")
         S = S.tocsr()
         row, column = _longest(S.data, S)
         transposed = S.T.tocsr()
         if row is not None:  # the same entries in the order of columns
             transposed.has_canonical_format = True
+        if S.dtype.kind == "c":
+            transposed = with_numbers(transposed, conjugate(transposed.data))
         self.rows, self.columns = Rows(S, row), Rows(transposed, column)
 
     @property

@@ -1,6 +1,6 @@
 """The general linear transform of n-dimensional data, a tensor as an operator.
 
-    x^{i₁ i₂ …} = G^{i₁ i₂ …}_{j₁ j₂ …} y^{j₁ j₂ …},      its adjoint   y_{j₁ j₂ …} = G^{i₁ i₂ …}_{j₁ j₂ …} x_{i₁ i₂ …}
+    x^{i₁ i₂ …} = G^{i₁ i₂ …}_{j₁ j₂ …} y^{j₁ j₂ …},      its adjoint   y_{j₁ j₂ …} = Ḡ^{i₁ i₂ …}_{j₁ j₂ …} x_{i₁ i₂ …}
 
 with sums over the indices that appear twice (Einstein): of y forward, of x backward.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from xpsolve.arrays import Array, check_count, enter, namespace_of
+from xpsolve.arrays import Array, cast, check_count, conjugate, enter_numbers, is_complex, namespace_of
 from xpsolve.operators.base import LinearOperator
 
 
@@ -29,7 +29,7 @@ class Tensor(LinearOperator):
     Raises
     ------
     TypeError
-        If G is not a real array, or `outputs` not an integer.
+        If G is not an array, or `outputs` not an integer.
     ValueError
         If G has no axis for inputs, or an empty one.
 
@@ -46,7 +46,7 @@ class Tensor(LinearOperator):
     """
 
     def __init__(self, G: Array, outputs: int) -> None:
-        _, (G,) = enter(G=G)
+        _, (G,) = enter_numbers(G=G)
         check_count(outputs, "outputs", 1)
         if outputs >= G.ndim or 0 in G.shape:
             message = (
@@ -69,18 +69,25 @@ class Tensor(LinearOperator):
         return self._apply(y)
 
     def adjoint(self, x: Array) -> Array:
-        """y_{j…} = G^{i…}_{j…} x_{i…}, for x (*out) or for many at once, (*out, k)."""
+        """y_{j…} = Ḡ^{i…}_{j…} x_{i…}, for x (*out) or for many at once, (*out, k)."""
         self._check_axes(x, "x", self.out)
         return self._adjoint(x)
 
     def _apply(self, y: Array) -> Array:
         summed = len(self.inner)
         axes = tuple(range(len(self.out), self.G.ndim)), tuple(range(summed))
-        return namespace_of(self.G).tensordot(self.G, y, axes=axes)
+        return self._contracted(y, axes)
 
     def _adjoint(self, x: Array) -> Array:
         axes = (tuple(range(len(self.out))),) * 2
-        return namespace_of(self.G).tensordot(self.G, x, axes=axes)
+        return conjugate(self._contracted(conjugate(x), axes))
+
+    def _contracted(self, data: Array, axes: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:
+        xp, G = namespace_of(self.G), self.G
+        if is_complex(G) != is_complex(data):
+            dtype = xp.result_type(G.dtype, data.dtype)
+            G, data = cast(G, dtype), cast(data, dtype)
+        return xp.tensordot(G, data, axes=axes)
 
     def _matvec(self, x: Array) -> Array:
         xp, many = namespace_of(x), tuple(x.shape[1:])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xpsolve.arrays import Array, Namespace, check_count, device_of, namespace_of
 from xpsolve.operators._daubechies import MOST_MOMENTS, daubechies
 from xpsolve.operators._sides import sides
-from xpsolve.operators.base import LinearOperator, as_real
+from xpsolve.operators.base import LinearOperator, as_floating
 
 
 class Wavelet(LinearOperator):
@@ -86,7 +86,7 @@ class Wavelet(LinearOperator):
         return 1.0
 
     def _matvec(self, x: Array) -> Array:
-        x = as_real(x, "x")
+        x = as_floating(x, "x")
         xp, dim = namespace_of(x), len(self.space)
         F = _placed(_analysis(self.order), x)
         block = xp.reshape(x, (*self.space, *x.shape[1:]))
@@ -102,7 +102,7 @@ class Wavelet(LinearOperator):
         return xp.reshape(block, x.shape)
 
     def _rmatvec(self, y: Array) -> Array:
-        y = as_real(y, "y")
+        y = as_floating(y, "y")
         xp, dim = namespace_of(y), len(self.space)
         F = _placed(_synthesis(self.order), y)
         blocks = [xp.reshape(y, (*self.space, *y.shape[1:]))]

@@ -11,6 +11,7 @@ from typing import Any
 
 from xpsolve.arrays import Array, check_flag, check_option, namespace_of
 from xpsolve.operators import Gradient, LinearOperator, aslinearoperator
+from xpsolve.operators.entry import check_real
 from xpsolve.penalties.base import Penalty, shown
 from xpsolve.penalties.groups import Blocks, GroupL1
 from xpsolve.penalties.separable import L1
@@ -32,7 +33,7 @@ class Analysis(Penalty):
     Raises
     ------
     TypeError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong kind, or L is complex.
     ValueError
         If λ is negative, the norm is unknown or the shape of L does not suit it.
 
@@ -52,6 +53,7 @@ class Analysis(Penalty):
     def __init__(self, lam: Any, L: Any, norm: str = "l1") -> None:
         check_option(norm, "norm", ("l1", "l21"))
         self.L: LinearOperator = aslinearoperator(L)
+        check_real(self.L, "L")
         rows, columns = self.L.shape
         if norm == "l21" and (columns == 0 or rows % columns):
             message = f"norm: 'l21' expects L with a multiple of {columns} rows, as it has columns, got {self.L!r}."

@@ -1,4 +1,7 @@
-"""Soft-thresholding  S_t(x) = sign(x)·max(|x| − t, 0),  the proximal map of t‖·‖₁ (Peyré 2020, equation 14.7)."""
+"""Soft-thresholding  S_t(x) = x·max(1 − t/|x|, 0),  the proximal map of t‖·‖₁ (Peyré 2020, equation 14.7).
+
+For real x it is sign(x)·max(|x| − t, 0); a complex x keeps its phase.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, check_number, device_of, enter, is_array, namespace_of, native
+from xpsolve.arrays import (
+    Array,
+    abs_or_one,
+    check_number,
+    device_of,
+    enter,
+    enter_numbers,
+    is_array,
+    is_complex,
+    namespace_of,
+    native,
+    real_dtype,
+    real_part,
+)
 from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.capabilities import capabilities
 
@@ -45,14 +61,22 @@ def _cupy_kernel() -> Any:
     return cupy.ElementwiseKernel("T x, T t", "T z", "z = t == t ? x - min(max(x, -t), t) : t", "xpsolve_shrink")
 
 
-@capabilities(batch="entries", grad="forward, reverse")
+def soft(x: Array, t: Array) -> Array:
+    """S_t(x) of real or complex x, for arrays."""
+    if not is_complex(x):
+        return shrink(x, t)
+    size = abs_or_one(x)  # a 0 stays 0
+    return x * (shrink(size, t) / size)
+
+
+@capabilities(batch="entries", grad="forward, reverse", complex=True)
 def soft_threshold(x: Array, t: Any) -> Array:
-    """S_t(x) = sign(x)·max(|x| − t, 0), the proximal map of t‖·‖₁.
+    """S_t(x) = x·max(1 − t/|x|, 0), the proximal map of t‖·‖₁: sign(x)·max(|x| − t, 0) for real x.
 
     Parameters
     ----------
     x : array
-        Any shape.
+        Any shape, real or complex.
     t : float or array
         Threshold t ≥ 0, of a shape that broadcasts to that of `x`.
 
@@ -64,7 +88,7 @@ def soft_threshold(x: Array, t: Any) -> Array:
     Raises
     ------
     TypeError
-        If an argument is not a real array, or libraries are mixed.
+        If x is not an array of numbers, t not real, or libraries are mixed.
     ValueError
         If t is a negative number, or devices are mixed.
 
@@ -82,13 +106,17 @@ def soft_threshold(x: Array, t: Any) -> Array:
     >>> import xpsolve as xs
     >>> xs.soft_threshold(np.asarray([3.0, -0.5, -2.0]), 1.0)
     array([ 2.,  0., -1.])
+    >>> xs.soft_threshold(np.asarray([3.0 + 4.0j, 0.5j]), 1.0)
+    array([2.4+3.2j, 0. +0.j ])
     """
     if is_array(t):
-        _, (x, t) = enter(x=x, t=t)
+        enter(t=t)  # which is real, whatever x is
+        _, (x, t) = enter_numbers(x=x, t=t)
         if t.ndim > x.ndim or any(m not in (1, n) for m, n in zip(t.shape[::-1], x.shape[::-1], strict=False)):
             message = f"t: expected a shape that broadcasts to that of x, {tuple(x.shape)}, got {tuple(t.shape)}."
             raise ValueError(message)
-        return shrink(x, t)
-    xp, (x,) = enter(x=x)
-    t = check_number(t, "t", minimum=0, dtype=x.dtype)
-    return shrink(x, xp.asarray(t, dtype=x.dtype, device=device_of(x)))
+        return soft(x, real_part(t))
+    xp, (x,) = enter_numbers(x=x)
+    dtype = real_dtype(x)
+    t = check_number(t, "t", minimum=0, dtype=dtype)
+    return soft(x, xp.asarray(t, dtype=dtype, device=device_of(x)))

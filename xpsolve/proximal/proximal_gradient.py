@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from xpsolve.arrays import Array, Run, iterate, namespace_of, native
+from xpsolve.arrays import Array, Run, inner, is_complex, iterate, limits_of, namespace_of, native
 from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.operators import eigenvalue_bound
 
@@ -59,6 +59,8 @@ define_elementwise(
 def _extrapolate_cupy(X: Array, before: Array, j: Array) -> Array:
     import cupy
 
+    if is_complex(X):
+        return extrapolate.standard(X, before, j)
     source = "z = x + j / (j + 3) * (x - b)"
     return cupy.ElementwiseKernel("T x, T b, T j", "T z", source, "xpsolve_extrapolate")(X, before, j)
 
@@ -104,7 +106,7 @@ def proximal_gradient(
             return State(X, X, steps, s.j, gap)
         downhill = penalty.advance(X + tau * C, penalty.steps(tau)) - X  # 0 at a minimiser
         ahead = s.Z - s.X if tau.ndim < 2 else (s.Z - s.X) / tau  # the inner product in which tau is one number
-        uphill = xp.sum(downhill * ahead, axis=0) <= 0
+        uphill = inner(downhill, ahead, axis=0) <= 0
         forget = ~active | uphill if improve is None else ~active | uphill | xp.any(X != s.X, axis=0)
         return State(X, xp.where(forget, X, s.Z), steps, xp.where(forget, zero, s.j), gap)
 
@@ -122,7 +124,7 @@ def proximal_gradient(
         callback=callback,
         late=late,
         between=refresh if late else None,
-        stalled=_Standstill(float(xp.finfo(X.dtype).eps)) if tol > 0 else None,  # 0 takes exactly max_iter iterations
+        stalled=_Standstill(limits_of(X).eps) if tol > 0 else None,  # 0 takes exactly max_iter iterations
     )
 
 

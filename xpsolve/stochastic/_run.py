@@ -27,7 +27,7 @@ from xpsolve.arrays import (
     safe_norm,
     shifted,
 )
-from xpsolve.autodiff.implicit import implicitly
+from xpsolve.autodiff.implicit import followed, implicitly
 from xpsolve.solution import Callback, Certificate, Solution, Status, seen_by
 from xpsolve.solution import finish as finish_solution
 from xpsolve.stochastic._units import Units, in_units, largest_ordinary, rescaled
@@ -173,7 +173,8 @@ def along(
     if x0 is not None:
         x0 = first_x(f, x0)
     solution: Solution
-    x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), (f, x0, *others))
+    args = (f, x0, *others)
+    x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), args) if followed(args) else run(*args)
     x, intercept = f.split(x)
     return replace(solution, x=x, intercept=intercept)
 

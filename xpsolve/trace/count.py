@@ -6,7 +6,8 @@ Conventions
     has to move.
     *flops*: a product of (m, k) and (k, n) is 2mnk, the symmetric Gram product of (n, p) is np² (one triangle),
     Cholesky p³/3, a triangular solve p²k, LU 2p³/3 + 2p²k, a reduction or an elementwise function one per element;
-    orthogonal factorisations as in Golub & Van Loan (2013, §5.2, §8.3, §8.6).
+    orthogonal factorisations as in Golub & Van Loan (2013, §5.2, §8.3, §8.6).  Those of complex numbers are 4 times as
+    many: a product of two has 4 real ones; elementwise functions and reductions remain one per element.
     *bytes*: every array argument read once and every result written once, for each operation.
     *syncs*: values that go to the host (``bool``, ``float``, ``int``, ``__array__``, ``item``, …) and functions whose
     result shape depends on values (boolean masks, ``nonzero``, ``unique_*``): every library waits for those.
@@ -20,7 +21,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, common_namespace, depth, is_array, namespace_of
+from xpsolve.arrays import Array, Namespace, common_namespace, depth, is_array, is_complex, namespace_of
 from xpsolve.trace.launches import launches_of, reshape_is_view
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, lift_all
 
@@ -266,7 +267,7 @@ class Counter(Interpreter):
 
     def _flops(self, name: str, args: tuple[Any, ...], written: list[Array]) -> int:
         if name in _FLOPS:
-            return _FLOPS[name](args, written)
+            return (4 if any(map(is_complex, arrays_in(list(args)))) else 1) * _FLOPS[name](args, written)
         if name in _MOVES:
             return 0
         if name in _REDUCTIONS:

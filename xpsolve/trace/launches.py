@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, innermost
+from xpsolve.arrays import Array, innermost, is_complex
 
 _FEW = 8  # arrays that are joined one by one; more are by one kernel
 _BATCHED_SVD = 32  # rows and columns up to which a batch is one call
@@ -193,6 +193,8 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "rfftn": _rfftn, "irfftn": 3, "surrounded": 2,
     "accumulate": 2, "scatter": 2, "two_to_the": 3, "largest": 3,
     "dense_rows": _dense_rows,
+    "extrapolate": lambda X, *_: 5 if is_complex(X) else 1,  # the kernel is of real numbers
+    "solve_triangular": lambda L, B, transposed=False: 2 + (transposed and is_complex(L)),
     "sech_squared": 3, "trustworthy": 2,
     "differences": lambda X, axes: 1 + _wide(X.shape[:axes]),
     "differences_adjoint": lambda Y: 1 + 2 * _wide(Y.shape[1 : Y.shape[0] + 1]),

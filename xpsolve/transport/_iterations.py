@@ -19,19 +19,18 @@ steps are slow to make them so.  There g is the mean of f and of the step from f
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from xpsolve.arrays import Array, composed, either, limits_of, namespace_of
+from xpsolve.arrays import Array, composed, either, namespace_of
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
-from xpsolve.transport._kernels import NOTHING, deviation, known_positive, logarithm, pairing, relaxed
+from xpsolve.transport._kernels import NOTHING, known_positive, logarithm
+from xpsolve.transport._marginals import Balanced, Unbalanced, marginals_of
 from xpsolve.transport._problem import Problem, widest
 from xpsolve.transport._relaxation import control
 
-LEAST = 0.9  # part of tol at which the loop stops: rounding must not carry the certificate above
 _BEGIN = 50.0  # ε-scaling begins where the costs span this many ε
 _NEXT = 0.03  # the error at which it continues with the next ε
 
@@ -55,10 +54,7 @@ class _State(NamedTuple):
     low: Increments | None = None  # K in float32, where products are increments
     base: Any = ()  # the same at the last exact products, 0 before the first
     late: bool | None = None  # True where they were left out at the last check
-
-
-def _relaxed_logarithm(u: Array, a: Array, p: Array, omega: Array, _: bool) -> Array:
-    return u + omega * (a - p - u)
+    weights: Any = ()  # a and b in the units of u and v, where they are not those of the problem
 
 
 @composed
@@ -89,15 +85,15 @@ class Iteration:
         """Whether u and v are logarithms."""
         return self.method == "log"
 
-    @property
-    def goal(self) -> float:
-        """The error at which the loop stops: never where tol is 0, which takes exactly max_iter iterations."""
-        return LEAST * self.tol if self.tol > 0 else -1.0
+    @cached_property
+    def marginals(self) -> Balanced:
+        """What the marginals of the plan must be, and how steps lead there."""
+        return marginals_of(self.problem, self.log)
 
     @cached_property
-    def mass(self) -> Array:
-        """Σ a, (B, 1): the unit of every error."""
-        return self.problem.xp.sum(self.problem.a, axis=1, keepdims=True)
+    def goal(self) -> float:
+        """The error at which the loop stops."""
+        return self.marginals.goal(self.tol)
 
     @cached_property
     def mirrored(self) -> Array | None:
@@ -120,15 +116,14 @@ class Iteration:
 
     def step(self, s: _State) -> _State:
         """v, then u with one pass over K."""
-        (a, b), (all_a, all_b) = self.weights, self.positive
-        relax = _relaxed_logarithm if self.log else relaxed
+        (a, b), (all_a, all_b), update = s.weights or self.weights, self.positive, self.marginals.update
         if self.mirrored is None:
-            v = relax(s.v, b, s.q, s.omega, all_b)
+            v = update(1, s.v, b, s.q, s.omega, s.eps, all_b)
         else:
             xp = self.problem.xp
             mean = self.mirrored & (s.omega > 0)
-            v = relax(xp.where(mean, s.u, s.v), b, s.q, xp.where(mean, s.omega / 2, s.omega), all_b)
-        p, u, q = self._swept(s, v, lambda p, i, j: relax(s.u[:, i:j], a[:, i:j], p, s.omega, all_a))
+            v = update(1, xp.where(mean, s.u, s.v), b, s.q, xp.where(mean, s.omega / 2, s.omega), s.eps, all_b)
+        p, u, q = self._swept(s, v, lambda p, i, j: update(0, s.u[:, i:j], a[:, i:j], p, s.omega, s.eps, all_a))
         return _State(u, v, p, q, *s[4:])
 
     def _swept(self, s: _State, v: Array, update: Callable[[Array, int, int], Array]) -> tuple[Array, Array, Array]:
@@ -140,13 +135,8 @@ class Iteration:
         return kernel.sweep(s.K, s.f, s.g, s.eps, v, update)
 
     def error(self, s: _State) -> Array:
-        """(‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa, (B, 1)."""
-        a, b = self.problem.a, self.problem.b
-        if not self.log:
-            return (deviation(s.u, s.p, a) + deviation(s.v, s.q, b)) / self.mass
-        exp, norm = self.problem.xp.exp, functools.partial(self.problem.xp.linalg.vector_norm, ord=1, axis=1)
-        rows, columns = exp(s.u + s.p) - a, exp(s.v + s.q) - b
-        return (norm(rows, keepdims=True) + norm(columns, keepdims=True)) / self.mass
+        """How far the marginals are from right, (B, 1)."""
+        return self.marginals.error(s.u, s.v, s.p, s.q, s.weights or self.weights, s.eps)
 
     def measure(self, s: _State) -> Array:
         """The largest error of those that are not frozen; −1 asks for `renew`."""
@@ -192,6 +182,7 @@ class Iteration:
         if exact:
             p, _, q = self.problem.kernel.sweep(s.K, s.f, s.g, s.eps, s.v, lambda p, i, j: s.u[:, i:j])
             s = s._replace(p=p, q=q)
+        s = self._centred(s)
         fixed = 0.0 if self.relaxation == "auto" else float(self.relaxation)
         omega, trust, age, error, watched, back = control(
             self.error(s),
@@ -223,10 +214,18 @@ class Iteration:
             late=None if exact or s.low is None else True,
         )
 
+    def _centred(self, s: _State) -> _State:
+        """The same plan with the best constant between f and g, where it matters."""
+        if not isinstance(self.marginals, Unbalanced):
+            return s
+        weights = s.weights or self.weights
+        u, v, p, q = self.marginals.centred(s.u, s.v, s.p, s.q, weights, s.eps, s.omega)
+        return s._replace(u=u, v=v, p=p, q=q)
+
     def _floor(self) -> Array:
         """What rounding of the potentials does to the marginals."""
         low, high = self.problem.range
-        return 8 * limits_of(self.problem.a).eps * (4 + (high - low) / self.problem.eps)
+        return self.marginals.rounding(high - low)
 
     # --- where it starts, changes and ends
 
@@ -234,14 +233,14 @@ class Iteration:
         """From u = 1, or from potentials that were given."""
         problem, xp = self.problem, self.problem.xp
         a, b = problem.a, problem.b
-        low, high = (
-            problem.range
-        )  # this and the weights are kept: a value first made while JAX traces the loop would not be
-        _ = self.weights, self.mass, self.mirrored
+        low, high = problem.range  # kept, as the weights: what is first made while JAX traces the loop would not be
+        _ = self.weights, self.marginals.mass, self.mirrored
         eps = problem.scalar(problem.eps)
         if self.method == "scaling":
             # the smallest cost goes into g, so that K has entries near 1; f and g stay the same for all problems
             zero = xp.zeros_like(a[:1, :]), xp.zeros_like(b[:1, :]) + low
+            if not problem.balanced:  # where f and g may be equal, K should have absorbed equal parts
+                zero = zero[0] + low / 2, zero[1] - low / 2
             u, v = xp.ones_like(a), xp.ones_like(b)
             if problem.x0 is not None:
                 f, g = problem.x0
@@ -264,6 +263,7 @@ class Iteration:
         xp = self.problem.xp
         one = xp.ones_like(u[:, :1])
         blank = _State(u, v, u, v, *absorbed, K, eps, one, one, one, one, one, eps, ())
+        blank = blank._replace(weights=self.marginals.absorbed(*absorbed))
         p, _, q = self._swept(blank, v, lambda p, i, j: u[:, i:j])
         begun = self._begun(blank._replace(p=p, q=q))
         if not (self.mixed and lower):
@@ -273,6 +273,7 @@ class Iteration:
         return begun._replace(low=low, base=tuple(xp.zeros_like(x) for x in begun.good))
 
     def _begun(self, s: _State) -> _State:
+        s = self._centred(s)
         error, one = self.error(s), s.trust
         rests = (error <= self.goal) & (s.eps <= self.problem.eps)
         zero = 0 * one
@@ -291,11 +292,11 @@ class Iteration:
         """Two soft minima from F = f/ε: the potentials are then right for ε up to a plain iteration."""
         xp, (la, lb) = self.problem.xp, (logarithm(self.problem.a), logarithm(self.problem.b))
         kernel = self.problem.kernel
-        V = lb - kernel.soft_columns(eps, F)
+        V = self.marginals.soft(1, lb, kernel.soft_columns(eps, F), eps)
         if self.mirrored is not None:
             V = xp.where(self.mirrored, (F + V) / 2, V)
         P = kernel.soft_rows(eps, V)
-        U = la - P
+        U = self.marginals.soft(0, la, P, eps)
         if self.mirrored is not None:
             U = xp.where(self.mirrored, V, U)  # equal, also in the kernel that absorbs them
         if not self.log:
@@ -324,16 +325,20 @@ class Iteration:
 
     def potentials(self, s: _State) -> tuple[Array, Array]:
         """f and g, with what the kernel has absorbed."""
-        if self.log:
-            return s.u * s.eps, s.v * s.eps
-        return s.f + s.eps * logarithm(s.u), s.g + s.eps * logarithm(s.v)
+        potential = self.marginals.potential
+        return potential(0, s.f, s.u, s.eps), potential(1, s.g, s.v, s.eps)
 
     def answer(self, s: _State) -> tuple[Array, Array]:
-        """The same, −∞ where there is no mass."""
-        return self._with_mass(*self.potentials(s), -self.problem.xp.inf)
+        """The same for the weights that were given, −∞ where there is no mass."""
+        (f, g), shift = self.potentials(s), self.problem.shift
+        if shift is not None:
+            f, g = f + shift, g - shift
+        return self._with_mass(f, g, -self.problem.xp.inf)
 
     def scalings(self, s: _State, f: Array, g: Array) -> tuple[Array, Array]:
         """u and v with the plan diag(u) K diag(v) for potentials f and g."""
+        if not self.problem.balanced:
+            return s.u, s.v  # f may stand for a row that is empty
         xp, eps = self.problem.xp, self.problem.eps
         return xp.exp((f - s.f) / eps), xp.exp((g - s.g) / eps)
 
@@ -346,17 +351,14 @@ class Iteration:
         return u if all_a else xp.where(a > 0, u, nothing), v if all_b else xp.where(b > 0, v, nothing)
 
     def finish(self, s: _State) -> tuple[Array, Array, Array, Array]:
-        """Potentials, the error of their marginals, (B,), and the dual value."""
-        problem, xp, eps = self.problem, self.problem.xp, self.problem.eps
-        a, b = problem.a, problem.b
+        """Potentials, their certificate, (B,), and the dual value."""
+        problem = self.problem
         f, g = self.answer(s)
-        if self.method == "scaling":  # K is known, and so are exp(f/ε) and exp(g/ε)
+        if self.method == "scaling" and problem.balanced:  # K is known, and so are exp(f/ε) and exp(g/ε)
             u, v = self.scalings(s, f, g)
             p, _, q = problem.kernel.sweep(s.K, s.f, s.g, s.eps, v, lambda p, i, j: u[:, i:j])
             rows, columns = u * p, v * q
         else:
-            rows, columns = problem.kernel.marginals(f, g, problem.scalar(eps))
-        error = (xp.sum(xp.abs(rows - a), axis=1) + xp.sum(xp.abs(columns - b), axis=1)) / self.mass[:, 0]
-        finite_f, finite_g = self._with_mass(f, g, 0.0)
-        value = pairing(a, finite_f) + pairing(b, finite_g)
-        return f, g, error, value - eps * xp.sum(rows, axis=1)
+            rows, columns = problem.kernel.marginals(f, g, problem.scalar(problem.eps))
+        certificate = self.marginals.certificate(f, g, rows, columns)
+        return f, g, certificate, self.marginals.value(*self._with_mass(f, g, 0.0), rows)

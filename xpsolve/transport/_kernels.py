@@ -344,6 +344,19 @@ class Rows:
         n = self.shape[0]
         return [(i, min(i + self.block, n)) for i in range(0, n, self.block)]
 
+    def range(self, most: float) -> tuple[Array, Array]:
+        """The smallest cost and the largest one that is at most `most` above it."""
+        if self.holds:
+            low, high = cost_range(self.cost(0, self.shape[0]), most)
+            return low, high
+        xp = namespace_of(self.cost(0, 1))
+        lowest = xp.min(xp.stack([xp.min(self.cost(i, j)) for i, j in self.blocks()]))
+        highs = []
+        for i, j in self.blocks():
+            M = self.cost(i, j)
+            highs.append(xp.max(xp.where(M - lowest <= most, M, xp.zeros_like(M) + lowest)))
+        return lowest, xp.max(xp.stack(highs))
+
     def hold(self, f: Array, g: Array, eps: Array) -> Array | None:
         """K, where it is kept."""
         return gibbs(self.cost(0, self.shape[0]), f, g, eps) if self.holds else None
@@ -414,6 +427,16 @@ class Rows:
             used = xp.where(P > 0, M, xp.zeros_like(P))  # a cost that is infinite is not paid
             total = total + xp.sum(P * used, axis=(-2, -1))
         return total if total.ndim else total[None]
+
+
+@dataclass(frozen=True, eq=False)
+class OfMatrix:
+    """Rows of a matrix of costs."""
+
+    M: Array
+
+    def __call__(self, start: int, stop: int) -> Array:
+        return self.M if stop - start == self.M.shape[-2] else self.M[..., start:stop, :]
 
 
 @dataclass(frozen=True)

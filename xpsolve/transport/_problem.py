@@ -17,13 +17,17 @@ from xpsolve.arrays import (
     composed,
     device_of,
     enter,
+    is_array,
     is_concrete,
     limits_of,
     namespace_of,
 )
 from xpsolve.autodiff.levels import Level
+from xpsolve.transport._complaints import complain
 from xpsolve.transport._kernels import Axes, Rows, mirrored
-from xpsolve.transport.geometry import Geometry, Grid, Matrix, PointCloud, ordinary
+from xpsolve.transport._marginals import check_marginal, is_hard, levelled
+from xpsolve.transport.geometry import Geometry, Grid, Matrix, ordinary
+from xpsolve.transport.points import PointCloud
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,25 @@ class Problem:
     unit: float  # the rounding unit of the lowest dtype among a, b and the one that is worked in
     same: bool  # whether a and b are one array, and the points too
     names: tuple[str, str]  # of a and b in messages
+    rho: tuple[Any, Any] = (math.inf, math.inf)  # the price of other marginals, see `_marginals`
+    marginal: tuple[float, float] = (math.inf, math.inf)  # the same in the units of the arguments
+    each: Array | None = None  # ε of every problem, (B, 1), by which costs, prices and potentials are divided here
+    source: Geometry | None = None  # the costs before that
+    given: tuple[Array, ...] = ()  # a and b before they were levelled
+    shift: Array | None = None  # c, (B, 1): what levelling took from f and added to g
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both marginals are held exactly."""
+        return all(map(is_hard, self.marginal))
+
+    def levelled(self) -> Problem:
+        """The same problem with weights of one mass, where marginals may differ from them."""
+        if self.balanced:
+            return self
+        a, b, c = levelled(self.a, self.b, self.rho)
+        x0 = None if self.x0 is None else (self.x0[0] - c, self.x0[1] + c)
+        return replace(self, a=a, b=b, given=(self.a, self.b), shift=c, x0=x0)
 
     @cached_property
     def kernel(self) -> Rows | Axes:
@@ -53,12 +76,13 @@ class Problem:
         Potentials as large as costs beyond would have lost half of their digits at ε: what lies there stands for pairs
         that are forbidden, as ∞ does.
         """
-        return self.geometry.range(self.eps / math.sqrt(limits_of(self.a).eps))
+        most = self.eps / math.sqrt(limits_of(self.a).eps)
+        return self.geometry.bounds() or self.kernel.range(most)  # type: ignore[union-attr]
 
     @property
     def shares(self) -> bool:
         """Whether all problems have one cost."""
-        return not isinstance(self.geometry, Matrix) or self.geometry.M.ndim == 2
+        return len(self.geometry.shape) == 2
 
     def scalar(self, value: float) -> Array:
         """A 0-d array of the problem's dtype and device."""
@@ -70,23 +94,37 @@ class Problem:
         if unit == 1:
             return self, unit
         x0 = None if self.x0 is None else tuple(x / unit for x in self.x0)
-        return replace(self, geometry=self.geometry.divided(unit), eps=self.eps / unit, x0=x0), unit
+        geometry, rho = self.geometry.divided(unit), (self.rho[0] / unit, self.rho[1] / unit)
+        return replace(self, geometry=geometry, eps=self.eps / unit, x0=x0, rho=rho), unit
+
+    def in_units_of(self, each: Array) -> Problem:
+        """The same problem with ε = 1, costs and all else divided by an ε of every problem, (B, 1)."""
+        each = self.xp.broadcast_to(each, (self.a.shape[0], 1))
+        x0 = None if self.x0 is None else (self.x0[0] / each, self.x0[1] / each)
+        rho = tuple(r if is_hard(r) else r / each for r in self.rho)
+        geometry = self.geometry.divided(each)
+        return replace(self, geometry=geometry, eps=1.0, x0=x0, rho=rho, each=each, source=self.geometry)
 
     @cached_property
     def mirrored(self) -> Array | None:
         """Which problems take a histogram onto itself at a symmetric cost, (B, 1); None where none can."""
         (n, m), xp = self.kernel.shape, self.xp
+        if self.marginal[0] != self.marginal[1]:
+            return None
         if self.same:
             return xp.ones_like(self.a[:, :1]) > 0
         if n != m or self._differentiated:  # derivatives in a alone are not those of a problem that stays symmetric
             return None
-        if isinstance(self.geometry, Matrix):
+        if self.geometry.bounds() is None:
+            if not (isinstance(self.kernel, Rows) and self.kernel.holds):
+                return None
             low, high = self.range
             slack = limits_of(self.a).eps * (4 * (high - low) + 64 * self.eps)
-            return mirrored(self.a, self.b, self.geometry.M, slack, self.eps)
+            return mirrored(self.a, self.b, self.kernel.cost(0, n), slack, self.eps)
         found = mirrored(self.a, self.b, None, None, self.eps)
         if isinstance(self.geometry, PointCloud) and not self.geometry.one_set:
-            return found & xp.all(self.geometry.x == self.geometry.y)
+            x, y = self.geometry.x, self.geometry.y
+            return found & xp.reshape(xp.all(x == y, axis=(-2, -1)), (-1, 1))
         return found
 
     @property
@@ -104,74 +142,38 @@ class Problem:
         One host read for all, and none, with nothing known but what needs no values, where neither is asked for.
         """
         xp = self.xp
-        if not is_concrete(self.a, self.b, *self.geometry.arrays.values()) or not (values or decide):
+        if not is_concrete(self.a, self.b, *self.geometry.arrays.values()):
+            return None, self.mirrored is not None  # which of them are is found on the way
+        if not (values or decide):
             return None, self.same
         low, high = self.range
         sound = None
         if values:
-            sound = _sound(self.a, self.b, self._allowed)
-            for bad in self._bad_starts():
+            sound = _sound(self.a, self.b, self.allowed)
+            if self.each is not None:
+                sound = sound & ~xp.any(self.bad_eps)
+            for bad in self.bad_starts():
                 sound = sound & ~xp.any(bad)
         found = float(_in_one_number(high - low, self.mirrored, sound))
         if values and math.isnan(found):
-            self._complain()
+            complain(self)
         return abs(found), math.copysign(1.0, found) < 0
 
     @property
-    def _allowed(self) -> float:
-        return max(1e-12, 100 * self.unit)
+    def allowed(self) -> float:
+        """How much the sums may differ, of the sum of a."""
+        return max(1e-12, 100 * self.unit) if self.balanced else math.inf
 
-    def _bad_starts(self) -> list[Array]:
+    @property
+    def bad_eps(self) -> Array:
+        """Where an ε of one problem is not a positive number."""
+        assert self.each is not None
+        return ~((self.each > 0) & self.xp.isfinite(self.each))
+
+    def bad_starts(self) -> list[Array]:
         """Where potentials to start from are not finite although there is mass."""
         weights = (self.a, self.b)
         return [(w > 0) & ~self.xp.isfinite(x) for w, x in zip(weights, self.x0 or (), strict=False)]
-
-    def _complain(self) -> None:
-        """Raise for what is wrong: the slow path, with further host reads."""
-        xp = self.xp
-        weights = dict(zip(self.names, (self.a, self.b), strict=True))
-        weights[self.names[0]] = self.a  # the second may be a part of it
-        costs = self.geometry.arrays
-        for name, x in (weights | costs).items():
-            bad = ~xp.isfinite(x)
-            forbidden = name == "M"
-            if forbidden:
-                bad = bad & ~(x == xp.inf)  # no mass may go there
-            if bool(xp.any(bad)):
-                count = int(xp.sum(xp.astype(bad, x.dtype)))
-                kind = "NaN or −∞" if forbidden else "NaN or infinite"
-                message = f"{name}: expected finite numbers, got {count} {kind}. Remove or replace them first."
-                raise ValueError(message)
-        if "M" in costs and not bool(xp.any(xp.isfinite(costs["M"]))):
-            message = "M: expected some finite costs, got infinite ones alone. No mass can be moved."
-            raise ValueError(message)
-        for name, x in weights.items():
-            if float(xp.min(x)) < 0:
-                message = (
-                    f"{name}: expected weights >= 0, got {float(xp.min(x)):.3g}. A histogram has no negative mass."
-                )
-                raise ValueError(message)
-        for k in range(self.a.shape[0]):
-            left, right = float(xp.sum(self.a[k, :])), float(xp.sum(self.b[k, :]))
-            where = "" if self.single else f" in problem {k}"
-            for name, total in zip(self.names, (left, right), strict=True):
-                if not 0 < total < math.inf:
-                    what = "weights that are all 0" if total == 0 else "weights whose sum overflows"
-                    message = f"{name}: expected some mass, got {what}{where}."
-                    raise ValueError(message)
-            if not abs(left - right) <= self._allowed * left:
-                names = " and ".join(dict.fromkeys(self.names))
-                message = (
-                    f"{names}: expected the same sum, got {left:.10g} and {right:.10g}{where}, a difference of "
-                    f"{left - right:.3g}. Divide each by its sum."
-                )
-                raise ValueError(message)
-        for name, bad in zip(("x0[0]", "x0[1]"), self._bad_starts(), strict=False):
-            if bool(xp.any(bad)):
-                message = f"{name}: expected potentials that are finite where there is mass, got NaN or infinite ones."
-                raise ValueError(message)
-        message = "M: expected costs whose span can be represented in their dtype. Scale M and eps down."
-        raise ValueError(message)
 
 
 @composed
@@ -197,12 +199,14 @@ def _sound(a: Array, b: Array, allowed: float) -> Array:
     sums = xp.sum(a, axis=1), xp.sum(b, axis=1)
     balanced = xp.abs(sums[0] - sums[1]) <= allowed * sums[0]  # False for a NaN
     signs = xp.minimum(xp.min(a), xp.min(b)) >= 0
-    return xp.all(balanced & (sums[0] > 0) & xp.isfinite(sums[0])) & signs
+    least = sums[0] if allowed < math.inf else xp.minimum(*sums)
+    total = sums[0] if allowed < math.inf else sums[0] + sums[1]
+    return xp.all(balanced & (least > 0) & xp.isfinite(total)) & signs
 
 
 @_sound.register("numpy")
 def _sound_numpy(a: Array, b: Array, allowed: float) -> Array:
-    if a.shape[0] != 1:
+    if a.shape[0] != 1 or allowed == math.inf:
         return _sound.standard(a, b, allowed)
     left, right = float(a.sum()), float(b.sum())
     balanced = abs(left - right) <= allowed * left and 0 < left < math.inf
@@ -214,7 +218,15 @@ def geometry_of(M: Any) -> Geometry:
     return M if isinstance(M, PointCloud | Grid) else Matrix(M)
 
 
-def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: tuple[str, str] = ("a", "b")) -> Problem:
+def enter_problem(
+    a: Array,
+    b: Array,
+    M: Any,
+    eps: Any,
+    x0: Any = None,
+    names: tuple[str, str] = ("a", "b"),
+    marginal: Any = math.inf,
+) -> Problem:
     """The arguments that all functions of the family share, checked as far as no value is needed."""
     geometry = geometry_of(M)
     if x0 is not None and not (isinstance(x0, tuple | list) and len(x0) == 2):
@@ -227,21 +239,26 @@ def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: t
     a, b, *rest = arrays
     check_ndim(a, "a", 1, 2, shape="(n,) or (batch, n)")
     check_ndim(b, "b", 1, 2, shape="(m,) or (batch, m)")
+    several = any(x.ndim == 3 for x in rest[: len(geometry.arrays)])
     geometry = geometry.entered(*rest[: len(geometry.arrays)])
-    eps = check_positive(eps, "eps", dtype=a.dtype)
-    shape = tuple(rest[0].shape) if isinstance(geometry, Matrix) else geometry.kernel().shape
+    several = several or is_array(eps)
+    each, eps = _of_each(xp, eps, geometry, a)
+    rho = check_marginal(marginal, eps if each is None else None, a.dtype)
+    shape = geometry.shape
     for name, x, length in (("a", a, shape[-2]), ("b", b, shape[-1])):
         if x.shape[-1] != length:
             message = f"{name}: expected {length} weights, as many as M has {'rows' if name == 'a' else 'columns'}, "
             raise ValueError(message + f"got shape {tuple(x.shape)} beside M of shape {shape}.")
-    batches = {x.shape[0] for x in (a, b) if x.ndim == 2} | ({shape[0]} if len(shape) == 3 else set())
+    batches = {x.shape[0] for x in (a, b) if x.ndim == 2} | ({shape[0] if len(shape) == 3 else 1} if several else set())
+    batches |= set() if each is None else {each.shape[0]}
     batches -= {1} if len(batches) > 1 else set()
     if len(batches) > 1:
-        message = f"a, b and M: expected one number of problems, got {', '.join(map(str, sorted(batches)))}."
+        message = f"a, b, M and eps: expected one number of problems, got {', '.join(map(str, sorted(batches)))}."
         raise ValueError(message)
     batch = batches.pop() if batches else 1
-    single = a.ndim == 1 and b.ndim == 1 and len(shape) == 2
-    a, b = _of_one_mass(xp, a, b, units)
+    single = a.ndim == 1 and b.ndim == 1 and not several
+    if rho == (math.inf, math.inf):
+        a, b = _of_one_mass(xp, a, b, units)
     a, b = (x[None, :] if batch == 1 and x.ndim == 1 else xp.broadcast_to(x, (batch, x.shape[-1])) for x in (a, b))
     if x0 is not None:
         f, g = rest[-2:]
@@ -250,7 +267,21 @@ def enter_problem(a: Array, b: Array, M: Any, eps: Any, x0: Any = None, names: t
             message = f"x0: expected potentials of shapes {expected[0]} and {expected[1]}, "
             raise ValueError(message + f"got {tuple(f.shape)} and {tuple(g.shape)}.")
         x0 = (f[None, :], g[None, :]) if single else (f, g)
-    return Problem(xp, a, b, geometry, eps, single, x0, max(units), same, names)
+    same = same and rho[0] == rho[1]
+    problem = Problem(xp, a, b, geometry, eps, single, x0, max(units), same, names, rho, rho)
+    return problem if each is None else problem.in_units_of(each)
+
+
+def _of_each(xp: Namespace, eps: Any, geometry: Geometry, like: Array) -> tuple[Array | None, float]:
+    """ε of every problem as a column, or None and the one ε."""
+    if not is_array(eps):
+        return None, check_positive(eps, "eps", dtype=like.dtype)
+    check_ndim(eps, "eps", 1, shape="(batch,), or a number")
+    if isinstance(geometry, Grid):
+        message = "eps: expected a number for a Grid, whose kernels serve all problems, got an array."
+        raise ValueError(message)
+    _, (_, eps) = enter(a=like, eps=eps)
+    return xp.astype(eps, like.dtype)[:, None], 1.0
 
 
 def _unit(x: Array, like: Array) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array
+from xpsolve.arrays import Array, is_array
 from xpsolve.solution import Solution
 from xpsolve.transport._kernels import Axes, gibbs, scaled
 from xpsolve.transport.geometry import ordinary
@@ -26,10 +27,13 @@ class TransportSolution(Solution):
         As in `Solution`.
     value : array
         The dual value ⟨a, f⟩ + ⟨b, g⟩ − ε ΣP, 0-d or one for each problem; at convergence ⟨P, M⟩ + ε Σ P (log P − 1).
+        Of a side with the price ρ, ρ⟨a, 1 − e^{−f/ρ}⟩ stands for ⟨a, f⟩, and ρ KL(P1 | a) is in the value.
     geometry : object
         The cost.
-    eps : float
+    eps : float or array, shape (batch,)
         ε.
+    marginal : tuple of two floats
+        ρ of both sides, ∞ where a marginal is held exactly.
     factors : tuple of three arrays, optional
         u, K and v with P = diag(u) K diag(v), for one problem as for a batch of one: kept where `keep_kernel`.
 
@@ -45,7 +49,8 @@ class TransportSolution(Solution):
 
     value: Any = None
     geometry: Any = field(default=None)
-    eps: float = 0.0
+    eps: Any = 0.0
+    marginal: tuple[Any, Any] = (math.inf, math.inf)
     factors: Any = None
 
     def plan(self) -> Array:
@@ -68,13 +73,16 @@ class TransportSolution(Solution):
         f, g, kernel, eps, unit = self._parts
         with np.errstate(all="ignore"):
             total = kernel.spent(f, g, eps)
-            total = total if unit == 1 else total * unit
+            total = total * unit if is_array(unit) or unit != 1 else total
         return total[0, ...] if self.x[0].ndim == 1 else total
 
     @cached_property
-    def _parts(self) -> tuple[Array, Array, Any, float, float]:
+    def _parts(self) -> tuple[Array, Array, Any, float, Any]:
         """f and g as rows, the kernel and ε, all in the unit that comes last."""
         f, g = (x if x.ndim == 2 else x[None, :] for x in self.x)
+        if is_array(self.eps):
+            each = self.eps[:, None]
+            return f / each, g / each, self.geometry.divided(each).kernel(), 1.0, self.eps
         unit = ordinary(self.eps, f)
         if unit == 1:
             return f, g, self.geometry.kernel(), self.eps, unit

@@ -1,30 +1,30 @@
 """Barycentres  argmin_b Σ_k w_k W(a_k, b)  of histograms, by iterative Bregman projections (Benamou et al. 2015).
 
-    scaling   u_k ← a_k/(Kv_k),   b ← Π_k (v_k·Kᵀu_k)^{w_k},   v_k ← b/(Kᵀu_k)
-    log       the same of log u, log v and log b, with soft minima in place of products
-
-All k move together; each plan has its first marginal a_k, and the iteration makes their second marginals one.  "log"
-begins with a large ε, and divides it by 4 each time that they nearly are.
+Here is the public function; `_projections` has the iterations.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from xpsolve import costs
 from xpsolve.arrays import (
     Array,
+    check_flag,
     check_iteration,
     check_ndim,
     check_option,
+    check_positive,
     enter,
     is_concrete,
     iterate,
+    limits_of,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
-from xpsolve.transport._kernels import NOTHING, relaxed
+from xpsolve.transport._kernels import Rows
 from xpsolve.transport._problem import Problem, enter_problem, widest
+from xpsolve.transport._projections import Log, Scaling
 
 _METHODS = ("scaling", "log")
 _ADVICE = {
@@ -32,14 +32,7 @@ _ADVICE = {
     Status.NOT_FINITE: "Take a larger eps. Where costs are infinite, there may be no barycentre.",
     Status.UNDERFLOW: "Or use method='log'.",
 }
-_BEGIN, _NEXT = 50.0, 0.03  # ε-scaling begins where costs span this many ε, and continues at this error
-
-
-class _State(NamedTuple):
-    u: Array  # (k, n), for "log" its logarithm
-    v: Array
-    q: Array  # Kᵀu, (k, n)
-    eps: Array  # 0-d
+_CERTIFICATE = "largest ‖P_kᵀ1 − b‖₁/Σb over the histograms"
 
 
 @capabilities(batch="histograms", grad="forward, reverse", syncs=2)
@@ -49,6 +42,7 @@ def barycenter(
     eps: float,
     weights: Array | None = None,
     *,
+    debiased: bool = False,
     method: str = "auto",
     tol: float = 1e-6,
     max_iter: int = 10_000,
@@ -69,6 +63,9 @@ def barycenter(
         ε > 0, in the units of M.
     weights : array, shape (k,), optional
         w ≥ 0, divided by their sum; None gives all the same weight.
+    debiased : bool
+        Whether to take the barycentre of `sinkhorn_divergence`, which the entropy does not blur: Σ w_k S(a_k, b) is
+        least at b.  The cost must be symmetric.
     method : str
         "scaling" iterates on products with K, and is safe where the costs span at most 650 ε in float64, 60 in float32;
         beyond that, it still works for histograms that have mass everywhere.  "log" takes soft minima, for any ε, and
@@ -92,12 +89,13 @@ def barycenter(
     -------
     Solution
         ``.x`` is the barycentre b, (n,), the weighted mean of the second marginals.  The certificate is the largest
-        ‖P_kᵀ1 − b‖₁/Σb of the plans P_k, whose first marginals are a_k.
+        ‖P_kᵀ1 − b‖₁/Σb of the plans P_k, whose first marginals are a_k, and for one that is debiased also of the plan
+        of b onto itself.
 
     Raises
     ------
     TypeError, ValueError
-        As `sinkhorn`, and if the weights do not fit.
+        As `sinkhorn`, and if the weights do not fit, or M is not symmetric for `debiased`.
 
     Warns
     -----
@@ -110,7 +108,8 @@ def barycenter(
 
     References
     ----------
-    J.-D. Benamou et al., Iterative Bregman projections for regularized transportation problems (2015).
+    J.-D. Benamou et al., Iterative Bregman projections for regularized transportation problems (2015); H. Janati,
+    M. Cuturi & A. Gramfort, Debiased Sinkhorn barycenters (2020).
 
     Examples
     --------
@@ -119,8 +118,12 @@ def barycenter(
     >>> A = np.asarray([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     >>> xs.barycenter(A, xs.Grid(np.asarray([0.0, 1.0, 2.0])), 0.1).x.round(3)  # in the middle
     array([0., 1., 0.])
+    >>> blurred, sharp = (xs.barycenter(A, xs.Grid(np.arange(3.0)), 2.0, debiased=yes) for yes in (False, True))
+    >>> blurred.x.round(2), sharp.x.round(2)
+    (array([0.27, 0.45, 0.27]), array([0., 1., 0.]))
     """
     check_option(method, "method", ("auto", *_METHODS))
+    check_flag(debiased, "debiased")
     tol = check_iteration(
         tol=tol,
         max_iter=max_iter,
@@ -131,13 +134,16 @@ def barycenter(
     )
     _, (A,) = enter(A=A)
     check_ndim(A, "A", 2, shape="(k, n)")
+    eps = check_positive(eps, "eps", dtype=A.dtype)
     problem, _ = enter_problem(A, A[:1, :], M, eps, names=("A", "A")).divided()  # all must have the sum of the first
     xp, a = problem.xp, problem.a
     w = xp.ones_like(a[:, :1]) if weights is None else _weights(problem, weights)
     span, _ = problem.check(check_finite, decide=method == "auto")
     safe = span is not None and span <= widest(xp, a.dtype) * problem.eps
+    if debiased and check_finite:
+        _check_symmetric(problem)
     chosen = method if method != "auto" else "scaling" if safe else "log"
-    solver = (_Scaling if chosen == "scaling" else _Log)(problem, w / xp.sum(w))
+    solver = (Scaling if chosen == "scaling" else Log)(problem, w / xp.sum(w), debiased)
     run = iterate(
         solver.step,
         solver.start(),
@@ -145,7 +151,7 @@ def barycenter(
         tol=tol if tol > 0 else -1.0,  # a measure is never as low
         max_iter=max_iter,
         check_every=check_every,
-        renew=solver.renew if isinstance(solver, _Log) else None,
+        renew=solver.renew if isinstance(solver, Log) else None,
         record=(lambda s: {"certificate": solver.disagreement(s)}) if record else None,
         callback=seen_by(callback, solver.answer, solver.disagreement),
     )
@@ -154,7 +160,7 @@ def barycenter(
         "barycenter",
         solver.answer(s),
         method=chosen,
-        certificate=Certificate("largest ‖P_kᵀ1 − b‖₁/Σb over the histograms", solver.disagreement(s), float(tol)),
+        certificate=Certificate(_CERTIFICATE + (" and b" if debiased else ""), solver.disagreement(s), float(tol)),
         reason=run.reason,
         measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
@@ -165,97 +171,22 @@ def barycenter(
     )
 
 
-class _Scaling:
-    """The iteration on products with K."""
-
-    def __init__(self, problem: Problem, w: Array) -> None:
-        self.problem, self.xp, self.w, self.kernel = problem, problem.xp, w, problem.kernel
-        zero = self.xp.zeros_like(problem.a[:1, :])
-        self.absorbed = zero, zero + problem.range[0]  # the smallest cost, so that K has entries near 1
-        self.eps = problem.scalar(problem.eps)
-        self.K = self.kernel.hold(*self.absorbed, self.eps)
-        self.unit = self.xp.ones_like(w)
-        self.some = self.xp.astype(problem.a > 0, problem.a.dtype)
-        self.mass = self.xp.sum(problem.a[0, :])
-        self.least = self.xp.full_like(problem.a[:1, :1], self.xp.finfo(problem.a.dtype).smallest_normal)
-
-    def _swept(self, v: Array) -> _State:
-        a = self.problem.a
-        _, u, q = self.kernel.sweep(
-            self.K, *self.absorbed, self.eps, v, lambda p, i, j: relaxed(self.some[:, i:j], a[:, i:j], p, self.unit)
-        )
-        return _State(u, v, q, self.eps)
-
-    def start(self) -> _State:
-        """From v = 1."""
-        return self._swept(self.xp.ones_like(self.problem.a))
-
-    def step(self, s: _State) -> _State:
-        """b, then v and u of every plan."""
-        xp = self.xp
-        logarithms = xp.log(xp.maximum(s.v * s.q, self.least))  # where no mass arrives
-        b = xp.exp(xp.sum(self.w * logarithms, axis=0, keepdims=True))
-        return self._swept(b / xp.maximum(s.q, self.least))
-
-    def columns(self, s: _State) -> Array:
-        """P_kᵀ1, (k, n)."""
-        return s.v * s.q
-
-    def mean(self, columns: Array) -> Array:
-        """Σ_k w_k P_kᵀ1, (1, n)."""
-        return self.xp.sum(self.w * columns, axis=0, keepdims=True)
-
-    def answer(self, s: _State) -> Array:
-        """The barycentre, (n,)."""
-        return self.mean(self.columns(s))[0, :]
-
-    def disagreement(self, s: _State) -> Array:
-        """The largest ‖P_kᵀ1 − b‖₁/Σb."""
-        columns = self.columns(s)
-        return self.xp.max(self.xp.sum(self.xp.abs(columns - self.mean(columns)), axis=1)) / self.mass
-
-    measure = disagreement
-
-
-class _Log(_Scaling):
-    """The same on logarithms, with soft minima."""
-
-    def __init__(self, problem: Problem, w: Array) -> None:
-        self.problem, self.xp, self.w, self.kernel = problem, problem.xp, w, problem.kernel
-        xp, a = self.xp, problem.a
-        self.eps = problem.scalar(problem.eps)
-        self.mass = xp.sum(a[0, :])
-        some = a > 0
-        self.log_a = xp.where(some, xp.log(xp.where(some, a, xp.ones_like(a))), xp.full_like(a, NOTHING))
-        low, high = problem.range
-        self.begin = xp.maximum(self.eps, (high - low) / _BEGIN)
-
-    def _at(self, V: Array, eps: Array) -> _State:
-        _, U, Q = self.kernel.soft_sweep(eps, V, lambda P, i, j: self.log_a[:, i:j] - P)
-        return _State(U, V, Q, eps)
-
-    def start(self) -> _State:
-        """From log v = 0 and a large ε."""
-        return self._at(self.xp.zeros_like(self.log_a), self.begin)
-
-    def step(self, s: _State) -> _State:
-        """log b, then log v and log u of every plan."""
-        B = self.xp.sum(self.w * (s.v + s.q), axis=0, keepdims=True)
-        return self._at(B - s.q, s.eps)
-
-    def columns(self, s: _State) -> Array:
-        """P_kᵀ1, (k, n)."""
-        return self.xp.exp(s.v + s.q)
-
-    def measure(self, s: _State) -> Array:
-        """The disagreement; −1 asks for `renew`."""
-        found = self.disagreement(s)
-        return self.xp.where((s.eps > self.eps) & (found <= _NEXT), -self.xp.ones_like(found), found)
-
-    def renew(self, s: _State) -> _State:
-        """The same potentials for a smaller ε."""
-        eps = self.xp.maximum(s.eps / 4, self.eps)
-        return self._at(s.v * (s.eps / eps), eps)
+def _check_symmetric(problem: Problem) -> None:
+    """Raise where costs are not symmetric: one host read, none where points and grids say so."""
+    geometry, xp = problem.geometry, problem.xp
+    if geometry.one_set or not is_concrete(problem.a, *geometry.arrays.values()):
+        return
+    if geometry.bounds() is not None:
+        symmetric = xp.all(geometry.x == geometry.y)  # type: ignore[union-attr]
+    elif isinstance(problem.kernel, Rows) and problem.kernel.holds:
+        M, (low, high) = problem.kernel.cost(0, problem.kernel.shape[0]), problem.range
+        slack = limits_of(M).eps * (4 * (high - low) + 64 * problem.eps)
+        symmetric = xp.all((M == M.T) | (xp.abs(M - M.T) <= slack))
+    else:
+        return
+    if not bool(symmetric):
+        message = "M: expected a symmetric cost between one set of points for debiased=True, got one that is not."
+        raise ValueError(message)
 
 
 def _weights(problem: Any, weights: Array) -> Array:

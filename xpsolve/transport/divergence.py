@@ -6,16 +6,20 @@ bias: S ≥ 0, and S = 0 exactly for equal histograms.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from xpsolve.arrays import Array, namespace_of
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Status, finish, inner_solve
-from xpsolve.transport.geometry import Grid, PointCloud
-from xpsolve.transport.sinkhorn import ADVICE, sinkhorn
+from xpsolve.transport._solve import ADVICE
+from xpsolve.transport.geometry import Grid
+from xpsolve.transport.points import PointCloud
+from xpsolve.transport.sinkhorn import sinkhorn
 
 
-@capabilities(batch="rows of a and b", grad="forward, reverse, implicit", syncs=6)
+@capabilities(batch="rows of a and b, costs M, points, ε", grad="forward, reverse, implicit", syncs=6)
 def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) -> Array:
     """How far the histogram a is from b, by transport without the bias of the entropy.
 
@@ -23,12 +27,13 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     ----------
     a, b
         As in `sinkhorn`.
-    M : PointCloud or Grid
-        Where the points are: a matrix of costs from x to y does not contain those from x to x.
+    M : PointCloud, Grid or tuple of three arrays
+        Where the points are, or the costs from x to y (n, m), from x to x (n, n) and from y to y (m, m), each as in
+        `sinkhorn`: the first alone does not contain the others.  S ≥ 0 where exp(−M/ε) is a positive definite kernel.
     eps : float
         ε > 0, in the units of M.
     **options : Any
-        Those of `sinkhorn`.
+        Those of `sinkhorn`, but for a finite `marginal`: the bias of its entropy is another one.
 
     Returns
     -------
@@ -38,7 +43,7 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     Raises
     ------
     TypeError, ValueError
-        As `sinkhorn`, and if M is an array.
+        As `sinkhorn`, and if M is one array.
 
     Warns
     -----
@@ -62,19 +67,14 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     >>> round(float(xs.sinkhorn_divergence(third, third, xs.PointCloud(x, x + 1), 0.5)), 6)  # moved by 1
     1.0
     """
-    at_a: PointCloud | Grid
-    at_b: PointCloud | Grid
-    if isinstance(M, Grid):
-        at_a, at_b = M, M
-    elif isinstance(M, PointCloud):
-        at_a, at_b = PointCloud(M.x, M.x, M.block), PointCloud(M.y, M.y, M.block)
-    else:
-        message = f"M: expected a PointCloud or a Grid, got {type(M).__qualname__}."
-        raise TypeError(message)
+    if options.get("marginal", math.inf) not in (math.inf, (math.inf, math.inf)):
+        message = f"marginal: expected inf, got {options['marginal']!r}: the divergence is one of balanced transport."
+        raise ValueError(message)
+    across, at_a, at_b = _three(M)
     with inner_solve():
-        solves = [sinkhorn(p, q, C, eps, **options) for p, q, C in ((a, b, M), (a, a, at_a), (b, b, at_b))]
-    across, *own = (solution.value for solution in solves)
-    value = namespace_of(across).asarray(across - (own[0] + own[1]) / 2)  # of NumPy's 0-d arrays it would be a scalar
+        solves = [sinkhorn(p, q, C, eps, **options) for p, q, C in ((a, b, across), (a, a, at_a), (b, b, at_b))]
+    between, *own = (solution.value for solution in solves)
+    value = namespace_of(between).asarray(between - (own[0] + own[1]) / 2)  # of NumPy's 0-d arrays it would be a scalar
     ended = [solution for solution in solves if solution.ended not in (None, Status.STOPPED)]
     if ended:
         worst = ended[0]
@@ -88,3 +88,16 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
             advice=ADVICE,
         )
     return value
+
+
+def _three(M: Any) -> tuple[Any, Any, Any]:
+    """The costs from x to y, from x to x and from y to y."""
+    if isinstance(M, Grid):
+        return M, M, M
+    if isinstance(M, PointCloud):
+        return M, replace(M, y=M.x), replace(M, x=M.y)
+    if isinstance(M, tuple | list) and len(M) == 3:
+        return M[0], M[1], M[2]
+    got = f"{len(M)} of them" if isinstance(M, tuple | list) else type(M).__qualname__
+    message = f"M: expected a PointCloud, a Grid or three costs (from x to y, from x to x, from y to y), got {got}."
+    raise TypeError(message)

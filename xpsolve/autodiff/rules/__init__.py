@@ -15,15 +15,7 @@ from xpsolve.autodiff.rules import (  # noqa: F401  (each fills the tables)
     shapes,
     sparse,
 )
-from xpsolve.autodiff.rules.table import (
-    BY_SHAPE,
-    CONSTANT,
-    ELEMENTWISE,
-    RULES,
-    Map,
-    NoRuleError,
-    rule,
-)
+from xpsolve.autodiff.rules.table import BY_SHAPE, CONSTANT, ELEMENTWISE, RULES, Map, NoRuleError, rule
 from xpsolve.autodiff.rules.table import elementwise as define_elementwise
 
 __all__ = [

@@ -15,20 +15,20 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, device_of, solve_triangular
+from xpsolve.arrays import Array, Namespace, adjoint, device_of, is_complex, real_part, solve_triangular
 from xpsolve.autodiff.rules.linalg import transpose
-from xpsolve.autodiff.rules.table import Map, adjoint, hermitian, is_complex, passed, real_part, rule
+from xpsolve.autodiff.rules.table import Map, hermitian, passed, rule
 
 
 def symmetric(xp: Namespace, A: Array) -> Array:
     """The symmetric or Hermitian part."""
-    return 0.5 * (A + adjoint(xp, A))
+    return 0.5 * (A + adjoint(A))
 
 
 def _from_lower(xp: Namespace, A: Array) -> Array:
     """The symmetric or Hermitian matrix with the lower triangle of A."""
     below = xp.tril(A, k=-1)
-    return below + adjoint(xp, below) + real_part(xp, xp.linalg.diagonal(A))[..., None, :] * _eye(xp, A)
+    return below + adjoint(below) + real_part(xp.linalg.diagonal(A))[..., None, :] * _eye(xp, A)
 
 
 def _to_lower(xp: Namespace, S: Array) -> Array:
@@ -48,13 +48,13 @@ def _half_lower(xp: Namespace, A: Array) -> Array:
 def _cholesky_map(xp: Namespace, L: Array) -> Map:
     """L̇ = L Φ(L⁻¹ĠL⁻ᴴ);   Ḡ = L⁻ᴴΦ(LᴴL̄)L⁻¹."""
     inverse = solve_triangular(L, _eye(xp, L)) if L.ndim == 2 and L.shape[0] else xp.linalg.inv(L)
-    inverse_t = adjoint(xp, inverse)
+    inverse_t = adjoint(inverse)
 
     def push(t: Array) -> Array:
         return L @ _half_lower(xp, inverse @ _from_lower(xp, t) @ inverse_t)
 
     def pull(g: Array) -> Array:
-        return _to_lower(xp, symmetric(xp, inverse_t @ _half_lower(xp, adjoint(xp, L) @ xp.tril(g)) @ inverse))
+        return _to_lower(xp, symmetric(xp, inverse_t @ _half_lower(xp, adjoint(L) @ xp.tril(g)) @ inverse))
 
     return Map(push, hermitian(xp, pull))
 
@@ -63,10 +63,10 @@ def _cholesky_map(xp: Namespace, L: Array) -> Map:
 def _cholesky(xp: Namespace, L: Array, G: Array, upper: bool = False) -> list[Map]:
     if not upper:
         return [_cholesky_map(xp, L)]
-    lower = _cholesky_map(xp, adjoint(xp, L))  # of Gᴴ, whose lower triangle is the upper one of G
+    lower = _cholesky_map(xp, adjoint(L))  # of Gᴴ, whose lower triangle is the upper one of G
 
     def flipped(part: Callable[[Array], Array]) -> Callable[[Array], Array]:
-        return lambda t: adjoint(xp, part(adjoint(xp, t)))
+        return lambda t: adjoint(part(adjoint(t)))
 
     return [Map(flipped(lower.push), flipped(lower.pull))]
 
@@ -87,7 +87,7 @@ def _qr(xp: Namespace, out: Any, A: Array, mode: str = "reduced") -> list[Map]:
         )
         raise NotImplementedError(message)
     Q, R = out
-    Qt, Rt = adjoint(xp, Q), transpose(xp, R)
+    Qt, Rt = adjoint(Q), transpose(xp, R)
 
     def over_R(M: Array) -> Array:
         """M R⁻¹."""
@@ -95,21 +95,21 @@ def _qr(xp: Namespace, out: Any, A: Array, mode: str = "reduced") -> list[Map]:
 
     def over_Rh(M: Array) -> Array:
         """M R⁻ᴴ."""
-        return adjoint(xp, xp.linalg.solve(*_stacked(xp, R, adjoint(xp, M))))
+        return adjoint(xp.linalg.solve(*_stacked(xp, R, adjoint(M))))
 
     def push(t: Array) -> tuple[Array, Array]:
         tR = over_R(t)
         C = Qt @ tR
         turn = xp.tril(C, k=-1)
-        turn = turn - adjoint(xp, turn)
-        if is_complex(xp, C):  # the diagonal of R is real
+        turn = turn - adjoint(turn)
+        if is_complex(C):  # the diagonal of R is real
             turn = turn + 1j * xp.imag(xp.linalg.diagonal(C))[..., None, :] * _eye(xp, R)
         return Q @ turn + tR - Q @ C, (C - turn) @ R
 
     def pull(gs: Any) -> Array:
         gQ, gR = gs
-        M = 0 if gR is None else R @ adjoint(xp, gR)
-        M = M if gQ is None else M - adjoint(xp, gQ) @ Q
+        M = 0 if gR is None else R @ adjoint(gR)
+        M = M if gQ is None else M - adjoint(gQ) @ Q
         G = Q @ _from_lower(xp, M)
         return over_Rh(G if gQ is None else G + gQ)
 
@@ -133,13 +133,13 @@ def _inverse_gaps(xp: Namespace, w: Array) -> Array:
 
 def _eigh_maps(xp: Namespace, w: Array, V: Array) -> Map:
     """ẇ = diag C, V̇ = V(F∘C) with C = VᴴȦV and F_ij = 1/(w_j − w_i);   Ā = V(diag w̄ + F∘VᴴV̄)Vᴴ."""
-    Vt = adjoint(xp, V)
+    Vt = adjoint(V)
     F = _inverse_gaps(xp, w)
     eye = _eye(xp, V)
 
     def push(t: Array) -> tuple[Array, Array]:
         C = Vt @ _from_lower(xp, t) @ V
-        return real_part(xp, xp.linalg.diagonal(C)), V @ passed(xp, C, F)
+        return real_part(xp.linalg.diagonal(C)), V @ passed(xp, C, F)
 
     def pull(gs: Any) -> Array:
         gw, gV = gs
@@ -169,22 +169,22 @@ def _svd_map(xp: Namespace, U: Array, s: Array, Vh: Array) -> Map:
 
     and i Im diag P S⁻¹ beside E∘… in U̇, for the free phases of complex vectors.
     """
-    Ut, V = adjoint(xp, U), adjoint(xp, Vh)
+    Ut, V = adjoint(U), adjoint(Vh)
     row, column = s[..., None, :], s[..., :, None]  # M·row is MS, column·M is SM
     eye = xp.eye(s.shape[-1], dtype=s.dtype, device=device_of(s))
     inverse = 1 / row
     E = passed(xp, _inverse_gaps(xp, s), 1 / (row + column))
-    turns = is_complex(xp, U)
+    turns = is_complex(U)
 
     def push(t: Array) -> tuple[Array, Array, Array]:
         P = Ut @ t @ V
-        Pt = adjoint(xp, P)
+        Pt = adjoint(P)
         inner = passed(xp, P * row + column * Pt, E)
         if turns:
             inner = inner + 1j * passed(xp, xp.imag(xp.linalg.diagonal(P)), 1 / s)[..., None, :] * eye
         dU = U @ inner + passed(xp, t @ V - U @ P, inverse)
-        dV = V @ passed(xp, column * P + Pt * row, E) + passed(xp, adjoint(xp, t) @ U - V @ Pt, inverse)
-        return dU, real_part(xp, xp.linalg.diagonal(P)), adjoint(xp, dV)
+        dV = V @ passed(xp, column * P + Pt * row, E) + passed(xp, adjoint(t) @ U - V @ Pt, inverse)
+        return dU, real_part(xp.linalg.diagonal(P)), adjoint(dV)
 
     def pull(gs: Any) -> Array:
         gU, gs_, gVh = gs
@@ -193,16 +193,16 @@ def _svd_map(xp: Namespace, U: Array, s: Array, Vh: Array) -> Map:
         if gU is not None:
             H = Ut @ gU
             EH = passed(xp, H, E)
-            inner = inner + (EH + adjoint(xp, EH)) * row - passed(xp, H, inverse)
+            inner = inner + (EH + adjoint(EH)) * row - passed(xp, H, inverse)
             if turns:
                 inner = inner + 1j * passed(xp, xp.imag(xp.linalg.diagonal(H)), 1 / s)[..., None, :] * eye
             outer = outer + passed(xp, gU, inverse) @ Vh
         if gVh is not None:
-            gV = adjoint(xp, gVh)
+            gV = adjoint(gVh)
             K = Vh @ gV
             EK = passed(xp, K, E)
-            inner = inner + column * (EK + adjoint(xp, EK)) - adjoint(xp, passed(xp, K, inverse))
-            outer = outer + U @ adjoint(xp, passed(xp, gV, inverse))
+            inner = inner + column * (EK + adjoint(EK)) - adjoint(passed(xp, K, inverse))
+            outer = outer + U @ adjoint(passed(xp, gV, inverse))
         return U @ inner @ Vh + outer
 
     return Map(push, hermitian(xp, pull))
@@ -224,6 +224,6 @@ def _thin_svd(xp: Namespace, out: Any, A: Array) -> list[Map]:
 @rule("linalg.svdvals")
 def _svdvals(xp: Namespace, s: Array, A: Array) -> list[Map]:
     U, _, Vh = xp.linalg.svd(A, full_matrices=False)
-    Ut, V = adjoint(xp, U), adjoint(xp, Vh)
+    Ut, V = adjoint(U), adjoint(Vh)
     pull = hermitian(xp, lambda g: (U * g[..., None, :]) @ Vh)
-    return [Map(lambda t: real_part(xp, xp.linalg.diagonal(Ut @ t @ V)), pull)]
+    return [Map(lambda t: real_part(xp.linalg.diagonal(Ut @ t @ V)), pull)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, namespace_of, native
+from xpsolve.arrays import Array, Namespace, is_complex, namespace_of, native, squares
 from xpsolve.autodiff.rules.table import (
     SQUARES,
     Choice,
@@ -23,12 +23,10 @@ from xpsolve.autodiff.rules.table import (
     as_number,
     elementwise,
     hermitian,
-    is_complex,
     quotient_or_zero,
     rule,
     same,
     signs,
-    squared_size,
     unbroadcast,
 )
 
@@ -62,7 +60,7 @@ elementwise("cos", lambda xp, z, x: -xp.sin(x))
 elementwise("tan", lambda xp, z, x: 1 + z * z)
 elementwise("asin", Pole(lambda xp, z, x: 1 / (xp.sqrt(1 - x) * xp.sqrt(1 + x))))
 elementwise("acos", Pole(lambda xp, z, x: -1 / (xp.sqrt(1 - x) * xp.sqrt(1 + x))))
-elementwise("atan", lambda xp, z, x: 1 / (1 - 1j * x) / (1 + 1j * x) if is_complex(xp, x) else _over_hypot(xp, x) ** 2)
+elementwise("atan", lambda xp, z, x: 1 / (1 - 1j * x) / (1 + 1j * x) if is_complex(x) else _over_hypot(xp, x) ** 2)
 elementwise(
     "atan2",
     lambda xp, z, y, x: _over_square(x, xp.hypot(x, y)),
@@ -74,7 +72,7 @@ elementwise("tanh", lambda xp, z, x: sech_squared(x))
 elementwise("sech_squared", lambda xp, z, x: -2 * xp.tanh(x) * z)
 elementwise(
     "asinh",
-    lambda xp, z, x: 1 / (xp.sqrt(1 - 1j * x) * xp.sqrt(1 + 1j * x)) if is_complex(xp, x) else _over_hypot(xp, x),
+    lambda xp, z, x: 1 / (xp.sqrt(1 - 1j * x) * xp.sqrt(1 + 1j * x)) if is_complex(x) else _over_hypot(xp, x),
 )
 elementwise("acosh", Pole(lambda xp, z, x: 1 / (xp.sqrt(x - 1) * xp.sqrt(x + 1))))
 elementwise("atanh", lambda xp, z, x: 1 / ((1 - x) * (1 + x)))
@@ -119,7 +117,7 @@ def _pow_base(xp: Namespace, z: Array, x: Array, y: Any) -> Array:
 
 def _pow_exponent(xp: Namespace, z: Array, x: Any, y: Array) -> Array:
     if isinstance(x, int | float | complex):
-        if isinstance(x, complex) or is_complex(xp, z):
+        if isinstance(x, complex) or is_complex(z):
             return z * (cmath.log(x) if x else 0)
         return z * math.log(x) if x > 0 else z * (math.nan if x < 0 else 0)
     return z * xp.log(xp.where(x == 0, xp.ones_like(x), x))
@@ -175,20 +173,20 @@ def _clip(xp: Namespace, out: Array, x: Array, /, min: Any = None, max: Any = No
 
 @rule("abs")
 def _abs(xp: Namespace, out: Array, x: Array) -> list[Map]:
-    if not is_complex(xp, x):
+    if not is_complex(x):
         d = signs(xp, x)
         return [Map(lambda t: t * d, lambda g: g * d)]
     phase = quotient_or_zero(xp.conj(x), out)  # d|z| = Re(z̄ dz)/|z|
     return [Map(lambda t: xp.real(phase * t), lambda g: g * phase)]
 
 
-SQUARES["abs"] = squared_size
+SQUARES["abs"] = lambda xp, x: squares(x)
 
 
 @rule("sign")
 def _sign(xp: Namespace, out: Array, x: Array) -> list[Map]:
     """0; of a complex number, s = z/|z| turns by the part of dz across it: ds = i s Im(s̄ dz)/|z|."""
-    if not is_complex(xp, x):
+    if not is_complex(x):
         return [Map(xp.zeros_like, xp.zeros_like)]
     turn, size = 1j * out, xp.abs(x)
 
@@ -200,7 +198,7 @@ def _sign(xp: Namespace, out: Array, x: Array) -> list[Map]:
 
 @rule("real")
 def _real(xp: Namespace, out: Array, z: Array) -> list[Map]:
-    return [Map(xp.real if is_complex(xp, z) else same, same)]
+    return [Map(xp.real if is_complex(z) else same, same)]
 
 
 @rule("imag")
@@ -210,5 +208,5 @@ def _imag(xp: Namespace, out: Array, z: Array) -> list[Map]:
 
 @rule("conj")
 def _conj(xp: Namespace, out: Array, z: Array) -> list[Map]:
-    conjugate = xp.conj if is_complex(xp, z) else same
+    conjugate = xp.conj if is_complex(z) else same
     return [Map(conjugate, conjugate)]

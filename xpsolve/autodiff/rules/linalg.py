@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, device_of, solve_positive, solve_triangular
-from xpsolve.autodiff.rules.table import Map, adjoint, hermitian, is_complex, passed, rule, seeds, unbroadcast
+from xpsolve.arrays import Array, Namespace, adjoint, conjugate, device_of, is_complex, solve_positive, solve_triangular
+from xpsolve.autodiff.rules.table import Map, hermitian, passed, rule, seeds, unbroadcast
 
 
 def transpose(xp: Namespace, A: Array) -> Array:
@@ -49,7 +49,7 @@ def _system(
     mask: Callable[[Array], Array],
     flipped: bool,
 ) -> list[Map]:
-    """X = A⁻¹B with `forth` for A⁻¹ and `back` for A⁻ᵀ; `mask` keeps what is read of A, `flipped` if that is Aᵀ."""
+    """X = A⁻¹B with `forth` for A⁻¹ and `back` for A⁻ᵀ; `mask` keeps what is read of A, `flipped` if that is Aᴴ."""
     vector = b.ndim == 1
     X = x[..., None] if vector else x
     B_shape = (*b.shape, 1) if vector else tuple(b.shape)
@@ -66,11 +66,11 @@ def _system(
 
     def push_A(t: Array) -> Array:
         t = mask(t)
-        return closed(-forth((transpose(xp, t) if flipped else t) @ X))
+        return closed(-forth((adjoint(t) if flipped else t) @ X))
 
     def pull_A(g: Array) -> Array:
         G = gradient_b(g)
-        outer = X @ transpose(xp, G) if flipped else G @ transpose(xp, X)
+        outer = conjugate(X @ transpose(xp, G)) if flipped else G @ transpose(xp, X)
         return mask(-unbroadcast(xp, outer, A_shape, g.ndim - x.ndim))
 
     def pull_b(g: Array) -> Array:
@@ -97,7 +97,10 @@ def _solve_triangular(xp: Namespace, x: Array, L: Array, b: Array, transposed: b
     def by(transposed: bool) -> Callable[[Array], Array]:
         return lambda B: _columns(xp, lambda C: solve_triangular(L, C, transposed=transposed), B)
 
-    return _system(xp, x, b, tuple(L.shape), by(transposed), by(not transposed), xp.tril, flipped=transposed)
+    def back(g: Array) -> Array:
+        return conjugate(by(not transposed)(conjugate(g)))
+
+    return _system(xp, x, b, tuple(L.shape), by(transposed), back, xp.tril, flipped=transposed)
 
 
 @rule("solve_positive")
@@ -105,7 +108,7 @@ def _solve_positive(xp: Namespace, x: Array, G: Array, b: Array) -> list[Map]:
     def by(B: Array) -> Array:
         return _columns(xp, lambda C: solve_positive(G, C), B)
 
-    return _system(xp, x, b, tuple(G.shape), by, by, lambda t: t, flipped=False)
+    return _system(xp, x, b, tuple(G.shape), by, lambda g: conjugate(by(conjugate(g))), lambda t: t, flipped=False)
 
 
 @rule("linalg.inv")
@@ -163,11 +166,11 @@ def _slogdet(xp: Namespace, out: Any, A: Array) -> list[Map]:
 
     def push(t: Array) -> tuple[Array | None, Array]:
         w = xp.sum(t * d, axis=(-2, -1))
-        return (1j * sign * xp.imag(w), xp.real(w)) if is_complex(xp, w) else (None, w)
+        return (1j * sign * xp.imag(w), xp.real(w)) if is_complex(w) else (None, w)
 
     def pull(gs: Any) -> Array | None:
         g_sign, g = [None if part is None else part[..., None, None] for part in gs]
-        if is_complex(xp, A) and g_sign is not None:
+        if is_complex(A) and g_sign is not None:
             turn = 1j * xp.imag(g_sign * sign[..., None, None])
             g = turn if g is None else turn + g
         return None if g is None else passed(xp, g, d)
@@ -178,17 +181,17 @@ def _slogdet(xp: Namespace, out: Any, A: Array) -> list[Map]:
 @rule("linalg.pinv")
 def _pinv(xp: Namespace, P: Array, A: Array, **options: Any) -> list[Map]:
     """Ṗ = −PȦP + PPᴴȦᴴ(I − AP) + (I − PA)ȦᴴPᴴP, where the rank does not change (Golub & Pereyra 1973)."""
-    Pt = adjoint(xp, P)
+    Pt = adjoint(P)
     n, p = A.shape[-2:]
     left = xp.eye(n, dtype=A.dtype, device=device_of(A)) - A @ P
     right = xp.eye(p, dtype=A.dtype, device=device_of(A)) - P @ A
 
     def push(t: Array) -> Array:
-        tt = adjoint(xp, t)
+        tt = adjoint(t)
         return -(P @ t @ P) + P @ (Pt @ tt) @ left + right @ (tt @ Pt) @ P
 
     def pull(g: Array) -> Array:
-        gt = adjoint(xp, g)
+        gt = adjoint(g)
         return -(Pt @ g @ Pt) + left @ (gt @ P) @ Pt + Pt @ (P @ gt) @ right
 
     return [Map(push, hermitian(xp, pull))]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace
-from xpsolve.autodiff.rules.table import Map, aligned, conjugate, negative, rule, same, seeds, unbroadcast
+from xpsolve.arrays import Array, Namespace, adjoint, conjugate
+from xpsolve.autodiff.rules.table import Map, aligned, hermitian, negative, rule, same, seeds, unbroadcast
 
 
 @rule("matmul", "linalg.matmul")
@@ -57,7 +56,7 @@ def _vecdot(xp: Namespace, out: Array, x: Array, y: Array, axis: int = -1) -> li
     ndim = max(x.ndim, y.ndim)
 
     def part(v: Array, other: Array, first: bool) -> Map:
-        turned = functools.partial(conjugate, xp) if first else same
+        turned = conjugate if first else same
 
         def push(t: Array) -> Array:
             return xp.sum(turned(aligned(xp, t, v.ndim, ndim)) * other, axis=axis)
@@ -67,7 +66,7 @@ def _vecdot(xp: Namespace, out: Array, x: Array, y: Array, axis: int = -1) -> li
 
         return Map(push, pull)
 
-    return [part(x, y, True), part(y, conjugate(xp, x), False)]
+    return [part(x, y, True), part(y, conjugate(x), False)]
 
 
 @rule("tensordot", "linalg.tensordot")
@@ -164,7 +163,7 @@ def _matrix_power(xp: Namespace, out: Array, A: Array, n: int) -> list[Map]:
 @rule("gram")
 def _gram(xp: Namespace, out: Array, A: Array) -> list[Map]:
     def push(t: Array) -> Array:
-        half = A.T @ t
-        return half + xp.matrix_transpose(half)
+        half = adjoint(A) @ t
+        return half + adjoint(half)
 
-    return [Map(push, lambda g: A @ (g + xp.matrix_transpose(g)))]
+    return [Map(push, hermitian(xp, lambda g: A @ (g + adjoint(g))))]

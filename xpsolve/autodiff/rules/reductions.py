@@ -9,21 +9,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, device_of
+from xpsolve.arrays import Array, Namespace, conjugate, device_of, is_complex, squares
 from xpsolve.autodiff.rules.table import (
     SQUARES,
     Map,
     as_number,
-    conjugate,
     fitted_dtype,
-    is_complex,
     negative,
     quotient_or_zero,
     rule,
     same,
     seeds,
     signs,
-    squared_size,
 )
 
 
@@ -94,7 +91,7 @@ def _std(xp: Namespace, out: Array, x: Array, axis: Any = None, correction: floa
 def _centred(xp: Namespace, x: Array, axes: tuple[int, ...], correction: float) -> Array:
     """The conjugate of (x − mean x)/(n − correction)."""
     n = _length(x, axes) - correction
-    return conjugate(xp, x - xp.mean(x, axis=axes, keepdims=True)) * (1 / n if n else math.nan)
+    return conjugate(x - xp.mean(x, axis=axes, keepdims=True)) * (1 / n if n else math.nan)
 
 
 @rule("max", "min", masks=True)
@@ -206,7 +203,7 @@ def _vector_norm(
     axes = negative(axis, x.ndim)
     norm = _spread(xp, out, x, axes, out)
     if ord == 2:
-        d = quotient_or_zero(conjugate(xp, x), norm)
+        d = quotient_or_zero(conjugate(x), norm)
     elif ord == 1:
         d = _phase(xp, x)
     elif ord in (math.inf, -math.inf):
@@ -222,11 +219,11 @@ def _vector_norm(
 def _vector_norm_squared(
     xp: Namespace, x: Array, axis: Any = None, keepdims: bool = False, ord: Any = 2
 ) -> Array | None:
-    return xp.sum(squared_size(xp, x), axis=axis, keepdims=keepdims) if ord == 2 else None
+    return xp.sum(squares(x), axis=axis, keepdims=keepdims) if ord == 2 else None
 
 
 def _matrix_norm_squared(xp: Namespace, x: Array, keepdims: bool = False, ord: Any = "fro") -> Array | None:
-    return xp.sum(squared_size(xp, x), axis=(-2, -1), keepdims=keepdims) if ord == "fro" else None
+    return xp.sum(squares(x), axis=(-2, -1), keepdims=keepdims) if ord == "fro" else None
 
 
 SQUARES["linalg.vector_norm"], SQUARES["linalg.matrix_norm"] = _vector_norm_squared, _matrix_norm_squared
@@ -235,14 +232,14 @@ SQUARES["std"] = lambda xp, x, **options: xp.var(x, **options)
 
 def _phase(xp: Namespace, x: Array) -> Array:
     """The derivative of |x|: x̄/|x|, 0 at 0."""
-    return quotient_or_zero(xp.conj(x), xp.abs(x)) if is_complex(xp, x) else signs(xp, x)
+    return quotient_or_zero(xp.conj(x), xp.abs(x)) if is_complex(x) else signs(xp, x)
 
 
 @rule("linalg.matrix_norm")
 def _matrix_norm(xp: Namespace, out: Array, x: Array, keepdims: bool = False, ord: Any = "fro") -> list[Map]:
     norm = _spread(xp, out, x, (-2, -1), out)
     if ord == "fro":
-        d = quotient_or_zero(conjugate(xp, x), norm)
+        d = quotient_or_zero(conjugate(x), norm)
     elif ord in (1, -1, math.inf, -math.inf):
         sums = xp.sum(xp.abs(x), axis=-2 if abs(ord) == 1 else -1, keepdims=True)
         hits = as_number(xp, sums == norm, norm)
@@ -252,5 +249,5 @@ def _matrix_norm(xp: Namespace, out: Array, x: Array, keepdims: bool = False, or
         weights = xp.ones_like(s) if ord == "nuc" else as_number(xp, s == (s[..., :1] if ord == 2 else s[..., -1:]), s)
         if ord != "nuc":
             weights = weights / xp.sum(weights, axis=-1, keepdims=True)
-        d = conjugate(xp, (U * weights[..., None, :]) @ Vh)
+        d = conjugate((U * weights[..., None, :]) @ Vh)
     return _weighted(xp, out, x, (-2, -1), keepdims, d)

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, namespace_of, native
+from xpsolve.arrays import Array, Namespace, conjugate, kind_of, namespace_of, native
 
 
 class Pole(NamedTuple):
@@ -260,27 +260,6 @@ def fitted_dtype(xp: Namespace, t: Array, dtype: Any) -> Array:
     return t if t.dtype == dtype else xp.astype(t, dtype)
 
 
-_KINDS: dict[
-    tuple[type, Any], str
-] = {}  # `isdtype` takes as long as a small product, and would be needed at every call
-
-
-def kind_of(xp: Namespace, dtype: Any) -> str:
-    """Whether a dtype is "real", "complex" or "other"."""
-    key = (dtype.__class__, dtype)  # dtypes of two libraries cannot always be compared
-    kind = _KINDS.get(key)
-    if kind is None:
-        kinds = {"real": "real floating", "complex": "complex floating"}
-        kind = next((name for name, standard in kinds.items() if xp.isdtype(dtype, standard)), "other")
-        _KINDS[key] = kind
-    return kind
-
-
-def is_complex(xp: Namespace, x: Array) -> bool:
-    """Whether the dtype is complex."""
-    return kind_of(xp, x.dtype) == "complex"
-
-
 def passed(xp: Namespace, t: Array, d: Array) -> Array:
     """t·d with 0·∞ = 0; what depends on t keeps its derivative."""
     c = t * d
@@ -292,33 +271,13 @@ def stopped(xp: Namespace, t: Array, d: Array) -> Array:
     return xp.where(t == 0, 0.0, t * d)
 
 
-def squared_size(xp: Namespace, z: Array) -> Array:
-    """|z|² of each entry."""
-    return xp.real(xp.conj(z) * z) if is_complex(xp, z) else z * z
-
-
-def conjugate(xp: Namespace, z: Array) -> Array:
-    """z̄, of real numbers themselves."""
-    return xp.conj(z) if is_complex(xp, z) else z
-
-
-def adjoint(xp: Namespace, A: Array) -> Array:
-    """The conjugate transpose of each matrix."""
-    return conjugate(xp, xp.matrix_transpose(A))
-
-
-def real_part(xp: Namespace, z: Array) -> Array:
-    """Re z, of real numbers themselves."""
-    return xp.real(z) if is_complex(xp, z) else z
-
-
 def hermitian(xp: Namespace, pull: Callable[[Any], Array]) -> Callable[[Any], Array]:
     """The transpose without conjugation, from the adjoint in the inner product Re Σ z̄w."""
 
     def transposed(g: Any) -> Array:
         many = isinstance(g, tuple | list)
-        conjugated = [None if part is None else conjugate(xp, part) for part in (g if many else (g,))]
-        return conjugate(xp, pull(conjugated if many else conjugated[0]))
+        conjugated = [None if part is None else conjugate(part) for part in (g if many else (g,))]
+        return conjugate(pull(conjugated if many else conjugated[0]))
 
     return transposed
 
