@@ -167,8 +167,8 @@ def _nnls(backend, n, p, **options):
     return _Case(solve, lambda s: _violation(A, y, backend.to_numpy(s.x).astype(np.float64)))
 
 
-def _logistic(backend, n, p, **options):
-    A, y, lam = _classes(n, p)
+def _logistic(backend, n, p, part=0.1, **options):
+    A, y, lam = _classes(n, p, part)
     f = Logistic(backend.asarray(A), backend.asarray(y), check_finite=False)
     solve = partial(minimize, f, penalties.L1(lam), check_finite=False, **options)
     return _Case(solve, lambda s: _logistic_gap(A, y, lam, backend.to_numpy(s.x).astype(np.float64)))
@@ -247,6 +247,21 @@ class LogisticInFeatures(_Composite):
 
     def prepare(self, backend, method, p):
         return _logistic(backend, self.fixed["n"], p, method=method)
+
+
+class WideLogisticInFeatures(_Composite):
+    """Steps on a set of features read A once each: exponent 1 where A is large beside the set."""
+
+    title = "ℓ¹-logistic regression with many features to a gap of 1e-6"
+    x = "p"
+    tol = 1.01e-6
+    fixed = {"n": 500}
+    param_names = ("backend", "lam", "p")
+    params = (BACKENDS, ("0.1 λmax", "0.01 λmax"), (1000, 2200, 4600, 10_000, 22_000))
+    profiles = {"quick": {"backend": ["numpy"], "lam": ["0.1 λmax"]}}
+
+    def prepare(self, backend, lam, p):
+        return _logistic(backend, self.fixed["n"], p, float(lam.split()[0]), method="working_set")
 
 
 class LogisticInSamples(_Composite):

@@ -305,7 +305,11 @@ class L1Logistic(_Peers):
     tol = 1e-6
     solvers = {"xpsolve": _xpsolve_l1_logistic, "scikit-learn": _sklearn_l1_logistic}
     param_names = ("library", "shape", "lam")
-    params = (listed_libraries(solvers), ("2000×200", "500×5000"), ("0.1 λmax", "0.01 λmax"))
+    params = (
+        listed_libraries(solvers),
+        ("2000×200", "2000×2000", "500×5000", "500×20000"),
+        ("0.1 λmax", "0.01 λmax"),
+    )
     profiles = {"quick": {"shape": ["2000×200"], "lam": ["0.1 λmax"]}}
 
     def problem(self, shape, lam):

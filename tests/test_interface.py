@@ -120,6 +120,7 @@ SOLVES = {
     "basis_pursuit": (lambda **o: xs.basis_pursuit(B, 1e20 * Z, **o), BOTH),
     "dictionary_learning": (lambda **o: xs.dictionary_learning(A, 3, 0.1, **o), BOTH),
     "minimize": (lambda **o: xs.minimize(F, xs.penalties.L1(0.1), **o), BOTH),
+    "minimize, working_set": (lambda **o: xs.minimize(F, xs.penalties.L1(0.1), method="working_set", **o), BOTH),
     "nnls": (lambda **o: xs.nnls(A, Y, **o), BOTH),
     "gradient_descent": (lambda **o: xs.gradient_descent(F, momentum="nesterov", **o), BOTH),
     "coordinate_descent": (lambda **o: xs.coordinate_descent(F, **o), BOTH),

@@ -57,6 +57,21 @@ def test_minimize(rng, loss, method, name, n, p):
     assert stated.launches / 2 <= launches <= stated.launches
 
 
+def test_steps_on_a_set(rng):
+    """With many samples what is done on the Gram matrix is little beside the products."""
+    n, p = 20_000, 60
+    A = rng.standard_normal((n, p))
+    f = xs.Logistic(A, np.where(A[:, 0] + rng.standard_normal(n) > 0, 1.0, -1.0), check_finite=False)
+    for k in (1, 3):
+        options = {"method": "working_set", "max_iter": k, "tol": 0.0, "check_finite": False}
+        solution, tally = xs.count(xs.minimize, f, P.L1(0.02), **options)
+        assert solution.stats["sizes"] == (p,) * k
+        stated = costs.minimize(n, p, loss="logistic", method="working_set", n_iter=k, size=p).flops
+        assert stated <= tally.product_flops <= 1.1 * stated
+    with pytest.raises(ValueError, match="expected one of ista, fista, got"):
+        costs.minimize(n, p, method="working_set", penalty="group")
+
+
 @pytest.mark.parametrize(("n", "p", "k"), [(40, 16, 1), (10, 16, 1), (40, 6, 3)])
 def test_nnls(rng, n, p, k):
     A, Y = rng.standard_normal((n, p)), rng.standard_normal((n, k))

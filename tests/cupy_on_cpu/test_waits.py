@@ -160,6 +160,8 @@ CALLS = {
             ("newton", lambda f: xs.newton(f), TALL),
             ("minimize", lambda f: xs.minimize(f, xs.penalties.L1(0.01)), TALL),
             ("minimize, sparse", lambda f: xs.minimize(f, xs.penalties.L1(0.01)), SPARSE),
+            ("minimize, a set", lambda f: xs.minimize(f, xs.penalties.L1(0.01), method="working_set"), WIDE),
+            ("minimize, a set, sparse", lambda f: xs.minimize(f, xs.penalties.L1(0.01), method="working_set"), SPARSE),
             ("sgd, sparse", lambda f: xs.sgd(f, epochs=2, block=16), SPARSE),
             ("sag, sparse", lambda f: xs.sag(f, epochs=2, block=16), SPARSE),
             ("coordinate_descent, sparse", lambda f: xs.coordinate_descent(f, block=200), SPARSE),

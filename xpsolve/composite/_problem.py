@@ -67,7 +67,7 @@ class Composite:
         return parts_of(self.penalty)
 
     @cached_property
-    def _inside(self) -> Parts:
+    def inside(self) -> Parts:
         """That of x without an intercept."""
         return self.parts if self._features is None else parts_of(self.alone)
 
@@ -122,7 +122,7 @@ class Composite:
     @cached_property
     def has_gap(self) -> bool:
         """Whether the certificate is a duality gap."""
-        return self.is_model and (self.curved or self._inside.g.dual_range(self._of_features(self.start.g)) is not None)
+        return self.is_model and (self.curved or self.inside.g.dual_range(self._of_features(self.start.g)) is not None)
 
     def _of_features(self, x: Array) -> Array:
         return x if self._features is None else x[self._features]
@@ -144,7 +144,7 @@ class Composite:
         return 0 * self.start.scale
 
     @cached_property
-    def _zero_loss(self) -> Array:
+    def zero_loss(self) -> Array:
         """The mean loss where descents start, 1 where that is 0."""
         xp = self.xp
         loss = self.f._mean_loss(self.f.first()[1])
@@ -158,17 +158,20 @@ class Composite:
         """The certificate from its shares: a gap is a sum, a residual and a gap are not added."""
         return shares[0] + shares[1] if self.has_gap else self.xp.maximum(shares[0], shares[1])
 
-    def look(self, x: Array, z: Duals = ()) -> tuple[Array, Array, Array]:
-        """−∇f(x) − l2·x, and two shares of the certificate: of x, and of x with z in the coupled terms."""
+    def look(self, x: Array, z: Duals = (), s: Array | None = None) -> tuple[Array, Array, Array]:
+        """−∇f(x) − l2·x, and two shares of the certificate: of x, and of x with z in the coupled terms.
+
+        Where margins `s` of x are known, and the certificate is a gap, they cost no product.
+        """
         xp = self.xp
-        scale = self._zero_loss if self.is_model else self.start.number(1.0)
+        scale = self.zero_loss if self.is_model else self.start.number(1.0)
         coupled = self._coupled_gap(x, z, scale)
         if not self.has_gap:
             g = self.f.gradient(x) + self.l2 * x
             smallest = self.parts.g.residual(x, g + self._pulled(z, x))
             return -g, self.start.certificate_of(x, smallest), coupled
         f = self.f
-        s = f._margins(x)
+        s = f._margins(x) if s is None else s
         theta, excess = f.dual_point(s)
         down = -f._adjoint(f._weighted(theta)) / f.n
         gap = self._gap(x, s, down - self._pulled(z, x), excess) / scale + self._out_of_range
@@ -182,11 +185,11 @@ class Composite:
 
         An intercept has no part in it, since the sum of θ is 0.
         """
-        xp, f, g = self.xp, self.f, self._inside.g
+        xp, f, g = self.xp, self.f, self.inside.g
         mu = self.mu
         if self._features is not None:
             x, down = x[self._features], down[self._features]
-            mu = f.largest_lam() + (0.0 if self._inside.l2 is None else self._inside.l2)
+            mu = f.largest_lam() + (0.0 if self.inside.l2 is None else self.inside.l2)
         bounds = []
         c = down - mu * x
         limit = g.dual_range(c)

@@ -14,16 +14,17 @@ from xpsolve.composite._backtracking import backtracking
 from xpsolve.composite._newton_jump import newton_jump
 from xpsolve.composite._parts import parts_of
 from xpsolve.composite._problem import Composite
+from xpsolve.composite._working_set import no_working_set, working_set
 from xpsolve.penalties import Penalty
 from xpsolve.penalties.separable import Separable
 from xpsolve.proximal.primal_dual import primal_dual
 from xpsolve.proximal.proximal_gradient import proximal_gradient
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
-from xpsolve.stochastic import LinearModel
+from xpsolve.stochastic import LinearModel, Logistic
 from xpsolve.stochastic._run import begin, check_objective, first_x
 from xpsolve.stochastic._units import Units, rescaled
 
-METHODS = ("auto", "ista", "fista", "primal_dual")
+METHODS = ("auto", "ista", "fista", "working_set", "primal_dual")
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, loosen tol, or start from a better x0.",
     Status.INACCURATE: "Loosen tol, or work in float64.",
@@ -61,16 +62,21 @@ def minimize(
         R, from `xpsolve.penalties`, and sums of them by ``+``.  None is 0.
     method : str
         "ista" is proximal gradient, "fista" the same with momentum, for R with a proximal map.  "primal_dual" (Condat
-        and Vũ) takes sums of penalties, and `Analysis` or `TotalVariation`.  "auto" is "fista" where it can be.
+        and Vũ) takes sums of penalties, and `Analysis` or `TotalVariation`.  "working_set" takes proximal Newton steps
+        on a set of features that grows, for Logistic and LeastSquares with L1 or ElasticNet and a dense or sparse A;
+        where it makes no more progress "fista" continues.  Its set is chosen on the host, so that it is neither for
+        ``jax.jit`` nor differentiated.  "auto" is "working_set" for Logistic with at least 128 features where it can
+        be, "primal_dual" for penalties that need it, otherwise "fista".
     tol : float
         The certificate to reach.
     max_iter : int
-        Most iterations, each of them one gradient; with backtracking also those that only try a step.
+        Most iterations, each of them one gradient; with backtracking also those that only try a step.  One of
+        "working_set" is a Newton step.
     x0 : array, shape of the answer, optional
         Where to start, for a model with an intercept with it as one more entry or row, the last.  None is 0, and an
         intercept that fits the samples, for the objectives of xpsolve.
     check_every : int
-        Iterations between two convergence checks, each one host read.
+        Iterations between two convergence checks, each one host read; "working_set" checks after every step.
     record : bool
         Whether to keep objective and certificate after every iteration, at the price of some products with A each.
     callback : callable, optional
@@ -86,7 +92,8 @@ def minimize(
         what the objective can still fall, where a dual point is known: for L1, ElasticNet, GroupL1,
         Nuclear, L1Ball, Simplex, Box with finite bounds, and any penalty where λ or l2 is above 0.  Otherwise it is
         the norm of the smallest element of ∇f(x) + ∂R(x) relative to ‖∇f(0)‖, with features at equal size, or to
-        ‖∇f(x0)‖ for an objective of your own.  ``.stats["dual"]`` has the dual variables of "primal_dual".
+        ‖∇f(x0)‖ for an objective of your own.  ``.stats["dual"]`` has the dual variables of "primal_dual",
+        ``.stats["sizes"]`` the number of features in each set of "working_set".
 
     Raises
     ------
@@ -108,6 +115,7 @@ def minimize(
     ----------
     G. Peyré, Mathematical Foundations of Data Sciences (2020), §14.1.
     L. Condat, J. Optim. Theory Appl. 158 (2013).
+    J. D. Lee, Y. Sun & M. A. Saunders, SIAM J. Optim. 24 (2014).
 
     Examples
     --------
@@ -136,13 +144,13 @@ def minimize(
         x0 = None if x0 is None else first_x(f, x0)
     options = {"tol": tol, "max_iter": max_iter, "check_every": check_every}
     problem = _enter(f, penalty, x0)
-    name = _choose(problem, method)
-    run, found = _solve(problem, name, options, record, callback)
+    chosen = _choose(problem, method)
+    name, run, found = _solve(problem, chosen, options, record, callback)
     if run.reason == "not finite" and run.n_iter == 0 and problem.is_model:
         units = rescaled(f, columns=False)
         if units is not None:
             problem = _enter(f, penalty, x0, units)
-            run, found = _solve(problem, name, options, record, callback)
+            name, run, found = _solve(problem, chosen, options, record, callback)
     return _finish(problem, name, run, found, tol)
 
 
@@ -180,8 +188,14 @@ def _choose(problem: Composite, method: str) -> str:
             f"in closed form, got {method!r}."
         )
         raise TypeError(message)
+    if method == "working_set":
+        why_not = no_working_set(problem)
+        if why_not:
+            message = f"method: 'working_set' cannot be used here: {why_not}. Use method='auto'."
+            raise TypeError(message)
     if method == "auto":
-        method = "primal_dual" if coupled else "fista"
+        wide = isinstance(problem.f, Logistic) and problem.f.operator.shape[1] >= costs.WORKING_SET_FEATURES
+        method = "primal_dual" if coupled else "working_set" if wide and not no_working_set(problem) else "fista"
     if method == "primal_dual" and not callable(getattr(problem.f, "lipschitz", None)):
         message = f"method: 'primal_dual' expects an objective with .lipschitz(), got {type(problem.f).__qualname__}."
         raise TypeError(message)
@@ -190,11 +204,35 @@ def _choose(problem: Composite, method: str) -> str:
 
 def _solve(
     problem: Composite, method: str, options: dict[str, Any], record: bool, callback: Any
-) -> tuple[Run[Any], dict[str, Any]]:
-    """Run the method; returns its run, and what goes into `.stats`."""
+) -> tuple[str, Run[Any], dict[str, Any]]:
+    """Run the method; returns its name, its run, and what goes into `.stats`."""
     if method == "primal_dual":
-        return _primal_dual(problem, options, record, callback)
-    return _proximal(problem, method == "fista", options, record, callback)
+        return method, *_primal_dual(problem, options, record, callback)
+    if method == "working_set":
+        return _working_set(problem, options, record, callback)
+    return method, *_proximal(problem, method == "fista", options, record, callback)
+
+
+def _working_set(
+    problem: Composite, options: dict[str, Any], record: bool, callback: Any
+) -> tuple[str, Run[Any], dict[str, Any]]:
+    """Steps on a set, and where they make no more progress, or the set becomes too large, FISTA from their x."""
+    method, tol, most = "working_set", options["tol"], options["max_iter"]
+    seen = _seen(problem, lambda s: s.x, record, callback)
+    run, stats = working_set(problem, tol=tol, max_iter=most, **seen)
+    if run.reason != "stalled":
+        return method, run, stats
+    x, used = run.state.x, run.n_iter
+    problem = replace(problem, start=replace(problem.start, x=x, g=problem.f.gradient(x)))
+    later = callback and (lambda k, progress: k and callback(used + k, progress))  # the first was seen
+    more, _ = _proximal(problem, True, {**options, "max_iter": most - used}, record, later)
+    history = run.history
+    if history is not None:
+        xp, parts = problem.xp, more.history or {}
+        history = {name: xp.concat([history[name], parts[name][1:, ...]]) for name in history}
+    best = more if more.measure < run.measure else replace(run, reason=more.reason)
+    best = replace(best, n_iter=used + more.n_iter, reads=run.reads + more.reads, history=history)
+    return f"{method}->fista", best, stats
 
 
 class _Columns:

@@ -23,7 +23,7 @@ from xpsolve.costs.autodiff import (
     scan_steps,
 )
 from xpsolve.costs.choices import discrepancy, elastic_net_cv, lasso_cv, lasso_sure, ridge_cv
-from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, denoising, minimize, nnls
+from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, WORKING_SET_FEATURES, denoising, minimize, nnls
 from xpsolve.costs.linear import (
     ATOM_STEPS,
     CODE_STEPS,
@@ -140,6 +140,7 @@ __all__ = [
     "SINKHORN_METHODS",
     "SWEEPS",
     "TYPICAL",
+    "WORKING_SET_FEATURES",
     "Ceilings",
     "Cost",
     "barycenter",
