@@ -62,10 +62,10 @@ def ridge_cv(
     wide, q = n <= p, min(n, p)
     factor = (gram(p, n, itemsize=itemsize) if wide else gram(n, p, itemsize=itemsize)) + eigh(q, itemsize=itemsize)
     turn, there, back = (gemm(a, k, b, itemsize=itemsize) for a, b in ((q, q), (n, p), (p, n)))
-    answer = 2 * turn + back + normal_equations_error(n, p, k=k, itemsize=itemsize)
+    answer = 2 * turn + 2 * back + normal_equations_error(n, p, k=k, itemsize=itemsize)
     if method == "gcv":
         scores = gemm(n_lams, k, q, itemsize=itemsize)
-        scores += turn if wide else back + 2 * turn + there + scores
+        scores += turn + gemm(n_lams, 1, q, itemsize=itemsize) if wide else back + 2 * turn + there + scores
     else:
         scores = gemm(n, n_lams, q, itemsize=itemsize)
         one = turn + scores if wide else back + turn + k * (scores + gemm(q, n_lams, q, itemsize=itemsize))

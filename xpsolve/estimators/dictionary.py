@@ -8,9 +8,14 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from xpsolve.arrays import Array, check_number, enter
+from xpsolve.arrays import Array, backends, check_number, enter, is_array
 from xpsolve.estimators._base import Estimator, follow
 from xpsolve.linear import dictionary_learning, lasso
+
+
+def _atoms(given: Any, X: Any) -> Array:
+    """A given dictionary, checked, where the samples are."""
+    return follow(check_array(backends.to_numpy(given) if is_array(given) else given), X)
 
 
 class _Coder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]
@@ -160,7 +165,7 @@ class DictionaryLearning(_Coder):
         X = self._checked(X)
         atoms = X.shape[1] if self.n_components is None else self.n_components
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        start = None if self.dict_init is None else follow(check_array(self.dict_init), X).T
+        start = None if self.dict_init is None else _atoms(self.dict_init, X).T
         lam = check_number(self.alpha, "alpha", minimum=0)
         options = {"tol": self.tol, "max_iter": self.max_iter}
         solution = self._solved(dictionary_learning, X, atoms, lam, seed=seed, x0=start, **options)
@@ -236,7 +241,7 @@ class SparseCoder(_Coder):
             The same object, fitted.
         """
         X = self._checked(X)
-        D = follow(check_array(self.dictionary), X)
+        D = _atoms(self.dictionary, X)
         if D.shape[1] != X.shape[1]:
             message = f"dictionary: expected {X.shape[1]} columns, as X has features, got shape {tuple(D.shape)}."
             raise ValueError(message)
