@@ -27,6 +27,7 @@ from xpsolve import (
     lasso,
     lasso_cv,
     lasso_path,
+    lasso_sure,
     problems,
 )
 from xpsolve.arrays import backends
@@ -296,7 +297,7 @@ class DiabetesPath(_Path):
 
 
 class _Choice(_Benchmark):
-    """λ by ten folds, down to a hundredth of the largest, and the gap of the answer beside."""
+    """λ by ten folds or by the size of the noise, and the gap of the answer beside."""
 
     family = "lasso"
     tol = 1.01e-6
@@ -313,6 +314,9 @@ class _Choice(_Benchmark):
         "lasso_cv": partial(lasso_cv, n_lams=50, ratio=0.01),
         "elastic_net_cv": partial(elastic_net_cv, thetas=0.3, n_lams=50, ratio=0.01),
         "discrepancy": lambda A, y, **options: discrepancy(A, y, _noise(A, y), penalty="lasso", **options),
+        "lasso_sure": lambda A, y, **options: lasso_sure(
+            A, y, _noise(A, y) / len(y) ** 0.5, n_lams=50, ratio=0.01, **options
+        ),
     }
 
     @measures("time", "seconds")
@@ -349,7 +353,7 @@ class ChoiceInFeatures(_Choice):
     param_names = ("backend", "method", "p")
     params = (
         tuple(b for b in BACKENDS if b != "dask"),
-        ("lasso_cv", "elastic_net_cv", "discrepancy"),
+        ("lasso_cv", "elastic_net_cv", "discrepancy", "lasso_sure"),
         (100, 200, 400, 800, 1600),
     )
     profiles = {"quick": {"backend": ["numpy"], "method": ["lasso_cv", "discrepancy"]}}
@@ -364,7 +368,7 @@ class ChoiceInSamples(_Choice):
     param_names = ("backend", "method", "n")
     params = (
         tuple(b for b in BACKENDS if b != "dask"),
-        ("lasso_cv", "elastic_net_cv", "discrepancy"),
+        ("lasso_cv", "elastic_net_cv", "discrepancy", "lasso_sure"),
         (500, 1000, 2000, 4000, 8000),
     )
     profiles = {}
