@@ -6,7 +6,7 @@ import pytest
 import xpsolve as xs
 from xpsolve import autodiff
 from xpsolve.arrays import namespace_of
-from xpsolve.autodiff.implicit import conjugate_gradient
+from xpsolve.autodiff.linear_system import conjugate_gradient
 from xpsolve.testing import assert_close
 
 

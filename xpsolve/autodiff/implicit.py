@@ -12,36 +12,29 @@ Source: A. Griewank and A. Walther, Evaluating Derivatives (2008), ch. 15; M. Bl
 from __future__ import annotations
 
 import functools
-import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from xpsolve.arrays import (
     Array,
-    Conjugate,
     Namespace,
     check_callable,
     check_count,
     check_positive,
     common_namespace,
-    conjugate_start,
-    conjugate_step,
     is_array,
     is_complex,
-    iterate,
     lift,
     namespace_of,
-    power_of_two,
 )
 from xpsolve.autodiff.arguments import Function, rebuilt, without_scalars
 from xpsolve.autodiff.forward import jvp
 from xpsolve.autodiff.levels import Level, inside_of
+from xpsolve.autodiff.linear_system import conjugate_gradient
 from xpsolve.autodiff.reverse import grad, vjp
 from xpsolve.autodiff.rules.table import Joint, NoRuleError
-from xpsolve.solution import ConvergenceWarning
 from xpsolve.trace import arrays_in, is_plain, map_arrays
 
 _UNROLLED: ContextVar[frozenset[object]] = ContextVar("unrolled", default=frozenset())  # the open contexts
@@ -280,81 +273,6 @@ def _linear(condition: Function, x: Array, args: tuple[Any, ...]) -> tuple[Funct
     f, values = _as_function(condition, (x, *args), [0])
     _, pullback = vjp(f, *values)
     return lambda u: jvp(f, values, [u])[1], lambda w: pullback(w)[0]
-
-
-class _Linear(NamedTuple):
-    """State of conjugate gradients, with what the last check has found."""
-
-    u: Array
-    r: Array
-    p: Array
-    rho: Array  # ‖r‖²
-    left: Array  # ‖b − product(u)‖/‖b‖, or 0 where that is rounding
-    least: Array  # where ‖r‖² is no larger there is no step; ∞ for systems that are solved
-
-
-def conjugate_gradient(
-    product: Function, b: Array, tol: float | None = None, max_iter: int | None = None, axis: int | None = None
-) -> Array:
-    """u with product(u) = b for a symmetric and definite product, to ‖b − product(u)‖ ≤ tol‖b‖ or to rounding.
-
-    For each check the residual is computed from u.  It differs from the one that the steps update by what the products
-    have rounded; once it is no larger than a few such differences no step makes it smaller, and the system is solved to
-    rounding, if its residual is also below √eps ‖b‖.  A system that ends further away than u = 0 has no solution: NaN.
-    The systems along `axis` have steps and checks of their own; None is one system.  Source: A. Greenbaum, Iterative
-    Methods for Solving Linear Systems (1997), §7.3.
-    """
-    xp = namespace_of(b)
-    if 0 in b.shape:
-        return b
-    eps = float(xp.finfo(b.dtype).eps)
-    tol = 10 * eps if tol is None else tol
-    scale_b = power_of_two(b, axis=axis, keepdims=True)
-    b = b / scale_b
-    scale = power_of_two(product(b), axis=axis, keepdims=True)  # no square below overflows or underflows
-
-    def scaled(u: Array) -> Array:
-        return product(u) / scale
-
-    def inner(a: Array, c: Array) -> Array:
-        return xp.sum(a * c, axis=axis, keepdims=True)
-
-    def ratio(a: Array, c: Array) -> Array:
-        return a / xp.where(c == 0, xp.ones_like(c), c)
-
-    def step(s: _Linear) -> _Linear:
-        return _Linear(*conjugate_step(scaled, Conjugate(*s[:4]), inner, s.least), s.left, s.least)
-
-    def compared(s: _Linear) -> _Linear:
-        true = b - scaled(s.u)
-        size, rounded = inner(true, true), inner(true - s.r, true - s.r)
-        at_rounding = (size <= 16 * rounded) & (size <= eps * size_of_b)
-        left = xp.where(at_rounding, xp.zeros_like(size), xp.sqrt(ratio(size, size_of_b)))
-        return s._replace(left=left, least=xp.where(left > tol, limit, xp.full_like(limit, xp.inf)))
-
-    size_of_b = inner(b, b)
-    limit = max(tol / 2, 2 * eps) ** 2 * size_of_b
-    start = _Linear(*conjugate_start(b, inner), ratio(size_of_b, size_of_b), limit)
-    size = math.prod(b.shape) if axis is None else b.shape[axis]
-    run = iterate(
-        step,
-        start,
-        measure=lambda s: xp.max(s.left),
-        tol=tol,
-        max_iter=10 * size + 100 if max_iter is None else max_iter,
-        check_every=5,
-        refresh=compared,
-    )
-    if run.reason in ("max_iter", "not finite"):
-        message = (
-            f"implicit differentiation: conjugate gradients stopped after {run.n_iter} steps at a residual of "
-            f"{run.measure:.1e} > tol = {tol:.1e}. Its system is ill-conditioned, or not symmetric and positive as "
-            f"was stated: raise tol or max_iter of implicit_gradient, or go through the iterations, with "
-            f"autodiff.unrolled()."
-        )
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    lost = run.state.left > 1  # worse than 0: a NaN is better than this number
-    return xp.where(lost, xp.full_like(run.state.u, xp.nan), run.state.u * (scale_b / scale))
 
 
 # --- for functions of the user ---------------------------------------------------------------------

@@ -18,7 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from xpsolve.arrays import Array, lift, namespace_of, native
-from xpsolve.autodiff.implicit import conjugate_gradient, enveloped, implicitly, without_levels
+from xpsolve.autodiff.implicit import enveloped, implicitly, without_levels
+from xpsolve.autodiff.linear_system import conjugate_gradient
 from xpsolve.autodiff.rules import Map, rule
 from xpsolve.trace import map_arrays
 from xpsolve.transport._kernels import NOTHING, Axes
