@@ -1,0 +1,165 @@
+"""Single steps of the stochastic methods in a compiled loop over the samples, for NumPy arrays.
+
+A step is a few operations on numbers and two passes over one row of A, which no call on whole arrays serves: without
+compilation steps are taken in blocks (`xpsolve.stochastic.block`).  Samples, steps and so the iterates are the same, to
+rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpsolve.arrays.compiled import can_compile, compiled, fixed
+from xpsolve.operators import Dense
+from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.objectives import Huber, LeastSquares, Logistic, Multinomial
+
+_LOSSES = {LeastSquares: 0, Huber: 1, Logistic: 2, Multinomial: 3}  # no subclasses, which may have other derivatives
+
+Host = np.ndarray[Any, Any]
+
+
+def why_not(f: LinearModel) -> str:
+    """Why there is no such loop for this objective, "" where there is."""
+    A = f.operator.A if isinstance(f.operator, Dense) else None
+    if type(f.y) is not np.ndarray or type(A) is not np.ndarray:
+        return f"is for plain NumPy arrays and a dense A, not {f.operator!r}"
+    if type(f) not in _LOSSES:
+        return f"does not know the derivative of {type(f).__qualname__}"
+    return "" if can_compile() else "needs Numba, which is not installed, or is switched off"
+
+
+class Walk(NamedTuple):
+    """What changes along the steps: x, the sum of all x, Σ α_i a_i, and the α_i; those not needed are empty.
+
+    The first three are (R, m, p) for R runs of x (p, m), and α is (R, n, m).
+    """
+
+    x: Host
+    total: Host
+    g: Host
+    alpha: Host
+
+
+class Loop:
+    """The loop for the samples of one objective."""
+
+    def __init__(self, f: LinearModel, shrunk: int) -> None:
+        """λ acts on the first `shrunk` entries of x."""
+        A: Any = f.operator
+        number = f.y.dtype.type
+        weights = np.zeros(0, f.y.dtype) if f.weights is None else f.weights
+        arrays = (A.A, f.y.reshape(f.n, -1), weights)
+        self.samples = tuple(fixed(np.ascontiguousarray(x)) for x in arrays)  # copies, where rows are not together
+        delta = number(f.delta if isinstance(f, Huber) else 0)
+        largest = number(math.floor(math.log(np.finfo(f.y.dtype).max)))
+        self.loss = (_LOSSES[type(f)], delta, largest, shrunk)
+
+    def taken(self, walk: Walk, index: Host, keep: Host, push: Host, batch: int = 1) -> Walk:
+        """The steps  x ← c_k x − τ_k Σ d_i a_i  over the samples of each, or with α  x ← c_k x − τ_k Σ α_i a_i.
+
+        Parameters
+        ----------
+        walk : Walk
+            Where they begin; not written to.
+        index : int array, shape (R, K·batch)
+            Sample numbers.
+        keep, push : array, shape (R, K)
+            c_k and τ_k.
+        batch : int
+            Samples of a step.
+
+        Returns
+        -------
+        Walk
+            Where they end.
+        """
+        walk = Walk(*(np.array(x, order="C") for x in walk))
+        keep, push = (np.ascontiguousarray(x, dtype=walk.x.dtype) for x in (keep, push))
+        for r in range(walk.x.shape[0]):
+            changing = (x[min(r, x.shape[0] - 1)] for x in walk)
+            _steps(*self.samples, *map(fixed, (index[r], keep[r], push[r])), *changing, *self.loss, batch)
+        return walk
+
+
+@compiled
+def _steps(
+    A: Any,
+    y: Any,
+    w: Any,
+    index: Any,
+    keep: Any,
+    push: Any,
+    x: Any,
+    total: Any,
+    g: Any,
+    alpha: Any,
+    loss: Any,
+    delta: Any,
+    largest: Any,
+    shrunk: Any,
+    batch: Any,
+) -> None:
+    """The steps of one run, in place; x, total and g are (m, p), which may be empty as alpha (n, m) may."""
+    m, p = x.shape
+    zero = delta * 0
+    one = zero + 1
+    d = np.empty((batch, m), x.dtype)
+    for t in range(keep.shape[0]):
+        for b in range(batch):
+            i = index[t * batch + b]
+            top = zero
+            for k in range(m):
+                s = zero
+                for j in range(p):
+                    s += A[i, j] * x[k, j]
+                d[b, k] = s
+                if k == 0 or s > top:
+                    top = s
+            if loss == 3:
+                whole = zero
+                for k in range(m):
+                    d[b, k] = math.exp(d[b, k] - top)
+                    whole += d[b, k]
+                for k in range(m):
+                    d[b, k] = d[b, k] / whole - y[i, k]
+            elif loss == 2:
+                s = y[i, 0] * d[b, 0]
+                d[b, 0] = y[i, 0] / (-one - math.exp(largest if s > largest else s))
+            else:
+                d[b, 0] -= y[i, 0]
+                if loss == 1 and d[b, 0] > delta:
+                    d[b, 0] = delta
+                elif loss == 1 and d[b, 0] < -delta:
+                    d[b, 0] = -delta
+            if w.size > 0:
+                for k in range(m):
+                    d[b, k] *= w[i]
+        c, tau = keep[t], push[t]
+        for k in range(m):
+            i = index[t * batch]
+            if alpha.size > 0:
+                change = d[0, k] - alpha[i, k]
+                alpha[i, k] = d[0, k]
+                for j in range(shrunk):
+                    g[k, j] += change * A[i, j]
+                    x[k, j] = c * x[k, j] - tau * g[k, j]
+                for j in range(shrunk, p):
+                    g[k, j] += change * A[i, j]
+                    x[k, j] -= tau * g[k, j]
+                continue
+            move = tau * d[0, k]
+            for j in range(shrunk):
+                x[k, j] = c * x[k, j] - move * A[i, j]
+            for j in range(shrunk, p):
+                x[k, j] -= move * A[i, j]
+            for b in range(1, batch):
+                i, move = index[t * batch + b], tau * d[b, k]
+                for j in range(p):
+                    x[k, j] -= move * A[i, j]
+            if total.size > 0:
+                for j in range(p):
+                    total[k, j] += x[k, j]
