@@ -29,7 +29,7 @@ def why_not(f: LinearModel) -> str:
         return f"is for plain NumPy arrays and a dense A, not {f.operator!r}"
     if type(f) not in _LOSSES:
         return f"does not know the derivative of {type(f).__qualname__}"
-    return "" if can_compile() else "needs Numba, which is not installed, or is switched off"
+    return "" if can_compile() else "needs Numba, which is not there, does not work with this NumPy, or is switched off"
 
 
 class Walk(NamedTuple):
@@ -107,59 +107,68 @@ def _steps(
     m, p = x.shape
     zero = delta * 0
     one = zero + 1
-    d = np.empty((batch, m), x.dtype)
+    s = np.empty((batch, m), x.dtype)  # margins, which become derivatives
+    ahead = np.empty(m, x.dtype)  # margins of the next step, where that has one sample
     for t in range(keep.shape[0]):
         for b in range(batch):
             i = index[t * batch + b]
-            top = zero
             for k in range(m):
-                s = zero
+                if batch == 1 and t > 0:
+                    s[b, k] = ahead[k]
+                    continue
+                margin = zero
                 for j in range(p):
-                    s += A[i, j] * x[k, j]
-                d[b, k] = s
-                if k == 0 or s > top:
-                    top = s
+                    margin += A[i, j] * x[k, j]
+                s[b, k] = margin
             if loss == 3:
-                whole = zero
+                top, whole = s[b, 0], zero
                 for k in range(m):
-                    d[b, k] = math.exp(d[b, k] - top)
-                    whole += d[b, k]
+                    top = s[b, k] if s[b, k] > top else top
                 for k in range(m):
-                    d[b, k] = d[b, k] / whole - y[i, k]
+                    s[b, k] = math.exp(s[b, k] - top)
+                    whole += s[b, k]
+                for k in range(m):
+                    s[b, k] = s[b, k] / whole - y[i, k]
             elif loss == 2:
-                s = y[i, 0] * d[b, 0]
-                d[b, 0] = y[i, 0] / (-one - math.exp(largest if s > largest else s))
+                margin = y[i, 0] * s[b, 0]
+                s[b, 0] = y[i, 0] / (-one - math.exp(largest if margin > largest else margin))
             else:
-                d[b, 0] -= y[i, 0]
-                if loss == 1 and d[b, 0] > delta:
-                    d[b, 0] = delta
-                elif loss == 1 and d[b, 0] < -delta:
-                    d[b, 0] = -delta
+                s[b, 0] -= y[i, 0]
+                if loss == 1 and s[b, 0] > delta:
+                    s[b, 0] = delta
+                elif loss == 1 and s[b, 0] < -delta:
+                    s[b, 0] = -delta
             if w.size > 0:
                 for k in range(m):
-                    d[b, k] *= w[i]
+                    s[b, k] *= w[i]
         c, tau = keep[t], push[t]
+        i, next_ = index[t * batch], index[min((t + 1) * batch, index.size - 1)]
         for k in range(m):
-            i = index[t * batch]
+            margin = zero
             if alpha.size > 0:
-                change = d[0, k] - alpha[i, k]
-                alpha[i, k] = d[0, k]
+                change = s[0, k] - alpha[i, k]
+                alpha[i, k] = s[0, k]
                 for j in range(shrunk):
                     g[k, j] += change * A[i, j]
                     x[k, j] = c * x[k, j] - tau * g[k, j]
+                    margin += x[k, j] * A[next_, j]
                 for j in range(shrunk, p):
                     g[k, j] += change * A[i, j]
                     x[k, j] -= tau * g[k, j]
-                continue
-            move = tau * d[0, k]
-            for j in range(shrunk):
-                x[k, j] = c * x[k, j] - move * A[i, j]
-            for j in range(shrunk, p):
-                x[k, j] -= move * A[i, j]
-            for b in range(1, batch):
-                i, move = index[t * batch + b], tau * d[b, k]
-                for j in range(p):
+                    margin += x[k, j] * A[next_, j]
+            else:
+                move = tau * s[0, k]
+                for j in range(shrunk):
+                    x[k, j] = c * x[k, j] - move * A[i, j]
+                    margin += x[k, j] * A[next_, j]
+                for j in range(shrunk, p):
                     x[k, j] -= move * A[i, j]
-            if total.size > 0:
-                for j in range(p):
-                    total[k, j] += x[k, j]
+                    margin += x[k, j] * A[next_, j]
+                for b in range(1, batch):
+                    other, move = index[t * batch + b], tau * s[b, k]
+                    for j in range(p):
+                        x[k, j] -= move * A[other, j]
+                if total.size > 0:
+                    for j in range(p):
+                        total[k, j] += x[k, j]
+            ahead[k] = margin

@@ -316,9 +316,11 @@ def _seen(indices: np.ndarray[Any, Any], before: np.ndarray[Any, Any]) -> np.nda
     """How many different samples have come, those before and each step included."""
     rows, known = np.atleast_2d(indices), np.atleast_2d(before)
     new = np.zeros(rows.shape)
+    last = rows.shape[-1]
     for row, flags, old in zip(rows, new, known, strict=True):
-        numbers, first = np.unique(row, return_index=True)
-        flags[first[~old[numbers]]] = 1
+        first = np.full(old.size, last)  # the step at which each sample comes first
+        first[row[::-1]] = np.arange(last)[::-1]  # of equal numbers the last assignment stays
+        flags[first[(first < last) & ~old]] = 1
     seen: np.ndarray[Any, Any] = np.cumsum(new, axis=-1) + known.sum(axis=-1, keepdims=True)
     return seen.reshape(indices.shape)
 
