@@ -162,3 +162,21 @@ class _Own(xs.Logistic):
 def test_where_it_cannot_be_taken(rng, change, why):
     with pytest.raises(ValueError, match=f"block: expected .*{why}"):
         xs.sgd(change(*data(rng, "Logistic")), block="compiled")
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("lam", [0.0, 0.05])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_sweeps_over_coordinates_are_those_of_triangular_systems(rng, monkeypatch, dtype, lam, intercept):
+    A, y = (x.astype(dtype) for x in data(rng, "LeastSquares"))
+    A[:, 3] = 0
+    f = xs.LeastSquares(A, y, lam, intercept=intercept)
+    one = xs.coordinate_descent(f, max_iter=7, tol=1e-30)
+    monkeypatch.setattr(costs, "WORTH_COMPILING", 0.0)
+    mine = xs.coordinate_descent(f, max_iter=7, tol=1e-30)
+    assert (one.stats["compiled"], mine.stats["compiled"], mine.method) == (False, True, "coordinate_descent")
+    check_solution(mine, like=f.y, shape=(17,))
+    assert_close(mine.x, one.x, like=one.x, rtol=1e-5 if dtype == "float32" else 1e-12)
+    assert xs.coordinate_descent(f, tol=1e-4).converged
+    assert not xs.coordinate_descent(f, block=4, max_iter=7).stats["compiled"]

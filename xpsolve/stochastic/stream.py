@@ -116,7 +116,8 @@ class Stream:
 
     def lines(self, X: Array) -> Host:
         """X of NumPy, as (R, m, p)."""
-        return np.swapaxes(X, -1, -2).reshape(-1, X.shape[-1], X.shape[-2])
+        lines: Host = np.swapaxes(X, -1, -2).reshape(-1, X.shape[-1], X.shape[-2])
+        return lines
 
     def columns(self, lines: Host) -> Array:
         """X from that."""
