@@ -59,6 +59,30 @@ def test_weights_and_an_intercept(rng, method, loss, options, dtype):
 
 
 @needs_numba
+@pytest.mark.parametrize("lam", [0.0, 0.05, 2.0, 50.0])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_sparse_samples(rng, method, loss, lam):
+    """Also where a step shrinks x much, or to 0: 1 − τλ is 1, 0.99, 0.96 and 0 at first."""
+    A, y = data(rng, "LeastSquares" if loss == "Huber" else loss)
+    A[rng.random(A.shape) < 0.7] = 0
+    A[5] = 0  # a sample without features
+    model, weights = getattr(xs, loss), rng.random(103)
+    dense, sparse = (model(S, y, lam, weights=weights) for S in (A, scipy.sparse.csr_array(A)))
+    given = {"tau0": 0.02, "k0": 50.0, "indices": rng.integers(0, 103, 250), "record_every": 50}
+    one, mine = solve(method, dense, block=1, **given), solve(method, sparse, block="compiled", **given)
+    assert mine.stats["compiled"]
+    assert_close(mine.x, one.x, rtol=1e-9)
+    assert_close(mine.history["x"], one.history["x"], rtol=1e-9)
+    if method != "sag":
+        indices = rng.integers(0, 103, 240)
+        batches = {"tau0": 0.02, "k0": 50.0, "indices": indices, "batch": 6}
+        assert_close(
+            solve(method, sparse, block="compiled", **batches).x, solve(method, dense, block=1, **batches).x, rtol=1e-9
+        )
+
+
+@needs_numba
 @pytest.mark.parametrize("scale", [2.0**200, 2.0**-200])
 def test_numbers_far_from_one(rng, scale):
     """Units are scaled by powers of two, in which the loop has the same steps."""
@@ -131,7 +155,8 @@ def test_it_is_chosen_where_blocks_would_take_longer_than_its_start(rng, monkeyp
     assert xs.sgd(f, epochs=1).stats["compiled"]
     assert not xs.sgd(f, epochs=1, block=16).stats["compiled"]
     A, y = data(rng, "Logistic")
-    assert not xs.sgd(xs.Logistic(scipy.sparse.csr_array(A), y), epochs=1).stats["compiled"]
+    assert xs.sgd(xs.Logistic(scipy.sparse.csr_array(A), y), epochs=1).stats["compiled"]
+    assert not xs.sgd(xs.Logistic(scipy.sparse.csr_array(A), y, intercept=True), epochs=1).stats["compiled"]
     _, tally = xs.count(xs.sgd, f, epochs=1)
     assert tally.launches > 100  # wrapped arrays meet the blocks
     gradient = autodiff.grad(lambda v: xs.sgd(xs.LeastSquares(A, v), epochs=1, step0=0.1).x @ np.ones(17))(y)
@@ -155,7 +180,7 @@ class _Own(xs.Logistic):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda A, y: xs.Logistic(scipy.sparse.csr_array(A), y), "a dense A"),
+        (lambda A, y: xs.Logistic(scipy.sparse.csr_array(A), y, intercept=True), "without intercept"),
         (_Own, "the derivative of _Own"),
     ],
 )

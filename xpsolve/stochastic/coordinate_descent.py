@@ -80,7 +80,8 @@ def coordinate_descent(
     block : int, optional
         Coordinates in a block (rows of x for `Multinomial`); None is 1 for `LeastSquares`, where a sweep is one
         triangular solve with AᵀA, or on NumPy, where Numba is installed and p is some hundreds, a compiled loop of the
-        same steps (``.stats["compiled"]``), and 32 otherwise, also for a sparse A of more than 4096 columns, whose AᵀA is dense.
+        same steps (``.stats["compiled"]``), and 32 otherwise, also for a sparse A of more than 4096 columns, whose AᵀA
+        is dense.
     tol : float
         The certificate to reach.
     max_iter : int
@@ -205,7 +206,7 @@ def _one_by_one(H: Array) -> _Step:
     return sweep
 
 
-@compiled
+@compiled()
 def _sweep(H: Any, x: Any, g: Any) -> None:
     """x_j ← x_j − g_j/H_jj and g ← g + (change of x_j)·H_j for all j, in place."""
     for j in range(x.shape[0]):

@@ -148,9 +148,9 @@ def sgd(
     warmup : float, optional
         k₀, the step at which τ has halved.  None is after the first epoch.
     block : int, "auto" or "compiled"
-        Steps taken together; 1 is the loop.  "compiled" is a loop that Numba compiles, for NumPy and a dense A, which
-        "auto" takes where Numba is installed and blocks would need more than some hundredths of a second; the first
-        such call takes a second or two more.  The iterates are the same to rounding.
+        Steps taken together; 1 is the loop.  "compiled" is a loop that Numba compiles, for NumPy and a dense A, or a
+        sparse one without intercept, which "auto" takes where Numba is installed and blocks would need more than a
+        hundredth of a second; the first such call takes a second or two more.  The iterates are the same to rounding.
     batch : int
         Samples per step, whose gradients are averaged; `indices` then has so many for each step, one after another.
     seed : int
