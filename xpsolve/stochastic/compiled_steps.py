@@ -56,7 +56,7 @@ class Loop:
         number = f.y.dtype.type
         weights = np.zeros(0, f.y.dtype) if f.weights is None else f.weights
         self.steps = _steps if isinstance(A, Dense) else _sparse_steps
-        rows = (A.A,) if isinstance(A, Dense) else (A.S.data, A.S.indices, A.S.indptr)
+        rows = (A.A,) if isinstance(A, Dense) else (A.S.data, _unsigned(A.S.indices), _unsigned(A.S.indptr))
         arrays = (*rows, f.y.reshape(f.n, -1), weights)
         self.samples = tuple(fixed(np.ascontiguousarray(x)) for x in arrays)  # copies, where rows are not together
         delta = number(f.delta if isinstance(f, Huber) else 0)
@@ -90,6 +90,12 @@ class Loop:
             given = map(fixed, (index[r], keep[r], push[r]))
             self.steps(*self.samples, *given, *changing, *self.loss, batch, *self.shrunk)
         return walk
+
+
+def _unsigned(numbers: Host) -> Host:
+    """The same as unsigned integers, with which Numba looks for no places counted from the end."""
+    unsigned: Host = np.ascontiguousarray(numbers).view(f"u{numbers.dtype.itemsize}")
+    return unsigned
 
 
 def _slopes(s: Any, y: Any, loss: Any, delta: Any, largest: Any) -> None:
