@@ -279,3 +279,11 @@ def test_what_is_no_objective_is_named():
         xs.sag(lambda x: x)
     with pytest.raises(TypeError, match="dense or sparse"):
         xs.sgd(xs.LeastSquares(2.0 * xs.operators.aslinearoperator(np.eye(3)), np.ones(3)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_compiled_loop_has_the_flops_of_single_steps_and_starts_nothing(method):
+    loop, single = (getattr(costs, method)(50, 9, loss="logistic", block=block) for block in ("compiled", 1))
+    assert (loop.launches, loop.syncs) == (0, 0)
+    assert loop.flops <= single.flops
+    assert costs.sgd(50, 9, block="compiled").flops == costs.sgd(50, 9, block=1).flops

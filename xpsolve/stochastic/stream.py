@@ -275,12 +275,11 @@ class Options:
         ceilings = costs.TYPICAL["gpu" if on_accelerator(f.y) else "cpu"]
         loss = {LeastSquares: "least_squares", Multinomial: "multinomial"}.get(type(f), "logistic")
         m = f.shape[1] if len(f.shape) == 2 else 1
-        options = {
-            str(size): costs.sgd(f.n, f.shape[0], loss=loss, m=m, runs=stream.runs or 1, block=size) for size in _SIZES
-        }
-        size = costs.cheapest(options, ceilings)
-        epochs = stream.length * self.batch / f.n
-        if epochs * options[size].time(ceilings) >= costs.WORTH_COMPILING and not why_not(f):
+        given: dict[str, Any] = {"loss": loss, "m": m, "runs": stream.runs or 1}
+        options = {str(size): costs.sgd(f.n, f.shape[0], block=size, **given) for size in _SIZES}
+        size, epochs = costs.cheapest(options, ceilings), stream.length * self.batch / f.n
+        saved = options[size].time(ceilings) - costs.sgd(f.n, f.shape[0], block="compiled", **given).time(ceilings)
+        if epochs * saved >= costs.WORTH_COMPILING and not why_not(f):
             return _Single(stream)
         return _Pace(stream, max(int(size) // self.batch, 1))
 
