@@ -205,3 +205,12 @@ def test_sweeps_over_coordinates_are_those_of_triangular_systems(rng, monkeypatc
     assert_close(mine.x, one.x, like=one.x, rtol=1e-5 if dtype == "float32" else 1e-12)
     assert xs.coordinate_descent(f, tol=1e-4).converged
     assert not xs.coordinate_descent(f, block=4, max_iter=7).stats["compiled"]
+
+
+@needs_numba
+def test_a_memory_that_was_given_is_not_written_to(rng):
+    f = objective(rng, "Logistic")
+    first = xs.sag(f, epochs=2, block="compiled", tol=0)
+    kept = first.stats["memory"].alpha.copy()
+    xs.sag(f, first.x, epochs=2, block="compiled", memory=first.stats["memory"], tol=0)
+    np.testing.assert_array_equal(first.stats["memory"].alpha, kept)

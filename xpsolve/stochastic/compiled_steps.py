@@ -63,6 +63,7 @@ class Loop:
         largest = number(math.floor(math.log(np.finfo(f.y.dtype).max)))
         self.loss = (_LOSSES[type(f)], delta, largest)
         self.shrunk = (shrunk,) if isinstance(A, Dense) else ()
+        self.alpha: Host | None = None  # of the last steps
 
     def taken(self, walk: Walk, index: Host, keep: Host, push: Host, batch: int = 1) -> Walk:
         """The steps  x ← c_k x − τ_k Σ d_i a_i  over the samples of each, or with α  x ← c_k x − τ_k Σ α_i a_i.
@@ -70,7 +71,8 @@ class Loop:
         Parameters
         ----------
         walk : Walk
-            Where they begin; not written to.
+            Where they begin; not written to, but for an α that this loop has made, whose n numbers would take longer to
+            copy than few steps do.
         index : int array, shape (R, K·batch)
             Sample numbers.
         keep, push : array, shape (R, K)
@@ -83,10 +85,13 @@ class Loop:
         Walk
             Where they end.
         """
-        walk = Walk(*(np.array(x, order="C") for x in walk))
+        mine = self.alpha is not None and np.may_share_memory(walk.alpha, self.alpha)
+        self.alpha = walk.alpha if mine else np.array(walk.alpha, order="C")
+        x, total, g = (np.array(part, order="C") for part in walk[:3])
+        walk = Walk(x, total, g, self.alpha)
         keep, push = (np.ascontiguousarray(x, dtype=walk.x.dtype) for x in (keep, push))
         for r in range(walk.x.shape[0]):
-            changing = (x[min(r, x.shape[0] - 1)] for x in walk)
+            changing = (part[r] for part in walk)
             given = map(fixed, (index[r], keep[r], push[r]))
             self.steps(*self.samples, *given, *changing, *self.loss, batch, *self.shrunk)
         return walk
