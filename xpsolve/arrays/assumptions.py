@@ -91,8 +91,17 @@ def holds(condition: Any) -> bool:
     return True
 
 
-def undecided() -> None:
-    """Note that a choice would perhaps have been another one, if the values could have been read."""
+def undecided(*, better: bool = False) -> None:
+    """Note that another choice would perhaps have been made, if values could be read.
+
+    Where it is so much `better` that the solve is faster step by step, it is not compiled.
+    """
     found = _current.get()
     if found is not None:
+        if better:
+            raise Declined
         found.decided = False
+
+
+class Declined(Exception):
+    """A solve that is faster step by step than as one program."""

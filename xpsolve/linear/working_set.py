@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     Run,
@@ -62,7 +63,7 @@ def no_working_set(problem: Problem, *, columns: bool = False) -> str:
         return f"y has {problem.Y.shape[1]} columns"
     if is_concrete(problem.Y, problem.lams):
         return ""
-    undecided()
+    undecided(better=math.prod(problem.shape) >= costs.COMPILED_FISTA)
     return "sets grow by decisions on the host, which is not possible under jax.jit"
 
 
