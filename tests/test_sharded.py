@@ -91,7 +91,7 @@ def test_under_jit_no_matrix_is_gathered(name):
 
 
 def test_arrays_on_different_devices_are_still_refused():
-    A, y = spread(TALL, (ROWS, ONE))
+    A, _ = spread(TALL, (ROWS, ONE))
     with pytest.raises(ValueError, match="expected an array on the device of A"):
         xs.ridge(A, jax.device_put(TALL[1], jax.devices()[0]), 1.0)
     mesh = Mesh(np.asarray(jax.devices()[:4]), ("i",))

@@ -157,7 +157,7 @@ def device_of(x: Array) -> Any:
     """The device of an array, None where tracing hides it.
 
     Of an array of JAX that is spread over several devices it is the placement of small arrays beside it: a copy of them
-    on each device of its mesh.  Arrays that are spread in different ways over one mesh are on one device, in this sense.
+    on each device of its mesh.  In this sense arrays that are spread over one mesh are on one device.
     """
     if type(x) is np.ndarray:
         return "cpu"
