@@ -27,6 +27,7 @@ from xpsolve.costs.composite import NEWTON_FEATURES, PENALTIES, WORKING_SET_FEAT
 from xpsolve.costs.linear import (
     ATOM_STEPS,
     CODE_STEPS,
+    COMPILED_FISTA,
     LASSO_METHODS,
     RIDGE_METHODS,
     basis_pursuit,
@@ -126,6 +127,7 @@ __all__ = [
     "CHECK_EVERY",
     "CHUNK",
     "CODE_STEPS",
+    "COMPILED_FISTA",
     "CONVOLUTION_METHODS",
     "GRADIENT_METHODS",
     "INCREMENTS",

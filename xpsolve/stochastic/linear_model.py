@@ -101,8 +101,8 @@ class LinearModel:
         if self.lam.ndim:
             message = f"lam: expected one number, got shape {tuple(self.lam.shape)}. Solve for one after another."
             raise ValueError(message)
-        self.unpenalised: bool = not is_array(lam) and lam == 0  # known here, without a read
-        self.strongly_convex: bool = not is_array(lam) and lam > 0  # in x, likewise
+        self.unpenalised: bool = not is_array(lam) and bool(lam == 0)  # known here, without a read
+        self.strongly_convex: bool = not is_array(lam) and bool(lam > 0)  # in x, likewise
         if check_finite:
             self._check_samples()
         self.weights: Array | None = None  # of mean 1
