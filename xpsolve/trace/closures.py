@@ -1,0 +1,96 @@
+"""Functions that close over arrays, seen through an interpreter.
+
+A solver's step closes over its data and their namespace.  To follow it, all of these must be of one level: the function
+is made again, from the same code, with lifted arrays in its cells.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import types
+from typing import Any
+
+from xpsolve.arrays import is_array, lift
+from xpsolve.trace.wrapper import Interpreter, WrappedNamespace, map_arrays
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type)
+
+
+def lift_closure(interpreter: Interpreter, f: Any) -> Any:
+    """`f` with all that it closes over lifted to the interpreter's level.
+
+    Goes through functions, bound methods, partial functions, containers, and objects that hold others; what holds
+    neither an array nor a namespace stays the same object.
+    """
+    return _Lifting(interpreter).lifted(f)
+
+
+class _Lifting:
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.interpreter = interpreter
+        self.done: dict[int, tuple[Any, Any]] = {}  # what was lifted, by identity: functions may refer to themselves
+
+    def lifted(self, x: Any) -> Any:
+        if isinstance(x, _PLAIN):
+            return x
+        if id(x) in self.done:
+            return self.done[id(x)][1]
+        if is_array(x):
+            new = lift(self.interpreter.namespace, x)
+        elif isinstance(x, types.ModuleType | WrappedNamespace):
+            new = self.interpreter.namespace if x is self.interpreter.inside else x
+        elif isinstance(x, types.FunctionType):
+            return self._function(x)
+        elif isinstance(x, types.MethodType):
+            owner = self.lifted(x.__self__)
+            new = x if owner is x.__self__ else types.MethodType(x.__func__, owner)
+        elif isinstance(x, functools.partial):
+            new = self._if_changed(
+                x, (x.func, x.args, x.keywords), lambda parts: functools.partial(parts[0], *parts[1], **parts[2])
+            )
+        elif isinstance(x, tuple | list):
+            new = self._if_changed(x, tuple(x), type(x)._make if hasattr(x, "_make") else type(x))
+        elif isinstance(x, dict):
+            new = self._if_changed(x, tuple(x.values()), lambda values: dict(zip(x, values, strict=True)))
+        else:
+            return self._object(x)
+        self.done[id(x)] = (x, new)
+        return new
+
+    def _if_changed(self, x: Any, parts: tuple[Any, ...], made: Any) -> Any:
+        new = [self.lifted(part) for part in parts]
+        return x if all(a is b for a, b in zip(parts, new, strict=True)) else made(new)
+
+    def _function(self, f: types.FunctionType) -> Any:
+        cells = f.__closure__ or ()
+        if not cells and not f.__defaults__ and not f.__kwdefaults__:
+            return f
+        fresh = tuple(types.CellType() for _ in cells)
+        new = types.FunctionType(f.__code__, f.__globals__, f.__name__, None, fresh)
+        new.__kwdefaults__, new.__dict__ = f.__kwdefaults__, dict(f.__dict__)
+        self.done[id(f)] = (f, new)
+        new.__defaults__ = self.lifted(f.__defaults__)
+        new.__kwdefaults__ = self.lifted(f.__kwdefaults__)
+        for cell, old in zip(fresh, cells, strict=True):
+            try:
+                cell.cell_contents = self.lifted(old.cell_contents)
+            except ValueError:  # nothing in it yet
+                continue
+        return new
+
+    def _object(self, x: Any) -> Any:
+        """Objects of this package say how their arrays are mapped; of others the attributes are looked at."""
+        if hasattr(type(x), "__xpsolve_map__"):
+            new = map_arrays(self.lifted, x)
+        elif isinstance(getattr(x, "__dict__", None), dict) and not callable(getattr(x, "standard", None)):
+            fields = vars(x)
+            self.done[id(x)] = (x, x)  # while it is looked at
+            changed = {key: value for key, old in fields.items() if (value := self.lifted(old)) is not old}
+            new = copy.copy(x) if changed else x
+            if changed:
+                vars(new).update(changed)
+        else:
+            new = x
+        self.done[id(x)] = (x, new)
+        return new

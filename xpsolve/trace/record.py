@@ -1,0 +1,164 @@
+"""Recording: a pure function runs once on real arrays, and its operations are noted as a `Program`.
+
+Whatever does not depend on the inputs is computed while recording and is a constant of the program.  What a program
+cannot hold raises `CannotRecord`: a number that goes to the host, a shape that depends on values.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from xpsolve.arrays import Array, Namespace, is_array
+from xpsolve.trace.closures import lift_closure
+from xpsolve.trace.count import DATA_DEPENDENT, is_mask, namespace_of_all
+from xpsolve.trace.program import Operation, Program, Value
+from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, map_arrays
+
+
+class CannotRecord(Exception):
+    """Says what about a function a program cannot hold."""
+
+
+class Recorded(WrappedArray):
+    """An array with the value that stands for it; None for what does not depend on the inputs."""
+
+    __slots__ = ("_mark",)
+
+    def __init__(self, value: Array, interpreter: Interpreter, mark: Value | None = None) -> None:
+        super().__init__(value, interpreter)
+        self._mark = mark
+
+    def _become(self, other: WrappedArray) -> None:
+        super()._become(other)
+        self._mark = other._mark  # type: ignore[attr-defined]
+
+
+class Recorder(Interpreter):
+    """Runs every operation inside and notes those that depend on the inputs.
+
+    Parameters
+    ----------
+    inside : namespace
+        Of the arrays that the function gets.
+    opened : callable, optional
+        Called with the name of a delegate; a true answer records its standard functions instead of the delegate.
+    """
+
+    def __init__(self, inside: Namespace, opened: Callable[[str], bool] = lambda name: False) -> None:
+        super().__init__(inside)
+        self.opened = opened
+        self.operations: list[Operation] = []
+        self.constants: dict[Value, Array] = {}
+        self._known: dict[int, Value] = {}  # constants by the identity of their array, which `constants` keeps alive
+        self._numbers = itertools.count()
+
+    def wrap(self, value: Array) -> Recorded:
+        """An array that does not depend on the inputs."""
+        return Recorded(value, self)
+
+    def made(self, value: Array) -> Recorded:
+        """An input, or the result of an operation that depends on one."""
+        return Recorded(value, self, Value(next(self._numbers), tuple(value.shape), value.dtype))
+
+    def apply(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one operation and note it."""
+        if hasattr(function, "standard") and self.opened(name):
+            return function.standard(*args, **kwargs)
+        out = self.run(function, self.unwrap_all(args), self.unwrap_all(kwargs))
+        if not self._depends((list(args), kwargs)):
+            return self.wrap_all(out)
+        if name in DATA_DEPENDENT or (name == "getitem" and is_mask(args[1])):
+            message = f"the shape of what {name} returns depends on values"
+            raise CannotRecord(message)
+        result = map_arrays(self.made, out)
+        self._check_outputs(name, result)
+        outputs = map_arrays(lambda x: x._mark, result)
+        self.operations.append(Operation(name, function, self.values(args), self.values(kwargs), outputs))
+        return result
+
+    def _depends(self, tree: Any) -> bool:
+        return any(self.owns(x) and x._mark is not None for x in arrays_in(tree))
+
+    def _check_outputs(self, name: str, result: Any) -> None:
+        for x in result if isinstance(result, tuple | list) else (result,):
+            if x is not None and not self.owns(x) and not isinstance(x, tuple | list):
+                message = f"{name} returns a {type(x).__name__}, which is no array"
+                raise CannotRecord(message)
+
+    def values(self, tree: Any) -> Any:
+        """Values for the arrays in nested containers; objects without an array that depends on the inputs stay."""
+        kind = type(tree)
+        if kind is tuple or kind is list:
+            return kind(map(self.values, tree))
+        if kind is dict:
+            return {key: self.values(item) for key, item in tree.items()}
+        if is_array(tree):
+            return self._value(tree)
+        return map_arrays(self._value, tree) if self._depends(tree) else self.unwrap_all(tree)
+
+    def _value(self, x: Array) -> Value:
+        if not self.owns(x):
+            return self._constant(x)
+        return self._constant(x.__xpsolve_value__) if x._mark is None else x._mark
+
+    def _constant(self, x: Array) -> Value:
+        value = self._known.get(id(x))
+        if value is None:
+            value = self._known[id(x)] = Value(next(self._numbers), tuple(x.shape), x.dtype)
+            self.constants[value] = x
+        return value
+
+    def read(self, x: WrappedArray, how: str, function: Callable[[Array], Any]) -> Any:
+        """A value that does not depend on the inputs may go to the host."""
+        if x._mark is not None:  # type: ignore[attr-defined]
+            message = f"a value goes to the host (by {how})"
+            raise CannotRecord(message)
+        return super().read(x, how, function)
+
+
+def record(
+    f: Callable[..., Any], *args: Any, opened: Callable[[str], bool] = lambda name: False, **kwargs: Any
+) -> tuple[Any, Program]:
+    """Run ``f(*args, **kwargs)`` and record it as a function of the arrays among its arguments.
+
+    Parameters
+    ----------
+    f : callable
+        Pure, of array-API code.  Arrays and namespaces that it closes over are followed.
+    *args : object
+        Its arguments; arrays inside containers, solutions and operators are inputs too.
+    opened : callable, optional
+        Called with the name of a delegate; a true answer records its standard functions instead.
+    **kwargs : object
+        Arguments by name.
+
+    Returns
+    -------
+    result : object
+        What f returned, with plain arrays inside.
+    program : Program
+        Its inputs are the arrays in the arguments, in order.
+
+    Raises
+    ------
+    CannotRecord
+        Says what a program cannot hold.
+    """
+    recorder = Recorder(namespace_of_all(f, args, kwargs), opened)
+    inputs: list[Value] = []
+
+    def enter(x: Array) -> Recorded:
+        entered = recorder.made(x)
+        inputs.append(entered._mark)  # type: ignore[arg-type]
+        return entered
+
+    lifted_args, lifted_kwargs = map_arrays(enter, list(args)), map_arrays(enter, kwargs)
+    try:
+        result = lift_closure(recorder, f)(*lifted_args, **lifted_kwargs)
+        outputs = recorder.values(result)
+        program = Program(tuple(inputs), recorder.constants, tuple(recorder.operations), outputs)
+        return recorder.unwrap_all(result), program
+    finally:
+        recorder.release()
