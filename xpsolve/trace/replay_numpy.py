@@ -260,10 +260,8 @@ class NumpyWriter(Writer):
                 self._array(value, lines)
 
     def argument(self, tree: Any) -> str:
-        """An argument of a call."""
-        if isinstance(tree, Value) and tree in self._numbers:
-            return self.value(tree) + "a"
-        return super().argument(tree)
+        """An argument of a call: an array where the text has a scalar."""
+        return self.written(tree, lambda x: self.value(x) + "a" if x in self._numbers else self.value(x))
 
 
 def _is_number(x: Any) -> bool:
