@@ -61,12 +61,16 @@ def without_repeats(program: Program) -> Program:
         return same.get(value, value)
 
     for operation in program.operations:
-        args, kwargs = map_values(first, operation.args), map_values(first, operation.kwargs)
+        args, kwargs = operation.args, operation.kwargs
+        changed = not same.keys().isdisjoint(operation.reads())
+        if changed:
+            args, kwargs = map_values(first, args), map_values(first, kwargs)
         key = (operation.name, operation.function, _key(args), _key(kwargs))
         earlier = found.get(key)
         if earlier is None or not own.isdisjoint(operation.makes()):
-            changed = any(value in same for value in operation.reads())
-            new = Operation(operation.name, operation.function, args, kwargs, operation.outputs) if changed else operation
+            new = (
+                Operation(operation.name, operation.function, args, kwargs, operation.outputs) if changed else operation
+            )
             found[key] = new
             kept.append(new)
         else:
@@ -76,14 +80,17 @@ def without_repeats(program: Program) -> Program:
 
 def _key(tree: Any) -> Any:
     """Equal for arguments that are the same: numbers by type and digits, other objects by identity."""
+    kind = type(tree)
+    if kind is Value:
+        return tree
+    if kind in (bool, int, float, complex, str, type(None)):
+        return (kind, repr(tree))  # 0.0 is not -0.0, and 1 not 1.0
     if isinstance(tree, tuple | list):
         return (type(tree), tuple(map(_key, tree)))
     if isinstance(tree, dict):
         return (dict, tuple((name, _key(item)) for name, item in tree.items()))
     if isinstance(tree, slice):
         return (slice, _key((tree.start, tree.stop, tree.step)))
-    if isinstance(tree, bool | int | float | complex | str | type(None)):
-        return (type(tree), repr(tree))  # 0.0 is not -0.0, and 1 not 1.0
     return (None, id(tree))
 
 

@@ -162,7 +162,9 @@ class Writer:
         return scope["run"]  # type: ignore[no-any-return]
 
 
-_OPERATORS = frozenset(getattr(operator, f"__{name}__") for name in "add sub mul truediv matmul lt le gt ge eq ne".split())
+_OPERATORS = frozenset(
+    getattr(operator, f"__{name}__") for name in "add sub mul truediv matmul lt le gt ge eq ne".split()
+)
 
 
 @functools.lru_cache(maxsize=1024)
