@@ -34,6 +34,10 @@ def lift_closure(interpreter: Interpreter, f: Any, entered: Mapping[int, Array] 
     return _Lifting(interpreter, entered or {}).lifted(f)
 
 
+class CannotRecord(Exception):
+    """Says what about a function a program cannot hold."""
+
+
 class Signature:
     """What a function closes over: its arrays, and a key that is equal for functions that do the same with theirs.
 
@@ -48,15 +52,18 @@ class Signature:
         Those that were found, each once, in order.
     key : tuple
         Code, numbers, words, and the shapes, dtypes and layouts of the arrays.
+    foreign : bool
+        Whether there is code from outside of this package, which may depend on more: on names of its module.
 
     Raises
     ------
-    TypeError
-        If an object is found that cannot be looked into.
+    CannotRecord
+        If an object is found that cannot be looked into, or an array that wraps another.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.arrays: list[Array] = []
+        self.foreign = False
         self._parts: list[Any] = []
         self._seen: dict[int, tuple[int, Any]] = {}
         for x in roots:
@@ -73,6 +80,7 @@ class Signature:
             return
         self._seen[id(x)] = (len(self._seen), x)
         if is_array(x) or isinstance(x, np.inexact):
+            _check_unwrapped(x)
             note((kind, tuple(x.shape), x.dtype, strides_of(x), device_of(x) if kind is not np.ndarray else None))
             self.arrays.append(x)
         elif isinstance(x, types.ModuleType | type | types.BuiltinFunctionType | np.dtype | np.generic | np.ufunc):
@@ -81,6 +89,7 @@ class Signature:
             note(x)
         elif isinstance(x, types.FunctionType):
             note(x.__code__)
+            self._came_from(x.__globals__.get("__name__"))
             self._visit((x.__defaults__, x.__kwdefaults__))
             for cell in x.__closure__ or ():
                 self._visit(_contents(cell))
@@ -96,13 +105,27 @@ class Signature:
             note((kind, *x))
             for item in x.values():
                 self._visit(item)
-        elif kind.__module__.split(".")[0] not in _LIBRARIES and hasattr(x, "__dict__") and not hasattr(kind, "__slots__"):
+        elif (
+            kind.__module__.split(".")[0] not in _LIBRARIES
+            and hasattr(x, "__dict__")
+            and not hasattr(kind, "__slots__")
+        ):
             note((kind, *vars(x)))
+            self._came_from(kind.__module__)
             for item in vars(x).values():
                 self._visit(item)
         else:
             message = f"an object of type {kind.__qualname__} cannot be looked into"
-            raise TypeError(message)
+            raise CannotRecord(message)
+
+    def _came_from(self, module: Any) -> None:
+        self.foreign = self.foreign or not str(module).startswith("xpsolve.")
+
+
+def _check_unwrapped(x: Array) -> None:
+    if hasattr(type(x), "__xpsolve_value__"):
+        message = "it closes over an array that wraps another"
+        raise CannotRecord(message)
 
 
 def _contents(cell: Any) -> Any:
@@ -126,7 +149,9 @@ class _Lifting:
         if id(x) in self.done:
             return self.done[id(x)][1]
         if is_array(x):
-            new = lift(self.interpreter.namespace, x)
+            if not self.interpreter.owns(x):
+                _check_unwrapped(x)
+            new = x if self.interpreter.owns(x) else lift(self.interpreter.namespace, x)
         elif isinstance(x, types.ModuleType | WrappedNamespace):
             new = self.interpreter.namespace if x is self.interpreter.inside else x
         elif isinstance(x, types.FunctionType):

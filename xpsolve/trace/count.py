@@ -209,6 +209,7 @@ def _tall(A: Array) -> tuple[int, int]:
 
 
 def is_mask(key: Any) -> bool:
+    """Whether a key chooses by an array of booleans, so that values decide how many entries there are."""
     keys = key if isinstance(key, tuple) else (key,)
     return any(namespace_of(k).isdtype(k.dtype, "bool") for k in arrays_in(list(keys)))
 

@@ -13,19 +13,14 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, is_array, library, namespace_of
-from xpsolve.trace.closures import lift_closure
+from xpsolve.trace.closures import CannotRecord, lift_closure
 from xpsolve.trace.count import DATA_DEPENDENT, is_mask, namespace_of_all
 from xpsolve.trace.launches import strides_of
 from xpsolve.trace.leaves import fill
 from xpsolve.trace.program import Operation, Program, Value
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, map_arrays
 
-
 _SIMPLE = frozenset((int, float, bool, complex, str, type(None)))
-
-
-class CannotRecord(Exception):
-    """Says what about a function a program cannot hold."""
 
 
 class Recorded(WrappedArray):

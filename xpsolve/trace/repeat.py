@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,10 +18,10 @@ import numpy as np
 
 from xpsolve.arrays import Array
 from xpsolve.arrays.loops import plainly, replayed
-from xpsolve.trace.closures import Signature
+from xpsolve.trace.closures import CannotRecord, Signature
 from xpsolve.trace.leaves import split
 from xpsolve.trace.program import Program, Value
-from xpsolve.trace.record import CannotRecord, record_leaves
+from xpsolve.trace.record import record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
 from xpsolve.trace.replay_numpy import NumpyWriter
 
@@ -30,9 +30,8 @@ _LONG = 40  # steps after which one is made, where as many may come; doubled by 
 _KEPT = 16  # recordings of one step
 _SMALL = 2**23  # bytes that a recording may keep
 
-_recordings: WeakKeyDictionary[CodeType, OrderedDict[Any, Pool]] = WeakKeyDictionary()
+_recordings: WeakKeyDictionary[CodeType, OrderedDict[Any, Pool | None]] = WeakKeyDictionary()  # None: in vain
 _unused: WeakKeyDictionary[CodeType, int] = WeakKeyDictionary()  # recordings more than were used again
-_in_vain: WeakKeyDictionary[CodeType, str] = WeakKeyDictionary()  # why a step could not be recorded
 
 
 class Repeated:
@@ -46,12 +45,13 @@ class Repeated:
         From a program to what writes it for a library.
     """
 
-    def __init__(self, step: Callable[[Any], Any], writer: Callable[[Program], Writer]) -> None:
+    def __init__(self, step: FunctionType, writer: Callable[[Program], Writer]) -> None:
         self._step, self._writer = step, writer
         self._plain = plainly(step)
         self._taken = 0
-        self._code = getattr(step, "__code__", None)
-        self._off = self._code is None or self._code in _in_vain
+        self._code = step.__code__
+        self._off = False
+        self._closed: list[Array] = []
         self._signature: Signature | None = None
         self._pool: Pool | None = None
         self._key: Any = None
@@ -63,7 +63,7 @@ class Repeated:
                 long = self._taken >= _LONG << _unused.get(self._code, 0) <= left
                 state, steps = self._begin(state, steps, long=long)
             if self._pool is not None and steps:
-                leaves, key = split(state)
+                leaves, key = _split(state)
                 if key == self._key:
                     return self._pool(steps, *leaves, *self._closed)
         self._taken += steps
@@ -71,43 +71,53 @@ class Repeated:
 
     def _begin(self, state: Any, steps: int, *, long: bool) -> tuple[Any, int]:
         """Find a recording; in a long run make one, which takes the first of the steps."""
-        known = _recordings.get(self._code)  # type: ignore[arg-type]
+        known = _recordings.get(self._code)
         if not long and not known:
             return state, steps
-        leaves, key = split(state)
-        if self._signature is None:
-            try:
-                self._signature = Signature(self._step)
-            except TypeError as error:
-                return self._failed(error, state, steps)
-            self._closed = [np.asarray(x) if isinstance(x, np.generic) else x for x in self._signature.arrays]
-        self._key = key
-        full = (key, self._signature.key)
-        if known and full in known:
+        leaves, key = _split(state)
+        try:
+            self._signature = signature = self._signature or Signature(self._step)
+            self._closed = [np.asarray(x) if isinstance(x, np.generic) else x for x in signature.arrays]
+        except CannotRecord:
+            self._off = True
+        if self._off or not leaves:
+            return state, steps
+        self._key, full = key, (key, signature.key)
+        if known and full in known and not signature.foreign:
             self._pool = known[full]
+            self._off = self._pool is None
             known.move_to_end(full)
             _unused[self._code] = max(0, _unused.get(self._code, 0) - 1)
-            return state, steps
-        if not long:
-            return state, steps
-        try:
-            after, program = record_leaves(self._step, (state,), leaves, self._signature.arrays)
-            _check(state, program.outputs)
-        except Exception as error:  # whatever the step does not take in this form, it is right as it is
-            return self._failed(error, state, steps)
-        self._pool = Pool(reduced(program), lambda program: self._writer(program).loop())
-        if self._pool.nbytes <= _SMALL:
-            known = _recordings.setdefault(self._code, OrderedDict())  # type: ignore[arg-type]
-            known[full] = self._pool
-            _unused[self._code] = min(_unused.get(self._code, -1) + 1, 8)
-            if len(known) > _KEPT:
-                known.popitem(last=False)
-        return after, steps - 1
-
-    def _failed(self, error: Exception, state: Any, steps: int) -> tuple[Any, int]:
-        _in_vain[self._code] = f"{type(error).__name__}: {error}"  # type: ignore[index]
-        self._off = True
+        elif long:
+            state, steps, self._pool = self._recorded(state, steps, leaves, signature.arrays)
+            self._off = self._pool is None
+            if not signature.foreign and (self._pool is None or self._pool.nbytes <= _SMALL):
+                self._keep(full)
         return state, steps
+
+    def _recorded(
+        self, state: Any, steps: int, leaves: list[Array], closed: list[Array]
+    ) -> tuple[Any, int, Pool | None]:
+        try:
+            after, program = record_leaves(self._step, (state,), leaves, closed)
+            _check(state, program.outputs)
+        except Exception:  # whatever the step does not take in this form, it is right as it is
+            return state, steps, None
+        return after, steps - 1, Pool(reduced(program), lambda program: self._writer(program).loop())
+
+    def _keep(self, full: Any) -> None:
+        known = _recordings.setdefault(self._code, OrderedDict())
+        known[full] = self._pool
+        _unused[self._code] = min(_unused.get(self._code, -1) + 1, 8)
+        if len(known) > _KEPT:
+            known.popitem(last=False)
+
+
+def _split(state: Any) -> tuple[list[Array], Any]:
+    try:
+        return split(state)
+    except TypeError:  # an array that wraps another
+        return [], None
 
 
 def _check(state: Any, outputs: Any) -> None:
@@ -126,11 +136,16 @@ def _check(state: Any, outputs: Any) -> None:
         raise CannotRecord(message)
 
 
+def repeated(step: Callable[[Any], Any], writer: Callable[[Program], Writer]) -> Callable[[Any, int, int], Any]:
+    """``advance(state, steps, left)`` by replay, for a step that is a function of Python."""
+    return Repeated(step, writer) if isinstance(step, FunctionType) else plainly(step)
+
+
 @replayed.register("numpy")
-def _repeated_numpy(like: Array, step: Callable[[Any], Any]) -> Repeated:
-    return Repeated(step, NumpyWriter)
+def _repeated_numpy(like: Array, step: Callable[[Any], Any]) -> Callable[[Any, int, int], Any]:
+    return repeated(step, NumpyWriter)
 
 
 @replayed.register("torch")
-def _repeated_torch(like: Array, step: Callable[[Any], Any]) -> Repeated:
-    return Repeated(step, lambda program: Writer(program, "torch"))
+def _repeated_torch(like: Array, step: Callable[[Any], Any]) -> Callable[[Any, int, int], Any]:
+    return repeated(step, lambda program: Writer(program, "torch"))
