@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,11 +45,11 @@ class Repeated:
         From a program to what writes it for a library.
     """
 
-    def __init__(self, step: FunctionType, writer: Callable[[Program], Writer]) -> None:
+    def __init__(self, step: FunctionType | MethodType, writer: Callable[[Program], Writer]) -> None:
         self._step, self._writer = step, writer
         self._plain = plainly(step)
         self._taken = 0
-        self._code = step.__code__
+        self._code = getattr(step, "__func__", step).__code__
         self._off = False
         self._closed: list[Array] = []
         self._signature: Signature | None = None
@@ -138,7 +138,7 @@ def _check(state: Any, outputs: Any) -> None:
 
 def repeated(step: Callable[[Any], Any], writer: Callable[[Program], Writer]) -> Callable[[Any, int, int], Any]:
     """``advance(state, steps, left)`` by replay, for a step that is a function of Python."""
-    return Repeated(step, writer) if isinstance(step, FunctionType) else plainly(step)
+    return Repeated(step, writer) if isinstance(step, FunctionType | MethodType) else plainly(step)
 
 
 @replayed.register("numpy")
