@@ -2,8 +2,8 @@
 
 A recording is a function of the state and of the arrays that the step closes over, so that it serves all later calls
 with arrays of the same shapes: `Signature` says which they are.  A step is recorded while it is taken, in a run that is
-long already.  What cannot be recorded is taken as it is; so is a state that is more than arrays in tuples, and numbers
-that stay the same.
+long already.  What cannot be recorded is taken as it is: code of others, which may be more than a function, and a state
+that is more than arrays in tuples, and numbers that stay the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xpsolve.trace.record import record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
 from xpsolve.trace.replay_numpy import NumpyWriter
 
-_SOON = 10  # steps after which a recording is looked for
+_SOON = 20  # steps after which a recording is looked for
 _LONG = 40  # steps after which one is made, where as many may come; doubled by each one that found no use
 _KEPT = 16  # recordings of one step
 _SMALL = 2**23  # bytes that a recording may keep
@@ -78,21 +78,23 @@ class Repeated:
         try:
             self._signature = signature = self._signature or Signature(self._step)
             self._closed = [np.asarray(x) if isinstance(x, np.generic) else x for x in signature.arrays]
+            self._off = signature.foreign
         except CannotRecord:
             self._off = True
         if self._off or not leaves:
             return state, steps
         self._key, full = key, (key, signature.key)
-        if known and full in known and not signature.foreign:
+        if known and full in known:
             self._pool = known[full]
-            self._off = self._pool is None
             known.move_to_end(full)
             _unused[self._code] = max(0, _unused.get(self._code, 0) - 1)
         elif long:
             state, steps, self._pool = self._recorded(state, steps, leaves, signature.arrays)
-            self._off = self._pool is None
-            if not signature.foreign and (self._pool is None or self._pool.nbytes <= _SMALL):
+            if self._pool is None or self._pool.nbytes <= _SMALL:
                 self._keep(full)
+        else:
+            return state, steps
+        self._off = self._pool is None
         return state, steps
 
     def _recorded(
