@@ -102,7 +102,7 @@ class Signature:
             note((kind, x))
         elif is_array(x) or isinstance(x, np.inexact):
             _check_unwrapped(x)
-            note((kind, tuple(x.shape), x.dtype, strides_of(x), device_of(x) if is_array(x) else None))
+            note((kind, tuple(x.shape), x.dtype, strides_of(x), str(device_of(x)) if is_array(x) else None))
             self.arrays.append(x)
         else:
             self._opened(x, kind)

@@ -194,19 +194,24 @@ def record(
 
 
 def record_leaves(
-    f: Callable[..., Any], args: Any, leaves: Sequence[Array], closed: Sequence[Array] = ()
+    f: Callable[..., Any],
+    args: Any,
+    leaves: Sequence[Array],
+    closed: Sequence[Array] = (),
+    *,
+    recorder: Callable[[Namespace], Recorder] = Recorder,
 ) -> tuple[Any, Program]:
     """The same of ``f(*args)`` with ``leaves = split(args)[0]`` as inputs, and after them the arrays `closed`.
 
     These are all that f closes over, from `Signature`; what it makes of them is not computed while recording.  They are
     given, or none.
     """
-    recorder = Recorder(namespace_of(leaves[0]))
-    entered = [recorder.made(x) for x in leaves]
-    also = {id(x): recorder.made(np.asarray(x) if isinstance(x, np.generic) else x) for x in closed}
+    made = recorder(namespace_of(leaves[0]))
+    entered = [made.made(x) for x in leaves]
+    also = {id(x): made.made(np.asarray(x) if isinstance(x, np.generic) else x) for x in closed}
     inputs: list[Any] = [x._mark for x in (*entered, *also.values())]
-    given = lift_closure(recorder, fill(args, iter(entered)))
-    return _recorded(recorder, inputs, lift_closure(recorder, f, also), given, {})
+    given = lift_closure(made, fill(args, iter(entered)))
+    return _recorded(made, inputs, lift_closure(made, f, also), given, {})
 
 
 def _recorded(
