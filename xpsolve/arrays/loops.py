@@ -126,19 +126,11 @@ def iterate(
             raise ValueError(message)
         return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew, late, between)
 
-    def refreshed(state: State) -> tuple[State, Array]:
-        state = state if refresh is None else refresh(state)
-        return state, measure(state)
-
-    like = next(filter(is_array, _leaves(state)), None)
-    advance, check = (
-        (plainly(step), refreshed) if like is None else (replayed(like, step), checked(like, refreshed, measure))
-    )
+    advance = _repeated(step, state)
     history = [] if record is None else [record(state)]
     k = reads = 0
-    measured = measure(state)
     while True:
-        state, measured = _computed(state, measured)
+        state, measured = _computed(state, measure(state))
         value = float(measured)  # the one host read
         reads += 1
         if callback is not None and callback(k, state):
@@ -164,7 +156,8 @@ def iterate(
                         history.append(record(state))
                 state = advance(state, min(due, last - i), max_iter - i)
             k = last
-            state, measured = check(state)
+            if refresh is not None:
+                state = refresh(state)
             if record is not None:
                 history.append(record(state))
             continue
@@ -185,6 +178,11 @@ def plainly(step: Callable[[State], State]) -> _Steps[State]:
     return advance
 
 
+def _repeated(step: Callable[[State], State], state: State) -> _Steps[State]:
+    like = next(filter(is_array, _leaves(state)), None)
+    return plainly(step) if like is None else replayed(like, step)
+
+
 @composed
 def replayed(like: Array, step: Callable[[State], State]) -> _Steps[State]:
     """A function ``advance(state, steps, left)`` that takes so many steps, on arrays of the library of `like`.
@@ -193,14 +191,6 @@ def replayed(like: Array, step: Callable[[State], State]) -> _Steps[State]:
     registered here: see `xpsolve.trace.repeat`.  No step writes to what an earlier one has returned.
     """
     return plainly(step)
-
-
-@composed
-def checked(
-    like: Array, check: Callable[[State], tuple[State, Array]], measure: Callable[[State], Array]
-) -> Callable[[State], tuple[State, Array]]:
-    """A function that does the same as `check`, of which `measure` is a part."""
-    return check
 
 
 def _stacked(history: list[dict[str, Array]]) -> dict[str, Array]:
