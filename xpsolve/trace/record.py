@@ -224,8 +224,8 @@ def record_leaves(
 ) -> tuple[Any, Program]:
     """The same of ``f(*args)`` with ``leaves = split(args)[0]`` as inputs, and after them the arrays `closed`.
 
-    These are all that f closes over, from `Signature`: an array that is not among them, nor made from nothing, cannot be
-    recorded.  Without them the arrays that f closes over are constants.
+    These are all that f closes over, from `Signature`: an array that is not among them, nor made from nothing, cannot
+    be recorded.  Without them the arrays that f closes over are constants.
     """
     made = recorder(namespace_of(leaves[0]))
     entered = [made.made(x) for x in leaves]

@@ -3,7 +3,8 @@
 A recording is a function of the state and of the arrays that the step closes over, so that it serves all later calls
 with arrays of the same shapes: `Signature` says which they are.  A step is recorded while it is taken, in a run that is
 long already.  What cannot be recorded is taken as it is: code of others, which may be more than a function, and a state
-that is more than arrays in tuples, and numbers that stay the same.
+that is more than arrays in tuples, and numbers that stay the same.  The digits are those of the plain steps, but for
+rounding where a step has a shorter way for NumPy alone.
 """
 
 from __future__ import annotations
