@@ -64,6 +64,7 @@ CASES = {
     ],
     "_unless_above": [(np.asarray(1.0), x) for x in NUMBERS] + [(np.asarray(1.0), np.stack(NUMBERS))],
     "inner": list(of_columns(X2, X2)),
+    "squared_rows": [(X,) for X in (X2, X2.T, np.asfortranarray(X2), spoilt(X2, NAN), spoilt(X2, INF), 1e200 * X2)],
     "raised": [(G,), (np.diag([0.0, 1.0, NAN]),), (G.T.copy(order="F"),)],
     "accepted": list(itertools.product(NUMBERS[1:], repeat=4)),
     "_all_between": [(Y, X, np.ones(1), *BOUNDS) for Y, X in (*of_columns(ONE, X1), *of_columns(TWO, X2))],

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -35,52 +36,66 @@ def can_compile() -> bool:
     return not numba.config.DISABLE_JIT
 
 
-def compiled(loop: Loop) -> Loop:
-    """The loop, compiled at its first call for each combination of dtypes; to be called where `can_compile` holds.
+def compiled(*parts: Loop) -> Callable[[Loop], Loop]:
+    """Decorate a loop so that it is compiled at its first call for each combination of dtypes.
 
-    Sums may be added up in any order, and products be fused with sums; NaN and infinities are what they are in NumPy.
-    Inside, Python's lock is released.
+    It is to be called only where `can_compile` holds.  Sums may be added up in any order, and products be fused with
+    sums; NaN and infinities are what they are in NumPy.  Inside, Python's lock is released.
 
     Parameters
     ----------
-    loop : callable
-        Written in the part of Python that Numba compiles; it may write into arrays that are its own.
+    *parts : callable
+        Functions of the same file that the loop calls, which are compiled into it.
 
     Returns
     -------
     callable
-        Takes the same arguments.
+        The decorator, for a loop in the part of Python that Numba compiles; it may write into the arrays that it gets.
 
     Examples
     --------
     >>> import numpy as np
     >>> from xpsolve.arrays.compiled import can_compile, compiled
-    >>> @compiled
+    >>> @compiled()
     ... def last(x):
     ...     return x[-1]
     >>> last(np.arange(3.0)) if can_compile() else 2.0
     2.0
     """
-    made: dict[bool, Loop] = {}
 
-    def with_cache(on_disk: bool) -> Loop:
-        if on_disk not in made:
-            import numba
+    def decorate(loop: Loop) -> Loop:
+        made: dict[bool, Loop] = {}
 
-            fast = {"reassoc", "contract"}
-            made[on_disk] = numba.njit(fastmath=fast, error_model="numpy", nogil=True, cache=on_disk)(loop)
-        return made[on_disk]
+        def with_cache(on_disk: bool) -> Loop:
+            if on_disk not in made:
+                made[on_disk] = _jit(loop, parts, on_disk)
+            return made[on_disk]
 
-    @functools.wraps(loop)
-    def call(*args: Any) -> Any:
-        if False not in made:
-            try:
-                return with_cache(True)(*args)
-            except (OSError, RuntimeError):  # no folder, or no room: before the loop has begun
-                pass
-        return with_cache(False)(*args)
+        @functools.wraps(loop)
+        def call(*args: Any) -> Any:
+            if False not in made:
+                try:
+                    return with_cache(True)(*args)
+                except (OSError, RuntimeError):  # no folder, or no room: before the loop has begun
+                    pass
+            return with_cache(False)(*args)
 
-    return call
+        return call
+
+    return decorate
+
+
+def _jit(loop: Any, parts: tuple[Loop, ...], on_disk: bool) -> Loop:
+    import numba
+
+    options = {"fastmath": {"reassoc", "contract"}, "error_model": "numpy", "nogil": True}
+    if parts:  # as they are called there, and not in Python
+        names = loop.__globals__ | {part.__name__: numba.njit(**options)(part) for part in parts}
+        linked = types.FunctionType(loop.__code__, names, loop.__name__)
+        linked.__module__, linked.__qualname__ = loop.__module__, loop.__qualname__
+        loop = linked
+    jitted: Loop = numba.njit(cache=on_disk, **options)(loop)
+    return jitted
 
 
 def fixed(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -118,7 +118,7 @@ def _sweep_numpy(
     return x, q, n
 
 
-@compiled
+@compiled()
 def _loop(G: Any, x: Any, q: Any, lam: Any, ridge: Any, n_sweeps: Any, tol: Any, active: Any) -> int:
     """The sweeps, in place; the number of those over all coordinates."""
     p = x.shape[0]
