@@ -102,6 +102,13 @@ def lasso_cv(
     elastic_net_cv : With a squared norm added.
     lasso_path, ridge_cv
 
+    Notes
+    -----
+    The paths of the folds need not be as exact as the answer: they are solved to a gap of 10⁻⁵·½‖y‖², with more than
+    256 rows and features 10⁻⁴, or `tol` where that is larger.  A fold whose gap allows its fits to change by more
+    than 1 % of its least score in the mean square is solved again to a smaller gap, `tol` at the least.  On an
+    accelerator all folds are one problem with a gap of 10⁻⁶.
+
     References
     ----------
     T. Hastie, R. Tibshirani and J. Friedman, The Elements of Statistical Learning (2009), §7.10.

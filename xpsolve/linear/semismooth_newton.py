@@ -314,7 +314,8 @@ def _line_search(penalty: Penalty, s: _Newton) -> tuple[Array, Array]:
     zero = xp.zeros_like(t[:1])
     passed = xp.concat([zero, xp.take(t, order)])
     slopes = slope + 2 * xp.concat([zero, xp.cumulative_sum(xp.take(jump, order))])
-    best = xp.min(xp.maximum(passed, -slopes / xp.where(q > 0, q, xp.full_like(q, xp.finfo(q.dtype).smallest_normal))))
+    least = 4 * xp.finfo(q.dtype).smallest_normal * xp.maximum(xp.max(xp.abs(slopes)), xp.ones_like(q))
+    best = xp.min(xp.maximum(passed, -slopes / xp.where(q > least, q, least)))  # which does not overflow
     whole = xp.abs(best - 1) < xp.finfo(q.dtype).eps ** 0.5  # then x_j that are to be 0 are 0
     at = xp.where(whole, s.trial[:, 0], xp.where(t == best, xp.zeros_like(X), X + best * D))
     return best, at[:, None]
