@@ -424,7 +424,7 @@ def _down(
     columns, lams = [X[:, i : i + 1] for i in range(X.shape[1])], xp.concat([at, l1])
     known = len(columns)
     for i in range(known, lams.shape[0]):
-        x = columns[-1] if i < 2 else _ahead(*columns[-2:], lams[i - 2 : i + 1])
+        x = columns[-1] if i < 2 else _ahead(columns[i - 2], columns[i - 1], lams[i - 2 : i + 1])
         x, _, taken = solve_on_gram(small, penalties.part(i - known), x, b - G @ x, **options)
         columns.append(x)
         steps.append(taken)

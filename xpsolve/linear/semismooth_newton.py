@@ -146,8 +146,11 @@ def solve_on_gram(
     """
     few, steps, turn = problem.G.shape[0] <= _FEW, 0, _FISTA
     prepare = _Sweeps(problem, penalty) if is_compiled(X) else _Fista(problem, penalty)
-    gap = problem.gap(penalty, X, C) if gap is None and not few else gap
-    left = math.inf if few else float(gap[0])
+    if few:
+        left = math.inf
+    else:
+        gap = problem.gap(penalty, X, C) if gap is None else gap
+        left = float(gap[0])
     if near:
         X, C, left, steps = _newton(problem, penalty, X, C, tol, min(_NEWTON, max(1, max_iter)), gap)
     while left > tol and steps < max_iter:
