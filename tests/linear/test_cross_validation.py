@@ -195,6 +195,26 @@ def test_elastic_net_cv_is_that_of_scikit_learn(rng, monkeypatch, side_by_side, 
     assert float(found.stats["fold_gap"]) <= 1e-5
 
 
+@pytest.mark.parametrize(("correlation", "noise"), [(0.0, 1.0), (0.9, 0.1), (0.0, 1e-3)])
+@pytest.mark.parametrize("compile_sweeps", [True, False])
+def test_large_folds_choose_what_exact_ones_choose(rng, monkeypatch, correlation, noise, compile_sweeps):
+    if not compile_sweeps:
+        monkeypatch.setattr("xpsolve.linear.semismooth_newton.is_compiled", lambda x: False)
+    A = rng.standard_normal((270, 300))
+    for j in range(1, 300):
+        A[:, j] = correlation * A[:, j - 1] + (1 - correlation**2) ** 0.5 * A[:, j]
+    y = A[:, ::20] @ rng.standard_normal(15)
+    y = y + noise * np.std(y) * rng.standard_normal(270)
+    options = {"folds": 3, "n_lams": 25}
+    found = xs.lasso_cv(A, y, **options)
+    monkeypatch.setattr("xpsolve.linear.cross_validation._TOL_LARGE", 1e-7)
+    exact = xs.lasso_cv(A, y, tol=1e-7, **options)
+    assert float(found.lam) == float(exact.lam)
+    assert_close(found.scores / exact.scores, np.ones(25), rtol=2e-2)
+    allowed = min(1e-4, max(1e-6, 0.02 * float(np.min(exact.scores)) / np.mean(y**2)))
+    assert float(found.stats["fold_gap"]) <= allowed
+
+
 def test_elastic_net_cv_without_a_squared_norm_is_lasso_cv(rng):
     A, y = data(rng, 30, 8)
     one, other = xs.elastic_net_cv(A, y, thetas=0.0, n_lams=7), xs.lasso_cv(A, y, n_lams=7)

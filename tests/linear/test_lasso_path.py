@@ -9,6 +9,7 @@ from sklearn.linear_model import lars_path
 
 import xpsolve as xs
 from xpsolve import costs
+from xpsolve.linear.lasso_path import _ahead, path_of
 from xpsolve.operators import aslinearoperator
 from xpsolve.solution import ConvergenceWarning, Status
 from xpsolve.testing import assert_close, check_solution
@@ -184,3 +185,31 @@ def test_bad_input_is_named(change, error, message):
     arguments = {"A": np.eye(4), "y": np.ones(4), **change}
     with pytest.raises(error, match=message):
         xs.lasso_path(**arguments)
+
+
+def test_the_next_answer_is_ahead_on_the_line_through_the_last_two():
+    lams = np.asarray([3.0, 2.0, 1.5])
+    before, x = np.asarray([[1.0], [0.0], [0.5], [-1.0]]), np.asarray([[1.5], [0.0], [0.1], [-1.5]])
+    assert_close(_ahead(before, x, lams), [[1.75], [0.0], [0.0], [-1.75]])
+    assert_close(_ahead(before, x, np.asarray([2.0, 2.0, 1.0])), x)  # of two equal λ there is no line
+    assert_close(_ahead(before, x, np.asarray([2.0, 1.9, 0.1])), _ahead(before, x, np.asarray([2.0, 1.9, 1.8])))
+
+
+@pytest.mark.parametrize("compile_sweeps", [True, False])
+@pytest.mark.parametrize("theta", [0.0, 0.3])
+@pytest.mark.parametrize("tol", [1e-3, 1e-4, 1e-7])
+def test_more_features_than_rows_down_to_small_lams(rng, monkeypatch, compile_sweeps, theta, tol):
+    if not compile_sweeps:
+        monkeypatch.setattr("xpsolve.linear.semismooth_newton.is_compiled", lambda x: False)
+    A = rng.standard_normal((120, 900)) * np.logspace(-2, 2, 900)
+    y = A[:, :100] @ rng.standard_normal(100) + rng.standard_normal(120)
+    lams = np.max(np.abs(A.T @ y)) * np.geomspace(0.9, 1e-3, 60)
+    path = path_of(A, y, lams, theta, tol=tol)
+    assert path.converged
+    assert np.max(path.gaps) <= tol
+    for i in (5, 30, 59):
+        objective, best = (
+            0.5 * np.sum((y - A @ x) ** 2) + lams[i] * ((1 - theta) * np.sum(np.abs(x)) + 0.5 * theta * np.sum(x**2))
+            for x in (path.x[i], xs.elastic_net(A, y, lams[i], theta, tol=1e-10).x)
+        )
+        assert objective - best <= tol * 0.5 * y @ y

@@ -9,8 +9,8 @@ which is the answer once S and s are right, mostly after two or three steps from
 of its own (Hintermüller, Ito & Kunisch 2003 call it the primal-dual active set method).  Where a few steps have not
 halved the gap, a step is a direction only, along which the objective, piecewise quadratic, is minimised exactly.  Where
 that gains nothing, the next step keeps the signs of x and admits what violates the optimality conditions (the
-feature-sign search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA runs before it,
-in turns that grow.
+feature-sign search of Lee, Battle, Raina & Ng 2006), which descends until rounding ends it.  FISTA, or compiled sweeps
+over the coordinates, run before it, in turns that grow.
 
 The columns of A are scaled by powers of two to lengths within a factor of two of each other.
 """
@@ -18,6 +18,7 @@ The columns of A are scaled by powers of two to lengths within a factor of two o
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -36,12 +37,15 @@ from xpsolve.arrays import (
     solve_positive,
 )
 from xpsolve.linear._l1 import Penalty
+from xpsolve.linear.coordinate_sweep import is_compiled, sweep
 from xpsolve.linear.feature_set import how_many
 from xpsolve.proximal.proximal_gradient import proximal_gradient, safe_step
 
 _NEWTON = 15  # steps from a near X, and after the first turn of FISTA
 _FISTA = 30  # iterations of its first turn, and between its checks
 _PATIENCE = 500  # from which length on a turn of FISTA must help
+_FEW = 256  # features among which Newton steps cost little
+_PASSES = 5  # over the entries that are not 0, after each sweep over all
 _PANEL = 32  # system sizes are multiples of this: libraries that compile for each shape compile few
 _FREE = 4  # steps that need not halve the gap before directions are searched
 _BONUS = 1e-3  # of the tolerance, to which Newton continues where each step halves the gap
@@ -134,22 +138,30 @@ def solve_on_gram(
 ) -> tuple[Array, Array, int]:
     """From X with C = b − GX to a relative gap of at most `tol`: the answer, its C, and the steps taken.
 
-    From a near X, whose `gap` may be known, Newton starts and continues until rounding ends it; otherwise FISTA starts.
+    From a near X, whose `gap` may be known, Newton starts; otherwise, and where some of its steps are not enough, FISTA
+    or compiled sweeps over the coordinates prepare the ground.  Among few features Newton continues until rounding
+    ends it.
     The answer misses `tol` at `max_iter`, and where a long turn of both has not halved the gap: rounding allows no
     better.
     """
-    left, steps, turn, tau = math.inf, 0, _FISTA, None
-    d = problem.d
+    few, steps, turn = problem.G.shape[0] <= _FEW, 0, _FISTA
+    prepare = _Sweeps(problem, penalty) if is_compiled(X) else _Fista(problem, penalty)
+    if few:
+        left = math.inf
+    else:
+        gap = problem.gap(penalty, X, C) if gap is None else gap
+        left = float(gap[0])
     if near:
         X, C, left, steps = _newton(problem, penalty, X, C, tol, min(_NEWTON, max(1, max_iter)), gap)
     while left > tol and steps < max_iter:
         before = left
-        tau = d * d * safe_step(lambda v: d * (problem.G @ (d * v)), problem.b) if tau is None else tau
-        X, taken = _fista(problem, penalty, X, C, tau, tol, min(turn, max_iter - steps - 1))
-        steps += taken
-        limit = max(1, min(turn * _NEWTON // _FISTA, max_iter - steps))
-        X, C, left, taken = _newton(problem, penalty, X, problem.b - problem.G @ X, tol, limit)
-        steps, turn = steps + taken, 2 * turn
+        X, left, taken = prepare(X, C, tol, min(turn, max_iter - steps - 1))
+        steps, C = steps + taken, problem.b - problem.G @ X
+        if few or left > tol:
+            limit = max(1, min(turn * _NEWTON // _FISTA, max_iter - steps))
+            X, C, left, taken = _newton(problem, penalty, X, C, tol, limit)
+            steps += taken
+        turn = 2 * turn
         if turn > _PATIENCE and not left < 0.5 * before:
             break
     return X, C, steps
@@ -305,34 +317,66 @@ def _line_search(penalty: Penalty, s: _Newton) -> tuple[Array, Array]:
     zero = xp.zeros_like(t[:1])
     passed = xp.concat([zero, xp.take(t, order)])
     slopes = slope + 2 * xp.concat([zero, xp.cumulative_sum(xp.take(jump, order))])
-    best = xp.min(xp.maximum(passed, -slopes / xp.where(q > 0, q, xp.full_like(q, xp.finfo(q.dtype).smallest_normal))))
+    least = 4 * xp.finfo(q.dtype).smallest_normal * xp.maximum(xp.max(xp.abs(slopes)), xp.ones_like(q))
+    best = xp.min(xp.maximum(passed, -slopes / xp.where(q > least, q, least)))  # which does not overflow
     whole = xp.abs(best - 1) < xp.finfo(q.dtype).eps ** 0.5  # then x_j that are to be 0 are 0
     at = xp.where(whole, s.trial[:, 0], xp.where(t == best, xp.zeros_like(X), X + best * D))
     return best, at[:, None]
 
 
-def _fista(
-    problem: GramProblem, penalty: Penalty, X: Array, C: Array, tau: Array, tol: float, max_iter: int
-) -> tuple[Array, int]:
-    """FISTA on the Gram matrix from X, with a step (k, 1) for each entry."""
+class _Fista:
+    """FISTA on the Gram matrix, with a step (k, 1) for each entry."""
 
-    def gradient(Z: Array) -> Array:
-        return problem.b - problem.G @ Z
+    def __init__(self, problem: GramProblem, penalty: Penalty) -> None:
+        self.problem, self.penalty = problem, penalty
 
-    def check(X: Array) -> tuple[Array, Array]:
-        C = gradient(X)
-        return C, problem.gap(penalty, X, C)
+    @cached_property
+    def tau(self) -> Array:
+        """The steps."""
+        d, G = self.problem.d, self.problem.G
+        return d * d * safe_step(lambda v: d * (G @ (d * v)), self.problem.b)
 
-    run = proximal_gradient(
-        gradient,
-        penalty,
-        X,
-        tau=tau,
-        check=check,
-        gap=problem.gap(penalty, X, C),
-        momentum=True,
-        tol=tol,
-        max_iter=max_iter,
-        check_every=_FISTA,
-    )
-    return run.state.X, run.n_iter
+    def gradient(self, Z: Array) -> Array:
+        """Downhill."""
+        return self.problem.b - self.problem.G @ Z
+
+    def check(self, X: Array) -> tuple[Array, Array]:
+        """The same, and the gap."""
+        C = self.gradient(X)
+        return C, self.problem.gap(self.penalty, X, C)
+
+    def __call__(self, X: Array, C: Array, tol: float, max_iter: int) -> tuple[Array, float, int]:
+        """From X with its C: the new X, its gap, and the iterations."""
+        run = proximal_gradient(
+            self.gradient,
+            self.penalty,
+            X,
+            tau=self.tau,
+            check=self.check,
+            gap=self.problem.gap(self.penalty, X, C),
+            momentum=True,
+            tol=tol,
+            max_iter=max_iter,
+            check_every=_FISTA,
+        )
+        return run.state.X, float(run.measure), run.n_iter
+
+
+class _Sweeps(NamedTuple):
+    """Sweeps over the coordinates, and after each some over those that are not 0.
+
+    Where they are compiled, they come nearer than FISTA in the same time.
+    """
+
+    problem: GramProblem
+    penalty: Penalty
+
+    def __call__(self, X: Array, C: Array, tol: float, max_iter: int) -> tuple[Array, float, int]:
+        """From X with its C: the new X, its gap, and the sweeps over all."""
+        problem, penalty = self.problem, self.penalty
+        x, q, l2 = X[:, 0], -C[:, 0], 0.0 if penalty.l2 is None else penalty.l2
+        left, taken = math.inf, 0
+        while left > tol and taken < max_iter:
+            x, q, _ = sweep(problem.G, problem.b[:, 0], x, q, penalty.l1, l2, 1, 0.0, _PASSES)
+            left, taken = float(problem.gap(penalty, x[:, None], -q[:, None])[0]), taken + 1
+        return x[:, None], left, taken
