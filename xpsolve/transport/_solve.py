@@ -122,7 +122,9 @@ def solve(given: Problem, options: Options) -> TransportSolution:
     )
     f, g, error, value = solver.finish(run.state)
     measure, ended = _ended(solver, run, error, options.check_finite)
-    if run.reason == "traced" and options.check_finite and options.tol > 0:  # without a certificate there may be no plan
+    if (
+        run.reason == "traced" and options.check_finite and options.tol > 0
+    ):  # without a certificate there may be no plan
         reached = problem.xp.max(error) <= options.tol
         for pairs in forbidden(problem):
             holds(reached | ~pairs)
