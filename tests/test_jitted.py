@@ -189,6 +189,7 @@ def test_bad_input_is_refused_in_the_same_words(call):
         with pytest.raises(type(wanted.value)) as found:
             call(jnp.asarray)
         assert str(found.value) == str(wanted.value)
+        assert found.value.__context__ is None
 
 
 def test_bad_values_are_worth_no_step():
@@ -325,5 +326,5 @@ def test_values_of_a_solve_that_stops_early_come_with_its_warning(function):
     for options, warned in (({"max_iter": 1}, 1), ({}, 0)):
         for to in (np.asarray, jnp.asarray):
             given = tuple(map(to, costs)) if isinstance(costs, tuple) else to(costs)
-            _, told = seen(lambda to=to, given=given: function(to(P), to(Q), given, 0.5, **options))
+            _, told = seen(lambda to=to, given=given, options=options: function(to(P), to(Q), given, 0.5, **options))
             assert [w.category for w in told] == [ConvergenceWarning] * warned

@@ -217,13 +217,15 @@ class _Program:
                     raise Declined
                 self._possible[shapes] = True
             outcome = self._jitted(found.arrays, found.numbers)
-        except Exception:  # whatever it is, the function says it better, or can do it
-            answer = self._function(*args, **kwargs)
-            self._possible[shapes] = False
-            return answer
+        except Exception:  # whatever it is, the function says it better, or can do it: outside of this block
+            outcome = None
         finally:
             _calls.reset(token)
-        return outcome.answer()
+        if outcome is not None:
+            return outcome.answer()
+        answer = self._function(*args, **kwargs)
+        self._possible[shapes] = False
+        return answer
 
     def _traced(self, arrays: list[Any], numbers: list[Any]) -> Any:
         from jax import numpy as jnp
