@@ -68,7 +68,7 @@ from xpsolve.arrays.namespace import (
     namespace_of,
     on_accelerator,
 )
-from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.native import composed, native, overwriting
 from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
@@ -135,6 +135,7 @@ __all__ = [
     "namespace_of",
     "native",
     "on_accelerator",
+    "overwriting",
     "power_of_two",
     "products",
     "put",

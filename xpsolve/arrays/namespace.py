@@ -8,13 +8,14 @@ namespace has three more attributes, and nothing else in xpsolve knows about wra
 ``lift(x)``
     wraps an array of the namespace inside as a constant;
 ``call(name, function, args, kwargs)``
-    runs one of our native delegates as a single operation.
+    runs one of our delegates: a native one as a single operation, a composed one by its standard functions.
 
 Wrappers nest.  Where levels meet, the outermost namespace wins and everything else is lifted to it.
 """
 
 from __future__ import annotations
 
+import functools
 import numbers
 import sys
 from typing import Any, TypeAlias
@@ -153,10 +154,22 @@ def lift(xp: Namespace, x: Array) -> Array:
 
 
 def device_of(x: Array) -> Any:
-    """The device of an array, None where tracing hides it."""
+    """The device of an array, None where tracing hides it.
+
+    Of an array of JAX that is spread over several devices it is the placement of small arrays beside it: a copy of them
+    on each device of its mesh.  In this sense arrays that are spread over one mesh are on one device.
+    """
     if type(x) is np.ndarray:
         return "cpu"
-    return array_api_compat.device(x)
+    device = array_api_compat.device(x)
+    return _replicated(device.mesh) if hasattr(device, "mesh") else device
+
+
+@functools.cache
+def _replicated(mesh: Any) -> Any:
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    return NamedSharding(mesh, PartitionSpec())
 
 
 def common_device(**arrays: Array) -> Any:

@@ -32,6 +32,10 @@ CHUNK = 4096
 """Samples, about, between two host reads of a stochastic method."""
 
 
+WORTH_COMPILING = 0.01
+"""Seconds that a compiled loop must save, as predicted, to be chosen."""
+
+
 def _loss(loss: str, m: int) -> int:
     """The columns of x: m for "multinomial", 1 otherwise."""
     if loss not in LOSSES:
@@ -289,14 +293,14 @@ def sgd(
     loss: str = "logistic",
     m: int = 1,
     runs: int = 1,
-    block: int = 1,
+    block: int | str = 1,
     sweeps: int | None = None,
     itemsize: int = 8,
 ) -> Cost:
     """An epoch of stochastic descent, n steps, taken `block` at a time.
 
     A block of B rows costs 4Bpm flops, as in the loop, and for the system of its margins the Gram matrix, B²p, and
-    sweeps with it.
+    sweeps with it.  A compiled loop starts no kernels, and reads a row from memory once.
 
     Parameters
     ----------
@@ -308,7 +312,7 @@ def sgd(
         Classes, for "multinomial".
     runs : int
         Runs side by side.
-    block : int
+    block : int or "compiled"
         B.
     sweeps : int, optional
         Of each system, none for "least_squares"; None is a guess.
@@ -327,6 +331,8 @@ def sgd(
     True
     """
     m = _loss(loss, m)
+    if not isinstance(block, int):
+        return n * runs * Cost(4 * p * m, p * itemsize)
     newton = _by_newton(block, loss)
     sweeps = (3 if newton else 8) if sweeps is None else sweeps
     B = block
@@ -411,15 +417,23 @@ def sgd_solve(
     return total + chunk(1, n - done, sweeps) if n > done else total
 
 
-def sga(n: int, p: int, *, m: int = 1, block: int = 1, itemsize: int = 8, **options: Any) -> Cost:
-    """`sgd`, and the sum of the iterates of a block: one product more with its rows."""
-    more = gemm(p, m, block, itemsize=itemsize) + Cost(launches=4)
-    return sgd(n, p, m=m, block=block, itemsize=itemsize, **options) + -(-n // block) * more
+def sga(n: int, p: int, *, m: int = 1, block: int | str = 1, itemsize: int = 8, **options: Any) -> Cost:
+    """`sgd`, and the sum of the iterates of a block: one product more with its rows, or one sum in a compiled loop."""
+    descent = sgd(n, p, m=m, block=block, itemsize=itemsize, **options)
+    if not isinstance(block, int):
+        return descent + Cost(n * p * m)
+    return descent + -(-n // block) * (gemm(p, m, block, itemsize=itemsize) + Cost(launches=4))
 
 
-def sag(n: int, p: int, *, m: int = 1, block: int = 1, itemsize: int = 8, **options: Any) -> Cost:
-    """`sgd`, and the same two products for the gradient that is remembered; what is remembered enters the system."""
+def sag(n: int, p: int, *, m: int = 1, block: int | str = 1, itemsize: int = 8, **options: Any) -> Cost:
+    """`sgd`, and the same two products for the gradient that is remembered; what is remembered enters the system.
+
+    In a compiled loop that gradient follows every step in 2pm flops more.
+    """
+    descent = sgd(n, p, m=m, block=block, itemsize=itemsize, **options)
+    if not isinstance(block, int):
+        return descent + Cost(2 * n * p * m)
     more = gemm(block, m, p, itemsize=itemsize) + gemm(p, m, block, itemsize=itemsize) + Cost(launches=7)
     if block > 1:
         more += gemm(block, m, block, itemsize=itemsize)
-    return sgd(n, p, m=m, block=block, itemsize=itemsize, **options) + -(-n // block) * more
+    return descent + -(-n // block) * more

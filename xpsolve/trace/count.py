@@ -100,7 +100,7 @@ _FREE = frozenset(
     "moveaxis flip unstack linalg.diagonal real imag to_device settled".split()
 )
 _VIEW_OR_COPY = frozenset({"asarray", "astype", "reshape"})
-_DATA_DEPENDENT = frozenset("nonzero unique_all unique_counts unique_inverse unique_values".split())
+DATA_DEPENDENT = frozenset("nonzero unique_all unique_counts unique_inverse unique_values".split())
 _MOVES = frozenset(  # these move or make values: bytes but no flops
     "asarray astype zeros zeros_like ones ones_like full full_like empty empty_like eye arange linspace tril triu "
     "concat stack take take_along_axis roll repeat tile getitem setitem copy where meshgrid reshape "
@@ -208,7 +208,8 @@ def _tall(A: Array) -> tuple[int, int]:
     return max(n, p), min(n, p)
 
 
-def _is_mask(key: Any) -> bool:
+def is_mask(key: Any) -> bool:
+    """Whether a key chooses by an array of booleans, so that values decide how many entries there are."""
     keys = key if isinstance(key, tuple) else (key,)
     return any(namespace_of(k).isdtype(k.dtype, "bool") for k in arrays_in(list(keys)))
 
@@ -261,7 +262,7 @@ class Counter(Interpreter):
             moved = sum(nbytes(x) for x in (*{id(x): x for x in read}.values(), *written))
             launches = launches_of(name, args, kwargs)
             self.tally.add(name, launches=launches, flops=self._flops(name, args, written), moved=moved)
-        if name in _DATA_DEPENDENT or (name in ("getitem", "setitem") and _is_mask(args[1])):
+        if name in DATA_DEPENDENT or (name in ("getitem", "setitem") and is_mask(args[1])):
             self.tally.sync(name)
         return self.wrap_all(out)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from xpsolve.arrays import Array, iterate, namespace_of
 from xpsolve.transport._iterations import Iteration
-from xpsolve.transport._kernels import Rows
 from xpsolve.transport._problem import Problem
+from xpsolve.transport._rows import Rows
 
 _PRICE, _STEPS = 2.0**12, 2000  # ρ/ε, and the most iterations
 

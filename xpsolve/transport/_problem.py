@@ -25,8 +25,9 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.levels import Level
 from xpsolve.transport._complaints import complain
-from xpsolve.transport._kernels import Axes, Rows, mirrored
+from xpsolve.transport._kernels import mirrored
 from xpsolve.transport._marginals import check_marginal, is_hard, levelled
+from xpsolve.transport._rows import Axes, Rows
 from xpsolve.transport.geometry import Geometry, Grid, Matrix, ordinary
 from xpsolve.transport.points import PointCloud
 

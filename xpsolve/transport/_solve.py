@@ -21,9 +21,9 @@ from xpsolve.arrays import (
 from xpsolve.solution import Callback, Certificate, Status, certified, finish, seen_by
 from xpsolve.transport._feasible import forbidden, infeasible
 from xpsolve.transport._iterations import Iteration
-from xpsolve.transport._kernels import Rows
 from xpsolve.transport._marginals import LEAST
 from xpsolve.transport._problem import Problem, widest
+from xpsolve.transport._rows import Rows
 from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.geometry import Grid
 

@@ -22,9 +22,9 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
-from xpsolve.transport._kernels import Rows
 from xpsolve.transport._problem import Problem, enter_problem, widest
 from xpsolve.transport._projections import Log, Scaling
+from xpsolve.transport._rows import Rows
 
 _METHODS = ("scaling", "log")
 _ADVICE = {
