@@ -28,12 +28,15 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import is_array, is_scalar
-from xpsolve.arrays.assumptions import Assumptions, collected
+from xpsolve.arrays.assumptions import Assumptions, Declined, collected
 from xpsolve.solution import Solution, Status, certified, finish, hollow, worst
 from xpsolve.trace import arrays_in, map_arrays
 
 PROGRAMS = 512
 """Most programs that are kept, those that were used last; each for one function with one set of options."""
+
+MOST_OPERATIONS = 5000
+"""Most operations of a program: the loops of longer ones are unrolled, and would take minutes to compile."""
 
 _HOST = 10_000  # bytes of an array on the host that is part of what tells programs apart
 _LARGEST = 1e30  # of numbers that become arguments; the function looks at others itself
@@ -198,28 +201,31 @@ class _Program:
         self._function = function
         self._jitted = jax.jit(self._traced)
         self._baked: list[tuple[int, Any]] = []  # arrays that are constants of the program, and their places
-        self._impossible: set[Any] = set()  # shapes with which it cannot be traced
+        self._possible: dict[Any, bool] = {}  # whether it can be compiled, by the shapes of its arguments
 
     def run(self, found: _Arguments, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The answer; `_UNKNOWN` where the program does not have it."""
-        if self._impossible and self._shapes(found) in self._impossible:
-            return _UNKNOWN
-        if any(found.arrays[place] is not constant for place, constant in self._baked):
+        shapes = tuple([(x.shape, x.dtype) for x in found.arrays])
+        possible = self._possible.get(shapes)
+        if possible is False or any(found.arrays[place] is not constant for place, constant in self._baked):
             return _UNKNOWN
         token = _calls.set((found, args, kwargs))
         try:
+            if possible is None:
+                program = self._jitted.trace(found.arrays, found.numbers)
+                if _operations(program.jaxpr) > MOST_OPERATIONS:
+                    raise Declined
+                self._possible[shapes] = True
             outcome = self._jitted(found.arrays, found.numbers)
-        except Exception:  # whatever it is, the function says it better, or can do it
-            answer = self._function(*args, **kwargs)
-            self._impossible.add(self._shapes(found))
-            return answer
+        except Exception:  # whatever it is, the function says it better, or can do it: outside of this block
+            outcome = None
         finally:
             _calls.reset(token)
-        return outcome.answer()
-
-    @staticmethod
-    def _shapes(found: _Arguments) -> Any:
-        return tuple((x.shape, x.dtype) for x in found.arrays)
+        if outcome is not None:
+            return outcome.answer()
+        answer = self._function(*args, **kwargs)
+        self._possible[shapes] = False
+        return answer
 
     def _traced(self, arrays: list[Any], numbers: list[Any]) -> Any:
         from jax import numpy as jnp
@@ -244,6 +250,14 @@ class _Program:
         return _Outcome.of(answer, taken)
 
 
+def _operations(jaxpr: Any) -> int:
+    """How many there are, those of loops and functions inside included."""
+    equations = getattr(jaxpr, "jaxpr", jaxpr).eqns
+    inside = (value for equation in equations for value in equation.params.values())
+    parts = (part for value in inside for part in (value if isinstance(value, tuple | list) else (value,)))
+    return len(equations) + sum(_operations(part) for part in parts if hasattr(part, "eqns"))
+
+
 class _Outcome:
     """What a program returns: the arrays of the answer, what is read of them at once, and the form of the answer."""
 
@@ -257,6 +271,8 @@ class _Outcome:
         from jax import numpy as jnp
 
         _register()
+        if not isinstance(answer, Solution):
+            taken.conditions.extend(taken.certified)
         holds, stopped = taken.all, taken.stopped
         if holds is None and (stopped is None or not isinstance(answer, Solution)):
             return cls(arrays_in(answer), None, _Form(answer, taken, None))
@@ -333,7 +349,7 @@ def _register() -> None:
 
         _registered.add(_Outcome)
         jax.tree_util.register_pytree_node(
-            _Outcome, lambda x: ((x.arrays, x.read), x.form), lambda form, parts: _Outcome(*parts, form)
+            _Outcome, lambda x: ((x.arrays, x.read), x.form), lambda form, parts: _Outcome(parts[0], parts[1], form)
         )
 
 

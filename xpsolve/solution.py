@@ -312,8 +312,11 @@ def finish(
     taken = assumptions()
     if taken is not None:
         taken.name = name
+        reached = worst(certificate.measures) <= certificate.tol
         if _inside.get():
-            holds(worst(certificate.measures) <= certificate.tol)
+            holds(reached)
+        elif is_array(reached):
+            taken.certified.append(reached)
     if said in _OF_THE_ADJOINT and operator is not None:
         advice = {**advice, said: f"{advice.get(said, '')} {operator.adjoint_advice(x)}".strip()}
     solution = cls(

@@ -26,6 +26,8 @@ class Assumptions:
     decided : bool
         Whether the same method had been chosen if the values had been read, so that an answer that is not certified
         need not be looked for in another way.
+    certified : list of array
+        Whether the certificates of the answers so far are within their tolerances; an answer that shows none needs all.
     name : str
         The function that the answer comes from, for messages.
     """
@@ -34,6 +36,7 @@ class Assumptions:
         self.conditions: list[Array] = []
         self.stopped: Array | None = None
         self.decided = True
+        self.certified: list[Array] = []
         self.name = ""
 
     @property

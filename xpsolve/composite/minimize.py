@@ -66,7 +66,7 @@ def minimize(
         on a set of features that grows, for Logistic and LeastSquares with L1 or ElasticNet and a dense or sparse A;
         where it makes no more progress "fista" continues.  Its set is chosen on the host, so that it is neither for
         ``jax.jit`` nor differentiated.  "auto" is "working_set" for Logistic with at least 128 features where it can
-        be, "primal_dual" for penalties that need it, otherwise "fista".
+        be, "primal_dual" for penalties that need it, otherwise "fista", also with JAX arrays, whose solve is compiled.
     tol : float
         The certificate to reach.
     max_iter : int

@@ -67,7 +67,8 @@ def lasso(
     method : str
         "ista" is proximal gradient, "fista" the same with momentum; both take the Gram matrix where A is dense and
         n > p.  "working_set" solves small problems on a growing set of features, for a dense or sparse real A and one
-        right-hand side.  "auto" is "working_set" where it can be, else "fista".
+        right-hand side.  "auto" is "working_set" where it can be, else "fista"; with JAX arrays
+        of less than a million entries it is "fista", as one compiled program.
     tol : float
         The certificate to reach.
     max_iter : int

@@ -69,8 +69,8 @@ def barycenter(
     method : str
         "scaling" iterates on products with K, and is safe where the costs span at most 650 ε in float64, 60 in float32;
         beyond that, it still works for histograms that have mass everywhere.  "log" takes soft minima, for any ε, and
-        more time.  "auto" takes "scaling" where it is safe, for which it reads the span of the costs; under
-        ``jax.jit``, where it cannot, "log".
+        more time.  "auto" takes "scaling" where it is safe, for which it reads the span of the costs; with
+        JAX arrays, whose solve is compiled, "log".
     tol : float
         The certificate to reach; 0 takes exactly `max_iter` iterations.
     max_iter : int

@@ -65,14 +65,14 @@ def sinkhorn(
     mixed : bool, optional
         Whether products with a K in float64 are taken in float32 between two checks, as increments on exact ones, which
         gives the same digits from half of the memory traffic.  None takes them where K is stored and has 2¹⁷ entries or
-        more, and not under ``jax.jit`` and for "log".
+        more, and not with JAX arrays and for "log".
     keep_kernel : bool
         Whether the solution keeps K, as large as M, from which its plan and gradients are made without an exponential.
     method : str
         "scaling" iterates on u and v and is fastest, where the costs span at most some 650 ε in float64, 60 in float32.
         "stabilized" does the same on kernels that have absorbed the potentials, for any ε.  "log" takes soft minima
         and is slow: the reference, and the choice of a Grid for small ε.  "auto" takes the cheapest that is safe, for
-        which it reads the span of the costs; under ``jax.jit``, where it cannot, "stabilized".
+        which it reads the span of the costs; with JAX arrays, whose solve is compiled, "stabilized".
     tol : float
         The certificate to reach.  Rounding of the potentials allows no less than some (span of M)/ε rounding units.  0
         takes exactly `max_iter` iterations.
