@@ -67,7 +67,7 @@ from xpsolve.arrays.namespace import (
     namespace_of,
     on_accelerator,
 )
-from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.native import composed, native, overwriting
 from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
@@ -131,6 +131,7 @@ __all__ = [
     "limits_of",
     "namespace_of",
     "native",
+    "overwriting",
     "on_accelerator",
     "power_of_two",
     "products",

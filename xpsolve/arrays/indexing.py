@@ -9,7 +9,7 @@ import array_api_extra as xpx
 import numpy as np
 
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
-from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.native import composed, native, overwriting
 
 
 @native
@@ -134,6 +134,7 @@ def _take_columns_dask(A: Array, index: Array) -> Array:
     return xpx.lazy_apply(_take_columns_numpy, A, index, shape=shape, dtype=A.dtype, as_numpy=True)
 
 
+@overwriting
 @native
 def put(x: Array, index: Array, values: Array) -> Array:
     """x (n, …) with ``x[index] = values``, in the memory of x where the library can: the caller must not use x again.

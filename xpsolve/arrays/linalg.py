@@ -16,7 +16,7 @@ import numpy as np
 
 from xpsolve.arrays.complex import adjoint, conjugate, is_complex, real_part
 from xpsolve.arrays.namespace import Array, device_of, namespace_of
-from xpsolve.arrays.native import composed, native
+from xpsolve.arrays.native import composed, native, overwriting
 from xpsolve.arrays.precision import limits_of
 from xpsolve.arrays.scaling import power_of_two
 
@@ -46,6 +46,7 @@ def _gram_by_panels(A: Array) -> Array:
     return xp.concat(columns, axis=1)
 
 
+@overwriting
 @native
 def shifted(G: Array, shift: Array) -> Array:
     """G + shift·I, or G + diag(shift) for a vector.  It may overwrite G, which the caller must not use again."""

@@ -8,7 +8,7 @@ namespace has three more attributes, and nothing else in xpsolve knows about wra
 ``lift(x)``
     wraps an array of the namespace inside as a constant;
 ``call(name, function, args, kwargs)``
-    runs one of our native delegates as a single operation.
+    runs one of our delegates: a native one as a single operation, a composed one by its standard functions.
 
 Wrappers nest.  Where levels meet, the outermost namespace wins and everything else is lifted to it.
 """

@@ -23,6 +23,7 @@ class Delegate(Protocol):
     standard: Function
     table: dict[str, Function]
     whole: bool  # whether wrapped arrays meet it as one operation
+    copying: Function  # the same, writing to no argument
 
     def register(self, *libraries: str) -> Callable[[Function], Function]:
         """Decorate a version for these libraries."""
@@ -97,9 +98,7 @@ def _delegate(standard: Function, *, whole: bool) -> Delegate:
         if function is None:
             xp = namespace_of(x)
             if hasattr(xp, "inside"):
-                if whole:
-                    return xp.call(standard.__name__, dispatch, (x, *args), kwargs)
-                return standard(x, *args, **kwargs)
+                return xp.call(standard.__name__, dispatch, (x, *args), kwargs)
             function = chosen[type(x)] = table.get(library(xp), standard)
         return function(x, *args, **kwargs)
 
@@ -113,4 +112,19 @@ def _delegate(standard: Function, *, whole: bool) -> Delegate:
 
     delegate = cast(Any, dispatch)
     delegate.standard, delegate.table, delegate.register, delegate.whole = standard, table, register, whole
+    delegate.copying = dispatch
     return cast(Delegate, delegate)
+
+
+def overwriting(delegate: Delegate) -> Delegate:
+    """Declare that a delegate may write to its first argument, which the caller gives away.
+
+    Who keeps that argument calls ``delegate.copying`` instead.
+    """
+
+    @functools.wraps(delegate)
+    def copying(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return delegate(namespace_of(x).asarray(x, copy=True), *args, **kwargs)
+
+    delegate.copying = copying
+    return delegate

@@ -15,25 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, common_namespace, is_array, kind_of, lift, namespace_of, put, shifted
+from xpsolve.arrays import Array, Namespace, common_namespace, is_array, kind_of, lift, namespace_of
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
 from xpsolve.autodiff.rules.table import SQUARES
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
 
 _open_levels: ContextVar[tuple[Level, ...]] = ContextVar("open_levels", default=())
-
-
-def _shifted_copy(G: Array, shift: Array) -> Array:
-    """`shifted` may write to G, whose values a rule may still need."""
-    return shifted(namespace_of(G).asarray(G, copy=True), shift)
-
-
-def _put_copy(x: Array, index: Array, values: Array) -> Array:
-    """`put` writes to x likewise."""
-    return put(namespace_of(x).asarray(x, copy=True), index, values)
-
-
-_INSTEAD: dict[str, Callable[..., Any]] = {"put": _put_copy, "shifted": _shifted_copy}
 
 
 class Tracked(WrappedArray):
@@ -107,7 +94,7 @@ class Level(Interpreter):
             return function.standard(*lifted[0], **lifted[1])
         values = tuple([self.opened(x) for x in args])
         options = {k: self.opened(x) for k, x in kwargs.items()} if kwargs else kwargs
-        result = _INSTEAD.get(name, function)(*values, **options)
+        result = getattr(function, "copying", function)(*values, **options)  # a rule may need what it writes to
         if isinstance(result, np.generic):
             result = np.asarray(result)
         if not follows or not self._any_follows(result):

@@ -24,6 +24,7 @@ from xpsolve.arrays import (
     is_concrete,
     limits_of,
     namespace_of,
+    overwriting,
     safe_norm,
     shifted,
 )
@@ -266,6 +267,7 @@ def _inner_numpy(u: Array, v: Array) -> Array:
     return np.vdot(u, v)
 
 
+@overwriting
 @composed
 def raised(H: Array) -> Array:
     """H with every diagonal entry raised at rounding level, or to 1 where it is 0; the caller gives H away.

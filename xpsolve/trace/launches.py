@@ -46,13 +46,13 @@ def _matmul(A: Array, B: Array) -> int:
 
 def _lies(x: Array, *, transposed: bool = False) -> bool:
     """Whether the numbers lie one after another, or do so in the transpose; True where the library does not say."""
-    strides = _strides(x)
+    strides = strides_of(x)
     if strides is None or 0 in x.shape:
         return True
     return _in_order(x.shape, strides) or (transposed and _in_order(x.shape[::-1], strides[::-1]))
 
 
-def _strides(x: Array) -> tuple[int, ...] | None:
+def strides_of(x: Array) -> tuple[int, ...] | None:
     """Numbers from one entry to the next along each axis, None where the library does not say."""
     if callable(getattr(x, "stride", None)):  # PyTorch
         return tuple(x.stride())
@@ -85,7 +85,7 @@ def reshape_is_view(x: Array, shape: tuple[int, ...]) -> bool:
     (True, False, True)
     """
     x = innermost(x)
-    strides = _strides(x)
+    strides = strides_of(x)
     if strides is None or 0 in x.shape:
         return True
     axes = [(length, stride) for length, stride in zip(x.shape, strides, strict=True) if length != 1]

@@ -26,11 +26,14 @@ class Value:
         Lengths of the axes.
     dtype : dtype
         As the library names it.
+    strides : tuple of int or None
+        Numbers from one entry to the next along each axis, as the library has made it; None where it does not say.
     """
 
     number: int
     shape: tuple[int, ...]
     dtype: Any
+    strides: tuple[int, ...] | None = None
 
     def __repr__(self) -> str:
         return f"%{self.number}"

@@ -10,9 +10,10 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, is_array
+from xpsolve.arrays import Array, Namespace, is_array, library
 from xpsolve.trace.closures import lift_closure
 from xpsolve.trace.count import DATA_DEPENDENT, is_mask, namespace_of_all
+from xpsolve.trace.launches import strides_of
 from xpsolve.trace.program import Operation, Program, Value
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, map_arrays
 
@@ -43,11 +44,13 @@ class Recorder(Interpreter):
     inside : namespace
         Of the arrays that the function gets.
     opened : callable, optional
-        Called with the name of a delegate; a true answer records its standard functions instead of the delegate.
+        Called with the name of a delegate of which the library has a version; a true answer records its standard
+        functions instead.  Of all other delegates they are recorded always.
     """
 
     def __init__(self, inside: Namespace, opened: Callable[[str], bool] = lambda name: False) -> None:
         super().__init__(inside)
+        self._library = library(inside)
         self.opened = opened
         self.operations: list[Operation] = []
         self.constants: dict[Value, Array] = {}
@@ -60,12 +63,20 @@ class Recorder(Interpreter):
 
     def made(self, value: Array) -> Recorded:
         """An input, or the result of an operation that depends on one."""
-        return Recorded(value, self, Value(next(self._numbers), tuple(value.shape), value.dtype))
+        return Recorded(value, self, self._new(value))
+
+    def _new(self, x: Array) -> Value:
+        return Value(next(self._numbers), tuple(x.shape), x.dtype, strides_of(x))
+
+    def call(self, name: str, delegate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a delegate as one operation where the library has a version of it, so that the same is done at replay."""
+        if self._library not in delegate.table or self.opened(name):
+            return delegate.standard(*args, **kwargs)
+        return self.apply(name, delegate, args, kwargs)
 
     def apply(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operation and note it."""
-        if hasattr(function, "standard") and self.opened(name):
-            return function.standard(*args, **kwargs)
+        function = getattr(function, "copying", function)
         out = self.run(function, self.unwrap_all(args), self.unwrap_all(kwargs))
         if not self._depends((list(args), kwargs)):
             return self.wrap_all(out)
@@ -106,7 +117,7 @@ class Recorder(Interpreter):
     def _constant(self, x: Array) -> Value:
         value = self._known.get(id(x))
         if value is None:
-            value = self._known[id(x)] = Value(next(self._numbers), tuple(x.shape), x.dtype)
+            value = self._known[id(x)] = self._new(x)
             self.constants[value] = x
         return value
 
@@ -130,7 +141,7 @@ def record(
     *args : object
         Its arguments; arrays inside containers, solutions and operators are inputs too.
     opened : callable, optional
-        Called with the name of a delegate; a true answer records its standard functions instead.
+        Called with the name of a delegate; a true answer records its standard functions in any case.
     **kwargs : object
         Arguments by name.
 

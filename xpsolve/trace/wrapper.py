@@ -22,6 +22,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import array_api_compat
 import array_api_extra as xpx
 import numpy as np
 
@@ -62,6 +63,10 @@ class Interpreter:
     def apply(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operation: unwrap, compute inside, wrap what comes out."""
         return self.wrap_all(self.run(function, self.unwrap_all(args), self.unwrap_all(kwargs)))
+
+    def call(self, name: str, delegate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one of our delegates: a native one as one operation, a composed one by its standard functions."""
+        return self.apply(name, delegate, args, kwargs) if delegate.whole else delegate.standard(*args, **kwargs)
 
     @staticmethod
     def run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -236,8 +241,8 @@ class WrappedNamespace:
         return self._interpreter.wrap(x)
 
     def call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """One of our native delegates, as a single operation."""
-        return self._interpreter.apply(name, function, args, kwargs)
+        """One of our delegates."""
+        return self._interpreter.call(name, function, args, kwargs)
 
     def __dir__(self) -> list[str]:
         return sorted({*dir(self._source), "lift", "call"})
@@ -292,12 +297,12 @@ class WrappedArray:
     @property
     def T(self) -> Any:
         """Transpose of a matrix."""
-        return self._apply("matrix_transpose", lambda x: x.T)
+        return self._apply("matrix_transpose", _transposed)
 
     @property
     def mT(self) -> Any:
         """Transpose of the last two axes."""
-        return self._apply("matrix_transpose", lambda x: namespace_of(x).matrix_transpose(x))
+        return self._apply("matrix_transpose", _matrices_transposed)
 
     # --- operations
     def _apply(self, name: str, function: Callable[..., Any], *others: Any) -> Any:
@@ -315,9 +320,7 @@ class WrappedArray:
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Any:
         """Copy to another device."""
-        import array_api_compat
-
-        return self._apply("to_device", lambda x: array_api_compat.to_device(x, device))
+        return self._apply("to_device", array_api_compat.to_device, device)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -365,6 +368,14 @@ class WrappedArray:
 def updated(x: Array, key: Any, value: Any) -> Array:
     """A copy of x with ``x[key] = value``: the array inside may belong to the caller."""
     return xpx.at(x)[key].set(value, copy=True)
+
+
+def _transposed(x: Array) -> Array:
+    return x.T
+
+
+def _matrices_transposed(x: Array) -> Array:
+    return namespace_of(x).matrix_transpose(x)
 
 
 _BINARY = {
