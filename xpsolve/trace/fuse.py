@@ -19,7 +19,7 @@ import numpy as np
 
 from xpsolve.trace import cuda
 from xpsolve.trace.count import is_view
-from xpsolve.trace.program import Operation, Program, Value, values_in
+from xpsolve.trace.program import Operation, Value
 
 _MOST_ARRAYS, _MOST_OPERATIONS = 16, 48
 """Of one value that is computed anew: beyond them something on the way is kept."""
@@ -80,27 +80,34 @@ class Kernel:
         return [term.value for term in self.results]
 
 
-def fused(program: Program) -> list[Operation | Kernel]:
-    """The program as kernels and operations of the library, in an order in which they can run.
+def fused(operations: Iterable[Operation], outputs: Iterable[Value]) -> list[Operation | Kernel]:
+    """Kernels and operations of the library that do the same, in an order in which they can run.
+
+    Parameters
+    ----------
+    operations : iterable of Operation
+        Of a program, or a part of it, in order.
+    outputs : iterable of Value
+        What is needed of all that they make.
 
     Examples
     --------
     >>> import numpy as np
     >>> from xpsolve.trace.fuse import fused
     >>> from xpsolve.trace.record import record
-    >>> _, program = record(lambda x, y: (np.exp(x) * y).sum() if False else x * y + 1, np.ones(3), np.ones(3))
-    >>> len(program.operations), len(fused(program))
+    >>> _, program = record(lambda x, y: x * y + 1, np.ones(3), np.ones(3))
+    >>> len(program.operations), len(fused(program.operations, [program.outputs]))
     (2, 1)
     """
-    return _Fusion(program).units()
+    return _Fusion(operations, set(outputs)).units()
 
 
 class _Fusion:
     """The passes that lead to kernels; each fills one table."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.operations = _alive(program)
+    def __init__(self, operations: Iterable[Operation], outputs: set[Value]) -> None:
+        self.outputs = outputs
+        self.operations = _alive(operations, outputs)
         self.maker = {value: op for op in self.operations for value in op.makes()}
         self.views = {op: _relabelled(op) for op in self.operations if _is_view(op)}
         self.maps = {op for op in self.operations if op not in self.views and cuda.is_elementwise(op)}
@@ -134,7 +141,7 @@ class _Fusion:
 
     def _kept(self) -> set[Value]:
         """Elementwise results that the library reads or the program returns."""
-        kept, needed = set[Value](), set(values_in(self.program.outputs))
+        kept, needed = set[Value](), set(self.outputs)
         for op in reversed(self.operations):
             if op in self.maps:
                 kept.update(v for v in op.makes() if v in needed)
@@ -150,14 +157,12 @@ class _Fusion:
 
     def _levels(self) -> tuple[dict[Value, int], dict[Value, int]]:
         """The first step after which a value can be in memory, and that after which all is there that it is made of."""
-        level: dict[Value, int] = {}
+        level: dict[Value, int] = {}  # of what is there from the beginning 0
         base: dict[Value, int] = {}
         made_of: dict[Value, tuple[frozenset[Value], frozenset[Operation]]] = {}
-        for value in (*self.program.inputs, *self.program.constants):
-            level[value] = 0
 
         def ready(value: Value) -> int:
-            return base[value] if value in base else level[value]
+            return base[value] if value in base else level.get(value, 0)
 
         def parts(value: Value) -> tuple[frozenset[Value], frozenset[Operation]]:
             return made_of.get(value, (frozenset([value]), frozenset()))
@@ -180,9 +185,9 @@ class _Fusion:
                 level[out] = base[out] + 1
             elif op in self.views:
                 for out in op.makes():
-                    level[out] = level[op.reads()[0]]
+                    level[out] = level.get(op.reads()[0], 0)
             else:
-                first = max([0, *(ready(v) if op in self.sums else level[v] for v in reads)])
+                first = max([0, *(ready(v) if op in self.sums else level.get(v, 0) for v in reads)])
                 for out in op.makes():
                     level[out] = first + 1
         self.forced = {v for v in self.kept if v not in made_of}
@@ -252,7 +257,7 @@ class _Fusion:
         return [unit for *_, unit in sorted(placed, key=lambda item: item[:3])]
 
     def _step_of(self, value: Value) -> int:
-        return self.chosen.get(value, self.level[value])
+        return self.chosen.get(value, self.level.get(value, 0))
 
     def _shared(
         self, values: Iterable[Value], fit: Callable[[list[Value]], bool]
@@ -318,10 +323,10 @@ class _Fusion:
 # --- about operations
 
 
-def _alive(program: Program) -> list[Operation]:
+def _alive(operations: Iterable[Operation], outputs: set[Value]) -> list[Operation]:
     """Operations that something needs."""
-    needed, alive = set(values_in(program.outputs)), []
-    for op in reversed(program.operations):
+    needed, alive = set(outputs), list[Operation]()
+    for op in reversed(list(operations)):
         if any(v in needed for v in op.makes()):
             needed.update(op.reads())
             alive.append(op)
@@ -330,13 +335,6 @@ def _alive(program: Program) -> list[Operation]:
 
 def _operands(op: Operation) -> list[Value]:
     return [x for x in cuda.operands(op) if isinstance(x, Value)]
-
-
-class _Shaped:
-    """Stands for a value where only its shape and dtype are looked at, and no stride is known."""
-
-    def __init__(self, value: Value) -> None:
-        self.shape, self.dtype, self.ndim = value.shape, value.dtype, len(value.shape)
 
 
 def _is_view(op: Operation) -> bool:
