@@ -19,6 +19,20 @@ ELEMENTWISE = frozenset(
 )
 """Functions of the array API whose every number comes from the numbers at its place."""
 REDUCTIONS = frozenset("all any max mean min prod sum".split())
+FRESH = (ELEMENTWISE | REDUCTIONS | frozenset("concat stack take matmul linalg.matmul tensordot vecdot".split())) - {
+    "conj",
+    "positive",
+}
+"""Functions whose result never lies in the memory of an argument."""
+
+
+def leaving(program: Program) -> set[Value]:
+    """The values in whose memory what the program returns may lie."""
+    found = set(values_in(program.outputs))
+    for operation in reversed(program.operations):
+        if operation.name not in FRESH and not found.isdisjoint(operation.makes()):
+            found.update(operation.reads())
+    return found
 
 
 def without_dead(program: Program) -> Program:
@@ -34,7 +48,11 @@ def without_dead(program: Program) -> Program:
 
 
 def without_repeats(program: Program) -> Program:
-    """The program with every operation that was done before on the same values left out."""
+    """The program with every operation that was done before on the same values left out.
+
+    Results that are two arrays stay two.
+    """
+    own = leaving(program)
     same: dict[Value, Value] = {}
     found: dict[Any, Operation] = {}
     kept = []
@@ -46,7 +64,7 @@ def without_repeats(program: Program) -> Program:
         args, kwargs = map_values(first, operation.args), map_values(first, operation.kwargs)
         key = (operation.name, operation.function, _key(args), _key(kwargs))
         earlier = found.get(key)
-        if earlier is None:
+        if earlier is None or not own.isdisjoint(operation.makes()):
             changed = any(value in same for value in operation.reads())
             new = Operation(operation.name, operation.function, args, kwargs, operation.outputs) if changed else operation
             found[key] = new

@@ -1,0 +1,283 @@
+"""How the operations of a program are written for NumPy.
+
+A function that can write to a given array does so.  Numbers of shape () are NumPy's scalars between operations, whose
+arithmetic takes a tenth of the time.  The digits are those of the plain functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xpsolve.trace.buffers import Plan, is_matrix_for_blas
+from xpsolve.trace.passes import FRESH
+from xpsolve.trace.program import Operation, Program, Value, values_in
+from xpsolve.trace.replay import OPERATORS, Writer
+
+_UFUNCS = {
+    name: getattr(np, other or name)
+    for name, other in {
+        **dict.fromkeys(
+            "add subtract multiply divide negative abs exp expm1 log log1p log2 log10 sqrt square tanh sin cos tan sinh "
+            "cosh maximum minimum less less_equal greater greater_equal equal not_equal logical_and logical_or "
+            "logical_xor logical_not isfinite isnan isinf floor ceil hypot logaddexp copysign signbit reciprocal "
+            "bitwise_and bitwise_or bitwise_xor floor_divide remainder".split()
+        ),
+        "bitwise_invert": "invert", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
+        "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "conj": "conjugate",
+    }.items()
+}  # fmt: skip
+_REDUCTIONS = {
+    "sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum, "any": np.logical_or,
+    "all": np.logical_and,
+}  # fmt: skip
+_SCALAR = frozenset(
+    "add subtract multiply divide less less_equal greater greater_equal equal not_equal negative".split()
+)
+
+
+class NumpyWriter(Writer):
+    """Writes a program for NumPy."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program, "numpy")
+        self._numbers: set[Value] = set()  # values of shape () that are scalars in the text
+        self._seen: set[str] = set()  # names that another line has defined
+        self._buffers: dict[Value, str] = {}
+
+    # --- what kind each operation is
+    def _ufunc(self, operation: Operation) -> Any:
+        """The ufunc that does it, or None."""
+        name, args = operation.name, operation.args
+        if operation.kwargs or not isinstance(operation.outputs, Value) or hasattr(operation.function, "table"):
+            return None
+        if not all(isinstance(x, Value) or _is_number(x) for x in args):
+            return None
+        if name == "pow" and len(args) == 2 and _is_number(args[1]) and args[1] == 2:
+            return np.square if isinstance(args[0], Value) and args[0].dtype.kind in "fc" else None
+        found = _UFUNCS.get(name)
+        return found if found is not None and found.nin == len(args) else None
+
+    def _reduction(self, operation: Operation) -> Any:
+        fitting = (
+            operation.name in _REDUCTIONS
+            and len(operation.args) == 1
+            and operation.kwargs.keys() <= {"axis", "keepdims"}
+            and isinstance(operation.outputs, Value)
+            and isinstance(operation.args[0], Value)
+            and operation.args[0].dtype.kind in "fcb"
+        )
+        return _REDUCTIONS[operation.name] if fitting else None
+
+    @staticmethod
+    def _is_product(operation: Operation) -> bool:
+        named = operation.name in ("matmul", "linalg.matmul") and not operation.kwargs
+        return named and all(isinstance(x, Value) for x in operation.args)
+
+    @staticmethod
+    def _is_where(operation: Operation) -> bool:
+        """Whether it chooses between arrays of one dtype, or numbers."""
+        if operation.name != "where" or operation.kwargs or not isinstance(operation.outputs, Value):
+            return False
+        condition, *others = operation.args
+        return isinstance(condition, Value) and all(
+            (isinstance(x, Value) and x.dtype == operation.outputs.dtype) or _is_number(x) for x in others
+        )
+
+    def _writes(self, operation: Operation) -> bool:
+        """Whether its result can go to a given array."""
+        made = operation.outputs
+        if not isinstance(made, Value) or made.shape == () or 0 in made.shape:
+            return False
+        done_by = self._ufunc(operation) or self._reduction(operation)
+        return done_by is not None or self._is_product(operation) or self._is_where(operation)
+
+    # --- the plan
+    def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> None:
+        """Find places for what is not returned, and in a loop not used by the next step."""
+        away = self._leaving([*before, *operations])
+        written = {op.outputs for op in operations if self._writes(op) and op.outputs not in away}
+        over = {
+            op.outputs: tuple(x for x in op.args if isinstance(x, Value))
+            for op in operations
+            if self._ufunc(op) is not None
+        }
+        shows = {value: op.reads() for op in operations if not self._fresh(op) for value in op.makes()}
+        arrays = Plan(operations, written, over, shows).arrays()
+        self._buffers = {value: self.name(x) for value, x in arrays.items()}
+
+    def enter(self, changed: Iterable[Value]) -> list[str]:
+        """Numbers of shape () are scalars in the loop."""
+        numbers = [x for x in changed if x.shape == ()]
+        self._numbers.update(numbers)
+        return [f"{self.value(x)} = {self.value(x)}[()]" for x in numbers]
+
+    def leaving(self, value: Value) -> str:
+        """Scalars leave as arrays."""
+        if value in self._numbers:
+            return f"{self.name(np.asarray)}({self.value(value)})"
+        return super().leaving(value)
+
+    def carried(self, value: Value) -> str:
+        """Scalars stay so."""
+        return self.value(value) if value in self._numbers else super().leaving(value)
+
+    def _fresh(self, operation: Operation) -> bool:
+        return self._writes(operation) or operation.name in FRESH
+
+    def _leaving(self, operations: list[Operation]) -> set[Value]:
+        found = set(values_in(self.program.outputs))
+        for operation in reversed(operations):
+            if not self._fresh(operation) and not found.isdisjoint(operation.makes()):
+                found.update(operation.reads())
+        return found
+
+    # --- the lines
+    def write(self, operation: Operation) -> list[str]:
+        """The lines that do one operation."""
+        made = operation.outputs
+        if isinstance(made, Value) and made.shape == ():
+            return self._scalar_lines(operation, made)
+        lines: list[str] = []
+        call = self._into(operation, lines)
+        if call is None:
+            self._need_arrays(operation, lines)
+            lines.append(f"{self.target(made)} = {self.called(operation)}")
+            for value in operation.makes():
+                if value.shape == ():
+                    lines.append(f"{self.value(value)} = {self.value(value)}[()]")
+                    self._numbers.add(value)
+        else:
+            lines.extend(call)
+        return lines
+
+    def _into(self, operation: Operation, lines: list[str]) -> list[str] | None:
+        """The call that writes to an array of the plan, or to a new one."""
+        made = operation.outputs
+        if not isinstance(made, Value):
+            return None
+        target = self.value(made)
+        place = self._buffers.get(made)
+        ufunc = self._ufunc(operation)
+        if ufunc is not None:
+            like = next((x.dtype for x in operation.args if isinstance(x, Value)), None)
+            args = [self._operand(x, like, lines) for x in operation.args]
+            name = self.name(ufunc)
+        elif (reduction := self._reduction(operation)) is not None:
+            args = [self._array(operation.args[0], lines)]
+            axis = self.argument(operation.kwargs.get("axis"))
+            keep = operation.kwargs.get("keepdims", False)
+            out = "None" if place is None else place
+            return [f"{target} = {self.name(reduction.reduce)}({args[0]}, {axis}, None, {out}, {keep!r})"]
+        elif self._is_product(operation):
+            args = [self._array(x, lines) for x in operation.args]
+            name = self.name(np.dot if _suits_dot(operation) else np.matmul)
+        elif self._is_where(operation) and place is not None:
+            condition, a, b = (self._operand(x, made.dtype, lines) for x in operation.args)
+            copy = self.name(np.copyto)
+            return [f"{copy}({place}, {b})", f"{copy}({place}, {a}, where={condition})", f"{target} = {place}"]
+        else:
+            return None
+        if place is not None:
+            args.append(place)
+        return [f"{target} = {name}({', '.join(args)})"]
+
+    def _scalar_lines(self, operation: Operation, made: Value) -> list[str]:
+        lines: list[str] = []
+        target = self.value(made)
+        args = operation.args
+        if self._is_scalar_arithmetic(operation):
+            numbers = [self._number(x, lines) for x in args]
+            if operation.name == "negative":
+                lines.append(f"{target} = -{numbers[0]}")
+            else:
+                lines.append(f"{target} = {numbers[0]} {OPERATORS[operation.name]} {numbers[1]}")
+        elif self._is_where(operation):
+            condition, *others = (self._number(x, lines) for x in args)
+            a, b = (
+                x if isinstance(given, Value) else self.name(made.dtype.type(given))
+                for x, given in zip(others, args[1:], strict=True)
+            )
+            lines.append(f"{target} = {a} if {condition} else {b}")
+        else:
+            call = self._into(operation, lines)
+            if call is None:
+                self._need_arrays(operation, lines)
+                call = [f"{target} = {self.called(operation)}"]
+            lines.extend(call)
+            lines.append(f"{target} = {target}[()]")
+        self._numbers.add(made)
+        return lines
+
+    @staticmethod
+    def _is_scalar_arithmetic(operation: Operation) -> bool:
+        values = [x for x in operation.args if isinstance(x, Value)]
+        return (
+            operation.name in _SCALAR
+            and not operation.kwargs
+            and all(isinstance(x, Value) or _is_number(x) for x in operation.args)
+            and all(x.shape == () and x.dtype.kind == "f" for x in values)
+        )
+
+    # --- arguments
+    def _number(self, x: Any, lines: list[str]) -> str:
+        """An argument of shape () as a scalar."""
+        if not isinstance(x, Value):
+            return self.argument(x)
+        if x in self._numbers:
+            return self.value(x)
+        if x in self.program.constants:
+            return self.name(self.program.constants[x][()])
+        return self._derived(x, "n", f"{self.value(x)}[()]", lines)
+
+    def _array(self, x: Value, lines: list[str]) -> str:
+        """An argument as an array."""
+        if x not in self._numbers:
+            return self.value(x)
+        return self._derived(x, "a", f"{self.name(np.asarray)}({self.value(x)})", lines)
+
+    def _derived(self, x: Value, suffix: str, text: str, lines: list[str]) -> str:
+        name = self.value(x) + suffix
+        if name not in self._seen:
+            self._seen.add(name)
+            lines.append(f"{name} = {text}")
+        return name
+
+    def _operand(self, x: Any, like: Any, lines: list[str]) -> str:
+        """An argument of a ufunc; a number of Python becomes an array of the dtype that it would be converted to."""
+        if isinstance(x, Value):
+            return self._array(x, lines)
+        if like is not None and like.kind in "fc" and type(x) in (int, float):
+            return self.name(np.asarray(x, dtype=like))
+        return self.argument(x)
+
+    def _need_arrays(self, operation: Operation, lines: list[str]) -> None:
+        """Lines that make arrays of the scalars that an operation reads."""
+        for value in dict.fromkeys(operation.reads()):
+            if value in self._numbers:
+                self._array(value, lines)
+
+    def argument(self, tree: Any) -> str:
+        """An argument of a call."""
+        if isinstance(tree, Value) and tree in self._numbers:
+            return self.value(tree) + "a"
+        return super().argument(tree)
+
+
+def _is_number(x: Any) -> bool:
+    return type(x) in (bool, int, float, complex)
+
+
+def _suits_dot(operation: Operation) -> bool:
+    """Whether `numpy.dot` makes the same call of BLAS: it takes half the time of `numpy.matmul` to get there."""
+    a, b = operation.args
+    return (
+        {len(a.shape), len(b.shape)} <= {1, 2}
+        and a.dtype == b.dtype
+        and a.dtype.kind in "fc"
+        and operation.outputs.shape != ()
+        and is_matrix_for_blas(a)
+        and is_matrix_for_blas(b)
+    )
