@@ -16,8 +16,11 @@ import numpy as np
 
 from xpsolve.arrays.lazy import settled
 from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
+from xpsolve.arrays.native import composed
 
 State = TypeVar("State", bound=tuple[Any, ...])
+
+_WORTH_RECORDING = 40  # steps taken, and as many that may come
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,10 @@ def iterate(
             raise ValueError(message)
         return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew, late, between)
 
+    advance = plainly(step)
     history = [] if record is None else [record(state)]
     k = reads = 0
+    tried = False
     while True:
         state, measured = _computed(state, measure(state))
         value = float(measured)  # the one host read
@@ -145,12 +150,16 @@ def iterate(
             if value < 0 and renew is not None:
                 state = renew(state)
             last = min(k + _pace(k, check_every, late), max_iter)
-            for i in range(k + 1, last + 1):
-                state = step(state)
-                if between is not None and (i - k) % check_every == 0 and i < last:
-                    state = between(state)
-                if record is not None and i < last:
-                    history.append(record(state))
+            if not tried and k >= _WORTH_RECORDING <= max_iter - k:
+                advance, tried = _recorded(step, state), True
+            due = 1 if record is not None else check_every if between is not None else last - k
+            for i in range(k, last, due):
+                if i > k:
+                    if between is not None and (i - k) % check_every == 0:
+                        state = between(state)
+                    if record is not None:
+                        history.append(record(state))
+                state = advance(state, min(due, last - i))
             k = last
             if refresh is not None:
                 state = refresh(state)
@@ -158,6 +167,32 @@ def iterate(
                 history.append(record(state))
             continue
         return Run(state, k, value, reason, _stacked(history) if history else None, reads)
+
+
+def plainly(step: Callable[[State], State]) -> Callable[[State, int], State]:
+    """A function of a state that takes so many steps, one after another."""
+
+    def advance(state: State, steps: int) -> State:
+        for _ in range(steps):
+            state = step(state)
+        return state
+
+    return advance
+
+
+def _recorded(step: Callable[[State], State], state: State) -> Callable[[State, int], State]:
+    like = next(filter(is_array, _leaves(state)), None)
+    return plainly(step) if like is None else replayed(like, step)  # type: ignore[no-any-return]
+
+
+@composed
+def replayed(like: Array, step: Callable[[State], State]) -> Callable[[State, int], State]:
+    """A function of a state that takes so many steps, on arrays of the library of `like`.
+
+    What records the step and replays it is above this folder, and registered here: see `xpsolve.trace.repeat`.  No step
+    writes to what an earlier one has returned.
+    """
+    return plainly(step)
 
 
 def _stacked(history: list[dict[str, Array]]) -> dict[str, Array]:

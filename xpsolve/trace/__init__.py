@@ -1,6 +1,7 @@
 """Arrays that wrap arrays: the generic wrapper, the operation counter and the memory account."""
 
 from xpsolve.trace.count import Counter, OpTally, Tally, count, host_read
+import xpsolve.trace.repeat  # noqa: F401  (registers the replay of steps)
 from xpsolve.trace.live import peak_bytes
 from xpsolve.trace.wrapper import (
     Interpreter,

@@ -50,11 +50,11 @@ class Writer:
         self._rows: dict[Value, str] = {}  # names of values
 
     def once(self) -> Run:
-        """A function of the inputs that returns the values among the outputs, in order."""
-        inputs, outputs = self.program.inputs, values_in(self.program.outputs)
+        """A function of the inputs that returns the outputs with arrays in them."""
         self.begin((), self.program.operations)
-        lines = [f"def run({', '.join(map(self.value, inputs))}):", *self._lines(self.program.operations)]
-        return self._made([*lines, f"return ({''.join(self.leaving(x) + ', ' for x in outputs)})"])
+        head = f"def run({', '.join(map(self.value, self.program.inputs))}):"
+        lines = [head, *self._lines(self.program.operations)]
+        return self._made([*lines, f"return {self.written(self.program.outputs, self.leaving)}"])
 
     def loop(self) -> Run:
         """The same of a program whose outputs are its inputs after one step: ``run(n, *inputs)`` takes n steps."""
@@ -127,20 +127,25 @@ class Writer:
         return name
 
     def argument(self, tree: Any) -> str:
-        """An argument: containers are written out where values are inside."""
+        """An argument of a call."""
+        return self.written(tree, self.value)
+
+    def written(self, tree: Any, value: Callable[[Value], str]) -> str:
+        """Any object: containers are written out where values are inside."""
         if isinstance(tree, Value):
-            return self.value(tree)
+            return value(tree)
         if tree is None or type(tree) in (bool, int):
             return repr(tree)
-        if not values_in(tree):
+        found = dict.fromkeys(values_in(tree))
+        if not found:
             return self.name(tree)
         if type(tree) is tuple:
-            return f"({''.join(self.argument(x) + ', ' for x in tree)})"
+            return f"({''.join(self.written(x, value) + ', ' for x in tree)})"
         if type(tree) is list:
-            return f"[{', '.join(map(self.argument, tree))}]"
-        found = dict.fromkeys(values_in(tree))
-        fill = self.name(_Fill(tree, tuple(found)))
-        return f"{fill}({', '.join(map(self.value, found))})"
+            return f"[{', '.join(self.written(x, value) for x in tree)}]"
+        if type(tree) is dict:
+            return f"{{{', '.join(f'{self.name(key)}: {self.written(x, value)}' for key, x in tree.items())}}}"
+        return f"{self.name(_Fill(tree, tuple(found)))}({', '.join(map(value, found))})"
 
     def target(self, tree: Any) -> str:
         """The left side of an assignment."""

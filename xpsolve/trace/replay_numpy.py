@@ -163,7 +163,7 @@ class NumpyWriter(Writer):
         ufunc = self._ufunc(operation)
         if ufunc is not None:
             like = next((x.dtype for x in operation.args if isinstance(x, Value)), None)
-            args = [self._operand(x, like, lines) for x in operation.args]
+            args = [self._operand(x, like, lines) for x in operation.args[: ufunc.nin]]
             name = self.name(ufunc)
         elif (reduction := self._reduction(operation)) is not None:
             args = [self._array(operation.args[0], lines)]
@@ -181,7 +181,7 @@ class NumpyWriter(Writer):
         else:
             return None
         if place is not None:
-            args.append(place)
+            args.append(f"out={place}" if operation.name in ("maximum", "minimum") else place)
         return [f"{target} = {name}({', '.join(args)})"]
 
     def _scalar_lines(self, operation: Operation, made: Value) -> list[str]:
@@ -260,10 +260,8 @@ class NumpyWriter(Writer):
                 self._array(value, lines)
 
     def argument(self, tree: Any) -> str:
-        """An argument of a call."""
-        if isinstance(tree, Value) and tree in self._numbers:
-            return self.value(tree) + "a"
-        return super().argument(tree)
+        """An argument of a call: an array where the text has a scalar."""
+        return self.written(tree, lambda x: self.value(x) + "a" if x in self._numbers else self.value(x))
 
 
 def _is_number(x: Any) -> bool:
