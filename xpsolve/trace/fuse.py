@@ -9,9 +9,10 @@ spans meet and whose shapes fit share a kernel, and so do reductions of one shap
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,17 +29,22 @@ _MOST_ARGUMENTS = 32
 _LONG = 1 << 15
 """Numbers that one block of threads adds up; longer sums are those of the library, which uses the whole device."""
 _FEW_SUMS = 64
+_SHORT = 4
+"""Numbers that are joined by one thread, beside other operations."""
 
 
 class Term(NamedTuple):
-    """A value inside a loop: for each of its axes the axis of the loop, None where it has length 1."""
+    """A value inside a loop, at a place along each of its axes.
+
+    That is the axis of the loop, None where its length is 1, or −1 − k for the fixed index k.
+    """
 
     value: Value
     places: tuple[int | None, ...]
 
 
 class Step(NamedTuple):
-    """One elementwise operation in a kernel; for each operand the term, None for a number."""
+    """One operation in a kernel: for each operand the term, None for a number; or the terms that a short sum joins."""
 
     operation: Operation
     operands: tuple[Term | None, ...]
@@ -110,8 +116,10 @@ class _Fusion:
         self.operations = _alive(operations, outputs)
         self.maker = {value: op for op in self.operations for value in op.makes()}
         self.views = {op: _relabelled(op) for op in self.operations if _is_view(op)}
-        self.maps = {op for op in self.operations if op not in self.views and cuda.is_elementwise(op)}
-        self.sums = {op for op in self.operations if op not in self.views and _fits_a_block(op) and cuda.is_reduction(op)}
+        others = [op for op in self.operations if op not in self.views]
+        self.short = {op for op in others if cuda.is_reduction(op) and _reduced(op) <= _SHORT}
+        self.maps = self.short.union(op for op in others if cuda.is_elementwise(op))
+        self.sums = {op for op in others if op not in self.short and cuda.is_reduction(op) and _fits_a_block(op)}
         self.readers: dict[Value, list[Operation]] = {}
         for op in self.operations:
             for value in set(op.reads()):
@@ -159,21 +167,24 @@ class _Fusion:
         """The first step after which a value can be in memory, and that after which all is there that it is made of."""
         level: dict[Value, int] = {}  # of what is there from the beginning 0
         base: dict[Value, int] = {}
-        made_of: dict[Value, tuple[frozenset[Value], frozenset[Operation]]] = {}
+        made_of: dict[Value, tuple[frozenset[Any], frozenset[Any]]] = {}  # arrays and operations
 
         def ready(value: Value) -> int:
             return base[value] if value in base else level.get(value, 0)
 
-        def parts(value: Value) -> tuple[frozenset[Value], frozenset[Operation]]:
+        def parts(value: Value) -> tuple[frozenset[Any], frozenset[Any]]:
             return made_of.get(value, (frozenset([value]), frozenset()))
 
+        def repeated(found: frozenset[Any], times: int) -> frozenset[Any]:
+            return found if times == 1 else frozenset((x, k) for x in found for k in range(times))
+
         for op in self.operations:
-            reads = _operands(op) if op in self.maps else op.reads()
+            reads = _operands(op) if op in self.maps - self.short else op.reads()
             if op in self.maps or (self.views.get(op) is not None and self.inner(reads[0])):
-                (out,) = op.makes()
+                (out,), times = op.makes(), _reduced(op) if op in self.short else 1
                 while True:
-                    arrays = frozenset().union(*(parts(v)[0] for v in reads))
-                    steps = frozenset([op]).union(*(parts(v)[1] for v in reads))
+                    arrays = repeated(frozenset().union(*(parts(v)[0] for v in reads)), times)
+                    steps = repeated(frozenset([op]).union(*(parts(v)[1] for v in reads)), times)
                     large = [v for v in reads if v in made_of and parts(v)[1]]
                     if (len(arrays) <= _MOST_ARRAYS and len(steps) <= _MOST_OPERATIONS) or not large:
                         break
@@ -299,7 +310,7 @@ class _Fusion:
             """The value at these places of the loop, computed or read."""
             places = tuple(None if n == 1 else p for n, p in zip(value.shape, places, strict=True))
             while (op := self.maker.get(value)) is not None and self.views.get(op) is not None:
-                places = tuple(None if a is None else places[a] for a in self.views[op])  # type: ignore[union-attr]
+                places = tuple(a if a is None or a < 0 else places[a] for a in self.views[op])  # type: ignore[union-attr]
                 value = op.reads()[0]
             found = Term(value, places)
             if found in steps or found in arguments:
@@ -308,10 +319,13 @@ class _Fusion:
                 arguments[found] = None
                 return found
             op = self.maker[value]
-            parts = tuple(
-                term(x, places[len(places) - len(x.shape) :]) if isinstance(x, Value) else None
-                for x in cuda.operands(op)
-            )
+            if op in self.short:
+                parts = tuple(term(op.args[0], at) for at in _joined_places(op, places))
+            else:
+                parts = tuple(
+                    term(x, places[len(places) - len(x.shape) :]) if isinstance(x, Value) else None
+                    for x in cuda.operands(op)
+                )
             steps[found] = Step(op, parts, found)
             return found
 
@@ -354,9 +368,9 @@ def _slices(key: Any) -> bool:
 
 
 def _relabelled(op: Operation) -> tuple[int | None, ...] | None:
-    """For each axis of what a view shows the axis of the view, None for one of length 1 that is not in it.
+    """For each axis of what a view shows the axis of the view, as the places of a `Term`.
 
-    None for other views, which show a part, and for all that is no view.
+    None for views of several entries among more along an axis, and for all that is no view.
     """
     if not isinstance(op.outputs, Value) or not isinstance(op.args[0], Value):
         return None
@@ -411,10 +425,25 @@ def _kept_axes(shape: tuple[int, ...], key: Any) -> tuple[int | None, ...] | Non
             found.append(None if n == 1 else axis)
             axis += 1
         else:
-            if shape[len(found)] != 1:
-                return None
-            found.append(None)
+            n = shape[len(found)]
+            found.append(None if n == 1 else -1 - part % n)
     return tuple(found)
+
+
+def _reduced(op: Operation) -> int:
+    """How many numbers the reduction joins to one."""
+    return math.prod(op.args[0].shape[axis] for axis in cuda.axes_of(op))
+
+
+def _joined_places(op: Operation, places: tuple[int | None, ...]) -> Iterator[tuple[int | None, ...]]:
+    """Where the numbers are that a reduction joins, from where its result is."""
+    shape, axes = op.args[0].shape, cuda.axes_of(op)
+    if not op.kwargs.get("keepdims", False):
+        kept = iter(places)
+        places = tuple(None if axis in axes else next(kept) for axis in range(len(shape)))
+    for index in itertools.product(*(range(shape[axis]) for axis in axes)):
+        at = dict(zip(axes, index, strict=True))
+        yield tuple(-1 - at[axis] if axis in at else place for axis, place in enumerate(places))
 
 
 def _fits_a_block(op: Operation) -> bool:

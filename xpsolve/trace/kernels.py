@@ -13,7 +13,7 @@ import numpy as np
 
 from xpsolve.arrays import Array
 from xpsolve.trace import cuda
-from xpsolve.trace.fuse import Kernel, Term, place_in
+from xpsolve.trace.fuse import Kernel, Step, Term, place_in
 from xpsolve.trace.program import Value
 
 _LETTERS = {
@@ -83,13 +83,27 @@ class _Text:
                 if x is not None:
                     visit(x)
             known.add(term)
-            self.names[term] = f"v{len(self.names)}"
+            name = self.names[term] = f"v{len(self.names)}"
             kind = self.types[cuda.dtype_of(term.value.dtype).name]
-            text = cuda.expression(step.operation, [self.names.get(x) if x else None for x in step.operands], self.types)
-            lines.append(f"const {kind} {self.names[term]} = {text};")
+            names = [None if x is None else self.names[x] for x in step.operands]
+            if cuda.is_reduction(step.operation):
+                lines.append(self._sum(step, name, kind))
+            else:
+                lines.append(f"const {kind} {name} = {cuda.expression(step.operation, names, self.types)};")
 
         visit(result)
         return " ".join(lines)
+
+    def _sum(self, step: Step, name: str, kind: str) -> str:
+        """Some numbers joined by one thread."""
+        how = cuda.reduction(step.operation, self.types)
+        joined = self.types[how.dtype.name]
+        first, *others = (how.mapped.format(x=self.names[x]) for x in step.operands if x is not None)
+        lines = [f"{joined} {name}s = {first};"]
+        for other in others:
+            text = how.joined.format(a=f"{name}s", b=f"{name}t")
+            lines.append(f"{{ const {joined} {name}t = {other}; {name}s = {text}; }}")
+        return " ".join([*lines, f"const {kind} {name} = {how.last.format(a=f'{name}s')};"])
 
     @property
     def helpers(self) -> str:
@@ -208,8 +222,8 @@ def _view(term: Term, ndim: int) -> Callable[[Array], Array] | None:
     more = ndim - len(places)
     if all(p is None or p == more + k for k, p in enumerate(places)):
         return None
-    there = [p for p in places if p is not None]
-    index = tuple(0 if p is None else slice(None) for p in places)
+    there = [p for p in places if p is not None and p >= 0]
+    index = tuple(0 if p is None else -1 - p if p < 0 else slice(None) for p in places)
     order = tuple(sorted(range(len(there)), key=there.__getitem__))
     spread = tuple(slice(None) if axis in there else None for axis in range(min(there, default=ndim), ndim))
 
@@ -227,7 +241,7 @@ def _reaching(kernel: Kernel, views: list[Any]) -> list[Any]:
     for term in kernel.arguments:
         shape = [1] * len(kernel.shape)
         for axis in term.places:
-            if axis is not None:
+            if axis is not None and axis >= 0:
                 shape[axis] = kernel.shape[axis]
         shapes.append(tuple(shape))
     if not kernel.reductions or np.broadcast_shapes(*shapes) == kernel.shape:
