@@ -115,7 +115,7 @@ class _Function(NamedTuple):
     where: str = _RESULT
 
 
-_FUNCTIONS: dict[str, _Function] = {
+FUNCTIONS: dict[str, _Function] = {
     "add": _Function("{0} + {1}", "iufc"),
     "subtract": _Function("{0} - {1}", "iufc"),
     "multiply": _Function("{0} * {1}", "iufc"),
@@ -179,7 +179,7 @@ def operands(operation: Operation) -> tuple[Any, ...]:
     """
     name, args, kwargs = operation.name, operation.args, operation.kwargs
     if isinstance(operation.outputs, Value):
-        if name in _FUNCTIONS and not kwargs and len(args) == _count(name):
+        if name in FUNCTIONS and not kwargs and len(args) == operand_count(name):
             return args
         if name in _FILLED and len(args) == 1 and _about_dtype(kwargs):
             return (_FILLED[name],)
@@ -200,8 +200,9 @@ def _about_dtype(kwargs: dict[str, Any]) -> bool:
     return not kwargs.keys() - {"dtype", "device"}
 
 
-def _count(name: str) -> int:
-    text = _FUNCTIONS[name].text
+def operand_count(name: str) -> int:
+    """How many arguments a function of `FUNCTIONS` has."""
+    text = FUNCTIONS[name].text
     return 3 if "{2}" in text else 2 if "{1}" in text else 1
 
 
@@ -253,7 +254,7 @@ def expression(operation: Operation, names: Sequence[str | None], types: Types =
         return f"{text(0)} * {text(0)}"  # as NumPy has it
     if name == "abs" and sources[0] is not None and sources[0].kind == "c":
         return f"abs({names[0]})"
-    function = _FUNCTIONS[name]
+    function = FUNCTIONS[name]
     if function.where == _RESULT:
         dtype = target
     else:

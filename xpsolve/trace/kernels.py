@@ -6,6 +6,7 @@ A kernel that several programs need is compiled once: CuPy keeps it by its sourc
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -62,6 +63,7 @@ class _Text:
         given = {cuda.dtype_of(v.dtype).name for v in (*kernel.reads(), *kernel.makes())}
         self.types = {name: _LETTERS[name] if name in given and name in _LETTERS else c for name, c in cuda.TYPES.items()}
         self.steps = {step.term: step for step in kernel.steps}
+        self._numbers = itertools.count()
 
     def parameters(self, values: Sequence[Value], name: str, raw: Sequence[bool] = ()) -> list[str]:
         """Declarations of arrays, as CuPy has them."""
@@ -83,7 +85,7 @@ class _Text:
                 if x is not None:
                     visit(x)
             known.add(term)
-            name = self.names[term] = f"v{len(self.names)}"
+            name = self.names[term] = f"v{next(self._numbers)}"
             kind = self.types[cuda.dtype_of(term.value.dtype).name]
             names = [None if x is None else self.names[x] for x in step.operands]
             if cuda.is_reduction(step.operation):
@@ -199,10 +201,13 @@ def starter(kernel: Kernel) -> Callable[..., tuple[Array, ...]]:
 
     if source.axes is None:
 
+        whole = [place_in(kernel.shape, shape) == ("all", 1) for shape, _ in outputs]
+        inside = [kernel.shape if full else shape for full, (shape, _) in zip(whole, outputs, strict=True)]
+
         def run(*arrays: Array) -> tuple[Array, ...]:
-            made = tuple([cupy.empty(shape, dtype) for shape, dtype in outputs])
+            made = [cupy.empty(shape, dtype) for shape, (_, dtype) in zip(inside, outputs, strict=True)]
             start(*arguments(arrays), *source.sizes, *made)
-            return made
+            return shaped(made)
 
         return run
 
@@ -211,7 +216,7 @@ def starter(kernel: Kernel) -> Callable[..., tuple[Array, ...]]:
     def reduce(*arrays: Array) -> tuple[Array, ...]:
         made = [cupy.empty(kept, dtype) for _, dtype in outputs]
         start(*arguments(arrays), *made, axis=source.axes)
-        return tuple([x if x.shape == shape else x.reshape(shape) for x, (shape, _) in zip(made, outputs, strict=True)])
+        return shaped(made)
 
     return reduce
 
@@ -220,7 +225,7 @@ def _view(term: Term, ndim: int) -> Callable[[Array], Array] | None:
     """What brings the axes of an array to their places in the loop; None where they are there."""
     places = term.places
     more = ndim - len(places)
-    if all(p is None or p == more + k for k, p in enumerate(places)):
+    if all(p is None or p == more + k >= 0 for k, p in enumerate(places)) and more >= 0:
         return None
     there = [p for p in places if p is not None and p >= 0]
     index = tuple(0 if p is None else -1 - p if p < 0 else slice(None) for p in places)
