@@ -20,7 +20,7 @@ from xpsolve.arrays.native import composed
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
-_WORTH_RECORDING = 40  # steps taken, and as many that may come
+_WORTH_RECORDING = 10  # steps taken, and as many that may come
 
 
 @dataclass(frozen=True)

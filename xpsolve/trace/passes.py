@@ -61,12 +61,16 @@ def without_repeats(program: Program) -> Program:
         return same.get(value, value)
 
     for operation in program.operations:
-        args, kwargs = map_values(first, operation.args), map_values(first, operation.kwargs)
+        args, kwargs = operation.args, operation.kwargs
+        changed = not same.keys().isdisjoint(operation.reads())
+        if changed:
+            args, kwargs = map_values(first, args), map_values(first, kwargs)
         key = (operation.name, operation.function, _key(args), _key(kwargs))
         earlier = found.get(key)
         if earlier is None or not own.isdisjoint(operation.makes()):
-            changed = any(value in same for value in operation.reads())
-            new = Operation(operation.name, operation.function, args, kwargs, operation.outputs) if changed else operation
+            new = (
+                Operation(operation.name, operation.function, args, kwargs, operation.outputs) if changed else operation
+            )
             found[key] = new
             kept.append(new)
         else:
@@ -76,15 +80,57 @@ def without_repeats(program: Program) -> Program:
 
 def _key(tree: Any) -> Any:
     """Equal for arguments that are the same: numbers by type and digits, other objects by identity."""
+    kind = type(tree)
+    if kind is Value:
+        return tree
+    if kind in (bool, int, float, complex, str, type(None)):
+        return (kind, repr(tree))  # 0.0 is not -0.0, and 1 not 1.0
     if isinstance(tree, tuple | list):
         return (type(tree), tuple(map(_key, tree)))
     if isinstance(tree, dict):
         return (dict, tuple((name, _key(item)) for name, item in tree.items()))
     if isinstance(tree, slice):
         return (slice, _key((tree.start, tree.stop, tree.step)))
-    if isinstance(tree, bool | int | float | complex | str | type(None)):
-        return (type(tree), repr(tree))  # 0.0 is not -0.0, and 1 not 1.0
     return (None, id(tree))
+
+
+_FILLS = {"zeros_like": 0, "ones_like": 1}
+
+
+def without_spreading(program: Program) -> Program:
+    """The program whose elementwise operations read a number itself, where they read an array that repeats it.
+
+    That is what `broadcast_to`, `zeros_like`, `ones_like` and a reshape of one number make.  Another argument must have
+    the shape and the dtype of the result already.
+    """
+    source: dict[Value, Any] = {}
+    operations = []
+    for operation in program.operations:
+        name, made = operation.name, operation.outputs
+        if name in _FILLS and len(operation.args) == 1 and not operation.kwargs:
+            source[made] = float(_FILLS[name]) if _is_floating(made) else _FILLS[name]
+        elif name == "broadcast_to" or (name == "reshape" and set(made.shape) <= {1}):
+            source[made] = source.get(operation.args[0], operation.args[0])
+        elif name in ELEMENTWISE and not source.keys().isdisjoint(operation.reads()):
+            args = list(operation.args)
+            for i, x in enumerate(args):
+                if isinstance(x, Value) and x in source and _stays(operation, args, i):
+                    args[i] = source[x]
+            operation = Operation(name, operation.function, tuple(args), operation.kwargs, made)
+        operations.append(operation)
+    return Program(program.inputs, program.constants, tuple(operations), program.outputs)
+
+
+def _is_floating(value: Value) -> bool:
+    return any(word in str(value.dtype) for word in ("float", "complex"))
+
+
+def _stays(operation: Operation, args: list[Any], i: int) -> bool:
+    """Whether the result is as before where argument i is a number: another has its shape and dtype."""
+    others = [x for j, x in enumerate(args) if j != i and isinstance(x, Value)]
+    values = others if operation.name != "where" else [x for x in others if x is not args[0]]
+    shaped = any(x.shape == operation.outputs.shape for x in others)
+    return (i > 0 or operation.name != "where") and shaped and any(x.dtype == args[i].dtype for x in values)
 
 
 def hoisted(program: Program, invariant: Collection[Value]) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:

@@ -6,6 +6,7 @@ array, the program has another value.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,13 +65,17 @@ class Operation:
     kwargs: dict[str, Any]
     outputs: Any
 
+    @functools.cached_property
+    def _values(self) -> tuple[list[Value], list[Value]]:
+        return values_in((self.args, self.kwargs)), values_in(self.outputs)
+
     def reads(self) -> list[Value]:
         """Values among the arguments, in order, repetitions kept."""
-        return values_in((self.args, self.kwargs))
+        return self._values[0]
 
     def makes(self) -> list[Value]:
         """Values among the outputs."""
-        return values_in(self.outputs)
+        return self._values[1]
 
     def __repr__(self) -> str:
         options = [f"{key}={value!r}" for key, value in self.kwargs.items()]
@@ -130,18 +135,40 @@ def _is_value(x: Any) -> bool:
 
 def map_values(function: Callable[[Value], Any], tree: Any) -> Any:
     """`tree` with `function` of each value in it; containers keep their type."""
+    kind = type(tree)
+    if kind is Value:
+        return function(tree)
+    if kind in _SIMPLE:
+        return tree
+    if kind is tuple or kind is list:
+        return kind([map_values(function, item) for item in tree])
     return map_arrays(function, tree, leaf=_is_value)
 
 
 def values_in(tree: Any) -> list[Value]:
     """All values in nested containers, in order."""
-    if isinstance(tree, Value):
-        return [tree]
     found: list[Value] = []
-
-    def note(x: Value) -> Value:
-        found.append(x)
-        return x
-
-    map_values(note, tree)
+    _collect(tree, found)
     return found
+
+
+def _collect(tree: Any, found: list[Value]) -> None:
+    kind = type(tree)
+    if kind is Value:
+        found.append(tree)
+    elif kind is tuple or kind is list:
+        for item in tree:
+            _collect(item, found)
+    elif kind is dict:
+        for item in tree.values():
+            _collect(item, found)
+    elif kind not in _SIMPLE:
+
+        def note(x: Value) -> Value:
+            found.append(x)
+            return x
+
+        map_values(note, tree)
+
+
+_SIMPLE = frozenset((int, float, bool, complex, str, type(None), slice))

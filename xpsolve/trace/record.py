@@ -10,12 +10,17 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import Array, Namespace, is_array, library
 from xpsolve.trace.closures import lift_closure
 from xpsolve.trace.count import DATA_DEPENDENT, is_mask, namespace_of_all
 from xpsolve.trace.launches import strides_of
 from xpsolve.trace.program import Operation, Program, Value
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, map_arrays
+
+
+_SIMPLE = frozenset((int, float, bool, complex, str, type(None)))
 
 
 class CannotRecord(Exception):
@@ -77,17 +82,34 @@ class Recorder(Interpreter):
     def apply(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operation and note it."""
         function = getattr(function, "copying", function)
-        out = self.run(function, self.unwrap_all(args), self.unwrap_all(kwargs))
-        if not self._depends((list(args), kwargs)):
+        plain, follows = self._opened(args)
+        options = kwargs
+        if kwargs:
+            options, some = self._opened(kwargs)
+            follows = follows or some
+        out = self.run(function, plain, options)
+        if not follows:
             return self.wrap_all(out)
         if name in DATA_DEPENDENT or (name == "getitem" and is_mask(args[1])):
             message = f"the shape of what {name} returns depends on values"
             raise CannotRecord(message)
         result = map_arrays(self.made, out)
         self._check_outputs(name, result)
-        outputs = map_arrays(lambda x: x._mark, result)
+        outputs = result._mark if self.owns(result) else map_arrays(lambda x: x._mark, result)
         self.operations.append(Operation(name, function, self.values(args), self.values(kwargs), outputs))
         return result
+
+    def _opened(self, tree: Any) -> tuple[Any, bool]:
+        """An argument as the library inside needs it, and whether it depends on the inputs."""
+        kind = type(tree)
+        if kind is Recorded:
+            return (tree.__xpsolve_value__, tree._mark is not None) if tree._interpreter is self else (tree, False)
+        if kind in _SIMPLE:
+            return tree, False
+        if kind is tuple or kind is list:
+            pairs = [self._opened(item) for item in tree]
+            return kind([x for x, _ in pairs]), any(follows for _, follows in pairs)
+        return self.unwrap_all(tree), self._depends(tree)
 
     def _depends(self, tree: Any) -> bool:
         return any(self.owns(x) and x._mark is not None for x in arrays_in(tree))
@@ -101,12 +123,18 @@ class Recorder(Interpreter):
     def values(self, tree: Any) -> Any:
         """Values for the arrays in nested containers; objects without an array that depends on the inputs stay."""
         kind = type(tree)
+        if kind is Recorded and tree._mark is not None:
+            return tree._mark
+        if kind in _SIMPLE:
+            return tree
         if kind is tuple or kind is list:
             return kind(map(self.values, tree))
         if kind is dict:
             return {key: self.values(item) for key, item in tree.items()}
         if is_array(tree):
             return self._value(tree)
+        if isinstance(tree, np.inexact):  # a scalar of NumPy is an array of shape ()
+            return self._constant(np.asarray(tree))
         return map_arrays(self._value, tree) if self._depends(tree) else self.unwrap_all(tree)
 
     def _value(self, x: Array) -> Value:

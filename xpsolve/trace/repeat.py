@@ -46,6 +46,9 @@ class Repeated:
 
     def __call__(self, state: State, steps: int) -> State:
         """The state after so many steps."""
+        if self._run is None and self._tried:
+            return self._plain(state, steps)  # type: ignore[return-value]
+        state = map_arrays(np.asarray, state, leaf=_is_number)
         if not self._tried:
             state, steps = self._recorded(state), steps - 1
         if self._run is None:
@@ -67,6 +70,10 @@ class Repeated:
         return after  # type: ignore[no-any-return]
 
 
+def _is_number(x: Any) -> bool:
+    return isinstance(x, np.generic)
+
+
 def _check(state: Any, outputs: Any) -> None:
     """Raise unless a step gives a state like the one it got."""
     if is_array(state):
@@ -80,7 +87,7 @@ def _check(state: Any, outputs: Any) -> None:
         for key in state if fits else ():
             _check(state[key], outputs[key])
     else:
-        same = isinstance(state, bool | int | float | str | np.generic | type(None)) and type(outputs) is type(state)
+        same = isinstance(state, bool | int | float | str | type(None)) and type(outputs) is type(state)
         fits = same and (state == outputs or (state != state and outputs != outputs))
     if not fits:
         message = f"a step changes its state from {state!r} to {outputs!r}, which is not of fixed arrays"

@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from xpsolve.arrays import Array, namespace_of
-from xpsolve.trace.passes import hoisted, without_dead, without_repeats
+from xpsolve.trace.passes import hoisted, without_dead, without_repeats, without_spreading
 from xpsolve.trace.program import Operation, Program, Value, map_values, values_in
 
 Run = Callable[..., tuple[Array, ...]]
@@ -28,7 +28,7 @@ OPERATORS = {
 
 def reduced(program: Program) -> Program:
     """The program without what is superfluous."""
-    return without_dead(without_repeats(program))
+    return without_dead(without_spreading(without_repeats(program)))
 
 
 class Writer:
@@ -162,7 +162,9 @@ class Writer:
         return scope["run"]  # type: ignore[no-any-return]
 
 
-_OPERATORS = frozenset(getattr(operator, f"__{name}__") for name in "add sub mul truediv matmul lt le gt ge eq ne".split())
+_OPERATORS = frozenset(
+    getattr(operator, f"__{name}__") for name in "add sub mul truediv matmul lt le gt ge eq ne".split()
+)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -33,6 +33,7 @@ _REDUCTIONS = {
     "sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum, "any": np.logical_or,
     "all": np.logical_and,
 }  # fmt: skip
+_NUMBERS = frozenset((bool, int, float, complex))
 _SCALAR = frozenset(
     "add subtract multiply divide less less_equal greater greater_equal equal not_equal negative".split()
 )
@@ -46,53 +47,19 @@ class NumpyWriter(Writer):
         self._numbers: set[Value] = set()  # values of shape () that are scalars in the text
         self._seen: set[str] = set()  # names that another line has defined
         self._buffers: dict[Value, str] = {}
+        self._forms: dict[Operation, tuple[str, Any]] = {}
 
-    # --- what kind each operation is
-    def _ufunc(self, operation: Operation) -> Any:
-        """The ufunc that does it, or None."""
-        name, args = operation.name, operation.args
-        if operation.kwargs or not isinstance(operation.outputs, Value) or hasattr(operation.function, "table"):
-            return None
-        if not all(isinstance(x, Value) or _is_number(x) for x in args):
-            return None
-        if name == "pow" and len(args) == 2 and _is_number(args[1]) and args[1] == 2:
-            return np.square if isinstance(args[0], Value) and args[0].dtype.kind in "fc" else None
-        found = _UFUNCS.get(name)
-        return found if found is not None and found.nin == len(args) else None
-
-    def _reduction(self, operation: Operation) -> Any:
-        fitting = (
-            operation.name in _REDUCTIONS
-            and len(operation.args) == 1
-            and operation.kwargs.keys() <= {"axis", "keepdims"}
-            and isinstance(operation.outputs, Value)
-            and isinstance(operation.args[0], Value)
-            and operation.args[0].dtype.kind in "fcb"
-        )
-        return _REDUCTIONS[operation.name] if fitting else None
-
-    @staticmethod
-    def _is_product(operation: Operation) -> bool:
-        named = operation.name in ("matmul", "linalg.matmul") and not operation.kwargs
-        return named and all(isinstance(x, Value) for x in operation.args)
-
-    @staticmethod
-    def _is_where(operation: Operation) -> bool:
-        """Whether it chooses between arrays of one dtype, or numbers."""
-        if operation.name != "where" or operation.kwargs or not isinstance(operation.outputs, Value):
-            return False
-        condition, *others = operation.args
-        return isinstance(condition, Value) and all(
-            (isinstance(x, Value) and x.dtype == operation.outputs.dtype) or _is_number(x) for x in others
-        )
+    def _form(self, operation: Operation) -> tuple[str, Any]:
+        """Which way an operation is written, and the function of NumPy that does it."""
+        found = self._forms.get(operation)
+        if found is None:
+            found = self._forms[operation] = _form(operation)
+        return found
 
     def _writes(self, operation: Operation) -> bool:
         """Whether its result can go to a given array."""
         made = operation.outputs
-        if not isinstance(made, Value) or made.shape == () or 0 in made.shape:
-            return False
-        done_by = self._ufunc(operation) or self._reduction(operation)
-        return done_by is not None or self._is_product(operation) or self._is_where(operation)
+        return self._form(operation)[0] != "call" and made.shape != () and 0 not in made.shape
 
     # --- the plan
     def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> None:
@@ -102,7 +69,7 @@ class NumpyWriter(Writer):
         over = {
             op.outputs: tuple(x for x in op.args if isinstance(x, Value))
             for op in operations
-            if self._ufunc(op) is not None
+            if self._form(op)[0] == "ufunc"
         }
         shows = {value: op.reads() for op in operations if not self._fresh(op) for value in op.makes()}
         arrays = Plan(operations, written, over, shows).arrays()
@@ -155,34 +122,25 @@ class NumpyWriter(Writer):
 
     def _into(self, operation: Operation, lines: list[str]) -> list[str] | None:
         """The call that writes to an array of the plan, or to a new one."""
+        form, function = self._form(operation)
         made = operation.outputs
-        if not isinstance(made, Value):
+        place = self._buffers.get(made) if form != "call" else None
+        if form == "call" or (form == "where" and place is None):
             return None
         target = self.value(made)
-        place = self._buffers.get(made)
-        ufunc = self._ufunc(operation)
-        if ufunc is not None:
-            like = next((x.dtype for x in operation.args if isinstance(x, Value)), None)
-            args = [self._operand(x, like, lines) for x in operation.args[: ufunc.nin]]
-            name = self.name(ufunc)
-        elif (reduction := self._reduction(operation)) is not None:
-            args = [self._array(operation.args[0], lines)]
-            axis = self.argument(operation.kwargs.get("axis"))
-            keep = operation.kwargs.get("keepdims", False)
-            out = "None" if place is None else place
-            return [f"{target} = {self.name(reduction.reduce)}({args[0]}, {axis}, None, {out}, {keep!r})"]
-        elif self._is_product(operation):
-            args = [self._array(x, lines) for x in operation.args]
-            name = self.name(np.dot if _suits_dot(operation) else np.matmul)
-        elif self._is_where(operation) and place is not None:
+        if form == "reduction":
+            x = self._array(operation.args[0], lines)
+            axis, keep = self.argument(operation.kwargs.get("axis")), bool(operation.kwargs.get("keepdims"))
+            return [f"{target} = {self.name(function)}({x}, {axis}, None, {place}, {keep})"]
+        if form == "where":
             condition, a, b = (self._operand(x, made.dtype, lines) for x in operation.args)
-            copy = self.name(np.copyto)
+            copy = self.name(function)
             return [f"{copy}({place}, {b})", f"{copy}({place}, {a}, where={condition})", f"{target} = {place}"]
-        else:
-            return None
+        like = next((x.dtype for x in operation.args if isinstance(x, Value)), None)
+        args = [self._operand(x, like, lines) for x in operation.args[: function.nin if form == "ufunc" else 2]]
         if place is not None:
-            args.append(f"out={place}" if operation.name in ("maximum", "minimum") else place)
-        return [f"{target} = {name}({', '.join(args)})"]
+            args.append(f"out={place}" if function in (np.maximum, np.minimum) else place)
+        return [f"{target} = {self.name(function)}({', '.join(args)})"]
 
     def _scalar_lines(self, operation: Operation, made: Value) -> list[str]:
         lines: list[str] = []
@@ -194,13 +152,15 @@ class NumpyWriter(Writer):
                 lines.append(f"{target} = -{numbers[0]}")
             else:
                 lines.append(f"{target} = {numbers[0]} {OPERATORS[operation.name]} {numbers[1]}")
-        elif self._is_where(operation):
+        elif self._form(operation)[0] == "where":
             condition, *others = (self._number(x, lines) for x in args)
             a, b = (
                 x if isinstance(given, Value) else self.name(made.dtype.type(given))
                 for x, given in zip(others, args[1:], strict=True)
             )
             lines.append(f"{target} = {a} if {condition} else {b}")
+        elif len(args) == 1 and self._form(operation)[0] == "ufunc":
+            lines.append(f"{target} = {self.name(self._form(operation)[1])}({self._number(args[0], lines)})")
         else:
             call = self._into(operation, lines)
             if call is None:
@@ -217,9 +177,18 @@ class NumpyWriter(Writer):
         return (
             operation.name in _SCALAR
             and not operation.kwargs
-            and all(isinstance(x, Value) or _is_number(x) for x in operation.args)
+            and all(isinstance(x, Value) or type(x) in _NUMBERS for x in operation.args)
             and all(x.shape == () and x.dtype.kind == "f" for x in values)
         )
+
+    def called(self, operation: Operation) -> str:
+        """The call, by a method where NumPy has one that takes less time."""
+        args = operation.args
+        if operation.name == "matrix_transpose" and len(args[0].shape) == 2:
+            return f"{self.argument(args[0])}.T"
+        if operation.name == "reshape" and len(args) == 2 and not operation.kwargs:
+            return f"{self.argument(args[0])}.reshape({self.argument(args[1])})"
+        return super().called(operation)
 
     # --- arguments
     def _number(self, x: Any, lines: list[str]) -> str:
@@ -264,8 +233,25 @@ class NumpyWriter(Writer):
         return self.written(tree, lambda x: self.value(x) + "a" if x in self._numbers else self.value(x))
 
 
-def _is_number(x: Any) -> bool:
-    return type(x) in (bool, int, float, complex)
+def _form(operation: Operation) -> tuple[str, Any]:
+    name, args, made = operation.name, operation.args, operation.outputs
+    if not isinstance(made, Value) or hasattr(operation.function, "table"):
+        return "call", None
+    if not operation.kwargs and all(isinstance(x, Value) or type(x) in _NUMBERS for x in args):
+        ufunc = _UFUNCS.get(name)
+        if ufunc is not None and ufunc.nin == len(args):
+            return "ufunc", ufunc
+        if name == "pow" and type(args[1]) in _NUMBERS and args[1] == 2 and args[0].dtype.kind in "fc":
+            return "ufunc", np.square
+        if name in ("matmul", "linalg.matmul"):
+            return "product", np.dot if _suits_dot(operation) else np.matmul
+        if name == "where" and isinstance(args[0], Value):
+            dtypes = {x.dtype for x in args[1:] if isinstance(x, Value)}
+            return ("where", np.copyto) if dtypes == {made.dtype} else ("call", None)
+    known = name in _REDUCTIONS and len(args) == 1 and operation.kwargs.keys() <= {"axis", "keepdims"}
+    if known and isinstance(args[0], Value) and args[0].dtype.kind in "fcb":
+        return "reduction", _REDUCTIONS[name].reduce
+    return "call", None
 
 
 def _suits_dot(operation: Operation) -> bool:

@@ -1,0 +1,246 @@
+"""`compiled`: a function of arrays is recorded once for each set of shapes, and then replayed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpsolve.arrays import Array, is_array, is_concrete, namespace_of, native
+from xpsolve.capabilities import capabilities
+from xpsolve.trace.program import Program
+from xpsolve.trace.record import CannotRecord, record
+from xpsolve.trace.replay import Writer, reduced
+from xpsolve.trace.replay_numpy import NumpyWriter
+from xpsolve.trace.wrapper import map_arrays
+
+_MOST_REASONS = 8
+
+
+@capabilities(grad="that of f")
+def compiled(f: Callable[..., Any]) -> Compiled:
+    """The same function, recorded at its first call and replayed from then on.
+
+    Parameters
+    ----------
+    f : callable
+        Pure, of array-API code: what it returns depends on its arguments alone, which may be arrays, numbers, words, and
+        tuples, lists, dicts and dataclasses of them.  It may be a gradient: of
+        ``compiled(autodiff.value_and_grad(loss))`` the forward and the backward sweep are one program, without a tape.
+
+    Returns
+    -------
+    Compiled
+        Called as f, with the same result to the last bit on NumPy.  ``.reasons`` says what could not be recorded, and
+        why; such calls are calls of f.
+
+    Raises
+    ------
+    TypeError
+        If f cannot be called.
+
+    See Also
+    --------
+    count : What a function costs.
+
+    Notes
+    -----
+    A recording is kept for each set of shapes, dtypes, layouts in memory, and values of the arguments that are no arrays.
+    Arrays that f closes over are constants, read when it is recorded.  What f returns is the caller's own; memory for
+    what lies between is reserved once for each recording and used again.
+
+    On NumPy a program is one flat function, whose operations write to memory that is there; NumPy does not warn in it.
+    On PyTorch the operations are called as they were, and for JAX arrays the function is ``jax.jit`` of f.  A lazy
+    library's arrays and those that wrap others, as in a derivative or a count, are passed on to f.  A number that goes
+    to the host, or a shape that depends on values, cannot be recorded.
+
+    References
+    ----------
+    A. Griewank & A. Walther, Evaluating Derivatives (2008), chapter 6, on the tape as a program.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> from xpsolve import autodiff
+    >>> def loss(x, A, y):
+    ...     r = A @ x - y
+    ...     return 0.5 * r @ r
+    >>> gradient = xs.compiled(autodiff.grad(loss))
+    >>> A, y = np.asarray([[2.0, 0.0], [0.0, 1.0]]), np.asarray([2.0, 3.0])
+    >>> gradient(np.zeros(2), A, y), gradient(np.ones(2), A, y)
+    (array([-4., -3.]), array([ 0., -2.]))
+    >>> gradient
+    compiled(grad.<locals>.gradient): 1 recording
+    """
+    if not callable(f):
+        message = f"f: expected a function, got {type(f).__qualname__}."
+        raise TypeError(message)
+    return Compiled(f)
+
+
+class Compiled:
+    """A function that is recorded and replayed; made by `compiled`.
+
+    Parameters
+    ----------
+    f : callable
+        The function itself.
+    """
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, f)
+        self.reasons: list[str] = []
+        self._f = f
+        self._ways: dict[Any, Callable[..., Any]] = {}
+
+    def __repr__(self) -> str:
+        name = getattr(self._f, "__qualname__", repr(self._f))
+        count = sum(way is not self._plain for way in self._ways.values())
+        reasons = "".join(f"; not recorded: {reason}" for reason in self.reasons)
+        return f"compiled({name}): {count} recording{'s' * (count != 1)}{reasons}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What f returns."""
+        leaves: list[Array] = []
+        key: list[Any] = []
+        _split((args, kwargs) if kwargs else args, leaves, key)
+        try:
+            way = self._ways.get(found := tuple(key))
+        except TypeError:  # an argument that cannot be told from others
+            return self._f(*args, **kwargs)
+        if way is not None:
+            return way(leaves, args, kwargs)
+        if not leaves or hasattr(namespace_of(leaves[0]), "inside") or not is_concrete(*leaves):
+            return self._f(*args, **kwargs)
+        made, result = way_of(leaves[0], self, args, kwargs)
+        self._ways[found] = made
+        return result
+
+    def _plain(self, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._f(*args, **kwargs)
+
+    def not_recorded(self, reason: str) -> None:
+        """Note why a call could not be recorded."""
+        if reason not in self.reasons and len(self.reasons) < _MOST_REASONS:
+            self.reasons.append(reason)
+
+
+@native
+def way_of(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """How calls like this one are done on arrays of the library of `like`, and the result of this one."""
+    return function._plain, function._f(*args, **kwargs)
+
+
+def recorded_way(
+    function: Compiled,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    made: Callable[[Program], Callable[..., Any]],
+) -> tuple[Any, Any]:
+    """The same by a recording; ``made(program)`` is a function of its inputs that is not called twice at one time."""
+    try:
+        result, program = record(function._f, *args, **kwargs)
+    except CannotRecord as error:
+        function.not_recorded(f"{error}.")
+    except (TypeError, AttributeError, NotImplementedError) as error:  # code that is not of the array API
+        result = function._f(*args, **kwargs)
+        function.not_recorded(f"{type(error).__name__}: {error}")
+        return function._plain, result
+    else:
+        return _Replays(reduced(program), made), result
+    return function._plain, function._f(*args, **kwargs)
+
+
+class _Replays:
+    """Replays of one program, as many as are running at one time: each has memory of its own."""
+
+    def __init__(self, program: Program, made: Callable[[Program], Callable[..., Any]]) -> None:
+        self.program, self.made = program, made
+        self.idle = [made(program)]
+
+    def __call__(self, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            run = self.idle.pop()
+        except IndexError:
+            run = self.made(self.program)
+        try:
+            return run(*leaves)
+        finally:
+            self.idle.append(run)
+
+
+@way_of.register("numpy")
+def _way_of_numpy(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    def made(program: Program) -> Callable[..., Any]:
+        return np.errstate(all="ignore")(NumpyWriter(program).once())
+
+    return recorded_way(function, args, kwargs, made)
+
+
+@way_of.register("torch")
+def _way_of_torch(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    return recorded_way(function, args, kwargs, lambda program: Writer(program, "torch").once())
+
+
+@way_of.register("jax")
+def _way_of_jax(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    import jax
+
+    outputs: list[Any] = []
+
+    def flat(*leaves: Array) -> tuple[Array, ...]:
+        rest = iter(leaves)
+        given = map_arrays(lambda _: next(rest), (list(args), kwargs))
+        found: list[Array] = []
+        result = function._f(*given[0], **given[1])
+        outputs[:] = [map_arrays(lambda x: found.append(x) or x, result)]
+        return tuple(found)
+
+    run = jax.jit(flat)
+
+    def way(leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found = iter(run(*leaves))
+        return map_arrays(lambda _: next(found), outputs[0])
+
+    leaves: list[Array] = []
+    _split((args, kwargs) if kwargs else args, leaves, [])
+    try:
+        return way, way(leaves, args, kwargs)
+    except jax.errors.ConcretizationTypeError as error:
+        function.not_recorded(str(error).splitlines()[0])
+        return function._plain, function._f(*args, **kwargs)
+
+
+def _split(tree: Any, leaves: list[Array], key: list[Any]) -> None:
+    """The arrays in nested containers, and what else must be equal for the same recording to serve."""
+    kind = type(tree)
+    if kind is np.ndarray:
+        leaves.append(tree)
+        key.append((tree.shape, tree.dtype, tree.strides))
+    elif kind is tuple or kind is list:
+        key.append((kind, len(tree)))
+        for item in tree:
+            _split(item, leaves, key)
+    elif kind is dict:
+        key.append((kind, *tree))
+        for item in tree.values():
+            _split(item, leaves, key)
+    elif kind is float:
+        key.append((kind, tree.hex()))  # 0.0 is not -0.0
+    elif is_array(tree):
+        leaves.append(tree)
+        key.append((kind, tuple(tree.shape), tree.dtype, str(getattr(tree, "device", ""))))
+    elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        key.append((kind,))
+        for field in dataclasses.fields(tree):
+            _split(getattr(tree, field.name), leaves, key)
+    elif isinstance(tree, tuple):
+        key.append((kind, len(tree)))
+        for item in tree:
+            _split(item, leaves, key)
+    else:
+        key.append((kind, tree))
