@@ -199,8 +199,10 @@ def starter(kernel: Kernel) -> Callable[..., tuple[Array, ...]]:
     def arguments(arrays: Sequence[Array]) -> list[Array]:
         return [x if view is None else view(x) for x, view in zip(arrays, views, strict=True)]
 
-    if source.axes is None:
+    def shaped(made: list[Array]) -> tuple[Array, ...]:
+        return tuple([x if x.shape == shape else x.reshape(shape) for x, (shape, _) in zip(made, outputs, strict=True)])
 
+    if source.axes is None:
         whole = [place_in(kernel.shape, shape) == ("all", 1) for shape, _ in outputs]
         inside = [kernel.shape if full else shape for full, (shape, _) in zip(whole, outputs, strict=True)]
 
