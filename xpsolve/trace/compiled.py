@@ -14,6 +14,7 @@ from xpsolve.capabilities import capabilities
 from xpsolve.trace.program import Program
 from xpsolve.trace.record import CannotRecord, record
 from xpsolve.trace.replay import Writer, reduced
+from xpsolve.trace.replay_cupy import OPENED, CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
 from xpsolve.trace.wrapper import map_arrays
 
@@ -53,7 +54,8 @@ def compiled(f: Callable[..., Any]) -> Compiled:
     what lies between is reserved once for each recording and used again.
 
     On NumPy a program is one flat function, whose operations write to memory that is there; NumPy does not warn in it.
-    On PyTorch the operations are called as they were, and for JAX arrays the function is ``jax.jit`` of f.  A lazy
+    On CuPy elementwise operations and short sums are few kernels, compiled when they are first needed; their rounding may
+    differ from that of f.  On PyTorch the operations are called as they were, and for JAX arrays the function is ``jax.jit`` of f.  A lazy
     library's arrays and those that wrap others, as in a derivative or a count, are passed on to f.  A number that goes
     to the host, or a shape that depends on values, cannot be recorded.
 
@@ -140,10 +142,11 @@ def recorded_way(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     made: Callable[[Program], Callable[..., Any]],
+    opened: Callable[[str], bool] = lambda name: False,
 ) -> tuple[Any, Any]:
     """The same by a recording; ``made(program)`` is a function of its inputs that is not called twice at one time."""
     try:
-        result, program = record(function._f, *args, **kwargs)
+        result, program = record(function._f, *args, opened=opened, **kwargs)
     except CannotRecord as error:
         function.not_recorded(f"{error}.")
     except (TypeError, AttributeError, NotImplementedError) as error:  # code that is not of the array API
@@ -184,6 +187,12 @@ def _way_of_numpy(like: Array, function: Compiled, args: tuple[Any, ...], kwargs
 @way_of.register("torch")
 def _way_of_torch(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     return recorded_way(function, args, kwargs, lambda program: Writer(program, "torch").once())
+
+
+@way_of.register("cupy")
+def _way_of_cupy(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    made = lambda program: CupyWriter(program).once()  # noqa: E731
+    return recorded_way(function, args, kwargs, made, OPENED.__contains__)
 
 
 @way_of.register("jax")

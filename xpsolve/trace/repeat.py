@@ -18,6 +18,7 @@ from xpsolve.arrays.loops import plainly, replayed
 from xpsolve.trace.program import Program, Value
 from xpsolve.trace.record import CannotRecord, record
 from xpsolve.trace.replay import Run, Writer, reduced
+from xpsolve.trace.replay_cupy import OPENED, CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
 from xpsolve.trace.wrapper import arrays_in, map_arrays
 
@@ -35,10 +36,17 @@ class Repeated:
         State to state; pure.
     writer : callable
         From a program to what writes it for a library.
+    opened : callable, optional
+        As that of `record`.
     """
 
-    def __init__(self, step: Callable[[Any], Any], writer: Callable[[Program], Writer]) -> None:
-        self._step, self._writer = step, writer
+    def __init__(
+        self,
+        step: Callable[[Any], Any],
+        writer: Callable[[Program], Writer],
+        opened: Callable[[str], bool] = lambda name: False,
+    ) -> None:
+        self._step, self._writer, self._opened = step, writer, opened
         self._run: Run | None = None
         self._plain = plainly(step)
         code = getattr(step, "__code__", None)
@@ -61,7 +69,7 @@ class Repeated:
     def _recorded(self, state: State) -> State:
         self._tried = True
         try:
-            after, program = record(self._step, state)
+            after, program = record(self._step, state, opened=self._opened)
             _check(state, program.outputs)
         except Exception:  # whatever a step does not take in this form, it is right as it is
             _in_vain.add(self._step.__code__)
@@ -102,3 +110,8 @@ def _repeated_numpy(like: Array, step: Callable[[Any], Any]) -> Repeated:
 @replayed.register("torch")
 def _repeated_torch(like: Array, step: Callable[[Any], Any]) -> Repeated:
     return Repeated(step, lambda program: Writer(program, "torch"))
+
+
+@replayed.register("cupy")
+def _repeated_cupy(like: Array, step: Callable[[Any], Any]) -> Repeated:
+    return Repeated(step, CupyWriter, OPENED.__contains__)
