@@ -20,8 +20,6 @@ from xpsolve.arrays.native import composed
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
-_WORTH_RECORDING = 10  # steps taken, and as many that may come
-
 
 @dataclass(frozen=True)
 class Run(Generic[State]):
@@ -128,10 +126,9 @@ def iterate(
             raise ValueError(message)
         return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew, late, between)
 
-    advance = plainly(step)
+    advance = _repeated(step, state)
     history = [] if record is None else [record(state)]
     k = reads = 0
-    tried = False
     while True:
         state, measured = _computed(state, measure(state))
         value = float(measured)  # the one host read
@@ -150,8 +147,6 @@ def iterate(
             if value < 0 and renew is not None:
                 state = renew(state)
             last = min(k + _pace(k, check_every, late), max_iter)
-            if not tried and k >= _WORTH_RECORDING <= max_iter - k:
-                advance, tried = _recorded(step, state), True
             due = 1 if record is not None else check_every if between is not None else last - k
             for i in range(k, last, due):
                 if i > k:
@@ -159,7 +154,7 @@ def iterate(
                         state = between(state)
                     if record is not None:
                         history.append(record(state))
-                state = advance(state, min(due, last - i))
+                state = advance(state, min(due, last - i), max_iter - i)
             k = last
             if refresh is not None:
                 state = refresh(state)
@@ -169,10 +164,13 @@ def iterate(
         return Run(state, k, value, reason, _stacked(history) if history else None, reads)
 
 
-def plainly(step: Callable[[State], State]) -> Callable[[State, int], State]:
+_Steps = Callable[[State, int, int], State]
+
+
+def plainly(step: Callable[[State], State]) -> _Steps[State]:
     """A function of a state that takes so many steps, one after another."""
 
-    def advance(state: State, steps: int) -> State:
+    def advance(state: State, steps: int, left: int) -> State:
         for _ in range(steps):
             state = step(state)
         return state
@@ -180,17 +178,17 @@ def plainly(step: Callable[[State], State]) -> Callable[[State, int], State]:
     return advance
 
 
-def _recorded(step: Callable[[State], State], state: State) -> Callable[[State, int], State]:
+def _repeated(step: Callable[[State], State], state: State) -> _Steps[State]:
     like = next(filter(is_array, _leaves(state)), None)
     return plainly(step) if like is None else replayed(like, step)  # type: ignore[no-any-return]
 
 
 @composed
-def replayed(like: Array, step: Callable[[State], State]) -> Callable[[State, int], State]:
-    """A function of a state that takes so many steps, on arrays of the library of `like`.
+def replayed(like: Array, step: Callable[[State], State]) -> _Steps[State]:
+    """A function ``advance(state, steps, left)`` that takes so many steps, on arrays of the library of `like`.
 
-    What records the step and replays it is above this folder, and registered here: see `xpsolve.trace.repeat`.  No step
-    writes to what an earlier one has returned.
+    At most `left` steps are to come, these included.  What records the step and replays it is above this folder, and
+    registered here: see `xpsolve.trace.repeat`.  No step writes to what an earlier one has returned.
     """
     return plainly(step)
 

@@ -9,29 +9,118 @@ from __future__ import annotations
 import copy
 import functools
 import types
+from collections.abc import Mapping
 from typing import Any
 
-from xpsolve.arrays import is_array, lift
+import numpy as np
+
+from xpsolve.arrays import Array, device_of, is_array, lift
+from xpsolve.trace.launches import strides_of
 from xpsolve.trace.wrapper import Interpreter, WrappedNamespace, map_arrays
 
+_LIBRARIES = frozenset(("builtins", "numpy", "torch", "cupy", "jax", "array_api_compat", "_thread", "threading"))
+_NUMBERS = frozenset((bool, int, float, complex, str, bytes, type(None), slice, type(...)))
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type)
 
 
-def lift_closure(interpreter: Interpreter, f: Any) -> Any:
+def lift_closure(interpreter: Interpreter, f: Any, entered: Mapping[int, Array] | None = None) -> Any:
     """`f` with all that it closes over lifted to the interpreter's level.
+
+    `entered` has what stands for an array already, by the identity of the array.
 
     Goes through functions, bound methods, partial functions, containers, and objects that hold others; what holds
     neither an array nor a namespace stays the same object.
     """
-    return _Lifting(interpreter).lifted(f)
+    return _Lifting(interpreter, entered or {}).lifted(f)
+
+
+class Signature:
+    """What a function closes over: its arrays, and a key that is equal for functions that do the same with theirs.
+
+    Parameters
+    ----------
+    *roots : object
+        Functions, states, …
+
+    Attributes
+    ----------
+    arrays : list of array
+        Those that were found, each once, in order.
+    key : tuple
+        Code, numbers, words, and the shapes, dtypes and layouts of the arrays.
+
+    Raises
+    ------
+    TypeError
+        If an object is found that cannot be looked into.
+    """
+
+    def __init__(self, *roots: Any) -> None:
+        self.arrays: list[Array] = []
+        self._parts: list[Any] = []
+        self._seen: dict[int, tuple[int, Any]] = {}
+        for x in roots:
+            self._visit(x)
+        self.key = tuple(self._parts)
+
+    def _visit(self, x: Any) -> None:
+        kind, note = type(x), self._parts.append
+        if kind in _NUMBERS:
+            note((kind, repr(x)))  # 0.0 is not -0.0, and 1 not 1.0
+            return
+        if id(x) in self._seen:
+            note(self._seen[id(x)][0])
+            return
+        self._seen[id(x)] = (len(self._seen), x)
+        if is_array(x) or isinstance(x, np.inexact):
+            note((kind, tuple(x.shape), x.dtype, strides_of(x), str(device_of(x)) if kind is not np.ndarray else None))
+            self.arrays.append(x)
+        elif isinstance(x, types.ModuleType | type | types.BuiltinFunctionType | np.dtype | np.generic | np.ufunc):
+            note((kind, x))
+        elif hasattr(x, "standard"):  # one of our delegates
+            note(x)
+        elif isinstance(x, types.FunctionType):
+            note(x.__code__)
+            self._visit((x.__defaults__, x.__kwdefaults__))
+            for cell in x.__closure__ or ():
+                self._visit(_contents(cell))
+        elif isinstance(x, types.MethodType):
+            self._visit((x.__func__, x.__self__))
+        elif isinstance(x, functools.partial):
+            self._visit((x.func, x.args, x.keywords))
+        elif isinstance(x, tuple | list):
+            note((kind, len(x)))
+            for item in x:
+                self._visit(item)
+        elif isinstance(x, dict):
+            note((kind, *x))
+            for item in x.values():
+                self._visit(item)
+        elif kind.__module__.split(".")[0] not in _LIBRARIES and hasattr(x, "__dict__") and not hasattr(kind, "__slots__"):
+            note((kind, *vars(x)))
+            for item in vars(x).values():
+                self._visit(item)
+        else:
+            message = f"an object of type {kind.__qualname__} cannot be looked into"
+            raise TypeError(message)
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing in it yet
+        return None
 
 
 class _Lifting:
-    def __init__(self, interpreter: Interpreter) -> None:
+    def __init__(self, interpreter: Interpreter, entered: Mapping[int, Array]) -> None:
         self.interpreter = interpreter
+        self.entered = entered
         self.done: dict[int, tuple[Any, Any]] = {}  # what was lifted, by identity: functions may refer to themselves
 
     def lifted(self, x: Any) -> Any:
+        if id(x) in self.entered:
+            return self.entered[id(x)]
         if isinstance(x, _PLAIN):
             return x
         if id(x) in self.done:
@@ -81,7 +170,9 @@ class _Lifting:
 
     def _object(self, x: Any) -> Any:
         """Objects of this package say how their arrays are mapped; of others the attributes are looked at."""
-        if hasattr(type(x), "__xpsolve_map__"):
+        if type(x).__module__.split(".")[0] in _LIBRARIES:
+            new = x
+        elif hasattr(type(x), "__xpsolve_map__"):
             new = map_arrays(self.lifted, x)
         elif isinstance(getattr(x, "__dict__", None), dict) and not callable(getattr(x, "standard", None)):
             fields = vars(x)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, is_array, is_concrete, namespace_of, native
+from xpsolve.arrays import Array, Namespace, is_concrete, namespace_of, native
 from xpsolve.capabilities import capabilities
+from xpsolve.trace.leaves import fill, split
 from xpsolve.trace.program import Program
-from xpsolve.trace.record import CannotRecord, record
-from xpsolve.trace.replay import Writer, reduced
-from xpsolve.trace.replay_cupy import OPENED, CupyWriter
+from xpsolve.trace.record import CannotRecord, Recorder, record_leaves
+from xpsolve.trace.replay import Pool, Writer, reduced
+from xpsolve.trace.replay_cupy import CupyWriter, recorder_for_cupy
 from xpsolve.trace.replay_numpy import NumpyWriter
 from xpsolve.trace.wrapper import map_arrays
 
@@ -107,19 +107,16 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What f returns."""
-        leaves: list[Array] = []
-        key: list[Any] = []
-        _split((args, kwargs) if kwargs else args, leaves, key)
+        leaves, key = split((args, kwargs) if kwargs else args)
         try:
-            way = self._ways.get(found := tuple(key))
+            way = self._ways.get(key)
         except TypeError:  # an argument that cannot be told from others
             return self._f(*args, **kwargs)
         if way is not None:
             return way(leaves, args, kwargs)
         if not leaves or hasattr(namespace_of(leaves[0]), "inside") or not is_concrete(*leaves):
             return self._f(*args, **kwargs)
-        made, result = way_of(leaves[0], self, args, kwargs)
-        self._ways[found] = made
+        self._ways[key], result = way_of(leaves[0], self, leaves, args, kwargs)
         return result
 
     def _plain(self, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -132,21 +129,24 @@ class Compiled:
 
 
 @native
-def way_of(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def way_of(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     """How calls like this one are done on arrays of the library of `like`, and the result of this one."""
     return function._plain, function._f(*args, **kwargs)
 
 
 def recorded_way(
     function: Compiled,
+    leaves: list[Array],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     made: Callable[[Program], Callable[..., Any]],
-    opened: Callable[[str], bool] = lambda name: False,
+    recorder: Callable[[Namespace], Recorder] = Recorder,
 ) -> tuple[Any, Any]:
     """The same by a recording; ``made(program)`` is a function of its inputs that is not called twice at one time."""
     try:
-        result, program = record(function._f, *args, opened=opened, **kwargs)
+        result, program = record_leaves(
+            lambda args, kwargs: function._f(*args, **kwargs), (args, kwargs), leaves, recorder=recorder
+        )
     except CannotRecord as error:
         function.not_recorded(f"{error}.")
     except (TypeError, AttributeError, NotImplementedError) as error:  # code that is not of the array API
@@ -154,56 +154,39 @@ def recorded_way(
         function.not_recorded(f"{type(error).__name__}: {error}")
         return function._plain, result
     else:
-        return _Replays(reduced(program), made), result
+        pool = Pool(reduced(program), made)
+        return lambda leaves, args, kwargs: pool(*leaves), result
     return function._plain, function._f(*args, **kwargs)
 
 
-class _Replays:
-    """Replays of one program, as many as are running at one time: each has memory of its own."""
-
-    def __init__(self, program: Program, made: Callable[[Program], Callable[..., Any]]) -> None:
-        self.program, self.made = program, made
-        self.idle = [made(program)]
-
-    def __call__(self, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        try:
-            run = self.idle.pop()
-        except IndexError:
-            run = self.made(self.program)
-        try:
-            return run(*leaves)
-        finally:
-            self.idle.append(run)
-
-
 @way_of.register("numpy")
-def _way_of_numpy(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _way_of_numpy(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     def made(program: Program) -> Callable[..., Any]:
         return np.errstate(all="ignore")(NumpyWriter(program).once())
 
-    return recorded_way(function, args, kwargs, made)
+    return recorded_way(function, leaves, args, kwargs, made)
 
 
 @way_of.register("torch")
-def _way_of_torch(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    return recorded_way(function, args, kwargs, lambda program: Writer(program, "torch").once())
+def _way_of_torch(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    return recorded_way(function, leaves, args, kwargs, lambda program: Writer(program, "torch").once())
 
 
 @way_of.register("cupy")
 def _way_of_cupy(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     made = lambda program: CupyWriter(program).once()  # noqa: E731
-    return recorded_way(function, args, kwargs, made, OPENED.__contains__)
+    return recorded_way(function, args, kwargs, made, recorder_for_cupy)
 
 
 @way_of.register("jax")
-def _way_of_jax(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _way_of_jax(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     import jax
 
     outputs: list[Any] = []
 
     def flat(*leaves: Array) -> tuple[Array, ...]:
         rest = iter(leaves)
-        given = map_arrays(lambda _: next(rest), (list(args), kwargs))
+        given = fill((args, kwargs), rest)
         found: list[Array] = []
         result = function._f(*given[0], **given[1])
         outputs[:] = [map_arrays(lambda x: found.append(x) or x, result)]
@@ -215,41 +198,8 @@ def _way_of_jax(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: 
         found = iter(run(*leaves))
         return map_arrays(lambda _: next(found), outputs[0])
 
-    leaves: list[Array] = []
-    _split((args, kwargs) if kwargs else args, leaves, [])
     try:
         return way, way(leaves, args, kwargs)
     except jax.errors.ConcretizationTypeError as error:
         function.not_recorded(str(error).splitlines()[0])
         return function._plain, function._f(*args, **kwargs)
-
-
-def _split(tree: Any, leaves: list[Array], key: list[Any]) -> None:
-    """The arrays in nested containers, and what else must be equal for the same recording to serve."""
-    kind = type(tree)
-    if kind is np.ndarray:
-        leaves.append(tree)
-        key.append((tree.shape, tree.dtype, tree.strides))
-    elif kind is tuple or kind is list:
-        key.append((kind, len(tree)))
-        for item in tree:
-            _split(item, leaves, key)
-    elif kind is dict:
-        key.append((kind, *tree))
-        for item in tree.values():
-            _split(item, leaves, key)
-    elif kind is float:
-        key.append((kind, tree.hex()))  # 0.0 is not -0.0
-    elif is_array(tree):
-        leaves.append(tree)
-        key.append((kind, tuple(tree.shape), tree.dtype, str(getattr(tree, "device", ""))))
-    elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        key.append((kind,))
-        for field in dataclasses.fields(tree):
-            _split(getattr(tree, field.name), leaves, key)
-    elif isinstance(tree, tuple):
-        key.append((kind, len(tree)))
-        for item in tree:
-            _split(item, leaves, key)
-    else:
-        key.append((kind, tree))

@@ -7,15 +7,16 @@ cannot hold raises `CannotRecord`: a number that goes to the host, a shape that 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, is_array, library
+from xpsolve.arrays import Array, Namespace, is_array, library, namespace_of
 from xpsolve.trace.closures import lift_closure
 from xpsolve.trace.count import DATA_DEPENDENT, is_mask, namespace_of_all
 from xpsolve.trace.launches import strides_of
+from xpsolve.trace.leaves import fill
 from xpsolve.trace.program import Operation, Program, Value
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, map_arrays
 
@@ -165,7 +166,7 @@ def record(
     Parameters
     ----------
     f : callable
-        Pure, of array-API code.  Arrays and namespaces that it closes over are followed.
+        Pure, of array-API code.  Arrays and namespaces that it closes over are followed; they are constants.
     *args : object
         Its arguments; arrays inside containers, solutions and operators are inputs too.
     opened : callable, optional
@@ -194,10 +195,38 @@ def record(
         return entered
 
     lifted_args, lifted_kwargs = map_arrays(enter, list(args)), map_arrays(enter, kwargs)
+    return _recorded(recorder, inputs, lift_closure(recorder, f), lifted_args, lifted_kwargs)
+
+
+def record_leaves(
+    f: Callable[..., Any],
+    args: Any,
+    leaves: Sequence[Array],
+    closed: Sequence[Array] = (),
+    *,
+    recorder: Callable[[Namespace], Recorder] = Recorder,
+) -> tuple[Any, Program]:
+    """The same of ``f(*args)`` with ``leaves = split(args)[0]`` as inputs, and after them the arrays `closed`.
+
+    These are all that f closes over, from `Signature`; what it makes of them is not computed while recording.  They are
+    given, or none.
+    """
+    made = recorder(namespace_of(leaves[0]))
+    entered = [made.made(x) for x in leaves]
+    also = {id(x): made.made(np.asarray(x) if isinstance(x, np.generic) else x) for x in closed}
+    inputs: list[Any] = [x._mark for x in (*entered, *also.values())]
+    given = lift_closure(made, fill(args, iter(entered)))
+    return _recorded(made, inputs, lift_closure(made, f, also), given, {})
+
+
+def _recorded(
+    recorder: Recorder, inputs: list[Value], f: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
+) -> tuple[Any, Program]:
     try:
-        result = lift_closure(recorder, f)(*lifted_args, **lifted_kwargs)
+        result = f(*args, **kwargs)
         outputs = recorder.values(result)
-        program = Program(tuple(inputs), recorder.constants, tuple(recorder.operations), outputs)
-        return recorder.unwrap_all(result), program
+        return recorder.unwrap_all(result), Program(
+            tuple(inputs), recorder.constants, tuple(recorder.operations), outputs
+        )
     finally:
         recorder.release()

@@ -57,9 +57,11 @@ class Writer:
         return self._made([*lines, f"return {self.written(self.program.outputs, self.leaving)}"])
 
     def loop(self) -> Run:
-        """The same of a program whose outputs are its inputs after one step: ``run(n, *inputs)`` takes n steps."""
-        inputs, outputs = self.program.inputs, values_in(self.program.outputs)
-        changed = {x: y for x, y in zip(inputs, outputs, strict=True) if x is not y}
+        """The same of a program that makes its first inputs anew: ``run(n, *inputs)`` takes n such steps."""
+        outputs = values_in(self.program.outputs)
+        inputs = self.program.inputs
+        state = inputs[: len(outputs)]
+        changed = {x: y for x, y in zip(state, outputs, strict=True) if x is not y}
         before, within = hoisted(self.program, set(inputs) - changed.keys())
         self.begin(before, within)
         lines = [f"def run({', '.join(['n', *map(self.value, inputs)])}):", *self.enter(changed), *self._lines(before)]
@@ -67,7 +69,9 @@ class Writer:
         if changed:
             body.append(f"{', '.join(map(self.value, changed))} = {', '.join(map(self.carried, changed.values()))}")
         lines += ["for _ in range(n):", *("    " + line for line in body or ["pass"])]
-        return self._made([*lines, f"return ({''.join(self.leaving(x) + ', ' for x in inputs)})"])
+        rest = iter(state)
+        result = self.written(self.program.outputs, lambda _: self.leaving(next(rest)))
+        return self._made([*lines, f"return {result}"])
 
     def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> None:
         """Called once with the operations in their order: those before the loop, and those that are repeated."""
@@ -143,6 +147,8 @@ class Writer:
             return f"({''.join(self.written(x, value) + ', ' for x in tree)})"
         if type(tree) is list:
             return f"[{', '.join(self.written(x, value) for x in tree)}]"
+        if hasattr(tree, "_fields"):
+            return f"{self.name(type(tree))}({', '.join(self.written(x, value) for x in tree)})"
         if type(tree) is dict:
             return f"{{{', '.join(f'{self.name(key)}: {self.written(x, value)}' for key, x in tree.items())}}}"
         return f"{self.name(_Fill(tree, tuple(found)))}({', '.join(map(value, found))})"
@@ -160,6 +166,39 @@ class Writer:
         scope = dict(self.bound)
         exec(_compiled("\n    ".join([head, *body])), scope)
         return scope["run"]  # type: ignore[no-any-return]
+
+
+class Pool:
+    """Functions of one program, as many as run at one time: each has memory of its own.
+
+    Parameters
+    ----------
+    program : Program
+        What they do.
+    made : callable
+        From a program to a function that is not called twice at one time.
+    """
+
+    def __init__(self, program: Program, made: Callable[[Program], Run]) -> None:
+        self.program, self._made = program, made
+        self._idle = [made(program)]
+
+    def __call__(self, *args: Any) -> Any:
+        """Run one that is idle."""
+        try:
+            run = self._idle.pop()
+        except IndexError:
+            run = self._made(self.program)
+        try:
+            return run(*args)
+        finally:
+            self._idle.append(run)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that one of them keeps: constants, and memory for what lies between."""
+        kept = {id(x): x for x in self._idle[0].__globals__.values() if hasattr(x, "nbytes")}  # type: ignore[attr-defined]
+        return sum(int(x.nbytes) for x in kept.values())
 
 
 _OPERATORS = frozenset(

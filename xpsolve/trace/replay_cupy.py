@@ -11,10 +11,12 @@ import itertools
 import operator
 from collections.abc import Collection, Iterable, Sequence
 
+from xpsolve.arrays import Namespace
 from xpsolve.trace.fuse import Kernel, fused
 from xpsolve.trace.kernels import starter
 from xpsolve.trace.passes import hoisted
 from xpsolve.trace.program import Operation, Program, Value, values_in
+from xpsolve.trace.record import Recorder
 from xpsolve.trace.replay import Run, Writer
 
 OPENED = frozenset(
@@ -37,9 +39,7 @@ class CupyWriter(Writer):
 
     def loop(self) -> Run:
         """As that of `Writer`, with what can be computed before the loop taken out of products."""
-        inputs, outputs = self.program.inputs, values_in(self.program.outputs)
-        unchanged = [x for x, y in zip(inputs, outputs, strict=True) if x is y]
-        self.program = expanded(self.program, unchanged)
+        self.program = expanded(self.program, unchanged(self.program))
         return super().loop()
 
     def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> None:
@@ -49,10 +49,15 @@ class CupyWriter(Writer):
             own = {value for operation in part for value in operation.makes()}
             self._wanted.update(v for operation in part for v in operation.reads() if v not in own)
 
+    def units(self, operations: Sequence[Operation]) -> list[Operation | Kernel]:
+        """One of the two parts as kernels and operations of the library."""
+        made = {value for operation in operations for value in operation.makes()}
+        return fused(operations, made & self._wanted)
+
     def _lines(self, operations: Iterable[Operation]) -> list[str]:
         operations = list(operations)
         made = {value for operation in operations for value in operation.makes()}
-        units = fused(operations, made & self._wanted)
+        units = self.units(operations)
         last = {value: unit for unit in units for value in unit.reads() if value in made - self._wanted}
         lines = []
         for unit in units:
@@ -65,6 +70,17 @@ class CupyWriter(Writer):
             if done:
                 lines.append(f"{' = '.join(done)} = None")  # the memory is free for the next
         return lines
+
+
+def recorder_for_cupy(xp: Namespace) -> Recorder:
+    """What records a function for a replay on CuPy."""
+    return Recorder(xp, OPENED.__contains__)
+
+
+def unchanged(program: Program) -> set[Value]:
+    """The inputs of a step that are the same in the next one."""
+    outputs = values_in(program.outputs)
+    return set(program.inputs) - {x for x, y in zip(program.inputs, outputs, strict=False) if x is not y}
 
 
 def expanded(program: Program, invariant: Collection[Value]) -> Program:
