@@ -26,7 +26,7 @@ from xpsolve.trace.replay import Pool, Writer, reduced
 from xpsolve.trace.replay_cupy import CupyWriter, recorder_for_cupy
 from xpsolve.trace.replay_numpy import NumpyWriter
 
-_SOON = 10  # steps after which a recording is looked for
+SOON = 10  # steps after which a recording is looked for
 _LONG = 40  # steps after which one is made, where as many may come; doubled by each one that found no use
 _KEPT = 16  # recordings of one step
 _SMALL = 2**23  # bytes that a recording may keep
@@ -67,7 +67,7 @@ class Repeated:
     def __call__(self, state: Any, steps: int, left: int) -> Any:
         """The state after so many steps, when at most `left` are to come, these included."""
         if not self._off:
-            if self._pool is None and self._taken >= _SOON:
+            if self._pool is None and self._taken >= SOON:
                 long = self._taken >= _LONG << _unused.get(self._code, 0) <= left
                 state, steps = self._begin(state, steps, long=long)
             if self._pool is not None and steps:
@@ -100,7 +100,7 @@ class Repeated:
             return state, steps
         try:
             after, program = record_leaves(self._step, (state,), leaves, self._signature.arrays, recorder=self._recorder)
-            _check(state, program.outputs)
+            check_outputs(state, program.outputs)
         except Exception as error:  # whatever the step does not take in this form, it is right as it is
             return self._failed(error, state, steps)
         self._pool = Pool(reduced(program), lambda program: self._writer(program).loop())
@@ -118,14 +118,14 @@ class Repeated:
         return state, steps
 
 
-def _check(state: Any, outputs: Any) -> None:
+def check_outputs(state: Any, outputs: Any) -> None:
     """Raise unless a step gives a state like the one it got."""
     if isinstance(outputs, Value):
         fits = (outputs.shape, outputs.dtype) == (getattr(state, "shape", None), getattr(state, "dtype", None))
     elif isinstance(state, tuple | list):
         fits = type(outputs) is type(state) and len(outputs) == len(state)
         for old, new in zip(state, outputs, strict=True) if fits else ():
-            _check(old, new)
+            check_outputs(old, new)
     else:
         plain = isinstance(state, bool | int | float | str | type(None)) and not isinstance(state, np.generic)
         fits = plain and type(outputs) is type(state) and repr(state) == repr(outputs)
