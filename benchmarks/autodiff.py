@@ -16,7 +16,7 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
 from xpsolve import autodiff, costs
 from xpsolve.arrays import namespace_of
-from xpsolve.trace import peak_bytes
+from xpsolve.trace import compiled, peak_bytes
 
 
 @dataclass
@@ -221,3 +221,55 @@ class TapeOverhead(_Derivatives):
             x = np.sin(x) * 1.5 + 0.1
             d, x = d * 2 * x, x * x
         return d
+
+
+def _half_squared_error(layers: Any, X: Any, Y: Any) -> Any:
+    xp = namespace_of(X)
+    for W, b in layers:
+        X = xp.tanh(W @ X + b[:, None])
+    R = X - Y
+    return 0.5 * xp.sum(R * R)
+
+
+class NetworkGradientInWidth(_Derivatives):
+    """The gradient of a small network: a tape at every call, or one recorded program of both sweeps.
+
+    A tape costs the same for each operation; the program what NumPy takes to call them.  At large widths both cost the
+    matrix products.
+    """
+
+    title = "Gradient of a perceptron in its width, by a tape and compiled"
+    x = "width"
+    tol = 1e-10
+    fixed = {"layers": 3, "batch": 32}
+    param_names = ("backend", "way", "width")
+    params = (BACKENDS, ("tape", "compiled"), (8, 32, 128, 512))
+    profiles = {"quick": {"backend": ["numpy"], "width": [8, 128]}}
+
+    def prepare(self, backend, way, width):
+        rng = np.random.default_rng(0)
+        shape, data = (width, width), (width, self.fixed["batch"])
+        host = [(rng.standard_normal(shape) / np.sqrt(width), np.zeros(width)) for _ in range(self.fixed["layers"])]
+        host_X, host_Y = rng.standard_normal(data), rng.standard_normal(data)
+        layers = [(backend.asarray(W), backend.asarray(b)) for W, b in host]
+        X, Y = backend.asarray(host_X), backend.asarray(host_Y)
+        gradient = autodiff.grad(_half_squared_error)
+        if way == "compiled":
+            gradient = compiled(gradient)
+        truth = self._derivative(host, host_X, host_Y)
+        norm = np.linalg.norm(truth)
+
+        def error(found: Any) -> float:
+            return float(np.linalg.norm(backend.to_numpy(found[0][0]) - truth) / norm)
+
+        return _Case(lambda: gradient(layers, X, Y), error)
+
+    def _derivative(self, layers, X, Y):
+        """That of the first weights."""
+        states = [X]
+        for W, b in layers:
+            states.append(np.tanh(W @ states[-1] + b[:, None]))
+        g = states[-1] - Y
+        for (W, _), x in zip(layers[:0:-1], states[:1:-1], strict=True):
+            g = W.T @ (g * (1 - x * x))
+        return (g * (1 - states[1] ** 2)) @ X.T

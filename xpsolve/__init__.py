@@ -1,9 +1,9 @@
 """xpsolve: inverse problems and small models on any array you pass.
 
 At the top level stand the solvers, the objectives that they minimise, the classes of what they return and what they
-take by name (`Solution`, `Status`, `Progress`, `PointCloud`, …), and `count`.  Operators, penalties, networks,
-derivatives, problems and costs stand in the namespaces of these names; those of their names that most programs need
-stand here, too: `LinearOperator`, `Convolution`, `soft_threshold`, `softmax`, `lista`, ….
+take by name (`Solution`, `Status`, `Progress`, `PointCloud`, …), `count`, and `compiled`.  Operators, penalties,
+networks, derivatives, problems and costs stand in the namespaces of these names; those of their names that most
+programs need stand here, too: `LinearOperator`, `Convolution`, `soft_threshold`, `softmax`, `lista`, ….
 """
 
 from xpsolve import autodiff, costs, networks, operators, penalties, problems
@@ -49,7 +49,7 @@ from xpsolve.stochastic import (
     sga,
     sgd,
 )
-from xpsolve.trace import Tally, count
+from xpsolve.trace import Tally, compiled, count
 from xpsolve.transport import (
     Grid,
     PointCloud,
@@ -84,6 +84,7 @@ __all__ = [
     "autodiff",
     "barycenter",
     "basis_pursuit",
+    "compiled",
     "convolve",
     "convolve_adjoint",
     "coordinate_descent",

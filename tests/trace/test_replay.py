@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from xpsolve.arrays import namespace_of
-from xpsolve.trace.program import values_in
 from xpsolve.trace.record import record
 from xpsolve.trace.replay import reduced
 from xpsolve.trace.replay_numpy import NumpyWriter
-from xpsolve.trace.wrapper import arrays_in
 
 
 def replayed(f, *args):
@@ -45,7 +43,7 @@ def random_function(seed):
             if kind == 0:
                 x = getattr(xp, UNARY[int(rng.integers(len(UNARY)))])(a)
             elif kind in (1, 2):
-                b = pick(lambda x: real(x) and (x.shape == a.shape or x.ndim == 0))
+                b = pick(lambda x, a=a: real(x) and (x.shape == a.shape or x.ndim == 0))
                 x = getattr(xp, BINARY[int(rng.integers(len(BINARY)))])(a, b)
             elif kind == 3:
                 x = (a * 2.0, 1 - a, a / 3, a**2, -a, a > 0, 3 * a + 1)[int(rng.integers(7))]
@@ -58,10 +56,10 @@ def random_function(seed):
             elif kind == 7 and a.ndim == 1:
                 x = (a[:, None], a[::-1], a[0], xp.reshape(a, (-1, 1)))[int(rng.integers(4))]
             elif kind == 8 and a.ndim:
-                b = pick(lambda x: real(x) and x.ndim and x.shape[-2 if x.ndim > 1 else 0] == a.shape[-1])
+                b = pick(lambda x, a=a: real(x) and x.ndim and x.shape[-2 if x.ndim > 1 else 0] == a.shape[-1])
                 x = a @ b if any(b is v for v in values) else a
             elif kind == 9:
-                c = pick(lambda x: x.shape == a.shape)
+                c = pick(lambda x, a=a: x.shape == a.shape)
                 c = c if xp.isdtype(c.dtype, "bool") else c > 0
                 x = (xp.where(c, a, xp.zeros_like(a)), xp.where(c, 0.0, a), xp.where(c, a, 2 * a))[int(rng.integers(3))]
             elif kind == 10:
@@ -73,7 +71,7 @@ def random_function(seed):
                 x = xp.astype(a, xp.float32) if rng.integers(2) else xp.zeros_like(a) + a
             values.append(x)
         count = int(rng.integers(1, 4))
-        return tuple(values[int(i)] for i in rng.integers(0, len(values), count)) + (values[-1],)
+        return (*(values[int(i)] for i in rng.integers(0, len(values), count)), values[-1])
 
     return f
 
@@ -111,4 +109,5 @@ def test_random_programs_give_the_same_bits(seed):
         assert all(map(same, found, expected))
         kept.append((found, [x.copy() for x in expected], given, before))
     for found, expected, given, before in kept:
-        assert all(map(same, found, expected)) and all(map(same, given, before))
+        assert all(map(same, found, expected))
+        assert all(map(same, given, before))

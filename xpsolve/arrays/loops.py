@@ -180,7 +180,7 @@ def plainly(step: Callable[[State], State]) -> _Steps[State]:
 
 def _repeated(step: Callable[[State], State], state: State) -> _Steps[State]:
     like = next(filter(is_array, _leaves(state)), None)
-    return plainly(step) if like is None else replayed(like, step)  # type: ignore[no-any-return]
+    return plainly(step) if like is None else replayed(like, step)
 
 
 @composed

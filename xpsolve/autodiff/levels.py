@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, common_namespace, is_array, kind_of, lift, namespace_of
+from xpsolve.arrays import Array, Namespace, common_namespace, is_array, kind_of, lift
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
 from xpsolve.autodiff.rules.table import SQUARES
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays

@@ -1,7 +1,8 @@
-"""Arrays that wrap arrays: the generic wrapper, the operation counter and the memory account."""
+"""Arrays that wrap arrays: the generic wrapper, the operation counter, the memory account, and the recorder."""
 
-from xpsolve.trace.count import Counter, OpTally, Tally, count, host_read
 import xpsolve.trace.repeat  # noqa: F401  (registers the replay of steps)
+from xpsolve.trace.compiled import Compiled, compiled
+from xpsolve.trace.count import Counter, OpTally, Tally, count, host_read
 from xpsolve.trace.live import peak_bytes
 from xpsolve.trace.wrapper import (
     Interpreter,
@@ -15,6 +16,7 @@ from xpsolve.trace.wrapper import (
 )
 
 __all__ = [
+    "Compiled",
     "Counter",
     "Interpreter",
     "OpTally",
@@ -22,6 +24,7 @@ __all__ = [
     "WrappedArray",
     "WrappedNamespace",
     "arrays_in",
+    "compiled",
     "count",
     "host_read",
     "is_plain",

@@ -9,18 +9,23 @@ from __future__ import annotations
 import copy
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, device_of, is_array, lift
+from xpsolve.arrays import Array, device_of, is_array, lift, namespace_of
 from xpsolve.trace.launches import strides_of
 from xpsolve.trace.wrapper import Interpreter, WrappedNamespace, map_arrays
 
 _LIBRARIES = frozenset(("builtins", "numpy", "torch", "cupy", "jax", "array_api_compat", "_thread", "threading"))
 _NUMBERS = frozenset((bool, int, float, complex, str, bytes, type(None), slice, type(...)))
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type)
+
+
+_PURE = ("xpsolve.",)  # where code is a function of its arguments and of what it closes over
+_ATOMS = frozenset((types.ModuleType, type, types.BuiltinFunctionType, np.ufunc))
+_ATOMIC = (*_ATOMS, np.dtype, np.integer, np.bool_)
 
 
 def lift_closure(interpreter: Interpreter, f: Any, entered: Mapping[int, Array] | None = None) -> Any:
@@ -32,6 +37,10 @@ def lift_closure(interpreter: Interpreter, f: Any, entered: Mapping[int, Array] 
     neither an array nor a namespace stays the same object.
     """
     return _Lifting(interpreter, entered or {}).lifted(f)
+
+
+class CannotRecord(Exception):
+    """Says what about a function a program cannot hold."""
 
 
 class Signature:
@@ -48,15 +57,18 @@ class Signature:
         Those that were found, each once, in order.
     key : tuple
         Code, numbers, words, and the shapes, dtypes and layouts of the arrays.
+    foreign : bool
+        Whether there is code from outside of this package, which may depend on more: names of its module, or chance.
 
     Raises
     ------
-    TypeError
-        If an object is found that cannot be looked into.
+    CannotRecord
+        If an object is found that cannot be looked into, or an array that wraps another.
     """
 
     def __init__(self, *roots: Any) -> None:
         self.arrays: list[Array] = []
+        self.foreign = False
         self._parts: list[Any] = []
         self._seen: dict[int, tuple[int, Any]] = {}
         for x in roots:
@@ -72,37 +84,62 @@ class Signature:
             note(self._seen[id(x)][0])
             return
         self._seen[id(x)] = (len(self._seen), x)
-        if is_array(x) or isinstance(x, np.inexact):
-            note((kind, tuple(x.shape), x.dtype, strides_of(x), str(device_of(x)) if kind is not np.ndarray else None))
+        if kind is np.ndarray:
+            note((x.shape, x.dtype, x.strides))
             self.arrays.append(x)
-        elif isinstance(x, types.ModuleType | type | types.BuiltinFunctionType | np.dtype | np.generic | np.ufunc):
-            note((kind, x))
-        elif hasattr(x, "standard"):  # one of our delegates
-            note(x)
-        elif isinstance(x, types.FunctionType):
+        elif kind is types.FunctionType and not hasattr(x, "standard"):
             note(x.__code__)
-            self._visit((x.__defaults__, x.__kwdefaults__))
+            self._came_from(x.__module__)
+            for part in (x.__defaults__, x.__kwdefaults__):
+                if part:
+                    self._visit(part)
             for cell in x.__closure__ or ():
                 self._visit(_contents(cell))
-        elif isinstance(x, types.MethodType):
-            self._visit((x.__func__, x.__self__))
-        elif isinstance(x, functools.partial):
-            self._visit((x.func, x.args, x.keywords))
+        elif kind is types.MethodType:
+            self._visit(x.__func__)
+            self._visit(x.__self__)
+        elif kind in _ATOMS or isinstance(x, _ATOMIC) or hasattr(x, "standard"):  # the latter are our delegates
+            note((kind, x))
+        elif is_array(x) or isinstance(x, np.inexact):
+            _check_unwrapped(x)
+            note((kind, tuple(x.shape), x.dtype, strides_of(x), str(device_of(x)) if is_array(x) else None))
+            self.arrays.append(x)
+        else:
+            self._opened(x, kind)
+
+    def _opened(self, x: Any, kind: type) -> None:
+        note = self._parts.append
+        if isinstance(x, functools.partial):
+            note(kind)
+            parts: Iterable[Any] = (x.func, x.args, x.keywords)
         elif isinstance(x, tuple | list):
             note((kind, len(x)))
-            for item in x:
-                self._visit(item)
+            parts = x
         elif isinstance(x, dict):
             note((kind, *x))
-            for item in x.values():
-                self._visit(item)
-        elif kind.__module__.split(".")[0] not in _LIBRARIES and hasattr(x, "__dict__") and not hasattr(kind, "__slots__"):
+            parts = x.values()
+        elif hasattr(x, "__dict__") and not hasattr(kind, "__slots__") and not _is_of_library(kind):
             note((kind, *vars(x)))
-            for item in vars(x).values():
-                self._visit(item)
+            self._came_from(kind.__module__)
+            parts = vars(x).values()
         else:
             message = f"an object of type {kind.__qualname__} cannot be looked into"
-            raise TypeError(message)
+            raise CannotRecord(message)
+        for part in parts:
+            self._visit(part)
+
+    def _came_from(self, module: Any) -> None:
+        self.foreign = self.foreign or not str(module).startswith(_PURE)
+
+
+def _is_of_library(kind: type) -> bool:
+    return kind.__module__.split(".")[0] in _LIBRARIES
+
+
+def _check_unwrapped(x: Array) -> None:
+    if hasattr(type(x), "__xpsolve_value__"):
+        message = "it closes over an array that wraps another"
+        raise CannotRecord(message)
 
 
 def _contents(cell: Any) -> Any:
@@ -126,7 +163,9 @@ class _Lifting:
         if id(x) in self.done:
             return self.done[id(x)][1]
         if is_array(x):
-            new = lift(self.interpreter.namespace, x)
+            if not self.interpreter.owns(x) and namespace_of(x) is not self.interpreter.inside:
+                _check_unwrapped(x)
+            new = x if self.interpreter.owns(x) else lift(self.interpreter.namespace, x)
         elif isinstance(x, types.ModuleType | WrappedNamespace):
             new = self.interpreter.namespace if x is self.interpreter.inside else x
         elif isinstance(x, types.FunctionType):
@@ -170,7 +209,7 @@ class _Lifting:
 
     def _object(self, x: Any) -> Any:
         """Objects of this package say how their arrays are mapped; of others the attributes are looked at."""
-        if type(x).__module__.split(".")[0] in _LIBRARIES:
+        if _is_of_library(type(x)):
             new = x
         elif hasattr(type(x), "__xpsolve_map__"):
             new = map_arrays(self.lifted, x)

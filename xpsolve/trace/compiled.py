@@ -8,28 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, is_concrete, namespace_of, native
-from xpsolve.capabilities import capabilities
+from xpsolve.arrays import Array, is_concrete, native
+from xpsolve.trace.closures import CannotRecord
 from xpsolve.trace.leaves import fill, split
 from xpsolve.trace.program import Program
-from xpsolve.trace.record import CannotRecord, Recorder, record_leaves
+from xpsolve.trace.record import record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
-from xpsolve.trace.replay_cupy import CupyWriter, recorder_for_cupy
+from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
-from xpsolve.trace.wrapper import map_arrays
+from xpsolve.trace.wrapper import arrays_in, map_arrays
 
 _MOST_REASONS = 8
 
 
-@capabilities(grad="that of f")
-def compiled(f: Callable[..., Any]) -> Compiled:
+def compiled(f: Any) -> Compiled:
     """The same function, recorded at its first call and replayed from then on.
 
     Parameters
     ----------
     f : callable
-        Pure, of array-API code: what it returns depends on its arguments alone, which may be arrays, numbers, words, and
-        tuples, lists, dicts and dataclasses of them.  It may be a gradient: of
+        Pure, of array-API code: what it returns depends on its arguments alone, which may be arrays, numbers, words,
+        and tuples, lists, dicts and dataclasses of them.  It may be a gradient: of
         ``compiled(autodiff.value_and_grad(loss))`` the forward and the backward sweep are one program, without a tape.
 
     Returns
@@ -49,9 +48,9 @@ def compiled(f: Callable[..., Any]) -> Compiled:
 
     Notes
     -----
-    A recording is kept for each set of shapes, dtypes, layouts in memory, and values of the arguments that are no arrays.
-    Arrays that f closes over are constants, read when it is recorded.  What f returns is the caller's own; memory for
-    what lies between is reserved once for each recording and used again.
+    A recording is kept for each set of shapes, dtypes, layouts in memory, and values of the arguments that are no
+    arrays.  Arrays that f closes over are constants, read when it is recorded.  What f returns is the caller's own;
+    memory for what lies between is reserved once for each recording and used again.
 
     On NumPy a program is one flat function, whose operations write to memory that is there; NumPy does not warn in it.
     On CuPy elementwise operations and short sums are few kernels, compiled when they are first needed; their rounding may
@@ -101,20 +100,20 @@ class Compiled:
 
     def __repr__(self) -> str:
         name = getattr(self._f, "__qualname__", repr(self._f))
-        count = sum(way is not self._plain for way in self._ways.values())
+        count = sum(way != self._plain for way in self._ways.values())
         reasons = "".join(f"; not recorded: {reason}" for reason in self.reasons)
         return f"compiled({name}): {count} recording{'s' * (count != 1)}{reasons}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What f returns."""
-        leaves, key = split((args, kwargs) if kwargs else args)
         try:
+            leaves, key = split((args, kwargs) if kwargs else args)
             way = self._ways.get(key)
-        except TypeError:  # an argument that cannot be told from others
+        except TypeError:  # an array that wraps another, or an argument that cannot be told from others
             return self._f(*args, **kwargs)
         if way is not None:
             return way(leaves, args, kwargs)
-        if not leaves or hasattr(namespace_of(leaves[0]), "inside") or not is_concrete(*leaves):
+        if not leaves or not is_concrete(*leaves):
             return self._f(*args, **kwargs)
         self._ways[key], result = way_of(leaves[0], self, leaves, args, kwargs)
         return result
@@ -129,7 +128,9 @@ class Compiled:
 
 
 @native
-def way_of(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def way_of(
+    like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
     """How calls like this one are done on arrays of the library of `like`, and the result of this one."""
     return function._plain, function._f(*args, **kwargs)
 
@@ -140,27 +141,25 @@ def recorded_way(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     made: Callable[[Program], Callable[..., Any]],
-    recorder: Callable[[Namespace], Recorder] = Recorder,
 ) -> tuple[Any, Any]:
     """The same by a recording; ``made(program)`` is a function of its inputs that is not called twice at one time."""
     try:
-        result, program = record_leaves(
-            lambda args, kwargs: function._f(*args, **kwargs), (args, kwargs), leaves, recorder=recorder
-        )
-    except CannotRecord as error:
-        function.not_recorded(f"{error}.")
-    except (TypeError, AttributeError, NotImplementedError) as error:  # code that is not of the array API
+        result, program = record_leaves(lambda args, kwargs: function._f(*args, **kwargs), (args, kwargs), leaves)
+    except (
+        Exception
+    ) as error:  # code that is not of the array API raises what it will; f itself says whether it is wrong
         result = function._f(*args, **kwargs)
-        function.not_recorded(f"{type(error).__name__}: {error}")
+        kind = "" if isinstance(error, CannotRecord) else f"{type(error).__name__}: "
+        function.not_recorded(f"{kind}{error}")
         return function._plain, result
-    else:
-        pool = Pool(reduced(program), made)
-        return lambda leaves, args, kwargs: pool(*leaves), result
-    return function._plain, function._f(*args, **kwargs)
+    pool = Pool(reduced(program), made)
+    return lambda leaves, args, kwargs: pool(*leaves), result
 
 
 @way_of.register("numpy")
-def _way_of_numpy(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _way_of_numpy(
+    like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
     def made(program: Program) -> Callable[..., Any]:
         return np.errstate(all="ignore")(NumpyWriter(program).once())
 
@@ -168,18 +167,23 @@ def _way_of_numpy(like: Array, function: Compiled, leaves: list[Array], args: tu
 
 
 @way_of.register("torch")
-def _way_of_torch(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _way_of_torch(
+    like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
     return recorded_way(function, leaves, args, kwargs, lambda program: Writer(program, "torch").once())
 
 
 @way_of.register("cupy")
-def _way_of_cupy(like: Array, function: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    made = lambda program: CupyWriter(program).once()  # noqa: E731
-    return recorded_way(function, args, kwargs, made, recorder_for_cupy)
+def _way_of_cupy(
+    like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
+    return recorded_way(function, leaves, args, kwargs, lambda program: CupyWriter(program).once())
 
 
 @way_of.register("jax")
-def _way_of_jax(like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _way_of_jax(
+    like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
     import jax
 
     outputs: list[Any] = []
@@ -187,10 +191,8 @@ def _way_of_jax(like: Array, function: Compiled, leaves: list[Array], args: tupl
     def flat(*leaves: Array) -> tuple[Array, ...]:
         rest = iter(leaves)
         given = fill((args, kwargs), rest)
-        found: list[Array] = []
-        result = function._f(*given[0], **given[1])
-        outputs[:] = [map_arrays(lambda x: found.append(x) or x, result)]
-        return tuple(found)
+        outputs[:] = [function._f(*given[0], **given[1])]
+        return tuple(arrays_in(outputs))
 
     run = jax.jit(flat)
 

@@ -54,7 +54,7 @@ class Tally:
     by_op : dict of str to OpTally
         The same by operation; a sync is under ``sync:<how>``.
     replayed : int
-        Kernels that would be started where CuPy replays the steps of loops, which it does from the tenth on.
+        Kernels that would be started where CuPy replays the steps of loops, which it does from the 20th on.
     steps : dict of str to tuple of int
         For the step of each such loop, by its name: launches as it is, and of its replay.
 
@@ -217,6 +217,7 @@ def _tall(A: Array) -> tuple[int, int]:
 
 
 def is_mask(key: Any) -> bool:
+    """Whether a key chooses by an array of booleans, so that values decide how many entries there are."""
     keys = key if isinstance(key, tuple) else (key,)
     return any(namespace_of(k).isdtype(k.dtype, "bool") for k in arrays_in(list(keys)))
 

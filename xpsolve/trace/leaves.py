@@ -17,7 +17,7 @@ from xpsolve.arrays import Array, is_array
 def split(tree: Any) -> tuple[list[Array], tuple[Any, ...]]:
     """The arrays, and a key: equal for arguments that differ in the numbers of their arrays alone.
 
-    A scalar of NumPy is an array of shape ().
+    A scalar of NumPy is an array of shape ().  TypeError for arrays that wrap others.
 
     Examples
     --------
@@ -51,6 +51,9 @@ def _split(tree: Any, leaves: list[Array], key: list[Any]) -> None:
     elif isinstance(tree, np.inexact):
         _split(np.asarray(tree), leaves, key)
     elif is_array(tree):
+        if hasattr(kind, "__xpsolve_value__"):
+            message = "an array that wraps another is followed, not recorded"
+            raise TypeError(message)
         leaves.append(tree)
         key.append((kind, tuple(tree.shape), tree.dtype, str(getattr(tree, "device", ""))))
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):

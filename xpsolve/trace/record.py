@@ -13,19 +13,22 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, is_array, library, namespace_of
-from xpsolve.trace.closures import lift_closure
+from xpsolve.trace.closures import CannotRecord, lift_closure
 from xpsolve.trace.count import DATA_DEPENDENT, is_mask, namespace_of_all
 from xpsolve.trace.launches import strides_of
 from xpsolve.trace.leaves import fill
 from xpsolve.trace.program import Operation, Program, Value
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, map_arrays
 
-
 _SIMPLE = frozenset((int, float, bool, complex, str, type(None)))
 
 
-class CannotRecord(Exception):
-    """Says what about a function a program cannot hold."""
+OPENED = {
+    "cupy": frozenset(
+        "shrink extrapolate relaxed sought scaled gibbs lowered raised sech_squared quotient_or_zero".split()
+    )
+}
+"""By library, delegates of which the standard functions are recorded: its kernels do them with what stands around."""
 
 
 class Recorded(WrappedArray):
@@ -76,7 +79,7 @@ class Recorder(Interpreter):
 
     def call(self, name: str, delegate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a delegate as one operation where the library has a version of it, so that the same is done at replay."""
-        if self._library not in delegate.table or self.opened(name):
+        if self._library not in delegate.table or name in OPENED.get(self._library, ()) or self.opened(name):
             return delegate.standard(*args, **kwargs)
         return self.apply(name, delegate, args, kwargs)
 

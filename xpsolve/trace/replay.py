@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
 from typing import Any
 
-from xpsolve.arrays import Array, namespace_of
+from xpsolve.arrays import Array, is_array, namespace_of
 from xpsolve.trace.passes import hoisted, without_dead, without_repeats, without_spreading
 from xpsolve.trace.program import Operation, Program, Value, map_values, values_in
 
@@ -109,7 +109,7 @@ class Writer:
 
     def _resolved(self, function: Any) -> Any:
         """The version of a delegate for this library, without the dispatch."""
-        if getattr(function, "copying", None) is function:
+        if hasattr(function, "copying") and function.copying is function:
             return function.table.get(self.library, function.standard)
         return function
 
@@ -181,7 +181,7 @@ class Pool:
 
     def __init__(self, program: Program, made: Callable[[Program], Run]) -> None:
         self.program, self._made = program, made
-        self._idle = [made(program)]
+        self._idle: list[Run] = []
 
     def __call__(self, *args: Any) -> Any:
         """Run one that is idle."""
@@ -197,8 +197,10 @@ class Pool:
     @property
     def nbytes(self) -> int:
         """Bytes that one of them keeps: constants, and memory for what lies between."""
-        kept = {id(x): x for x in self._idle[0].__globals__.values() if hasattr(x, "nbytes")}  # type: ignore[attr-defined]
-        return sum(int(x.nbytes) for x in kept.values())
+        if not self._idle:
+            self._idle.append(self._made(self.program))
+        kept = self._idle[0].__globals__.values()
+        return sum(int(x.nbytes) for x in kept if is_array(x))
 
 
 _OPERATORS = frozenset(

@@ -11,19 +11,11 @@ import itertools
 import operator
 from collections.abc import Collection, Iterable, Sequence
 
-from xpsolve.arrays import Namespace
 from xpsolve.trace.fuse import Kernel, fused
 from xpsolve.trace.kernels import starter
 from xpsolve.trace.passes import hoisted
 from xpsolve.trace.program import Operation, Program, Value, values_in
-from xpsolve.trace.record import Recorder
 from xpsolve.trace.replay import Run, Writer
-
-OPENED = frozenset(
-    "shrink extrapolate relaxed sought scaled gibbs lowered raised sech_squared quotient_or_zero".split()
-)
-"""Delegates whose standard functions are recorded, since kernels can do all of them."""
-
 
 class CupyWriter(Writer):
     """Writes a program for CuPy.
@@ -31,7 +23,7 @@ class CupyWriter(Writer):
     Parameters
     ----------
     program : Program
-        From `record`, with the delegates of `OPENED` opened.
+        From `record`.
     """
 
     def __init__(self, program: Program) -> None:
@@ -70,11 +62,6 @@ class CupyWriter(Writer):
             if done:
                 lines.append(f"{' = '.join(done)} = None")  # the memory is free for the next
         return lines
-
-
-def recorder_for_cupy(xp: Namespace) -> Recorder:
-    """What records a function for a replay on CuPy."""
-    return Recorder(xp, OPENED.__contains__)
 
 
 def unchanged(program: Program) -> set[Value]:

@@ -20,8 +20,8 @@ _UFUNCS = {
     name: getattr(np, other or name)
     for name, other in {
         **dict.fromkeys(
-            "add subtract multiply divide negative abs exp expm1 log log1p log2 log10 sqrt square tanh sin cos tan sinh "
-            "cosh maximum minimum less less_equal greater greater_equal equal not_equal logical_and logical_or "
+            "add subtract multiply divide negative abs exp expm1 log log1p log2 log10 sqrt square tanh sin cos tan "
+            "sinh cosh maximum minimum less less_equal greater greater_equal equal not_equal logical_and logical_or "
             "logical_xor logical_not isfinite isnan isinf floor ceil hypot logaddexp copysign signbit reciprocal "
             "bitwise_and bitwise_or bitwise_xor floor_divide remainder".split()
         ),

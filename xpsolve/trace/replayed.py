@@ -14,13 +14,13 @@ from xpsolve.arrays import Array
 from xpsolve.arrays.loops import plainly
 from xpsolve.trace.count import Counter, Tally
 from xpsolve.trace.fuse import Kernel
-from xpsolve.trace.leaves import split
 from xpsolve.trace.passes import hoisted
 from xpsolve.trace.program import Operation, Value
 from xpsolve.trace.record import Recorded, Recorder, record_leaves
 from xpsolve.trace.repeat import SOON, check_outputs
 from xpsolve.trace.replay import reduced
-from xpsolve.trace.replay_cupy import OPENED, CupyWriter, expanded, unchanged
+from xpsolve.trace.replay_cupy import CupyWriter, expanded, unchanged
+from xpsolve.trace.wrapper import arrays_in
 
 
 class CountedSteps:
@@ -66,8 +66,7 @@ class CountedSteps:
             return recorders[0]
 
         try:
-            leaves, _ = split(state)
-            _, program = record_leaves(self._step, (state,), leaves, recorder=recorder)
+            _, program = record_leaves(self._step, (state,), arrays_in(state), recorder=recorder)
             check_outputs(state, program.outputs)
         except Exception:  # whatever a step does not take in this form, it is not replayed
             return None
@@ -86,7 +85,7 @@ class _Launches(Recorder):
     """Records for CuPy, and notes what the counter inside counts for each operation."""
 
     def __init__(self, counter: Counter) -> None:
-        super().__init__(counter.namespace, OPENED.__contains__)
+        super().__init__(counter.namespace)
         self._library = "cupy"
         self._counter = counter
         self._counted: dict[Value, int] = {}
