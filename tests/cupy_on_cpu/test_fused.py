@@ -1,11 +1,13 @@
 """Programs as fused kernels on CuPy: what they compute, and how few they are."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 import xpsolve as xs
 from xpsolve.arrays import namespace_of
-from xpsolve.trace import cuda
+from xpsolve.trace import cuda, repeat
 from xpsolve.trace.fuse import Kernel, fused, place_in
 from xpsolve.trace.program import values_in
 from xpsolve.trace.record import record
@@ -240,3 +242,142 @@ def test_random_programs_have_the_same_bits(seed, dtype):
     assert launches <= plain.launches
     for a, b in zip(found, expected, strict=True):
         agree(a, b)
+
+
+# --- launches of a step, plain and replayed
+
+rng = np.random.default_rng(0)
+A, y = cupy.asarray(rng.standard_normal((50, 200))), cupy.asarray(rng.standard_normal(50))
+TALL, Y = cupy.asarray(rng.standard_normal((200, 50))), cupy.asarray(rng.standard_normal(200))
+SIGNS = cupy.asarray(np.where(rng.random(200) < 0.5, 1.0, -1.0))
+a, b = (cupy.asarray(np.full(n, 1 / n)) for n in (40, 50))
+M = cupy.asarray((rng.random((40, 1)) - rng.random((1, 50))) ** 2)
+SHORT = {"max_iter": 120, "tol": 0.0}
+TV = xs.penalties.TotalVariation
+
+LOOPS = {
+    "ista": (lambda A, y: xs.lasso(A, y, 0.3, method="ista", **SHORT), (A, y), 6, 3),
+    "fista": (lambda A, y: xs.lasso(A, y, 0.3, method="fista", **SHORT), (A, y), 8, 3),
+    "fista, Gram matrix": (lambda A, y: xs.lasso(A, y, 0.3, method="fista", **SHORT), (TALL, Y), 7, 2),
+    "elastic net": (lambda A, y: xs.elastic_net(A, y, 0.3, 0.5, method="fista", **SHORT), (A, y), 9, 3),
+    "sinkhorn scaling": (lambda *x: xs.sinkhorn(*x, 0.05, method="scaling", **SHORT), (a, b, M), 4, 4),
+    "sinkhorn log": (lambda *x: xs.sinkhorn(*x, 0.05, method="log", **SHORT), (a, b, M), 10, 4),
+    "primal-dual": (lambda A, y: xs.minimize(xs.LeastSquares(A, y), TV(0.1, (50,)), **SHORT), (TALL, Y), 32, 5),
+    "nesterov": (
+        lambda A, y: xs.gradient_descent(xs.Logistic(A, y, 1e-2), momentum="nesterov", **SHORT), (TALL, SIGNS), 32, 4
+    ),
+    "conjugate gradients": (lambda A, y: xs.ridge(A, y, 1.0, method="cg", **SHORT), (TALL, Y), 31, 7),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_step_of_a_loop_starts_few_kernels(name):
+    solve, args, plain, few = LOOPS[name]
+    repeat._unused.clear()  # other tests have made recordings of the same steps in vain
+    _, tally = xs.count(solve, *args)
+    assert (plain, few) in tally.steps.values(), tally.steps
+    solve(*args)
+    with emulator.counting() as seen:
+        found = solve(*args)
+    assert seen.launches + seen.uploads == tally.replayed
+    expected = solve(*(x.get() for x in args))
+    for x, wanted in zip(arrays_in(found.x), arrays_in(expected.x), strict=True):
+        np.testing.assert_allclose(x.get(), wanted, rtol=1e-9, atol=1e-9 * np.max(abs(wanted)))
+
+
+LAYERS = [20, 10, 15, 5]
+WEIGHTS = [cupy.asarray(rng.standard_normal((n, m))) for m, n in zip(LAYERS, LAYERS[1:], strict=False)]
+BIASES = [cupy.asarray(rng.standard_normal(n)) for n in LAYERS[1:]]
+SAMPLES = cupy.asarray(rng.standard_normal((20, 64)))
+
+
+@pytest.mark.parametrize("rho", ["tanh", "relu", "sigmoid", "softplus", "leaky_relu"])
+def test_a_layer_starts_few_kernels(rho):
+    """Forward a product and its activation; backward two products, the derivative, and the sum for the bias."""
+    X = xs.mlp_forward(WEIGHTS, BIASES, SAMPLES, rho)
+    found, launches = replayed(lambda W, b, Z: xs.mlp_forward(W, b, Z, rho), WEIGHTS, BIASES, SAMPLES)
+    assert launches == 2 * len(WEIGHTS)
+    for x, wanted in zip(found, X, strict=True):
+        close(x, wanted)
+    g = X[-1] * 2.0
+    expected = arrays_in(list(xs.mlp_backward(WEIGHTS, BIASES, X, g * 1, rho)))
+    found, launches = replayed(lambda W, b, X, g: xs.mlp_backward(W, b, X, g, rho), WEIGHTS, BIASES, X, g)
+    assert launches <= 4 * len(WEIGHTS) - 1
+    for x, wanted in zip(found, expected, strict=True):
+        close(x, wanted)
+
+
+def close(found, expected):
+    found, expected = found.get(), expected.get()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.max(abs(expected)))
+
+
+@pytest.mark.parametrize(("objective", "most"), [(xs.LeastSquares, 10), (xs.Logistic, 27)])
+def test_a_block_of_sgd_starts_few_kernels(objective, most, monkeypatch):
+    module = importlib.import_module("xpsolve.stochastic.sgd")  # not the function of that name
+
+    class Taken(Exception):
+        pass
+
+    block = module._Descent.block
+
+    def first(*args):
+        raise Taken(*args)
+
+    monkeypatch.setattr(module._Descent, "block", first)
+    with pytest.raises(Taken) as taken:
+        xs.sgd(objective(TALL, SIGNS, 1e-2), block=100, epochs=1)
+    descent, state, index, part, sweeps = taken.value.args
+    f = _block(block, descent, sweeps)
+    (expected, _), ((found, *_), launches) = f(state, index, part), replayed(f, state, index, part)
+    assert launches <= most
+    close(found, expected.X)
+
+
+def _block(block, descent, sweeps):
+    return lambda state, index, part: block(descent, state, index, part, sweeps)
+
+
+# --- what holds them together
+
+
+def test_a_constant_is_taken_out_of_a_product_where_no_digits_are_lost():
+    L, x = TALL, Y[:50]
+    _, program = record(lambda x: (L.T @ (Y - L @ x), L.T @ (Y[:200] - (L @ x) * 2)), x)
+    names = [op.name for op in expanded(program, []).operations]
+    assert names == ["matmul", "matmul", "matmul", "subtract", "matmul", "multiply", "subtract", "matmul"]
+
+
+def test_long_chains_are_cut():
+    """A chain of sums, each of what the others made: no kernel computes all of it anew, nor has too many arguments."""
+
+    def f(x):
+        xp = namespace_of(x)
+        t = xp.sum(x) * 0
+        for k in range(100):
+            t = t + xp.sum(x * t) / (k + 1.0) + 1.0
+        return t
+
+    x = cupy.asarray(np.full(30, 1e-3))
+    (found,), launches = replayed(lambda x: (f(x),), x)
+    agree(found, f(x), 1e3)
+    assert launches <= 201
+    for unit in units(f, x):
+        assert not isinstance(unit, Kernel) or (len(unit.arguments) <= 33 and len(unit.steps) <= 150)
+
+
+def test_long_sums_are_those_of_the_library_which_uses_the_whole_device():
+    x = cupy.asarray(np.ones(1 << 16))
+    (found,), launches = replayed(lambda x: (namespace_of(x).sum(x * x),), x)
+    assert float(found) == 1 << 16
+    assert launches == 2
+    assert [isinstance(unit, Kernel) for unit in units(lambda x: namespace_of(x).sum(x * x), x)] == [True, False]
+
+
+def test_places_of_smaller_results():
+    assert place_in((4, 3), (3, 1)) is None
+    assert place_in((2, 4, 3), (4, 1)) is None
+    assert place_in((2, 4, 3), (1, 4, 3)) == ("first", 12)
+    assert place_in((2, 4, 3), (2, 4, 1)) == ("every", 3)
+    assert place_in((1, 1), ()) == ("all", 1)

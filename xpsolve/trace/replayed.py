@@ -12,12 +12,13 @@ from typing import Any
 
 from xpsolve.arrays import Array
 from xpsolve.arrays.loops import plainly
+from xpsolve.trace.closures import CannotRecord
 from xpsolve.trace.count import Counter, Tally
 from xpsolve.trace.fuse import Kernel
 from xpsolve.trace.passes import hoisted
 from xpsolve.trace.program import Operation, Value
 from xpsolve.trace.record import Recorded, Recorder, record_leaves
-from xpsolve.trace.repeat import SOON, check_outputs
+from xpsolve.trace.repeat import LONG, SOON, check_outputs
 from xpsolve.trace.replay import reduced
 from xpsolve.trace.replay_cupy import CupyWriter, expanded, unchanged
 from xpsolve.trace.wrapper import arrays_in
@@ -36,22 +37,26 @@ class CountedSteps:
 
     def __init__(self, counter: Counter, step: Callable[[Any], Any]) -> None:
         self._counter, self._step, self._plain = counter, step, plainly(step)
-        self._taken = 0
+        self._taken = self._saved = 0
+        self._tried = False
+        self._long = False  # whether a recording has been made, which later calls find
         self._launches: tuple[int, int] | None = None  # before the steps, and of each
 
     def __call__(self, state: Any, steps: int, left: int) -> Any:
         """The state after so many steps."""
         tally = self._counter.tally
-        if self._taken == SOON or (self._taken < SOON < self._taken + steps and self._launches is None):
-            self._launches = self._recorded(state)
-        before, replayed = tally.launches, tally.replayed
+        if not self._tried and self._taken >= SOON:
+            self._launches, self._tried = self._recorded(state), True
+        before = tally.launches
+        self._long = self._long or self._taken >= LONG <= left
         after = self._plain(state, steps, left)
         if self._launches is not None and self._taken >= SOON:
-            tally.replayed = replayed + self._launches[0] + steps * self._launches[1]
+            first, each = self._launches
+            self._saved += tally.launches - before - first - steps * each
             name = getattr(self._step, "__qualname__", repr(self._step))
-            tally.steps[name] = (tally.launches - before) // steps, self._launches[1]
-        else:
-            tally.replayed = replayed + tally.launches - before
+            tally.steps[name] = (tally.launches - before) // steps, each
+        if self._long:
+            tally.replayed, self._saved = tally.replayed - self._saved, 0
         self._taken += steps
         return after
 
@@ -99,6 +104,9 @@ class _Launches(Recorder):
 
     def apply(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one operation, note it, and what it started."""
+        if any(hasattr(x, "nnz") for x in args):
+            message = "a sparse matrix cannot be looked into"
+            raise CannotRecord(message)
         before, count = self._counter.tally.launches, len(self.operations)
         result = super().apply(name, function, args, kwargs)
         if len(self.operations) > count:
