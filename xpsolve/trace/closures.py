@@ -19,7 +19,8 @@ from xpsolve.trace.launches import strides_of
 from xpsolve.trace.wrapper import Interpreter, WrappedNamespace, map_arrays
 
 _LIBRARIES = frozenset(("builtins", "numpy", "torch", "cupy", "jax", "array_api_compat", "_thread", "threading"))
-_NUMBERS = frozenset((bool, int, float, complex, str, bytes, type(None), slice, type(...)))
+_WORDS = frozenset((bool, int, str, bytes, type(None), type(...)))
+_NUMBERS = frozenset((float, complex, slice))
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type)
 
 
@@ -77,8 +78,11 @@ class Signature:
 
     def _visit(self, x: Any) -> None:
         kind, note = type(x), self._parts.append
+        if kind in _WORDS:
+            note((kind, x))  # 1 is not True
+            return
         if kind in _NUMBERS:
-            note((kind, repr(x)))  # 0.0 is not -0.0, and 1 not 1.0
+            note((kind, repr(x)))  # 0.0 is not -0.0
             return
         if id(x) in self._seen:
             note(self._seen[id(x)][0])
@@ -126,7 +130,10 @@ class Signature:
             message = f"an object of type {kind.__qualname__} cannot be looked into"
             raise CannotRecord(message)
         for part in parts:
-            self._visit(part)
+            if type(part) in _WORDS:
+                note((type(part), part))
+            else:
+                self._visit(part)
 
     def _came_from(self, module: Any) -> None:
         self.foreign = self.foreign or not str(module).startswith(_PURE)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, is_concrete, native
+from xpsolve.arrays import Array, Namespace, is_concrete, native
 from xpsolve.trace.closures import CannotRecord
 from xpsolve.trace.leaves import fill, split
 from xpsolve.trace.program import Program
-from xpsolve.trace.record import record_leaves
+from xpsolve.trace.record import Recorder, record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
 from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
@@ -141,10 +141,13 @@ def recorded_way(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     made: Callable[[Program], Callable[..., Any]],
+    recorder: Callable[[Namespace], Recorder] = Recorder,
 ) -> tuple[Any, Any]:
     """The same by a recording; ``made(program)`` is a function of its inputs that is not called twice at one time."""
     try:
-        result, program = record_leaves(lambda args, kwargs: function._f(*args, **kwargs), (args, kwargs), leaves)
+        result, program = record_leaves(
+            lambda args, kwargs: function._f(*args, **kwargs), (args, kwargs), leaves, recorder=recorder
+        )
     except (
         Exception
     ) as error:  # code that is not of the array API raises what it will; f itself says whether it is wrong

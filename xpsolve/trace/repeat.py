@@ -16,12 +16,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from xpsolve.arrays import Array
+from xpsolve.arrays import Array, Namespace
 from xpsolve.arrays.loops import plainly, replayed
 from xpsolve.trace.closures import CannotRecord, Signature
 from xpsolve.trace.leaves import split
 from xpsolve.trace.program import Program, Value
-from xpsolve.trace.record import record_leaves
+from xpsolve.trace.record import Recorder, record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
 from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
@@ -44,10 +44,17 @@ class Repeated:
         State to state; pure.
     writer : callable
         From a program to what writes it for a library.
+    recorder : callable, optional
+        From the namespace of the arrays to what records the step.
     """
 
-    def __init__(self, step: FunctionType | MethodType, writer: Callable[[Program], Writer]) -> None:
-        self._step, self._writer = step, writer
+    def __init__(
+        self,
+        step: FunctionType | MethodType,
+        writer: Callable[[Program], Writer],
+        recorder: Callable[[Namespace], Recorder] = Recorder,
+    ) -> None:
+        self._step, self._writer, self._recorder = step, writer, recorder
         self._plain = plainly(step)
         self._taken = 0
         self._code = getattr(step, "__func__", step).__code__
@@ -73,7 +80,7 @@ class Repeated:
     def _begin(self, state: Any, steps: int, *, long: bool) -> tuple[Any, int]:
         """Find a recording; in a long run make one, which takes the first of the steps."""
         known = _recordings.get(self._code)
-        if not long and not known:
+        if not long and not (known and any(known.values())):
             return state, steps
         leaves, key = _split(state)
         try:
@@ -102,7 +109,7 @@ class Repeated:
         self, state: Any, steps: int, leaves: list[Array], closed: list[Array]
     ) -> tuple[Any, int, Pool | None]:
         try:
-            after, program = record_leaves(self._step, (state,), leaves, closed)
+            after, program = record_leaves(self._step, (state,), leaves, closed, recorder=self._recorder)
             check_outputs(state, program.outputs)
         except Exception:  # whatever the step does not take in this form, it is right as it is
             return state, steps, None
@@ -139,9 +146,13 @@ def check_outputs(state: Any, outputs: Any) -> None:
         raise CannotRecord(message)
 
 
-def repeated(step: Callable[[Any], Any], writer: Callable[[Program], Writer]) -> Callable[[Any, int, int], Any]:
+def repeated(
+    step: Callable[[Any], Any],
+    writer: Callable[[Program], Writer],
+    recorder: Callable[[Namespace], Recorder] = Recorder,
+) -> Callable[[Any, int, int], Any]:
     """``advance(state, steps, left)`` by replay, for a step that is a function of Python."""
-    return Repeated(step, writer) if isinstance(step, FunctionType | MethodType) else plainly(step)
+    return Repeated(step, writer, recorder) if isinstance(step, FunctionType | MethodType) else plainly(step)
 
 
 @replayed.register("numpy")
