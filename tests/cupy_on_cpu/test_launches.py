@@ -1,6 +1,6 @@
 """What `xpsolve.count` says that a call starts is what the emulator sees: operation by operation, and in whole solves.
 
-Steps of loops are replayed from the 20th on, and counted as they are and as that.
+Steps of loops are replayed from the 40th on, and counted as they are and as that.
 
 A copy from the host is a launch too: it takes its turn in the same queue.
 """

@@ -27,7 +27,7 @@ from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
 
 SOON = 20  # steps after which a recording is looked for
-LONG = 40  # steps after which one is made, where as many may come; doubled by each one that found no use
+_LONG = 40  # steps after which one is made, where as many may come; doubled by each one that found no use
 _KEPT = 16  # recordings of one step
 _SMALL = 2**23  # bytes that a recording may keep
 
@@ -68,7 +68,7 @@ class Repeated:
         """The state after so many steps, when at most `left` are to come, these included."""
         if not self._off:
             if self._pool is None and self._taken >= SOON:
-                long = self._taken >= LONG << _unused.get(self._code, 0) <= left
+                long = self._taken >= _LONG << _unused.get(self._code, 0) <= left
                 state, steps = self._begin(state, steps, long=long)
             if self._pool is not None and steps:
                 leaves, key = _split(state)

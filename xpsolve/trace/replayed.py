@@ -12,13 +12,13 @@ from typing import Any
 
 from xpsolve.arrays import Array
 from xpsolve.arrays.loops import plainly
+from xpsolve.trace import repeat
 from xpsolve.trace.closures import CannotRecord
 from xpsolve.trace.count import Counter, Tally
 from xpsolve.trace.fuse import Kernel
 from xpsolve.trace.passes import hoisted
 from xpsolve.trace.program import Operation, Value
 from xpsolve.trace.record import Recorded, Recorder, record_leaves
-from xpsolve.trace.repeat import LONG, SOON, check_outputs
 from xpsolve.trace.replay import reduced
 from xpsolve.trace.replay_cupy import CupyWriter, expanded, unchanged
 from xpsolve.trace.wrapper import arrays_in
@@ -45,12 +45,12 @@ class CountedSteps:
     def __call__(self, state: Any, steps: int, left: int) -> Any:
         """The state after so many steps."""
         tally = self._counter.tally
-        if not self._tried and self._taken >= SOON:
+        if not self._tried and self._taken >= repeat.SOON:
             self._launches, self._tried = self._recorded(state), True
         before = tally.launches
-        self._long = self._long or self._taken >= LONG <= left
+        self._long = self._long or self._taken >= repeat._LONG <= left
         after = self._plain(state, steps, left)
-        if self._launches is not None and self._taken >= SOON:
+        if self._launches is not None and self._taken >= repeat.SOON:
             first, each = self._launches
             self._saved += tally.launches - before - first - steps * each
             name = getattr(self._step, "__qualname__", repr(self._step))
@@ -72,7 +72,7 @@ class CountedSteps:
 
         try:
             _, program = record_leaves(self._step, (state,), arrays_in(state), recorder=recorder)
-            check_outputs(state, program.outputs)
+            repeat.check_outputs(state, program.outputs)
         except Exception:  # whatever a step does not take in this form, it is not replayed
             return None
         finally:
