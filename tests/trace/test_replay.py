@@ -87,9 +87,13 @@ def inputs(rng):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("seed", range(400))
-def test_random_programs_give_the_same_bits(seed):
+def test_random_programs_give_the_same_bits(monkeypatch, seed, blocks):
     """Also when called again with other numbers, and without touching what was returned or given before."""
+    if blocks:
+        monkeypatch.setattr("xpsolve.trace.blocks._LARGE", 0)
+        monkeypatch.setattr("xpsolve.trace.blocks._BYTES", 40)
     rng = np.random.default_rng(seed)
     f = random_function(seed)
     layout = rng.integers(2**31)
@@ -111,3 +115,23 @@ def test_random_programs_give_the_same_bits(seed):
     for found, expected, given, before in kept:
         assert all(map(same, found, expected))
         assert all(map(same, given, before))
+
+
+def test_long_chains_on_large_arrays_go_in_blocks():
+    def f(x, y, t):
+        xp = namespace_of(x)
+        z = xp.maximum(x * y + x, 0.0)
+        inside = (z > 0.25) & (z < 1.5)
+        z = xp.where(inside, z * t, -y) - y
+        return z, xp.sum(z * z), xp.exp(z)[::2]
+
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 400, 411))
+    given = (x, y, np.asarray(0.3))
+    run = replayed(f, *given)
+    _, program = record(f, *given)
+    names = [op.name for op in NumpyWriter(reduced(program)).begin((), reduced(program).operations)]
+    assert names.count("block") == 1
+    for _ in range(2):
+        assert all(map(same, run(*given), f(*given)))
+    assert all(map(same, run(x.T.copy().T, y[::-1], given[2]), f(x, y[::-1], given[2])))

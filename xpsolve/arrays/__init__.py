@@ -1,6 +1,7 @@
 """Arrays of any library: namespaces, checks, native delegates and the loop."""
 
 from xpsolve.arrays import backends
+from xpsolve.arrays.assumptions import assumptions, holds, undecided
 from xpsolve.arrays.checks import (
     MOST,
     check_axis,
@@ -82,6 +83,7 @@ __all__ = [
     "accumulate",
     "adjoint",
     "adjoint_product",
+    "assumptions",
     "backends",
     "cast",
     "check_axis",
@@ -114,6 +116,7 @@ __all__ = [
     "enter",
     "enter_numbers",
     "gram",
+    "holds",
     "in_memory",
     "inner",
     "innermost",
@@ -151,6 +154,7 @@ __all__ = [
     "take_columns",
     "thin_svd",
     "two_to_the",
+    "undecided",
     "wide_dtype",
     "wide_product",
 ]

@@ -10,6 +10,8 @@ from xpsolve.arrays import Array, Conjugate, conjugate_start, conjugate_step, it
 from xpsolve.autodiff.arguments import Function
 from xpsolve.solution import ConvergenceWarning
 
+_BETTER = 0.98  # a residual is less where its square is so by this factor; for one at its limit that is rounding
+
 
 class _Linear(NamedTuple):
     """State of conjugate gradients, with what the last check has found."""
@@ -20,6 +22,9 @@ class _Linear(NamedTuple):
     rho: Array  # ‖r‖²
     left: Array  # ‖b − product(u)‖/‖b‖, or 0 where that is rounding
     least: Array  # where ‖r‖² is no larger there is no step; ∞ for systems that are solved
+    best: Array  # the u with the least ‖r‖ so far
+    best_r: Array
+    best_rho: Array
 
 
 def conjugate_gradient(
@@ -29,9 +34,10 @@ def conjugate_gradient(
 
     For each check the residual is computed from u.  It differs from the one that the steps update by what the products
     have rounded; once it is no larger than a few such differences no step makes it smaller, and the system is solved to
-    rounding, if its residual is also below √eps ‖b‖.  A system that ends further away than u = 0 has no solution: NaN.
-    The systems along `axis` have steps and checks of their own; None is one system.  Source: A. Greenbaum, Iterative
-    Methods for Solving Linear Systems (1997), §7.3.
+    rounding, if its residual is also below √eps ‖b‖.  A system that ends hardly nearer than u = 0 has no solution: NaN.
+    A singular product reaches b but for the part of b in its null space, and later steps then lead away: the answer is
+    the u whose residual was the least, with a warning.  The systems along `axis` have steps and checks of their own;
+    None is one system.  Source: A. Greenbaum, Iterative Methods for Solving Linear Systems (1997), §7.3.
     """
     xp = namespace_of(b)
     if 0 in b.shape:
@@ -52,18 +58,24 @@ def conjugate_gradient(
         return a / xp.where(c == 0, xp.ones_like(c), c)
 
     def step(s: _Linear) -> _Linear:
-        return _Linear(*conjugate_step(scaled, Conjugate(*s[:4]), inner, s.least), s.left, s.least)
+        new = conjugate_step(scaled, Conjugate(*s[:4]), inner, s.least)
+        better = new.rho < _BETTER * s.best_rho
+        best, best_r, best_rho = (
+            xp.where(better, now, before) for now, before in ((new.u, s.best), (new.r, s.best_r), (new.rho, s.best_rho))
+        )
+        return _Linear(*new, s.left, s.least, best, best_r, best_rho)
 
     def compared(s: _Linear) -> _Linear:
-        true = b - scaled(s.u)
-        size, rounded = inner(true, true), inner(true - s.r, true - s.r)
+        true = b - scaled(s.best)
+        size, rounded = inner(true, true), inner(true - s.best_r, true - s.best_r)
         at_rounding = (size <= 16 * rounded) & (size <= eps * size_of_b)
         left = xp.where(at_rounding, xp.zeros_like(size), xp.sqrt(ratio(size, size_of_b)))
         return s._replace(left=left, least=xp.where(left > tol, limit, xp.full_like(limit, xp.inf)))
 
     size_of_b = inner(b, b)
     limit = max(tol / 2, 2 * eps) ** 2 * size_of_b
-    start = _Linear(*conjugate_start(b, inner), ratio(size_of_b, size_of_b), limit)
+    first = conjugate_start(b, inner)
+    start = _Linear(*first, ratio(size_of_b, size_of_b), limit, first.u, first.r, first.rho)
     size = math.prod(b.shape) if axis is None else b.shape[axis]
     run = iterate(
         step,
@@ -82,5 +94,5 @@ def conjugate_gradient(
             f"autodiff.unrolled()."
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    lost = run.state.left > 1  # worse than 0: a NaN is better than this number
-    return xp.where(lost, xp.full_like(run.state.u, xp.nan), run.state.u * (scale_b / scale))
+    lost = run.state.left > 0.5  # hardly better than 0: a NaN is better than this number
+    return xp.where(lost, xp.full_like(b, xp.nan), run.state.best * (scale_b / scale))

@@ -125,6 +125,11 @@ def _strides(value: Value) -> tuple[int, ...]:
     return _by_rows(value.shape)
 
 
+def lies_by_rows(value: Value) -> bool:
+    """Whether the last axis is the fastest, and all numbers lie together."""
+    return value.strides is None or _strides(value) == _by_rows(value.shape)
+
+
 def is_matrix_for_blas(value: Value) -> bool:
     """Whether a matrix or vector lies row by row, or column by column."""
     strides = _strides(value) if value.strides is None else value.strides

@@ -26,7 +26,7 @@ from xpsolve.trace.replay import Pool, Writer, reduced
 from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
 
-SOON = 20  # steps after which a recording is looked for
+SOON = 40  # steps after which a recording is looked for
 _LONG = 40  # steps after which one is made, where as many may come; doubled by each one that found no use
 _KEPT = 16  # recordings of one step
 _SMALL = 2**23  # bytes that a recording may keep

@@ -51,9 +51,9 @@ class Writer:
 
     def once(self) -> Run:
         """A function of the inputs that returns the outputs with arrays in them."""
-        self.begin((), self.program.operations)
+        operations = self.begin((), self.program.operations)
         head = f"def run({', '.join(map(self.value, self.program.inputs))}):"
-        lines = [head, *self._lines(self.program.operations)]
+        lines = [head, *self._lines(operations)]
         return self._made([*lines, f"return {self.written(self.program.outputs, self.leaving)}"])
 
     def loop(self) -> Run:
@@ -63,9 +63,9 @@ class Writer:
         state = inputs[: len(outputs)]
         changed = {x: y for x, y in zip(state, outputs, strict=True) if x is not y}
         before, within = hoisted(self.program, set(inputs) - changed.keys())
-        self.begin(before, within)
+        repeated = self.begin(before, within)
         lines = [f"def run({', '.join(['n', *map(self.value, inputs)])}):", *self.enter(changed), *self._lines(before)]
-        body = self._lines(within)
+        body = self._lines(repeated)
         if changed:
             body.append(f"{', '.join(map(self.value, changed))} = {', '.join(map(self.carried, changed.values()))}")
         lines += ["for _ in range(n):", *("    " + line for line in body or ["pass"])]
@@ -73,8 +73,9 @@ class Writer:
         result = self.written(self.program.outputs, lambda _: self.leaving(next(rest)))
         return self._made([*lines, f"return {result}"])
 
-    def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> None:
-        """Called once with the operations in their order: those before the loop, and those that are repeated."""
+    def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> Sequence[Operation]:
+        """Called once with the operations: those before the loop, and those that are repeated, which may be changed."""
+        return operations
 
     def enter(self, changed: Iterable[Value]) -> list[str]:
         """Lines before a loop that changes these inputs."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from xpsolve.trace.blocks import in_blocks, lines_of
 from xpsolve.trace.buffers import Plan, is_matrix_for_blas
 from xpsolve.trace.passes import FRESH
 from xpsolve.trace.program import Operation, Program, Value, values_in
@@ -58,14 +59,17 @@ class NumpyWriter(Writer):
 
     def _writes(self, operation: Operation) -> bool:
         """Whether its result can go to a given array."""
+        if operation.name == "block":
+            return True
         made = operation.outputs
         return self._form(operation)[0] != "call" and made.shape != () and 0 not in made.shape
 
     # --- the plan
-    def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> None:
+    def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> Sequence[Operation]:
         """Find places for what is not returned, and in a loop not used by the next step."""
+        operations = in_blocks(self.program, operations, lambda op: self._form(op)[0] in ("ufunc", "where"))
         away = self._leaving([*before, *operations])
-        written = {op.outputs for op in operations if self._writes(op) and op.outputs not in away}
+        written = {value for op in operations if self._writes(op) for value in op.makes() if value not in away}
         over = {
             op.outputs: tuple(x for x in op.args if isinstance(x, Value))
             for op in operations
@@ -74,6 +78,7 @@ class NumpyWriter(Writer):
         shows = {value: op.reads() for op in operations if not self._fresh(op) for value in op.makes()}
         arrays = Plan(operations, written, over, shows).arrays()
         self._buffers = {value: self.name(x) for value, x in arrays.items()}
+        return operations
 
     def enter(self, changed: Iterable[Value]) -> list[str]:
         """Numbers of shape () are scalars in the loop."""
@@ -104,10 +109,13 @@ class NumpyWriter(Writer):
     # --- the lines
     def write(self, operation: Operation) -> list[str]:
         """The lines that do one operation."""
+        lines: list[str] = []
+        if operation.name == "block":
+            self._need_arrays(operation, lines)
+            return lines + lines_of(operation, self._shown, self._buffers, self.name, self._on_blocks)
         made = operation.outputs
         if isinstance(made, Value) and made.shape == ():
             return self._scalar_lines(operation, made)
-        lines: list[str] = []
         call = self._into(operation, lines)
         if call is None:
             self._need_arrays(operation, lines)
@@ -136,11 +144,25 @@ class NumpyWriter(Writer):
             condition, a, b = (self._operand(x, made.dtype, lines) for x in operation.args)
             copy = self.name(function)
             return [f"{copy}({place}, {b})", f"{copy}({place}, {a}, where={condition})", f"{target} = {place}"]
-        like = next((x.dtype for x in operation.args if isinstance(x, Value)), None)
+        like = _first_dtype(operation)
         args = [self._operand(x, like, lines) for x in operation.args[: function.nin if form == "ufunc" else 2]]
         if place is not None:
             args.append(f"out={place}" if function in (np.maximum, np.minimum) else place)
         return [f"{target} = {self.name(function)}({', '.join(args)})"]
+
+    def _shown(self, value: Value) -> str:
+        return self.value(value) + "a" if value in self._numbers else self.value(value)
+
+    def _on_blocks(self, operation: Operation, names: dict[Value, str], target: str) -> list[str]:
+        """One operation on blocks."""
+        form, function = self._form(operation)
+        like = operation.outputs.dtype if form == "where" else _first_dtype(operation)
+        given = operation.args if form == "where" else operation.args[: function.nin]
+        args = [names[x] if isinstance(x, Value) else self._operand(x, like, []) for x in given]
+        if form == "where":
+            copy = self.name(function)
+            return [f"{copy}({target}, {args[2]})", f"{copy}({target}, {args[1]}, where={args[0]})"]
+        return [f"{self.name(function)}({', '.join(args)}, out={target})"]
 
     def _scalar_lines(self, operation: Operation, made: Value) -> list[str]:
         lines: list[str] = []
@@ -230,7 +252,7 @@ class NumpyWriter(Writer):
 
     def argument(self, tree: Any) -> str:
         """An argument of a call: an array where the text has a scalar."""
-        return self.written(tree, lambda x: self.value(x) + "a" if x in self._numbers else self.value(x))
+        return self.written(tree, self._shown)
 
 
 def _form(operation: Operation) -> tuple[str, Any]:
@@ -252,6 +274,10 @@ def _form(operation: Operation) -> tuple[str, Any]:
     if known and isinstance(args[0], Value) and args[0].dtype.kind in "fcb":
         return "reduction", _REDUCTIONS[name].reduce
     return "call", None
+
+
+def _first_dtype(operation: Operation) -> Any:
+    return next((x.dtype for x in operation.args if isinstance(x, Value)), None)
 
 
 def _suits_dot(operation: Operation) -> bool:

@@ -22,9 +22,10 @@ from xpsolve.autodiff.implicit import enveloped, implicitly, without_levels
 from xpsolve.autodiff.linear_system import conjugate_gradient
 from xpsolve.autodiff.rules import Map, rule
 from xpsolve.trace import map_arrays
-from xpsolve.transport._kernels import NOTHING, Axes
+from xpsolve.transport._kernels import NOTHING
 from xpsolve.transport._marginals import is_hard, paid, reweighted
 from xpsolve.transport._problem import Problem
+from xpsolve.transport._rows import Axes
 from xpsolve.transport._solve import Options, solve
 from xpsolve.transport.answer import TransportSolution
 from xpsolve.transport.geometry import Geometry

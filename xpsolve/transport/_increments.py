@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from xpsolve.arrays import Array, namespace_of, native
-from xpsolve.transport._kernels import _CACHED, Update, times, times_transposed
+from xpsolve.transport._kernels import _CACHED
+from xpsolve.transport._rows import Update, times, times_transposed
 
 _FLUSH = 1e-30  # added to W, whose rows sum to about 1: no entry is a subnormal number, which are slow
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from xpsolve.arrays import Array, is_array
 from xpsolve.solution import Solution
-from xpsolve.transport._kernels import Axes, gibbs, scaled
+from xpsolve.transport._kernels import gibbs, scaled
+from xpsolve.transport._rows import Axes
 from xpsolve.transport.geometry import ordinary
 
 

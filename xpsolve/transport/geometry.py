@@ -9,7 +9,7 @@ from typing import Any
 
 from xpsolve.arrays import Array, check_ndim, is_array, namespace_of
 from xpsolve.trace import shapes_in
-from xpsolve.transport._kernels import Axes, OfMatrix, Rows
+from xpsolve.transport._rows import Axes, OfMatrix, Rows
 from xpsolve.transport.points import BLOCK, PointCloud, squared_distances
 
 

@@ -17,7 +17,7 @@ from xpsolve.arrays import (
     namespace_of,
 )
 from xpsolve.trace import shapes_in
-from xpsolve.transport._kernels import OfMatrix, Rows
+from xpsolve.transport._rows import OfMatrix, Rows
 
 _HELD, BLOCK = 1 << 22, 1 << 20  # entries of K that are kept, and of a block where it is not
 
