@@ -1,6 +1,7 @@
 """Programs as fused kernels on CuPy: what they compute, and how few they are."""
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -68,7 +69,13 @@ ROUNDED = set(
     """exp expm1 log log1p log2 log10 sin cos tan sinh cosh tanh asinh acosh atanh asin acos atan atan2 hypot pow
     logaddexp""".split()
 )
-ONLY = {"bitwise_and": "bool", "bitwise_or": "bool", "bitwise_xor": "bool", "bitwise_invert": "bool", "conj": "complex128"}
+ONLY = {
+    "bitwise_and": "bool",
+    "bitwise_or": "bool",
+    "bitwise_xor": "bool",
+    "bitwise_invert": "bool",
+    "conj": "complex128",
+}
 PAIRS = [
     ("float64", "float64"), ("float32", "float32"), ("float32", "float64"), ("int64", "int64"), ("int32", "int64"),
     ("uint8", "uint8"), ("uint8", "int32"), ("bool", "bool"), ("int32", "float32"), ("bool", "float64"),
@@ -100,9 +107,14 @@ def test_functions_are_those_of_the_library(dtypes):
         return [of(name, *args) for name in known]
 
     program = programmed(f, *args)
-    assert cuda.FUNCTIONS.keys() - known <= {"conj", *(name for name in ONLY if dtypes[0] != "bool")} or dtypes[0] != "float64"
+    assert (
+        cuda.FUNCTIONS.keys() - known <= {"conj", *(name for name in ONLY if dtypes[0] != "bool")}
+        or dtypes[0] != "float64"
+    )
     done = {op.name for op in program.operations if cuda.is_elementwise(op)}
-    assert done >= {name for name in known if ONLY.get(name, dtypes[0]) == dtypes[0] and dtypes[0] in ("float64", "float32")}
+    assert done >= {
+        name for name in known if ONLY.get(name, dtypes[0]) == dtypes[0] and dtypes[0] in ("float64", "float32")
+    }
     found, launches = replayed(f, *args)
     for name, a, b in zip(known, found, f(*args), strict=True):
         agree(a, b, 8 if name in ROUNDED or "complex" in dtypes[0] else 0)
@@ -119,7 +131,8 @@ def test_numbers_of_python_are_weak(dtype):
         return (
             0.1 * x, x + 1, 1 - x, x / 3, x**2, x > 0.1, x == 1, n + 1, n * 2, n > 0.5, xp.where(x > 0, 0.1, x),
             xp.where(x > 0, x, 1), x * float("inf"), x * float("nan"), x - 1e300, xp.astype(n, x.dtype) * 0.1, n / 2,
-            xp.astype(x, xp.float64) * 0.1, xp.maximum(x, xp.zeros_like(x)), -n, abs(n), ~(x > 0), xp.full_like(x, 0.1) + x,
+            xp.astype(x, xp.float64) * 0.1, xp.maximum(x, xp.zeros_like(x)), -n, abs(n), ~(x > 0),
+            xp.full_like(x, 0.1) + x,
         )  # fmt: skip
 
     found, launches = replayed(f, x, n)
@@ -153,11 +166,11 @@ def test_reductions(dtype, axis, shape):
 
     if dtype == "bool":
 
-        def f(x, rows):  # noqa: F811
+        def f(x, rows):
             xp = namespace_of(x)
             return (
-                xp.any(x, axis=axis), xp.all(x & rows, axis=axis, keepdims=True), xp.sum(xp.astype(x, xp.int64), axis=axis),
-                xp.count_nonzero(x | rows, axis=axis),
+                xp.any(x, axis=axis), xp.all(x & rows, axis=axis, keepdims=True),
+                xp.sum(xp.astype(x, xp.int64), axis=axis), xp.count_nonzero(x | rows, axis=axis),
             )  # fmt: skip
 
     with np.errstate(all="ignore"):
@@ -213,11 +226,19 @@ def random_function(seed):
                     int(rng.integers(4))
                 ]
             elif kind == 8 and a.ndim == 2:
-                x = (a.T, xp.reshape(a, (-1,)), a[1:, ...], a[:, 0], a[-1, :], a[:, :, None][..., 0], small(a).T @ small(a))[
-                    int(rng.integers(7))
-                ]
+                x = (
+                    a.T,
+                    xp.reshape(a, (-1,)),
+                    a[1:, ...],
+                    a[:, 0],
+                    a[-1, :],
+                    a[:, :, None][..., 0],
+                    small(a).T @ small(a),
+                )[int(rng.integers(7))]
             elif kind == 9 and a.ndim == 1:
-                x = (a[:, None], a[None, :], a[0], a[::-1], xp.concat([a, a]), xp.reshape(a, (1, -1)))[int(rng.integers(6))]
+                x = (a[:, None], a[None, :], a[0], a[::-1], xp.concat([a, a]), xp.reshape(a, (1, -1)))[
+                    int(rng.integers(6))
+                ]
             elif kind == 10 and a.shape and a.shape[0] % 2 == 0:
                 x = xp.reshape(a, (2, -1))
             else:
@@ -287,7 +308,7 @@ def test_a_step_of_a_loop_starts_few_kernels(name):
 
 
 LAYERS = [20, 10, 15, 5]
-WEIGHTS = [cupy.asarray(rng.standard_normal((n, m))) for m, n in zip(LAYERS, LAYERS[1:], strict=False)]
+WEIGHTS = [cupy.asarray(rng.standard_normal((n, m))) for m, n in itertools.pairwise(LAYERS)]
 BIASES = [cupy.asarray(rng.standard_normal(n)) for n in LAYERS[1:]]
 SAMPLES = cupy.asarray(rng.standard_normal((20, 64)))
 

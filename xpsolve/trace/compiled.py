@@ -53,10 +53,10 @@ def compiled(f: Any) -> Compiled:
     memory for what lies between is reserved once for each recording and used again.
 
     On NumPy a program is one flat function, whose operations write to memory that is there; NumPy does not warn in it.
-    On CuPy elementwise operations and short sums are few kernels, compiled when they are first needed; their rounding may
-    differ from that of f.  On PyTorch the operations are called as they were, and for JAX arrays the function is ``jax.jit`` of f.  A lazy
-    library's arrays and those that wrap others, as in a derivative or a count, are passed on to f.  A number that goes
-    to the host, or a shape that depends on values, cannot be recorded.
+    On CuPy elementwise operations and short sums are few kernels, compiled when they are first needed, whose rounding
+    may differ from that of f.  On PyTorch the operations are called as they were, and for JAX arrays the function is
+    ``jax.jit`` of f.  A lazy library's arrays and those that wrap others, as in a derivative or a count, are passed on
+    to f.  A number that goes to the host, or a shape that depends on values, cannot be recorded.
 
     References
     ----------

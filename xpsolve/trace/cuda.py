@@ -100,7 +100,9 @@ def cast(text: str, source: np.dtype, target: np.dtype, types: Types = TYPES) ->
     kind = types[target.name]
     if target.kind == "c":
         part = types[f"float{target.itemsize * 4}"]
-        return f"{kind}(({part}){text}.real(), ({part}){text}.imag())" if source.kind == "c" else f"{kind}(({part}){text})"
+        return (
+            f"{kind}(({part}){text}.real(), ({part}){text}.imag())" if source.kind == "c" else f"{kind}(({part}){text})"
+        )
     return f"(({kind}){text})"
 
 
@@ -342,8 +344,8 @@ def reduction(operation: Operation, types: Types = TYPES) -> Reduction:
     """
     axes, options = axes_of(operation), operation.kwargs
     source, target = dtype_of(operation.args[0].dtype), dtype_of(operation.outputs.dtype)
-    name, kind, x = operation.name, types[target.name], cast("{x}", source, target, types)
-    if not axes or target.kind == "c" and name not in ("sum", "prod"):
+    name, x = operation.name, cast("{x}", source, target, types)
+    if not axes or (target.kind == "c" and name not in ("sum", "prod")):
         raise NotElementwise(name)
     if name in ("any", "all"):
         both, identity = ("||", "false") if name == "any" else ("&&", "true")

@@ -270,9 +270,7 @@ class _Fusion:
     def _step_of(self, value: Value) -> int:
         return self.chosen.get(value, self.level.get(value, 0))
 
-    def _shared(
-        self, values: Iterable[Value], fit: Callable[[list[Value]], bool]
-    ) -> list[tuple[int, list[Value]]]:
+    def _shared(self, values: Iterable[Value], fit: Callable[[list[Value]], bool]) -> list[tuple[int, list[Value]]]:
         """Values, those that must be made soonest first, in as few batches as their spans and `fit` allow."""
         batches: list[tuple[int, list[Value]]] = []
         for value in values:
@@ -319,6 +317,7 @@ class _Fusion:
                 arguments[found] = None
                 return found
             op = self.maker[value]
+            parts: tuple[Term | None, ...]
             if op in self.short:
                 parts = tuple(term(op.args[0], at) for at in _joined_places(op, places))
             else:
@@ -380,8 +379,8 @@ def _relabelled(op: Operation) -> tuple[int | None, ...] | None:
         n = len(before)
         return (*range(n - 2), n - 1, n - 2)
     if op.name == "permute_dims":
-        axes = options.get("axes", op.args[1] if len(op.args) > 1 else None)
-        return tuple([int(a) % len(before) for a in axes].index(k) for k in range(len(before)))
+        axes = [int(a) % len(before) for a in (options["axes"] if "axes" in options else op.args[1])]
+        return tuple(axes.index(k) for k in range(len(before)))
     if op.name == "broadcast_to":
         return _aligned(before, after)
     if op.name == "getitem":

@@ -61,7 +61,9 @@ class _Text:
         self.kernel = kernel
         self.names = {term: f"x{k}" for k, term in enumerate(kernel.arguments)}
         given = {cuda.dtype_of(v.dtype).name for v in (*kernel.reads(), *kernel.makes())}
-        self.types = {name: _LETTERS[name] if name in given and name in _LETTERS else c for name, c in cuda.TYPES.items()}
+        self.types = {
+            name: _LETTERS[name] if name in given and name in _LETTERS else c for name, c in cuda.TYPES.items()
+        }
         self.steps = {step.term: step for step in kernel.steps}
         self._numbers = itertools.count()
 
@@ -116,7 +118,9 @@ class _Text:
 def _elementwise(text: _Text) -> Source:
     kernel, known = text.kernel, set[Term]()
     places = [place_in(kernel.shape, term.value.shape) for term in kernel.results]
-    whole, part, sizes = [], [], []
+    whole: list[str] = []
+    part: list[str] = []
+    sizes: list[int] = []
     for k, (term, place) in enumerate(zip(kernel.results, places, strict=True)):
         assert place is not None
         where, size = place
@@ -150,7 +154,8 @@ struct xpsolve_terms {{
     {" ".join(f"{kind} r{k};" for k, kind in enumerate(kinds))}
     __device__ xpsolve_terms() : {", ".join(f"r{k}({r.identity})" for k, r in enumerate(joined))} {{}}
     __device__ xpsolve_terms({", ".join(f"{kind} s{k}" for k, kind in enumerate(kinds))}) : {
-        ", ".join(f"r{k}(s{k})" for k in count)} {{}}
+        ", ".join(f"r{k}(s{k})" for k in count)
+    } {{}}
 }};
 __device__ inline xpsolve_terms xpsolve_mapped({taken}) {{ {made} return xpsolve_terms({terms}); }}
 __device__ inline xpsolve_terms xpsolve_joined(const xpsolve_terms& a, const xpsolve_terms& b) {{

@@ -17,6 +17,7 @@ from xpsolve.trace.passes import hoisted
 from xpsolve.trace.program import Operation, Program, Value, values_in
 from xpsolve.trace.replay import Run, Writer
 
+
 class CupyWriter(Writer):
     """Writes a program for CuPy.
 
@@ -34,12 +35,13 @@ class CupyWriter(Writer):
         self.program = expanded(self.program, unchanged(self.program))
         return super().loop()
 
-    def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> None:
+    def begin(self, before: Sequence[Operation], operations: Sequence[Operation]) -> Sequence[Operation]:
         """Note what each part makes for the other and for the caller."""
         self._wanted = set(values_in(self.program.outputs))
         for part in (before, operations):
             own = {value for operation in part for value in operation.makes()}
             self._wanted.update(v for operation in part for v in operation.reads() if v not in own)
+        return operations
 
     def units(self, operations: Sequence[Operation]) -> list[Operation | Kernel]:
         """One of the two parts as kernels and operations of the library."""
@@ -54,8 +56,8 @@ class CupyWriter(Writer):
         lines = []
         for unit in units:
             if isinstance(unit, Kernel):
-                arrays = ", ".join(map(self.value, unit.reads()))
-                lines.append(f"({''.join(self.value(v) + ', ' for v in unit.makes())}) = {self.name(starter(unit))}({arrays})")
+                arrays, results = (", ".join(map(self.value, side)) for side in (unit.reads(), unit.makes()))
+                lines.append(f"({results},) = {self.name(starter(unit))}({arrays})")
             else:
                 lines.extend(self.write(unit))
             done = [self.value(value) for value in dict.fromkeys(unit.reads()) if last.get(value) is unit]
