@@ -126,3 +126,15 @@ def test_a_signature_needs_to_look_into_all_objects():
     rng = np.random.default_rng(0)
     with pytest.raises(CannotRecord, match="Generator cannot be looked into"):
         Signature(lambda x: x * rng.random())
+
+
+def test_with_closed_arrays_nothing_else_comes_in():
+    """An array that the signature does not see would be that of the first call for ever."""
+
+    def step(x):
+        return (A @ x,)  # of this module, which no cell holds
+
+    with pytest.raises(CannotRecord, match="neither an input nor made here"):
+        record_leaves(step, (x,), [x], Signature(step).arrays)
+    (result,), _ = record_leaves(lambda x: (namespace_of(x).ones_like(x) + x,), (x,), [x], [])
+    np.testing.assert_array_equal(result, x + 1)

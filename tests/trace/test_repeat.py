@@ -213,3 +213,28 @@ def test_solvers_give_the_same_bits(eager, monkeypatch, name):
     expected = solve()
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(again, expected)
+
+
+def others(seed):
+    """Solves whose steps hold numbers of the data in operators, penalties and units."""
+    rng = np.random.default_rng(seed)
+    A, y = rng.standard_normal((40, 12)), rng.standard_normal(40)
+    c, w = np.where(y > 0, 1.0, -1.0), rng.random(40) + 0.1
+    total = xs.penalties.TotalVariation(0.05 + seed, (3, 4))
+    yield xs.minimize(xs.LeastSquares(A, y), total, max_iter=60).x
+    yield xs.lasso(A, y, 0.3 + seed, method="fista", weights=w).x
+    yield xs.lasso(xs.Kronecker(A[:6, :3], A[:5, 3:5]), y[:30], 0.3, method="fista").x
+    yield xs.gradient_descent(xs.Logistic(A, c, 0.1 + seed, intercept=True, weights=w), max_iter=60).x
+    yield xs.gradient_descent(xs.Huber(A, y, lam=0.1 * (seed + 1)), max_iter=60).x
+    points = xs.PointCloud(rng.random((9, 2)), rng.random((9, 2)))
+    yield xs.sinkhorn(w[:9] / w[:9].sum(), w[9:18] / w[9:18].sum(), points, 0.05).x[0]
+    yield xs.sinkhorn(w[:9], w[9:18], rng.random((9, 9)), 0.05, marginal=1.0 + seed).x[0]
+
+
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
+def test_nothing_of_an_earlier_call_stays(eager, monkeypatch):
+    found = [list(others(seed)) for seed in (0, 1, 2, 1)]
+    monkeypatch.setattr(repeat, "SOON", 10**9)
+    for seed, answers in zip((0, 1, 2, 1), found, strict=True):
+        for a, b in zip(answers, others(seed), strict=True):
+            np.testing.assert_array_equal(a, b)

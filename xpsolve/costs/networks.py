@@ -122,7 +122,7 @@ def recurrent(
     back = 2 * own + read + 2 * written  # the gradient at the inputs is not needed
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + depth * back
-    launches = 7 * plain + 29 * depth + 4
+    launches = 7 * plain + 25 * depth + 4
     return Cost(
         total.flops, total.bytes, launches, 0, itemsize * batch * (width + outputs) * _kept(depth, memory, slots)
     )

@@ -19,6 +19,7 @@ from xpsolve.trace.launches import strides_of
 from xpsolve.trace.wrapper import Interpreter, WrappedNamespace, map_arrays
 
 _LIBRARIES = frozenset(("builtins", "numpy", "torch", "cupy", "jax", "array_api_compat", "_thread", "threading"))
+_MOST = 1000  # objects that a signature looks at
 _WORDS = frozenset((bool, int, str, bytes, type(None), type(...)))
 _NUMBERS = frozenset((float, complex, slice))
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type)
@@ -88,6 +89,9 @@ class Signature:
             note(self._seen[id(x)][0])
             return
         self._seen[id(x)] = (len(self._seen), x)
+        if len(self._seen) > _MOST:
+            message = "it closes over too much to be looked through"
+            raise CannotRecord(message)
         if kind is np.ndarray:
             note((x.shape, x.dtype, x.strides))
             self.arrays.append(x)
@@ -218,7 +222,7 @@ class _Lifting:
         """Objects of this package say how their arrays are mapped; of others the attributes are looked at."""
         if _is_of_library(type(x)):
             new = x
-        elif hasattr(type(x), "__xpsolve_map__"):
+        elif hasattr(type(x), "__xpsolve_map__") and not self.entered:  # a signature has looked at all attributes
             new = map_arrays(self.lifted, x)
         elif isinstance(getattr(x, "__dict__", None), dict) and not callable(getattr(x, "standard", None)):
             fields = vars(x)

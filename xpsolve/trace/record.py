@@ -65,6 +65,7 @@ class Recorder(Interpreter):
         self.constants: dict[Value, Array] = {}
         self._known: dict[int, Value] = {}  # constants by the identity of their array, which `constants` keeps alive
         self._numbers = itertools.count()
+        self._closed: dict[int, Array] | None = None  # where nothing else may come in: constants that were made here
 
     def wrap(self, value: Array) -> Recorded:
         """An array that does not depend on the inputs."""
@@ -91,8 +92,12 @@ class Recorder(Interpreter):
         if kwargs:
             options, some = self._opened(kwargs)
             follows = follows or some
+        if self._closed is not None:
+            self._check_closed((args, kwargs))
         out = self.run(function, plain, options)
         if not follows:
+            if self._closed is not None:
+                self._closed.update((id(x), x) for x in arrays_in(out))
             return self.wrap_all(out)
         if name in DATA_DEPENDENT or (name == "getitem" and is_mask(args[1])):
             message = f"the shape of what {name} returns depends on values"
@@ -102,6 +107,22 @@ class Recorder(Interpreter):
         outputs = result._mark if self.owns(result) else map_arrays(lambda x: x._mark, result)
         self.operations.append(Operation(name, function, self.values(args), self.values(kwargs), outputs))
         return result
+
+    def close(self) -> None:
+        """From now on all that comes in must be an input."""
+        self._closed = {}
+
+    def _check_closed(self, tree: Any) -> None:
+        known: Any = self._closed
+
+        def check(x: Any) -> Any:
+            mine = self.owns(x) and (x._mark is not None or id(x.__xpsolve_value__) in known)
+            if not mine and id(x) not in known:
+                message = f"an array of shape {tuple(x.shape)} is neither an input nor made here"
+                raise CannotRecord(message)
+            return x
+
+        map_arrays(check, tree, leaf=lambda x: is_array(x) or isinstance(x, np.inexact))
 
     def _opened(self, tree: Any) -> tuple[Any, bool]:
         """An argument as the library inside needs it, and whether it depends on the inputs."""
@@ -205,20 +226,22 @@ def record_leaves(
     f: Callable[..., Any],
     args: Any,
     leaves: Sequence[Array],
-    closed: Sequence[Array] = (),
+    closed: Sequence[Array] | None = None,
     *,
     recorder: Callable[[Namespace], Recorder] = Recorder,
 ) -> tuple[Any, Program]:
     """The same of ``f(*args)`` with ``leaves = split(args)[0]`` as inputs, and after them the arrays `closed`.
 
-    These are all that f closes over, from `Signature`; what it makes of them is not computed while recording.  They are
-    given, or none.
+    These are all that f closes over, from `Signature`: an array that is not among them, nor made from nothing, cannot
+    be recorded.  Without them the arrays that f closes over are constants.
     """
     made = recorder(namespace_of(leaves[0]))
     entered = [made.made(x) for x in leaves]
-    also = {id(x): made.made(np.asarray(x) if isinstance(x, np.generic) else x) for x in closed}
+    also = {id(x): made.made(np.asarray(x) if isinstance(x, np.generic) else x) for x in closed or ()}
     inputs: list[Any] = [x._mark for x in (*entered, *also.values())]
-    given = lift_closure(made, fill(args, iter(entered)))
+    if closed is not None:
+        made.close()
+    given = lift_closure(made, fill(args, iter(entered)), also)
     return _recorded(made, inputs, lift_closure(made, f, also), given, {})
 
 
