@@ -144,13 +144,21 @@ def verdict(kernel, arch):
 
 
 def precision(kernel):
-    """The lower one where there are two, which is a mistake of the higher one unless the parameters name a dtype."""
-    letters = {kind[0] for kind in kernel["arguments"] if isinstance(kind, list)}
-    if {"f", "d"} <= letters:
-        definition = kernel["definition"]
-        named = re.search(r"\bfloat(32|64)\b", f"{definition['in_params']}, {definition['out_params']}")
-        return "mixed" if named else "float32"
-    return "float32" if "f" in letters else "float64"
+    """The lower one where there are two, which is a mistake of the higher one unless the kernel says that it has both.
+
+    It does by dtypes among its parameters, letters of their own for each, or a variable that is a double.
+    """
+    definition, kinds = kernel["definition"], kernel["arguments"]
+    parameters = f"{definition['in_params']}, {definition['out_params']}"
+    each = zip(parameters.split(", "), kinds, strict=False)
+    letters = {(parameter.split()[-2], kind[0]) for parameter, kind in each if isinstance(kind, list)}
+    text = f"{parameters} {definition.get('operation', '')} {definition.get('preamble', '')}"
+    dtypes = {dtype for _, dtype in letters}
+    apart = len({letter for letter, dtype in letters if dtype in "fd"}) > 1
+    named = apart or re.search(r"\bfloat(32|64)\b", parameters)
+    if "f" in dtypes and ("D" in dtypes or re.search(r"\bdouble\b", text) or ("d" in dtypes and named)):
+        return "mixed"
+    return "float32" if "f" in dtypes else "float64"
 
 
 def in_float32(kernel):

@@ -300,7 +300,16 @@ def generate() -> dict[str, Parts]:
             for row, done, (_, tally) in case():
                 runs.setdefault(row, []).append((done, tally))
     solvers = [row.split(",")[0] for row in runs]
-    return {row: solved(row, runs[row]) for row in sorted(runs, key=lambda row: solvers.index(row.split(",")[0]))}
+    rows = sorted(runs, key=lambda row: solvers.index(row.split(",")[0]))
+    return {row: with_replay(solved(row, runs[row]), [tally for _, tally in runs[row]]) for row in rows}
+
+
+def with_replay(parts: Parts, tallies: list[Any]) -> Parts:
+    """The parts, and what an iteration starts where it is replayed: that of the loop whose step is an iteration."""
+    plain, reads = parts.get("iteration", (0, 0))
+    steps = [step for tally in tallies for step in getattr(tally, "steps", {}).values()]
+    found = [each for before, each in steps if before == plain]
+    return parts | {"replayed": (max(found), reads)} if found else parts
 
 
 # --- what is written
@@ -340,6 +349,7 @@ Flops, bytes and memory are formulas, in the functions of `xpsolve.costs`.
 |---|---|
 | start | what is done once, the end included |
 | iteration | of the method's own loop: a sweep of coordinate descent, a step of Newton's method |
+| replayed | an iteration from the 40th on, where CuPy replays it as kernels that do several operations each |
 | check | a check of the certificate after the first, and what is computed anew with it |
 | qr | once, where one side of A is at least 5/3 of the other: a QR factorisation before the singular values |
 | code step | a step of the codes in dictionary learning |
@@ -352,8 +362,8 @@ Flops, bytes and memory are formulas, in the functions of `xpsolve.costs`.
 | exact check | Sinkhorn with increments in float32: marginals in full, at every second check |
 | low iteration, low check | Sinkhorn with increments that begin later: after they have begun |
 
-| solver | start | iteration | check | other parts | host reads |
-|---|---|---|---|---|---|
+| solver | start | iteration | replayed | check | other parts | host reads |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -362,9 +372,9 @@ def page(table: dict[str, Parts]) -> str:
     lines = []
     for row, parts in table.items():
         launches = {part.replace("_", " "): f"≤ {count}" for part, (count, _) in parts.items()}
-        main = [launches.pop(part, "") for part in ("start", "iteration", "check")]
+        main = [launches.pop(part, "") for part in ("start", "iteration", "replayed", "check")]
         others = ", ".join(f"{part} {count}" for part, count in launches.items())
-        reads = {part.replace("_", " "): count for part, (_, count) in parts.items() if count}
+        reads = {part.replace("_", " "): count for part, (_, count) in parts.items() if count and part != "replayed"}
         said = [f"{count} per {part}" if part != "start" else str(count) for part, count in reads.items()]
         solver, *kind = row.split(", ")
         cells = [", ".join([f"`{solver}`", *kind]), *main, others, " + ".join(said) or "0"]

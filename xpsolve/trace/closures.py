@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, device_of, is_array, lift
+from xpsolve.arrays import Array, device_of, is_array, lift, namespace_of
 from xpsolve.trace.launches import strides_of
 from xpsolve.trace.wrapper import Interpreter, WrappedNamespace, map_arrays
 
@@ -174,7 +174,7 @@ class _Lifting:
         if id(x) in self.done:
             return self.done[id(x)][1]
         if is_array(x):
-            if not self.interpreter.owns(x):
+            if not self.interpreter.owns(x) and namespace_of(x) is not self.interpreter.inside:
                 _check_unwrapped(x)
             new = x if self.interpreter.owns(x) else lift(self.interpreter.namespace, x)
         elif isinstance(x, types.ModuleType | WrappedNamespace):

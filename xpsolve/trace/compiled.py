@@ -14,6 +14,7 @@ from xpsolve.trace.leaves import fill, split
 from xpsolve.trace.program import Program
 from xpsolve.trace.record import Recorder, record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
+from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
 from xpsolve.trace.wrapper import arrays_in, map_arrays
 
@@ -52,9 +53,10 @@ def compiled(f: Any) -> Compiled:
     memory for what lies between is reserved once for each recording and used again.
 
     On NumPy a program is one flat function, whose operations write to memory that is there; NumPy does not warn in it.
-    On PyTorch the operations are called as they were, and for JAX arrays the function is ``jax.jit`` of f.  A lazy
-    library's arrays and those that wrap others, as in a derivative or a count, are passed on to f.  A number that goes
-    to the host, or a shape that depends on values, cannot be recorded.
+    On CuPy elementwise operations and short sums are few kernels, compiled when they are first needed, whose rounding
+    may differ from that of f.  On PyTorch the operations are called as they were, and for JAX arrays the function is
+    ``jax.jit`` of f.  A lazy library's arrays and those that wrap others, as in a derivative or a count, are passed on
+    to f.  A number that goes to the host, or a shape that depends on values, cannot be recorded.
 
     References
     ----------
@@ -172,6 +174,13 @@ def _way_of_torch(
     like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, Any]:
     return recorded_way(function, leaves, args, kwargs, lambda program: Writer(program, "torch").once())
+
+
+@way_of.register("cupy")
+def _way_of_cupy(
+    like: Array, function: Compiled, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
+    return recorded_way(function, leaves, args, kwargs, lambda program: CupyWriter(program).once())
 
 
 @way_of.register("jax")

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xpsolve.arrays import Array, Namespace, common_namespace, depth, is_array, is_complex, namespace_of
+from xpsolve.arrays.loops import replayed
 from xpsolve.trace.launches import launches_of, reshape_is_view
 from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, lift_all
 
@@ -52,6 +53,10 @@ class Tally:
         Times a value went to the host.
     by_op : dict of str to OpTally
         The same by operation; a sync is under ``sync:<how>``.
+    replayed : int
+        Kernels that would be started where CuPy replays the steps of loops, which it does from the 40th on.
+    steps : dict of str to tuple of int
+        For the step of each such loop, by its name: launches as it is, and of its replay.
 
     Examples
     --------
@@ -67,6 +72,8 @@ class Tally:
     bytes: int = 0
     syncs: int = 0
     by_op: dict[str, OpTally] = field(default_factory=dict)
+    replayed: int = 0
+    steps: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         totals = ("launches", "flops", "bytes", "syncs")
@@ -85,6 +92,7 @@ class Tally:
         op.flops += flops
         op.bytes += moved
         self.launches += launches
+        self.replayed += launches
         self.flops += flops
         self.bytes += moved
 
@@ -274,6 +282,14 @@ class Counter(Interpreter):
         if name in _REDUCTIONS:
             return _reduction(args, written)
         return sum(_size(x) for x in written)
+
+    def call(self, name: str, delegate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Count one of our delegates; the steps of a loop as they are, and as their replay."""
+        if delegate is replayed:
+            from xpsolve.trace.replayed import CountedSteps  # which records, and recording asks here what is a view
+
+            return CountedSteps(self, args[1])
+        return super().call(name, delegate, args, kwargs)
 
     def read(self, x: WrappedArray, how: str, function: Callable[[Array], Any]) -> Any:
         """Note that a value went to the host."""

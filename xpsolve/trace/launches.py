@@ -147,10 +147,6 @@ def _mirrored(a: Array, b: Array, M: Array | None, *_: Any) -> int:
     return 2 if M is None else 14
 
 
-def _wide(sides: tuple[int, ...]) -> int:
-    return sum(n > 1 for n in sides)
-
-
 def _dense_rows(index: Array, rows: Any, *_: Any) -> int:
     return 2 if rows.longest else 1
 
@@ -196,7 +192,7 @@ _LAUNCHES: dict[str, int | Callable[..., int]] = {
     "extrapolate": lambda X, *_: 5 if is_complex(X) else 1,  # the kernel is of real numbers
     "solve_triangular": lambda L, B, transposed=False: 2 + (transposed and is_complex(L)),
     "sech_squared": 3, "trustworthy": 2,
-    "differences": lambda X, axes: 1 + _wide(X.shape[:axes]),
-    "differences_adjoint": lambda Y: 1 + 2 * _wide(Y.shape[1 : Y.shape[0] + 1]),
+    "differences": lambda X, axes: 2 - _lies(X),
+    "differences_adjoint": lambda Y: 2 - _lies(Y),
     "quotient_or_zero": 7, "spectral": 5, "cost_range": 7, "mirrored": _mirrored,
 }  # fmt: skip

@@ -23,6 +23,14 @@ from xpsolve.trace.wrapper import Interpreter, WrappedArray, arrays_in, map_arra
 _SIMPLE = frozenset((int, float, bool, complex, str, type(None)))
 
 
+OPENED = {
+    "cupy": frozenset(
+        "shrink extrapolate relaxed sought scaled gibbs lowered raised sech_squared quotient_or_zero".split()
+    )
+}
+"""By library, delegates of which the standard functions are recorded: its kernels do them with what stands around."""
+
+
 class Recorded(WrappedArray):
     """An array with the value that stands for it; None for what does not depend on the inputs."""
 
@@ -72,7 +80,7 @@ class Recorder(Interpreter):
 
     def call(self, name: str, delegate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a delegate as one operation where the library has a version of it, so that the same is done at replay."""
-        if self._library not in delegate.table or self.opened(name):
+        if self._library not in delegate.table or name in OPENED.get(self._library, ()) or self.opened(name):
             return delegate.standard(*args, **kwargs)
         return self.apply(name, delegate, args, kwargs)
 

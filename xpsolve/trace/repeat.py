@@ -25,6 +25,7 @@ from xpsolve.trace.leaves import split
 from xpsolve.trace.program import Program, Value
 from xpsolve.trace.record import Recorder, record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
+from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
 
 SOON = 40  # steps after which a recording is looked for
@@ -173,3 +174,8 @@ def _repeated_numpy(like: Array, step: Callable[[Any], Any]) -> Callable[[Any, i
 @replayed.register("torch")
 def _repeated_torch(like: Array, step: Callable[[Any], Any]) -> Callable[[Any, int, int], Any]:
     return repeated(step, lambda program: Writer(program, "torch"))
+
+
+@replayed.register("cupy")
+def _repeated_cupy(like: Array, step: Callable[[Any], Any]) -> Callable[[Any, int, int], Any]:
+    return repeated(step, CupyWriter)
