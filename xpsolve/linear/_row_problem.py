@@ -1,0 +1,173 @@
+"""A least-squares problem whose A has many more rows than columns and is not in memory: an array of Dask.
+
+One pass over A gives AᵀA, Aᵀy and ‖y‖², or R and Qᵀy of A = QR.  The solver works on these, which are NumPy arrays, and
+one more pass gives the residual from which the certificate of the answer is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import array_api_compat.numpy
+import numpy as np
+
+from xpsolve.arrays import (
+    Array,
+    adjoint,
+    adjoint_product,
+    cast,
+    gram,
+    is_array,
+    library,
+    namespace_of,
+    real_dtype,
+    row_sums,
+    row_triangle,
+    thin_svd,
+    wide_dtype,
+)
+from xpsolve.linear._problem import Problem, in_range, squared_norms
+from xpsolve.operators import Dense, LinearOperator
+from xpsolve.trace import map_arrays
+
+Tree = TypeVar("Tree")
+
+
+class Sums(NamedTuple):
+    """What one pass over A and Y finds, in float64 or complex128."""
+
+    gram: Array  # AᵀA, (p, p)
+    Aty: Array  # (p, k)
+    yy: Array  # ‖y‖² of each column, (k,)
+
+
+@dataclass(frozen=True)
+class RowProblem(Problem):
+    """A and Y are arrays of Dask; `xp`, λ and all that has p rows are of NumPy."""
+
+    by_rows: ClassVar[bool] = True
+    triangular: bool = False  # whether the first pass is that of QR, for methods that need no AᵀA
+
+    @cached_property
+    def sums(self) -> Sums:
+        """All that the solvers need of A and Y, by one pass."""
+        if not self.triangular:
+            return Sums(*row_sums(_sums, *self._wide))
+        R, C = self.triangle
+        return Sums(adjoint(R) @ R, adjoint(R) @ C[: R.shape[1], :], squared_norms(C))
+
+    @cached_property
+    def triangle(self) -> tuple[Array, Array]:
+        """R of A = QR, (p, p), and QᵀY with a part below that has the rest of ‖Y‖; by one pass."""
+        p = self.shape[1]
+        T = row_triangle(*self._wide)
+        return T[:p, :p], T[:, p:]
+
+    @property
+    def _wide(self) -> tuple[Array, Array]:
+        wide = wide_dtype(self.Y)
+        return cast(self.A, wide), cast(self.Y, wide)
+
+    @cached_property
+    def Aty(self) -> Array:
+        """AᵀY, (p, k)."""
+        return cast(self.sums.Aty, self.Y.dtype)
+
+    @property
+    def wide_Aty(self) -> Array:
+        """AᵀY in float64."""
+        return self.sums.Aty
+
+    @property
+    def like_Y(self) -> Array:
+        """One row with the norms of the columns of Y."""
+        return np.sqrt(self.sums.yy)[None, :]
+
+    def gram(self) -> Array:
+        """AᵀA, which may be overwritten."""
+        return np.array(self.sums.gram, dtype=self.Y.dtype)
+
+    @property
+    def wide_gram(self) -> Array:
+        """AᵀA in float64."""
+        return self.sums.gram
+
+    def svd(self) -> tuple[tuple[Array, Array, Array], Array]:
+        """The SVD of R, and QᵀY."""
+        R, C = (cast(part, self.Y.dtype) for part in self.triangle)
+        return thin_svd(R), C[: R.shape[1], :]
+
+    def residual(self, X: Array) -> tuple[Array, Array]:
+        """One row with the norms of the columns of Y − AX, and Aᵀ(Y − AX), by one pass in the dtype of X."""
+        ss, C = row_sums(_residual, cast(self.A, X.dtype), cast(self.Y, X.dtype), small=(X,))
+        return np.sqrt(ss)[None, :], C
+
+    def with_scaled_columns(self) -> RowProblem:
+        """The same with every column of Y divided by a power of two; what is known of Y is divided, too."""
+        yy = self.sums.yy
+        known = bool(np.all(in_range(yy, -24, 24)))
+        unit = self.unit_of(np.sqrt(yy)[None, :] if known else self.Y, axis=0)
+        unit = cast(unit, real_dtype(self.Y))
+        new = replace(self, Y=self.Y / unit, y_unit=unit)
+        if known:
+            vars(new)["sums"] = Sums(self.sums.gram, self.sums.Aty / unit, yy / (unit * unit))
+            if "triangle" in vars(self):
+                R, C = self.triangle
+                vars(new)["triangle"] = R, C / unit
+        return new
+
+    def unit_of(self, x: Array, axis: int | None = None) -> Array:
+        """The power of two just below max|x|."""
+        return np.asarray(super().unit_of(x, axis))
+
+    def divided(self, unit: Array) -> LinearOperator:
+        """A over a power of two: chunk by chunk, when they are read."""
+        return self.operator.scaled(1 / unit)
+
+    def column(self, j: int) -> Problem:
+        """The problem of one column of Y; what is known of it stays known."""
+        new = super().column(j)
+        vars(new)["sums"] = Sums(self.sums.gram, self.sums.Aty[:, j : j + 1], self.sums.yy[j : j + 1])
+        return new
+
+    def small(self, x: Array) -> Array:
+        """An argument with p rows, or none, in memory."""
+        return np.asarray(x)
+
+    def delivered(self, answer: Tree) -> Tree:
+        """The answer with arrays of Dask, as A is."""
+        import dask.array
+
+        found: Tree = map_arrays(dask.array.asarray, answer, leaf=lambda x: is_array(x) or isinstance(x, np.generic))
+        return found
+
+
+def by_rows(problem: Problem) -> Problem:
+    """The problem as a `RowProblem` where A is a matrix of Dask with at least as many rows as columns."""
+    operator = problem.operator
+    if not isinstance(operator, Dense) or operator.shape[0] < operator.shape[1]:
+        return problem
+    xp = namespace_of(operator.A)
+    if hasattr(xp, "inside") or library(xp) != "dask":  # wrapped arrays are for those who follow every operation
+        return problem
+    parts: dict[str, Any] = {**vars(problem), "xp": array_api_compat.numpy, "lams": np.asarray(problem.lams)}
+    return RowProblem(**parts)
+
+
+def by_triangle(problem: Problem) -> Problem:
+    """The same for methods that need no AᵀA."""
+    found = by_rows(problem)
+    return replace(found, triangular=True) if isinstance(found, RowProblem) else found
+
+
+def _sums(A: Array, Y: Array) -> tuple[Array, ...]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return gram(A), adjoint_product(A, Y), squared_norms(Y)
+
+
+def _residual(A: Array, Y: Array, X: Array) -> tuple[Array, ...]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        S = namespace_of(Y).tile(Y, (1, X.shape[1] // Y.shape[1])) - A @ X
+        return squared_norms(S), adjoint_product(A, S)
