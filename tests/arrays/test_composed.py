@@ -62,6 +62,7 @@ CASES = {
         for axis in (None, 0, 1)
     ],
     "_unless_above": [(np.asarray(1.0), x) for x in NUMBERS] + [(np.asarray(1.0), np.stack(NUMBERS))],
+    "row_squares": list(of_columns(X2)),
     "inner": list(of_columns(X2, X2)),
     "raised": [(G,), (np.diag([0.0, 1.0, NAN]),), (G.T.copy(order="F"),)],
     "accepted": list(itertools.product(NUMBERS[1:], repeat=4)),
@@ -122,7 +123,7 @@ CASES = {
     "logarithm": [(x,) for x in (A, B, HOLES, spoilt(A, NAN), spoilt(A, INF))],
 }
 # Those that do more than the standard version, have their own test below, or are in a docstring.
-OTHERWISE = {"_by_blocks", "known_positive", "residual", "size"}
+OTHERWISE = {"_by_blocks", "known_positive", "residual", "size", "weighted_gram"}
 
 
 def delegates():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xpsolve.arrays import row_blocks, row_sums, row_triangle
+from xpsolve.arrays import row_blocks, row_sums, row_triangle, weighted_gram
 from xpsolve.testing import assert_close
 
 
@@ -15,7 +15,6 @@ def moments(A, y, shift=0.0):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of three rows of NumPy arrays with five columns."""
-    monkeypatch.setattr(row_blocks, "_LARGE", 0)
     monkeypatch.setattr(row_blocks, "_BLOCK", 3 * 5 * 8)
 
 
@@ -31,6 +30,8 @@ def test_blocks_of_numpy_arrays(rng, small_blocks, n):
     R, whole = row_triangle(A, y[:, None]), np.linalg.qr(np.column_stack([A, y]))[1]
     assert_close(R.T @ R, whole.T @ whole, rtol=1e-13)
     assert R.shape == (min(n, 6), 6)
+    G = weighted_gram(A, 1 + abs(y))
+    assert_close(G, (A.T * (1 + abs(y)) ** 2) @ A, rtol=1e-13)
 
 
 def test_every_library_gives_the_sums(xp, rng):

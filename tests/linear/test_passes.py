@@ -1,9 +1,12 @@
-"""Tall matrices of Dask in chunks of rows: how often each function reads them, and that the answer is the same."""
+"""Tall matrices of Dask and in files: how often each function reads them, and that the answer is the same."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import xpsolve as xs
+from xpsolve.arrays import row_blocks
 from xpsolve.testing import assert_close
 
 da = pytest.importorskip("dask.array")
@@ -163,3 +166,43 @@ def test_short_problems_of_dask_are_settled_too():
     assert solution.converged
     assert solution.x.compute().shape == (ROWS,)
     assert source.calls == 0
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["float64", "float32"])
+def file(request, tmp_path, monkeypatch):
+    """A of 2 MB in a file and y, in blocks of 64 kB."""
+    monkeypatch.setattr(row_blocks, "_BLOCK", 2**16)
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((8000, 32)).astype(request.param)
+    path = tmp_path / "A.npy"
+    np.save(path, values)
+    y = values @ np.where(np.arange(32) % 3 == 0, 2.0, 0.0) + rng.standard_normal(8000) + 5
+    return np.load(path, mmap_mode="r"), values, y.astype(request.param)
+
+
+ON_FILES = {
+    **{name: call for name, (call, _) in CALLS.items()},
+    "lasso, weights": lambda A, y: xs.lasso(A, y, 1000.0, weights=1 + y * y, intercept=True),
+    "lasso_path, λ = 0": lambda A, y: xs.lasso_path(A, y, [300.0, 0.0]),
+    "ridge, cg": lambda A, y: xs.ridge(A, y, 1.0, method="cg"),
+    "gradient_descent": lambda A, y: xs.gradient_descent(xs.LeastSquares(A, y)),
+    "newton": lambda A, y: xs.newton(xs.Logistic(A, np.sign(y - 5), 1e-3)),
+    "newton, cg": lambda A, y: xs.newton(xs.Logistic(A, np.sign(y - 5), 1e-3), method="cg"),
+}
+
+
+@pytest.mark.parametrize("name", ON_FILES)
+def test_a_file_is_never_in_memory_as_a_whole(name, file):
+    A, values, y = file
+    ON_FILES[name](A[:300], y[:300])  # what is imported and made once
+    tracemalloc.start()
+    solution = ON_FILES[name](A, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.7 * A.nbytes
+    assert type(solution.x) is np.ndarray
+    assert solution.converged
+    assert_close(np.asarray(solution.x), ON_FILES[name](values, y).x, rtol=1e-4 if A.dtype == "float64" else 5e-3)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from xpsolve.arrays.linalg import gram
 from xpsolve.arrays.namespace import Array, namespace_of
 from xpsolve.arrays.native import composed
 
-_LARGE = 2**27  # bytes from which on NumPy goes block by block
-_BLOCK = 2**24  # bytes of such a block
+_BLOCK = 2**24  # bytes of a block of a NumPy array
 _FAN = 8  # parts that are added at once on Dask
 
 Parts = tuple[Array, ...]
@@ -26,9 +27,9 @@ Parts = tuple[Array, ...]
 def row_sums(f: Callable[..., Parts], A: Array, *rows: Array, small: Sequence[Array] = ()) -> Parts:
     """Σ_i f(A_i, *rows_i, *small) over blocks i of rows, in one pass over A.
 
-    NumPy goes in a loop over blocks of 16 MB where A is large, as one on disk is (``np.memmap``).  Dask calls f once
-    for each chunk of rows, in one task with what makes the chunk, adds the results as a tree, and computes the sums at
-    once.  Other libraries call f once with the whole.
+    NumPy goes in a loop over blocks of 16 MB, so that an A on a disk (``np.memmap``) is never in memory as a whole.
+    Dask calls f once for each chunk of rows, in one task with what makes the chunk, adds the results as a tree, and
+    computes the sums at once.  Other libraries call f once with the whole.
 
     Parameters
     ----------
@@ -60,11 +61,12 @@ def row_sums(f: Callable[..., Parts], A: Array, *rows: Array, small: Sequence[Ar
     return total
 
 
-def row_triangle(A: Array, Y: Array) -> Array:
+def row_triangle(A: Array, Y: Array, *rows: Array, made: Callable[..., Parts] | None = None) -> Array:
     """The upper triangular R of [A Y] = QR, (min(n, p + k), p + k), in one pass; its first p columns hold that of A.
 
     With R = [[R_A, QᵀY], [0, …]] the problem min ‖R_A x − QᵀY‖ has the answer of min ‖Ax − Y‖, without squares of
-    small singular values.  Of Dask arrays it is in memory, as a NumPy array.
+    small singular values.  Of Dask arrays it is in memory, as a NumPy array.  Blocks are those of A and Y, or what
+    `made` makes of them and of the same `rows`.
 
     Examples
     --------
@@ -73,8 +75,32 @@ def row_triangle(A: Array, Y: Array) -> Array:
     >>> abs(row_triangle(np.asarray([[3.0], [4.0]]), np.asarray([[3.0], [4.0]]))[0, :])
     array([5., 5.])
     """
-    (R,) = _by_blocks(A, (Y,), (), _triangle, _triangle_of_triangles)
+    triangle = _triangle if made is None else partial(_triangle_of_made, made)
+    (R,) = _by_blocks(A, (Y, *rows), (), triangle, _triangle_of_triangles)
     return R
+
+
+@composed
+def weighted_gram(A: Array, roots: Array, made: Callable[[Array], Array] | None = None) -> Array:
+    """AᴴWA with W = diag(roots²), roots (n,), of A or what `made` makes of its rows; NumPy goes block by block."""
+    return gram(roots[:, None] * (A if made is None else made(A)))
+
+
+@weighted_gram.register("numpy")
+def _weighted_gram_numpy(A: Array, roots: Array, made: Callable[[Array], Array] | None = None) -> Array:
+    (G,) = row_sums(lambda A, roots: (weighted_gram.standard(A, roots, made),), A, roots)
+    return G
+
+
+@composed
+def row_squares(A: Array) -> Array:
+    """‖a_i‖² of each row of a real A; NumPy makes no array of the size of A."""
+    return namespace_of(A).sum(A * A, axis=1)
+
+
+@row_squares.register("numpy")
+def _row_squares_numpy(A: Array) -> Array:
+    return np.einsum("ij,ij->i", A, A)
 
 
 def _added(parts: Sequence[Parts]) -> Parts:
@@ -82,13 +108,19 @@ def _added(parts: Sequence[Parts]) -> Parts:
 
 
 def _triangle(A: Array, Y: Array) -> Parts:
-    xp = namespace_of(A)
-    return (xp.linalg.qr(xp.concat([A, Y], axis=1))[1],)
+    return (_factor(namespace_of(A).concat([A, Y], axis=1)),)
+
+
+def _triangle_of_made(made: Callable[..., Parts], *blocks: Array) -> Parts:
+    return _triangle(*made(*blocks))
 
 
 def _triangle_of_triangles(parts: Sequence[Parts]) -> Parts:
-    xp = namespace_of(parts[0][0])
-    return (xp.linalg.qr(xp.concat([R for (R,) in parts], axis=0))[1],)
+    return (_factor(namespace_of(parts[0][0]).concat([R for (R,) in parts], axis=0)),)
+
+
+def _factor(A: Array) -> Array:
+    return np.linalg.qr(A, mode="r") if type(A) is np.ndarray else namespace_of(A).linalg.qr(A)[1]
 
 
 @composed
@@ -101,7 +133,7 @@ def _by_blocks(A: Array, rows: Parts, small: Parts, f: Callable[..., Parts], mer
 def _by_blocks_numpy(
     A: Array, rows: Parts, small: Parts, f: Callable[..., Parts], merged: Callable[..., Parts]
 ) -> Parts:
-    if A.nbytes < _LARGE:
+    if A.nbytes <= _BLOCK:
         return f(A, *rows, *small)
     n = A.shape[0]
     step = max(1, n * _BLOCK // A.nbytes)

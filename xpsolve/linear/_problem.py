@@ -117,7 +117,12 @@ class Problem:
 
     @property
     def wide_gram(self) -> Array:
-        """The same in float64, to be read only; of what is `by_rows`."""
+        """The same in float64, to be read only; of a problem that is `by_rows`."""
+        raise NotImplementedError
+
+    @property
+    def triangle(self) -> tuple[Array, Array]:
+        """R of A = QR and QᵀY; of a problem that is `by_rows`."""
         raise NotImplementedError
 
     def svd(self) -> tuple[tuple[Array, Array, Array], Array]:
@@ -137,10 +142,9 @@ class Problem:
         """The power of two just below max|x|."""
         return power_of_two(x, axis=axis)
 
-    def divided(self, unit: Array) -> LinearOperator:
-        """A over a power of two, which costs no pass over A."""
-        found: LinearOperator = self.operator * (1 / unit)
-        return found
+    def divided(self, unit: Array, *, entries: bool) -> Self:
+        """The same with A over a power of two: all `entries` now, or every product, which costs no pass over A."""
+        return replace(self, operator=self.operator.scaled(1 / unit) if entries else self.operator * (1 / unit))
 
     def column(self, j: int) -> Problem:
         """The problem of one column of Y."""
@@ -315,19 +319,19 @@ def scaled(problem: Problem) -> Problem:
     """The same with A and every column of y divided by powers of two, so that their largest entries are in [1, 2)."""
     problem = problem.with_scaled_columns()
     operator = problem.operator
-    if isinstance(operator, Dense):
-        unit = problem.unit_of(operator.A)
+    if problem.dense:
+        unit = problem.unit_of(problem.A)
     elif isinstance(operator, Sparse) and operator.like.shape[0]:
         unit = lift(problem.xp, power_of_two(operator.like))
     else:
         unit = power_of_two(problem.Aty)  # the largest entry of Aᵀŷ
-    return replace(problem, operator=operator.scaled(1 / unit), A_unit=unit, ordinary=True)
+    return replace(problem.divided(unit, entries=True), A_unit=unit, ordinary=True)
 
 
 def in_units_of(problem: Problem, unit: Array) -> Problem:
     """The same with A divided by a power of two at every product, which costs no pass over A; y is scaled before."""
     before = problem.A_unit
-    new = replace(problem, operator=problem.divided(unit), A_unit=unit if before is None else before * unit)
+    new = replace(problem.divided(unit, entries=False), A_unit=unit if before is None else before * unit)
     vars(new)["Aty"] = problem.Aty / unit
     return new
 

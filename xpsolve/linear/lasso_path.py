@@ -444,9 +444,19 @@ def _least_squares(problem: Problem) -> tuple[Array, Array]:
     if not problem.dense:
         message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. Use `ridge` for that one."
         raise ValueError(message)
+    if problem.by_rows:
+        return _least_squares_by_rows(problem)
     with inner_solve():
         X = lstsq(problem.A, problem.Y, check_finite=False).x
         R = problem.Y - problem.A @ X
         fall = problem.A @ lstsq(problem.A, R, check_finite=False).x
-    fallen = problem.small(namespace_of(fall).sum(fall * fall, axis=0))
-    return problem.small(X), 0.5 * fallen / half_of(squared_norms(problem.like_Y))
+    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_of(squared_norms(problem.Y))
+
+
+def _least_squares_by_rows(problem: Problem) -> tuple[Array, Array]:
+    """The same from A = QR, with ‖Aw‖ = ‖(Rᵀ)⁺Aᵀ(y − Ax)‖."""
+    R, c = problem.triangle
+    with inner_solve():
+        X = cast(lstsq(R, c[: R.shape[1], :], check_finite=False).x, problem.Y.dtype)
+        fall = lstsq(R.T, problem.residual(cast(X, R.dtype))[1], check_finite=False).x
+    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_of(squared_norms(problem.like_Y))

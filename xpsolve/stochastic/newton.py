@@ -21,11 +21,11 @@ from xpsolve.arrays import (
     conjugate_start,
     conjugate_step,
     either,
-    gram,
     in_memory,
     iterate,
     shifted,
     solve_positive,
+    weighted_gram,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
@@ -226,5 +226,5 @@ def _preconditioner(f: Any, x: Array, square: Array | None) -> Callable[[Array],
     xp, A = f.xp, f.operator.A
     spread = xp.mean(f._weighted(f.second_derivative(f.margins(x), f.y)), axis=1) / f.n
     lam = xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam
-    (L,) = in_memory(lambda H: (raised_factor(H),), shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
+    (L,) = in_memory(lambda H: (raised_factor(H),), shifted(weighted_gram(A, xp.sqrt(spread)), lam))
     return lambda r: cholesky_solve(L, r)

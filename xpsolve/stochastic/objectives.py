@@ -14,7 +14,6 @@ from xpsolve.arrays import (
     check_ndim,
     check_positive,
     device_of,
-    gram,
     is_array,
     is_concrete,
     namespace_of,
@@ -110,7 +109,7 @@ class LeastSquares(LinearModel):
         """AᵀW̃A/n + λI, the same for every x."""
         if not isinstance(self.operator, Dense) or self.y.ndim == 2:
             return super().hessian(x)
-        return shifted(gram(self.rooted(self.operator.A)) / self.n, self.lam)
+        return shifted(self.rooted_gram(self.operator.A) / self.n, self.lam)
 
 
 class Huber(LinearModel):
