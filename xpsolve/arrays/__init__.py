@@ -69,7 +69,7 @@ from xpsolve.arrays.namespace import (
 )
 from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
-from xpsolve.arrays.row_blocks import row_squares, row_sums, row_triangle, weighted_gram
+from xpsolve.arrays.row_blocks import row_reduce, row_squares, row_sums, row_triangle, weighted_gram
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
@@ -140,6 +140,7 @@ __all__ = [
     "real_part",
     "regularisation",
     "residual",
+    "row_reduce",
     "row_squares",
     "row_sums",
     "row_triangle",

@@ -57,8 +57,27 @@ def row_sums(f: Callable[..., Parts], A: Array, *rows: Array, small: Sequence[Ar
     (array([[1., 0.],
            [0., 1.]]), array([1., 1.]))
     """
-    total: Parts = _by_blocks(A, rows, tuple(small), f, _added)
-    return total
+    return row_reduce(f, _added, A, *rows, small=small)
+
+
+def row_reduce(
+    f: Callable[..., Parts],
+    merged: Callable[[Sequence[Parts]], Parts],
+    A: Array,
+    *rows: Array,
+    small: Sequence[Array] = (),
+) -> Parts:
+    """The same where `merged` says what becomes of the tuples of some blocks: a tuple of the same kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpsolve.arrays import row_reduce
+    >>> row_reduce(lambda A: (A.max(),), lambda parts: (max(x for (x,) in parts),), np.eye(2))
+    (np.float64(1.0),)
+    """
+    found: Parts = _by_blocks(A, rows, tuple(small), f, merged)
+    return found
 
 
 def row_triangle(A: Array, Y: Array, *rows: Array, made: Callable[..., Parts] | None = None) -> Array:
@@ -76,7 +95,7 @@ def row_triangle(A: Array, Y: Array, *rows: Array, made: Callable[..., Parts] | 
     array([5., 5.])
     """
     triangle = _triangle if made is None else partial(_triangle_of_made, made)
-    (R,) = _by_blocks(A, (Y, *rows), (), triangle, _triangle_of_triangles)
+    (R,) = row_reduce(triangle, _triangle_of_triangles, A, Y, *rows)
     return R
 
 

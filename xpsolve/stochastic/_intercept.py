@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, device_of, namespace_of, power_of_two, safe_norm
+from xpsolve.arrays import Array, device_of, namespace_of, power_of_two, safe_norm, settled
 from xpsolve.operators import Dense, LinearOperator
 from xpsolve.operators.centred import Centred, centred
 from xpsolve.trace import map_arrays
@@ -127,10 +127,10 @@ def in_frame(
     `slopes` are derivatives of the losses, (n,) or (n, m): by a product with Aᵀ and one with A they show the size of A.
     """
     xp, A = namespace_of(shares), operator.operator
-    mean = A.rmatvec(shares)
+    (mean,) = settled(A.rmatvec(shares))
     moved = centred(A, mean)
-    along = moved.rmatvec(slopes / power_of_two(slopes))
+    (along,) = settled(moved.rmatvec(slopes / power_of_two(slopes)))
     length = safe_norm(along)
     along = along / xp.where(length > 0, length, xp.ones_like(length))
-    size = power_of_two(xp.asarray(safe_norm(moved.matvec(along)) / A.shape[0] ** 0.5))
+    (size,) = settled(power_of_two(xp.asarray(safe_norm(moved.matvec(along)) / A.shape[0] ** 0.5)))
     return WithIntercept(moved, size).explicit(), Frame(mean, size, offset, slopes.ndim == 2)

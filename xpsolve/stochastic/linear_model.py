@@ -29,8 +29,11 @@ from xpsolve.arrays import (
     is_array,
     lift,
     namespace_of,
+    power_of_two,
     regularisation,
     row_squares,
+    safe_norm,
+    settled,
     shifted,
     weighted_gram,
 )
@@ -258,11 +261,29 @@ class LinearModel:
         c = self.constant()
         return xp.concat([x[:-1, ...], (c / self._constant_column())[None, ...]], axis=0), xp.zeros_like(self.y) + c
 
+    def first_gradient(self) -> tuple[Array, Array, Array]:
+        """The x where descents start, ∇f there without λ, and the norm of the slopes of all samples there."""
+        x, margins = self.first()
+        d = self._slopes(margins)
+        return x, self._adjoint(d) / self.n, safe_norm(d)
+
+    def unit_of_y(self) -> Array:
+        """The power of two just below max|y|, 0-d."""
+        return power_of_two(self.y)
+
+    def small(self, x: Array) -> Array:
+        """An array without an axis of samples, of the library of x."""
+        return x
+
+    def delivered(self, answer: Any) -> Any:
+        """An answer with arrays of the library of the samples."""
+        return answer
+
     def centred(self) -> LinearModel:
         """The same model in the variables in which it is solved; itself without an intercept."""
         if not isinstance(self.operator, WithIntercept) or self.frame is not None:
             return self
-        other, c = copy.copy(self), self.constant()
+        other, (c,) = copy.copy(self), settled(self.constant())
         if self.has_units:  # ℓ is one of s − y
             other.y = self.y - c
         offset, margins = (c, 0 * c) if self.has_units else (None, c)

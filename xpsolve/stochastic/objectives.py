@@ -17,6 +17,7 @@ from xpsolve.arrays import (
     is_array,
     is_concrete,
     namespace_of,
+    settled,
     shifted,
 )
 from xpsolve.operators import Dense
@@ -192,7 +193,7 @@ class Huber(LinearModel):
 
     def constant(self) -> Array:
         """The best constant, to a part 2⁻⁴⁰ of the range of y, by bisection: from the mean outliers are far to go."""
-        xp, y = self.xp, self.y
+        xp, (y,) = self.xp, settled(self.y)
         low, high = xp.min(y), xp.max(y)
         for _ in range(40):
             middle = 0.5 * low + 0.5 * high
