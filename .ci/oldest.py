@@ -6,7 +6,7 @@ from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 extras = project["optional-dependencies"]
-for requirement in [*project["dependencies"], *extras["bench"], *extras["dask"], *extras["test"]]:
+for requirement in [*project["dependencies"], *extras["bench"], *extras["dask"], *extras["numba"], *extras["test"]]:
     found = re.fullmatch(r"([\w.-]+)(?:\[[^]]*\])?>=([\d.]+)", requirement)
     if found:  # pinned ones stay as they are
         name, version = found.groups()

@@ -13,10 +13,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from benchmarks._base import BACKENDS, _Counts, measures
 from benchmarks.descent import _Case, _Descent
 from xpsolve import ConvergenceWarning, Logistic, count, gradient_descent, newton, problems, sag, sga, sgd
+from xpsolve.arrays.compiled import can_compile
 
 _EAGER = tuple(name for name in BACKENDS if name != "dask")
 _LAM = 1e-3
@@ -136,6 +138,31 @@ class SagBlocks(SgdBlocks):
 
     title = "An epoch of SAG in the length of a block"
     cost = None
+    method = "sag"
+    profiles = {}
+
+
+class CompiledInSamples(_Epoch):
+    """Blocks of 64 beside single steps in a compiled loop; each needs 4np flops at least, at p = 100: exponent 1."""
+
+    title = "An epoch of SGD in blocks, and in a compiled loop"
+    cost = None
+    x = "n"
+    fixed = {**_Epoch.fixed, "p": 100}
+    param_names = ("backend", "steps", "n")
+    params = (("numpy",), ("blocks", "compiled"), (1000, 1800, 3200, 5600, 10_000))
+    profiles = {"smoke": {"n": [1000]}}
+
+    def prepare(self, backend, steps, n):
+        if steps == "compiled" and not can_compile():
+            raise SkipNotImplemented('Numba is not installed: pip install "xpsolve[bench,numba]"')
+        return super().prepare(backend, "compiled" if steps == "compiled" else 64, n=n)
+
+
+class CompiledSagInSamples(CompiledInSamples):
+    """As SGD, with a memory of n numbers."""
+
+    title = "An epoch of SAG in blocks, and in a compiled loop"
     method = "sag"
     profiles = {}
 

@@ -1,6 +1,7 @@
 """Every file of docs/examples runs as it is, and is short: a real task from the data to an answer that is checked."""
 
 import runpy
+import sys
 import tokenize
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def test_lines_of_code_are_counted(tmp_path):
 def test_example_is_short_and_runs(path, monkeypatch):
     assert lines_of_code(path) <= MOST
     monkeypatch.setenv("CUPY_PYLOPS", "0")  # PyLops would look for parts of CuPy that the emulation has not
-    if "import pylops" in path.read_text("utf-8"):
-        pytest.importorskip("pylops")
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    for library in ("pylops", "jax"):
+        if f"import {library}" in path.read_text("utf-8"):
+            pytest.importorskip(library)
     runpy.run_path(str(path), run_name="__main__")

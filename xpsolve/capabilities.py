@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from xpsolve.arrays.current_device import beside
+from xpsolve.jitted import jittable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +61,7 @@ def capabilities(
     grad: str = "",
     syncs: int = 0,
     complex: bool = False,
+    numbers: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Declare what the decorated function can do.
 
@@ -67,12 +69,15 @@ def capabilities(
     ----------
     backends, jit, batch, grad, syncs, complex
         As in `Capabilities`.
+    numbers : tuple of str
+        Parameters for which a 0-d array does as well as a positive number: a new number compiles nothing again.
 
     Returns
     -------
     callable
         A decorator that notes the declaration in `TABLE`.  Within the function NumPy does not warn of overflow and the
-        like: the status of the answer reports it, or the answer is the value of the formula.
+        like: the status of the answer reports it, or the answer is the value of the formula.  With JAX arrays a
+        function that traces runs as one compiled program, see `xpsolve.jitted`.
 
     Examples
     --------
@@ -83,14 +88,15 @@ def capabilities(
 
     def declare(function: F) -> F:
         TABLE[function.__name__] = Capabilities(function.__name__, backends, jit, batch, grad, syncs, complex)
+        run = jittable(function, numbers) if jit else function
 
         @wraps(function)
         def quiet(*args: Any, **kwargs: Any) -> Any:
             with np.errstate(all="ignore"):
                 if "cupy" not in sys.modules:
-                    return function(*args, **kwargs)
+                    return run(*args, **kwargs)
                 with beside(args, kwargs):
-                    return function(*args, **kwargs)
+                    return run(*args, **kwargs)
 
         return cast(F, quiet)
 

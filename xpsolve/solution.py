@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from xpsolve.arrays import Array, is_array, namespace_of, settled
+from xpsolve.arrays import Array, assumptions, holds, is_array, namespace_of, settled
 from xpsolve.trace import arrays_in, map_arrays, shapes_in
 
 
@@ -309,6 +309,11 @@ def finish(
         status = certified(measure, certificate.tol)
     said = None if status in _SILENT or _inside.get() else status
     advice = advice or {}
+    taken = assumptions()
+    if taken is not None:
+        taken.name = name
+        if _inside.get():
+            holds(worst(certificate.measures) <= certificate.tol)
     if said in _OF_THE_ADJOINT and operator is not None:
         advice = {**advice, said: f"{advice.get(said, '')} {operator.adjoint_advice(x)}".strip()}
     solution = cls(
@@ -410,11 +415,16 @@ class _Hole:
         raise NotImplementedError
 
 
+def hollow(tree: Any) -> Any:
+    """The same without its arrays, for `map_arrays` to fill."""
+    return map_arrays(lambda _: _Hole(), tree)
+
+
 class _Skeleton:
     """A solution without its arrays: what JAX keeps beside the leaves."""
 
     def __init__(self, solution: Solution) -> None:
-        self.solution = map_arrays(lambda _: _Hole(), solution)
+        self.solution = hollow(solution)
         certificate = solution.certificate
         self._key = (type(solution), solution.method, solution.ended, certificate.name, certificate.tol)
 

@@ -23,6 +23,7 @@ ONE, TWO = rng.standard_normal((6, 1)), rng.standard_normal((6, 2))
 X1, X2 = rng.standard_normal((4, 1)), rng.standard_normal((4, 2))
 G = np.cov(rng.standard_normal((4, 9)))
 A, B = rng.random((1, 5)) + 0.1, rng.random((2, 5)) + 0.1
+SINGULAR = np.diag([1.0, 0.0, 1e-9, 7.0])
 HOLES = np.asarray([[0.0, 1.0, 0.5, 0.0, 2.0]])
 
 
@@ -62,8 +63,8 @@ CASES = {
         for axis in (None, 0, 1)
     ],
     "_unless_above": [(np.asarray(1.0), x) for x in NUMBERS] + [(np.asarray(1.0), np.stack(NUMBERS))],
-    "row_squares": list(of_columns(X2)),
     "inner": list(of_columns(X2, X2)),
+    "squared_rows": [(X,) for X in (X2, X2.T, np.asfortranarray(X2), spoilt(X2, NAN), spoilt(X2, INF), 1e200 * X2)],
     "raised": [(G,), (np.diag([0.0, 1.0, NAN]),), (G.T.copy(order="F"),)],
     "accepted": list(itertools.product(NUMBERS[1:], repeat=4)),
     "_all_between": [(Y, X, np.ones(1), *BOUNDS) for Y, X in (*of_columns(ONE, X1), *of_columns(TWO, X2))],
@@ -100,6 +101,14 @@ CASES = {
         for l1 in (0.01, 0.5, 9.0)
         for l2 in (None, np.asarray(0.1))
         for cautious in (YES, NO)
+    ],
+    "sweep": [
+        (H, b, x, q, lam, ridge, 3, tol, active)
+        for H, given in ((G, list(of_columns(X1[:, 0], WITHOUT[:, 0]))[:-1]), (SINGULAR, [(X1[:, 0], WITHOUT[:, 0])]))
+        for b, x in given  # with larger numbers q is nothing but rounding
+        for q in (None, X2[:, 1])
+        for lam, ridge in ((0.3, 0.0), (np.asarray(0.0), 0.5))
+        for tol, active in ((-1.0, 0), (1e-2, 2))
     ],
     "_bordered": [(G, X2, G[:2, :2]), (G, X1, G[:1, :1])],
     "how_many": [(x > 0,) for x in (X1, X2, X2 * NAN, HOLES)],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from scipy.special import expit, softmax
+from samples import DERIVATIVE, METHODS, data, loop, solve
 
 import xpsolve as xs
 from xpsolve import costs
@@ -13,44 +13,7 @@ from xpsolve.testing import assert_close, check_solution
 # few of these runs are long enough to reach their tolerance, which is not what they are about
 pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 
-METHODS = ["sgd", "sga", "sag"]
 LOSSES = ["LeastSquares", "Logistic"]
-DERIVATIVE = {
-    "LeastSquares": lambda s, y: s - y,
-    "Logistic": lambda s, y: -y * expit(-s * y),
-    "Multinomial": lambda s, y: softmax(s) - y,
-}
-
-
-def data(rng, loss, n=103, p=17, m=3):
-    A = rng.standard_normal((n, p))
-    s = A @ rng.standard_normal(p) + rng.standard_normal(n)
-    if loss == "LeastSquares":
-        return A, s
-    return A, np.where(s > 0, 1.0, -1.0) if loss == "Logistic" else np.eye(m)[rng.integers(0, m, n)]
-
-
-def loop(method, loss, A, y, lam, indices, x, tau0, k0):
-    """The textbook, one sample per step."""
-    outer = np.outer if y.ndim == 2 else lambda a, d: a * d
-    total, alpha, g, seen = 0 * x, np.zeros((A.shape[0], *y.shape[1:])), 0 * x, set()
-    for k, i in enumerate(indices):
-        d = DERIVATIVE[loss](A[i] @ x, y[i])
-        if method == "sag":
-            seen.add(i)
-            g = g + outer(A[i], d - alpha[i])
-            alpha[i] = d
-            x = x - tau0 * (g / len(seen) + lam * x)
-        else:
-            tau = tau0 / (1 + (k / k0 if method == "sgd" else np.sqrt(k / k0)))
-            x = x - tau * (outer(A[i], d) + lam * x)
-        total = total + x
-    return total / len(indices) if method == "sga" else x
-
-
-def solve(method, f, x0=None, *, tau0, k0, **options):
-    steps = {"step": tau0} if method == "sag" else {"step0": tau0, "warmup": k0}
-    return getattr(xs, method)(f, x0, **steps, **options)
 
 
 @pytest.mark.of("sgd")

@@ -1,6 +1,7 @@
 """Arrays of any library: namespaces, checks, native delegates and the loop."""
 
 from xpsolve.arrays import backends
+from xpsolve.arrays.assumptions import assumptions, holds, undecided
 from xpsolve.arrays.checks import (
     MOST,
     check_axis,
@@ -69,7 +70,7 @@ from xpsolve.arrays.namespace import (
 )
 from xpsolve.arrays.native import composed, native
 from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
-from xpsolve.arrays.row_blocks import row_reduce, row_squares, row_sums, row_triangle, weighted_gram
+from xpsolve.arrays.row_blocks import row_reduce, row_sums, row_triangle, weighted_gram
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "accumulate",
     "adjoint",
     "adjoint_product",
+    "assumptions",
     "backends",
     "cast",
     "check_axis",
@@ -115,6 +117,7 @@ __all__ = [
     "enter",
     "enter_numbers",
     "gram",
+    "holds",
     "in_memory",
     "inner",
     "innermost",
@@ -141,7 +144,6 @@ __all__ = [
     "regularisation",
     "residual",
     "row_reduce",
-    "row_squares",
     "row_sums",
     "row_triangle",
     "safe_norm",
@@ -155,6 +157,7 @@ __all__ = [
     "take_columns",
     "thin_svd",
     "two_to_the",
+    "undecided",
     "weighted_gram",
     "wide_dtype",
     "wide_product",

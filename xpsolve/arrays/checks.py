@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xpsolve.arrays.assumptions import holds
 from xpsolve.arrays.complex import real_dtype
 from xpsolve.arrays.namespace import (
     Array,
@@ -204,6 +205,7 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
     of finite numbers that overflows is recognised on the slow path.
     """
     if not is_concrete(*arrays.values()):
+        holds(xp.all(xp.isfinite(product())))
         return
     with np.errstate(over="ignore", invalid="ignore"):
         if bool(xp.all(xp.isfinite(product()))):
@@ -235,7 +237,7 @@ def regularisation(xp: Namespace, lam: Any, name: str, *, like: Array, check_val
         common_dtype(xp, device_of(lam), **{name: lam})
         if lam.dtype != dtype:
             lam = xp.astype(lam, dtype)
-        if check_values and is_concrete(lam) and not bool(xp.all((lam >= 0) & xp.isfinite(lam))):
+        if check_values and not holds(xp.all((lam >= 0) & xp.isfinite(lam))):
             message = f"{name}: expected finite numbers >= 0, got an array with negative or non-finite entries."
             raise ValueError(message)
         return lam

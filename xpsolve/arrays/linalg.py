@@ -322,6 +322,25 @@ def thin_svd(A: Array) -> tuple[Array, Array, Array]:
     return Q @ U, s, Vh
 
 
+@thin_svd.register("jax")
+def _thin_svd_jax(A: Array) -> tuple[Array, Array, Array]:
+    """The same of a long matrix by blocks of rows, one for each device: where rows are spread over devices each of them
+    reduces its own, and only triangular factors travel (Demmel, Grigori, Hoemmen & Langou 2012)."""
+    import jax
+
+    (n, p), blocks = A.shape, jax.device_count()
+    if n < p:
+        V, s, Uh = thin_svd(A.T)
+        return Uh.T, s, V.T
+    if blocks == 1 or n % blocks or 3 * n < 5 * p * blocks:
+        return thin_svd.standard(A)  # type: ignore[no-any-return]
+    xp = namespace_of(A)
+    Q, R = xp.linalg.qr(xp.reshape(A, (blocks, n // blocks, p)))
+    Q_of_R, R = xp.linalg.qr(xp.reshape(R, (blocks * p, p)))
+    U, s, Vh = xp.linalg.svd(R, full_matrices=False)
+    return xp.reshape(Q @ (xp.reshape(Q_of_R, (blocks, p, p)) @ U), (n, p)), s, Vh
+
+
 @thin_svd.register("dask")
 def _thin_svd_dask(A: Array) -> tuple[Array, Array, Array]:
     (n, p), q = A.shape, min(A.shape)

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from xpsolve.arrays.assumptions import assumptions, collected, undecided
 from xpsolve.arrays.lazy import settled
 from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 
@@ -123,6 +124,8 @@ def iterate(
         if record is not None or callback is not None:
             message = "record and callback: not available under jax.jit, where nothing can be read. Leave them out."
             raise ValueError(message)
+        if stalled is not None:
+            undecided()
         return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew, late, between)
 
     history = [] if record is None else [record(state)]
@@ -213,10 +216,16 @@ def _iterate_traced(
     def rebuild(arrays: tuple[Any, ...]) -> State:
         return _rebuilt(state, arrays)
 
+    taken = assumptions()
+    sound = None if taken is None else taken.all  # bad arguments are worth no step
+
+    def ahead(value: Any) -> Any:
+        return value > tol if renew is None else (value > tol) | (value < 0)  # a NaN compares False
+
     def unfinished(carry: tuple[Any, ...]) -> Any:
         k, value, _ = carry
-        ahead = value > tol if renew is None else (value > tol) | (value < 0)
-        return (k < max_iter) & ahead  # a NaN compares False
+        more = (k < max_iter) & ahead(value)
+        return more if sound is None else more & sound
 
     def chunk(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         k, value, arrays = carry
@@ -237,5 +246,8 @@ def _iterate_traced(
         new = rebuild(arrays) if refresh is None else refresh(rebuild(arrays))
         return last, measure(new), tuple(new)
 
-    k, value, arrays = lax.while_loop(unfinished, chunk, (0, measure(state), tuple(state)))
+    with collected(None):  # what is traced inside of a loop stays there
+        k, value, arrays = lax.while_loop(unfinished, chunk, (0, measure(state), tuple(state)))
+    if taken is not None:
+        taken.stopped = ahead(value) & (k >= max_iter)
     return Run(rebuild(arrays), k, value, "traced", None, 0)

@@ -15,6 +15,7 @@ Wrappers nest.  Where levels meet, the outermost namespace wins and everything e
 
 from __future__ import annotations
 
+import functools
 import numbers
 import sys
 from typing import Any, TypeAlias
@@ -153,10 +154,22 @@ def lift(xp: Namespace, x: Array) -> Array:
 
 
 def device_of(x: Array) -> Any:
-    """The device of an array, None where tracing hides it."""
+    """The device of an array, None where tracing hides it.
+
+    Of an array of JAX that is spread over several devices it is the placement of small arrays beside it: a copy of them
+    on each device of its mesh.  In this sense arrays that are spread over one mesh are on one device.
+    """
     if type(x) is np.ndarray:
         return "cpu"
-    return array_api_compat.device(x)
+    device = array_api_compat.device(x)
+    return _replicated(device.mesh) if hasattr(device, "mesh") else device
+
+
+@functools.cache
+def _replicated(mesh: Any) -> Any:
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    return NamedSharding(mesh, PartitionSpec())
 
 
 def common_device(**arrays: Array) -> Any:

@@ -111,17 +111,6 @@ def _weighted_gram_numpy(A: Array, roots: Array, made: Callable[[Array], Array] 
     return G
 
 
-@composed
-def row_squares(A: Array) -> Array:
-    """‖a_i‖² of each row of a real A; NumPy makes no array of the size of A."""
-    return namespace_of(A).sum(A * A, axis=1)
-
-
-@row_squares.register("numpy")
-def _row_squares_numpy(A: Array) -> Array:
-    return np.einsum("ij,ij->i", A, A)
-
-
 def _added(parts: Sequence[Parts]) -> Parts:
     return tuple(sum(terms[1:], terms[0]) for terms in zip(*parts, strict=True))
 

@@ -37,6 +37,7 @@ from xpsolve.arrays import (
     scatter,
     settled,
     take_columns,
+    undecided,
     wide_dtype,
 )
 from xpsolve.autodiff.levels import Tracked
@@ -80,6 +81,7 @@ def no_working_set(problem: Composite) -> str:
     given = (f.y, f.lam, f.weights, f.operator.like, problem.start.x, g.l1, problem.inside.l2)
     arrays = [value for value in given if is_array(value)]
     if not is_concrete(*arrays):
+        undecided()
         return "sets grow by decisions on the host, which is not possible under jax.jit"
     if any(map(_is_tracked, arrays)):
         return "its steps are not differentiated"

@@ -24,6 +24,9 @@ RIDGE_METHODS = ("normal", "woodbury", "cg", "svd")
 
 LASSO_METHODS = ("ista", "fista", "working_set")
 
+COMPILED_FISTA = 1_000_000
+"""From so many entries of A on a working set is faster, step by step, than "fista" as one compiled program."""
+
 
 def normal_equations_error(n: int, p: int, *, k: int = 1, n_lams: int = 1, itemsize: int = 8) -> Cost:
     """The certificate of `ridge`: Aᵀ(y − Ax) − λx and the norms, two more products with A."""

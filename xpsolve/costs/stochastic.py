@@ -32,6 +32,10 @@ CHUNK = 4096
 """Samples, about, between two host reads of a stochastic method."""
 
 
+WORTH_COMPILING = 0.01
+"""Seconds, predicted for blocks, from where on the steps of a stochastic method are taken in a compiled loop."""
+
+
 def _loss(loss: str, m: int) -> int:
     """The columns of x: m for "multinomial", 1 otherwise."""
     if loss not in LOSSES:

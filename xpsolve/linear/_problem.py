@@ -29,6 +29,7 @@ from xpsolve.arrays import (
     enter,
     enter_numbers,
     gram,
+    holds,
     is_array,
     is_complex,
     is_concrete,
@@ -257,7 +258,9 @@ def enter_problem(
     )
     problem = seen(problem)
     if not is_concrete(*checked.values(), lams):
-        return replace(problem, ordinary=False)  # nothing can be read
+        if check_finite:
+            holds(xp.all(xp.isfinite(problem.Aty)))
+        return problem.knowing(ordinary=False)  # nothing can be read
     if not check_finite:
         return problem
     ordinary = bool(is_ordinary(problem, direct=direct))
@@ -449,7 +452,7 @@ def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
     if step.ndim:
         message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
         raise ValueError(message)
-    if check_finite and is_concrete(step) and not bool((step > 0) & xp.isfinite(step)):
+    if check_finite and not holds((step > 0) & xp.isfinite(step)):
         message = "step: expected a positive number, got an array with a number that is not."
         raise ValueError(message)
     return step

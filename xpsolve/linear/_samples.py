@@ -23,7 +23,7 @@ from xpsolve.arrays import (
     device_of,
     enter,
     enter_numbers,
-    is_concrete,
+    holds,
     namespace_of,
     real_part,
     settled,
@@ -85,9 +85,9 @@ def _checked(weights: Array, n: int, check_finite: bool) -> Array:
     check_ndim(weights, "weights", 1, shape="(n,)")
     check_rows(weights, "weights", n, "A")
     xp = namespace_of(weights)
-    if check_finite and is_concrete(weights):
+    if check_finite:
         good = xp.all((weights >= 0) & xp.isfinite(weights)) & (xp.max(weights) > 0)
-        if not bool(good):
+        if not holds(good):
             message = "weights: expected finite numbers >= 0 with some above 0, got others."
             raise ValueError(message)
     return weights

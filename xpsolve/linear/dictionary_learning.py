@@ -30,6 +30,7 @@ from xpsolve.arrays import (
     device_of,
     enter,
     gram,
+    holds,
     is_concrete,
     is_scalar,
     iterate,
@@ -372,6 +373,6 @@ def _check_start(xp: Namespace, x0: Array, shape: tuple[int, int], *, read: bool
     if tuple(x0.shape) != shape:
         message = f"x0: expected shape (features, n_atoms) = {shape}, got {tuple(x0.shape)}."
         raise ValueError(message)
-    if read and is_concrete(x0) and bool(xp.any(xp.all(x0 == 0, axis=0))):
+    if read and not holds(~xp.any(xp.all(x0 == 0, axis=0))):
         message = "x0: expected columns that can be scaled to length 1, got one of zeros. Leave it out, or draw it."
         raise ValueError(message)

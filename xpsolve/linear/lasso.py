@@ -29,7 +29,7 @@ from xpsolve.linear.working_set import no_working_set
 from xpsolve.solution import Callback, Solution
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True, numbers=("lam", "step"))
 def lasso(
     A: Any,
     y: Array,
@@ -130,7 +130,7 @@ def lasso(
     return _with_samples(A, y, lam, 0.0, options, weights, intercept)
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True)
+@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True, numbers=("lam", "step"))
 def elastic_net(
     A: Any,
     y: Array,
@@ -242,10 +242,10 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: Options) -> Soluti
 
 def _choose(problem: Problem, method: str) -> str:
     """The method asked for, or the one that reads A least often, where A and y allow it."""
+    if method in ("ista", "fista"):
+        return method
     why = no_working_set(problem)
     if method == "working_set" and why:
         message = f"method: expected 'ista', 'fista' or 'auto', got 'working_set', but {why}."
         raise ValueError(message)
-    if method == "auto":
-        return "fista" if why else "working_set"
-    return method
+    return "fista" if why else "working_set"

@@ -19,8 +19,8 @@ from xpsolve.arrays import (
     check_iteration,
     check_option,
     device_of,
+    holds,
     in_memory,
-    is_concrete,
     is_scalar,
     largest,
     namespace_of,
@@ -214,8 +214,10 @@ def path_of(
     order = xp.argsort(weights, descending=True)
     l2 = xp.take(problem.l2_weight(lams * theta), order) if theta else None
     falling = Penalty(xp.take(weights, order), l2)
-    zeros = how_many(falling.l1 == 0) if is_concrete(falling.l1) and given else 0
-    why = no_working_set(problem)
+    zeros = 0
+    if given and not holds(xp.all(falling.l1 > 0)):
+        zeros = how_many(falling.l1 == 0)
+    why = "" if method == "fista" else no_working_set(problem)
     if method == "working_set" and why:
         message = f"method: expected 'fista' or 'auto', got 'working_set', but {why}."
         raise ValueError(message)

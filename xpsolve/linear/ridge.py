@@ -25,6 +25,7 @@ from xpsolve.arrays import (
     composed,
     eigh,
     gram,
+    holds,
     is_concrete,
     largest_pivot,
     limits_of,
@@ -200,7 +201,9 @@ _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury
 _SEEN = {"auto": by_rows, "normal": by_rows, "svd": by_triangle}
 
 
-@capabilities(batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1, complex=True)
+@capabilities(
+    batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1, complex=True, numbers=("lam",)
+)
 def ridge(
     A: Any,
     y: Array,
@@ -364,6 +367,8 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
             answer, contraction = _refined(answer)
             stats["refinements"], again = _REFINEMENTS, True
             why = "" if contraction < _CONTRACTION else "iterative refinement makes no progress"
+    elif answer.factor is not None:
+        holds(_verdict(error, answer.factor.pivot, answer.factor.trusted) >= 0)
     elif look and is_concrete(error):
         measure = float(problem.xp.max(error))
         why = "" if method == "svd" or measure <= tol else "the Gram matrix has lost too many digits"

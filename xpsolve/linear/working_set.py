@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     Run,
@@ -27,6 +28,7 @@ from xpsolve.arrays import (
     largest,
     limits_of,
     settled,
+    undecided,
     wide_dtype,
 )
 from xpsolve.linear._l1 import Penalty
@@ -59,8 +61,10 @@ def no_working_set(problem: Problem, *, columns: bool = False) -> str:
         return "A or y is complex, and the steps of Newton's method on a set are real"
     if problem.Y.shape[1] > 1 and not columns:
         return f"y has {problem.Y.shape[1]} columns"
-    known = is_concrete(problem.Y, problem.lams)
-    return "" if known else "sets grow by decisions on the host, which is not possible under jax.jit"
+    if is_concrete(problem.Y, problem.lams):
+        return ""
+    undecided(better=math.prod(problem.shape) >= costs.COMPILED_FISTA)
+    return "sets grow by decisions on the host, which is not possible under jax.jit"
 
 
 class Round(NamedTuple):

@@ -24,7 +24,7 @@ from xpsolve.arrays import (
     common_namespace,
     device_of,
     enter,
-    is_concrete,
+    holds,
 )
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.smooth_max import softmax
@@ -397,7 +397,7 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
     if m - 1 > most:
         message = f"m: expected at most {most + 1}, since labels are of dtype {labels.dtype}, got {m}."
         raise ValueError(message)
-    if check_labels and is_concrete(labels) and not bool(xp.all((labels >= 0) & (labels < m))):
+    if check_labels and not holds(xp.all((labels >= 0) & (labels < m))):
         message = (
             f"labels: expected classes in 0 … {m - 1}, got one outside. Number classes from 0 on, or raise m = {m}."
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from xpsolve.arrays import Array, check_number, is_array, is_concrete, is_scalar, namespace_of
+from xpsolve.arrays import Array, check_number, holds, is_array, is_concrete, is_scalar, namespace_of
 from xpsolve.penalties.base import Penalty, number, shown, total, weight
 from xpsolve.penalties.shrink import shrink
 
@@ -290,7 +290,7 @@ class Box(Separable):
         low, high = self.lower, self.upper
         if low is not None and high is not None:
             wrong = low > high
-            if wrong if not is_array(wrong) else is_concrete(wrong) and bool(namespace_of(wrong).any(wrong)):
+            if wrong if not is_array(wrong) else not holds(~namespace_of(wrong).any(wrong)):
                 message = f"lower: expected bounds with lower <= upper, got lower={shown(low)}, upper={shown(high)}."
                 raise ValueError(message)
 
@@ -334,7 +334,7 @@ def _vector(value: Any, name: str) -> Array:
         message = f"{name}: expected an array of shape (p,), got {getattr(value, 'shape', value)!r}."
         raise TypeError(message)
     xp = namespace_of(value)
-    if is_concrete(value) and not bool(xp.all((value >= 0) & xp.isfinite(value))):
+    if not holds(xp.all((value >= 0) & xp.isfinite(value))):
         message = f"{name}: expected finite numbers >= 0, got an array with a number that is not."
         raise ValueError(message)
     return value
@@ -343,7 +343,7 @@ def _vector(value: Any, name: str) -> Array:
 def _bound(value: Any, name: str, infinite: float) -> Any:
     if is_array(value):
         xp = namespace_of(value)
-        if is_concrete(value) and not bool(xp.all(xp.isfinite(value))):
+        if not holds(xp.all(xp.isfinite(value))):
             message = f"{name}: expected an array of finite numbers, got one with NaN or infinities."
             raise ValueError(message)
         return value

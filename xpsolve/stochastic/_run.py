@@ -21,7 +21,7 @@ from xpsolve.arrays import (
     composed,
     device_of,
     enter,
-    is_concrete,
+    holds,
     limits_of,
     namespace_of,
     safe_norm,
@@ -354,13 +354,17 @@ def certificate_name(start: Start) -> str:
 
 def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: bool) -> Status | None:
     """A status that overrules what the loop says."""
-    if run.reason in ("callback", "traced"):
+    if run.reason == "callback":
         return None
     if run.reason == "not finite":
         beyond = run.n_iter == 0 or not can_diverge
         return Status.NOT_FINITE if beyond else Status.DIVERGED
     if no_minimiser(start, x):
         return Status.UNBOUNDED
+    if run.reason == "traced":
+        if user_step:
+            holds(run.measure <= 1)
+        return None
     grew = run.reason == "max_iter" and user_step and run.measure > 1  # f is computed only where ∇f has grown
     if grew and bool(start.f.value(x) > start.f.value(start.x)):
         return Status.DIVERGED
@@ -370,10 +374,10 @@ def _ended(start: Start, run: Run[Any], x: Array, user_step: bool, can_diverge: 
 def no_minimiser(start: Start, x: Array) -> bool:
     """λ = 0 and x separates the classes: one read, and none where λ > 0 is known here."""
     model = start.f
-    if start.units is None or not model.unpenalised or not is_concrete(x):
+    if start.units is None or not model.unpenalised:
         return False
     separated = model.separated(x)
-    return separated is not None and bool(separated)
+    return separated is not None and not holds(~separated)
 
 
 def _positive(xp: Namespace, x: Array) -> Array:

@@ -15,8 +15,8 @@ from xpsolve.arrays import (
     common_namespace,
     device_of,
     enter,
+    holds,
     is_array,
-    is_concrete,
     is_scalar,
     lift,
     namespace_of,
@@ -39,9 +39,9 @@ def sample_weights(weights: Array, like: Array, check: bool) -> Array:
     xp = namespace_of(like)
     weights = lift(xp, weights)
     weights = weights if weights.dtype == like.dtype else xp.astype(weights, like.dtype)
-    if check and is_concrete(weights):
+    if check:
         good = xp.all((weights >= 0) & xp.isfinite(weights)) & (xp.max(weights) > 0)
-        if not bool(good):
+        if not holds(good):
             message = "weights: expected finite numbers >= 0 with some above 0, got others."
             raise ValueError(message)
     return weights
@@ -78,9 +78,9 @@ def weights_of_classes(
     if tuple(factors.shape) != (len(labels),):
         message = f"class_weights: expected one number for each of {len(labels)} classes, got shape {factors.shape}."
         raise ValueError(message)
-    if check and is_concrete(factors):
+    if check:
         good = xp.all((factors >= 0) & xp.isfinite(factors)) & (xp.max(factors) > 0)
-        if not bool(good):
+        if not holds(good):
             message = "class_weights: expected finite numbers >= 0 with some above 0, got others."
             raise ValueError(message)
     return members @ factors
@@ -90,7 +90,7 @@ def check_every_class(members: Array, weights: Array | None, name: str) -> None:
     """Raise where a class has no sample of positive weight: its intercept would have no minimiser.  One host read."""
     xp = namespace_of(members)
     counts = xp.sum(members if weights is None else members * weights[:, None], axis=0)
-    if is_concrete(counts) and not bool(xp.all(counts > 0)):
+    if not holds(xp.all(counts > 0)):
         message = (
             f"{name}: expected samples of weight above 0 in every class, got a class without, whose intercept has no "
             "minimiser. Leave the class out, or set intercept=False."

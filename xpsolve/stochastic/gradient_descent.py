@@ -20,8 +20,8 @@ from xpsolve.arrays import (
     check_iteration,
     check_option,
     check_positive,
+    holds,
     is_array,
-    is_concrete,
     iterate,
     safe_norm,
 )
@@ -53,7 +53,7 @@ _ADVICE = {
 }
 
 
-@capabilities(grad="forward, reverse, implicit", syncs=2)
+@capabilities(grad="forward, reverse, implicit", syncs=2, numbers=("step",))
 def gradient_descent(
     f: Any,
     x0: Array | None = None,
@@ -206,7 +206,7 @@ def check_step(step: Any) -> None:
     if step.ndim != 0:
         message = f"step: expected a positive number, got an array of shape {tuple(step.shape)}."
         raise ValueError(message)
-    if is_concrete(step) and not bool((step > 0) & (step < float("inf"))):
+    if not holds((step > 0) & (step < float("inf"))):
         message = "step: expected a positive number, got an array with a number that is negative, zero or not finite."
         raise ValueError(message)
 

@@ -15,6 +15,8 @@ import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
     Namespace,
@@ -22,6 +24,7 @@ from xpsolve.arrays import (
     check_flag,
     check_ndim,
     common_namespace,
+    composed,
     device_of,
     eigh,
     enter,
@@ -31,7 +34,6 @@ from xpsolve.arrays import (
     namespace_of,
     power_of_two,
     regularisation,
-    row_squares,
     safe_norm,
     settled,
     shifted,
@@ -103,8 +105,8 @@ class LinearModel:
         if self.lam.ndim:
             message = f"lam: expected one number, got shape {tuple(self.lam.shape)}. Solve for one after another."
             raise ValueError(message)
-        self.unpenalised: bool = not is_array(lam) and lam == 0  # known here, without a read
-        self.strongly_convex: bool = not is_array(lam) and lam > 0  # in x, likewise
+        self.unpenalised: bool = not is_array(lam) and bool(lam == 0)  # known here, without a read
+        self.strongly_convex: bool = not is_array(lam) and bool(lam > 0)  # in x, likewise
         if check_finite:
             self._check_samples()
         self.weights: Array | None = None  # of mean 1
@@ -476,13 +478,24 @@ def row_norms_squared(operator: LinearOperator, like: Array) -> Array:
         squares = row_norms_squared(inside, like) - 2 * inside.matvec(mean) + mean @ mean
         return xp.maximum(squares, xp.zeros_like(squares))
     if isinstance(operator, Dense):
-        return row_squares(operator.A)
+        return squared_rows(operator.A)
     if isinstance(operator, Sparse):
         S = operator.S
         ones = xp.ones(operator.shape[1], dtype=like.dtype, device=device_of(like))
         return sparse_product(ones, with_numbers(S, S.data * S.data))
     message = f"A: expected a dense or sparse matrix, with accessible rows, got {operator!r}."
     raise TypeError(message)
+
+
+@composed
+def squared_rows(A: Array) -> Array:
+    """Σ_j A_ij², (n,)."""
+    return namespace_of(A).sum(A * A, axis=1)
+
+
+@squared_rows.register("numpy")
+def _squared_rows_numpy(A: Array) -> Array:
+    return np.einsum("ij,ij->i", A, A)  # without an array of the size of A
 
 
 def _sizes_with_intercept(operator: WithIntercept, xp: Namespace, like: Array) -> Array | None:

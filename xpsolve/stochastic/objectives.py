@@ -14,6 +14,7 @@ from xpsolve.arrays import (
     check_ndim,
     check_positive,
     device_of,
+    holds,
     is_array,
     is_concrete,
     namespace_of,
@@ -281,7 +282,7 @@ class Logistic(LinearModel):
 
     def _targets(self, y: Array, check: bool) -> Array:
         check_ndim(y, "y", 1, shape="(n,)")
-        if check and is_concrete(y) and not bool(namespace_of(y).all(y * y == 1)):
+        if check and not holds(namespace_of(y).all(y * y == 1)):
             message = (
                 "y: expected the classes -1 and +1, got other values. "
                 "Classes 0 and 1 become these by 2*y - 1; for more than two, use Multinomial."
@@ -393,9 +394,9 @@ class Multinomial(LinearModel):
     def _targets(self, y: Array, check: bool) -> Array:
         check_ndim(y, "Y", 2, shape="(n, m)")
         xp = namespace_of(y)
-        if check and is_concrete(y):
+        if check:
             off = xp.max(xp.abs(xp.sum(xp.abs(y), axis=1) - 1) + xp.max(xp.abs(y) - y, axis=1))
-            if not bool(off <= 100 * xp.finfo(y.dtype).eps):
+            if not holds(off <= 100 * xp.finfo(y.dtype).eps):
                 message = "Y: expected rows of probabilities, usually one-hot: none negative, each with the sum 1."
                 raise ValueError(message)
         return y

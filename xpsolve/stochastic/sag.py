@@ -24,6 +24,7 @@ from xpsolve.arrays import Array, device_of, enter, put
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.block import added, derivatives
+from xpsolve.stochastic.compiled_steps import Loop, Walk
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 from xpsolve.trace import shapes_in
@@ -178,6 +179,25 @@ class _Averaging:
         np.put_along_axis(seen, stream.indices[..., :done], True, axis=-1)
         return {"memory": SagMemory(alpha if stream.units.b is None else alpha * stream.units.b, seen)}
 
+    def loop(self, state: Memory, chunk: Chunk, loop: Loop) -> Memory:
+        """g ← g + (d − α_i)a_i, x ← cx − τg/m_k with c = 1 − τλ."""
+        stream = self.stream
+        x, g = stream.lines(state.X), stream.lines(state.g)
+        runs, m, _ = x.shape
+        steps = chunk.steps.reshape(runs, -1)
+        walk = loop.taken(
+            Walk(x, x[..., :0], g, state.alpha.reshape(runs, -1, m)),
+            chunk.indices.reshape(runs, -1),
+            1 - stream.lam * steps,
+            steps / self._counts(chunk).reshape(runs, -1),
+        )
+        return Memory(stream.columns(walk.x), stream.columns(walk.g), walk.alpha.reshape(-1, m))
+
+    def _counts(self, chunk: Chunk) -> np.ndarray[Any, Any]:
+        """How many samples have been seen at each step."""
+        counts: np.ndarray[Any, Any] = self.seen[..., chunk.start : chunk.start + chunk.size * chunk.blocks]
+        return counts.reshape(chunk.steps.shape)
+
     def spare(self, state: Memory) -> Memory:
         """With a memory of its own."""
         return state._replace(alpha=self.stream.model.xp.asarray(state.alpha, copy=True))
@@ -191,10 +211,9 @@ class _Averaging:
 
     def _powers(self, chunk: Chunk, lam: float) -> dict[str, Array]:
         stream = self.stream
-        seen = self.seen[..., chunk.start : chunk.start + chunk.size * chunk.blocks].reshape(chunk.steps.shape)
         decay = np.cumprod(1 - lam * chunk.steps, axis=-1)  # c, c², …, c^B
         left = np.concatenate([np.ones_like(decay[..., :1]), decay[..., :-1]], axis=-1)
-        shares = chunk.steps / seen
+        shares = chunk.steps / self._counts(chunk)
         # S_1 … S_B; in a block of one 1/c cancels, and c may be 0
         sums = np.cumsum(shares / decay, axis=-1) if chunk.size > 1 else shares
         before = np.concatenate([np.zeros_like(sums[..., :1]), sums[..., :-1]], axis=-1)
@@ -297,9 +316,11 @@ def _seen(indices: np.ndarray[Any, Any], before: np.ndarray[Any, Any]) -> np.nda
     """How many different samples have come, those before and each step included."""
     rows, known = np.atleast_2d(indices), np.atleast_2d(before)
     new = np.zeros(rows.shape)
+    last = rows.shape[-1]
     for row, flags, old in zip(rows, new, known, strict=True):
-        numbers, first = np.unique(row, return_index=True)
-        flags[first[~old[numbers]]] = 1
+        first = np.full(old.size, last)  # the step at which each sample comes first
+        first[row[::-1]] = np.arange(last)[::-1]  # of equal numbers the last assignment stays
+        flags[first[(first < last) & ~old]] = 1
     seen: np.ndarray[Any, Any] = np.cumsum(new, axis=-1) + known.sum(axis=-1, keepdims=True)
     return seen.reshape(indices.shape)
 

@@ -24,6 +24,7 @@ from xpsolve.arrays import Array
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.block import added, derivatives
+from xpsolve.stochastic.compiled_steps import Loop, Walk
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.stream import Chunk, Options, Stream, run
 
@@ -40,6 +41,21 @@ class _Descent:
 
     def __init__(self, stream: Stream, *, average: bool) -> None:
         self.stream, self.average = stream, average
+
+    def loop(self, state: Iterate, chunk: Chunk, loop: Loop) -> Iterate:
+        """x ← cx − τd a with c = 1 − τλ."""
+        stream = self.stream
+        x, total = stream.lines(state.X), stream.lines(state.total)
+        steps = chunk.steps.reshape(x.shape[0], -1)
+        none = x[..., :0]
+        walk = loop.taken(
+            Walk(x, total if self.average else none, none, none),
+            chunk.indices.reshape(x.shape[0], -1),
+            1 - stream.lam * steps,
+            steps / stream.batch,
+            stream.batch,
+        )
+        return Iterate(stream.columns(walk.x), stream.columns(walk.total) if self.average else state.total)
 
     def spare(self, state: Iterate) -> Iterate:
         """The same: nothing is written in place."""
@@ -131,8 +147,10 @@ def sgd(
         τ₀.  None is 1/L of the worst sample.
     warmup : float, optional
         k₀, the step at which τ has halved.  None is after the first epoch.
-    block : int or "auto"
-        Steps taken together; 1 is the loop.  The iterates are the same to rounding.
+    block : int, "auto" or "compiled"
+        Steps taken together; 1 is the loop.  "compiled" is a loop that Numba compiles, for NumPy and a dense A, or a
+        sparse one without intercept, which "auto" takes where Numba is installed and blocks would need more than a
+        hundredth of a second; the first such call takes a second or two more.  The iterates are the same to rounding.
     batch : int
         Samples per step, whose gradients are averaged; `indices` then has so many for each step, one after another.
     seed : int
@@ -153,7 +171,7 @@ def sgd(
         ‖D∇f(0)‖, D_j = 1/max_i |A_ij|, the worst of all runs; where it exceeds `tol` the status is MAX_ITER.
         ``.history``, if recorded, has "x" and the numbers of "step" (host) beside "objective" and "certificate", and
         "intercept" where there is one;
-        ``.stats`` the block and the sweeps at the end, and host reads.
+        ``.stats`` the block and the sweeps at the end, whether the loop was "compiled", and host reads.
 
     Raises
     ------

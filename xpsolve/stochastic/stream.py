@@ -3,6 +3,7 @@
 What depends on sample numbers and step sizes alone is worked out on the host, a chunk of blocks at a time, and moved to
 the device in a few arrays.  The device is read once per chunk: for how much the last sweep of any block still changed.
 Where that is too much the chunk is repeated with more sweeps, and where these do not help, with shorter blocks.
+A compiled loop over samples, where there is one, takes a chunk step by step (`xpsolve.stochastic.compiled_steps`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from xpsolve.solution import Callback, Certificate, Progress, Solution, Status, 
 from xpsolve.stochastic._run import Start, begin, certificate_name, no_minimiser
 from xpsolve.stochastic._units import Units, rescaled
 from xpsolve.stochastic.block import Rows, apart, by_newton, rows_of
+from xpsolve.stochastic.compiled_steps import Host, Loop, why_not
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares, Multinomial, check_one_column
 
@@ -112,6 +114,15 @@ class Stream:
         taken = xp.reshape(xp.take(y, flat, axis=0), (*index.shape, columns))
         return taken, None if weights is None else xp.reshape(xp.take(weights, flat), (*index.shape, 1))
 
+    def lines(self, X: Array) -> Host:
+        """X of NumPy, as (R, m, p)."""
+        lines: Host = np.swapaxes(X, -1, -2).reshape(-1, X.shape[-1], X.shape[-2])
+        return lines
+
+    def columns(self, lines: Host) -> Array:
+        """X from that."""
+        return np.ascontiguousarray(np.swapaxes(lines, -1, -2)).reshape(self.X.shape)
+
     def shaped(self, X: Array) -> Array:
         """X with the shape that the caller knows."""
         return X if len(self.model.shape) == 2 else X[..., 0]
@@ -161,6 +172,9 @@ class Method(Protocol[State]):
         Arrays (…, blocks, …), and which of them each block does without.
         """
 
+    def loop(self, state: State, chunk: Chunk, loop: Loop) -> State:
+        """The state after a chunk in a compiled loop; the given one stays."""
+
     def spare(self, state: State) -> State:
         """A state that the blocks may write into while the given one stays."""
 
@@ -196,7 +210,7 @@ class Options:
         check_count(self.epochs, "epochs", 0, MOST)
         object.__setattr__(self, "tol", check_number(self.tol, "tol", minimum=0))
         check_count(self.batch, "batch", 1, MOST)
-        if not (isinstance(self.block, str) and self.block == "auto"):
+        if not (isinstance(self.block, str) and self.block in ("auto", "compiled")):
             check_count(self.block, "block", 1)
         if self.record_every is not None:
             check_count(self.record_every, "record_every", 1)
@@ -248,18 +262,27 @@ class Options:
         lam_, worst = _numbers(remedies, lam, f.sample_lipschitz())
         return lam_, worst
 
-    def size(self, stream: Stream) -> int:
-        """Steps per block: as given, or with the least predicted time per epoch."""
+    def pace(self, stream: Stream) -> _Pace | _Single:
+        """Blocks as long as given, or with the least predicted time per epoch; or the compiled loop."""
         if isinstance(self.block, int):
-            return min(self.block, max(stream.length, 1))
+            return _Pace(stream, min(self.block, max(stream.length, 1)))
         f = stream.model
+        if self.block == "compiled":
+            if reason := why_not(f):
+                message = f'block: expected "auto" or an integer >= 1, since the compiled loop {reason}.'
+                raise ValueError(message)
+            return _Single(stream)
         ceilings = costs.TYPICAL["gpu" if on_accelerator(f.y) else "cpu"]
         loss = {LeastSquares: "least_squares", Multinomial: "multinomial"}.get(type(f), "logistic")
         m = f.shape[1] if len(f.shape) == 2 else 1
         options = {
             str(size): costs.sgd(f.n, f.shape[0], loss=loss, m=m, runs=stream.runs or 1, block=size) for size in _SIZES
         }
-        return max(int(costs.cheapest(options, ceilings)) // self.batch, 1)
+        size = costs.cheapest(options, ceilings)
+        epochs = stream.length * self.batch / f.n
+        if epochs * options[size].time(ceilings) >= costs.WORTH_COMPILING and not why_not(f):
+            return _Single(stream)
+        return _Pace(stream, max(int(size) // self.batch, 1))
 
     def solution(self, name: str, stream: Stream, record: Record) -> Solution:
         """The answer of a run, its certificate, and a status where it failed."""
@@ -286,7 +309,13 @@ class Options:
             measure=value,
             n_iter=record.done,
             history=record.history,
-            stats={"host_reads": record.reads, "block": record.size, "sweeps": record.sweeps, **record.stats},
+            stats={
+                "host_reads": record.reads,
+                "block": record.size,
+                "sweeps": record.sweeps,
+                "compiled": record.compiled,
+                **record.stats,
+            },
             ended=ended,
             advice={
                 Status.MAX_ITER: f"Raise epochs{'' if self.step_name == 'step' else ' or warmup'}, or use newton.",
@@ -381,7 +410,7 @@ def _check_step(value: Any, name: str, runs: int | None) -> Any:
     return numbers[:, None]
 
 
-def _next(stream: Stream, start: int, pace: _Pace, stop: int) -> Chunk:
+def _next(stream: Stream, start: int, pace: _Pace | _Single, stop: int) -> Chunk:
     """The next blocks from `start` on, and where less than one is left before `stop`, that as a shorter one."""
     size = pace.size
     most = max(costs.CHUNK // (size * stream.batch * (stream.runs or 1)), 1)
@@ -404,6 +433,7 @@ class Record(NamedTuple):
     reads: int
     sweeps: int
     size: int
+    compiled: bool
     history: dict[str, Any] | None
     stats: dict[str, Any]
 
@@ -415,7 +445,7 @@ def run(
 
     A method that can tell from its state that it is near its end is asked between chunks, and stops at the tolerance.
     """
-    every, pace = options.record_every, _Pace(stream, options.size(stream))
+    every, pace = options.record_every, options.pace(stream)
     kept, at = ([answer(state, 0)], [0]) if every else ([], [])
     done, stopped, solved, finite = 0, False, False, True
     asked = -stream.model.n  # when the gradient was last computed, which is done once per epoch at most
@@ -442,15 +472,51 @@ def run(
         history = {"step": np.asarray(at), "x": x, "objective": objective, "certificate": certificate}
         if intercept is not None:
             history["intercept"] = intercept
-    X, reads = answer(state, done), pace.reads
-    return Record(X, done, finite, stopped, reads, pace.sweeps, pace.size, history, method.stats(state, done))
+    X, how = answer(state, done), (pace.reads, pace.sweeps, pace.size, isinstance(pace, _Single))
+    return Record(X, done, finite, stopped, *how, history, method.stats(state, done))
 
 
-class _Pace:
+class _Looks:
+    """How many blocks a chunk has, and what is read after it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self.reads, self.blocks, self.near = stream, 0, _CAREFUL, False
+
+    def look(self, method: Method[State], trial: State, changes: Sequence[Array], tol: float) -> float:
+        """How much the last sweep of any block changed, NaN where x is not finite; and whether the end is near."""
+        xp = self.stream.model.xp
+        last = xp.max(xp.abs(trial[0])) * 0  # NaN where x is not finite
+        worst = xp.max(xp.abs(xp.stack(changes))) + last if changes else last
+        near = method.near(trial, tol)
+        signed = float(worst if near is None else xp.where(near, -worst, worst))  # the sign says both in one read
+        self.near = math.copysign(1.0, signed) < 0
+        self.reads += 1
+        return abs(signed)
+
+
+class _Single(_Looks):
+    """Steps one by one in the compiled loop."""
+
+    size, sweeps = 1, 0
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        entries = stream.X.shape[-2]
+        self.loop = Loop(stream.model, entries if len(stream.groups) == 1 else entries - 1)
+
+    def take(self, method: Method[State], state: State, chunk: Chunk, tol: float) -> tuple[State, bool, int]:
+        """The state after the chunk, whether it is finite, and the steps taken."""
+        trial = method.loop(state, chunk, self.loop)
+        worst = self.look(method, trial, [], tol)
+        self.blocks *= 2
+        return trial, math.isfinite(worst), chunk.blocks
+
+
+class _Pace(_Looks):
     """The length of a block and the number of sweeps, which adapt."""
 
     def __init__(self, stream: Stream, size: int) -> None:
-        self.stream, self.reads, self.blocks, self.near = stream, 0, _CAREFUL, False
+        super().__init__(stream)
         self._cut(size)
 
     def _cut(self, size: int) -> None:
@@ -465,7 +531,7 @@ class _Pace:
 
     def take(self, method: Method[State], state: State, chunk: Chunk, tol: float) -> tuple[State, bool, int]:
         """The state after the chunk, whether it is finite, and the steps taken: 0 where it has to be tried again."""
-        stream, xp = self.stream, self.stream.model.xp
+        stream = self.stream
         smallest = float(np.min(np.prod(1 - stream.lam * chunk.steps, axis=-1)))
         safe = bool(np.all(stream.lam * chunk.steps < 1)) and smallest > _SHRINK
         if chunk.size > 1 and not safe:
@@ -479,12 +545,7 @@ class _Pace:
             trial, change = method.block(trial, index[(*before, j, ...)], part, self.sweeps)
             if change is not None:
                 changes.append(change)
-        last = xp.max(xp.abs(trial[0])) * 0  # NaN where x is not finite
-        worst = xp.max(xp.abs(xp.stack(changes))) + last if changes else last
-        near = method.near(trial, tol)
-        signed = float(worst if near is None else xp.where(near, -worst, worst))  # the sign says both in one read
-        worst, self.near = abs(signed), math.copysign(1.0, signed) < 0
-        self.reads += 1
+        worst = self.look(method, trial, changes, tol)
         if changes and not worst <= self.tol:
             if self.sweeps < self.most:
                 if self.lowered:

@@ -7,7 +7,7 @@ give up mass have large potentials f, and f + g ≤ 0 for every pair that is ope
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,10 +22,9 @@ _PRICE, _STEPS = 2.0**12, 2000  # ρ/ε, and the most iterations
 def infeasible(problem: Problem) -> bool:
     """Whether a balanced problem is proved to have no plan: two host reads or more, for problems that failed."""
     kernel, xp = problem.kernel, problem.xp
-    if not (problem.balanced and isinstance(kernel, Rows) and problem.geometry.bounds() is None):
+    if not any(map(bool, forbidden(problem))):
         return False
-    if not any(bool(xp.any(xp.isinf(kernel.cost(i, j)))) for i, j in kernel.blocks()):
-        return False
+    assert isinstance(kernel, Rows)
     pattern: Any = Pattern(Rows(_Open(kernel.cost), kernel.shape, kernel.block), problem.geometry.shape)
     price = _PRICE, _PRICE
     relaxed = replace(problem, geometry=pattern, eps=1.0, rho=price, marginal=price, x0=None, same=False).levelled()
@@ -41,6 +40,14 @@ def infeasible(problem: Problem) -> bool:
         renew=solver.renew,
     )
     return bool(xp.any(_excess(problem, kernel, solver.potentials(run.state)[0]) > 2 * problem.allowed))
+
+
+def forbidden(problem: Problem) -> Iterator[Array]:
+    """Whether costs of ∞ forbid pairs, 0-d for some rows after others; nothing where that leaves a plan anyway."""
+    kernel, xp = problem.kernel, problem.xp
+    if problem.balanced and isinstance(kernel, Rows) and problem.geometry.bounds() is None:
+        for i, j in kernel.blocks():
+            yield xp.any(xp.isinf(kernel.cost(i, j)))
 
 
 def _excess(problem: Problem, kernel: Rows, f: Array) -> Array:

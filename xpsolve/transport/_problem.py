@@ -17,6 +17,7 @@ from xpsolve.arrays import (
     composed,
     device_of,
     enter,
+    holds,
     is_array,
     is_concrete,
     limits_of,
@@ -143,10 +144,9 @@ class Problem:
         One host read for all, and none, with nothing known but what needs no values, where neither is asked for.
         """
         xp = self.xp
-        if not is_concrete(self.a, self.b, *self.geometry.arrays.values()):
-            return None, self.mirrored is not None  # which of them are is found on the way
-        if not (values or decide):
-            return None, self.same
+        traced = not is_concrete(self.a, self.b, *self.geometry.arrays.values())
+        if not (values or (decide and not traced)):
+            return None, self.mirrored is not None if traced else self.same  # which of them are is found on the way
         low, high = self.range
         sound = None
         if values:
@@ -155,6 +155,9 @@ class Problem:
                 sound = sound & ~xp.any(self.bad_eps)
             for bad in self.bad_starts():
                 sound = sound & ~xp.any(bad)
+        if traced:
+            holds(sound & xp.isfinite(high - low))
+            return None, self.mirrored is not None
         found = float(_in_one_number(high - low, self.mirrored, sound))
         if values and math.isnan(found):
             complain(self)

@@ -13,12 +13,13 @@ from xpsolve.arrays import (
     check_flag,
     check_iteration,
     check_option,
+    holds,
     is_concrete,
     is_scalar,
     iterate,
 )
 from xpsolve.solution import Callback, Certificate, Status, certified, finish, seen_by
-from xpsolve.transport._feasible import infeasible
+from xpsolve.transport._feasible import forbidden, infeasible
 from xpsolve.transport._iterations import Iteration
 from xpsolve.transport._marginals import LEAST
 from xpsolve.transport._problem import Problem, widest
@@ -121,6 +122,12 @@ def solve(given: Problem, options: Options) -> TransportSolution:
     )
     f, g, error, value = solver.finish(run.state)
     measure, ended = _ended(solver, run, error, options.check_finite)
+    if (
+        run.reason == "traced" and options.check_finite and options.tol > 0
+    ):  # without a certificate there may be no plan
+        reached = problem.xp.max(error) <= options.tol
+        for pairs in forbidden(problem):
+            holds(reached | ~pairs)
     failed = run.reason in ("max_iter", "not finite") or ended is not None
     if failed and options.check_finite and options.tol > 0 and infeasible(problem):
         ended = Status.INFEASIBLE

@@ -16,7 +16,7 @@ from xpsolve.arrays import (
     check_option,
     check_positive,
     enter,
-    is_concrete,
+    holds,
     iterate,
     limits_of,
 )
@@ -174,7 +174,7 @@ def barycenter(
 def _check_symmetric(problem: Problem) -> None:
     """Raise where costs are not symmetric: one host read, none where points and grids say so."""
     geometry, xp = problem.geometry, problem.xp
-    if geometry.one_set or not is_concrete(problem.a, *geometry.arrays.values()):
+    if geometry.one_set:
         return
     if geometry.bounds() is not None:
         symmetric = xp.all(geometry.x == geometry.y)  # type: ignore[union-attr]
@@ -184,7 +184,7 @@ def _check_symmetric(problem: Problem) -> None:
         symmetric = xp.all((M == M.T) | (xp.abs(M - M.T) <= slack))
     else:
         return
-    if not bool(symmetric):
+    if not holds(symmetric):
         message = "M: expected a symmetric cost between one set of points for debiased=True, got one that is not."
         raise ValueError(message)
 
@@ -196,7 +196,7 @@ def _weights(problem: Any, weights: Array) -> Array:
     if tuple(w.shape) != (k,):
         message = f"weights: expected shape ({k},), one for each row of A, got {tuple(w.shape)}."
         raise ValueError(message)
-    if is_concrete(w) and not bool(xp.all(w >= 0) & (xp.sum(w) > 0) & xp.isfinite(xp.sum(w))):
+    if not holds(xp.all(w >= 0) & (xp.sum(w) > 0) & xp.isfinite(xp.sum(w))):
         message = "weights: expected finite numbers >= 0 that are not all 0."
         raise ValueError(message)
     return w[:, None]

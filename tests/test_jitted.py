@@ -1,0 +1,304 @@
+"""Whole solves of JAX arrays run as compiled programs, and nobody sees a difference but time."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import xpsolve as xs
+from xpsolve import jitted
+from xpsolve.capabilities import TABLE
+from xpsolve.linear.ridge import ridge  # xs.ridge of the tests reads its answers
+from xpsolve.solution import ConvergenceWarning
+
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+
+rng = np.random.default_rng(3)
+A = rng.standard_normal((30, 6))
+Y = A @ np.asarray([1.0, -2.0, 0.0, 0.0, 3.0, 0.0]) + 0.1 * rng.standard_normal(30)
+CLASSES = np.where(Y + rng.standard_normal(30) > 0, 1.0, -1.0)
+P, Q = rng.dirichlet(np.ones(6), size=2)
+COST = (np.arange(6.0)[:, None] - np.arange(6.0)) ** 2
+
+SOLVES = {
+    "lasso": lambda to: xs.lasso(to(A), to(Y), 5.0),
+    "elastic_net": lambda to: xs.elastic_net(to(A), to(Y), 5.0, 0.5),
+    "ridge": lambda to: xs.ridge(to(A), to(Y), 5.0),
+    "lstsq": lambda to: xs.lstsq(to(A), to(Y)),
+    "lasso_path": lambda to: xs.lasso_path(to(A), to(Y), n_lams=4),
+    "nnls": lambda to: xs.nnls(to(A), to(Y)),
+    "basis_pursuit": lambda to: xs.basis_pursuit(to(A[:4, :]), to(Y[:4])),
+    "gradient_descent": lambda to: xs.gradient_descent(xs.LeastSquares(to(A), to(Y), 0.1)),
+    "newton": lambda to: xs.newton(xs.Logistic(to(A), to(CLASSES), 0.1)),
+    "coordinate_descent": lambda to: xs.coordinate_descent(xs.LeastSquares(to(A), to(Y), 0.1)),
+    "minimize": lambda to: xs.minimize(xs.LeastSquares(to(A), to(Y)), xs.penalties.L1(0.1)),
+    "sinkhorn": lambda to: xs.sinkhorn(to(P), to(Q), to(COST), 0.5),
+    "barycenter": lambda to: xs.barycenter(to(np.stack([P, Q])), to(COST), 0.5),
+    "dictionary_learning": lambda to: xs.dictionary_learning(to(A), 2, 0.5, tol=1e-3),
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """No programs of other tests."""
+    jitted._programs.clear()
+
+
+def programs():
+    """Those that are there, with how many shapes each was compiled for."""
+    return [program._jitted._cache_size() for program in jitted._programs.values()]
+
+
+def compiled():
+    return sum(programs())
+
+
+def parts(x):
+    return [np.asarray(v) for v in (x if isinstance(x, tuple) else (x,))]
+
+
+@pytest.mark.parametrize("name", SOLVES)
+def test_a_solve_is_one_program_and_its_answer_that_of_numpy(name):
+    wanted = SOLVES[name](np.asarray)
+    for _ in range(2):
+        found = SOLVES[name](jnp.asarray)
+        assert programs() == [1]
+    assert type(found) is type(wanted)
+    assert found.status is wanted.status is xs.Status.CONVERGED
+    assert found.certificate.name == wanted.certificate.name
+    assert found.certificate.value <= found.certificate.tol == wanted.certificate.tol
+    assert isinstance(found.n_iter, int) and (found.n_iter > 0) == (wanted.n_iter > 0)
+    assert found.message == wanted.message
+    for x in jax.tree_util.tree_leaves(found):
+        assert isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
+    if name != "dictionary_learning":  # which has many answers
+        for mine, theirs in zip(parts(found.x), parts(wanted.x), strict=True):
+            np.testing.assert_allclose(mine - mine.mean(), theirs - theirs.mean(), atol=2e-3)
+
+
+def test_all_solvers_that_trace_are_here():
+    solvers = {"sinkhorn_divergence", "sinkhorn_gradient"}  # values, not solutions
+    iterative = {name for name, c in TABLE.items() if c.jit and c.syncs > 1}
+    assert iterative - solvers - {"scan_gradient"} <= set(SOLVES)
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda A, y, lam: xs.lasso(A, y, lam),
+        lambda A, y, lam: xs.elastic_net(A, y, lam=lam, theta=0.3),
+        lambda A, y, lam: xs.ridge(A, y, lam),
+        lambda A, y, lam: xs.lasso(A, y, 5.0, method="ista", step=1e-3 * lam),
+        lambda A, y, lam: xs.newton(xs.LeastSquares(A, y, lam)),
+    ],
+)
+def test_a_new_number_compiles_nothing(solve):
+    inputs = jnp.asarray(A), jnp.asarray(Y)
+    for lam in (1.0, 2.5, 7, np.float64(3.0)):
+        x = solve(*inputs, lam).x
+        np.testing.assert_allclose(x, solve(A, Y, lam).x, atol=2e-3)
+    assert programs() == [1]
+
+
+def test_numbers_take_the_dtype_of_the_arrays():
+    for dtype in ("float32", "float64"):
+        x = xs.lasso(jnp.asarray(A, dtype), jnp.asarray(Y, dtype), 5.0).x
+        assert x.dtype == dtype
+    with jax.enable_x64(False):
+        x = xs.lasso(jnp.asarray(A), jnp.asarray(Y), 5.0).x
+        assert x.dtype == "float32"
+    np.testing.assert_allclose(x, xs.lasso(A, Y, 5.0).x, atol=2e-3)
+
+
+def test_zero_is_not_a_number_like_others():
+    solution = xs.lasso(jnp.asarray(A), jnp.asarray(Y), 0)
+    np.testing.assert_allclose(solution.x, np.linalg.lstsq(A, Y)[0], atol=1e-8)
+    assert solution.method == "svd"
+
+
+def seen(call):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        solution = call()
+    return solution, found
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda to: xs.lasso(to(A), to(Y), 0.1, method="fista", max_iter=2, check_every=1),
+        lambda to: xs.ridge(to(A), to(Y), 0.1, method="cg", max_iter=1, check_every=1),
+        lambda to: xs.gradient_descent(xs.LeastSquares(to(A), to(Y)), max_iter=3, check_every=1),
+        lambda to: xs.sinkhorn(to(P), to(Q), to(COST), 0.5, method="log", max_iter=2, check_every=1),
+    ],
+)
+def test_a_solve_that_stops_early_says_so_where_it_was_called(solve):
+    wanted, before = seen(lambda: solve(np.asarray))
+    for _ in range(2):
+        found, after = seen(lambda: solve(jnp.asarray))
+        assert compiled() == 1
+        assert found.status is wanted.status is xs.Status.MAX_ITER
+        assert found.n_iter == wanted.n_iter
+        assert [w.category for w in after] == [ConvergenceWarning]
+        assert after[0].filename == __file__ == before[0].filename
+        assert after[0].lineno == before[0].lineno
+        told = str(after[0].message)
+        assert told.split(": ")[0] == str(before[0].message).split(": ")[0]
+        assert told.endswith(found.advice[xs.Status.MAX_ITER]) and f"after {found.n_iter} iterations" in told
+
+
+def with_nan(x):
+    x = np.array(x)
+    x.flat[3] = np.nan
+    return x
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda to: xs.lasso(to(with_nan(A)), to(Y), 1.0),
+        lambda to: xs.lasso(to(A), to(with_nan(Y)), 1.0),
+        lambda to: xs.lasso(to(A), to(Y), -1.0),
+        lambda to: xs.lasso(to(A), to(Y), to(np.asarray(-1.0))),
+        lambda to: xs.lasso(to(A), to(Y), float("inf")),
+        lambda to: xs.lasso(to(A), to(Y), 1.0, weights=to(-np.ones(30))),
+        lambda to: xs.lasso(to(A), to(Y), 1.0, x0=to(np.full(6, np.inf))),
+        lambda to: xs.lasso(to(A), to(Y), 1.0, step=to(np.asarray(0.0))),
+        lambda to: xs.lasso(to(A), to(Y[:-1]), 1.0),
+        lambda to: xs.lasso(to(A), to(Y), "1"),
+        lambda to: xs.lasso(to(A), to(Y), 1.0, method="newton"),
+        lambda to: xs.lasso(to(A), to(Y), 1.0, tol=-1.0),
+        lambda to: xs.lasso(to(A), to(Y), 1.0, nonsense=1),
+        lambda to: xs.ridge(to(with_nan(A)), to(Y), 1.0),
+        lambda to: xs.sinkhorn(to(-P), to(Q), to(COST), 0.5),
+        lambda to: xs.sinkhorn(to(2 * P), to(Q), to(COST), 0.5),
+        lambda to: xs.sinkhorn(to(P), to(Q), to(with_nan(COST)), 0.5),
+        lambda to: xs.barycenter(to(np.stack([P, Q])), to(COST), 0.5, weights=to(np.asarray([-1.0, 2.0]))),
+        lambda to: xs.gradient_descent(xs.LeastSquares(to(A), to(Y)), step=to(np.asarray(-1.0))),
+        lambda to: xs.one_hot(to(np.asarray([0, 5])), 3),
+    ],
+)
+def test_bad_input_is_refused_in_the_same_words(call):
+    with pytest.raises((ValueError, TypeError)) as wanted:
+        call(np.asarray)
+    for _ in range(2):
+        with pytest.raises(type(wanted.value)) as found:
+            call(jnp.asarray)
+        assert str(found.value) == str(wanted.value)
+
+
+def test_bad_values_are_worth_no_step():
+    bad = [jnp.asarray(with_nan(A)), jnp.asarray(Y)]
+    with pytest.raises(ValueError, match="A: expected finite numbers"):
+        xs.lasso(*bad, 1.0)
+    (program,) = jitted._programs.values()
+    sound, _, n_iter, *_ = np.asarray(program._jitted(bad, [1.0]).read)
+    assert not sound
+    assert n_iter == 0
+
+
+def test_answers_without_a_certificate_are_looked_for_step_by_step():
+    repeated = np.concatenate([A, A], axis=1)  # AᵀA is singular
+    wanted, found = (xs.ridge(to(repeated), to(Y), 0.0) for to in (np.asarray, jnp.asarray))
+    assert found.method == wanted.method == "normal->svd"
+    np.testing.assert_allclose(found.x, wanted.x, atol=1e-8)
+    signs = np.sign(A[:, 0])
+    for to in (np.asarray, jnp.asarray):
+        solution, told = seen(lambda to=to: xs.newton(xs.Logistic(to(A), to(signs))))
+        assert solution.status is xs.Status.UNBOUNDED and len(told) == 1
+        solution, told = seen(lambda to=to: xs.gradient_descent(xs.LeastSquares(to(A), to(Y)), step=100.0))
+        assert solution.status is xs.Status.DIVERGED and len(told) == 1
+    forbidden = np.where(np.arange(6) < 3, np.inf, COST)
+    for to in (np.asarray, jnp.asarray):
+        solution, told = seen(lambda to=to: xs.sinkhorn(to(P), to(Q), to(forbidden), 0.5, max_iter=300))
+        assert solution.status is xs.Status.INFEASIBLE and len(told) == 1
+
+
+def test_what_cannot_be_traced_runs_step_by_step():
+    steps = []
+    solution = xs.lasso(jnp.asarray(A), jnp.asarray(Y), 1.0, callback=lambda k, _: steps.append(k))
+    assert solution.method == "working_set" and steps
+    assert compiled() == 0
+    for _ in range(2):
+        solution = xs.lasso(jnp.asarray(A), jnp.asarray(Y), 1.0, record=True)
+        assert solution.history["objective"].shape[0] > 1
+        solution = xs.lasso(jnp.asarray(A), jnp.asarray(Y), 1.0, method="working_set")
+        assert solution.method == "working_set" and solution.converged
+    assert all(len(program._impossible) == 1 for program in jitted._programs.values())
+
+
+def test_code_of_the_user_runs_at_every_call():
+    class Mine:
+        factor = 1.0
+
+        def value(self, x):
+            return 0.5 * jnp.sum((self.factor * x - 1) ** 2)
+
+        def gradient(self, x):
+            return self.factor * (self.factor * x - 1)
+
+    f, x0 = Mine(), jnp.zeros(2)
+    for factor in (1.0, 2.0):
+        f.factor = factor
+        np.testing.assert_allclose(xs.gradient_descent(f, x0, step=0.2).x, 1 / factor, atol=1e-4)
+    assert programs() == []
+
+
+def test_objects_that_change_are_seen():
+    f = xs.LeastSquares(jnp.asarray(A), jnp.asarray(Y), 0.1)
+    xs.newton(f)
+    f.y = 2 * f.y
+    np.testing.assert_allclose(xs.newton(f).x, xs.newton(xs.LeastSquares(A, 2 * Y, 0.1)).x, atol=1e-6)
+    assert programs() == [1]
+
+
+def test_operators_and_penalties_are_arguments():
+    w, z = rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 64))
+    for to in (np.asarray, jnp.asarray):
+        found = [
+            xs.ridge(xs.operators.Convolution(to(w[i]), (8, 8)), to(z[i]), 0.1).x for i in (0, 1)
+        ]
+        wanted = found if to is np.asarray else wanted
+    for mine, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-8)
+    weights = rng.uniform(0.01, 0.2, (2, 6))
+    for i in (0, 1):
+        mine, theirs = (
+            xs.minimize(xs.LeastSquares(to(A), to(Y)), xs.penalties.L1(1.0, to(weights[i]))).x
+            for to in (jnp.asarray, np.asarray)
+        )
+        np.testing.assert_allclose(mine, theirs, atol=1e-3)
+
+
+def test_one_array_in_two_places_stays_one():
+    a, M = jnp.asarray(P), jnp.asarray(COST)
+    same, other = xs.sinkhorn(a, a, M, 0.5), xs.sinkhorn(a, jnp.asarray(P), M, 0.5)
+    np.testing.assert_allclose(same.value, other.value, atol=1e-8)
+    assert programs() == [1, 1]
+
+
+def test_programs_are_not_kept_for_ever(monkeypatch):
+    monkeypatch.setattr(jitted, "PROGRAMS", 3)
+    for k in range(6):
+        xs.softmax(jnp.ones(3), eps=1.0 + k)
+    assert programs() == [1, 1, 1]
+
+
+def test_transformations_around_a_solve():
+    Aj, Yj = jnp.asarray(A), jnp.asarray(Y)
+    wanted = ridge(A, Y, 1.0).x
+    np.testing.assert_allclose(jax.jit(lambda A, y: ridge(A, y, 1.0))(Aj, Yj).x, wanted, atol=1e-10)
+    np.testing.assert_allclose(jax.jit(lambda c: c * ridge(Aj, Yj, 1.0).x)(1.0), wanted, atol=1e-10)
+    many = jax.vmap(lambda y: ridge(Aj, y, 1.0).x)(jnp.stack([Yj, 2 * Yj]))
+    np.testing.assert_allclose(many, np.stack([wanted, 2 * wanted]), atol=1e-10)
+    slope = jax.grad(lambda y: jnp.sum(ridge(Aj, y, 1.0).x))(Yj)
+    np.testing.assert_allclose(slope, A @ np.linalg.solve(A.T @ A + np.eye(6), np.ones(6)), atol=1e-8)
+    ours = xs.autodiff.grad(lambda y: ridge(Aj, y, 1.0).x[0])
+    np.testing.assert_allclose(ours(Yj), A @ np.linalg.solve(A.T @ A + np.eye(6), np.eye(6)[0]), atol=1e-8)
+
+
+def test_answers_stay_on_the_device_of_the_arrays():
+    device = jax.devices()[-1]
+    solution = xs.lasso(jax.device_put(jnp.asarray(A), device), jax.device_put(jnp.asarray(Y), device), 5.0)
+    assert solution.x.devices() == {device}
