@@ -21,6 +21,7 @@ from xpsolve.arrays import (
     adjoint_product,
     cast,
     gram,
+    innermost,
     is_array,
     library,
     namespace_of,
@@ -156,7 +157,7 @@ class RowProblem(Problem):
 
     def small(self, x: Array) -> Array:
         """An argument with p rows, or none, in memory."""
-        return np.asarray(x)
+        return np.asarray(innermost(x))
 
     def delivered(self, answer: Tree) -> Tree:
         """The answer with arrays of Dask, where A is."""
@@ -171,7 +172,8 @@ class RowProblem(Problem):
 def by_rows(problem: Problem) -> Problem:
     """The problem as a `RowProblem` where A is of Dask or a file, with at least as many rows as columns."""
     A = matrix_of(problem)
-    if A is None or A.shape[0] < A.shape[1] or not _is_read_in_blocks(A):
+    wrapped = any(hasattr(namespace_of(x), "inside") for x in (problem.Y, problem.lams))  # by who follows operations
+    if A is None or A.shape[0] < A.shape[1] or wrapped or not _is_read_in_blocks(A):
         return problem
     parts: dict[str, Any] = {**vars(problem), "xp": array_api_compat.numpy, "lams": np.asarray(problem.lams)}
     return RowProblem(**parts)
@@ -185,9 +187,7 @@ def matrix_of(problem: Problem) -> Array | None:
 
 def _is_read_in_blocks(A: Array) -> bool:
     xp = namespace_of(A)
-    if hasattr(xp, "inside"):  # wrapped arrays are for those who follow every operation
-        return False
-    return isinstance(A, np.memmap) or library(xp) == "dask"
+    return isinstance(A, np.memmap) or (not hasattr(xp, "inside") and library(xp) == "dask")
 
 
 def by_triangle(problem: Problem) -> Problem:

@@ -17,6 +17,7 @@ import numpy as np
 from xpsolve.arrays import (
     Array,
     Namespace,
+    innermost,
     is_array,
     library,
     namespace_of,
@@ -173,7 +174,7 @@ class RowModel(LinearModel):
 
     def small(self, x: Array) -> Array:
         """An array without an axis of samples, in memory."""
-        return np.asarray(x)
+        return np.asarray(innermost(x))
 
     def split(self, x: Array) -> tuple[Array, Array | None]:
         """x and the intercept for the caller, of Dask as the samples are."""
@@ -196,9 +197,9 @@ def _kind(model: Any) -> Any:
 def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
     """The model as a `RowModel` where A is a matrix of Dask, else itself; with `hessians` all passes find them."""
     operator = f.operator
-    if not isinstance(operator, Dense) or hasattr(namespace_of(operator.A), "inside"):
+    if not isinstance(operator, Dense) or hasattr(namespace_of(f.y), "inside"):
         return f
-    if library(namespace_of(operator.A)) != "dask":
+    if type(operator.A) is np.ndarray or library(namespace_of(operator.A)) != "dask":
         return f
     (x, margins), model = f.first(), copy.copy(f)
     for name, value in vars(f).items():  # λ, δ, the frame of an intercept, …
