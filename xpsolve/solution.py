@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from xpsolve.arrays import Array, assumptions, holds, is_array, namespace_of
+from xpsolve.arrays import Array, assumptions, holds, is_array, namespace_of, settled
 from xpsolve.trace import arrays_in, map_arrays, shapes_in
 
 
@@ -335,7 +335,20 @@ def finish(
         after = f" after {n_iter} iterations" if reason and isinstance(n_iter, int) else ""
         what = f"{reached}{after}." if reached or after else ""
         warn_outside(f"{name}(method={method!r}): {said.message}{what} {solution.advice.get(said, '')}".rstrip())
-    return solution
+    found: AnySolution = _settled(solution)
+    return found
+
+
+def _settled(solution: Any) -> Any:
+    """The solution with arrays that a lazy library has computed: reading them computes nothing again."""
+    if type(solution.x) is np.ndarray or not is_array(solution.x) or hasattr(namespace_of(solution.x), "inside"):
+        return solution
+    arrays = arrays_in(solution)
+    found = settled(*arrays)
+    if found[0] is arrays[0]:
+        return solution
+    ready = iter(found)
+    return map_arrays(lambda _: next(ready), solution)
 
 
 def certified(value: float, tol: float) -> Status:

@@ -132,7 +132,7 @@ CASES = {
     "logarithm": [(x,) for x in (A, B, HOLES, spoilt(A, NAN), spoilt(A, INF))],
 }
 # Those that do more than the standard version, have their own test below, or are in a docstring.
-OTHERWISE = {"replayed", "known_positive", "residual", "size"}
+OTHERWISE = {"_by_blocks", "known_positive", "replayed", "residual", "size", "weighted_gram"}
 
 
 def delegates():

@@ -6,6 +6,7 @@ first, and returns a number that is 0 for the exact answer and does not change w
 
 import functools
 import inspect
+import math
 import types
 
 import numpy as np
@@ -334,6 +335,8 @@ def _without_samples(given):
     arrays = [given["A"], given["y"], *([] if weights is None else [weights])]
     if not all(is_array(x) and _plain(x) for x in arrays):
         return None  # its entries are not accessible here
+    if math.prod(given["A"].shape) > LARGEST:
+        return None
     A, y = host(given["A"]), host(given["y"])
     w = np.ones(A.shape[0]) if weights is None else host(weights)
     if intercept:

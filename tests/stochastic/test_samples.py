@@ -533,3 +533,37 @@ def test_under_jit(rng):
     f = xs.Logistic(A, y, 0.1, weights=weights, class_weights="balanced", intercept=True)
     assert_close(smooth.intercept, xs.newton(f, tol=1e-10).intercept, rtol=1e-6)
     assert_close(sparse.x, xs.minimize(f, P.L1(0.02), tol=1e-10).x, atol=1e-6)
+
+
+# --- a matrix in a file, which is centred at every product -----------------------------------------
+
+
+@pytest.fixture
+def in_a_file(tmp_path, rng):
+    """A with large means, as an array and as a file."""
+    A = rng.standard_normal((300, 5)) + np.asarray([3.0, 0.0, -1.0, 10.0, 0.0])
+    np.save(tmp_path / "A.npy", A)
+    return A, np.load(tmp_path / "A.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("loss", ["least squares", "huber", "logistic", "multinomial"])
+@pytest.mark.parametrize("solve", [xs.newton, xs.gradient_descent, xs.coordinate_descent, xs.minimize])
+def test_an_intercept_beside_a_file(in_a_file, rng, loss, solve):
+    y = in_a_file[0] @ np.asarray([1.0, -1.0, 0.0, 0.5, 0.0]) + rng.standard_normal(300) - 5
+    weights = rng.random(300)
+
+    def model(A):
+        options = {"weights": weights, "intercept": True}
+        return {
+            "least squares": lambda: xs.LeastSquares(A, y, 1e-2, **options),
+            "huber": lambda: xs.Huber(A, y, 1e-2, **options),
+            "logistic": lambda: xs.Logistic(A, np.sign(y), 1e-2, **options),
+            "multinomial": lambda: xs.Multinomial(A, (y > 0).astype(int), 1e-2, **options),
+        }[loss]()
+
+    plain, mapped = (solve(model(A)) for A in in_a_file)
+    assert mapped.method == plain.method
+    assert plain.converged
+    assert mapped.converged
+    tol = 1e-6 if solve is xs.newton else 1e-2
+    assert_close(mapped.x, np.asarray(plain.x), rtol=tol)

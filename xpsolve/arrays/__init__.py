@@ -70,6 +70,7 @@ from xpsolve.arrays.namespace import (
 )
 from xpsolve.arrays.native import composed, native, overwriting
 from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
+from xpsolve.arrays.row_blocks import row_reduce, row_sums, row_triangle, weighted_gram
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
@@ -143,6 +144,9 @@ __all__ = [
     "real_part",
     "regularisation",
     "residual",
+    "row_reduce",
+    "row_sums",
+    "row_triangle",
     "safe_norm",
     "scatter",
     "settled",
@@ -155,6 +159,7 @@ __all__ = [
     "thin_svd",
     "two_to_the",
     "undecided",
+    "weighted_gram",
     "wide_dtype",
     "wide_product",
 ]

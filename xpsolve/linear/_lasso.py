@@ -16,6 +16,7 @@ from xpsolve.arrays import (
     check_option,
     check_positive,
     is_array,
+    products,
     real_dtype,
     wide_dtype,
 )
@@ -97,7 +98,7 @@ class Solver:
     @cached_property
     def yy(self) -> Array:
         """‖y‖² of each column."""
-        return squared_norms(self.problem.Y)
+        return cast(squared_norms(self.problem.like_Y), real_dtype(self.problem.Y))
 
     @cached_property
     def half(self) -> Array:
@@ -106,7 +107,7 @@ class Solver:
 
     def look(self, X: Array) -> tuple[Array, Array, Array]:
         """Aᵀ(Y − AX), its gap and objective: two products with A."""
-        R, C = self.problem.operator.residual(X, self.problem.Y)
+        R, C = self.problem.residual(X)
         rr = squared_norms(R)
         return C, self.certify(X, C, rr), rr
 
@@ -175,7 +176,7 @@ class Solver:
             self.penalty,
             X,
             tau=self._step(product),
-            check=lambda X: self.look(X)[:2],
+            check=self._looked_at if problem.by_rows else lambda X: self.look(X)[:2],
             gap=start[1],
             momentum=method == "fista",
             tol=o.tol,
@@ -185,6 +186,14 @@ class Solver:
             callback=self.callback,
         )
         return run, {}
+
+    def _looked_at(self, X: Array) -> tuple[Array, Array]:
+        """Aᵀ(Y − AX) and the gap of X in memory from AᵀA, and where that is within the tolerance from A itself."""
+        problem, xp = self.problem, self.problem.xp
+        C = problem.Aty - problem.gram() @ X
+        rr = self.yy - xp.sum(products(X, problem.Aty + C), axis=0)
+        gap = self.certify(X, C, xp.maximum(rr, xp.zeros_like(rr)))
+        return self.look(X)[:2] if float(xp.max(gap)) <= self.options.tol else (C, gap)
 
     def _was_rounded(self, method: str, run: Run[Any]) -> bool:
         """Whether the gap of the answer was computed in float32 where it can be in float64."""
@@ -196,9 +205,9 @@ class Solver:
         """The relative gap of each column in float64: of the same A, Y and X."""
         problem, wide = self.problem, wide_dtype(self.problem.Y)
         Y, X = cast(problem.Y, wide), cast(X, wide)
-        R = Y - problem.operator.matvec(X)
-        gap = self.penalty.astype(real_dtype(Y)).gap(X, problem.operator.rmatvec(R), squared_norms(R))
-        return gap / half_of(squared_norms(Y))
+        R, C = problem.residual(X) if problem.by_rows else problem.operator.residual(X, Y)
+        gap = self.penalty.astype(real_dtype(Y)).gap(X, C, squared_norms(R))
+        return gap / half_of(squared_norms(problem.like_Y if problem.by_rows else Y))
 
     def _carried_on(self, method: str, run: Run[Any], stats: dict[str, Any]) -> tuple[str, Run[Any], dict[str, Any]]:
         """Where a method made no more progress, the next one continues from its iterate, column by column."""
@@ -237,11 +246,8 @@ class Solver:
 
     def _column(self, j: int) -> Solver:
         """The problem of one column of Y, without a record."""
-        problem, o = self.problem, replace(self.options, record=False, callback=None)
-        unit = problem.y_unit
-        one = replace(problem, Y=problem.Y[:, j : j + 1], y_unit=unit if unit is None else unit[j : j + 1])
-        one = replace(one, lams=problem.lams[j : j + 1], paired=False) if problem.paired else one
-        return Solver(one, self.theta, o, None, self.tau)
+        options = replace(self.options, record=False, callback=None)
+        return Solver(self.problem.column(j), self.theta, options, None, self.tau)
 
     @property
     def callback(self) -> Callable[[int, Any], Any] | None:
@@ -250,7 +256,7 @@ class Solver:
 
     def answer(self, X: Array) -> Array:
         """X in the units and the shape of the answer."""
-        return from_columns(self.problem, X if self._unit is None else X * self._unit)
+        return self.problem.delivered(from_columns(self.problem, X if self._unit is None else X * self._unit))
 
     @property
     def _unit(self) -> Array | None:
@@ -271,7 +277,7 @@ class Solver:
         measure = run.measure if isinstance(run.measure, float) else None
         if measure is not None and unit is not None:
             measure = certificate.value
-        return finish(
+        solution: Solution = finish(
             o.name,
             self.answer(X),
             method=method,
@@ -285,3 +291,4 @@ class Solver:
             advice=_ADVICE,
             operator=self.problem.operator,
         )
+        return self.problem.delivered(solution)

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,8 @@ from xpsolve.arrays import (
     regularisation,
     settled,
     squares,
+    thin_svd,
+    wide_dtype,
 )
 from xpsolve.arrays import (
     check_finite as _check_finite,
@@ -49,6 +51,8 @@ from xpsolve.autodiff.implicit import implicitly
 from xpsolve.operators import Dense, LinearOperator, Sparse
 from xpsolve.operators.entry import enter_operator
 from xpsolve.solution import Solution
+
+Tree = TypeVar("Tree")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ class Problem:
     A_unit: Array | None = None  # what A was divided by, 0-d
     y_unit: Array | None = None  # what the columns of Y were divided by, (k,)
     paired: bool = False
+
+    by_rows: ClassVar[bool] = False
+    """Whether A and Y are read block by block of rows, and all else is in memory."""
 
     @property
     def dense(self) -> bool:
@@ -93,6 +100,66 @@ class Problem:
     def Aty(self) -> Array:
         """AᵀY, (p, k): the right-hand side, and part of the certificate."""
         return self.operator.rmatvec(self.Y)
+
+    @property
+    def wide_Aty(self) -> Array:
+        """The same in float64 where the library has it."""
+        wide = wide_dtype(self.Y)
+        return self.Aty if self.Y.dtype == wide else self.operator.rmatvec(cast(self.Y, wide))
+
+    @property
+    def like_Y(self) -> Array:
+        """An array whose columns are as long as those of Y."""
+        return self.Y
+
+    def gram(self) -> Array:
+        """AᵀA of a dense A, which may be overwritten."""
+        return gram(self.A)
+
+    @property
+    def wide_gram(self) -> Array:
+        """The same in float64, to be read only; of a problem that is `by_rows`."""
+        raise NotImplementedError
+
+    @property
+    def triangle(self) -> tuple[Array, Array]:
+        """R of A = QR and QᵀY; of a problem that is `by_rows`."""
+        raise NotImplementedError
+
+    def svd(self) -> tuple[tuple[Array, Array, Array], Array]:
+        """The thin SVD of a dense A, and Y: of another problem with the same answer where that is smaller."""
+        return thin_svd(self.A), self.Y
+
+    def residual(self, X: Array) -> tuple[Array, Array]:
+        """S and AᵀS for S = Y − AX, Y repeated for every λ; in place of S perhaps an array with the same `like_Y`."""
+        return self.operator.residual(X, tiled(self, self.Y))
+
+    def with_scaled_columns(self) -> Self:
+        """The same with every column of Y divided by a power of two."""
+        unit = self.unit_of(self.Y, axis=0)
+        return replace(self, Y=self.Y / unit, y_unit=unit)
+
+    def unit_of(self, x: Array, axis: int | None = None) -> Array:
+        """The power of two just below max|x|."""
+        return power_of_two(x, axis=axis)
+
+    def divided(self, unit: Array, *, entries: bool) -> Self:
+        """The same with A over a power of two: all `entries` now, or every product, which costs no pass over A."""
+        return replace(self, operator=self.operator.scaled(1 / unit) if entries else self.operator * (1 / unit))
+
+    def column(self, j: int) -> Problem:
+        """The problem of one column of Y."""
+        unit = self.y_unit
+        one = replace(self, Y=self.Y[:, j : j + 1], y_unit=unit if unit is None else unit[j : j + 1])
+        return replace(one, lams=self.lams[j : j + 1], paired=False) if self.paired else one
+
+    def small(self, x: Array) -> Array:
+        """An argument with p rows, or none, as the solvers take it."""
+        return x
+
+    def delivered(self, answer: Tree) -> Tree:
+        """The answer with arrays of the library of A."""
+        return answer
 
     def knowing(self, **facts: Any) -> Problem:
         """The same with other facts about it, and with AᵀY where that is known."""
@@ -167,10 +234,12 @@ def enter_problem(
     check_finite: bool,
     direct: bool = False,
     complex_too: bool = False,
+    seen: Callable[[Problem], Problem] = lambda problem: problem,
 ) -> Problem:
     """The first step of all public functions of the least-squares family; `direct` as for `is_ordinary`.
 
-    With `targets` λ may be (1, k), one for every column of y.  Some functions take complex numbers, too.
+    With `targets` λ may be (1, k), one for every column of y.  Some functions take complex numbers, too.  `seen` makes
+    of the problem another kind of it, before anything is computed.
     """
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
@@ -187,6 +256,7 @@ def enter_problem(
         lams.ndim == 0 or row is not None,
         paired=row is not None,
     )
+    problem = seen(problem)
     if not is_concrete(*checked.values(), lams):
         if check_finite:
             holds(xp.all(xp.isfinite(problem.Aty)))
@@ -225,7 +295,7 @@ def is_ordinary(problem: Problem, *, direct: bool = False) -> Array:
     """
     exponents = limits_of(problem.Y).exponents
     most, least = 2.0 ** (exponents * (6 if direct else 4) // 32), 2.0 ** (-exponents * (4 if direct else 3) // 32)
-    return _all_between(problem.Y, problem.Aty, problem.lams, least, most)
+    return _all_between(problem.like_Y, problem.Aty, problem.lams, least, most)
 
 
 @composed
@@ -250,27 +320,21 @@ def _all_between_numpy(Y: Array, Aty: Array, lams: Array, least: float, most: fl
 
 def scaled(problem: Problem) -> Problem:
     """The same with A and every column of y divided by powers of two, so that their largest entries are in [1, 2)."""
-    problem = with_scaled_columns(problem)
+    problem = problem.with_scaled_columns()
     operator = problem.operator
-    if isinstance(operator, Dense):
-        unit = power_of_two(operator.A)
+    if problem.dense:
+        unit = problem.unit_of(problem.A)
     elif isinstance(operator, Sparse) and operator.like.shape[0]:
         unit = lift(problem.xp, power_of_two(operator.like))
     else:
         unit = power_of_two(problem.Aty)  # the largest entry of Aᵀŷ
-    return replace(problem, operator=operator.scaled(1 / unit), A_unit=unit, ordinary=True)
-
-
-def with_scaled_columns(problem: Problem) -> Problem:
-    """The same with every column of y divided by a power of two."""
-    unit = power_of_two(problem.Y, axis=0)
-    return replace(problem, Y=problem.Y / unit, y_unit=unit)
+    return replace(problem.divided(unit, entries=True), A_unit=unit, ordinary=True)
 
 
 def in_units_of(problem: Problem, unit: Array) -> Problem:
     """The same with A divided by a power of two at every product, which costs no pass over A; y is scaled before."""
     before = problem.A_unit
-    new = replace(problem, operator=problem.operator * (1 / unit), A_unit=unit if before is None else before * unit)
+    new = replace(problem.divided(unit, entries=False), A_unit=unit if before is None else before * unit)
     vars(new)["Aty"] = problem.Aty / unit
     return new
 
@@ -313,8 +377,8 @@ def along(
 def descent(problem: Problem) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """Z ↦ Aᵀ(Y − AZ) and v ↦ AᵀAv, by the Gram matrix where it is smaller than A."""
     operator, (n, p) = problem.operator, problem.shape
-    if problem.dense and n > p:
-        (G,) = settled(gram(problem.A))
+    if problem.by_rows or (problem.dense and n > p):
+        (G,) = settled(problem.gram())
         return lambda Z: problem.Aty - G @ Z, lambda v: G @ v
     return lambda Z: operator.rmatvec(problem.Y - operator.matvec(Z)), lambda v: operator.rmatvec(operator.matvec(v))
 
@@ -374,7 +438,7 @@ def start_columns(problem: Problem, x0: Array, *, check_finite: bool = True) -> 
         raise ValueError(message)
     if check_finite:
         _check_finite(xp, lambda: x0, x0=x0)
-    return to_columns(problem, cast(x0, problem.Y.dtype))
+    return to_columns(problem, cast(problem.small(x0), problem.Y.dtype))
 
 
 def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
@@ -383,7 +447,8 @@ def given_step(problem: Problem, step: Any, *, check_finite: bool) -> Array:
     if not is_array(step):
         check_positive(step, "step", dtype=dtype)
         return problem.xp.asarray(float(step), dtype=dtype, device=device_of(problem.Y))
-    xp, (step, _) = enter(step=step, lam=problem.lams)
+    common_namespace(y=problem.Y, step=step)
+    xp, (step, _) = enter(step=problem.small(step), lam=problem.lams)
     if step.ndim:
         message = f"step: expected a number or a 0-d array, got shape {tuple(step.shape)}."
         raise ValueError(message)
@@ -442,10 +507,10 @@ def normal_equations_error(problem: Problem, X: Array, norm: Array) -> Array:
 
     X is taken as it can be returned, where it may overflow or underflow.
     """
-    operator, lam, unit = problem.operator, column_lams(problem), problem.x_unit
+    lam, unit = column_lams(problem), problem.x_unit
     if unit is not None:
         X = (X * unit) / unit
-    S, C = operator.residual(X, tiled(problem, problem.Y))
+    S, C = problem.residual(X)
     return relative_to_normal_equations(problem, S, C - lam * X, X, norm, lam)
 
 

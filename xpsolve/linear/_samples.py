@@ -26,6 +26,7 @@ from xpsolve.arrays import (
     holds,
     namespace_of,
     real_part,
+    settled,
 )
 from xpsolve.operators import Dense, aslinearoperator
 from xpsolve.operators.centred import centred
@@ -37,7 +38,7 @@ class Samples:
 
     A: Any
     y: Array
-    means: tuple[Array, Array] | None  # ā (p,) and ȳ, 0-d or (k,)
+    means: tuple[Array, ...] | None  # ā (p,) and ȳ, 0-d or (k,)
     roots: Array | None  # √w_i, (n,)
 
     @classmethod
@@ -63,7 +64,7 @@ class Samples:
         if intercept:
             ones = xp.ones(y.shape[0], dtype=y.dtype, device=device_of(y)) if weights is None else weights
             share = cast(ones / (ones.shape[0] if total is None else total), y.dtype)
-            means = conjugate(operator.rmatvec(share)), share @ y
+            means = settled(conjugate(operator.rmatvec(share)), share @ y)
             y = y - means[1]
         if roots is not None:
             y = y * (roots if y.ndim == 1 else roots[:, None])
@@ -76,7 +77,8 @@ class Samples:
             return solution
         x, (mean, center) = solution.x, self.means
         by_rows = x.ndim == 2 and self.y.ndim == 1  # a path in λ
-        return replace(solution, intercept=namespace_of(x).asarray(center - (x @ mean if by_rows else mean @ x)))
+        (intercept,) = settled(namespace_of(x).asarray(center - (x @ mean if by_rows else mean @ x)))
+        return replace(solution, intercept=intercept)
 
 
 def _checked(weights: Array, n: int, check_finite: bool) -> Array:

@@ -52,8 +52,8 @@ class FeatureSet(NamedTuple):
     def correlation(self, problem: Problem) -> Array:
         """A_SᵀY, (k, m), in the dtype of the Gram matrix."""
         xp, dtype = problem.xp, self.gram.dtype
-        if problem.Y.dtype == dtype:
-            return xp.take(problem.Aty, self.index, axis=0)
+        if problem.Y.dtype == dtype or problem.by_rows:
+            return xp.take(problem.wide_Aty, self.index, axis=0)
         Y = cast(problem.Y, dtype)
         if not self.rows:
             return xp.take(problem.operator.rmatvec(Y), self.index, axis=0)
@@ -120,9 +120,11 @@ def _bordered_numpy(G: Array, across: Array, corner: Array) -> Array:
 def everything(problem: Problem) -> FeatureSet:
     """The set of all features, in their order: nothing is chosen, and no column is copied."""
     xp, operator, dtype = problem.xp, problem.operator, wide_dtype(problem.Y)
-    index = xp.arange(problem.shape[1], device=device_of(problem.Y))
+    index = xp.arange(problem.shape[1], device=device_of(problem.like_Y))
     if isinstance(operator, Sparse):
         return FeatureSet(index, (), operator.gram(index, dtype))
+    if problem.by_rows:
+        return FeatureSet(index, (), problem.wide_gram)
     A = cast(problem.A, dtype)
     A, G = settled(A, gram(A))
     return FeatureSet(index, (A.T,), G)

@@ -21,6 +21,7 @@ from xpsolve.linear._problem import (
     given_step,
     start_columns,
 )
+from xpsolve.linear._row_problem import by_rows
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.least_squares import lstsq
 from xpsolve.linear.ridge import ridge
@@ -211,7 +212,7 @@ def _with_samples(
 
 
 def _solve(A: Any, y: Array, lam: Any, theta: float, options: Options) -> Solution:
-    problem = enter_problem(A, y, lam, targets=True, check_finite=options.check_finite, complex_too=True)
+    problem = enter_problem(A, y, lam, targets=True, check_finite=options.check_finite, complex_too=True, seen=by_rows)
     if not problem.single_lam:
         message = (
             f"lam: expected one number, got {problem.lams.shape[0]}. Use `lasso_path`, or shape (1, k) for columns."

@@ -39,8 +39,8 @@ from xpsolve.linear._problem import (
     lost_in_units,
     scaled,
     squared_norms,
-    with_scaled_columns,
 )
+from xpsolve.linear._row_problem import by_rows
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.feature_set import FeatureSet, grown, how_many, padded
 from xpsolve.linear.least_squares import lstsq
@@ -233,7 +233,7 @@ def path_of(
     if unit is not None:
         X, gaps = X * unit, gaps + lost_in_units(X, unit)
     certificate = Certificate(CERTIFICATE, gaps, tol)
-    return finish(
+    solution: LassoPath = finish(
         "lasso_path",
         X.T,
         method=method,
@@ -248,13 +248,14 @@ def path_of(
         lams=lams,
         gaps=gaps,
     )
+    return problem.delivered(solution)
 
 
 def grid_of(A: Any, y: Array, theta: float = 0.0, *, n_lams: int, ratio: float, check_finite: bool = True) -> Array:
     """The λ of the path where none are given."""
     _check_grid(n_lams, ratio)
     problem = _entered(A, y, 0.0, check_finite=check_finite)
-    return _lams_of(problem, _grid(problem, n_lams, ratio), theta)
+    return problem.delivered(_lams_of(problem, _grid(problem, n_lams, ratio), theta))
 
 
 def _check_grid(n_lams: int, ratio: float) -> None:
@@ -270,12 +271,12 @@ def _lams_of(problem: Problem, l1: Array, theta: float) -> Array:
 
 
 def _entered(A: Any, y: Array, lams: Any, *, check_finite: bool) -> Problem:
-    problem = enter_problem(A, y, lams, name="lams", check_finite=check_finite)
+    problem = enter_problem(A, y, lams, name="lams", check_finite=check_finite, seen=by_rows)
     if not problem.single_y:
         message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
         raise ValueError(message)
     if problem.ordinary is not True:  # a path need not read before its first check of all features
-        problem = with_scaled_columns(problem) if problem.ordinary is None else scaled(problem)
+        problem = problem.with_scaled_columns() if problem.ordinary is None else scaled(problem)
     return problem.settled()
 
 
@@ -305,8 +306,7 @@ def _grid(problem: Problem, count: int, ratio: float) -> Array:
     """l1 of λ_max·ratio^(i/(count − 1)); the first is exactly the least with the answer 0."""
     xp, dtype = problem.xp, problem.Y.dtype
     wide = wide_dtype(problem.Y) if has_columns(problem) else dtype
-    Aty = problem.Aty if wide == dtype else problem.operator.rmatvec(cast(problem.Y, wide))
-    exact = xp.max(xp.abs(Aty))
+    exact = xp.max(xp.abs(problem.wide_Aty if has_columns(problem) else problem.Aty))
     highest = cast(exact, dtype)
     highest = xp.where(cast(highest, wide) < exact, highest * (1 + 2 * xp.finfo(dtype).eps), highest)  # rounded up
     powers = [ratio ** (i / max(count - 1, 1)) for i in range(count)]
@@ -318,7 +318,7 @@ def _by_working_set(
 ) -> tuple[Array, Array, int, str, dict[str, Any]]:
     """X (p, m), gaps (m,), the most steps of a λ, why it ended as in `Run`, and counts, for falling λ."""
     xp, p, m = problem.xp, problem.shape[1], penalties.l1.shape[0]
-    some = _AHEAD_TALL if problem.shape[0] > p else _AHEAD
+    some = m if problem.by_rows else _AHEAD_TALL if problem.shape[0] > p else _AHEAD
     way = _Way(problem, tol, max_iter)
     columns, gaps = [], []
     for i in range(0, m, some):
@@ -335,11 +335,10 @@ class _Way:
     def __init__(self, problem: Problem, tol: float, max_iter: int) -> None:
         xp = problem.xp
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
-        self.yy = squared_norms(problem.Y)
+        self.yy = squared_norms(problem.like_Y)
         self.half = half_of(self.yy)
-        self.features: FeatureSet = grown(
-            problem, None, largest(xp.abs(problem.Aty[:, 0]), min(_FIRST, problem.shape[1]))
-        )
+        first = problem.shape[1] if problem.by_rows else min(_FIRST, problem.shape[1])
+        self.features: FeatureSet = grown(problem, None, largest(xp.abs(problem.Aty[:, 0]), first))
         self.last = xp.zeros((self.features.size, 1), dtype=problem.Y.dtype, device=device_of(problem.Y))
         self.at = xp.max(xp.abs(problem.Aty), axis=0)  # the λ of `last`
         self.steps = self.most = self.looks = self.size = 0
@@ -351,9 +350,12 @@ class _Way:
         k = lams.shape[0]
         x = self._small(self.last, self.at, penalties)
         while True:
-            R = problem.Y - cast(self.features.product(problem, x), problem.Y.dtype)
-            C = problem.operator.rmatvec(R)
             X = self.features.spread(x, problem.shape[1])
+            if problem.by_rows:
+                R, C = problem.residual(X)
+            else:
+                R = problem.Y - cast(self.features.product(problem, x), problem.Y.dtype)
+                C = problem.operator.rmatvec(R)
             gaps = penalties.gap(X, C, xp.sum(R * R, axis=0)) / self.half
             C, gaps = settled(C, gaps)
             self.looks += 1
@@ -447,11 +449,14 @@ def _together(
     """The same by FISTA on all columns at once."""
     xp, operator = problem.xp, problem.operator
     gradient, product = descent(problem)
-    half = half_of(squared_norms(problem.Y))
+    half = half_of(squared_norms(problem.like_Y))
 
     def check(X: Array) -> tuple[Array, Array]:
-        R = problem.Y - operator.matvec(X)
-        C = operator.rmatvec(R)
+        if problem.by_rows:
+            R, C = problem.residual(X)
+        else:
+            R = problem.Y - operator.matvec(X)
+            C = operator.rmatvec(R)
         return C, penalty.gap(X, C, xp.sum(R * R, axis=0)) / half
 
     X = xp.zeros((problem.shape[1], penalty.l1.shape[0]), dtype=problem.Y.dtype, device=device_of(problem.Y))
@@ -476,8 +481,19 @@ def _least_squares(problem: Problem) -> tuple[Array, Array]:
     if not problem.dense:
         message = f"lams: expected positive numbers for A = {problem.operator!r}, got 0. Use `ridge` for that one."
         raise ValueError(message)
+    if problem.by_rows:
+        return _least_squares_by_rows(problem)
     with inner_solve():
         X = lstsq(problem.A, problem.Y, check_finite=False).x
         R = problem.Y - problem.A @ X
         fall = problem.A @ lstsq(problem.A, R, check_finite=False).x
     return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_of(squared_norms(problem.Y))
+
+
+def _least_squares_by_rows(problem: Problem) -> tuple[Array, Array]:
+    """The same from A = QR, with ‖Aw‖ = ‖(Rᵀ)⁺Aᵀ(y − Ax)‖."""
+    R, c = problem.triangle
+    with inner_solve():
+        X = cast(lstsq(R, c[: R.shape[1], :], check_finite=False).x, problem.Y.dtype)
+        fall = lstsq(R.T, problem.residual(cast(X, R.dtype))[1], check_finite=False).x
+    return X, 0.5 * problem.xp.sum(fall * fall, axis=0) / half_of(squared_norms(problem.like_Y))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpsolve import costs
-from xpsolve.arrays import Array, adjoint_product, check_iteration, check_number, is_concrete, power_of_two, thin_svd
+from xpsolve.arrays import Array, adjoint_product, check_iteration, check_number, is_concrete, power_of_two
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._problem import (
     NORMAL_EQUATIONS,
@@ -21,8 +21,8 @@ from xpsolve.linear._problem import (
     normal_equations_error,
     rank_cut,
     scaled,
-    with_scaled_columns,
 )
+from xpsolve.linear._row_problem import by_triangle
 from xpsolve.linear.conjugate_gradient import solve_cg
 from xpsolve.operators.entry import is_operator
 from xpsolve.solution import Certificate, Solution, Status, finish
@@ -110,7 +110,7 @@ def lstsq(
     if rtol is not None:
         check_number(rtol, "rtol", minimum=0)
     direct = not is_operator(A)
-    problem = enter_problem(A, y, 0.0, check_finite=check_finite, direct=direct, complex_too=True)
+    problem = enter_problem(A, y, 0.0, check_finite=check_finite, direct=direct, complex_too=True, seen=by_triangle)
     if problem.dense:
         for name, value in (("tol", tol), ("max_iter", max_iter)):
             if value is not None:
@@ -130,15 +130,17 @@ def lstsq(
 def _by_svd(problem: Problem, rtol: float | None, *, look: bool) -> Solution:
     if problem.ordinary is False:
         problem = scaled(problem)
-    U, s, Vh = thin_svd(problem.A)
-    if problem.ordinary is None:
+    unknown = problem.ordinary is None
+    problem = problem.with_scaled_columns() if unknown else problem
+    (U, s, Vh), Y = problem.svd()
+    if unknown:
         unit = power_of_two(s)
-        problem, s = in_units_of(with_scaled_columns(problem), unit), s / unit
+        problem, s = in_units_of(problem, unit), s / unit
     xp = problem.xp
     cut = rank_cut(problem) if rtol is None else float(rtol)
     kept = s > cut * xp.max(s)
     inverse = xp.where(kept, 1 / xp.where(kept, s, xp.ones_like(s)), xp.zeros_like(s))
-    X = adjoint_product(Vh, inverse[:, None] * adjoint_product(U, problem.Y))
+    X = adjoint_product(Vh, inverse[:, None] * adjoint_product(U, Y))
     error = normal_equations_error(problem, X, xp.max(s))
     tol = max(float(xp.finfo(s.dtype).eps) ** 0.75, cut)  # what was cut may be missing from x
     stats = {
@@ -147,7 +149,7 @@ def _by_svd(problem: Problem, rtol: float | None, *, look: bool) -> Solution:
         "factorisations": 1,
     }
     unit = problem.x_unit
-    return finish(
+    solution: Solution = finish(
         "lstsq",
         from_columns(problem, X if unit is None else X * unit),
         method="svd",
@@ -156,3 +158,4 @@ def _by_svd(problem: Problem, rtol: float | None, *, look: bool) -> Solution:
         stats=stats,
         advice=_ADVICE,
     )
+    return problem.delivered(solution)

@@ -33,7 +33,6 @@ from xpsolve.arrays import (
     power_of_two,
     real_part,
     shifted,
-    thin_svd,
 )
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.capabilities import capabilities
@@ -50,8 +49,8 @@ from xpsolve.linear._problem import (
     rank_cut,
     scaled,
     start_columns,
-    with_scaled_columns,
 )
+from xpsolve.linear._row_problem import by_rows, by_triangle
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.conjugate_gradient import solve_cg
 from xpsolve.operators.entry import is_operator
@@ -84,18 +83,22 @@ class _Answer(NamedTuple):
 
 def _normal(problem: Problem) -> _Answer:
     """(AᵀA + λI)x = Aᵀy   (eq. 14.4)."""
-    X, known = _solve_shifted(problem.A, problem.squared_lams, problem.Aty, paired=problem.paired)
+    lams, B = problem.squared_lams, problem.Aty
+    if problem.by_rows:
+        X, known = _solve_on_gram(problem.gram(), lams, B, paired=problem.paired)
+    else:
+        X, known = _solve_shifted(problem.A, lams, B, paired=problem.paired)
     return _normal_at(problem, X, known)
 
 
 def _normal_at(problem: Problem, X: Array, known: Any) -> _Answer:
-    A, Y, lam, (norm, factor, L) = problem.A, problem.Y, problem.squared_lams, known
+    lam, (norm, factor, L) = problem.squared_lams, known
     return _Answer(
         problem,
         X,
         norm,
         factor,
-        lambda: _normal_at(problem, X + cholesky_solve(L, adjoint_product(A, Y - A @ X) - lam * X), known),
+        lambda: _normal_at(problem, X + cholesky_solve(L, problem.residual(X)[1] - lam * X), known),
     )
 
 
@@ -120,14 +123,14 @@ def _woodbury_at(problem: Problem, dual: Array, known: Any) -> _Answer:
 def _svd(problem: Problem) -> _Answer:
     """x = V diag(s/(s² + λ)) Uᵀy; directions with s² + λ at rounding level get 0, as in A⁺."""
     if problem.y_unit is None:
-        problem = with_scaled_columns(problem)
-    U, s, Vh = thin_svd(problem.A)
+        problem = problem.with_scaled_columns()
+    (U, s, Vh), Y = problem.svd()
     unit = power_of_two(s)
     problem, s = in_units_of(problem, unit), (s / unit)[:, None]
     xp = problem.xp
     levels = s * s + problem.squared_lams[None, :]  # (q, m)
     filters = s / _without_rounding(xp, levels, (rank_cut(problem) * xp.max(s)) ** 2)
-    coefficients = adjoint_product(U, problem.Y)
+    coefficients = adjoint_product(U, Y)
     coefficients = filters * coefficients if problem.paired else _all_pairs(filters, coefficients)
     return _Answer(problem, adjoint_product(Vh, coefficients), xp.max(s))
 
@@ -139,16 +142,7 @@ def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> 
     """
 
     def solve(M: Array, lams: Array, B: Array) -> tuple[Array, Any]:
-        xp, G = namespace_of(M), gram(M)
-        norm = xp.sqrt(largest_pivot(G))
-        if lams.shape[0] == 1:
-            L, ok = cholesky(shifted(G, lams[0]))
-            return cholesky_solve(L, B), (norm, _known_of(L, norm * norm + lams[0], ok), L)
-        w, V = eigh(G)
-        levels = w[:, None] + lams[None, :]  # (q, m)
-        filters = 1 / _without_rounding(xp, levels, G.shape[0] * limits_of(w).eps * xp.max(w))
-        coefficients = adjoint_product(V, B)
-        return V @ (filters * coefficients if paired else _all_pairs(filters, coefficients)), (norm, None, None)
+        return _solve_on_gram(gram(M), lams, B, paired=paired)
 
     def condition(X: Array, M: Array, lams: Array, B: Array) -> Array:
         ones = namespace_of(M).ones_like
@@ -163,6 +157,20 @@ def _solve_shifted(M: Array, lams: Array, B: Array, *, paired: bool = False) -> 
         return W
 
     return implicitly(solve, condition, (M, lams, B), inverse=inverse)
+
+
+def _solve_on_gram(G: Array, lams: Array, B: Array, *, paired: bool) -> tuple[Array, Any]:
+    """The same from G = MᵀM, which is overwritten."""
+    xp = namespace_of(G)
+    norm = xp.sqrt(largest_pivot(G))
+    if lams.shape[0] == 1:
+        L, ok = cholesky(shifted(G, lams[0]))
+        return cholesky_solve(L, B), (norm, _known_of(L, norm * norm + lams[0], ok), L)
+    w, V = eigh(G)
+    levels = w[:, None] + lams[None, :]  # (q, m)
+    filters = 1 / _without_rounding(xp, levels, G.shape[0] * limits_of(w).eps * xp.max(w))
+    coefficients = adjoint_product(V, B)
+    return V @ (filters * coefficients if paired else _all_pairs(filters, coefficients)), (norm, None, None)
 
 
 def _without_rounding(xp: Namespace, x: Array, level: Array) -> Array:
@@ -190,6 +198,7 @@ def _known_of_numpy(L: Array, largest: Array, ok: Array) -> _Factor:
 
 
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
+_SEEN = {"auto": by_rows, "normal": by_rows, "svd": by_triangle}
 
 
 @capabilities(
@@ -308,7 +317,9 @@ def ridge(
         defaults=True,
     )
     direct = method != "cg" and not is_operator(A)
-    problem = enter_problem(A, y, lam, targets=True, check_finite=check_finite, direct=direct, complex_too=True)
+    seen = _SEEN.get(method, lambda problem: problem)
+    checks = {"check_finite": check_finite, "direct": direct}
+    problem = enter_problem(A, y, lam, targets=True, complex_too=True, seen=seen, **checks)
     chosen = _choose(problem, method)
     start = None if x0 is None else start_columns(problem, x0, check_finite=check_finite)
     if chosen != "cg":
@@ -338,7 +349,7 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
         answer = solve(scaled(problem))
     else:  # a path reads nothing, so that nothing is known of y
         unknown = problem.ordinary is None and problem.lams.shape[0] > 1
-        answer = solve(with_scaled_columns(problem) if unknown else problem)
+        answer = solve(problem.with_scaled_columns() if unknown else problem)
     tol = limits_of(problem.Y).eps ** 0.75  # three quarters of the digits
     error, measure = normal_equations_error(answer.problem, answer.X, answer.norm), None
     why, again = "", False
@@ -369,7 +380,7 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
         error = normal_equations_error(answer.problem, answer.X, answer.norm)
         measure = float(problem.xp.max(error))
     X, unit = answer.X, answer.problem.x_unit
-    return finish(
+    solution: Solution = finish(
         "ridge",
         from_columns(problem, X if unit is None else X * unit),
         method=method,
@@ -379,6 +390,7 @@ def _solve_direct(problem: Problem, method: str, *, look: bool) -> Solution:
         advice=_ADVICE,
         operator=problem.operator,
     )
+    return problem.delivered(solution)
 
 
 def _read(problem: Problem, factor: _Factor, error: Array) -> float:

@@ -128,7 +128,7 @@ class _Rounds:
         self.rounded = wide != problem.Y.dtype
         self.share = _SHARE_ROUNDED if self.rounded else _SHARE
         self.Y = cast(problem.Y, wide)
-        self.yy = squared_norms(self.Y)
+        self.yy = squared_norms(cast(problem.like_Y, wide))
         self.half = half_of(self.yy) if self.rounded else half
         self.exact = penalty.astype(wide)
         self.sizes: list[int] = []
@@ -153,7 +153,7 @@ class _Rounds:
         problem, xp, features, level = self.problem, self.problem.xp, s.set, self.exact.l1
         p = problem.shape[1]
         if features is None:
-            wanted = min(max(_FIRST, math.isqrt(2 * p), 2 * s.nonzeros), p)
+            wanted = p if problem.by_rows else min(max(_FIRST, math.isqrt(2 * p), 2 * s.nonzeros), p)
             if wanted == p:
                 return everything(problem), level, wanted
             score = xp.where(s.X[:, 0] != 0, xp.full_like(s.C[:, 0], xp.inf), xp.abs(s.C[:, 0]))
@@ -196,7 +196,11 @@ class _Rounds:
     def _measured(self, features: FeatureSet, x: Array) -> tuple[Array, Array, Array, int]:
         """X among all features, its Aᵀ(y − AX) and gap, and how many outside the set matter."""
         problem, xp, wide, narrow = self.problem, self.problem.xp, self.Y.dtype, self.problem.Y.dtype
-        R, X = self.Y - features.product(problem, x), features.spread(x, problem.shape[1])
+        X = features.spread(x, problem.shape[1])
+        if problem.by_rows:
+            R, C = problem.residual(cast(X, wide))
+            return X, C, self.exact.gap(cast(X, wide), C, squared_norms(R)) / self.half, 0
+        R = self.Y - features.product(problem, x)
         C = problem.operator.rmatvec(cast(R, narrow))
         outside = self._outside(features, x, C) if self.rounded else 0
         if self.rounded and outside == 0:

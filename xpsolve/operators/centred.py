@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import Array, conjugate, is_array, namespace_of
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.trace import map_arrays
 
 
 def centred(operator: LinearOperator, mean: Array | None, roots: Array | None = None) -> LinearOperator:
-    """W^½(A − 1āᵀ) with ā (p,) and √w (n,): a matrix of a dense A, an operator that is never formed of any other."""
-    if not isinstance(operator, Dense):
+    """W^½(A − 1āᵀ) with ā (p,) and √w (n,): a matrix of a dense A in memory, else an operator that is never formed."""
+    if not isinstance(operator, Dense) or isinstance(operator.A, np.memmap):
         return Centred(operator, mean, roots)
     A = operator.A if mean is None else operator.A - mean
     return Dense(A if roots is None else A * roots[:, None])

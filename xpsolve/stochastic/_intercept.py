@@ -17,9 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from xpsolve.arrays import Array, device_of, namespace_of, power_of_two, safe_norm
+import numpy as np
+
+from xpsolve.arrays import Array, device_of, namespace_of, power_of_two, safe_norm, settled
 from xpsolve.operators import Dense, LinearOperator
-from xpsolve.operators.centred import centred
+from xpsolve.operators.centred import Centred, centred
 from xpsolve.trace import map_arrays
 
 
@@ -50,12 +52,29 @@ class WithIntercept(LinearOperator):
         return xp.concat([self.operator.rmatvec(y), total if self.size is None else self.size * total], axis=0)
 
     def explicit(self) -> LinearOperator:
-        """The same as a matrix where A is one, else itself."""
-        if not isinstance(self.operator, Dense):
+        """The same as a matrix where A is one in memory, else itself."""
+        if not isinstance(self.operator, Dense) or isinstance(self.operator.A, np.memmap):
             return self
         A, xp = self.operator.A, namespace_of(self.operator.A)
         ones = xp.ones((A.shape[0], 1), dtype=A.dtype, device=device_of(A))
         return Dense(xp.concat([A, ones if self.size is None else self.size * ones], axis=1))
+
+    def blocks(self) -> tuple[Array, Callable[[Array], Array]] | None:
+        """A matrix A, and what makes rows of this operator of rows of A; None where there is no such A."""
+        inside: Any = self.operator
+        mean: Any = None
+        size = self.size
+        if isinstance(inside, Centred) and inside.roots is None:
+            inside, mean = inside.operator, inside.mean
+        if not isinstance(inside, Dense):
+            return None
+
+        def made(A: Array) -> Array:
+            xp = namespace_of(A)
+            ones = xp.ones((A.shape[0], 1), dtype=A.dtype, device=device_of(A))
+            return xp.concat([A if mean is None else A - mean, ones if size is None else size * ones], axis=1)
+
+        return inside.A, made
 
     def scaled(self, factor: Array) -> WithIntercept:
         """factor·(A, s·1)."""
@@ -108,10 +127,10 @@ def in_frame(
     `slopes` are derivatives of the losses, (n,) or (n, m): by a product with Aᵀ and one with A they show the size of A.
     """
     xp, A = namespace_of(shares), operator.operator
-    mean = A.rmatvec(shares)
+    (mean,) = settled(A.rmatvec(shares))
     moved = centred(A, mean)
-    along = moved.rmatvec(slopes / power_of_two(slopes))
+    (along,) = settled(moved.rmatvec(slopes / power_of_two(slopes)))
     length = safe_norm(along)
     along = along / xp.where(length > 0, length, xp.ones_like(length))
-    size = power_of_two(xp.asarray(safe_norm(moved.matvec(along)) / A.shape[0] ** 0.5))
+    (size,) = settled(power_of_two(xp.asarray(safe_norm(moved.matvec(along)) / A.shape[0] ** 0.5)))
     return WithIntercept(moved, size).explicit(), Frame(mean, size, offset, slopes.ndim == 2)

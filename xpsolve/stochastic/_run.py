@@ -150,11 +150,13 @@ def along(
     advice: Mapping[Status, str],
     columns: bool = False,
     user_step: bool = False,
+    seen: Callable[[LinearModel], LinearModel] = lambda f: f,
 ) -> Solution:
     """solve(start, *others) as a `Solution`, with the derivative of its equation ∇f(x) = 0 for an objective of xpsolve.
 
     Where the descent starts and with which step does not matter to where it ends.  Where the numbers of f are beyond
     the range of their dtype, the descent is taken in units of A; `columns` says whether each column may have its own.
+    `seen` makes another kind of model of that of the caller, which is not followed by derivatives.
     """
 
     def run(f: Any, x0: Array | None, *others: Any) -> tuple[Array, Solution]:
@@ -175,7 +177,12 @@ def along(
         x0 = first_x(f, x0)
     solution: Solution
     args = (f, x0, *others)
-    x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), args) if followed(args) else run(*args)
+    if followed(args):
+        x, solution = implicitly(run, lambda x, f, *_: f.gradient(x), args)
+    else:
+        f = seen(f)
+        x, solution = run(f, None if x0 is None else f.small(x0), *others)
+        solution = f.delivered(solution)
     x, intercept = f.split(x)
     return replace(solution, x=x, intercept=intercept)
 
@@ -195,12 +202,9 @@ def begin(f: Any, x0: Array | None, units: Units | None = None) -> Start:
 
 def _begin_model(f: LinearModel, x0: Array | None, units: Units) -> Start:
     model, xp = units.model, f.xp
-    x, margins = model.first()
-    d = model._slopes(margins)
-    g = model._adjoint(d) / model.n
+    x, g, terms = model.first_gradient()
     weights, ordinary = _weights(units, g)
-    # where ∇f(0) is nothing but rounding, the size of the terms that cancel in it
-    terms = safe_norm(d)
+    # where ∇f(0) is nothing but rounding, `terms` show the size of those that cancel in it
     if weights is not None:  # no entry of AD is above 1
         u = g * weights
         length, size = xp.sqrt(xp.sum(u * u)), terms * (f.operator.shape[1] / f.n) ** 0.5

@@ -78,7 +78,7 @@ def in_units(f: LinearModel) -> Units:
     """f with max|y| = 1, up to a factor below two, where the answer scales with y."""
     if not f.has_units:
         return Units(f)
-    b = power_of_two(f.y)
+    b = f.unit_of_y()
     return Units(f.in_units_of(b), b)
 
 

@@ -32,6 +32,7 @@ from xpsolve.arrays import (
     on_accelerator,
     shifted,
     solve_triangular,
+    weighted_gram,
 )
 from xpsolve.arrays.compiled import can_compile, compiled, fixed
 from xpsolve.capabilities import EAGER, capabilities
@@ -290,6 +291,8 @@ def _gram(f: LinearModel, columns: Any) -> Array:
         return xp.concat([xp.concat([G, side], axis=1), xp.concat([side.T, last], axis=1)], axis=0)
     if isinstance(columns, Centred):
         mean: Any = columns.mean
+        if isinstance(columns.operator, Dense):
+            return weighted_gram(columns.operator.A, xp.sqrt(f.n * f._shares()), lambda A: A - mean)
         return _gram(f, columns.operator) - f.n * mean[:, None] * mean[None, :]
     index = xp.arange(p, device=device_of(f.y))
     return columns.gram(index, f.y.dtype, f.weights)

@@ -27,6 +27,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Solution, Status
+from xpsolve.stochastic._row_model import row_model
 from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
@@ -165,7 +166,9 @@ def gradient_descent(
         return Descent(run, "gradient_descent", {})
 
     with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long is a status
-        return along("gradient_descent", f, solve, x0, step, tol=tol, advice=_ADVICE, user_step=step is not None)
+        options: dict[str, Any] = {} if search == "exact" else {"seen": row_model}
+        user_step = step is not None
+        return along("gradient_descent", f, solve, x0, step, tol=tol, advice=_ADVICE, user_step=user_step, **options)
 
 
 def _search(line_search: Any) -> str | None:

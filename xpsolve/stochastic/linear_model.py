@@ -32,8 +32,12 @@ from xpsolve.arrays import (
     is_array,
     lift,
     namespace_of,
+    power_of_two,
     regularisation,
+    safe_norm,
+    settled,
     shifted,
+    weighted_gram,
 )
 from xpsolve.operators import Dense, LinearOperator, Sparse, eigenvalue_bound
 from xpsolve.operators.centred import Centred
@@ -259,11 +263,29 @@ class LinearModel:
         c = self.constant()
         return xp.concat([x[:-1, ...], (c / self._constant_column())[None, ...]], axis=0), xp.zeros_like(self.y) + c
 
+    def first_gradient(self) -> tuple[Array, Array, Array]:
+        """The x where descents start, ∇f there without λ, and the norm of the slopes of all samples there."""
+        x, margins = self.first()
+        d = self._slopes(margins)
+        return x, self._adjoint(d) / self.n, safe_norm(d)
+
+    def unit_of_y(self) -> Array:
+        """The power of two just below max|y|, 0-d."""
+        return power_of_two(self.y)
+
+    def small(self, x: Array) -> Array:
+        """An array without an axis of samples, of the library of x."""
+        return x
+
+    def delivered(self, answer: Any) -> Any:
+        """An answer with arrays of the library of the samples."""
+        return answer
+
     def centred(self) -> LinearModel:
         """The same model in the variables in which it is solved; itself without an intercept."""
         if not isinstance(self.operator, WithIntercept) or self.frame is not None:
             return self
-        other, c = copy.copy(self), self.constant()
+        other, (c,) = copy.copy(self), settled(self.constant())
         if self.has_units:  # ℓ is one of s − y
             other.y = self.y - c
         offset, margins = (c, 0 * c) if self.has_units else (None, c)
@@ -311,13 +333,14 @@ class LinearModel:
     def hessian(self, x: Array) -> Array:
         """∇²f(x), (p, p), for a dense A and one number per sample."""
         model, x = self._meet(x)
-        matrix = model.operator.explicit() if isinstance(model.operator, WithIntercept) else model.operator
-        if not isinstance(matrix, Dense) or len(model.shape) != 1:
+        matrix: Any = model.operator.explicit() if isinstance(model.operator, WithIntercept) else model.operator
+        blocks = matrix.blocks() if isinstance(matrix, WithIntercept) else None
+        if not (isinstance(matrix, Dense) or blocks) or len(model.shape) != 1:
             message = f"hessian: expected a dense A and x of shape (p,), got {model!r}. Use hessian_vector."
             raise TypeError(message)
         weights = model._weighted(model.second_derivative(model._margins(x), model.y))
-        rows = model.xp.sqrt(weights / model.n)[:, None] * matrix.A
-        return shifted(gram(rows), model.lam)
+        A, made = blocks or (matrix.A, None)
+        return shifted(weighted_gram(A, model.xp.sqrt(weights / model.n), made), model.lam)
 
     def lipschitz(self) -> Array:
         """L with ‖∇f(x) − ∇f(z)‖ ≤ L‖x − z‖: sup ℓ″·‖W̃^½A‖²/n + λ, 0-d.
@@ -327,8 +350,8 @@ class LinearModel:
         """
         operator = self.operator
         if isinstance(operator, Dense) and min(operator.shape) <= EXACT_NORM:
-            A = self.rooted(operator.A)
-            G = gram(A if operator.shape[0] >= operator.shape[1] else A.T)
+            tall = operator.shape[0] >= operator.shape[1]
+            G = self.rooted_gram(operator.A) if tall else gram(self.rooted(operator.A).T)
             finite = self.xp.all(self.xp.isfinite(G))  # some libraries raise where others return NaN
             w, _ = eigh(self.xp.where(finite, G, self.xp.zeros_like(G)))
             largest = self.xp.where(finite, w[-1], self.xp.full_like(w[-1], self.xp.nan))
@@ -368,6 +391,10 @@ class LinearModel:
     def rooted(self, A: Array) -> Array:
         """W̃^½A, for columns A of the matrix."""
         return A if self.weights is None else self.xp.sqrt(self.weights)[:, None] * A
+
+    def rooted_gram(self, A: Array) -> Array:
+        """AᵀW̃A."""
+        return gram(A) if self.weights is None else weighted_gram(A, self.xp.sqrt(self.weights))
 
     def largest_lam(self) -> Array:
         """λ, 0-d: in a model with an intercept, or units of its columns, the largest of all entries."""
@@ -472,10 +499,17 @@ def _squared_rows_numpy(A: Array) -> Array:
 
 
 def _sizes_with_intercept(operator: WithIntercept, xp: Namespace, like: Array) -> Array | None:
-    """The sizes of the columns of a sparse A, which its means do not exceed, and of the constant one."""
-    A = operator.operator.operator if isinstance(operator.operator, Centred) else operator.operator
-    if not isinstance(A, Sparse):
+    """The sizes of the columns of A and of the constant one; the means of a sparse A do not exceed its own."""
+    A: Any = operator.operator
+    mean: Any = None
+    if isinstance(A, Centred):
+        A, mean = A.operator, A.mean
+    if isinstance(A, Dense):
+        most, least = xp.max(A.A, axis=0), xp.min(A.A, axis=0)
+        sizes = xp.maximum(most, -least) if mean is None else xp.maximum(most - mean, mean - least)
+    elif isinstance(A, Sparse):
+        sizes = sparse_column_sizes(lift(xp, A.like), A)
+    else:
         return None
     one = xp.ones(1, dtype=like.dtype, device=device_of(like))
-    sizes = sparse_column_sizes(lift(xp, A.like), A)
     return xp.concat([sizes, one if operator.size is None else operator.size * one])

@@ -8,6 +8,7 @@ the diagonal, AᵀDA/n + λI with D the mean of diag(π_k(1 − π_k)) over the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,15 +22,16 @@ from xpsolve.arrays import (
     conjugate_start,
     conjugate_step,
     either,
-    gram,
     in_memory,
     iterate,
     shifted,
     solve_positive,
+    weighted_gram,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.operators import Dense
 from xpsolve.solution import Callback, Solution, Status
+from xpsolve.stochastic._row_model import row_model
 from xpsolve.stochastic._run import (
     Descent,
     Start,
@@ -161,7 +163,8 @@ def newton(
         )
         return Descent(run, f"newton: {chosen}", {})
 
-    return along("newton", f, solve, x0, tol=tol, advice=_ADVICE, columns=True)
+    seen = functools.partial(row_model, hessians=chosen == "cholesky")
+    return along("newton", f, solve, x0, tol=tol, advice=_ADVICE, columns=True, seen=seen)
 
 
 def _choose(f: Any, method: str) -> str:
@@ -226,5 +229,6 @@ def _preconditioner(f: Any, x: Array, square: Array | None) -> Callable[[Array],
     xp, A = f.xp, f.operator.A
     spread = xp.mean(f._weighted(f.second_derivative(f.margins(x), f.y)), axis=1) / f.n
     lam = xp.reshape(f.lam, (-1,)) if f.lam.ndim else f.lam
-    (L,) = in_memory(lambda H: (raised_factor(H),), shifted(gram(xp.sqrt(spread)[:, None] * A), lam))
+    (L,) = in_memory(lambda H: (raised_factor(H),), shifted(weighted_gram(A, xp.sqrt(spread)), lam))
+    L = f.small(L)
     return lambda r: cholesky_solve(L, r)

@@ -14,11 +14,11 @@ from xpsolve.arrays import (
     check_ndim,
     check_positive,
     device_of,
-    gram,
     holds,
     is_array,
     is_concrete,
     namespace_of,
+    settled,
     shifted,
 )
 from xpsolve.operators import Dense
@@ -111,7 +111,7 @@ class LeastSquares(LinearModel):
         """AᵀW̃A/n + λI, the same for every x."""
         if not isinstance(self.operator, Dense) or self.y.ndim == 2:
             return super().hessian(x)
-        return shifted(gram(self.rooted(self.operator.A)) / self.n, self.lam)
+        return shifted(self.rooted_gram(self.operator.A) / self.n, self.lam)
 
 
 class Huber(LinearModel):
@@ -194,7 +194,7 @@ class Huber(LinearModel):
 
     def constant(self) -> Array:
         """The best constant, to a part 2⁻⁴⁰ of the range of y, by bisection: from the mean outliers are far to go."""
-        xp, y = self.xp, self.y
+        xp, (y,) = self.xp, settled(self.y)
         low, high = xp.min(y), xp.max(y)
         for _ in range(40):
             middle = 0.5 * low + 0.5 * high

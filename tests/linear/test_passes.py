@@ -1,0 +1,208 @@
+"""Tall matrices of Dask and in files: how often each function reads them, and that the answer is the same."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import xpsolve as xs
+from xpsolve.arrays import row_blocks
+from xpsolve.testing import assert_close
+
+da = pytest.importorskip("dask.array")
+
+N, P, ROWS = 400, 6, 50
+
+
+class Source:
+    """[A y] in chunks of rows that are made anew whenever they are read, which is counted."""
+
+    def __init__(self, dtype="float64", scale=1.0):
+        rng = np.random.default_rng(5)
+        A = rng.standard_normal((N, P))
+        y = A @ np.asarray([3.0, 0.0, -2.0, 0.0, 0.0, 1.0]) + 0.3 * rng.standard_normal(N) + 2
+        self.values = np.column_stack([scale * A, y]).astype(dtype)
+        self.calls = 0
+        rows = da.from_array(np.arange(N), chunks=ROWS)
+        self.array = rows.map_blocks(self.read, new_axis=1, chunks=(rows.chunks[0], (P + 1,)), dtype=dtype)
+        self.calls = 0
+
+    def read(self, rows):
+        if not len(rows):  # Dask asks for the kind of a chunk
+            return self.values[:0]
+        self.calls += 1
+        return self.values[rows]
+
+    @property
+    def passes(self):
+        found = self.calls / (N // ROWS)
+        assert found == int(found)
+        return int(found)
+
+    def data(self, columns=1):
+        """A and y, as arrays of Dask and in memory."""
+        pairs = []
+        for values in (self.array, self.values):
+            y = values[:, P]
+            pairs.append((values[:, :P], y if columns == 1 else np.stack([y, 2 * y], axis=1)))
+        return pairs
+
+
+LAM = 40.0
+CALLS = {
+    "ridge": (lambda A, y: xs.ridge(A, y, 1.0), 2),
+    "ridge, a path": (lambda A, y: xs.ridge(A, y, [1.0, 10.0, 100.0]), 2),
+    "ridge, svd": (lambda A, y: xs.ridge(A, y, 1.0, method="svd"), 2),
+    "ridge, unchecked": (lambda A, y: xs.ridge(A, y, 1.0, check_finite=False), 2),
+    "ridge, intercept": (lambda A, y: xs.ridge(A, y, 1.0, intercept=True), 3),
+    "lstsq": (xs.lstsq, 2),
+    "lasso": (lambda A, y: xs.lasso(A, y, LAM), 2),
+    "lasso, fista": (lambda A, y: xs.lasso(A, y, LAM, method="fista", tol=1e-5), 2),
+    "elastic net": (lambda A, y: xs.elastic_net(A, y, LAM, 0.5), 2),
+    "elastic net, intercept": (lambda A, y: xs.elastic_net(A, y, LAM, 0.5, intercept=True), 3),
+    "lasso_path": (xs.lasso_path, 2),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", CALLS)
+def test_passes(name, dtype):
+    call, passes = CALLS[name]
+    source = Source(dtype)
+    lazy, plain = source.data()
+    solution = call(*lazy)
+    if (name, dtype) == ("lasso, fista", "float32"):
+        passes += 1  # the gap of the rounded answer
+    assert source.passes == passes
+    assert solution.status.name == "CONVERGED"
+    assert str(solution.x.dtype) == dtype
+    assert isinstance(solution.x, da.Array)
+    x = solution.x.compute()
+    assert repr(solution)
+    if solution.intercept is not None:
+        assert float(solution.intercept)
+    assert source.passes == passes  # what is asked of the answer reads nothing
+    expected = call(*plain)
+    assert solution.method == expected.method
+    assert_close(x, np.asarray(expected.x), rtol=1e-5 if dtype == "float64" else 1e-3)
+
+
+def test_columns_of_y_and_a_warm_start():
+    source = Source()
+    (A, Y), (plain, _) = source.data(columns=2)
+    solution = xs.ridge(A, Y, da.asarray([[1.0, 2.0]]))
+    assert source.passes == 2
+    assert_close(solution.x.compute()[:, 1], xs.ridge(plain, 2 * source.values[:, P], 2.0).x, rtol=1e-12)
+    source.calls = 0
+    warm = xs.lasso(A, Y[:, 0], LAM, x0=xs.lasso(A, Y[:, 0], LAM, tol=1e-9).x)
+    assert (warm.n_iter, warm.status.name) == (0, "CONVERGED")
+
+
+def test_an_ill_conditioned_problem_falls_back_to_the_triangle():
+    source = Source()
+    source.values[:, 1] = source.values[:, 0] * (1 + 1e-10)
+    lazy, plain = source.data()
+    solution, expected = xs.ridge(*lazy, 0.0), xs.ridge(*plain, 0.0)
+    assert solution.method == expected.method == "normal->svd"
+    assert source.passes <= 4  # the Gram matrix and its certificate, the triangle and its own
+    assert solution.converged
+    residual = plain[1] - plain[0] @ solution.x.compute()
+    best = plain[1] - plain[0] @ expected.x
+    assert residual @ residual <= (1 + 1e-9) * (best @ best)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+@pytest.mark.parametrize("name", ["ridge", "lstsq", "lasso", "lasso_path"])
+def test_squares_out_of_range(name, scale):
+    calls = {
+        "ridge": lambda A, y: xs.ridge(A, y, 0.0),
+        "lstsq": xs.lstsq,
+        "lasso": lambda A, y: xs.lasso(A, y, LAM * scale),
+        "lasso_path": lambda A, y: xs.lasso_path(A, y, n_lams=5),
+    }
+    source = Source(scale=scale)
+    lazy, plain = source.data()
+    solution = calls[name](*lazy)
+    assert solution.converged
+    assert source.passes <= 6
+    assert_close(solution.x.compute() * scale, calls[name](*plain).x * scale, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ridge", "lstsq", "lasso", "lasso_path"])
+@pytest.mark.parametrize("place", [(7, 2), (390, P)])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(name, place, value):
+    calls = {
+        "ridge": lambda A, y: xs.ridge(A, y, 1.0),
+        "lstsq": xs.lstsq,
+        "lasso": lambda A, y: xs.lasso(A, y, LAM),
+        "lasso_path": xs.lasso_path,
+    }
+    source = Source()
+    source.values[place] = value
+    lazy, _ = source.data()
+    with pytest.raises(ValueError, match=r"^A: expected finite" if place[1] < P else r"^y: expected finite"):
+        calls[name](*lazy)
+
+
+def test_callbacks_and_records_have_arrays_of_dask():
+    lazy, plain = Source().data()
+    seen = []
+    solution = xs.lasso(*lazy, LAM, method="ista", record=True, callback=lambda k, progress: seen.append(progress))
+    expected = xs.lasso(*plain, LAM, method="ista", record=True)
+    assert all(isinstance(progress.x, da.Array) for progress in seen)
+    assert float(seen[-1].measure) <= 1e-6
+    objective = solution.history["objective"]
+    assert isinstance(objective, da.Array)
+    assert_close(objective.compute(), expected.history["objective"], rtol=1e-10)
+
+
+def test_short_problems_of_dask_are_settled_too():
+    source = Source()
+    lazy, _ = source.data()
+    A = lazy[0][:ROWS, :].T
+    solution = xs.ridge(A, lazy[1][:P], 1.0)
+    source.calls = 0
+    assert solution.converged
+    assert solution.x.compute().shape == (ROWS,)
+    assert source.calls == 0
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["float64", "float32"])
+def file(request, tmp_path, monkeypatch):
+    """A of 2 MB in a file and y, in blocks of 64 kB."""
+    monkeypatch.setattr(row_blocks, "_BLOCK", 2**16)
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((8000, 32)).astype(request.param)
+    path = tmp_path / "A.npy"
+    np.save(path, values)
+    y = values @ np.where(np.arange(32) % 3 == 0, 2.0, 0.0) + rng.standard_normal(8000) + 5
+    return np.load(path, mmap_mode="r"), values, y.astype(request.param)
+
+
+ON_FILES = {
+    **{name: call for name, (call, _) in CALLS.items()},
+    "lasso, weights": lambda A, y: xs.lasso(A, y, 1000.0, weights=1 + y * y, intercept=True),
+    "lasso_path, λ = 0": lambda A, y: xs.lasso_path(A, y, [300.0, 0.0]),
+    "ridge, cg": lambda A, y: xs.ridge(A, y, 1.0, method="cg"),
+    "gradient_descent": lambda A, y: xs.gradient_descent(xs.LeastSquares(A, y)),
+    "newton": lambda A, y: xs.newton(xs.Logistic(A, np.sign(y - 5), 1e-3)),
+    "newton, cg": lambda A, y: xs.newton(xs.Logistic(A, np.sign(y - 5), 1e-3), method="cg"),
+}
+
+
+@pytest.mark.parametrize("name", ON_FILES)
+def test_a_file_is_never_in_memory_as_a_whole(name, file):
+    A, values, y = file
+    ON_FILES[name](A[:300], y[:300])  # what is imported and made once
+    tracemalloc.start()
+    solution = ON_FILES[name](A, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.7 * A.nbytes
+    assert type(solution.x) is np.ndarray
+    assert solution.converged
+    assert_close(np.asarray(solution.x), ON_FILES[name](values, y).x, rtol=1e-4 if A.dtype == "float64" else 5e-3)

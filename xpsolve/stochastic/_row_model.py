@@ -1,0 +1,271 @@
+"""The objective of a linear model whose samples are of Dask, in chunks of rows.
+
+Value, gradient and Hessian at an x come from one pass over the samples, made when they are asked for, and are NumPy
+arrays as x is.  The first pass also finds the sizes of the columns and what the Lipschitz constant needs.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import array_api_compat.numpy
+import numpy as np
+
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    innermost,
+    is_array,
+    library,
+    namespace_of,
+    row_reduce,
+    row_sums,
+    settled,
+    shifted,
+    weighted_gram,
+)
+from xpsolve.operators import Dense, eigenvalue_bound
+from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.trace import map_arrays
+
+_MOST = 1024  # features up to which the first pass finds AᵀA for the Lipschitz constant
+
+
+class _Sums(NamedTuple):
+    """Sums over samples at an x."""
+
+    loss: Array  # 0-d
+    gradient: Array  # Aᵀℓ′, in the shape of x
+    hessian: Array  # AᵀL″A where it was asked for, else 0
+
+
+class _First(NamedTuple):
+    """What the first pass finds."""
+
+    sums: _Sums
+    slopes: Array  # Σ ℓ′², 0-d
+    gram: Array  # AᵀW̃A where it was asked for, else 0
+    most: Array  # the largest entry of each column, (p,)
+    least: Array
+
+
+class _Known(NamedTuple):
+    """Sums, and for which samples and x they hold."""
+
+    operator: Any
+    y: Any
+    x: Array
+    sums: _Sums
+
+
+class RowModel(LinearModel):
+    """A model of any kind of which `y`, `weights` and A of `operator` are of Dask, and all else is of NumPy."""
+
+    start: tuple[Array, Array]  # the first x, and the margins there
+    hessians: bool  # whether a pass is to find the Hessian, too
+    known: tuple[_Known, ...]  # the last two, of which a rejected step needs the one before the last
+    beginning: tuple[Any, Any, _First] | None
+
+    @property
+    def xp(self) -> Namespace:
+        """That of x."""
+        return array_api_compat.numpy
+
+    def first(self) -> tuple[Array, Array]:
+        """Where descents start."""
+        return self.start
+
+    def first_gradient(self) -> tuple[Array, Array, Array]:
+        """The first x, ∇f there without λ, and the norm of the slopes: by the first pass."""
+        first, x = self._first, self.start[0]
+        return x, first.sums.gradient / self.n, np.sqrt(first.slopes)
+
+    @property
+    def _first(self) -> _First:
+        found = self.beginning
+        if found is None or found[0] is not self.operator or found[1] is not self.y:
+            lipschitz = not self.hessians and self.operator.shape[1] <= _MOST
+            of = functools.partial(_first_of, self._block(), self.hessians, lipschitz)
+            parts = row_reduce(of, _merged, *self._samples, small=(self.start[0],))
+            first = _First(_Sums(*parts[:3]), *parts[3:])
+            found = self.beginning = self.operator, self.y, first
+            self.known = (_Known(self.operator, self.y, self.start[0], first.sums),)
+        return found[2]
+
+    @property
+    def _samples(self) -> list[Array]:
+        operator: Any = self.operator
+        return [operator.A, self.y, *([] if self.weights is None else [self.weights])]
+
+    def _block(self) -> Callable[..., LinearModel]:
+        """What makes a model of a block of the samples."""
+        template: Any = copy.copy(self)
+        template.__class__ = type(self).__mro__[2]
+        template.__dict__.update(dict.fromkeys(("operator", "y", "weights", "start", "beginning")), known=())
+        return functools.partial(_model_of, template)
+
+    def _at(self, x: Array) -> _Sums:
+        known = [k for k in self.known if k.operator is self.operator and k.y is self.y]
+        here = next((k for k in known if np.array_equal(k.x, x)), None)
+        if here is None:
+            of = functools.partial(_sums_of, self._block(), self.hessians)
+            here = _Known(self.operator, self.y, x, _Sums(*row_sums(of, *self._samples, small=(x,))))
+        self.known = (here, *(k for k in known if k is not here))[:2]
+        return here.sums
+
+    def value(self, x: Array) -> Array:
+        """f(x)."""
+        return np.asarray(self._at(x).loss / self.n + 0.5 * np.sum(self.lam * x * x))
+
+    def gradient(self, x: Array) -> Array:
+        """∇f(x)."""
+        return self._at(x).gradient / self.n + self.lam * x
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """f(x) and ∇f(x)."""
+        return self.value(x), self.gradient(x)
+
+    def hessian(self, x: Array) -> Array:
+        """∇²f(x), (p, p)."""
+        return shifted(self._at(x).hessian / self.n, self.lam)
+
+    def hessian_operator(self, x: Array) -> Callable[[Array], Array]:
+        """The map v to ∇²f(x) v, each time by a pass."""
+
+        def product(v: Array) -> Array:
+            (Hv,) = row_sums(functools.partial(_product_of, self._block()), *self._samples, small=(x, v))
+            return Hv / self.n + self.lam * v
+
+        return product
+
+    def lipschitz(self) -> Array:
+        """As that of the model: from AᵀW̃A, or a bound by twelve passes."""
+        if self.operator.shape[1] > _MOST:
+            by_products = functools.partial(_normal_of, self._block())
+            like = np.zeros((self.operator.shape[1], 1), self.y.dtype)
+            largest = eigenvalue_bound(lambda v: row_sums(by_products, *self._samples, small=(v,))[0], like)
+        else:
+            if self._first.gram.ndim == 0:
+                (G,) = row_sums(functools.partial(_gram_of, self._block()), *self._samples)
+            else:
+                G = self._first.gram
+            largest = np.linalg.eigvalsh(G)[-1] if np.all(np.isfinite(G)) else np.full((), np.nan, G.dtype)
+        return np.asarray((self.curvature / self.n) * largest + self.largest_lam())
+
+    def column_sizes(self) -> Array:
+        """max_i |A_ij| of each feature, (p,)."""
+        return np.maximum(self._first.most, -self._first.least)
+
+    def convexity(self) -> Array:
+        """As that of the model."""
+        return np.asarray(super().convexity())
+
+    def separated(self, x: Array) -> Array | None:
+        """As that of the model."""
+        found = super().separated(x)
+        return None if found is None else np.asarray(found)
+
+    def unit_of_y(self) -> Array:
+        """The power of two just below max|y|."""
+        return np.asarray(super().unit_of_y())
+
+    def small(self, x: Array) -> Array:
+        """An array without an axis of samples, in memory."""
+        return np.asarray(innermost(x))
+
+    def split(self, x: Array) -> tuple[Array, Array | None]:
+        """x and the intercept for the caller, of Dask as the samples are."""
+        x, c = self.delivered(super().split(x))
+        return x, c
+
+    def delivered(self, answer: Any) -> Any:
+        """The answer with arrays of Dask."""
+        import dask.array
+
+        return map_arrays(dask.array.asarray, answer, leaf=lambda x: is_array(x) or isinstance(x, np.generic))
+
+
+@functools.cache
+def _kind(model: Any) -> Any:
+    """The class of the same models in blocks."""
+    return type(f"Row{model.__name__}", (RowModel, model), {"__module__": __name__})
+
+
+def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
+    """The model as a `RowModel` where A is a matrix of Dask, else itself; with `hessians` all passes find them."""
+    operator = f.operator
+    if not isinstance(operator, Dense) or hasattr(namespace_of(f.y), "inside"):
+        return f
+    if type(operator.A) is np.ndarray or library(namespace_of(operator.A)) != "dask":
+        return f
+    (x, margins), model = f.first(), copy.copy(f)
+    for name, value in vars(f).items():  # λ, δ, the frame of an intercept, …
+        if name not in ("operator", "y", "weights"):
+            setattr(model, name, map_arrays(np.asarray, value))
+    if f.weights is not None:
+        (model.weights,) = settled(f.weights)
+    kind: Any = type(f)
+    model.__class__ = _kind(kind)
+    vars(model).update(start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None)
+    return model
+
+
+def _model_of(template: LinearModel, A: Array, y: Array, weights: Array | None = None) -> LinearModel:
+    model = copy.copy(template)
+    model.__dict__.update(operator=Dense(A), y=y, weights=weights)
+    return model
+
+
+def _split(samples: Sequence[Array], count: int) -> tuple[Sequence[Array], Sequence[Array]]:
+    return samples[:-count], samples[-count:]
+
+
+def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> tuple[Array, ...]:
+    samples, (x,) = _split(args, 1)
+    model = block(*samples)
+    with np.errstate(over="ignore", invalid="ignore"):
+        s = model._margins(x)
+        H = np.zeros((), x.dtype)
+        if hessian:
+            H = weighted_gram(samples[0], np.sqrt(model._weighted(model.second_derivative(s, model.y))))
+        loss = model.loss(s, model.y)
+        total = np.sum(loss if model.weights is None else loss * model.weights)
+        return np.asarray(total), model._adjoint(model._slopes(s)), H
+
+
+def _first_of(block: Callable[..., LinearModel], hessian: bool, lipschitz: bool, *args: Array) -> tuple[Array, ...]:
+    samples, (x,) = _split(args, 1)
+    model, A = block(*samples), samples[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        d = model._slopes(model._margins(x))
+        G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
+        return *_sums_of(block, hessian, *args), np.sum(d * d), G, np.max(A, axis=0), np.min(A, axis=0)
+
+
+def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    *sums, most, least = zip(*parts, strict=True)
+    return (
+        *(sum(terms[1:], terms[0]) for terms in sums),
+        np.max(np.stack(most), axis=0),
+        np.min(np.stack(least), axis=0),
+    )
+
+
+def _product_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
+    samples, (x, v) = _split(args, 2)
+    model = block(*samples)
+    return (model._adjoint(model._weighted(model._curve(model._margins(x))(model._margins(v)))),)
+
+
+def _normal_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
+    samples, (v,) = _split(args, 1)
+    model, A = block(*samples), samples[0]
+    s = A @ v
+    return (A.T @ (s if model.weights is None else model.weights[:, None] * s),)
+
+
+def _gram_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
+    return (block(*samples).rooted_gram(samples[0]),)
