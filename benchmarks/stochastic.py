@@ -102,6 +102,30 @@ class SgdInFeatures(_Epoch):
     params = (_EAGER, (1, 64), (200, 360, 640, 1120, 2000))
 
 
+class StreamInSamples(_Epoch):
+    """The same steps through a stream in batches of 500 rows, which adds a measurement of each batch: exponent 1."""
+
+    title = "SGD through a stream, in the number of samples"
+    cost = None
+    x = "n"
+    fixed = {**_Epoch.fixed, "p": 20}
+    param_names = ("backend", "n")
+    params = (_EAGER, (1000, 1800, 3200, 5600, 10_000))
+    profiles = {"smoke": {"backend": ["numpy"], "n": [1000]}}
+
+    def prepare(self, backend, n):
+        A, y, _, tau = _two_classes(n, self.fixed["p"])
+        pairs = [tuple(backend.asarray(part[i : i + 500]) for part in (A, y)) for i in range(0, n, 500)]
+        f = partial(Logistic, lam=_LAM, check_finite=False)
+        expected = _loop_sgd(A, y, np.arange(n), tau, n)
+
+        def error(found: Any) -> float:
+            return float(np.linalg.norm(backend.to_numpy(found) - expected) / np.linalg.norm(expected))
+
+        # every tolerance will do: what is compared are the iterates
+        return _Case(lambda: sgd(f, batches=pairs, step0=tau, warmup=n, tol=1e9).x, error)
+
+
 class SagInSamples(SgdInSamples):
     """As SGD, with a memory of n numbers."""
 

@@ -199,9 +199,11 @@ class Progress(NamedTuple):
         The answer so far, in the units and the shape of `Solution.x`.
     measure : array or None
         What the certificate measures, as it was computed last: 0-d, on the device, the worst of problems that are
-        solved together.  None for methods that do not compute it on their way: `sgd`, `sga` and `sag`.
+        solved together.  None for methods that do not compute it on their way: `sgd`, `sga` and `sag`, but for streams.
     intercept : array or None
         The intercept so far, where one was asked for of a method that iterates on it.
+    objective : array or None
+        0-d, the mean of the objective over recent batches of a stream, of each before its steps.
 
     Examples
     --------
@@ -215,6 +217,7 @@ class Progress(NamedTuple):
     x: Any
     measure: Any = None
     intercept: Any = None
+    objective: Any = None
 
     def __repr__(self) -> str:
         return f"Progress(x: {shapes_in(self.x)}, measure: {shapes_in(self.measure) or self.measure})"

@@ -139,6 +139,10 @@ CALLS = {
     "sgd, sparse": (stochastic("sgd", xs.LeastSquares, block=16), planted(SPARSE)),
     "sgd, sparse, one by one": (stochastic("sgd", xs.LeastSquares, block=1), planted(SPARSE)),
     "sgd, sparse, a step given": (stochastic("sgd", xs.LeastSquares, block=16, step0=0.01), planted(SPARSE)),
+    "sgd, a stream": (
+        lambda A, y: xs.sgd(xs.LeastSquares, batches=[(A[:7, :], y[:7]), (A[7:, :], y[7:])], tol=10.0),
+        planted(TALL),
+    ),
     "sga, sparse": (stochastic("sga", xs.LeastSquares, block=16), planted(SPARSE)),
     "sag, sparse": (stochastic("sag", xs.LeastSquares, block=16), planted(SPARSE)),
     "gradient_descent, sparse": (

@@ -29,6 +29,7 @@ def objects(asarray):
         xs.minimize(f, P.L1(0.1)),
         transport,
         sag,
+        xs.sgd(xs.LeastSquares, batches=[(A_, Y_)], tol=2.0),
     ]
     parts = [transport.certificate, sag.stats["memory"], xs.Progress(Y_, a), xs.Progress((a, a)), TABLE["ridge"]]
     objectives = [f, xs.Huber(A_, Y_), xs.Logistic(A_, asarray(SIGNS)), xs.Multinomial(A_, asarray(CLASSES))]

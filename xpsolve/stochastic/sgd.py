@@ -15,7 +15,7 @@ over a block needs the same d and other weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ import numpy as np
 from xpsolve.arrays import Array
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Callback, Solution
+from xpsolve.stochastic.batches import Way, descend
 from xpsolve.stochastic.block import added, derivatives
 from xpsolve.stochastic.compiled_steps import Loop, Walk
 from xpsolve.stochastic.linear_model import LinearModel
@@ -116,11 +117,12 @@ class _Descent:
 
 @capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
 def sgd(
-    f: LinearModel,
-    x0: Array | None = None,
+    f: LinearModel | Callable[[Any, Any], LinearModel],
+    x0: Array | Solution | None = None,
     *,
+    batches: Iterable[tuple[Any, Any]] | None = None,
     indices: Any = None,
-    epochs: int = 10,
+    epochs: int | None = None,
     step0: float | Sequence[float] | None = None,
     warmup: float | None = None,
     block: int | str = "auto",
@@ -134,34 +136,45 @@ def sgd(
 
     Parameters
     ----------
-    f : LeastSquares, Logistic or Multinomial
-        The objective, of a dense or sparse A.
-    x0 : array, shape of x, or (runs, …), optional
+    f : LeastSquares, Huber, Logistic or Multinomial, or callable
+        The objective, of a dense or sparse A.  With `batches`, a function of (A_i, y_i) that returns the objective of
+        one batch: such a class, or ``functools.partial(Logistic, lam=1e-4)``.
+    x0 : array, shape of x, or (runs, …), or StreamSolution, optional
         Where to start; with a leading axis, as many runs are done side by side.  An intercept is one more entry or row
-        of x, the last.  None is 0, and an intercept that fits the samples.
+        of x, the last.  None is 0, and an intercept that fits the samples.  With `batches`, what this function returned
+        for the batches so far continues that stream, as if it had not been cut.
+    batches : iterable of pairs (A_i, y_i), optional
+        A stream of samples, a few rows at a time, (n_i, p) and n_i observations with any n_i ≥ 1; a generator that
+        never ends will do.  Rows are taken once and in their order, which has to be random, and forgotten.  The stream
+        ends with the iterable, or when the callback says so; ``itertools.islice`` limits it.  Without an intercept, for
+        which A can have a column of ones.  Weights are relative to those of the same batch.
     indices : sequence of int, shape (K,) or (runs, K), optional
-        Sample numbers of the steps, on the host, so that runs agree on all libraries.  None draws them at random.
-    epochs : int
-        How many times n steps to take, if `indices` is not given.
+        Sample numbers of the steps, on the host, so that runs agree on all libraries.  None draws them at random.  Not
+        with `batches`.
+    epochs : int, optional
+        How many times n steps to take, if `indices` is not given; None is 10.  Not with `batches`.
     step0 : float or one for each run, optional
-        τ₀.  None is 1/L of the worst sample.
+        τ₀.  None is 1/L of the worst sample, of those so far in a stream.
     warmup : float, optional
-        k₀, the step at which τ has halved.  None is after the first epoch.
+        k₀, the step at which τ has halved.  None is after the first epoch, or after 10⁴ samples of a stream.
     block : int, "auto" or "compiled"
         Steps taken together; 1 is the loop.  "compiled" is a loop that Numba compiles, for NumPy and a dense A, or a
         sparse one without intercept, which "auto" takes where Numba is installed and blocks would need more than a
-        hundredth of a second; the first such call takes a second or two more.  The iterates are the same to rounding.
+        hundredth of a second, and for streams; the first such call takes a second or two more.  The iterates are the
+        same to rounding.
     batch : int
         Samples per step, whose gradients are averaged; `indices` then has so many for each step, one after another.
+        The last step of one of the `batches` has the rows that are left.
     seed : int
-        Of the random sample numbers, which are independent and uniform.
+        Of the random sample numbers, which are independent and uniform.  Not with `batches`.
     tol : float
         What the certificate is compared with; all steps are taken whatever it is.
     record_every : int, optional
-        Keep x, f(x) and the certificate at every so many steps, at the price of three products with A each.
+        Keep x, f(x) and the certificate at every so many steps, at the price of three products with A each; of a stream
+        at the next batch, with what ``.objective`` and the certificate were then.
     callback : callable, optional
         Called as ``callback(steps, progress)`` every few thousand steps, with a `Progress` without a
-        measure; a true answer stops.
+        measure; of a stream after every batch, with its running ``objective`` and measure.  A true answer stops.
 
     Returns
     -------
@@ -173,12 +186,17 @@ def sgd(
         "intercept" where there is one;
         ``.stats`` the block and the sweeps at the end, whether the loop was "compiled", and host reads.
 
+        With `batches` it is a `StreamSolution`: ``.objective`` is the mean of f over the last twenty batches or so, of
+        each before its steps, and the certificate the same mean of ‖D∇f‖, relative to that at x = 0, or that of the
+        last batch after its steps where this is larger.  It estimates the gradient of the expectation of f from
+        above, since noise of the batches adds to it: batches that are too small for `tol` end with MAX_ITER.
+
     Raises
     ------
     TypeError
-        If f is not such an objective, or an option is of the wrong kind.
+        If f is not such an objective, or an option or a batch is of the wrong kind.
     ValueError
-        If a shape, an index or an option is not as described.
+        If a shape, an index or an option is not as described; errors in a batch begin with "batches" and its number.
 
     Warns
     -----
@@ -203,19 +221,35 @@ def sgd(
     >>> solution = xs.sgd(xs.LeastSquares(A, A @ np.ones(3)), epochs=20)
     >>> solution.x.round(3), solution.converged
     (array([1., 1., 1.]), True)
+
+    Without an end, in constant memory:
+
+    >>> def samples():
+    ...     while True:
+    ...         A = rng.standard_normal((100, 3))
+    ...         yield A, A @ np.ones(3)
+    >>> enough = lambda steps, progress: progress.objective < 1e-8
+    >>> solution = xs.sgd(xs.LeastSquares, batches=samples(), callback=enough)
+    >>> solution.x.round(3), solution.status.name
+    (array([1., 1., 1.]), 'STOPPED')
     """
     return _descend(
-        f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback, batch=batch), "sgd"
+        f,
+        x0,
+        batches,
+        Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback, batch=batch),
+        "sgd",
     )
 
 
 @capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
 def sga(
-    f: LinearModel,
-    x0: Array | None = None,
+    f: LinearModel | Callable[[Any, Any], LinearModel],
+    x0: Array | Solution | None = None,
     *,
+    batches: Iterable[tuple[Any, Any]] | None = None,
     indices: Any = None,
-    epochs: int = 10,
+    epochs: int | None = None,
     step0: float | Sequence[float] | None = None,
     warmup: float | None = None,
     block: int | str = "auto",
@@ -229,13 +263,13 @@ def sga(
 
     Parameters
     ----------
-    f, x0, indices, epochs, step0, warmup, block, batch, seed, tol, record_every, callback
+    f, x0, batches, indices, epochs, step0, warmup, block, batch, seed, tol, record_every, callback
         As in `sgd`; at k = k₀ too this τ has halved, and falls more slowly from then on.
 
     Returns
     -------
     Solution
-        ``.x`` is (x_1 + … + x_K)/K, kept as a running sum; the iterates are not stored.
+        ``.x`` is (x_1 + … + x_K)/K, kept as a running sum; the iterates are not stored.  A stream is measured there.
 
     Raises
     ------
@@ -262,17 +296,30 @@ def sga(
     array([1., 1., 1.])
     """
     return _descend(
-        f, x0, Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback, batch=batch), "sga"
+        f,
+        x0,
+        batches,
+        Options(indices, epochs, step0, warmup, block, record_every, seed, tol, callback, batch=batch),
+        "sga",
     )
 
 
-def _descend(f: LinearModel, x0: Array | None, o: Options, name: str) -> Solution:
-    stream = o.stream(f, x0, lambda k, tau0, k0: tau0 / (1 + (k / k0 if name == "sgd" else np.sqrt(k / k0))))
+def _descend(f: Any, x0: Any, batches: Any, o: Options, name: str) -> Solution:
     average = name == "sga"
-    first = Iterate(stream.X, stream.X * 0)
+
+    def rule(k: Any, tau0: Any, k0: float) -> Any:
+        return tau0 / (1 + (np.sqrt(k / k0) if average else k / k0))
+
+    def method(stream: Stream) -> _Descent:
+        return _Descent(stream, average=average)
+
+    def first(X: Array) -> Iterate:
+        return Iterate(X, X * 0)
 
     def answer(s: Iterate, k: int) -> Array:
         return s.total / k if average and k else s.X
 
-    ended = run(stream, _Descent(stream, average=average), first, answer, o)
-    return o.solution(name, stream, ended)
+    if batches is not None:
+        return descend(f, x0, batches, o, Way(name, rule, method, first, answer))
+    stream = o.stream(f, x0, rule)
+    return o.solution(name, stream, run(stream, method(stream), first(stream.X), answer, o))

@@ -195,7 +195,7 @@ class Options:
     """The arguments that stochastic methods share."""
 
     indices: Any
-    epochs: int
+    epochs: int | None  # None is 10
     step0: Any
     warmup: float | None
     block: int | str
@@ -207,7 +207,8 @@ class Options:
     batch: int = 1
 
     def __post_init__(self) -> None:
-        check_count(self.epochs, "epochs", 0, MOST)
+        if self.epochs is not None:
+            check_count(self.epochs, "epochs", 0, MOST)
         object.__setattr__(self, "tol", check_number(self.tol, "tol", minimum=0))
         check_count(self.batch, "batch", 1, MOST)
         if not (isinstance(self.block, str) and self.block in ("auto", "compiled")):
@@ -221,12 +222,13 @@ class Options:
 
     def stream(self, f: LinearModel, x0: Array | None, rule: Callable[[Any, Any, float], Any]) -> Stream:
         """The stream, with the steps rule(k, τ₀, k₀) for k = 0, 1, …."""
-        x, runs = _first(f, x0)
+        x, runs = first_of_run(f, x0)
         f = f.centred()
         tau0 = None if self.step0 is None else _check_step(self.step0, self.step_name, runs)
         shape = () if runs is None else (runs,)
         if self.indices is None:
-            length = -(-self.epochs * f.n // self.batch) * self.batch
+            epochs = 10 if self.epochs is None else self.epochs
+            length = -(-epochs * f.n // self.batch) * self.batch
             numbers = np.random.default_rng(self.seed).integers(f.n, size=(*shape, length))
         else:
             numbers = _check_indices(self.indices, f.n, shape)
@@ -250,6 +252,12 @@ class Options:
         assert start.units is not None
         x = start.x if x is None else start.units.inside(f.inside(x))
         return Stream(start, x if len(f.shape) == 2 else x[..., None], numbers, steps, lam, runs, self.batch)
+
+    def planned(self, f: LinearModel) -> tuple[float, float]:
+        """λ and τ₀ of one run, 1/L of the worst sample of f where no step is given."""
+        tau0 = None if self.step0 is None else _check_step(self.step0, self.step_name, None)
+        lam, worst = self._planned(f.largest_lam(), f, tau0)
+        return lam, float((1 / worst if worst > 0 else 1.0) if tau0 is None else tau0)
 
     def _planned(self, lam: Array, f: LinearModel, tau0: Any) -> tuple[float, float]:
         """λ, and the Lipschitz constant of the worst sample where no step is given, in one host read."""
@@ -343,7 +351,7 @@ def _is_readable(x: Array) -> bool:
     return True
 
 
-def _first(f: Any, x0: Array | None) -> tuple[Array | None, int | None]:
+def first_of_run(f: Any, x0: Array | None) -> tuple[Array | None, int | None]:
     """The objective checked; the first x where one is given, and how many runs it starts."""
     if not isinstance(f, LinearModel):
         message = f"f: expected LeastSquares, Huber, Logistic or Multinomial, got {type(f).__qualname__}."
@@ -409,7 +417,7 @@ def _check_step(value: Any, name: str, runs: int | None) -> Any:
     return numbers[:, None]
 
 
-def _next(stream: Stream, start: int, pace: _Pace | _Single, stop: int) -> Chunk:
+def next_chunk(stream: Stream, start: int, pace: _Pace | _Single, stop: int) -> Chunk:
     """The next blocks from `start` on, and where less than one is left before `stop`, that as a shorter one."""
     size = pace.size
     most = max(costs.CHUNK // (size * stream.batch * (stream.runs or 1)), 1)
@@ -450,7 +458,7 @@ def run(
     asked = -stream.model.n  # when the gradient was last computed, which is done once per epoch at most
     for stop in [*range(0, stream.length, every or max(stream.length, 1)), stream.length][1:]:
         while done < stop and finite and not (stopped or solved):
-            state, finite, taken = pace.take(method, state, _next(stream, done, pace, stop), options.tol)
+            state, finite, taken = pace.take(method, state, next_chunk(stream, done, pace, stop), options.tol)
             done += taken
             if pace.near and taken and finite and done >= asked + stream.model.n // stream.batch:
                 asked = done
@@ -471,15 +479,29 @@ def run(
         history = {"step": np.asarray(at), "x": x, "objective": objective, "certificate": certificate}
         if intercept is not None:
             history["intercept"] = intercept
-    X, how = answer(state, done), (pace.reads, pace.sweeps, pace.size, isinstance(pace, _Single))
+    X, how = answer(state, done), (pace.reads, pace.sweeps, pace.size, pace.compiled)
     return Record(X, done, finite, stopped, *how, history, method.stats(state, done))
+
+
+def pace_of_stream(options: Options, first: Stream, *, compiled: bool) -> _Pace | _Single:
+    """As `Options.pace`, for batches of which the first is given: a stream without an end is worth a compilation."""
+    if options.block == "auto" and compiled:
+        return _Single(first)
+    return _Pace(first, options.block) if isinstance(options.block, int) else options.pace(first)
 
 
 class _Looks:
     """How many blocks a chunk has, and what is read after it."""
 
+    compiled = False
+
     def __init__(self, stream: Stream) -> None:
-        self.stream, self.reads, self.blocks, self.near = stream, 0, _CAREFUL, False
+        self.reads, self.blocks, self.near = 0, _CAREFUL, False
+        self.turn(stream)
+
+    def turn(self, stream: Stream) -> None:
+        """To another stream of the same kind."""
+        self.stream = stream
 
     def look(self, method: Method[State], trial: State, changes: Sequence[Array], tol: float) -> float:
         """How much the last sweep of any block changed, NaN where x is not finite; and whether the end is near."""
@@ -496,10 +518,11 @@ class _Looks:
 class _Single(_Looks):
     """Steps one by one in the compiled loop."""
 
-    size, sweeps = 1, 0
+    size, sweeps, compiled = 1, 0, True
 
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(stream)
+    def turn(self, stream: Stream) -> None:
+        """To another stream of the same kind, with a loop over its samples."""
+        super().turn(stream)
         entries = stream.X.shape[-2]
         self.loop = Loop(stream.model, entries if len(stream.groups) == 1 else entries - 1)
 
