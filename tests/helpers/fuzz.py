@@ -275,11 +275,14 @@ def _model(d):
     return functools.partial(kind, intercept=d.chance(0.3)), given
 
 
-def _descent(solver, **options):
+def _descent(solver, *, stream=False, **options):
     def build(d):
         kind, given = _model(d)
 
         def call(A, y, lam, weights=None, **more):
+            if stream:
+                more = {"batches": [(A, y)] * 2, **more}
+                return solver(lambda A, y: kind(A, y, lam, weights=weights), **more)
             return solver(kind(A, y, lam, weights=weights), **more)
 
         call.__signature__ = inspect.signature(solver)  # type: ignore[attr-defined]
@@ -518,6 +521,7 @@ BUILDERS = [
     _descent(xs.coordinate_descent, max_iter=20),
     _descent(xs.sgd, epochs=1),
     _descent(xs.sga, epochs=1),
+    _descent(xs.sgd, stream=True),
     _descent(xs.sag, epochs=2),
     *([_transport(xs.sinkhorn, max_iter=60)] * 3),
     _transport(xs.sinkhorn_gradient, max_iter=60),
