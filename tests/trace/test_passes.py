@@ -61,6 +61,14 @@ def test_numbers_in_place_of_arrays_that_repeat_them():
     assert sum(isinstance(arg, Value) for arg in add.args) == 1  # one of them gives the shape
 
 
+def test_a_number_that_had_more_axes_stays_reshaped():
+    def f(x, t):
+        return x * namespace_of(x).reshape(t, ())
+
+    program = without_dead(without_spreading(recorded(f, np.asarray(2.0), np.ones(1))))
+    assert names(program.operations) == ["reshape", "multiply"]
+
+
 def test_what_a_loop_does_not_change_goes_before_it():
     def step(x, t):
         return A @ x * (2 * t), t

@@ -110,7 +110,9 @@ def without_spreading(program: Program) -> Program:
         if name in _FILLS and len(operation.args) == 1 and not operation.kwargs:
             source[made] = float(_FILLS[name]) if _is_floating(made) else _FILLS[name]
         elif name == "broadcast_to" or (name == "reshape" and set(made.shape) <= {1}):
-            source[made] = source.get(operation.args[0], operation.args[0])
+            spread = source.get(operation.args[0], operation.args[0])
+            if not isinstance(spread, Value) or len(spread.shape) <= len(made.shape):  # else results had more axes
+                source[made] = spread
         elif name in ELEMENTWISE and not source.keys().isdisjoint(operation.reads()):
             args = list(operation.args)
             for i, x in enumerate(args):
