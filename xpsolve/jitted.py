@@ -145,6 +145,10 @@ class _Arguments:
             return "number"
         return self.key(x)
 
+    def shapes(self) -> tuple[Any, ...]:
+        """Those of the arrays, with their dtypes."""
+        return tuple([(x.shape, x.dtype) for x in self.arrays])
+
     def key(self, x: Any) -> Any:
         """The key of an argument: equal where the program is the same.  One array in two places stays one array."""
         kind = type(x)
@@ -200,14 +204,16 @@ class _Program:
 
         self._function = function
         self._jitted = jax.jit(self._traced)
-        self._baked: list[tuple[int, Any]] = []  # arrays that are constants of the program, and their places
         self._possible: dict[Any, bool] = {}  # whether it can be compiled, by the shapes of its arguments
+        self._baked: dict[Any, list[tuple[int, Any]]] = {}  # likewise arrays that are constants of it, and their places
 
     def run(self, found: _Arguments, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The answer; `_UNKNOWN` where the program does not have it."""
-        shapes = tuple([(x.shape, x.dtype) for x in found.arrays])
+        shapes = found.shapes()
         possible = self._possible.get(shapes)
-        if possible is False or any(found.arrays[place] is not constant for place, constant in self._baked):
+        if possible is False or any(
+            found.arrays[place] is not constant for place, constant in self._baked.get(shapes, ())
+        ):
             return _UNKNOWN
         token = _calls.set((found, args, kwargs))
         try:
@@ -241,7 +247,7 @@ class _Program:
             return inside.get(id(x), x)
 
         args, kwargs = map_arrays(traced, (list(args), kwargs))
-        self._baked = [(i, x) for i, x in enumerate(found.arrays) if id(x) not in met]
+        self._baked[found.shapes()] = [(i, x) for i, x in enumerate(found.arrays) if id(x) not in met]
         for place, number in zip(found.numbered, numbers, strict=True):
             (args if isinstance(place, int) else kwargs)[place] = jnp.asarray(number, dtype=dtype)
         taken = Assumptions()

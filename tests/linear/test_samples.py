@@ -138,3 +138,35 @@ def test_bad_input(rng, change, error, words):
     for solve in SOLVERS.values():
         with pytest.raises(error, match=words):
             solve(A, y, **change)
+
+
+@pytest.mark.parametrize("options", [{}, {"intercept": True}, {"weights": np.linspace(0.5, 1.5, 30)}])
+def test_files(rng, tmp_path, options):
+    A, y, _ = data(rng)
+    calls = {**SOLVERS, "ridge_cv": lambda A, y, **options: xs.ridge_cv(A, y, [0.1, 1.0, 10.0], **options)}
+    calls["folds"] = lambda A, y, **options: xs.ridge_cv(A, y, [0.1, 1.0, 10.0], method="kfold", folds=3, **options)
+    bad = A.copy()
+    bad[3, 2] = np.nan
+    for name, X in (("good", A), ("bad", bad)):
+        np.save(tmp_path / f"{name}.npy", X)
+    good, bad = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("good", "bad"))
+    for solve in calls.values():
+        assert_close(solve(good, y, **options).x, solve(A, y, **options).x, rtol=1e-9)
+        with pytest.raises(ValueError, match=r"A: expected finite numbers, got \d+ NaN"):
+            solve(bad, y, **options)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_unknown_lengths_are_said(rng, intercept):
+    dask_array = pytest.importorskip("dask.array")
+    A, y, _ = data(rng)
+    A_ = dask_array.from_array(A, chunks=(7, 5))
+    A_ = A_[A_[:, 0] > -100]
+    for solve in SOLVERS.values():
+        with pytest.raises(ValueError, match=r"^A: .* known shape.*compute_chunk_sizes"):
+            solve(A_, dask_array.from_array(y), intercept=intercept)
+    assert_close(
+        xs.ridge(A_.compute_chunk_sizes(), dask_array.from_array(y), 2.0, intercept=intercept).x.compute(),
+        xs.ridge(A, y, 2.0, intercept=intercept).x,
+        rtol=1e-9,
+    )

@@ -1,5 +1,7 @@
 """`xs.compiled`: the same results on every library, the caller's own, and a reason where nothing was recorded."""
 
+import copy
+import pickle
 import threading
 import tracemalloc
 
@@ -11,6 +13,7 @@ from xpsolve import autodiff
 from xpsolve.arrays import namespace_of
 from xpsolve.testing import assert_close
 from xpsolve.trace import arrays_in
+from xpsolve.trace.leaves import split
 
 RNG = np.random.default_rng(0)
 A, B, X, Y = (RNG.standard_normal(shape) for shape in ((6, 4), (3, 6), (4, 5), (3, 5)))
@@ -186,3 +189,61 @@ def test_memory_is_not_more_than_that_of_the_function():
     assert peak(g) <= most + x.nbytes  # while it is recorded, NumPy writes no result over an argument that goes
     assert peak(g) <= most  # with the memory that is kept
     assert peak(g) <= x.nbytes + 10_000  # the result
+
+
+class Scale:
+    def __init__(self, value):
+        self.value = value
+
+
+def test_objects_that_change_are_seen():
+    f, by = xs.compiled(lambda scale, x: scale.value * x), Scale(2.0)
+    for by.value in (2.0, 3.0):
+        np.testing.assert_array_equal(f(by, X), by.value * X)
+    assert "Scale can change unnoticed" in repr(f)
+    g = xs.compiled(lambda operator, x: operator.rmatvec(2 * operator.matvec(x)))
+    for A_ in (A, 2 * A, A[:3]):
+        operator = xs.operators.Dense(A_.copy())
+        for _ in range(2):
+            operator.A[0, 0] += 1
+            np.testing.assert_array_equal(g(operator, X), operator.rmatvec(2 * operator.matvec(X)))
+    assert "2 recordings" in repr(g)
+    h = xs.compiled(lambda penalty, nothing, x: penalty.prox(x, 1.0))
+    for penalty in 2 * [xs.penalties.L1(0.1), xs.penalties.L1(0.2), xs.penalties.Box(-1.0, 1.0)]:
+        np.testing.assert_array_equal(h(penalty, None, X), penalty.prox(X, 1.0))
+    assert "3 recordings" in repr(h)
+
+
+def test_arrays_with_an_arithmetic_of_their_own_are_passed_on():
+    x = np.ma.masked_array(A, A > 0)
+    f = xs.compiled(lambda x: 2 * x - 1)
+    for _ in range(2):
+        np.testing.assert_array_equal(f(x).mask, x.mask)
+    assert "MaskedArray" in f.reasons[0]
+
+
+def test_recordings_are_not_kept_for_ever(monkeypatch):
+    monkeypatch.setitem(xs.compiled.__globals__, "_KEPT", 4)
+    f = xs.compiled(lambda x, scale: scale * x)
+    for scale in range(20):
+        f(X, float(scale))
+        f(X, -1.0)
+    assert "4 recordings" in repr(f)
+    before = dict(f._ways)
+    np.testing.assert_array_equal(f(X, -1.0), -X)
+    assert dict(f._ways) == before  # what is used often stays
+    assert split(complex(0.0, -0.0))[1] != split(0j)[1]
+    assert split(complex("nan"))[1] == split(complex("nan"))[1]
+
+
+def double(x):
+    return 2 * x
+
+
+def test_a_copy_makes_its_own_recordings():
+    f = xs.compiled(double)
+    f(X)
+    for other in (pickle.loads(pickle.dumps(f)), copy.deepcopy(f)):
+        assert "0 recordings" in repr(other)
+        np.testing.assert_array_equal(other(X), 2 * X)
+        assert "1 recording" in repr(other)

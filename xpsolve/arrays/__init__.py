@@ -52,6 +52,7 @@ from xpsolve.arrays.loops import Run, iterate
 from xpsolve.arrays.namespace import (
     Array,
     Namespace,
+    check_known,
     common_device,
     common_dtype,
     common_namespace,
@@ -94,6 +95,7 @@ __all__ = [
     "check_flag",
     "check_function",
     "check_iteration",
+    "check_known",
     "check_ndim",
     "check_not_empty",
     "check_number",

@@ -381,10 +381,21 @@ def _enter(arrays: dict[str, Array], *, complex_too: bool) -> tuple[Namespace, l
     dtype = values[0].dtype
     if all(type(x) is np.ndarray and x.dtype == dtype for x in values) and _is_real(xp, dtype):
         return xp, values  # nothing to lift or to convert, and NumPy has one device
+    for name, x in arrays.items():
+        check_known(x, name)
     device = common_device(**arrays)
     lifted = {name: lift(xp, x) for name, x in arrays.items()}
     dtype = _common_dtype(xp, device, lifted, complex_too=complex_too)
     return xp, [x if x.dtype == dtype else xp.astype(x, dtype) for x in lifted.values()]
+
+
+def check_known(x: Array, name: str) -> None:
+    """Raise ValueError where a lazy library does not know a length yet."""
+    if any(length != length for length in x.shape):
+        message = (
+            f"{name}: expected an array of known shape, got {tuple(x.shape)}. Call {name}.compute_chunk_sizes() first."
+        )
+        raise ValueError(message)
 
 
 def on_accelerator(x: Array) -> bool:

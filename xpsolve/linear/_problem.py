@@ -49,6 +49,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.operators import Dense, LinearOperator, Sparse
+from xpsolve.operators.centred import Centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.solution import Solution
 
@@ -244,7 +245,8 @@ def enter_problem(
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
     xp, operator, y = enter_operator(A, y, complex_too=complex_too)
-    checked = {"A": operator.A, "y": y} if isinstance(operator, Dense) else {"y": y}
+    matrix = matrix_in(operator)
+    checked = {"y": y} if matrix is None else {"A": matrix, "y": y}
     row = _row(lam, name, y) if targets else None
     lams = regularisation(xp, lam if row is None else row, name, like=y, check_values=check_finite)
     problem = Problem(
@@ -267,6 +269,12 @@ def enter_problem(
     if not ordinary:
         _check_finite(xp, lambda: problem.Aty, **checked)
     return problem.knowing(ordinary=ordinary)
+
+
+def matrix_in(operator: LinearOperator) -> Array | None:
+    """The matrix inside an operator, as it was given; None where there is none."""
+    inside = operator.operator if isinstance(operator, Centred) else operator
+    return inside.A if isinstance(inside, Dense) else None
 
 
 def _row(lam: Any, name: str, y: Array) -> Any:

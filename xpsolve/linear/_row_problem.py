@@ -31,8 +31,7 @@ from xpsolve.arrays import (
     thin_svd,
     wide_dtype,
 )
-from xpsolve.linear._problem import Problem, in_range, squared_norms
-from xpsolve.operators import Dense
+from xpsolve.linear._problem import Problem, in_range, matrix_in, squared_norms
 from xpsolve.operators.centred import Centred
 from xpsolve.trace import map_arrays
 
@@ -63,7 +62,7 @@ class RowProblem(Problem):
     @property
     def A(self) -> Array:
         """The matrix as it was given."""
-        return matrix_of(self)
+        return matrix_in(self.operator)
 
     @cached_property
     def sums(self) -> Sums:
@@ -171,18 +170,12 @@ class RowProblem(Problem):
 
 def by_rows(problem: Problem) -> Problem:
     """The problem as a `RowProblem` where A is of Dask or a file, with at least as many rows as columns."""
-    A = matrix_of(problem)
+    A = matrix_in(problem.operator)
     wrapped = any(hasattr(namespace_of(x), "inside") for x in (problem.Y, problem.lams))  # by who follows operations
     if A is None or A.shape[0] < A.shape[1] or wrapped or not _is_read_in_blocks(A):
         return problem
     parts: dict[str, Any] = {**vars(problem), "xp": array_api_compat.numpy, "lams": np.asarray(problem.lams)}
     return RowProblem(**parts)
-
-
-def matrix_of(problem: Problem) -> Array | None:
-    """The matrix inside the operator; None where there is none."""
-    operator = problem.operator.operator if isinstance(problem.operator, Centred) else problem.operator
-    return operator.A if isinstance(operator, Dense) else None
 
 
 def _is_read_in_blocks(A: Array) -> bool:

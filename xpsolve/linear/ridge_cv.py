@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
     check_flag,
@@ -126,6 +128,8 @@ def ridge_cv(
     check_flag(per_target, "per_target")
     A, y = entered(A, y, check_finite)
     lams = candidates(lams, y, check_finite)
+    if isinstance(A, np.memmap) and method != "kfold":
+        A = A.view(np.ndarray)  # it is factorised as a whole
     samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
     pooled, xp = not per_target or y.ndim == 1, namespace_of(A)
     factor: _Rows | _Columns | None = None

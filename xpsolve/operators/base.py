@@ -15,6 +15,7 @@ from xpsolve.arrays import (
     Array,
     adjoint_product,
     check_count,
+    check_known,
     conjugate,
     enter_numbers,
     innermost,
@@ -293,6 +294,7 @@ class Dense(LinearOperator):
         if A.ndim != 2:
             message = f"A: expected a matrix (n, p), got shape {tuple(A.shape)}."
             raise ValueError(message)
+        check_known(A, "A")
         super().__init__(tuple(A.shape))
         self.A = A
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, is_concrete, native
 from xpsolve.trace.closures import CannotRecord
-from xpsolve.trace.leaves import fill, split
+from xpsolve.trace.leaves import NotTold, fill, split
 from xpsolve.trace.program import Program
 from xpsolve.trace.record import Recorder, record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
@@ -19,6 +21,7 @@ from xpsolve.trace.replay_numpy import NumpyWriter
 from xpsolve.trace.wrapper import arrays_in, map_arrays
 
 _MOST_REASONS = 8
+_KEPT = 128  # recordings of one function, the last used
 
 
 def compiled(f: Any) -> Compiled:
@@ -49,14 +52,16 @@ def compiled(f: Any) -> Compiled:
     Notes
     -----
     A recording is kept for each set of shapes, dtypes, layouts in memory, and values of the arguments that are no
-    arrays.  Arrays that f closes over are constants, read when it is recorded.  What f returns is the caller's own;
+    arrays; of many the last used.  A number that changes from call to call is therefore better an array of shape ().
+    Arrays that f closes over are constants, read when it is recorded.  What f returns is the caller's own;
     memory for what lies between is reserved once for each recording and used again.
 
     On NumPy a program is one flat function, whose operations write to memory that is there; NumPy does not warn in it.
     On CuPy elementwise operations and short sums are few kernels, compiled when they are first needed, whose rounding
     may differ from that of f.  On PyTorch the operations are called as they were, and for JAX arrays the function is
     ``jax.jit`` of f.  A lazy library's arrays and those that wrap others, as in a derivative or a count, are passed on
-    to f.  A number that goes to the host, or a shape that depends on values, cannot be recorded.
+    to f, and so are calls with objects
+    that can change unnoticed.  A number that goes to the host, or a shape that depends on values, cannot be recorded.
 
     References
     ----------
@@ -96,11 +101,20 @@ class Compiled:
         functools.update_wrapper(self, f)
         self.reasons: list[str] = []
         self._f = f
-        self._ways: dict[Any, Callable[..., Any]] = {}
+        self._ways: OrderedDict[Any, Callable[..., Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Recordings stay where they were made: a copy makes its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("_ways", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As it was, without recordings."""
+        vars(self).update(state, _ways=OrderedDict(), _lock=Lock())
 
     def __repr__(self) -> str:
         name = getattr(self._f, "__qualname__", repr(self._f))
-        count = sum(way != self._plain for way in self._ways.values())
+        count = sum(way != self._plain for way in list(self._ways.values()))
         reasons = "".join(f"; not recorded: {reason}" for reason in self.reasons)
         return f"compiled({name}): {count} recording{'s' * (count != 1)}{reasons}"
 
@@ -109,14 +123,27 @@ class Compiled:
         try:
             leaves, key = split((args, kwargs) if kwargs else args)
             way = self._ways.get(key)
-        except TypeError:  # an array that wraps another, or an argument that cannot be told from others
+        except TypeError as error:  # an array that wraps another, or an argument that cannot be told from others
+            if isinstance(error, NotTold):
+                self.not_recorded(str(error))
             return self._f(*args, **kwargs)
-        if way is not None:
-            return way(leaves, args, kwargs)
-        if not leaves or not is_concrete(*leaves):
-            return self._f(*args, **kwargs)
-        self._ways[key], result = way_of(leaves[0], self, leaves, args, kwargs)
-        return result
+        if way is None:
+            if not leaves or not is_concrete(*leaves):
+                return self._f(*args, **kwargs)
+            way, result = way_of(leaves[0], self, leaves, args, kwargs)
+            self._keep(key, way)
+            return result
+        if len(self._ways) > _KEPT // 2:  # where the order matters soon
+            self._keep(key, way)
+        return way(leaves, args, kwargs)
+
+    def _keep(self, key: Any, way: Callable[..., Any]) -> None:
+        """Remember what was used last, and forget what was not used for long."""
+        with self._lock:
+            self._ways[key] = way
+            self._ways.move_to_end(key)
+            if len(self._ways) > _KEPT:
+                self._ways.popitem(last=False)
 
     def _plain(self, leaves: list[Array], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._f(*args, **kwargs)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -35,6 +36,7 @@ _SMALL = 2**20  # bytes that a recording may keep
 
 _recordings: WeakKeyDictionary[CodeType, OrderedDict[Any, Pool | None]] = WeakKeyDictionary()  # None: in vain
 _unused: WeakKeyDictionary[CodeType, int] = WeakKeyDictionary()  # recordings more than were used again
+_lock = Lock()  # around both: solvers run in threads
 
 
 class Repeated:
@@ -82,7 +84,7 @@ class Repeated:
     def _begin(self, state: Any, steps: int, *, long: bool) -> tuple[Any, int]:
         """Find a recording; in a long run make one, which takes the first of the steps."""
         known = _recordings.get(self._code)
-        if not long and not (known and any(known.values())):
+        if not long and not (known and any(list(known.values()))):
             return state, steps
         leaves, key = _split(state)
         try:
@@ -94,18 +96,24 @@ class Repeated:
         if self._off or not leaves:
             return state, steps
         self._key, full = key, (key, signature.key)
-        if known and full in known:
-            self._pool = known[full]
-            known.move_to_end(full)
-            _unused[self._code] = max(0, _unused.get(self._code, 0) - 1)
-        elif long:
+        if not self._found(known, full):
+            if not long:
+                return state, steps
             state, steps, self._pool = self._recorded(state, steps, leaves, signature.arrays)
             if self._pool is None or self._pool.nbytes <= _SMALL:
                 self._keep(full)
-        else:
-            return state, steps
         self._off = self._pool is None
         return state, steps
+
+    def _found(self, known: OrderedDict[Any, Pool | None] | None, full: Any) -> bool:
+        """Take a recording that is there."""
+        with _lock:
+            if not known or full not in known:
+                return False
+            self._pool = known[full]
+            known.move_to_end(full)
+            _unused[self._code] = max(0, _unused.get(self._code, 0) - 1)
+            return True
 
     def _recorded(
         self, state: Any, steps: int, leaves: list[Array], closed: list[Array]
@@ -118,11 +126,12 @@ class Repeated:
         return after, steps - 1, Pool(reduced(program), lambda program: self._writer(program).loop())
 
     def _keep(self, full: Any) -> None:
-        known = _recordings.setdefault(self._code, OrderedDict())
-        known[full] = self._pool
-        _unused[self._code] = min(_unused.get(self._code, -1) + 1, 8)
-        if len(known) > _KEPT:
-            known.popitem(last=False)
+        with _lock:
+            known = _recordings.setdefault(self._code, OrderedDict())
+            known[full] = self._pool
+            _unused[self._code] = min(_unused.get(self._code, -1) + 1, 8)
+            if len(known) > _KEPT:
+                known.popitem(last=False)
 
 
 def _split(state: Any) -> tuple[list[Array], Any]:
