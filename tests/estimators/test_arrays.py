@@ -19,12 +19,12 @@ pytestmark = [
 X, Y = load_diabetes(return_X_y=True)
 TWO = np.stack([Y, Y[::-1]], axis=1)
 WEIGHTS = np.random.default_rng(0).uniform(size=len(Y))
-REGRESSORS = [estimators.Ridge(0.1), estimators.Lasso(0.1), estimators.ElasticNet(0.01, l1_ratio=0.9)]
+REGRESSORS = [estimators.Ridge(0.1), estimators.Lasso(0.1), estimators.ElasticNet(0.01, l1_ratio=0.9, tol=1e-12)]
 SEARCHES = [
     estimators.RidgeCV([0.01, 0.1, 1.0]),
     estimators.RidgeCV([0.01, 0.1, 1.0], cv=3),
     estimators.LassoCV(alphas=8, cv=KFold(3, shuffle=True, random_state=0)),
-    estimators.ElasticNetCV(alphas=[0.001, 0.01], l1_ratio=[0.5, 1.0], cv=3),
+    estimators.ElasticNetCV(alphas=[0.001, 0.01], l1_ratio=[0.5, 1.0], cv=3, tol=1e-12),
 ]
 CODERS = [
     estimators.DictionaryLearning(4, alpha=0.01, tol=1e-4, random_state=0),
@@ -45,6 +45,8 @@ def like(xp, *hosts):
 
 
 def rtol(xp):
+    if xp.name == "jax":
+        return 1e-5  # there FISTA ends at the tolerance, elsewhere Newton's steps beyond it
     return 1e-8 if xp.dtype == "float64" else 1e-3
 
 

@@ -159,7 +159,7 @@ def violation(A, y, lam, x, theta=0.0):
 @pytest.mark.parametrize("method", ["auto", "fista", "ista"])
 def test_lasso_meets_its_optimality_conditions(xp, rng, method):
     slow = xp.name == "dask"
-    tol, allowed = (1e-6, 5e-2) if xp.dtype == "float32" or slow else (1e-12, 1e-5)
+    tol, allowed = (4e-6, 5e-2) if xp.dtype == "float32" or slow else (1e-12, 1e-5)
     for n, p in ((30, 12), (12, 30))[: 1 if slow else 2]:
         A, y, _ = sparse_problem(rng, n, p)
         lam = 0.2 * np.max(np.abs(A.conj().T @ y))

@@ -195,7 +195,7 @@ def denoising(n: int, *, dim: int = 2, n_iter: int = 100, itemsize: int = 8) -> 
     --------
     >>> from xpsolve import costs
     >>> costs.denoising(512 * 512).flops, costs.denoising(512 * 512, n_iter=1).launches
-    (0, 38)
+    (0, 32)
     """
     gradient = _passes(4, n, itemsize)  # x − y, over n, and λx
     step = _iteration(gradient, n, 1, "primal_dual", "total_variation", dim, itemsize)

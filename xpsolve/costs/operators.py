@@ -290,7 +290,7 @@ def kronecker(shapes: tuple[tuple[int, int], ...], k: int = 1, *, itemsize: int 
 def differences(
     n: int | tuple[int, ...], *, dim: int = 1, k: int = 1, adjoint: bool = False, itemsize: int = 8
 ) -> Cost:
-    """Differences of k pictures along each axis, or their adjoint: one or two launches per axis, and no products.
+    """Differences of k pictures along each axis, or their adjoint: one launch, and no products.
 
     Parameters
     ----------
@@ -314,14 +314,14 @@ def differences(
     --------
     >>> from xpsolve import costs
     >>> costs.differences((512, 512)).launches
-    3
+    1
     """
     sides = n if isinstance(n, tuple) else (n,) * dim
     size = itemsize * k * math.prod(sides)
     wide = sum(side > 1 for side in sides)
     if adjoint:
-        return Cost(0, size * (1 + 6 * wide), 1 + 2 * wide, memory=size)
-    return Cost(0, size * (len(sides) + 3 * wide), 1 + wide, memory=len(sides) * size)
+        return Cost(0, size * (1 + 6 * wide), 1, memory=size)
+    return Cost(0, size * (len(sides) + 3 * wide), 1, memory=len(sides) * size)
 
 
 def wavelet(
