@@ -15,7 +15,10 @@ cupy = pytest.importorskip("cupy")
 ELSEWHERE = tuple(
     f"xpsolve.{name}" for name in ("report", "bench", "cli", "costs", "capabilities", "files", "problems")
 )
-OF_NUMPY = ("xpsolve.operators.base.LinearOperator.to_scipy",)  # SciPy's operators take no other arrays
+OF_NUMPY = (
+    "xpsolve.operators.base.LinearOperator.to_scipy",  # SciPy's operators take no other arrays
+    "xpsolve.arrays.compiled.compiled",  # nor do Numba's loops
+)
 
 
 class _Random:
