@@ -20,6 +20,7 @@ import os
 import re
 import sys
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 for part in ("cuda_nvrtc", "cuda_runtime", "cu13"):  # folders of NVIDIA's wheels
@@ -206,10 +207,11 @@ def main(path, archs):
         print(f"{line}: no test ran this kernel on the emulated CuPy")
     variants = {json.dumps(k, sort_keys=True): k for one in recorded for k in (one, in_float32(one))}
     table = Counter()
-    for kernel in variants.values():
-        name, dtype = kernel["definition"]["name"], precision(kernel)
-        for arch in archs:
-            found = verdict(kernel, arch)
+    pairs = [(kernel, arch) for kernel in variants.values() for arch in archs]
+    with ProcessPoolExecutor() as pool:
+        verdicts = pool.map(verdict, *zip(*pairs, strict=True), chunksize=16)
+        for (kernel, arch), found in zip(pairs, verdicts, strict=True):
+            name, dtype = kernel["definition"]["name"], precision(kernel)
             table[name, dtype, f"sm_{arch}", found.partition(":")[0]] += 1
             if found != "compiles":
                 failed += 1
