@@ -15,6 +15,7 @@ from xpsolve.trace import closures, repeat
 def eager(monkeypatch):
     """Record as soon as a step was taken, also one of this file."""
     monkeypatch.setattr(closures, "_PURE", ("xpsolve.", __name__))
+    monkeypatch.setattr("xpsolve.arrays.loops._FEW", 0)
     monkeypatch.setattr(repeat, "SOON", 1)
     monkeypatch.setattr(repeat, "_LONG", 1)
     for memory in ("_recordings", "_unused"):

@@ -20,6 +20,7 @@ from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 from xpsolve.arrays.native import composed
 
 State = TypeVar("State", bound=tuple[Any, ...])
+_FEW = 20  # steps, which are not worth a recording
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def iterate(
             undecided()
         return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew, late, between)
 
-    advance = _repeated(step, state)
+    advance = _repeated(step, state) if max_iter > _FEW else plainly(step)
     history = [] if record is None else [record(state)]
     k = reads = 0
     while True:

@@ -171,6 +171,8 @@ class RowProblem(Problem):
 def by_rows(problem: Problem) -> Problem:
     """The problem as a `RowProblem` where A is of Dask or a file, with at least as many rows as columns."""
     A = matrix_in(problem.operator)
+    if type(A) is np.ndarray:
+        return problem
     wrapped = any(hasattr(namespace_of(x), "inside") for x in (problem.Y, problem.lams))  # by who follows operations
     if A is None or A.shape[0] < A.shape[1] or wrapped or not _is_read_in_blocks(A):
         return problem
