@@ -10,34 +10,19 @@ from xpsolve.arrays import row_blocks
 from xpsolve.testing import assert_close
 
 da = pytest.importorskip("dask.array")
+import rows_read  # noqa: E402
 
 N, P, ROWS = 400, 6, 50
 
 
-class Source:
-    """[A y] in chunks of rows that are made anew whenever they are read, which is counted."""
+class Source(rows_read.Source):
+    """[A y] in chunks of rows."""
 
     def __init__(self, dtype="float64", scale=1.0):
         rng = np.random.default_rng(5)
         A = rng.standard_normal((N, P))
         y = A @ np.asarray([3.0, 0.0, -2.0, 0.0, 0.0, 1.0]) + 0.3 * rng.standard_normal(N) + 2
-        self.values = np.column_stack([scale * A, y]).astype(dtype)
-        self.calls = 0
-        rows = da.from_array(np.arange(N), chunks=ROWS)
-        self.array = rows.map_blocks(self.read, new_axis=1, chunks=(rows.chunks[0], (P + 1,)), dtype=dtype)
-        self.calls = 0
-
-    def read(self, rows):
-        if not len(rows):  # Dask asks for the kind of a chunk
-            return self.values[:0]
-        self.calls += 1
-        return self.values[rows]
-
-    @property
-    def passes(self):
-        found = self.calls / (N // ROWS)
-        assert found == int(found)
-        return int(found)
+        super().__init__(np.column_stack([scale * A, y]).astype(dtype), ROWS)
 
     def data(self, columns=1):
         """A and y, as arrays of Dask and in memory."""

@@ -7,32 +7,24 @@ import xpsolve as xs
 from xpsolve.testing import assert_close
 
 da = pytest.importorskip("dask.array")
+import rows_read  # noqa: E402
 
 N, P, ROWS = 300, 4, 50
 
 
-class Source:
-    """[A y] in chunks of rows that are made anew whenever they are read, which is counted."""
+class Source(rows_read.Source):
+    """[A y] in chunks of rows."""
 
     def __init__(self):
         rng = np.random.default_rng(1)
         A = rng.standard_normal((N, P)) * np.asarray([1.0, 0.1, 1.0, 3.0]) + np.asarray([0.0, 0.0, 2.0, 0.0])
-        self.values = np.column_stack([A, A @ np.asarray([1.0, 0.0, -1.0, 0.2]) + rng.standard_normal(N)])
-        rows = da.from_array(np.arange(N), chunks=ROWS)
-        self.array = rows.map_blocks(self.read, new_axis=1, chunks=(rows.chunks[0], (P + 1,)), dtype=float)
-        self.calls = 0
+        y = A @ np.asarray([1.0, 0.0, -1.0, 0.2]) + rng.standard_normal(N)
+        super().__init__(np.column_stack([A, y]), ROWS)
 
-    def read(self, rows):
-        if not len(rows):  # Dask asks for the kind of a chunk
-            return self.values[:0]
-        self.calls += 1
-        return self.values[rows]
-
-    def passes(self):
+    def since(self):
         """Passes since the last question."""
-        found, self.calls = self.calls / (N // ROWS), 0
-        assert found == int(found)
-        return int(found)
+        found, self.calls = self.passes, 0
+        return found
 
 
 MODELS = {
@@ -48,7 +40,7 @@ def models(request):
     source = Source()
     make = MODELS[request.param]
     f, g = (make(values[:, :P], values[:, P]) for values in (source.array, source.values))
-    assert source.passes() <= 2  # the checks of A and y
+    assert source.since() <= 2  # the checks of A and y
     return f, g, source, int(f.has_units)  # of which the unit of y is found before all else
 
 
@@ -62,16 +54,16 @@ def compared(found, expected, rtol):
 def test_newton_reads_once_for_a_step(models):
     f, g, source, once = models
     solution, plain = xs.newton(f), xs.newton(g)
-    assert source.passes() <= plain.n_iter + 1 + once
+    assert source.since() <= plain.n_iter + 1 + once
     compared(solution, plain, 1e-12)
     assert repr(solution)
-    assert source.passes() == 0
+    assert source.since() == 0
 
 
 def test_newton_by_cg_reads_once_for_a_product(models):
     f, g, source, _ = models
     compared(xs.newton(f, method="cg"), xs.newton(g, method="cg"), 1e-8)
-    assert source.passes() > 0
+    assert source.since() > 0
 
 
 @pytest.mark.filterwarnings("ignore::xpsolve.solution.ConvergenceWarning")
@@ -79,10 +71,10 @@ def test_newton_by_cg_reads_once_for_a_product(models):
 def test_gradient_descent_reads_once_for_a_step(models, options):
     f, g, source, once = models
     solution = xs.gradient_descent(f, max_iter=30, **options)
-    assert source.passes() == solution.n_iter + 1 + once
+    assert source.since() == solution.n_iter + 1 + once
     # rounding decides whether a trial step is accepted where f is flat
     compared(solution, xs.gradient_descent(g, max_iter=30, **options), 1e-2 if "line_search" in options else 1e-9)
-    assert source.passes() == 0
+    assert source.since() == 0
 
 
 def test_where_to_start_a_record_and_a_callback(models):

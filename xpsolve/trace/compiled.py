@@ -12,7 +12,7 @@ import numpy as np
 
 from xpsolve.arrays import Array, Namespace, is_concrete, native
 from xpsolve.trace.closures import CannotRecord
-from xpsolve.trace.leaves import NotTold, fill, split
+from xpsolve.trace.leaves import Changeable, fill, split
 from xpsolve.trace.program import Program
 from xpsolve.trace.record import Recorder, record_leaves
 from xpsolve.trace.replay import Pool, Writer, reduced
@@ -123,8 +123,8 @@ class Compiled:
         try:
             leaves, key = split((args, kwargs) if kwargs else args)
             way = self._ways.get(key)
-        except TypeError as error:  # an array that wraps another, or an argument that cannot be told from others
-            if isinstance(error, NotTold):
+        except TypeError as error:  # an array that wraps another, or an object that may have changed
+            if isinstance(error, Changeable):
                 self.not_recorded(str(error))
             return self._f(*args, **kwargs)
         if way is None:

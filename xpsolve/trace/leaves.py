@@ -1,8 +1,8 @@
 """The arrays in nested arguments, what else is in them, and the way back.
 
-Tuples, lists, dicts, dataclasses, and the operators and penalties of this package are opened.  Any other object is one
-thing, told from others by its ``==``; one that is equal to itself alone, whatever is in it by now, cannot be told from
-what it was.
+Tuples, lists, dicts, dataclasses, and the operators and penalties of this package are opened.  Any other object stays
+whole, and ``==`` says whether it is the same as in an earlier call.  For an object that is equal to itself alone it
+cannot say so, since what the object holds may have changed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _FIXED = (
 )
 
 
-class NotTold(TypeError):
+class Changeable(TypeError):
     """Says which argument has no key."""
 
 
 def split(tree: Any) -> tuple[list[Array], tuple[Any, ...]]:
     """The arrays, and a key: equal for arguments that differ in the numbers of their arrays alone.
 
-    A scalar of NumPy is an array of shape ().  TypeError for arrays that wrap others; `NotTold` for those of NumPy that
-    have an arithmetic of their own, and for objects that can change unnoticed.
+    A scalar of NumPy is an array of shape ().  TypeError for arrays that wrap others; `Changeable` for those of NumPy
+    that have an arithmetic of their own, and for objects that can change unnoticed.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def _split(tree: Any, leaves: list[Array], key: list[Any]) -> None:
             raise TypeError(message)
         if isinstance(tree, np.ndarray) and not isinstance(tree, np.memmap):
             message = f"an array of type {kind.__qualname__} has an arithmetic of its own"
-            raise NotTold(message)
+            raise Changeable(message)
         leaves.append(tree)
         key.append((kind, tuple(tree.shape), tree.dtype, str(getattr(tree, "device", ""))))
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
@@ -83,7 +83,7 @@ def _split(tree: Any, leaves: list[Array], key: list[Any]) -> None:
         _split_object(tree, leaves, key)
     elif kind.__hash__ is _BY_IDENTITY and not isinstance(tree, _FIXED) and kind.__name__ != "dtype":
         message = f"an object of type {kind.__qualname__} can change unnoticed"
-        raise NotTold(message)
+        raise Changeable(message)
     else:
         key.append((kind, tree))
 
@@ -101,7 +101,7 @@ def _split_object(tree: Any, leaves: list[Array], key: list[Any]) -> None:
     met = arrays_in(tree)
     if set(map(id, met)) != set(map(id, held)):
         message = f"an object of type {type(tree).__qualname__} holds arrays that are made of others"
-        raise NotTold(message)
+        raise Changeable(message)
     leaves.extend(met)
 
 
