@@ -7,7 +7,7 @@ from samples import METHODS, data, loop, solve
 
 import xpsolve as xs
 from xpsolve import autodiff, costs
-from xpsolve.arrays.compiled import can_compile
+from xpsolve.arrays.numba_loop import can_compile
 from xpsolve.solution import Status
 from xpsolve.stochastic import stream
 from xpsolve.testing import assert_close, check_solution

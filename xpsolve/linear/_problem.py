@@ -245,8 +245,8 @@ def enter_problem(
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
     xp, operator, y = enter_operator(A, y, complex_too=complex_too)
-    matrix = matrix_in(operator)
-    checked = {"y": y} if matrix is None else {"A": matrix, "y": y}
+    entries = entries_in(operator)
+    checked = {"y": y} if entries is None else {"A": entries, "y": y}
     row = _row(lam, name, y) if targets else None
     lams = regularisation(xp, lam if row is None else row, name, like=y, check_values=check_finite)
     problem = Problem(
@@ -275,6 +275,12 @@ def matrix_in(operator: LinearOperator) -> Array | None:
     """The matrix inside an operator, as it was given; None where there is none."""
     inside = operator.operator if isinstance(operator, Centred) else operator
     return inside.A if isinstance(inside, Dense) else None
+
+
+def entries_in(operator: LinearOperator) -> Array | None:
+    """The entries of the matrix inside an operator, of a sparse one those that it stores; None where there is none."""
+    inside = operator.operator if isinstance(operator, Centred) else operator
+    return inside.like if isinstance(inside, Dense | Sparse) else None
 
 
 def _row(lam: Any, name: str, y: Array) -> Any:
