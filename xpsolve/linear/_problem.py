@@ -48,7 +48,7 @@ from xpsolve.arrays import (
     check_finite as _check_finite,
 )
 from xpsolve.autodiff.implicit import implicitly
-from xpsolve.operators import Dense, LinearOperator, Sparse
+from xpsolve.operators import Dense, LinearOperator, Rows, Sparse
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.solution import Solution
@@ -272,15 +272,15 @@ def enter_problem(
 
 
 def matrix_in(operator: LinearOperator) -> Array | None:
-    """The matrix inside an operator, as it was given; None where there is none."""
+    """The matrix inside an operator, as it was given, or `Rows` of it; None where there is none."""
     inside = operator.operator if isinstance(operator, Centred) else operator
-    return inside.A if isinstance(inside, Dense) else None
+    return inside if isinstance(inside, Rows) else inside.A if isinstance(inside, Dense) else None
 
 
 def entries_in(operator: LinearOperator) -> Array | None:
     """The entries of the matrix inside an operator, of a sparse one those that it stores; None where there is none."""
     inside = operator.operator if isinstance(operator, Centred) else operator
-    return inside.like if isinstance(inside, Dense | Sparse) else None
+    return inside if isinstance(inside, Rows) else inside.like if isinstance(inside, Dense | Sparse) else None
 
 
 def _row(lam: Any, name: str, y: Array) -> Any:

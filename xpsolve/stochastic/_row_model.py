@@ -1,4 +1,4 @@
-"""The objective of a linear model whose samples are of Dask, in chunks of rows.
+"""The objective of a linear model whose samples are of Dask, in chunks of rows, or in a file.
 
 Value, gradient and Hessian at an x come from one pass over the samples, made when they are asked for, and are NumPy
 arrays as x is.  The first pass also finds the sizes of the columns and what the Lipschitz constant needs.
@@ -19,7 +19,6 @@ from xpsolve.arrays import (
     Namespace,
     innermost,
     is_array,
-    library,
     namespace_of,
     row_reduce,
     row_sums,
@@ -28,6 +27,9 @@ from xpsolve.arrays import (
     weighted_gram,
 )
 from xpsolve.operators import Dense, eigenvalue_bound
+from xpsolve.operators.centred import Centred
+from xpsolve.operators.rows import Rows, read_by_rows
+from xpsolve.stochastic._intercept import WithIntercept
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.trace import map_arrays
 
@@ -62,7 +64,7 @@ class _Known(NamedTuple):
 
 
 class RowModel(LinearModel):
-    """A model of any kind of which `y`, `weights` and A of `operator` are of Dask, and all else is of NumPy."""
+    """A model of any kind of which `y`, `weights` and A of `operator` are of Dask, or A in a file; all else is of NumPy."""
 
     start: tuple[Array, Array]  # the first x, and the margins there
     hessians: bool  # whether a pass is to find the Hessian, too
@@ -97,15 +99,15 @@ class RowModel(LinearModel):
 
     @property
     def _samples(self) -> list[Array]:
-        operator: Any = self.operator
-        return [operator.A, self.y, *([] if self.weights is None else [self.weights])]
+        A, _ = _matrix(self.operator)
+        return [A, self.y, *([] if self.weights is None else [self.weights])]
 
     def _block(self) -> Callable[..., LinearModel]:
         """What makes a model of a block of the samples."""
         template: Any = copy.copy(self)
         template.__class__ = type(self).__mro__[2]
         template.__dict__.update(dict.fromkeys(("operator", "y", "weights", "start", "beginning")), known=())
-        return functools.partial(_model_of, template)
+        return functools.partial(_model_of, template, _matrix(self.operator)[1])
 
     def _at(self, x: Array) -> _Sums:
         known = [k for k in self.known if k.operator is self.operator and k.y is self.y]
@@ -182,7 +184,9 @@ class RowModel(LinearModel):
         return x, c
 
     def delivered(self, answer: Any) -> Any:
-        """The answer with arrays of Dask."""
+        """The answer with arrays of Dask, where the samples are."""
+        if isinstance(self.y, np.ndarray):
+            return answer
         import dask.array
 
         return map_arrays(dask.array.asarray, answer, leaf=lambda x: is_array(x) or isinstance(x, np.generic))
@@ -195,11 +199,9 @@ def _kind(model: Any) -> Any:
 
 
 def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
-    """The model as a `RowModel` where A is a matrix of Dask, else itself; with `hessians` all passes find them."""
-    operator = f.operator
-    if not isinstance(operator, Dense) or hasattr(namespace_of(f.y), "inside"):
-        return f
-    if type(operator.A) is np.ndarray or library(namespace_of(operator.A)) != "dask":
+    """The model as a `RowModel` where A is of Dask or in a file, else itself; with `hessians` all passes find them."""
+    A, _ = _matrix(f.operator)
+    if A is None or not read_by_rows(A) or hasattr(namespace_of(f.y), "inside"):
         return f
     (x, margins), model = f.first(), copy.copy(f)
     for name, value in vars(f).items():  # λ, δ, the frame of an intercept, …
@@ -209,13 +211,33 @@ def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
         (model.weights,) = settled(f.weights)
     kind: Any = type(f)
     model.__class__ = _kind(kind)
-    vars(model).update(start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None)
+    vars(model).update(
+        operator=_by_blocks(f.operator), start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None
+    )
     return model
 
 
-def _model_of(template: LinearModel, A: Array, y: Array, weights: Array | None = None) -> LinearModel:
+def _matrix(operator: Any) -> tuple[Any, Callable[[Array], Array] | None]:
+    """The matrix in an operator, None where there is none, and what makes rows of the operator of its rows."""
+    if isinstance(operator, WithIntercept):
+        return operator.blocks() or (None, None)
+    return (operator if isinstance(operator, Rows) else operator.A if isinstance(operator, Dense) else None), None
+
+
+def _by_blocks(operator: Any) -> Any:
+    """The same operator, with a matrix in a file as `Rows`, of which nothing is ever made as a whole."""
+    if isinstance(operator, WithIntercept):
+        return WithIntercept(_by_blocks(operator.operator), operator.size)
+    if isinstance(operator, Centred):
+        return Centred(_by_blocks(operator.operator), operator.mean, operator.roots)
+    return Rows(operator.A) if isinstance(operator, Dense) and isinstance(operator.A, np.memmap) else operator
+
+
+def _model_of(
+    template: LinearModel, made: Callable[[Array], Array] | None, A: Array, y: Array, weights: Array | None = None
+) -> LinearModel:
     model = copy.copy(template)
-    model.__dict__.update(operator=Dense(A), y=y, weights=weights)
+    model.__dict__.update(operator=Dense(A if made is None else made(A)), y=y, weights=weights)
     return model
 
 
@@ -230,7 +252,7 @@ def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> 
         s = model._margins(x)
         H = np.zeros((), x.dtype)
         if hessian:
-            H = weighted_gram(samples[0], np.sqrt(model._weighted(model.second_derivative(s, model.y))))
+            H = weighted_gram(model.operator.A, np.sqrt(model._weighted(model.second_derivative(s, model.y))))
         loss = model.loss(s, model.y)
         total = np.sum(loss if model.weights is None else loss * model.weights)
         return np.asarray(total), model._adjoint(model._slopes(s)), H
@@ -238,7 +260,8 @@ def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> 
 
 def _first_of(block: Callable[..., LinearModel], hessian: bool, lipschitz: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    model, A = block(*samples), samples[0]
+    model = block(*samples)
+    A = model.operator.A
     with np.errstate(over="ignore", invalid="ignore"):
         d = model._slopes(model._margins(x))
         G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
@@ -262,10 +285,12 @@ def _product_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array,
 
 def _normal_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
     samples, (v,) = _split(args, 1)
-    model, A = block(*samples), samples[0]
+    model = block(*samples)
+    A = model.operator.A
     s = A @ v
     return (A.T @ (s if model.weights is None else model.weights[:, None] * s),)
 
 
 def _gram_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
-    return (block(*samples).rooted_gram(samples[0]),)
+    model = block(*samples)
+    return (model.rooted_gram(model.operator.A),)
