@@ -81,10 +81,10 @@ def aslinearoperator(A: Any) -> LinearOperator:
     ----------
     A : array (n, p), sparse matrix (n, p), LinearOperator, operator of another package or data set in a file
         An operator of xpsolve is returned as it is.  What is no array but has a shape, a dtype and slices, as the data
-        sets of h5py and Zarr, is read by blocks of `Rows`.  Operators of others are ``scipy.sparse.linalg.LinearOperator``, the
-        same of ``cupyx``, operators of PyLops, and any object with `shape`, `matvec` and `rmatvec`; `matmat` and
-        `rmatmat` are used where they are there.  SciPy's work on NumPy arrays, CuPy's on those of CuPy, others on what
-        they take.
+        sets of h5py and Zarr, is read by blocks of `Rows`.  Operators of others are
+        ``scipy.sparse.linalg.LinearOperator``, the same of ``cupyx``, operators of PyLops, and any object with `shape`,
+        `matvec` and `rmatvec`; `matmat` and `rmatmat` are used where they are there.  SciPy's work on NumPy arrays,
+        CuPy's on those of CuPy, others on what they take.
 
     Returns
     -------

@@ -21,7 +21,7 @@ _BLOCK = 2**24  # bytes of a block
 
 def is_source(A: Any) -> bool:
     """Whether `A` is no array but has the shape of a matrix, a dtype and slices, as the data sets of HDF5 and Zarr."""
-    if isinstance(A, type | LinearOperator) or is_array(A) or not hasattr(type(A), "__getitem__"):
+    if isinstance(A, type | np.ndarray | LinearOperator) or is_array(A) or not hasattr(type(A), "__getitem__"):
         return False
     shape = getattr(A, "shape", None)
     return isinstance(shape, tuple) and len(shape) == 2 and isinstance(getattr(A, "dtype", None), np.dtype)
@@ -86,8 +86,8 @@ class Rows(LinearOperator):
     ...         yield rng.standard_normal((1000, 3))
     >>> A = xs.Rows(blocks, shape=(100_000, 3))
     >>> y = A @ np.asarray([1.0, 0.0, -2.0])
-    >>> xs.lasso(A, y, 10.0).x.round(3)
-    array([ 1.,  0., -2.])
+    >>> xs.ridge(A, y, 1000.0).x.round(2)
+    array([ 0.99,  0.  , -1.98])
     """
 
     def __init__(

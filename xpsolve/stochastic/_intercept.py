@@ -60,7 +60,7 @@ class WithIntercept(LinearOperator):
         return Dense(xp.concat([A, ones if self.size is None else self.size * ones], axis=1))
 
     def blocks(self) -> tuple[Any, Callable[[Array], Array]] | None:
-        """A matrix A, or its `Rows`, and what makes rows of this operator of rows of A; None where there is no such A."""
+        """A matrix A, or its `Rows`, and what makes rows of this operator of rows of A; None where there is none."""
         inside: Any = self.operator
         mean: Any = None
         size = self.size

@@ -64,7 +64,7 @@ class _Known(NamedTuple):
 
 
 class RowModel(LinearModel):
-    """A model of any kind of which `y`, `weights` and A of `operator` are of Dask, or A in a file; all else is of NumPy."""
+    """A model of any kind whose A is in a file, or whose A, `y` and `weights` are of Dask; all else is of NumPy."""
 
     start: tuple[Array, Array]  # the first x, and the margins there
     hessians: bool  # whether a pass is to find the Hessian, too
@@ -211,6 +211,7 @@ def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
         (model.weights,) = settled(f.weights)
     kind: Any = type(f)
     model.__class__ = _kind(kind)
+    model.operator = _by_blocks(f.operator)
     vars(model).update(
         operator=_by_blocks(f.operator), start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None
     )
