@@ -29,7 +29,8 @@ from xpsolve.stochastic._run import begin
 from xpsolve.stochastic._units import Units
 from xpsolve.stochastic.compiled_steps import why_not
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.stream import Method, Options, Stream, first_of_run, next_chunk, pace_of_stream
+from xpsolve.stochastic.steps import Method, next_chunk, pace_of_stream
+from xpsolve.stochastic.stream import Options, Stream, first_of_run
 
 _WARMUP = 10_000.0  # steps after which τ has halved
 _RECENT = 20  # batches that the means are about

@@ -27,7 +27,8 @@ from xpsolve.stochastic.batches import Way, descend
 from xpsolve.stochastic.block import added, derivatives
 from xpsolve.stochastic.compiled_steps import Loop, Walk
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.stream import Chunk, Options, Stream, run
+from xpsolve.stochastic.steps import Chunk, run, solution_of
+from xpsolve.stochastic.stream import Options, Stream
 
 
 class Iterate(NamedTuple):
@@ -322,4 +323,4 @@ def _descend(f: Any, x0: Any, batches: Any, o: Options, name: str) -> Solution:
     if batches is not None:
         return descend(f, x0, batches, o, Way(name, rule, method, first, answer))
     stream = o.stream(f, x0, rule)
-    return o.solution(name, stream, run(stream, method(stream), first(stream.X), answer, o))
+    return solution_of(o, name, stream, run(stream, method(stream), first(stream.X), answer, o))
