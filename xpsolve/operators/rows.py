@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays import Array, adjoint_product, check_count, is_array, library, namespace_of, row_sums, wide_product
+from xpsolve.arrays import (
+    Array,
+    adjoint_product,
+    check_count,
+    check_rows,
+    is_array,
+    library,
+    namespace_of,
+    row_sums,
+    wide_product,
+)
 from xpsolve.operators.base import LinearOperator
 
 _BLOCK = 2**24  # bytes of a block
@@ -24,12 +34,13 @@ def is_source(A: Any) -> bool:
     if isinstance(A, type | np.ndarray | LinearOperator) or is_array(A) or not hasattr(type(A), "__getitem__"):
         return False
     shape = getattr(A, "shape", None)
-    return isinstance(shape, tuple) and len(shape) == 2 and isinstance(getattr(A, "dtype", None), np.dtype)
+    matrix = isinstance(shape, tuple) and len(shape) == 2
+    return matrix and isinstance(getattr(A, "dtype", None), np.dtype)
 
 
 def is_long(A: Array) -> bool:
     """Whether an array in a file is a matrix with at least as many rows as columns, and longer than a block."""
-    return A.ndim == 2 and A.shape[0] >= A.shape[1] and A.nbytes > _BLOCK
+    return bool(A.ndim == 2 and A.shape[0] >= A.shape[1] and A.nbytes > _BLOCK)
 
 
 def read_by_rows(A: Any) -> bool:
@@ -139,7 +150,7 @@ class Rows(LinearOperator):
         n, p = self.shape
         if self.block is not None:
             return self.block
-        most = max(_BLOCK // max(p * self.source.dtype.itemsize, 1), 1)
+        most = max(_BLOCK // max(p * int(self.source.dtype.itemsize), 1), 1)
         chunks = getattr(self.source, "chunks", None)
         chunk = int(chunks[0]) if chunks else 1
         return min(max(most // chunk, 1) * chunk, max(n, 1))
@@ -165,6 +176,75 @@ class Rows(LinearOperator):
             yield block
         if found < n:
             self._wrong(str(found))
+
+    def shuffled(self, rng: np.random.Generator) -> Iterator[tuple[slice, Array]]:
+        """One pass in random order of the blocks, with which rows they are; those of a function come in its order."""
+        if self.slices:
+            step, n = self.step, self.shape[0]
+            for i in rng.permutation(-(-n // step)).tolist():
+                part = slice(i * step, min((i + 1) * step, n))
+                yield part, self.rows(part.start, part.stop)
+            return
+        start = 0
+        for block in self.row_blocks():
+            yield slice(start, start + block.shape[0]), block
+            start += block.shape[0]
+
+    def batches(self, *others: Array, size: int | None = None, epochs: int = 1, seed: int = 0) -> Iterator[Any]:
+        """Rows in random order, a batch at a time, for methods that go through a stream.
+
+        Blocks come in random order, and their rows in random order within each, in every epoch another; of a function,
+        blocks come in the order in which it makes them.  Rows that are sorted in the file, as by their class, have to
+        be mixed before: a block would hold one class alone.
+
+        Parameters
+        ----------
+        *others : array, shape (n, …)
+            What has as many rows, as y; the same rows of it are beside those of the matrix.
+        size : int, optional
+            Rows of a batch; None takes whole blocks.  The last batch of a block has what is left.
+        epochs : int
+            How often to go through all rows.
+        seed : int
+            Of the order.
+
+        Yields
+        ------
+        tuple of array
+            Rows of the matrix, and of the others.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an option is no integer or out of range, or another array has another number of rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xpsolve as xs
+        >>> rng = np.random.default_rng(0)
+        >>> A = rng.standard_normal((1000, 2))
+        >>> rows = xs.Rows(A, block=100)
+        >>> solution = xs.sgd(xs.LeastSquares, batches=rows.batches(A @ np.ones(2), epochs=20))
+        >>> solution.x.round(3), solution.n_iter
+        (array([1., 1.]), 20000)
+        """
+        if size is not None:
+            check_count(size, "size", 1)
+        check_count(epochs, "epochs", 0)
+        check_count(seed, "seed", 0)
+        for number, y in enumerate(others):
+            check_rows(y, f"others[{number}]", self.shape[0], "A")
+        return self._batches(others, size, epochs, seed)
+
+    def _batches(self, others: tuple[Array, ...], size: int | None, epochs: int, seed: int) -> Iterator[Any]:
+        for epoch in range(epochs):
+            rng = np.random.default_rng((seed, epoch))
+            for part, A in self.shuffled(rng):
+                order, count = rng.permutation(A.shape[0]), size or A.shape[0]
+                for i in range(0, A.shape[0], count):
+                    some = order[i : i + count]
+                    yield (A[some, :], *(y[part, ...][some, ...] for y in others))
 
     def _opened(self) -> Iterator[Any]:
         made = self.source()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat.numpy
@@ -30,7 +30,7 @@ from xpsolve.operators import Dense, eigenvalue_bound
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.rows import Rows, read_by_rows
 from xpsolve.stochastic._intercept import WithIntercept
-from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.linear_model import LinearModel, row_norms_squared
 from xpsolve.trace import map_arrays
 
 _MOST = 1024  # features up to which the first pass finds AᵀA for the Lipschitz constant
@@ -161,6 +161,18 @@ class RowModel(LinearModel):
         """max_i |A_ij| of each feature, (p,)."""
         return np.maximum(self._first.most, -self._first.least)
 
+    def sample_lipschitz(self) -> Array:
+        """As that of the model, by a pass."""
+        of = functools.partial(_worst_of, self._block())
+        (worst,) = row_reduce(of, lambda parts: (np.max(np.stack([x for (x,) in parts]), axis=0),), *self._samples)
+        return np.asarray(self.curvature * worst + self.largest_lam())
+
+    def chunks(self, rng: np.random.Generator) -> Iterator[LinearModel]:
+        """Models of some samples each, all those of a file once in random order."""
+        rows, block = self._samples[0], self._block()
+        for part, A in rows.shuffled(rng):
+            yield block(A, *(y[part, ...] for y in self._samples[1:]))
+
     def convexity(self) -> Array:
         """As that of the model."""
         return np.asarray(super().convexity())
@@ -248,7 +260,7 @@ def _split(samples: Sequence[Array], count: int) -> tuple[Sequence[Array], Seque
 
 def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    model = block(*samples)
+    model: Any = block(*samples)
     with np.errstate(over="ignore", invalid="ignore"):
         s = model._margins(x)
         H = np.zeros((), x.dtype)
@@ -261,7 +273,7 @@ def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> 
 
 def _first_of(block: Callable[..., LinearModel], hessian: bool, lipschitz: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    model = block(*samples)
+    model: Any = block(*samples)
     A = model.operator.A
     with np.errstate(over="ignore", invalid="ignore"):
         d = model._slopes(model._margins(x))
@@ -278,20 +290,26 @@ def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
     )
 
 
+def _worst_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
+    model: Any = block(*samples)
+    squares = row_norms_squared(model.operator, model.y)
+    return (np.asarray(np.max(squares if model.weights is None else squares * model.weights)),)
+
+
 def _product_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
     samples, (x, v) = _split(args, 2)
-    model = block(*samples)
+    model: Any = block(*samples)
     return (model._adjoint(model._weighted(model._curve(model._margins(x))(model._margins(v)))),)
 
 
 def _normal_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
     samples, (v,) = _split(args, 1)
-    model = block(*samples)
+    model: Any = block(*samples)
     A = model.operator.A
     s = A @ v
     return (A.T @ (s if model.weights is None else model.weights[:, None] * s),)
 
 
 def _gram_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
-    model = block(*samples)
+    model: Any = block(*samples)
     return (model.rooted_gram(model.operator.A),)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -191,17 +192,53 @@ def run(
         if every and done > at[-1] and (done == stop or solved):
             kept.append(answer(state, done))
             at.append(done)
-    history = None
-    if every:
-        X = stream.model.xp.stack(kept)
-        objective = stream.units.value_outside(stream.model.value(stream.shaped(X)))
-        certificate = stream.model.xp.stack([stream.certificate(x) for x in kept])
-        x, intercept = stream.outside(X)
-        history = {"step": np.asarray(at), "x": x, "objective": objective, "certificate": certificate}
-        if intercept is not None:
-            history["intercept"] = intercept
+    history = history_of(stream, kept, at) if every else None
     X, how = answer(state, done), (pace.reads, pace.sweeps, pace.size, pace.compiled)
     return Record(X, done, finite, stopped, *how, history, method.stats(state, done))
+
+
+def history_of(stream: Stream, kept: Sequence[Array], at: Sequence[int]) -> dict[str, Any]:
+    """What is kept of some X, after so many steps, as the caller knows it."""
+    xp = stream.model.xp
+    objective = xp.stack([stream.model.value(stream.shaped(X)) for X in kept])
+    x, intercept = stream.outside(xp.stack(kept))
+    history = {
+        "step": np.asarray(at),
+        "x": x,
+        "objective": stream.units.value_outside(objective),
+        "certificate": xp.stack([stream.certificate(X) for X in kept]),
+    }
+    return history if intercept is None else {**history, "intercept": intercept}
+
+
+def by_rows(
+    stream: Stream,
+    order: np.ndarray[Any, Any],
+    state: State,
+    steps_of: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+    method_of: Callable[[Stream], Method[State]],
+    pace: _Pace | _Single,
+    options: Options,
+) -> tuple[State, bool, int]:
+    """The steps through the samples of a model once, in an order: the state, whether it is finite, and how many.
+
+    `steps_of` makes step sizes of the numbers 0, 1, … of steps; the last step has the samples that are left over.
+    """
+    n, taken, finite = stream.model.n, 0, True
+    whole = n // options.batch * options.batch
+    for low, high, b in ((0, whole, options.batch), (whole, n, n - whole)):
+        if high == low or not finite:
+            continue
+        k = taken + np.arange((high - low) // b, dtype=np.float64)
+        part = replace(stream, indices=order[low:high], steps=steps_of(k), batch=b)
+        method, done = method_of(part), 0
+        pace.turn(part)
+        while done < part.length and finite:
+            state, finite, more = pace.take(method, state, next_chunk(part, done, pace, part.length), options.tol)
+            done += more
+        pace.blocks = min(pace.blocks, costs.CHUNK)  # it doubles without end otherwise
+        taken += done
+    return state, finite, taken
 
 
 def pace_of_stream(options: Options, first: Stream, *, compiled: bool) -> _Pace | _Single:

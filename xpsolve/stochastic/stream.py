@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,11 +27,12 @@ from xpsolve.arrays import (
     is_scalar,
     namespace_of,
 )
-from xpsolve.operators import Dense, Sparse
+from xpsolve.operators import Dense, Rows, Sparse
 from xpsolve.solution import Callback
 from xpsolve.stochastic._run import Start, begin
 from xpsolve.stochastic._units import Units, rescaled
-from xpsolve.stochastic.block import Rows, apart, rows_of
+from xpsolve.stochastic.block import Rows as SampleRows
+from xpsolve.stochastic.block import apart, rows_of
 from xpsolve.stochastic.compiled_steps import Host
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import check_one_column
@@ -80,7 +81,7 @@ class Stream:
         """X in these groups."""
         return (X,) if len(self.groups) == 1 else (X[..., :-1, :], X[..., -1:, :])
 
-    def rows(self, index: Array) -> list[tuple[str, Rows]]:
+    def rows(self, index: Array) -> list[tuple[str, SampleRows]]:
         """The groups with the rows of some samples (…, B) in them."""
         rows = rows_of(self.model.operator, index)
         names = [name for name, _ in self.groups]
@@ -166,8 +167,7 @@ class Options:
     def stream(self, f: LinearModel, x0: Array | None, rule: Callable[[Any, Any, float], Any]) -> Stream:
         """The stream, with the steps rule(k, τ₀, k₀) for k = 0, 1, …."""
         x, runs = first_of_run(f, x0)
-        f = f.centred()
-        tau0 = None if self.step0 is None else _check_step(self.step0, self.step_name, runs)
+        tau0 = None if self.step0 is None else checked_step(self.step0, self.step_name, runs)
         shape = () if runs is None else (runs,)
         if self.indices is None:
             epochs = 10 if self.epochs is None else self.epochs
@@ -178,6 +178,13 @@ class Options:
         if numbers.shape[-1] % self.batch:
             message = f"indices: expected a multiple of batch = {self.batch} sample numbers, got {numbers.shape[-1]}."
             raise ValueError(message)
+        stream, tau0 = self.begun(f.centred(), x, runs, tau0)
+        k = np.arange(numbers.shape[-1] // self.batch, dtype=np.float64)
+        steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or f.n / self.batch)), (*shape, k.size))
+        return replace(stream, indices=numbers, steps=steps)
+
+    def begun(self, f: LinearModel, x: Array | None, runs: int | None, tau0: Any) -> tuple[Stream, Any]:
+        """The stream of a centred model without sample numbers and steps, and τ₀, in its units."""
         start = begin(f, None)
         lam_ = start.f.largest_lam()
         beyond = f.xp.where(f.xp.isfinite(start.scale), lam_, f.xp.full_like(lam_, f.xp.nan))
@@ -190,15 +197,14 @@ class Options:
             tau0 = 1 / worst if worst > 0 else 1.0
         elif start.units is not None and start.units.D is not None:
             tau0 = tau0 / float(start.units.D) / float(start.units.D)
-        k = np.arange(numbers.shape[-1] // self.batch, dtype=np.float64)
-        steps = np.broadcast_to(np.asarray(rule(k, tau0, self.warmup or f.n / self.batch)), (*shape, k.size))
         assert start.units is not None
         x = start.x if x is None else start.units.inside(f.inside(x))
-        return Stream(start, x if len(f.shape) == 2 else x[..., None], numbers, steps, lam, runs, self.batch)
+        X = x if len(f.shape) == 2 else x[..., None]
+        return Stream(start, X, np.zeros(0, np.int64), np.zeros(0), lam, runs, self.batch), tau0
 
     def planned(self, f: LinearModel) -> tuple[float, float]:
         """λ and τ₀ of one run, 1/L of the worst sample of f where no step is given."""
-        tau0 = None if self.step0 is None else _check_step(self.step0, self.step_name, None)
+        tau0 = None if self.step0 is None else checked_step(self.step0, self.step_name, None)
         lam, worst = self._planned(f.largest_lam(), f, tau0)
         return lam, float((1 / worst if worst > 0 else 1.0) if tau0 is None else tau0)
 
@@ -234,14 +240,16 @@ def _is_readable(x: Array) -> bool:
     return True
 
 
-def first_of_run(f: Any, x0: Array | None) -> tuple[Array | None, int | None]:
-    """The objective checked; the first x where one is given, and how many runs it starts."""
+def first_of_run(f: Any, x0: Array | None, *, file: bool = False) -> tuple[Array | None, int | None]:
+    """The objective checked, whose A may be in a file; the first x where one is given, and how many runs it starts."""
     if not isinstance(f, LinearModel):
         message = f"f: expected LeastSquares, Huber, Logistic or Multinomial, got {type(f).__qualname__}."
         raise TypeError(message)
     check_one_column(f)
-    if not isinstance(f.matrix, Dense | Sparse):
+    if not isinstance(f.matrix, (Rows | Dense | Sparse) if file else Dense | Sparse):
         message = f"f: expected a dense or sparse A, with accessible rows, got {f.operator!r}."
+        if isinstance(f.matrix, Rows):
+            message += " Of a file sgd and sga take chunks; single rows come from a numpy.memmap."
         raise TypeError(message)
     if not is_concrete(f.y, f.lam):
         message = "f: expected concrete arrays, not tracers. Steps are planned on the host, not possible under jax.jit."
@@ -254,8 +262,9 @@ def first_of_run(f: Any, x0: Array | None) -> tuple[Array | None, int | None]:
         last = ", the intercept last" if f.intercept else ""
         message = f"x0: expected shape {f.shape}{last}, or (runs, …) before it, got {tuple(x.shape)}."
         raise ValueError(message)
-    if extra and isinstance(f.matrix, Sparse):
-        message = f"x0: expected shape {f.shape} for a sparse A, got {x.shape[0]} runs. Run them one after another."
+    if extra and (file or isinstance(f.matrix, Sparse)):
+        kind = "an A in a file" if file else "a sparse A"
+        message = f"x0: expected shape {f.shape} for {kind}, got {x.shape[0]} runs. Run them one after another."
         raise ValueError(message)
     return (x if x.dtype == f.y.dtype else xp.astype(x, f.y.dtype)), int(x.shape[0]) if extra else None
 
@@ -280,7 +289,7 @@ def _check_indices(indices: Any, n: int, shape: tuple[int, ...]) -> np.ndarray[A
     return np.broadcast_to(numbers, (*shape, numbers.shape[-1])).astype(np.int64)
 
 
-def _check_step(value: Any, name: str, runs: int | None) -> Any:
+def checked_step(value: Any, name: str, runs: int | None) -> Any:
     """A positive number, or one for each run as a column."""
     wanted = "a positive number" + ("" if runs is None else f", or {runs} of them")
     if is_scalar(value):
