@@ -21,6 +21,7 @@ from xpsolve.arrays.namespace import (
     is_concrete,
     is_scalar,
     lift,
+    namespace_of,
 )
 
 
@@ -208,7 +209,8 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
         holds(xp.all(xp.isfinite(product())))
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        if bool(xp.all(xp.isfinite(product()))):
+        found = product()
+        if bool(namespace_of(found).all(namespace_of(found).isfinite(found))):
             return
         for name, x in arrays.items():
             if not bool(xp.all(xp.isfinite(x))):

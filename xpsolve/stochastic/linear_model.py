@@ -34,6 +34,7 @@ from xpsolve.arrays import (
     namespace_of,
     power_of_two,
     regularisation,
+    row_sums,
     safe_norm,
     settled,
     shifted,
@@ -145,7 +146,15 @@ class LinearModel:
     def _check_samples(self) -> None:
         explicit = isinstance(self.operator, Dense | Sparse)
         arrays = {"A": self.operator.like, "y": self.y} if explicit else {"y": self.y}
-        check_finite(namespace_of(self.y), lambda: self.operator.rmatvec(self.y), **arrays)
+        check_finite(namespace_of(self.y), self._product_with_y, **arrays)
+
+    def _product_with_y(self) -> Array:
+        """Aᵀy, in one pass over A and y."""
+        operator = self.operator
+        if not isinstance(operator, Dense):
+            return operator.rmatvec(self.y)
+        (found,) = row_sums(_product, operator.A, self.y)
+        return found
 
     # --- what a loss defines --------------------------------------------------------------------
 
@@ -466,6 +475,10 @@ class LinearModel:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self.operator!r}>"
+
+
+def _product(A: Array, y: Array) -> tuple[Array, ...]:
+    return (Dense(A).rmatvec(y),)
 
 
 def row_norms_squared(operator: LinearOperator, like: Array) -> Array:
