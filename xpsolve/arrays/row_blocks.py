@@ -7,10 +7,8 @@ is that of the factors of the blocks, one below the other (TSQR: Demmel, Grigori
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +17,6 @@ from xpsolve.arrays.namespace import Array, namespace_of
 from xpsolve.arrays.native import composed
 
 _BLOCK = 2**24  # bytes of a block of a NumPy array
-_FAN = 8  # parts that are added at once on Dask
 
 Parts = tuple[Array, ...]
 
@@ -169,43 +166,6 @@ def _over(
 def _by_blocks_dask(
     A: Array, rows: Parts, small: Parts, f: Callable[..., Parts], merged: Callable[..., Parts]
 ) -> Parts:
-    import uuid
+    from xpsolve.arrays.dask_rows import reduced
 
-    import dask
-    import dask.array
-
-    lengths = A.chunks[0]
-    operands: list[Any] = [A, "ij"]
-    for place, y in enumerate(rows):
-        y = y if y.chunks[0] == lengths else y.rechunk({0: lengths})
-        operands += [y, "i" if y.ndim == 1 else "i" + chr(ord("k") + place)]
-    blocks = dask.array.blockwise(
-        _boxed,
-        "i",
-        *operands,
-        f=f,
-        small=small,
-        name=f"row-sums-{uuid.uuid4().hex}",
-        concatenate=True,  # chunks of columns
-        adjust_chunks={"i": lambda _: 1},
-        align_arrays=False,
-        dtype=object,
-        meta=np.empty(0, dtype=object),
-    )
-    parts = [part for part, length in zip(blocks.to_delayed(), lengths, strict=True) if length or math.isnan(length)]
-    merge = dask.delayed(_merged, pure=False)
-    while len(parts) > 1:
-        parts = [merge(parts[i : i + _FAN], merged) for i in range(0, len(parts), _FAN)]
-    (total,) = dask.compute(parts[0])
-    return tuple(np.asarray(x) for x in total[0])
-
-
-def _boxed(*blocks: Array, f: Callable[..., Parts], small: Parts) -> Any:
-    """The result for one chunk as the only entry of an array, which Dask can hold."""
-    box = np.empty(1, dtype=object)
-    box[0] = f(*blocks, *small)
-    return box
-
-
-def _merged(boxes: Sequence[Any], merged: Callable[..., Parts]) -> Any:
-    return _boxed(f=lambda: merged([box[0] for box in boxes]), small=())
+    return reduced(A, rows, small, f, merged)

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, gram
+from xpsolve.arrays import Array, Namespace
 from xpsolve.composite._parts import Parts, parts_of, with_norms
 from xpsolve.operators import Dense
 from xpsolve.penalties import Penalty
 from xpsolve.proximal.primal_dual import Coupled
 from xpsolve.stochastic import LeastSquares
 from xpsolve.stochastic._run import WITHOUT_FEATURES, Start, certificate_name
+from xpsolve.stochastic.linear_model import Dual
 
 _SAFETY = 1.02  # by which an estimated Lipschitz constant is raised
 
@@ -100,14 +101,15 @@ class Composite:
     @cached_property
     def gram(self) -> Array:
         """AᵀW̃A/n of a dense A."""
-        return gram(self.f.rooted(self.f.operator.A)) / self.f.n
+        G: Array = self.f.mean_gram()
+        return G
 
     @cached_property
     def gradient(self) -> Callable[[Array], Array]:
         """x ↦ ∇f(x) + l2·x; with the Gram matrix of a least-squares problem where it is smaller than A."""
         f = self.f
-        if isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and f.n > f.operator.shape[1]:
-            G, right = self.gram, f._adjoint(f._weighted(f.y)) / f.n
+        if isinstance(f, LeastSquares) and (f.by_rows or isinstance(f.operator, Dense)) and f.n > f.operator.shape[1]:
+            G, right = self.gram, f.mean_product()
             return lambda x: (G @ x - right) + self.mu * x
         if self.parts.l2 is None:
             return f.gradient  # type: ignore[no-any-return]
@@ -147,7 +149,7 @@ class Composite:
     def zero_loss(self) -> Array:
         """The mean loss where descents start, 1 where that is 0."""
         xp = self.xp
-        loss = self.f._mean_loss(self.f.first()[1])
+        loss = self.f.first_loss()
         return xp.where(loss > 0, loss, xp.ones_like(loss))
 
     def certificate(self, x: Array, z: Duals = ()) -> Array:
@@ -170,18 +172,15 @@ class Composite:
             g = self.f.gradient(x) + self.l2 * x
             smallest = self.parts.g.residual(x, g + self._pulled(z, x))
             return -g, self.start.certificate_of(x, smallest), coupled
-        f = self.f
-        s = f._margins(x) if s is None else s
-        theta, excess = f.dual_point(s)
-        down = -f._adjoint(f._weighted(theta)) / f.n
-        gap = self._gap(x, s, down - self._pulled(z, x), excess) / scale + self._out_of_range
+        dual = self.f.dual(x, s)
+        gap = self._gap(x, dual, dual.down - self._pulled(z, x)) / scale + self._out_of_range
         units = self.start.units
         if units is not None and units.D is not None:
             gap = xp.where(units.representable(x), gap, xp.full_like(gap, xp.nan))
-        return down - self.mu * x, gap, coupled
+        return dual.down - self.mu * x, gap, coupled
 
-    def _gap(self, x: Array, s: Array, down: Array, excess: Callable[[Array], Array]) -> Array:
-        """The bound of P(x) − min P without coupled terms, from s = Ax, −Aᵀθ/n − Σ Lᵀz and the part of the losses.
+    def _gap(self, x: Array, dual: Dual, down: Array) -> Array:
+        """The bound of P(x) − min P without coupled terms, from what f is at x, and −Aᵀθ/n − Σ Lᵀz.
 
         An intercept has no part in it, since the sum of θ is 0.
         """
@@ -197,18 +196,17 @@ class Composite:
             one = xp.ones_like(limit)
             t = xp.minimum(limit, one)
             if isinstance(f, LeastSquares) and g.homogeneous:  # the dual objective is largest on the line at
-                r = s - f.y
-                rr = xp.sum(r * f._weighted(r)) / f.n + mu * xp.sum(x * x)
+                rr = dual.squares() + mu * xp.sum(x * x)
                 best = 1 + xp.sum(x * c) / xp.where(rr > 0, rr, one)
                 t = xp.minimum(limit, xp.maximum(best, xp.zeros_like(one)))
-            losses = excess(t) + 0.5 * mu * (1 - t) ** 2 * xp.sum(x * x)
+            losses = dual.excess(t) + 0.5 * mu * (1 - t) ** 2 * xp.sum(x * x)
             bounds.append(losses + g.young(x, t * c))
         if self.curved:
             inside = g.prox(down / mu, 1 / mu)
             away = x - inside
             terms = [g.value(x), -g.value(inside), 0.5 * mu * xp.sum(away * (x + inside)), -xp.sum(down * away)]
             if self._features is not None:
-                terms.append(excess(xp.ones_like(terms[0])))
+                terms.append(dual.excess(xp.ones_like(terms[0])))
             rounding = float(xp.finfo(x.dtype).eps) * sum(xp.abs(term) for term in terms)
             bounds.append(xp.maximum(sum(terms), xp.zeros_like(terms[0])) + rounding)
         return xp.minimum(*bounds) if len(bounds) == 2 else bounds[0]

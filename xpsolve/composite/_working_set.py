@@ -70,6 +70,8 @@ _PATIENCE = 20  # steps that need not make the gap smaller by a tenth
 def no_working_set(problem: Composite) -> str:
     """Why a set of features cannot be used for this problem, "" where it can."""
     f, g = problem.f, problem.inside.g
+    if getattr(f, "by_rows", False):
+        return "A is read in blocks of rows, and a set needs single columns"
     if type(f) not in (Logistic, LeastSquares):
         return f"f is {type(f).__qualname__}, and it takes Logistic and LeastSquares"
     if f.y.ndim > 1:

@@ -21,8 +21,10 @@ from xpsolve.proximal.primal_dual import primal_dual
 from xpsolve.proximal.proximal_gradient import proximal_gradient
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 from xpsolve.stochastic import LinearModel, Logistic
+from xpsolve.stochastic._row_model import row_model
 from xpsolve.stochastic._run import begin, check_objective, first_x
 from xpsolve.stochastic._units import Units, rescaled
+from xpsolve.trace import arrays_in, map_arrays
 
 METHODS = ("auto", "ista", "fista", "working_set", "primal_dual")
 _ADVICE = {
@@ -142,6 +144,10 @@ def minimize(
     if isinstance(f, LinearModel):
         f = f.centred()
         x0 = None if x0 is None else first_x(f, x0)
+        if method != "working_set" and not any(hasattr(namespace_of(a), "inside") for a in arrays_in((penalty, x0))):
+            f = row_model(f)
+        if f.by_rows:
+            penalty, x0 = map_arrays(f.small, (penalty, x0))
     options = {"tol": tol, "max_iter": max_iter, "check_every": check_every}
     problem = _enter(f, penalty, x0)
     chosen = _choose(problem, method)
@@ -332,7 +338,7 @@ def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callba
 def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any], tol: float) -> Solution:
     """The answer in the units of the caller."""
     x, intercept = problem.start.shown(run.state.x)
-    return finish(
+    solution = finish(
         "minimize",
         x,
         method=method,
@@ -347,3 +353,4 @@ def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any
         operator=problem.start.f.operator if problem.is_model else None,
         intercept=intercept,
     )
+    return problem.f.delivered(solution) if problem.is_model else solution

@@ -30,7 +30,8 @@ from xpsolve.operators import Dense, eigenvalue_bound
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.rows import Rows, read_by_rows
 from xpsolve.stochastic._intercept import WithIntercept
-from xpsolve.stochastic.linear_model import LinearModel, row_norms_squared
+from xpsolve.stochastic.linear_model import Dual, LinearModel, row_norms_squared
+from xpsolve.stochastic.objectives import LeastSquares
 from xpsolve.trace import map_arrays
 
 _MOST = 1024  # features up to which the first pass finds AᵀA for the Lipschitz constant
@@ -66,6 +67,7 @@ class _Known(NamedTuple):
 class RowModel(LinearModel):
     """A model of any kind whose A is in a file, or whose A, `y` and `weights` are of Dask; all else is of NumPy."""
 
+    by_rows = True
     start: tuple[Array, Array]  # the first x, and the margins there
     hessians: bool  # whether a pass is to find the Hessian, too
     known: tuple[_Known, ...]  # the last two, of which a rejected step needs the one before the last
@@ -143,6 +145,40 @@ class RowModel(LinearModel):
 
         return product
 
+    def first_loss(self) -> Array:
+        """The mean loss where descents start, by the first pass."""
+        return np.asarray(self._first.sums.loss / self.n)
+
+    def dual(self, x: Array, s: Array | None = None) -> Dual:
+        """As that of the model, by one pass, one before it with an intercept, and one for most `excess`."""
+        block, samples, squared = self._block(), self._samples, isinstance(self, LeastSquares)
+        sums = () if self.frame is None else row_sums(functools.partial(_dual_sums_of, block), *samples, small=(x,))
+        product, at_0 = row_sums(functools.partial(_dual_of, block, len(samples)), *samples, small=(x, *sums))
+
+        def excess(t: Array) -> Array:
+            if self.frame is None and squared:
+                return np.asarray((1 - t) ** 2 * at_0 / self.n)
+            if self.frame is None and t == 1:
+                return np.zeros_like(at_0)
+            (found,) = row_sums(functools.partial(_excess_of, block, len(samples)), *samples, small=(t, x, *sums))
+            return np.asarray(found / self.n)
+
+        return Dual(-product / self.n, excess, lambda: np.asarray(2 * at_0 / self.n))
+
+    def mean_gram(self) -> Array:
+        """AᵀW̃A/n, by the first pass or one of its own."""
+        return self._gram() / self.n
+
+    def mean_product(self) -> Array:
+        """AᵀW̃y/n of least squares, whose first x is 0: from the gradient there."""
+        return -self._first.sums.gradient / self.n
+
+    def _gram(self) -> Array:
+        if self._first.gram.ndim:
+            return self._first.gram
+        (G,) = row_sums(functools.partial(_gram_of, self._block()), *self._samples)
+        return G
+
     def lipschitz(self) -> Array:
         """As that of the model: from AᵀW̃A, or a bound by twelve passes."""
         if self.operator.shape[1] > _MOST:
@@ -150,10 +186,7 @@ class RowModel(LinearModel):
             like = np.zeros((self.operator.shape[1], 1), self.y.dtype)
             largest = eigenvalue_bound(lambda v: row_sums(by_products, *self._samples, small=(v,))[0], like)
         else:
-            if self._first.gram.ndim == 0:
-                (G,) = row_sums(functools.partial(_gram_of, self._block()), *self._samples)
-            else:
-                G = self._first.gram
+            G = self._gram()
             largest = np.linalg.eigvalsh(G)[-1] if np.all(np.isfinite(G)) else np.full((), np.nan, G.dtype)
         return np.asarray((self.curvature / self.n) * largest + self.largest_lam())
 
@@ -300,6 +333,25 @@ def _product_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array,
     samples, (x, v) = _split(args, 2)
     model: Any = block(*samples)
     return (model._adjoint(model._weighted(model._curve(model._margins(x))(model._margins(v)))),)
+
+
+def _dual_sums_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
+    samples, (x,) = _split(args, 1)
+    model = block(*samples)
+    return model.dual_sums(model._margins(x))
+
+
+def _dual_of(block: Callable[..., LinearModel], count: int, *args: Array) -> tuple[Array, ...]:
+    samples, (x, *sums) = args[:count], args[count:]
+    model = block(*samples)
+    theta, excess = model.dual_point(model._margins(x), tuple(sums))
+    return model._adjoint(model._weighted(theta)), np.asarray(excess(np.zeros((), x.dtype)) * model.n)
+
+
+def _excess_of(block: Callable[..., LinearModel], count: int, *args: Array) -> tuple[Array, ...]:
+    samples, (t, x, *sums) = args[:count], args[count:]
+    model = block(*samples)
+    return (np.asarray(model.dual_point(model._margins(x), tuple(sums))[1](t) * model.n),)
 
 
 def _normal_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from xpsolve.arrays import (
     power_of_two,
     regularisation,
     row_reduce,
+    row_sums,
     safe_norm,
     settled,
     shifted,
@@ -50,6 +51,14 @@ from xpsolve.trace import map_arrays
 
 EXACT_NORM = 256
 """Up to this many rows or columns ‖A‖ comes from the eigenvalues of a Gram matrix."""
+
+
+class Dual(NamedTuple):
+    """What a duality gap at some x needs of f, from a dual point θ near ℓ′."""
+
+    down: Array  # −AᵀW̃θ/n, in the shape of x
+    excess: Callable[[Array], Array]  # t to the mean of ℓ(s) + ℓ*(tθ) − s·tθ ≥ 0
+    squares: Callable[[], Array]  # the mean of ℓ′²
 
 
 class LinearModel:
@@ -80,6 +89,7 @@ class LinearModel:
     (2.5, array([-0.5, -1.5]))
     """
 
+    by_rows: ClassVar[bool] = False  # whether its sums over samples are found by passes over blocks of rows
     curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
     has_units: ClassVar[bool] = False  # whether x scales with y, as for squares
 
@@ -147,7 +157,15 @@ class LinearModel:
         operator, arrays = self.operator, {"y": self.y}
         if isinstance(operator, Dense | Sparse | Rows):
             arrays = {"A": operator if isinstance(operator, Rows) else operator.like, **arrays}
-        check_finite(namespace_of(self.y), lambda: self.operator.rmatvec(self.y), **arrays)
+        check_finite(namespace_of(self.y), self._product_with_y, **arrays)
+
+    def _product_with_y(self) -> Array:
+        """Aᵀy, in one pass over A and y."""
+        operator = self.operator
+        if not isinstance(operator, Dense):
+            return operator.rmatvec(self.y)
+        (found,) = row_sums(_product, operator.A, self.y)
+        return found
 
     # --- what a loss defines --------------------------------------------------------------------
 
@@ -174,16 +192,22 @@ class LinearModel:
         """
         raise NotImplementedError
 
-    def dual_point(self, s: Array) -> tuple[Array, Callable[[Array], Array]]:
+    def dual_sums(self, s: Array) -> tuple[Array, ...]:
+        """Sums over samples that the dual point of a model with an intercept needs."""
+        xp, d = self.xp, self.derivative(s, self.y)
+        zero = xp.zeros_like(d)
+        return tuple(xp.sum(self._weighted(xp.maximum(x, zero)), axis=0) for x in (d, -d))
+
+    def dual_point(self, s: Array, sums: tuple[Array, ...] = ()) -> tuple[Array, Callable[[Array], Array]]:
         """A dual point θ near ℓ′(s), and t to the mean of ℓ(s) + ℓ*(tθ) − s·tθ ≥ 0.
 
         With an intercept its weighted sum is 0: the derivatives of one sign are made smaller, all by the same factor.
+        `sums` are its `dual_sums` where these are known.
         """
         d, y = self.derivative(s, self.y), self.y
         if self.frame is None:
             return d, lambda t: self.mean_of(self.dual_excess(s, y, t))
-        xp, zero = self.xp, self.xp.zeros_like(d)
-        up, down = (xp.sum(self._weighted(xp.maximum(x, zero)), axis=0) for x in (d, -d))
+        xp, (up, down) = self.xp, sums or self.dual_sums(s)
         least, one = xp.minimum(up, down), xp.ones_like(up)
         part = xp.where(d > 0, least / xp.where(up > 0, up, one), least / xp.where(down > 0, down, one))
         return part * d, lambda t: self.mean_of(self.dual_excess(s, y, t * part))
@@ -270,6 +294,30 @@ class LinearModel:
         x, margins = self.first()
         d = self._slopes(margins)
         return x, self._adjoint(d) / self.n, safe_norm(d)
+
+    def first_loss(self) -> Array:
+        """The mean loss where descents start, 0-d."""
+        return self._mean_loss(self.first()[1])
+
+    def dual(self, x: Array, s: Array | None = None) -> Dual:
+        """What a duality gap at x needs; where its margins s are known, they cost no product."""
+        s = self._margins(x) if s is None else s
+        theta, excess = self.dual_point(s)
+        down = -self._adjoint(self._weighted(theta)) / self.n
+
+        def squares() -> Array:
+            d = self.derivative(s, self.y)
+            return self.xp.sum(d * self._weighted(d)) / self.n
+
+        return Dual(down, excess, squares)
+
+    def mean_gram(self) -> Array:
+        """AᵀW̃A/n of a dense A, (p, p)."""
+        return gram(self.rooted(self.operator.A)) / self.n  # type: ignore[attr-defined]
+
+    def mean_product(self) -> Array:
+        """AᵀW̃y/n, in the shape of x."""
+        return self._adjoint(self._weighted(self.y)) / self.n
 
     def unit_of_y(self) -> Array:
         """The power of two just below max|y|, 0-d."""
@@ -470,6 +518,10 @@ class LinearModel:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self.operator!r}>"
+
+
+def _product(A: Array, y: Array) -> tuple[Array, ...]:
+    return (Dense(A).rmatvec(y),)
 
 
 def row_norms_squared(operator: LinearOperator, like: Array) -> Array:

@@ -424,7 +424,12 @@ class Multinomial(LinearModel):
         pi = softmax(s)
         return pi * (1 - pi)
 
-    def dual_point(self, s: Array) -> tuple[Array, Callable[[Array], Array]]:
+    def dual_sums(self, s: Array) -> tuple[Array, ...]:
+        """How much of every class is missing in softmax(s), and how much is there."""
+        xp, pi = self.xp, softmax(s)
+        return xp.sum(self._weighted(self.y - pi), axis=0), xp.sum(self._weighted(pi), axis=0)
+
+    def dual_point(self, s: Array, sums: tuple[Array, ...] = ()) -> tuple[Array, Callable[[Array], Array]]:
         """q − y, and t to the mean of Σ_k q_t log(q_t/π) with π = softmax(s) and q_t = (1 − t)y + tq, for 0 ≤ t ≤ 1.
 
         q is π, or with an intercept near π with the same weighted sum over the samples as y: classes that π has too
@@ -433,9 +438,9 @@ class Multinomial(LinearModel):
         xp, y, log_pi = self.xp, self.y, s - logsumexp(s)[..., None]
         q = xp.exp(log_pi)
         if self.frame is not None:
-            missing = xp.sum(self._weighted(y - q), axis=0)
+            missing, there = sums or self.dual_sums(s)
             zero = xp.zeros_like(missing)
-            there, wanted = xp.sum(self._weighted(q), axis=0), xp.maximum(missing, zero)
+            wanted = xp.maximum(missing, zero)
             given = q * (xp.maximum(-missing, zero) / xp.where(there > 0, there, xp.ones_like(there)))
             total = xp.sum(wanted)
             share = wanted / xp.where(total > 0, total, xp.ones_like(total))
