@@ -18,7 +18,7 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import BACKENDS, _Counts, measures
 from benchmarks.descent import _Case, _Descent
 from xpsolve import ConvergenceWarning, Logistic, count, gradient_descent, newton, problems, sag, sga, sgd
-from xpsolve.arrays.compiled import can_compile
+from xpsolve.arrays.numba_loop import can_compile
 
 _EAGER = tuple(name for name in BACKENDS if name != "dask")
 _LAM = 1e-3

@@ -232,3 +232,31 @@ def test_no_zero_hides_a_value_that_is_not_finite(xp, rng, value, shape):
     A[shape[0] // 2, 1] = value
     with pytest.raises(ValueError, match="A: expected finite numbers"), np.errstate(invalid="ignore"):
         xs.ridge(xp(A), xp(np.zeros(shape[0])), 1.0)
+
+
+SPARSE = {
+    "ridge": lambda A, y: xs.ridge(A, y, 1.0),
+    "ridge cg": lambda A, y: xs.ridge(A, y, 1.0, method="cg"),
+    "ridge with an intercept": lambda A, y: xs.ridge(A, y, 1.0, intercept=True, weights=np.ones(8)),
+    "lstsq": xs.lstsq,
+    "lasso": lambda A, y: xs.lasso(A, y, 1.0),
+    "elastic_net": lambda A, y: xs.elastic_net(A, y, 1.0, 0.5),
+    "lasso_path": xs.lasso_path,
+    "lasso_sure": lambda A, y: xs.lasso_sure(A, y, 0.1),
+    "nnls": xs.nnls,
+    "minimize": lambda A, y: xs.minimize(xs.LeastSquares(A, y), xs.penalties.L1(0.1)),
+    "Logistic": lambda A, y: xs.Logistic(A, np.sign(y)),
+}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("call", SPARSE.values(), ids=SPARSE.keys())
+def test_stored_numbers_of_a_sparse_matrix_are_checked(rng, call, value):
+    sparse = pytest.importorskip("scipy.sparse")
+    A = np.where(rng.random((8, 5)) < 0.7, rng.standard_normal((8, 5)), 0.0)
+    A[3, 2] = value
+    with (
+        pytest.raises(ValueError, match=r"A: expected finite numbers, got 1 NaN or infinite"),
+        np.errstate(all="ignore"),
+    ):
+        call(sparse.csr_array(A), rng.standard_normal(8))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import xpsolve
-from xpsolve.arrays import compiled as module
-from xpsolve.arrays.compiled import can_compile, compiled, fixed
+from xpsolve.arrays import numba_loop as module
+from xpsolve.arrays.numba_loop import can_compile, fixed, numba_loop
 
 needs_numba = pytest.mark.skipif(not can_compile(), reason="Numba is not installed, or switched off")
 
@@ -21,7 +21,7 @@ def twice(x):
     return x + x
 
 
-@compiled(twice)
+@numba_loop(twice)
 def add_twice(x, out):
     for j in range(x.shape[0]):
         out[j] += twice(x[j])
@@ -56,14 +56,14 @@ def test_without_a_place_on_disk_it_is_compiled_in_memory(monkeypatch, error):
         return jit(loop, parts, on_disk)
 
     monkeypatch.setattr(module, "_jit", failing)
-    loop = compiled()(lambda x: x[0] + 1)
+    loop = numba_loop()(lambda x: x[0] + 1)
     assert [loop(np.zeros(1)), loop(np.ones(1))] == [1, 2]
     assert asked == [True, False]
 
 
 @needs_numba
 def test_many_threads_at_once():
-    loop, found = compiled()(lambda x: x[-1] + 1), []
+    loop, found = numba_loop()(lambda x: x[-1] + 1), []
     threads = [threading.Thread(target=lambda: found.append(loop(np.arange(4.0)))) for _ in range(6)]
     for thread in threads:
         thread.start()

@@ -17,7 +17,7 @@ ELSEWHERE = tuple(
 )
 OF_NUMPY = (
     "xpsolve.operators.base.LinearOperator.to_scipy",  # SciPy's operators take no other arrays
-    "xpsolve.arrays.compiled.compiled",  # nor do Numba's loops
+    "xpsolve.arrays.numba_loop.numba_loop",  # nor do Numba's loops
 )
 
 

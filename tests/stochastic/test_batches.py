@@ -12,7 +12,7 @@ from samples import data, loop
 from sklearn.linear_model import SGDClassifier
 
 import xpsolve as xs
-from xpsolve.arrays.compiled import can_compile
+from xpsolve.arrays.numba_loop import can_compile
 from xpsolve.solution import Status
 from xpsolve.testing import assert_close, check_solution
 

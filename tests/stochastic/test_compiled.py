@@ -7,9 +7,9 @@ from samples import METHODS, data, loop, solve
 
 import xpsolve as xs
 from xpsolve import autodiff, costs
-from xpsolve.arrays.compiled import can_compile
+from xpsolve.arrays.numba_loop import can_compile
 from xpsolve.solution import Status
-from xpsolve.stochastic import stream
+from xpsolve.stochastic import steps
 from xpsolve.testing import assert_close, check_solution
 
 needs_numba = pytest.mark.skipif(not can_compile(), reason="Numba is not installed, or switched off")
@@ -166,7 +166,7 @@ def test_it_is_chosen_where_blocks_would_take_longer_than_its_start(rng, monkeyp
 def test_without_numba_blocks_are_what_auto_takes(rng, monkeypatch):
     f = objective(rng, "Logistic")
     monkeypatch.setattr(costs, "WORTH_COMPILING", 1e-6)
-    monkeypatch.setattr(stream, "why_not", lambda _: "needs Numba")
+    monkeypatch.setattr(steps, "why_not", lambda _: "needs Numba")
     assert not xs.sgd(f, epochs=1).stats["compiled"]
     with pytest.raises(ValueError, match=r'block: expected "auto" or an integer >= 1, .* needs Numba'):
         xs.sgd(f, epochs=1, block="compiled")

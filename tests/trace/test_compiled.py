@@ -4,6 +4,7 @@ import copy
 import pickle
 import threading
 import tracemalloc
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -212,6 +213,36 @@ def test_objects_that_change_are_seen():
     for penalty in 2 * [xs.penalties.L1(0.1), xs.penalties.L1(0.2), xs.penalties.Box(-1.0, 1.0)]:
         np.testing.assert_array_equal(h(penalty, None, X), penalty.prox(X, 1.0))
     assert "3 recordings" in repr(h)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A loss with parameters of its own."""
+
+    slope: np.ndarray
+
+    @xs.compiled
+    def residual(self, x, y):
+        return self.slope * x - y
+
+    @xs.compiled
+    def recorded_of_none(self):
+        return self.slope + 1
+
+
+def test_methods():
+    one, two = Line(np.full((), 2.0)), Line(np.full((), 3.0))
+    for _ in range(2):
+        np.testing.assert_array_equal(one.residual(X, 1.0), 2 * X - 1)
+        np.testing.assert_array_equal(two.residual(X, y=1.0), 3 * X - 1)
+        assert one.recorded_of_none() == 3
+    assert Line.residual is vars(Line)["residual"]
+    np.testing.assert_array_equal(Line.residual(one, X, 1.0), one.residual(X, 1.0))
+    assert repr(Line.residual).startswith("compiled(Line.residual): 2 recordings")
+    changes = Scale(2.0)
+    bound = vars(type("Bound", (Scale,), {"times": xs.compiled(lambda self, x: self.value * x)}))["times"]
+    for changes.value in (2.0, 5.0):
+        np.testing.assert_array_equal(bound.__get__(changes)(X), changes.value * X)
 
 
 def test_arrays_with_an_arithmetic_of_their_own_are_passed_on():

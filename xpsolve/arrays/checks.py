@@ -23,6 +23,7 @@ from xpsolve.arrays.namespace import (
     lift,
     namespace_of,
 )
+from xpsolve.arrays.row_blocks import row_sums
 
 
 def check_ndim(x: Array, name: str, *allowed: int, shape: str) -> None:
@@ -213,13 +214,19 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
         if bool(namespace_of(found).all(namespace_of(found).isfinite(found))):
             return
         for name, x in arrays.items():
-            if not bool(xp.all(xp.isfinite(x))):
-                count = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int32)))
+            (count,) = row_sums(_not_finite, x) if len(x.shape) == 2 else _not_finite(x)
+            if int(count):
                 message = (
                     f"{name}: expected finite numbers, got {count} NaN or infinite of {math.prod(x.shape)}. "
                     f"Remove or impute them first; check_finite=False skips this check, not its consequences."
                 )
                 raise ValueError(message)
+
+
+def _not_finite(x: Array) -> tuple[Array]:
+    """How many entries are NaN or infinite."""
+    xp = namespace_of(x)
+    return (xp.sum(xp.astype(~xp.isfinite(x), xp.int64)),)
 
 
 def regularisation(xp: Namespace, lam: Any, name: str, *, like: Array, check_values: bool = True) -> Array:

@@ -7,7 +7,7 @@ is that of the factors of the blocks, one below the other (TSQR: Demmel, Grigori
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -25,6 +25,7 @@ def row_sums(f: Callable[..., Parts], A: Array, *rows: Array, small: Sequence[Ar
     """Σ_i f(A_i, *rows_i, *small) over blocks i of rows, in one pass over A.
 
     NumPy goes in a loop over blocks of 16 MB, so that an A on a disk (``np.memmap``) is never in memory as a whole.
+    What has ``row_blocks()``, as `xpsolve.Rows` has, is gone through once, in the blocks that this yields.
     Dask calls f once for each chunk of rows, in one task with what makes the chunk, adds the results as a tree, and
     computes the sums at once.  Other libraries call f once with the whole.
 
@@ -73,7 +74,10 @@ def row_reduce(
     >>> row_reduce(lambda A: (A.max(),), lambda parts: (max(x for (x,) in parts),), np.eye(2))
     (np.float64(1.0),)
     """
-    found: Parts = _by_blocks(A, rows, tuple(small), f, merged)
+    small = tuple(small)
+    if hasattr(A, "row_blocks"):
+        return _over(A.row_blocks(), rows, small, f, merged)
+    found: Parts = _by_blocks(A, rows, small, f, merged)
     return found
 
 
@@ -142,9 +146,19 @@ def _by_blocks_numpy(
         return f(A, *rows, *small)
     n = A.shape[0]
     step = max(1, n * _BLOCK // A.nbytes)
-    total = f(A[:step], *(y[:step] for y in rows), *small)
-    for i in range(step, n, step):
-        total = merged([total, f(A[i : i + step], *(y[i : i + step] for y in rows), *small)])
+    return _over((A[i : i + step] for i in range(0, n, step)), rows, small, f, merged)
+
+
+def _over(
+    blocks: Iterable[Array], rows: Parts, small: Parts, f: Callable[..., Parts], merged: Callable[..., Parts]
+) -> Parts:
+    """The blocks one after another, with the rows beside them."""
+    total, start = None, 0
+    for block in blocks:
+        stop = start + block.shape[0]
+        part = f(block, *(y[start:stop, ...] for y in rows), *small)
+        total, start = part if total is None else merged([total, part]), stop
+    assert total is not None
     return total
 
 

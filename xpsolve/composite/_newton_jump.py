@@ -24,7 +24,7 @@ from xpsolve.stochastic import LeastSquares
 def newton_jump(problem: Composite) -> Callable[[Array, Array], Array] | None:
     """(x, −∇f(x) − μx) ↦ a better x or x itself, of columns (p, 1); None where it cannot be used for the problem."""
     f, g, mu = problem.f, problem.parts.g, problem.mu if problem.is_model else None
-    if not (isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and isinstance(g, Separable)):
+    if not (isinstance(f, LeastSquares) and (f.by_rows or isinstance(f.operator, Dense)) and isinstance(g, Separable)):
         return None
     if f.y.ndim > 1 or f.operator.shape[1] > costs.NEWTON_FEATURES:
         return None

@@ -108,7 +108,7 @@ class Composite:
     def gradient(self) -> Callable[[Array], Array]:
         """x ↦ ∇f(x) + l2·x; with the Gram matrix of a least-squares problem where it is smaller than A."""
         f = self.f
-        if isinstance(f, LeastSquares) and isinstance(f.operator, Dense) and f.n > f.operator.shape[1]:
+        if isinstance(f, LeastSquares) and (f.by_rows or isinstance(f.operator, Dense)) and f.n > f.operator.shape[1]:
             G, right = self.gram, f.mean_product()
             return lambda x: (G @ x - right) + self.mu * x
         if self.parts.l2 is None:

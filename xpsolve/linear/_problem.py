@@ -48,7 +48,7 @@ from xpsolve.arrays import (
     check_finite as _check_finite,
 )
 from xpsolve.autodiff.implicit import implicitly
-from xpsolve.operators import Dense, LinearOperator, Sparse
+from xpsolve.operators import Dense, LinearOperator, Rows, Sparse
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.solution import Solution
@@ -249,8 +249,8 @@ def enter_problem(
     if is_array(y) and is_array(lam):
         y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
     xp, operator, y = enter_operator(A, y, complex_too=complex_too)
-    matrix = matrix_in(operator)
-    checked = {"y": y} if matrix is None else {"A": matrix, "y": y}
+    entries = entries_in(operator)
+    checked = {"y": y} if entries is None else {"A": entries, "y": y}
     row = _row(lam, name, y) if targets else None
     lams = regularisation(xp, lam if row is None else row, name, like=y, check_values=check_finite)
     problem = Problem(
@@ -276,9 +276,15 @@ def enter_problem(
 
 
 def matrix_in(operator: LinearOperator) -> Array | None:
-    """The matrix inside an operator, as it was given; None where there is none."""
+    """The matrix inside an operator, as it was given, or `Rows` of it; None where there is none."""
     inside = operator.operator if isinstance(operator, Centred) else operator
-    return inside.A if isinstance(inside, Dense) else None
+    return inside if isinstance(inside, Rows) else inside.A if isinstance(inside, Dense) else None
+
+
+def entries_in(operator: LinearOperator) -> Array | None:
+    """The entries of the matrix inside an operator, of a sparse one those that it stores; None where there is none."""
+    inside = operator.operator if isinstance(operator, Centred) else operator
+    return inside if isinstance(inside, Rows) else inside.like if isinstance(inside, Dense | Sparse) else None
 
 
 def _row(lam: Any, name: str, y: Array) -> Any:

@@ -7,7 +7,7 @@ made: each block of rows is converted, centred, weighted and scaled when it is r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -23,9 +23,10 @@ from xpsolve.arrays import (
     gram,
     innermost,
     is_array,
-    library,
+    is_complex,
     namespace_of,
     real_dtype,
+    row_reduce,
     row_sums,
     row_triangle,
     thin_svd,
@@ -33,6 +34,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.linear._problem import Problem, in_range, matrix_in, squared_norms
 from xpsolve.operators.centred import Centred
+from xpsolve.operators.rows import Rows, read_by_rows
 from xpsolve.trace import map_arrays
 
 Tree = TypeVar("Tree")
@@ -147,7 +149,9 @@ class RowProblem(Problem):
         return new
 
     def unit_of(self, x: Array, axis: int | None = None) -> Array:
-        """The power of two just below max|x|."""
+        """The power of two just below max|x|, in one pass where x is A."""
+        if x is self.A:
+            (x,) = row_reduce(_largest, _largest_of, x)
         return np.asarray(super().unit_of(x, axis))
 
     def divided(self, unit: Array, *, entries: bool) -> RowProblem:
@@ -166,7 +170,7 @@ class RowProblem(Problem):
 
     def delivered(self, answer: Tree) -> Tree:
         """The answer with arrays of Dask, where A is."""
-        if isinstance(self.A, np.ndarray):
+        if isinstance(self.A, np.ndarray | Rows):
             return answer
         import dask.array
 
@@ -177,18 +181,13 @@ class RowProblem(Problem):
 def by_rows(problem: Problem, *, wide: bool = False) -> Problem:
     """The problem as a `RowProblem` where A is of Dask or a file, with at least as many rows as columns, or `wide`."""
     A = matrix_in(problem.operator)
-    if type(A) is np.ndarray:
+    if A is None or not read_by_rows(A):
         return problem
     wrapped = any(hasattr(namespace_of(x), "inside") for x in (problem.Y, problem.lams))  # by who follows operations
-    if A is None or (A.shape[0] < A.shape[1] and not wide) or wrapped or not _is_read_in_blocks(A):
+    if (A.shape[0] < A.shape[1] and not wide) or wrapped:
         return problem
     parts: dict[str, Any] = {**vars(problem), "xp": array_api_compat.numpy, "lams": np.asarray(problem.lams)}
     return RowProblem(**parts)
-
-
-def _is_read_in_blocks(A: Array) -> bool:
-    xp = namespace_of(A)
-    return isinstance(A, np.memmap) or (not hasattr(xp, "inside") and library(xp) == "dask")
 
 
 def by_triangle(problem: Problem) -> Problem:
@@ -216,6 +215,16 @@ def _made(
 def _of_made(f: Callable[..., tuple[Array, ...]], made: Callable[..., Any], rows: int, *args: Array) -> Any:
     with np.errstate(over="ignore", invalid="ignore"):
         return f(*made(*args[: rows + 1]), *args[rows + 1 :])
+
+
+def _largest(A: Array) -> tuple[Array]:
+    """The largest size of an entry, or of its real or imaginary part."""
+    parts = (A.real, A.imag) if is_complex(A) else (A,)
+    return (np.max(np.stack([np.maximum(np.max(x), -np.min(x)) for x in parts]), keepdims=True),)
+
+
+def _largest_of(parts: Sequence[tuple[Array, ...]]) -> tuple[Array]:
+    return (np.max(np.stack([x for (x,) in parts]), axis=0),)
 
 
 def _sums(A: Array, Y: Array) -> tuple[Array, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, composed, device_of, namespace_of
-from xpsolve.arrays.compiled import can_compile, compiled, fixed
+from xpsolve.arrays.numba_loop import can_compile, fixed, numba_loop
 
 
 @composed
@@ -118,7 +118,7 @@ def _sweep_numpy(
     return x, q, n
 
 
-@compiled()
+@numba_loop()
 def _loop(G: Any, x: Any, q: Any, lam: Any, ridge: Any, n_sweeps: Any, tol: Any, active: Any) -> int:
     """The sweeps, in place; the number of those over all coordinates."""
     p = x.shape[0]

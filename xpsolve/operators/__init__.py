@@ -9,6 +9,7 @@ from xpsolve.operators.gradient import Gradient
 from xpsolve.operators.kronecker import Kronecker, cosine_basis, haar_basis
 from xpsolve.operators.norms import dot_test, eigenvalue_bound, operator_norm
 from xpsolve.operators.real_form import RealForm
+from xpsolve.operators.rows import Rows
 from xpsolve.operators.sparse import Sparse
 from xpsolve.operators.tensor import Tensor
 from xpsolve.operators.wavelet import Wavelet
@@ -21,6 +22,7 @@ __all__ = [
     "Kronecker",
     "LinearOperator",
     "RealForm",
+    "Rows",
     "Sparse",
     "Tensor",
     "Wavelet",

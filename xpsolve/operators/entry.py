@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import (
     Array,
     Namespace,
@@ -19,13 +21,16 @@ from xpsolve.arrays import (
 )
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.foreign import is_foreign, wrapped
+from xpsolve.operators.rows import Rows, is_long, is_source
 from xpsolve.operators.sparse import Sparse, is_sparse
 from xpsolve.trace import map_arrays
 
 
 def is_operator(A: Any) -> bool:
     """Whether `A` is an operator, sparse or of another package, rather than an array."""
-    return isinstance(A, LinearOperator) or (not is_array(A) and (is_sparse(A) or is_foreign(A)))
+    if isinstance(A, LinearOperator):
+        return True
+    return not is_array(A) and (is_sparse(A) or is_foreign(A) or is_source(A))
 
 
 def enter_operator(
@@ -36,6 +41,8 @@ def enter_operator(
     Both become complex where one of them is, if they are allowed to be `complex_too`.
     """
     entered = enter_numbers if complex_too else enter
+    if isinstance(A, np.memmap) and is_array(y) and A.dtype != y.dtype and is_long(A):
+        A = Rows(A)  # converted block by block
     if is_operator(A):
         operator = aslinearoperator(A)
         check_not_empty(operator.shape, "A", "(n, p)")
@@ -72,16 +79,17 @@ def aslinearoperator(A: Any) -> LinearOperator:
 
     Parameters
     ----------
-    A : array (n, p), sparse matrix (n, p), LinearOperator or operator of another package
-        An operator of xpsolve is returned as it is.  Those of others are ``scipy.sparse.linalg.LinearOperator``, the
-        same of ``cupyx``, operators of PyLops, and any object with `shape`, `matvec` and `rmatvec`; `matmat` and
-        `rmatmat` are used where they are there.  SciPy's work on NumPy arrays, CuPy's on those of CuPy, others on what
-        they take.
+    A : array (n, p), sparse matrix (n, p), LinearOperator, operator of another package or data set in a file
+        An operator of xpsolve is returned as it is.  What is no array but has a shape, a dtype and slices, as the data
+        sets of h5py and Zarr, is read by blocks of `Rows`.  Operators of others are
+        ``scipy.sparse.linalg.LinearOperator``, the same of ``cupyx``, operators of PyLops, and any object with `shape`,
+        `matvec` and `rmatvec`; `matmat` and `rmatmat` are used where they are there.  SciPy's work on NumPy arrays,
+        CuPy's on those of CuPy, others on what they take.
 
     Returns
     -------
     LinearOperator
-        `Dense`, `Sparse`, A itself, or a wrapper of the object.
+        `Dense`, `Sparse`, `Rows`, A itself, or a wrapper of the object.
 
     Raises
     ------
@@ -106,5 +114,7 @@ def aslinearoperator(A: Any) -> LinearOperator:
         return Sparse(A)
     if not is_array(A) and is_foreign(A):
         return wrapped(A)
+    if is_source(A):
+        return Rows(A)
     _, (A,) = enter_numbers(A=A)
     return Dense(A)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, device_of, namespace_of, power_of_two, safe_norm, settled
-from xpsolve.operators import Dense, LinearOperator
+from xpsolve.operators import Dense, LinearOperator, Rows
 from xpsolve.operators.centred import Centred, centred
 from xpsolve.trace import map_arrays
 
@@ -59,14 +59,14 @@ class WithIntercept(LinearOperator):
         ones = xp.ones((A.shape[0], 1), dtype=A.dtype, device=device_of(A))
         return Dense(xp.concat([A, ones if self.size is None else self.size * ones], axis=1))
 
-    def blocks(self) -> tuple[Array, Callable[[Array], Array]] | None:
-        """A matrix A, and what makes rows of this operator of rows of A; None where there is no such A."""
+    def blocks(self) -> tuple[Any, Callable[[Array], Array]] | None:
+        """A matrix A, or its `Rows`, and what makes rows of this operator of rows of A; None where there is none."""
         inside: Any = self.operator
         mean: Any = None
         size = self.size
         if isinstance(inside, Centred) and inside.roots is None:
             inside, mean = inside.operator, inside.mean
-        if not isinstance(inside, Dense):
+        if not isinstance(inside, Dense | Rows):
             return None
 
         def made(A: Array) -> Array:
@@ -74,7 +74,7 @@ class WithIntercept(LinearOperator):
             ones = xp.ones((A.shape[0], 1), dtype=A.dtype, device=device_of(A))
             return xp.concat([A if mean is None else A - mean, ones if size is None else size * ones], axis=1)
 
-        return inside.A, made
+        return inside if isinstance(inside, Rows) else inside.A, made
 
     def scaled(self, factor: Array) -> WithIntercept:
         """factor·(A, s·1)."""

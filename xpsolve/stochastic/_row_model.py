@@ -1,4 +1,4 @@
-"""The objective of a linear model whose samples are of Dask, in chunks of rows.
+"""The objective of a linear model whose samples are of Dask, in chunks of rows, or in a file.
 
 Value, gradient and Hessian at an x come from one pass over the samples, made when they are asked for, and are NumPy
 arrays as x is.  The first pass also finds the sizes of the columns and what the Lipschitz constant needs.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import array_api_compat.numpy
@@ -19,7 +19,6 @@ from xpsolve.arrays import (
     Namespace,
     innermost,
     is_array,
-    library,
     namespace_of,
     row_reduce,
     row_sums,
@@ -28,7 +27,10 @@ from xpsolve.arrays import (
     weighted_gram,
 )
 from xpsolve.operators import Dense, eigenvalue_bound
-from xpsolve.stochastic.linear_model import Dual, LinearModel
+from xpsolve.operators.centred import Centred
+from xpsolve.operators.rows import Rows, read_by_rows
+from xpsolve.stochastic._intercept import WithIntercept
+from xpsolve.stochastic.linear_model import Dual, LinearModel, row_norms_squared
 from xpsolve.stochastic.objectives import LeastSquares
 from xpsolve.trace import map_arrays
 
@@ -63,7 +65,7 @@ class _Known(NamedTuple):
 
 
 class RowModel(LinearModel):
-    """A model of any kind of which `y`, `weights` and A of `operator` are of Dask, and all else is of NumPy."""
+    """A model of any kind whose A is in a file, or whose A, `y` and `weights` are of Dask; all else is of NumPy."""
 
     by_rows = True
     start: tuple[Array, Array]  # the first x, and the margins there
@@ -99,15 +101,15 @@ class RowModel(LinearModel):
 
     @property
     def _samples(self) -> list[Array]:
-        operator: Any = self.operator
-        return [operator.A, self.y, *([] if self.weights is None else [self.weights])]
+        A, _ = _matrix(self.operator)
+        return [A, self.y, *([] if self.weights is None else [self.weights])]
 
     def _block(self) -> Callable[..., LinearModel]:
         """What makes a model of a block of the samples."""
         template: Any = copy.copy(self)
         template.__class__ = type(self).__mro__[2]
         template.__dict__.update(dict.fromkeys(("operator", "y", "weights", "start", "beginning")), known=())
-        return functools.partial(_model_of, template)
+        return functools.partial(_model_of, template, _matrix(self.operator)[1])
 
     def _at(self, x: Array) -> _Sums:
         known = [k for k in self.known if k.operator is self.operator and k.y is self.y]
@@ -192,6 +194,18 @@ class RowModel(LinearModel):
         """max_i |A_ij| of each feature, (p,)."""
         return np.maximum(self._first.most, -self._first.least)
 
+    def sample_lipschitz(self) -> Array:
+        """As that of the model, by a pass."""
+        of = functools.partial(_worst_of, self._block())
+        (worst,) = row_reduce(of, lambda parts: (np.max(np.stack([x for (x,) in parts]), axis=0),), *self._samples)
+        return np.asarray(self.curvature * worst + self.largest_lam())
+
+    def chunks(self, rng: np.random.Generator) -> Iterator[LinearModel]:
+        """Models of some samples each, all those of a file once in random order."""
+        rows, block = self._samples[0], self._block()
+        for part, A in rows.shuffled(rng):
+            yield block(A, *(y[part, ...] for y in self._samples[1:]))
+
     def convexity(self) -> Array:
         """As that of the model."""
         return np.asarray(super().convexity())
@@ -215,7 +229,9 @@ class RowModel(LinearModel):
         return x, c
 
     def delivered(self, answer: Any) -> Any:
-        """The answer with arrays of Dask."""
+        """The answer with arrays of Dask, where the samples are."""
+        if isinstance(self.y, np.ndarray):
+            return answer
         import dask.array
 
         return map_arrays(dask.array.asarray, answer, leaf=lambda x: is_array(x) or isinstance(x, np.generic))
@@ -228,11 +244,9 @@ def _kind(model: Any) -> Any:
 
 
 def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
-    """The model as a `RowModel` where A is a matrix of Dask, else itself; with `hessians` all passes find them."""
-    operator = f.operator
-    if not isinstance(operator, Dense) or hasattr(namespace_of(f.y), "inside"):
-        return f
-    if type(operator.A) is np.ndarray or library(namespace_of(operator.A)) != "dask":
+    """The model as a `RowModel` where A is of Dask or in a file, else itself; with `hessians` all passes find them."""
+    A, _ = _matrix(f.operator)
+    if A is None or not read_by_rows(A) or hasattr(namespace_of(f.y), "inside"):
         return f
     (x, margins), model = f.first(), copy.copy(f)
     for name, value in vars(f).items():  # λ, δ, the frame of an intercept, …
@@ -242,13 +256,34 @@ def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
         (model.weights,) = settled(f.weights)
     kind: Any = type(f)
     model.__class__ = _kind(kind)
-    vars(model).update(start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None)
+    model.operator = _by_blocks(f.operator)
+    vars(model).update(
+        operator=_by_blocks(f.operator), start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None
+    )
     return model
 
 
-def _model_of(template: LinearModel, A: Array, y: Array, weights: Array | None = None) -> LinearModel:
+def _matrix(operator: Any) -> tuple[Any, Callable[[Array], Array] | None]:
+    """The matrix in an operator, None where there is none, and what makes rows of the operator of its rows."""
+    if isinstance(operator, WithIntercept):
+        return operator.blocks() or (None, None)
+    return (operator if isinstance(operator, Rows) else operator.A if isinstance(operator, Dense) else None), None
+
+
+def _by_blocks(operator: Any) -> Any:
+    """The same operator, with a matrix in a file as `Rows`, of which nothing is ever made as a whole."""
+    if isinstance(operator, WithIntercept):
+        return WithIntercept(_by_blocks(operator.operator), operator.size)
+    if isinstance(operator, Centred):
+        return Centred(_by_blocks(operator.operator), operator.mean, operator.roots)
+    return Rows(operator.A) if isinstance(operator, Dense) and isinstance(operator.A, np.memmap) else operator
+
+
+def _model_of(
+    template: LinearModel, made: Callable[[Array], Array] | None, A: Array, y: Array, weights: Array | None = None
+) -> LinearModel:
     model = copy.copy(template)
-    model.__dict__.update(operator=Dense(A), y=y, weights=weights)
+    model.__dict__.update(operator=Dense(A if made is None else made(A)), y=y, weights=weights)
     return model
 
 
@@ -258,12 +293,12 @@ def _split(samples: Sequence[Array], count: int) -> tuple[Sequence[Array], Seque
 
 def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    model = block(*samples)
+    model: Any = block(*samples)
     with np.errstate(over="ignore", invalid="ignore"):
         s = model._margins(x)
         H = np.zeros((), x.dtype)
         if hessian:
-            H = weighted_gram(samples[0], np.sqrt(model._weighted(model.second_derivative(s, model.y))))
+            H = weighted_gram(model.operator.A, np.sqrt(model._weighted(model.second_derivative(s, model.y))))
         loss = model.loss(s, model.y)
         total = np.sum(loss if model.weights is None else loss * model.weights)
         return np.asarray(total), model._adjoint(model._slopes(s)), H
@@ -271,7 +306,8 @@ def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> 
 
 def _first_of(block: Callable[..., LinearModel], hessian: bool, lipschitz: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    model, A = block(*samples), samples[0]
+    model: Any = block(*samples)
+    A = model.operator.A
     with np.errstate(over="ignore", invalid="ignore"):
         d = model._slopes(model._margins(x))
         G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
@@ -287,9 +323,15 @@ def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
     )
 
 
+def _worst_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
+    model: Any = block(*samples)
+    squares = row_norms_squared(model.operator, model.y)
+    return (np.asarray(np.max(squares if model.weights is None else squares * model.weights)),)
+
+
 def _product_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
     samples, (x, v) = _split(args, 2)
-    model = block(*samples)
+    model: Any = block(*samples)
     return (model._adjoint(model._weighted(model._curve(model._margins(x))(model._margins(v)))),)
 
 
@@ -314,10 +356,12 @@ def _excess_of(block: Callable[..., LinearModel], count: int, *args: Array) -> t
 
 def _normal_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
     samples, (v,) = _split(args, 1)
-    model, A = block(*samples), samples[0]
+    model: Any = block(*samples)
+    A = model.operator.A
     s = A @ v
     return (A.T @ (s if model.weights is None else model.weights[:, None] * s),)
 
 
 def _gram_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
-    return (block(*samples).rooted_gram(samples[0]),)
+    model: Any = block(*samples)
+    return (model.rooted_gram(model.operator.A),)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpsolve.arrays import Array, power_of_two
-from xpsolve.operators import Dense, Sparse
+from xpsolve.operators import Dense, Rows, Sparse
 from xpsolve.stochastic._intercept import WithIntercept
 from xpsolve.stochastic.linear_model import LinearModel
 
@@ -96,6 +96,8 @@ def rescaled(f: LinearModel, *, columns: bool) -> Units | None:
     operator: Any = f.operator
     if isinstance(operator, Dense):
         operator = Dense(operator.A * D)
+    elif isinstance(operator, Rows):
+        operator = operator.scaled(D)
     elif isinstance(operator, Sparse):
         if columns:
             return rescaled(f, columns=False)

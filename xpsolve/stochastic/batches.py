@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve import costs
 from xpsolve.arrays import Array, device_of, holds, namespace_of, safe_norm
 from xpsolve.solution import Certificate, Progress, Solution, Status, finish
 from xpsolve.stochastic._run import begin
 from xpsolve.stochastic._units import Units
 from xpsolve.stochastic.compiled_steps import why_not
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.stream import Method, Options, Stream, first_of_run, next_chunk, pace_of_stream
+from xpsolve.stochastic.steps import Method, by_rows, pace_of_stream
+from xpsolve.stochastic.stream import Options, Stream, first_of_run
 
 _WARMUP = 10_000.0  # steps after which τ has halved
 _RECENT = 20  # batches that the means are about
@@ -321,19 +321,11 @@ def _kept(state: StreamState, x: Array) -> dict[str, Any]:
 
 
 def _through(stream: Stream, state: StreamState, o: Options, way: Way, pace: Any) -> tuple[StreamState, bool]:
-    """The steps of one batch; the last one has the rows that are left, where `batch` does not divide their number."""
-    n, finite = stream.model.n, True
-    whole = n // o.batch * o.batch
-    for low, high, b in ((0, whole, o.batch), (whole, n, n - whole)):
-        if high == low or not finite:
-            continue
-        k = state.steps + np.arange((high - low) // b, dtype=np.float64)
-        part = replace(stream, indices=np.arange(low, high), steps=way.rule(k, state.step0, state.warmup), batch=b)
-        iterate, method, done = state.iterate, way.method(part), 0
-        pace.turn(part)
-        while done < part.length and finite:
-            iterate, finite, taken = pace.take(method, iterate, next_chunk(part, done, pace, part.length), o.tol)
-            done += taken
-        pace.blocks = min(pace.blocks, costs.CHUNK)  # it doubles without end otherwise
-        state = state._replace(iterate=iterate, steps=state.steps + done)
-    return state, finite
+    """The steps of one batch."""
+
+    def steps_of(k: Any) -> Any:
+        return way.rule(state.steps + k, state.step0, state.warmup)
+
+    order = np.arange(stream.model.n)
+    iterate, finite, done = by_rows(stream, order, state.iterate, steps_of, way.method, pace, o)
+    return state._replace(iterate=iterate, steps=state.steps + done), finite

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays.compiled import can_compile, compiled, fixed
+from xpsolve.arrays.numba_loop import can_compile, fixed, numba_loop
 from xpsolve.operators import Dense, Sparse
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import Huber, LeastSquares, Logistic, Multinomial
@@ -126,7 +126,7 @@ def _slopes(s: Any, y: Any, loss: Any, delta: Any, largest: Any) -> None:
             s[0] = -delta
 
 
-@compiled(_slopes)
+@numba_loop(_slopes)
 def _steps(
     A: Any,
     y: Any,
@@ -200,7 +200,7 @@ def _steps(
             ahead[k] = margin
 
 
-@compiled(_slopes)
+@numba_loop(_slopes)
 def _sparse_steps(
     numbers: Any,
     places: Any,

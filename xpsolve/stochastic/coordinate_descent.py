@@ -34,7 +34,7 @@ from xpsolve.arrays import (
     solve_triangular,
     weighted_gram,
 )
-from xpsolve.arrays.compiled import can_compile, compiled, fixed
+from xpsolve.arrays.numba_loop import can_compile, fixed, numba_loop
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.operators import Dense, Sparse
 from xpsolve.operators.centred import Centred
@@ -207,7 +207,7 @@ def _one_by_one(H: Array) -> _Step:
     return sweep
 
 
-@compiled()
+@numba_loop()
 def _sweep(H: Any, x: Any, g: Any) -> None:
     """x_j ← x_j − g_j/H_jj and g ← g + (change of x_j)·H_j for all j, in place."""
     for j in range(x.shape[0]):

@@ -12,7 +12,7 @@ with weights w̃_i = n·w_i/Σw before ℓ, ℓ′ and ℓ″.  A loss defines �
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -34,13 +34,14 @@ from xpsolve.arrays import (
     namespace_of,
     power_of_two,
     regularisation,
+    row_reduce,
     row_sums,
     safe_norm,
     settled,
     shifted,
     weighted_gram,
 )
-from xpsolve.operators import Dense, LinearOperator, Sparse, eigenvalue_bound
+from xpsolve.operators import Dense, LinearOperator, Rows, Sparse, eigenvalue_bound
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.operators.sparse import sparse_column_sizes, sparse_product, with_numbers
@@ -153,8 +154,9 @@ class LinearModel:
             check_every_class(members, self.weights, name)
 
     def _check_samples(self) -> None:
-        explicit = isinstance(self.operator, Dense | Sparse)
-        arrays = {"A": self.operator.like, "y": self.y} if explicit else {"y": self.y}
+        operator, arrays = self.operator, {"y": self.y}
+        if isinstance(operator, Dense | Sparse | Rows):
+            arrays = {"A": operator if isinstance(operator, Rows) else operator.like, **arrays}
         check_finite(namespace_of(self.y), self._product_with_y, **arrays)
 
     def _product_with_y(self) -> Array:
@@ -362,6 +364,8 @@ class LinearModel:
             return _sizes_with_intercept(operator, xp, self.y)
         if isinstance(operator, Dense):  # two passes that read, where abs(A) would write as much as it reads
             return xp.maximum(xp.max(operator.A, axis=0), -xp.min(operator.A, axis=0))
+        if isinstance(operator, Rows):
+            return xp.maximum(*_extremes(operator))
         return sparse_column_sizes(lift(xp, operator.like), operator) if isinstance(operator, Sparse) else None
 
     def hessian_vector(self, x: Array, v: Array) -> Array:
@@ -550,6 +554,16 @@ def _squared_rows_numpy(A: Array) -> Array:
     return np.einsum("ij,ij->i", A, A)  # without an array of the size of A
 
 
+def _extremes(A: Rows) -> tuple[Array, Array]:
+    """max_i A_ij and max_i −A_ij of each column, by one pass."""
+
+    def merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+        return tuple(np.maximum(*pair) for pair in zip(*parts, strict=True))
+
+    most, above = row_reduce(lambda block: (np.max(block, axis=0), -np.min(block, axis=0)), merged, A)
+    return most, above
+
+
 def _sizes_with_intercept(operator: WithIntercept, xp: Namespace, like: Array) -> Array | None:
     """The sizes of the columns of A and of the constant one; the means of a sparse A do not exceed its own."""
     A: Any = operator.operator
@@ -559,6 +573,9 @@ def _sizes_with_intercept(operator: WithIntercept, xp: Namespace, like: Array) -
     if isinstance(A, Dense):
         most, least = xp.max(A.A, axis=0), xp.min(A.A, axis=0)
         sizes = xp.maximum(most, -least) if mean is None else xp.maximum(most - mean, mean - least)
+    elif isinstance(A, Rows):
+        most, above = _extremes(A)  # the largest of A and of −A
+        sizes = xp.maximum(most, above) if mean is None else xp.maximum(most - mean, mean + above)
     elif isinstance(A, Sparse):
         sizes = sparse_column_sizes(lift(xp, A.like), A)
     else:

@@ -29,7 +29,7 @@ from xpsolve.arrays import (
     weighted_gram,
 )
 from xpsolve.capabilities import capabilities
-from xpsolve.operators import Dense
+from xpsolve.operators import Dense, Rows
 from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._row_model import row_model
 from xpsolve.stochastic._run import (
@@ -174,7 +174,7 @@ def _choose(f: Any, method: str) -> str:
             f"f: expected an objective with .hessian_vector(x, v), got {type(f).__qualname__}. Use gradient_descent."
         )
         raise TypeError(message)
-    can = isinstance(f, LinearModel) and len(f.shape) == 1 and isinstance(f.matrix, Dense)
+    can = isinstance(f, LinearModel) and len(f.shape) == 1 and isinstance(f.matrix, Dense | Rows)
     if method == "cholesky" and not can:
         message = f"method: 'cholesky' expects a dense A and x of shape (p,), got {f!r}. Use method='cg'."
         raise ValueError(message)

@@ -26,7 +26,8 @@ from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.block import added, derivatives
 from xpsolve.stochastic.compiled_steps import Loop, Walk
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.stream import Chunk, Options, Stream, run
+from xpsolve.stochastic.steps import Chunk, run, solution_of
+from xpsolve.stochastic.stream import Options, Stream
 from xpsolve.trace import shapes_in
 
 
@@ -133,7 +134,7 @@ def sag(
         g = xp.reshape(model._adjoint(alpha), X.shape)
         alpha = xp.reshape(alpha, (-1, X.shape[-1]))
     ended = run(stream, _Averaging(stream, seen), Memory(X, g, alpha), lambda s, _: s.X, options)
-    return options.solution("sag", stream, ended)
+    return solution_of(options, "sag", stream, ended)
 
 
 def _check_memory(f: Any, x0: Array | None, memory: Any) -> tuple[Array, np.ndarray[Any, Any]]:

@@ -25,9 +25,11 @@ from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.batches import Way, descend
 from xpsolve.stochastic.block import added, derivatives
+from xpsolve.stochastic.chunks import descend_in_chunks, in_chunks
 from xpsolve.stochastic.compiled_steps import Loop, Walk
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.stream import Chunk, Options, Stream, run
+from xpsolve.stochastic.steps import Chunk, run, solution_of
+from xpsolve.stochastic.stream import Options, Stream
 
 
 class Iterate(NamedTuple):
@@ -137,8 +139,11 @@ def sgd(
     Parameters
     ----------
     f : LeastSquares, Huber, Logistic or Multinomial, or callable
-        The objective, of a dense or sparse A.  With `batches`, a function of (A_i, y_i) that returns the objective of
-        one batch: such a class, or ``functools.partial(Logistic, lam=1e-4)``.
+        The objective, of a dense or sparse A, or of `Rows` in a file, which an epoch goes through once: its chunks in
+        random order, and the samples of each in random order (so is a ``numpy.memmap`` of more than 16 MB, unless
+        `indices` are given).  Rows that are sorted, as by their class, have to be mixed before.  With `batches`, a
+        function of (A_i, y_i) that returns the objective of one batch: such a class, or
+        ``functools.partial(Logistic, lam=1e-4)``.
     x0 : array, shape of x, or (runs, …), or StreamSolution, optional
         Where to start; with a leading axis, as many runs are done side by side.  An intercept is one more entry or row
         of x, the last.  None is 0, and an intercept that fits the samples.  With `batches`, what this function returned
@@ -321,5 +326,7 @@ def _descend(f: Any, x0: Any, batches: Any, o: Options, name: str) -> Solution:
 
     if batches is not None:
         return descend(f, x0, batches, o, Way(name, rule, method, first, answer))
+    if in_chunks(f, o.indices):
+        return descend_in_chunks(f, x0, o, Way(name, rule, method, first, answer))
     stream = o.stream(f, x0, rule)
-    return o.solution(name, stream, run(stream, method(stream), first(stream.X), answer, o))
+    return solution_of(o, name, stream, run(stream, method(stream), first(stream.X), answer, o))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
@@ -117,6 +118,10 @@ class Compiled:
         count = sum(way != self._plain for way in list(self._ways.values()))
         reasons = "".join(f"; not recorded: {reason}" for reason in self.reasons)
         return f"compiled({name}): {count} recording{'s' * (count != 1)}{reasons}"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As of a function: of an object its method, with the object as the first argument."""
+        return self if instance is None else types.MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What f returns."""

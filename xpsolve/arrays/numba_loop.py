@@ -36,7 +36,7 @@ def can_compile() -> bool:
     return not numba.config.DISABLE_JIT
 
 
-def compiled(*parts: Loop) -> Callable[[Loop], Loop]:
+def numba_loop(*parts: Loop) -> Callable[[Loop], Loop]:
     """Decorate a loop so that it is compiled at its first call for each combination of dtypes.
 
     It is to be called only where `can_compile` holds.  Sums may be added up in any order, and products be fused with
@@ -55,8 +55,8 @@ def compiled(*parts: Loop) -> Callable[[Loop], Loop]:
     Examples
     --------
     >>> import numpy as np
-    >>> from xpsolve.arrays.compiled import can_compile, compiled
-    >>> @compiled()
+    >>> from xpsolve.arrays.numba_loop import can_compile, numba_loop
+    >>> @numba_loop()
     ... def last(x):
     ...     return x[-1]
     >>> last(np.arange(3.0)) if can_compile() else 2.0
