@@ -135,6 +135,10 @@ class Problem:
         """S and AᵀS for S = Y − AX, Y repeated for every λ; in place of S perhaps an array with the same `like_Y`."""
         return self.operator.residual(X, tiled(self, self.Y))
 
+    def normal(self, V: Array) -> tuple[Array, Array]:
+        """‖Av‖² of each column, and AᵀAV; of a problem that is `by_rows`."""
+        raise NotImplementedError
+
     def with_scaled_columns(self) -> Self:
         """The same with every column of Y divided by a power of two."""
         unit = self.unit_of(self.Y, axis=0)

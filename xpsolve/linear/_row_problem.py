@@ -43,7 +43,7 @@ Tree = TypeVar("Tree")
 class Sums(NamedTuple):
     """What one pass over A and Y finds, in float64 or complex128."""
 
-    gram: Array  # AᵀA, (p, p)
+    gram: Array  # AᵀA, (p, p); 0 where it is not needed
     Aty: Array  # (p, k)
     yy: Array  # ‖y‖² of each column, (k,)
 
@@ -54,6 +54,7 @@ class RowProblem(Problem):
 
     by_rows: ClassVar[bool] = True
     triangular: bool = False  # whether the first pass is that of QR, for methods that need no AᵀA
+    products: bool = False  # whether the method needs products with A alone, and AᵀA is never made
     factor: Array | None = None  # what A is multiplied by, 0-d
 
     @property
@@ -70,7 +71,7 @@ class RowProblem(Problem):
     def sums(self) -> Sums:
         """All that the solvers need of A and Y, by one pass."""
         if not self.triangular:
-            return Sums(*self._summed(_sums, wide_dtype(self.Y)))
+            return Sums(*self._summed(_products if self.products else _sums, wide_dtype(self.Y)))
         R, C = self.triangle
         return Sums(adjoint(R) @ R, adjoint(R) @ C[: R.shape[1], :], squared_norms(C))
 
@@ -128,6 +129,11 @@ class RowProblem(Problem):
         ss, C = self._summed(_residual, X.dtype, X)
         return np.sqrt(ss)[None, :], C
 
+    def normal(self, V: Array) -> tuple[Array, Array]:
+        """‖Av‖² of each column, and AᵀAV, by one pass."""
+        vv, W = self._summed(_normal, V.dtype, V)
+        return vv, W
+
     def with_scaled_columns(self) -> RowProblem:
         """The same with every column of Y divided by a power of two; what is known of Y is divided, too."""
         yy = self.sums.yy
@@ -172,13 +178,13 @@ class RowProblem(Problem):
         return found
 
 
-def by_rows(problem: Problem) -> Problem:
-    """The problem as a `RowProblem` where A is of Dask or a file, with at least as many rows as columns."""
+def by_rows(problem: Problem, *, wide: bool = False) -> Problem:
+    """The problem as a `RowProblem` where A is of Dask or a file, with at least as many rows as columns, or `wide`."""
     A = matrix_in(problem.operator)
     if A is None or not read_by_rows(A):
         return problem
     wrapped = any(hasattr(namespace_of(x), "inside") for x in (problem.Y, problem.lams))  # by who follows operations
-    if A.shape[0] < A.shape[1] or wrapped:
+    if (A.shape[0] < A.shape[1] and not wide) or wrapped:
         return problem
     parts: dict[str, Any] = {**vars(problem), "xp": array_api_compat.numpy, "lams": np.asarray(problem.lams)}
     return RowProblem(**parts)
@@ -188,6 +194,12 @@ def by_triangle(problem: Problem) -> Problem:
     """The same for methods that need no AᵀA."""
     found = by_rows(problem)
     return replace(found, triangular=True) if isinstance(found, RowProblem) else found
+
+
+def by_products(problem: Problem) -> Problem:
+    """The same for methods that need products with A alone, also with more columns than rows."""
+    found = by_rows(problem, wide=True)
+    return replace(found, products=True) if isinstance(found, RowProblem) else found
 
 
 def _made(
@@ -217,6 +229,15 @@ def _largest_of(parts: Sequence[tuple[Array, ...]]) -> tuple[Array]:
 
 def _sums(A: Array, Y: Array) -> tuple[Array, ...]:
     return gram(A), adjoint_product(A, Y), squared_norms(Y)
+
+
+def _products(A: Array, Y: Array) -> tuple[Array, ...]:
+    return np.zeros((), A.dtype), adjoint_product(A, Y), squared_norms(Y)
+
+
+def _normal(A: Array, Y: Array, V: Array) -> tuple[Array, ...]:
+    S = A @ V
+    return squared_norms(S), adjoint_product(A, S)
 
 
 def _residual(A: Array, Y: Array, X: Array) -> tuple[Array, ...]:

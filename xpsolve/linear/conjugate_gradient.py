@@ -27,7 +27,7 @@ from xpsolve.solution import Callback, Certificate, Solution, Status, finish, se
 
 class _State(NamedTuple):
     X: Array  # (p, columns)
-    S: Array  # y − Ax, (n, columns)
+    S: Array  # y − Ax, (n, columns), or where A is read by rows one row with the norms of its columns
     R: Array  # Aᵀ(y − Ax) − λx, (p, columns)
     P: Array  # search directions
     rho: Array  # ‖r‖², (columns,)
@@ -41,13 +41,13 @@ class _Iteration:
     def __init__(self, problem: Problem, tol: float) -> None:
         self.problem, self.xp, self.operator, self.tol = problem, problem.xp, problem.operator, tol
         self.lam = column_lams(problem)
-        self.Y, self.B = tiled(problem, problem.Y), tiled(problem, problem.Aty)
-        least = limits_of(self.Y).smallest_normal
-        self.least = problem.xp.asarray(least, dtype=real_dtype(self.Y), device=device_of(self.Y))
+        self.start, self.B = tiled(problem, problem.like_Y), tiled(problem, problem.Aty)
+        least = limits_of(self.B).smallest_normal
+        self.least = problem.xp.asarray(least, dtype=real_dtype(self.B), device=device_of(self.B))
 
     def first(self, X: Array | None) -> _State:
         """The state before the first step; None starts from 0."""
-        X, S, R = (self.xp.zeros_like(self.B), self.Y, self.B) if X is None else (X, *self._residuals(X))
+        X, S, R = (self.xp.zeros_like(self.B), self.start, self.B) if X is None else (X, *self._residuals(X))
         square = self.xp.zeros_like(self.least)
         return _State(X, S, R, R, self._inner(R, R), square, self._error(S, R, X, square))
 
@@ -72,7 +72,7 @@ class _Iteration:
     def answer(self, X: Array) -> Array:
         """X in the units and the shape of the answer."""
         unit = self.problem.x_unit
-        return from_columns(self.problem, X if unit is None else X * unit)
+        return self.problem.delivered(from_columns(self.problem, X if unit is None else X * unit))
 
     def recorded(self, s: _State) -> dict[str, Array]:
         """Objective and certificate of each problem, from the residuals at hand."""
@@ -84,8 +84,8 @@ class _Iteration:
         return {name: self.xp.reshape(value, shape) for name, value in values.items()}
 
     def _residuals(self, X: Array) -> tuple[Array, Array]:
-        S = self.Y - self.operator.matvec(X)
-        return S, self.operator.rmatvec(S) - self.lam * X
+        S, C = self.problem.residual(X)
+        return S, C - self.lam * X
 
     def _error(self, S: Array, R: Array, X: Array, square: Array) -> Array:
         return relative_to_normal_equations(self.problem, S, R, X, self.xp.sqrt(square), self.lam)
@@ -95,6 +95,24 @@ class _Iteration:
 
     def _ratio(self, a: Array, b: Array) -> Array:
         return a / self.xp.maximum(b, self.least)  # 0/0 is 0: the column has converged
+
+
+class _ByRows(_Iteration):
+    """The same where A is read by rows, once for a step: ‖y − Ax‖ and Aᵀ(y − Ax) follow from ‖Ap‖² and AᵀAp."""
+
+    def step(self, s: _State) -> _State:
+        """One step of every column that is above the tolerance."""
+        xp, inner, ratio = self.xp, self._inner, self._ratio
+        q, W = self.problem.normal(s.P)
+        p, down = inner(s.P, s.P), inner(s.R, s.P)
+        alpha = xp.where(s.error > self.tol, ratio(down, q + self.lam * p), xp.zeros_like(q))
+        X, R = s.X + alpha * s.P, s.R - alpha * (W + self.lam * s.P)
+        along = down + self.lam * inner(s.X, s.P)  # ⟨y − Ax, Ap⟩
+        ss = s.S[0, :] ** 2 - 2 * alpha * along + alpha * alpha * q
+        S = xp.sqrt(xp.maximum(ss, xp.zeros_like(ss)))[None, :]
+        rho = inner(R, R)
+        P = R + ratio(rho, s.rho) * s.P
+        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.error)
 
 
 def solve_cg(
@@ -116,7 +134,7 @@ def solve_cg(
     if tol is None:
         tol = limits_of(problem.Y).eps * max(32, math.sqrt(max(shape)))  # rounding in sums of that many terms
     tol, max_iter = float(tol), 10 * min(shape) + 100 if max_iter is None else max_iter
-    cgls = _Iteration(problem, tol)
+    cgls = (_ByRows if problem.by_rows else _Iteration)(problem, tol)
     first = cgls.first(start if start is None or unit is None else start / unit)
     if problem.ordinary is None:  # the first host read checks this, too
         first = first._replace(error=xp.where(is_ordinary(problem), first.error, xp.full_like(first.error, xp.nan)))
@@ -139,7 +157,7 @@ def solve_cg(
     measure = run.measure if isinstance(run.measure, float) else None
     if measure is not None and unit is not None:
         measure = certificate.value  # the answer may be out of range
-    return finish(
+    solution: Solution = finish(
         name,
         cgls.answer(X),
         method="cg",
@@ -152,3 +170,4 @@ def solve_cg(
         advice=advice,
         operator=problem.operator,
     )
+    return problem.delivered(solution)

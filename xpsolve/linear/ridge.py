@@ -50,7 +50,7 @@ from xpsolve.linear._problem import (
     scaled,
     start_columns,
 )
-from xpsolve.linear._row_problem import by_rows, by_triangle
+from xpsolve.linear._row_problem import by_products, by_rows, by_triangle
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.conjugate_gradient import solve_cg
 from xpsolve.operators.entry import is_operator
@@ -198,7 +198,7 @@ def _known_of_numpy(L: Array, largest: Array, ok: Array) -> _Factor:
 
 
 _DIRECT: dict[str, Callable[[Problem], _Answer]] = {"normal": _normal, "woodbury": _woodbury, "svd": _svd}
-_SEEN = {"auto": by_rows, "normal": by_rows, "svd": by_triangle}
+_SEEN = {"auto": by_rows, "normal": by_rows, "svd": by_triangle, "cg": by_products}
 
 
 @capabilities(

@@ -117,6 +117,9 @@ class Signature:
 
     def _opened(self, x: Any, kind: type) -> None:
         note = self._parts.append
+        if getattr(kind, "by_rows", False):
+            message = "its data is read in blocks of rows, each time anew"
+            raise CannotRecord(message)
         if isinstance(x, functools.partial):
             note(kind)
             parts: Iterable[Any] = (x.func, x.args, x.keywords)
