@@ -17,13 +17,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpsolve.arrays import Array, device_of, holds, namespace_of, safe_norm
-from xpsolve.solution import Certificate, Progress, Solution, Status, finish
+from xpsolve.solution import Certificate, Progress, Status, StreamSolution, finish
 from xpsolve.stochastic._intercept import Frame
 from xpsolve.stochastic._run import begin
 from xpsolve.stochastic._units import Units
@@ -59,35 +59,6 @@ class StreamState(NamedTuple):
     at_zero: Array  # and of that at x = 0
     frame: Frame | None = None  # the variables of a model with an intercept: centred as the first batch is
     zero: Array | None = None  # x = 0 there, with an intercept that fits the first batch
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class StreamSolution(Solution):
-    """The answer of `sgd` or `sga` for a stream of batches.
-
-    Parameters
-    ----------
-    x, method, certificate, n_iter, history, stats, ended, advice, intercept
-        As in `Solution`; `n_iter` counts all steps, those before a continuation too.
-    objective : array, 0-d
-        The mean of the objective over the last twenty batches or so, of each before its steps, at the x of that moment.
-    state : tuple
-        What the same function continues from when it is given the solution as x0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xpsolve as xs
-    >>> A = np.random.default_rng(0).standard_normal((500, 2))
-    >>> batches = [(A[i : i + 50], A[i : i + 50] @ np.ones(2)) for i in range(0, 500, 50)]
-    >>> half = xs.sgd(xs.LeastSquares, batches=batches[:5], step0=0.05, tol=1.0)
-    >>> whole = xs.sgd(xs.LeastSquares, half, batches=batches[5:], tol=1.0)
-    >>> whole.n_iter, whole.x.round(3)
-    (500, array([1., 1.]))
-    """
-
-    objective: Any = None
-    state: Any = None
 
 
 class Way(NamedTuple):
