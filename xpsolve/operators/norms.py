@@ -39,12 +39,15 @@ from xpsolve.arrays import (
     power_of_two,
     real_dtype,
     row_reduce,
+    row_triangle,
     squares,
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.operators.base import Dense, LinearOperator, as_floating
 from xpsolve.operators.entry import aslinearoperator
 from xpsolve.operators.rows import Rows, read_by_rows
+
+_FEW = 1024  # columns up to which the triangular factor of a matrix that is read by rows takes its place
 
 
 class _Power(NamedTuple):
@@ -66,7 +69,8 @@ def operator_norm(
     """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᴴA.
 
     An operator with a formula for its norm (`LinearOperator.exact_norm`), such as a periodic convolution, needs no
-    iteration.
+    iteration.  A tall matrix of Dask or in a file is read once, for its triangular factor, which has the same norm;
+    with more than 1024 columns it is read once for a step.
 
     Otherwise the estimate grows towards the norm from below; its relative error falls with the square of the gap
     between the two largest singular values (Golub & Van Loan 2013, §8.2).
@@ -115,6 +119,9 @@ def operator_norm(
     rows = operator.A if isinstance(operator, Dense) else operator
     by_rows = isinstance(operator, Dense | Rows) and read_by_rows(rows)
     given, device = xp, device_of(like)
+    if by_rows and operator.shape[1] <= min(operator.shape[0], _FEW):
+        options: Any = {"seed": seed, "tol": tol, "max_iter": max_iter, "check_every": check_every}
+        return given.asarray(operator_norm(row_triangle(rows), **options), device=device)
     if by_rows:
         like = np.zeros((), dtype=like.dtype)
         xp = namespace_of(like)
