@@ -81,12 +81,12 @@ def row_reduce(
     return found
 
 
-def row_triangle(A: Array, Y: Array, *rows: Array, made: Callable[..., Parts] | None = None) -> Array:
+def row_triangle(A: Array, *rows: Array, made: Callable[..., Parts] | None = None) -> Array:
     """The upper triangular R of [A Y] = QR, (min(n, p + k), p + k), in one pass; its first p columns hold that of A.
 
-    With R = [[R_A, QᵀY], [0, …]] the problem min ‖R_A x − QᵀY‖ has the answer of min ‖Ax − Y‖, without squares of
-    small singular values.  Of Dask arrays it is in memory, as a NumPy array.  Blocks are those of A and Y, or what
-    `made` makes of them and of the same `rows`.
+    Y is `rows`, or not there.  With R = [[R_A, QᵀY], [0, …]] the problem min ‖R_A x − QᵀY‖ has the answer of
+    min ‖Ax − Y‖, without squares of small singular values.  Of Dask arrays it is in memory, as a NumPy array.  Blocks
+    are those of A and `rows`, or what `made` makes of them.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def row_triangle(A: Array, Y: Array, *rows: Array, made: Callable[..., Parts] | 
     array([5., 5.])
     """
     triangle = _triangle if made is None else partial(_triangle_of_made, made)
-    (R,) = row_reduce(triangle, _triangle_of_triangles, A, Y, *rows)
+    (R,) = row_reduce(triangle, _triangle_of_triangles, A, *rows)
     return R
 
 
@@ -116,8 +116,8 @@ def _added(parts: Sequence[Parts]) -> Parts:
     return tuple(sum(terms[1:], terms[0]) for terms in zip(*parts, strict=True))
 
 
-def _triangle(A: Array, Y: Array) -> Parts:
-    return (_factor(namespace_of(A).concat([A, Y], axis=1)),)
+def _triangle(*blocks: Array) -> Parts:
+    return (_factor(namespace_of(blocks[0]).concat(blocks, axis=1)),)
 
 
 def _triangle_of_made(made: Callable[..., Parts], *blocks: Array) -> Parts:

@@ -11,7 +11,7 @@ There is one way for each purpose:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from xpsolve.arrays import (
     MOST,
     Array,
     Namespace,
+    adjoint_product,
     cast,
     check_count,
     check_not_empty,
@@ -37,14 +38,20 @@ from xpsolve.arrays import (
     namespace_of,
     power_of_two,
     real_dtype,
+    row_reduce,
+    row_triangle,
+    squares,
 )
 from xpsolve.capabilities import capabilities
-from xpsolve.operators.base import LinearOperator, as_floating
+from xpsolve.operators.base import Dense, LinearOperator, as_floating
 from xpsolve.operators.entry import aslinearoperator
+from xpsolve.operators.rows import Rows, read_by_rows
+
+_FEW = 1024  # columns up to which the triangular factor of a matrix that is read by rows takes its place
 
 
 class _Power(NamedTuple):
-    u: Array  # Av for a unit vector v, over max|Av|
+    u: Array  # Av for a unit vector v, over max|Av|; where A is read by rows Aᴴ of that
     sigma: Array  # ‖Av‖
     change: Array  # relative change of sigma in the last step
 
@@ -62,7 +69,8 @@ def operator_norm(
     """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᴴA.
 
     An operator with a formula for its norm (`LinearOperator.exact_norm`), such as a periodic convolution, needs no
-    iteration.
+    iteration.  A tall matrix of Dask or in a file is read once, for its triangular factor, which has the same norm;
+    with more than 1024 columns it is read once for a step.
 
     Otherwise the estimate grows towards the norm from below; its relative error falls with the square of the gap
     between the two largest singular values (Golub & Van Loan 2013, §8.2).
@@ -108,23 +116,58 @@ def operator_norm(
     exact = operator.exact_norm()
     if exact is not None:
         return xp.asarray(exact, dtype=dtype, device=device_of(like))
+    rows = operator.A if isinstance(operator, Dense) else operator
+    by_rows = isinstance(operator, Dense | Rows) and read_by_rows(rows)
+    given, device = xp, device_of(like)
+    if by_rows and operator.shape[1] <= min(operator.shape[0], _FEW):
+        options: Any = {"seed": seed, "tol": tol, "max_iter": max_iter, "check_every": check_every}
+        return given.asarray(operator_norm(row_triangle(rows), **options), device=device)
+    if by_rows:
+        like = np.zeros((), dtype=like.dtype)
+        xp = namespace_of(like)
 
-    def over(u: Array, size: Array) -> Array:
-        return u / xp.where(size > 0, size, xp.ones_like(size))
+    def image(v: Array) -> tuple[Array, Array]:
+        if by_rows:
+            size, squares, w = row_reduce(_image_of, _joined, rows, small=(v,))
+            return w, np.sqrt(squares) * size
+        Av = operator.matvec(v)
+        size = xp.max(xp.abs(Av))
+        u = _over(Av, size)  # whose squares are within the range of exponents, whatever those of A are
+        return u, xp.linalg.vector_norm(u) * size
 
     def normalised(w: Array, sigma_old: Array) -> _Power:
-        Av = operator.matvec(over(w, xp.linalg.vector_norm(w)))
-        size = xp.max(xp.abs(Av))
-        u = over(Av, size)  # whose squares are within the range of exponents, whatever those of A are
-        sigma = xp.linalg.vector_norm(u) * size
-        return _Power(u, sigma, over(xp.abs(sigma - sigma_old), sigma))
+        u, sigma = image(_over(w, xp.linalg.vector_norm(w)))
+        return _Power(u, sigma, _over(xp.abs(sigma - sigma_old), sigma))
 
     def step(s: _Power) -> _Power:
-        return normalised(over(operator.rmatvec(s.u), s.sigma), s.sigma)
+        return normalised(_over(s.u if by_rows else operator.rmatvec(s.u), s.sigma), s.sigma)
 
     start = normalised(_normal(xp, operator.shape[1], like, seed), xp.zeros((), dtype=dtype, device=device_of(like)))
     run = iterate(step, start, measure=lambda s: s.change, tol=tol, max_iter=max_iter, check_every=check_every)
-    return xp.asarray(run.state.sigma)  # NumPy converted it to a scalar
+    return given.asarray(run.state.sigma, device=device)  # NumPy converted it to a scalar
+
+
+def _over(u: Array, size: Array) -> Array:
+    xp = namespace_of(size)
+    return u / xp.where(size > 0, size, xp.ones_like(size))
+
+
+def _image_of(A: Array, v: Array) -> tuple[Array, ...]:
+    """max|Av| of some rows, and of u = Av over that ‖u‖² and Aᴴu."""
+    Av = A @ v
+    size = np.max(np.abs(Av))
+    u = _over(Av, size)
+    return size, np.sum(squares(u)), adjoint_product(A, u)
+
+
+def _joined(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """The same of all rows of some parts."""
+    sizes = np.stack([size for size, _, _ in parts])
+    top = np.max(sizes)
+    shares = _over(sizes, top)
+    joined = zip(shares, parts, strict=True)
+    terms = [(share * share * part[1], share * part[2]) for share, part in joined]
+    return top, *(sum(term[1:], term[0]) for term in zip(*terms, strict=True))
 
 
 @capabilities(jit=False, syncs=1, complex=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -100,6 +100,8 @@ class Rows(LinearOperator):
     >>> xs.ridge(A, y, 1000.0).x.round(2)
     array([ 0.99,  0.  , -1.98])
     """
+
+    by_rows: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from xpsolve.arrays import Array, Namespace, is_array
+from xpsolve.arrays import Array, Namespace, is_array, namespace_of
 from xpsolve.arrays.loops import plainly, replayed
 from xpsolve.trace.closures import CannotRecord, Signature
 from xpsolve.trace.launches import strides_of
@@ -90,7 +90,7 @@ class Repeated:
         try:
             self._signature = signature = self._signature or Signature(self._step)
             self._closed = [np.asarray(x) if isinstance(x, np.generic) else x for x in signature.arrays]
-            self._off = signature.foreign
+            self._off = signature.foreign or len({namespace_of(x) for x in (*leaves, *self._closed)}) > 1
         except CannotRecord:
             self._off = True
         if self._off or not leaves:
