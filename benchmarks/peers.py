@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """xpsolve beside other libraries, each at the loosest tolerance with which its *measured* error is small enough.
 
 Each library defines its tolerance differently: a gap, a change of x, a violated condition.  So each is given

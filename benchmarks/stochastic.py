@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Stochastic descent: an epoch in n, in p and in the length of a block, counts, and passes over data to an accuracy.
 
 An epoch is n steps of one sample each.  Its error is the distance from the same steps by a plain loop on the host, on
@@ -7,17 +6,17 @@ the same sample numbers: a block that is wrong shows as one.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from benchmarks._base import BACKENDS, _Counts, measures
-from benchmarks.descent import _Case, _Descent
-from xpsolve import ConvergenceWarning, Logistic, count, gradient_descent, newton, problems, sag, sga, sgd
+from benchmarks._base import BACKENDS, Case, _Counts, distance, measures
+from benchmarks.descent import _Descent
+from xpsolve import Logistic, gradient_descent, newton, problems, sag, sga, sgd
 from xpsolve.arrays.compiled import can_compile
 
 _EAGER = tuple(name for name in BACKENDS if name != "dask")
@@ -73,9 +72,9 @@ class _Epoch(_Descent):
 
         def error(found: Any) -> float:
             x = _loop_sgd(A, y, indices, tau, n) if self.method == "sgd" else _loop_sag(A, y, indices, tau)
-            return float(np.linalg.norm(backend.to_numpy(found) - x) / np.linalg.norm(x))
+            return distance(found, x)
 
-        return _Case(lambda: call(f, indices=indices, block=block).x, error)
+        return Case(lambda: call(f, indices=indices, block=block).x, error)
 
 
 class SgdInSamples(_Epoch):
@@ -119,11 +118,8 @@ class StreamInSamples(_Epoch):
         f = partial(Logistic, lam=_LAM, check_finite=False)
         expected = _loop_sgd(A, y, np.arange(n), tau, n)
 
-        def error(found: Any) -> float:
-            return float(np.linalg.norm(backend.to_numpy(found) - expected) / np.linalg.norm(expected))
-
         # every tolerance will do: what is compared are the iterates
-        return _Case(lambda: sgd(f, batches=pairs, step0=tau, warmup=n, tol=1e9).x, error)
+        return Case(lambda: sgd(f, batches=pairs, step0=tau, warmup=n, tol=1e9).x, lambda x: distance(x, expected))
 
 
 class SagInSamples(SgdInSamples):
@@ -201,6 +197,11 @@ _PASSES: dict[str, Callable[..., Any]] = {
 _MOST = (8, 32, 128, 512)  # passes, tried one after another
 
 
+@dataclass
+class _Passes(Case):
+    passes: int = 0
+
+
 class _ToExcess(_Descent):
     """As many passes over the breast cancer data as bring f within `tol` of its minimum, each method with its own step.
 
@@ -218,16 +219,11 @@ class _ToExcess(_Descent):
         passes = self._needed(host, method, least)
         f = Logistic(backend.asarray(data.A), backend.asarray(data.y), self.lam, check_finite=False)
 
-        def solve() -> Any:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                return self._run(f, method, passes).x
-
-        case = _Case(solve, lambda x: max(float(host.value(backend.to_numpy(x))) - least, 0.0))
-        return case, passes
-
-    def _case(self, values):
-        return super()._case(values)[0]
+        return _Passes(
+            lambda: self._run(f, method, passes).x,
+            lambda x: float(host.value(backend.to_numpy(x))) - least,
+            passes=passes,
+        )
 
     @staticmethod
     def _run(f: Logistic, method: str, passes: int, *, record: bool = False) -> Any:
@@ -238,9 +234,7 @@ class _ToExcess(_Descent):
     def _needed(self, f: Logistic, method: str, least: float) -> int:
         """Passes until f − f* ≤ `tol`; the most where that is never so, which the error then shows."""
         for most in _MOST:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                history = self._run(f, method, most, record=True).history
+            history = self._run(f, method, most, record=True).history
             good = np.flatnonzero(history["objective"] - least <= self.tol)
             if good.size:
                 return int(good[0])
@@ -249,7 +243,7 @@ class _ToExcess(_Descent):
     @measures("count", "passes")
     def track_passes(self, *values: Any) -> int:
         """Gradients of one sample, over n."""
-        return int(super()._case(values)[1])
+        return int(self._case(values).passes)
 
 
 class ToTwoHundredths(_ToExcess):
@@ -283,4 +277,4 @@ class Counts(_Counts):
         A, y, indices, tau = _two_classes(self.fixed["n"], self.fixed["p"])
         f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
         step = {"step" if method == "sag" else "step0": tau}
-        return count(_PASSES[method], f, indices=indices, block=block, **step)[1]
+        return Case(lambda: _PASSES[method](f, indices=indices, block=block, **step))

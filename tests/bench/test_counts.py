@@ -95,7 +95,7 @@ def test_counts_are_those_of_the_cost(modules, family, monkeypatch):
 def test_one_launch_and_one_read_more_show(modules):
     base, _ = modules
 
-    class Planted(base._Benchmark):
+    class Planted(base._Solves):
         cost = "soft_threshold"
         x = "n"
         params = (("numpy",), (4, 8))
@@ -105,13 +105,13 @@ def test_one_launch_and_one_read_more_show(modules):
         def prepare(self, backend, n):
             x = backend.asarray([1.0] * n)
             x = x + x  # data cost nothing
-            return lambda: namespace_of(x).abs(x)
 
-        @base.measures("time", "seconds")
-        def time_solve(self, *values):
-            y = self._case(values)()
-            if self.more:
-                assert float((y + y)[0]) == 4.0
+            def solve():
+                y = namespace_of(x).abs(x)
+                if self.more:
+                    assert float((y + y)[0]) == 4.0
+
+            return base.Case(solve)
 
     class More(Planted):
         more = True
