@@ -7,29 +7,11 @@ grows nor fades with depth.  A product is tested on random vectors that go throu
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import numpy as np
-
 from benchmarks._base import BACKENDS, Case, _Solves, host
+from benchmarks._problems import chain_error, chain_factors
 from xpsolve.arrays import backends
 from xpsolve.autodiff import chain_jacobian
 from xpsolve.costs import CHAIN_ORDERS
-
-
-def _factors(dims: list[int]) -> list[np.ndarray]:
-    """A_1, …, A_t of shapes (n_k, n_{k−1})."""
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal((n, m)) / np.sqrt(m) for m, n in pairwise(dims)]
-
-
-def _missed(host: list[np.ndarray], product: np.ndarray) -> float:
-    """‖JV − A_t(⋯(A_1 V))‖ / ‖A_t(⋯(A_1 V))‖ for eight random vectors V."""
-    V = np.random.default_rng(1).standard_normal((host[0].shape[1], 8))
-    truth = V
-    for A in host:
-        truth = A @ truth
-    return float(np.linalg.norm(product @ V - truth) / np.linalg.norm(truth))
 
 
 class _Chains(_Solves):
@@ -39,9 +21,9 @@ class _Chains(_Solves):
     tol = 1e-10
 
     def case(self, backend: backends.Backend, order: str, dims: list[int]) -> Case:
-        factors = _factors(dims)
+        factors = chain_factors(dims)
         there = [backend.asarray(A) for A in factors]
-        return Case(lambda: chain_jacobian(there, order), lambda found: _missed(factors, host(found)))
+        return Case(lambda: chain_jacobian(there, order), lambda found: chain_error(factors, host(found)))
 
 
 class _Network(_Chains):

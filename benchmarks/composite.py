@@ -14,28 +14,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, Case, _Counts, _Solves, host
+from benchmarks._problems import logistic_gap, nonnegative_violation, positive_signal, sparse_classes
 from xpsolve import LeastSquares, LinearOperator, Logistic, minimize, nnls, penalties
 
 _STEPS = 50
 _GROUP = 10  # entries of a group
-
-
-def _positive_signal(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian A, and y from features half of which are 0 and the others positive, with a tenth of noise."""
-    rng = np.random.default_rng(n * 7919 + p)
-    A = rng.standard_normal((n, p))
-    signal = A @ np.maximum(rng.standard_normal(p), 0)
-    return A, signal + 0.1 * np.linalg.norm(signal) / np.sqrt(n) * rng.standard_normal(n)
-
-
-def _classes(n: int, p: int, part: float = 0.1) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gaussian A, two classes distinguished by twenty features, and λ as a part of that at which x becomes 0."""
-    rng = np.random.default_rng(n * 7919 + p)
-    A = rng.standard_normal((n, p))
-    x = np.zeros(p)
-    x[rng.choice(p, min(20, p), replace=False)] = 1.0
-    y = np.where(A @ x + rng.standard_normal(n) > 0, 1.0, -1.0)
-    return A, y, part * float(np.max(np.abs(A.T @ y))) / (2 * n)
 
 
 def _grouped_signal(n: int, p: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -63,25 +46,6 @@ def _squares(side: int) -> np.ndarray:
 
 
 # --- errors ------------------------------------------------------------------------------------------
-
-
-def _violation(A: np.ndarray, y: np.ndarray, x: np.ndarray) -> float:
-    """‖Aᵀ(Ax − y)‖ where x > 0, and of its negative part where x = 0, over ‖Aᵀy‖; ∞ for an x below 0."""
-    if np.min(x) < 0:
-        return math.inf
-    g = A.T @ (A @ x - y)
-    return float(np.linalg.norm(np.where(x > 0, g, np.minimum(g, 0))) / np.linalg.norm(A.T @ y))
-
-
-def _logistic_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
-    """(P(x) − D(θ)) / log 2, θ_i = t/(1 + exp(y_i s_i)) with the t ≤ 1 for which ‖Aᵀ(yθ)‖∞/n ≤ λ."""
-    n, margins = len(y), y * (A @ x)
-    theta = np.exp(-np.logaddexp(0, margins))
-    theta = theta * min(1.0, lam * n / float(np.max(np.abs(A.T @ (y * theta)))))
-    rest = 1 - theta
-    entropy = -np.sum(theta * np.log(np.maximum(theta, 1e-300)) + rest * np.log(np.maximum(rest, 1e-300))) / n
-    primal = np.sum(np.logaddexp(0, -margins)) / n + lam * np.sum(np.abs(x))
-    return float((primal - entropy) / math.log(2))
 
 
 def _group_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
@@ -121,16 +85,16 @@ class _Composite(_Solves):
 
 
 def _nnls(backend, n, p, **options):
-    A, y = _positive_signal(n, p)
+    A, y = positive_signal(n, p)
     solve = partial(nnls, backend.asarray(A), backend.asarray(y), check_finite=False, **options)
-    return Case(solve, lambda s: _violation(A, y, host(s.x)))
+    return Case(solve, lambda s: nonnegative_violation(A, y, host(s.x)))
 
 
 def _logistic(backend, n, p, part=0.1, **options):
-    A, y, lam = _classes(n, p, part)
+    A, y, lam = sparse_classes(n, p, part)
     f = Logistic(backend.asarray(A), backend.asarray(y), check_finite=False)
     solve = partial(minimize, f, penalties.L1(lam), check_finite=False, **options)
-    return Case(solve, lambda s: _logistic_gap(A, y, lam, host(s.x)))
+    return Case(solve, lambda s: logistic_gap(A, y, lam, host(s.x)))
 
 
 def _groups(backend, n, p, **options):
@@ -334,7 +298,7 @@ class Counts(_Counts):
     profiles = {"smoke": {"p": [200]}, "quick": {"p": [20, 200]}}
 
     def prepare(self, backend, penalty, p):
-        A, y = _positive_signal(self.fixed["n"], p)
+        A, y = positive_signal(self.fixed["n"], p)
         f = LeastSquares(backend.asarray(A), backend.asarray(y), check_finite=False)
         made = {
             "l1": lambda: penalties.L1(0.01),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, Case, _Counts, _Solves, distance, host
+from benchmarks._problems import lasso_gap, sparse_signal
 from xpsolve import (
     basis_pursuit,
     dictionary_learning,
@@ -26,33 +27,7 @@ from xpsolve import (
     problems,
 )
 
-_NONZEROS = 50
 _STEPS = 50
-
-
-def _sparse_signal(n: int, p: int, part: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gaussian A, y from 50 features with a tenth of noise, and λ as a part of that at which x becomes 0."""
-    rng = np.random.default_rng(n * 7919 + p)
-    A = rng.standard_normal((n, p))
-    return A, *_response(A, part, rng)
-
-
-def _response(A: np.ndarray, part: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """y and λ of `_sparse_signal`, for any A."""
-    n, p = A.shape
-    support = rng.choice(p, min(_NONZEROS, p), replace=False)
-    signal = A[:, support] @ rng.standard_normal(support.size)
-    y = signal + 0.1 * np.linalg.norm(signal) / np.sqrt(n) * rng.standard_normal(n)
-    return y, part * float(np.max(np.abs(A.T @ y)))
-
-
-def _relative_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
-    """(P(x) − D(θ)) / ½‖y‖² at θ = r·min(1, λ/‖Aᵀr‖∞)."""
-    r = y - A @ x
-    theta = r * min(1.0, lam / float(np.max(np.abs(A.T @ r))))
-    primal = 0.5 * (r @ r) + lam * np.sum(np.abs(x))
-    dual = 0.5 * (y @ y) - 0.5 * ((y - theta) @ (y - theta))
-    return float((primal - dual) / (0.5 * (y @ y)))
 
 
 class _Lasso(_Solves):
@@ -64,14 +39,14 @@ class _Lasso(_Solves):
 
     def prepare(self, backend, method, **sizes):
         sizes = {**self.fixed, **sizes}
-        A, y, lam = _sparse_signal(sizes["n"], sizes["p"], self.part)
+        A, y, lam = sparse_signal(sizes["n"], sizes["p"], self.part)
         return self.case(backend, method, A, y, lam)
 
     def case(self, backend: Any, method: str, A: np.ndarray, y: np.ndarray, lam: float) -> Case:
         there = backend.asarray(A), backend.asarray(y)
         return Case(
             lambda: lasso(*there, lam, method=method, check_finite=False, **self.options),
-            lambda s: _relative_gap(A, y, lam, host(s.x)),
+            lambda s: lasso_gap(A, y, lam, host(s.x)),
         )
 
 
@@ -143,13 +118,13 @@ class ElasticNetInSamples(ToGapInSamples):
     title = "Tall elastic net to a gap of 1e-6 in the number of samples"
 
     def prepare(self, backend, method, n):
-        A, y, lam = _sparse_signal(n, self.fixed["p"], self.part)
+        A, y, lam = sparse_signal(n, self.fixed["p"], self.part)
         there = backend.asarray(A), backend.asarray(y)
         below = np.sqrt(lam / 2) * np.eye(A.shape[1])
         B, z = np.vstack([A, below]), np.concatenate([y, 0 * below[0]])
         return Case(
             lambda: elastic_net(*there, lam, 0.5, method=method, tol=1e-6, check_finite=False),
-            lambda s: _relative_gap(B, z, lam / 2, host(s.x)),
+            lambda s: lasso_gap(B, z, lam / 2, host(s.x)),
         )
 
 
@@ -189,7 +164,7 @@ class _Path(_Solves):
 
     @staticmethod
     def problem(sizes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        A, y, _ = _sparse_signal(sizes["n"], sizes["p"], 1.0)
+        A, y, _ = sparse_signal(sizes["n"], sizes["p"], 1.0)
         return A, y
 
     def prepare(self, backend, method, **sizes):
@@ -198,7 +173,7 @@ class _Path(_Solves):
 
         def error(path: Any) -> float:
             pairs = zip(host(path.lams), host(path.x), strict=True)
-            return max(_relative_gap(A, y, float(lam), x) for lam, x in pairs)
+            return max(lasso_gap(A, y, float(lam), x) for lam, x in pairs)
 
         return Case(partial(lasso_path, *there, ratio=0.01, method=method, check_finite=False), error)
 
@@ -250,7 +225,7 @@ class _Choice(_Solves):
 
     def prepare(self, backend, method, **sizes):
         sizes = {**self.fixed, **sizes}
-        A, y, _ = _sparse_signal(sizes["n"], sizes["p"], 1.0)
+        A, y, _ = sparse_signal(sizes["n"], sizes["p"], 1.0)
         solve = partial(self.choices[method], backend.asarray(A), backend.asarray(y), check_finite=False)
 
         def error(found: Any) -> float:
@@ -259,7 +234,7 @@ class _Choice(_Solves):
                 below = np.sqrt(lam * found.theta) * np.eye(A.shape[1])
                 B, z = np.concatenate([A, below]), np.concatenate([y, 0 * below[0]])
                 lam *= 1 - found.theta
-            return _relative_gap(B, z, lam, x)
+            return lasso_gap(B, z, lam, x)
 
         return Case(solve, error)
 
@@ -408,7 +383,7 @@ class Counts(_Counts):
     profiles = {"smoke": {"p": [200]}, "quick": {"p": [20, 200]}}
 
     def prepare(self, backend, method, p):
-        A, y, lam = _sparse_signal(self.fixed["n"], p, 0.1)
+        A, y, lam = sparse_signal(self.fixed["n"], p, 0.1)
         options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "check_finite": False}
         A, y = backend.asarray(A), backend.asarray(y)
         return Case(lambda: lasso(A, y, lam, **options))

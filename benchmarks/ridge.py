@@ -11,26 +11,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, Case, _Benchmark, _Counts, _Solves, distance, host, measures
+from benchmarks._problems import planted, scaled_matrix
 from xpsolve import lstsq, problems, ridge, ridge_cv
 
 _LAM = 0.1
 _LONG = (4000, 7000, 12500, 22500, 40000)  # the side that is swept far beyond the other
 _SHORT = (400, 710, 1260, 2250, 4000)  # the side that is swept below the other
-
-
-def _matrix(n: int, p: int, dtype: str = "float64") -> np.ndarray:
-    """Gaussian, scaled so that the largest singular value stays near 1 or 2 at any shape."""
-    scale = np.dtype(dtype).type(1 / np.sqrt(max(n, p)))
-    return np.random.default_rng(n * 7919 + p).standard_normal((n, p), dtype=dtype) * scale
-
-
-def _planted(n: int, p: int, lam: float, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A, y and the x that solves them exactly."""
-    A = _matrix(n, p, dtype)
-    z = np.random.default_rng(0).standard_normal(n)
-    wide = A.astype(np.float64, copy=False)
-    x = wide.T @ z
-    return A, wide @ x + lam * z, x
 
 
 def _reference(A: np.ndarray, y: np.ndarray, lams: np.ndarray) -> np.ndarray:
@@ -57,7 +43,7 @@ class _Planted(_Ridge):
 
     def prepare(self, backend, method, dtype="float64", **sizes):
         sizes = {**self.fixed, **sizes}
-        A, y, x = _planted(sizes["n"], sizes["p"], _LAM, dtype)
+        A, y, x = planted(sizes["n"], sizes["p"], _LAM, dtype)
         A, y = backend.asarray(A), backend.asarray(y, dtype=dtype)
         return Case(lambda: ridge(A, y, _LAM, method=method, check_finite=False), lambda s: distance(s.x, x))
 
@@ -100,7 +86,7 @@ class ChoiceInFeatures(_Ridge):
 
     def prepare(self, backend, method, p):
         n = self.fixed["n"]
-        A, y = _matrix(n, p), np.random.default_rng(0).standard_normal(n)
+        A, y = scaled_matrix(n, p), np.random.default_rng(0).standard_normal(n)
         lams = np.geomspace(1e-3, 1e2, 100)
         there, right, grid = backend.asarray(A), backend.asarray(y), backend.asarray(lams)
         found = ridge_cv(A, y, lams, method=method)
@@ -201,7 +187,7 @@ class LambdaPath(_Ridge):
     profiles = {"quick": {"backend": ["numpy"], "method": ["normal"]}}
 
     def prepare(self, backend, method, n_lams):
-        A, y, _ = _planted(self.fixed["n"], self.fixed["p"], _LAM)
+        A, y, _ = planted(self.fixed["n"], self.fixed["p"], _LAM)
         lams = np.geomspace(1e-3, 10.0, n_lams)
         there = [backend.asarray(host) for host in (A, y, lams)]
         ends = [0, n_lams - 1]  # the reference is slow
@@ -223,7 +209,7 @@ class LambdaRefits(_Ridge):
     profiles = {}
 
     def prepare(self, backend, method, n_lams):
-        A, y, _ = _planted(**self.fixed, lam=_LAM)
+        A, y, _ = planted(**self.fixed, lam=_LAM)
         lams = np.geomspace(1e-3, 10.0, n_lams)
         there = [backend.asarray(host) for host in (A, y)]
 
@@ -264,7 +250,7 @@ class LstsqInSamples(_Ridge):
     profiles = {"quick": {"backend": ["numpy"], "n": [1000, 2000, 4000, 8000, 16000]}}
 
     def prepare(self, backend, n):
-        A, y, x = _planted(n, self.fixed["p"], 0.0)
+        A, y, x = planted(n, self.fixed["p"], 0.0)
         A, y = backend.asarray(A), backend.asarray(y)
         return Case(lambda: lstsq(A, y), lambda s: distance(s.x, x))
 
@@ -282,7 +268,7 @@ class Counts(_Counts):
     profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200]}}
 
     def prepare(self, backend, method, n):
-        A, y, _ = _planted(n, self.fixed["p"], _LAM)
+        A, y, _ = planted(n, self.fixed["p"], _LAM)
         A, y = backend.asarray(A), backend.asarray(y)
         return Case(lambda: ridge(A, y, _LAM, method=method, check_finite=False))
 
@@ -300,7 +286,7 @@ class Memory(_Benchmark):
     profiles = {"quick": {"method": ["normal"]}}
 
     def prepare(self, backend, method, n):
-        A, y, _ = _planted(n, self.fixed["p"], _LAM)
+        A, y, _ = planted(n, self.fixed["p"], _LAM)
         A, y = backend.asarray(A), backend.asarray(y)
         return lambda: ridge(A, y, _LAM, method=method, check_finite=False).x
 

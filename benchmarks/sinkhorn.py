@@ -12,28 +12,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, Case, _Counts, _Solves, host
+from benchmarks._problems import clouds, marginal_error
 from xpsolve import Grid, PointCloud, barycenter, sinkhorn, sinkhorn_divergence, sinkhorn_gradient
 from xpsolve.arrays import namespace_of
 
 _STEPS = 50
 _SHIFT = np.asarray([0.3, -0.2])
-
-
-def _clouds(n: int, batch: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Squared distances between points drawn in the unit square, and weights: uniform, or random for a batch."""
-    rng = np.random.default_rng(n)
-    x, y = rng.random((n, 2)), rng.random((n, 2))
-    M = np.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1)
-    if batch is None:
-        return np.full(n, 1 / n), np.full(n, 1 / n), M
-    a, b = (rng.random((batch, n)) + 0.1 for _ in range(2))
-    return a / a.sum(axis=1, keepdims=True), b / b.sum(axis=1, keepdims=True), M
-
-
-def _marginal_error(a: np.ndarray, b: np.ndarray, M: np.ndarray, eps: float, f: np.ndarray, g: np.ndarray) -> float:
-    """‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, the largest of a batch."""
-    P = np.exp((f[..., :, None] + g[..., None, :] - M) / eps)
-    return float(np.max(np.sum(np.abs(P.sum(-1) - a), -1) + np.sum(np.abs(P.sum(-2) - b), -1)))
 
 
 class _Sinkhorn(_Solves):
@@ -44,7 +28,7 @@ class _Sinkhorn(_Solves):
 
     @staticmethod
     def case(call: Callable[[], Any], a: np.ndarray, b: np.ndarray, M: np.ndarray, eps: float) -> Case:
-        return Case(call, lambda potentials: _marginal_error(a, b, M, eps, *map(host, potentials)))
+        return Case(call, lambda potentials: marginal_error(a, b, M, eps, *map(host, potentials)))
 
     @classmethod
     def solve(cls, backend: Any, problem: tuple[np.ndarray, ...], eps: float, **options: Any) -> Case:
@@ -75,7 +59,7 @@ class IterationsInSamples(_Sinkhorn):
 
     def prepare(self, backend, method, n):
         options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "mixed": True}
-        return self.solve(backend, _clouds(n), 0.03, **options)
+        return self.solve(backend, clouds(n), 0.03, **options)
 
 
 class ToTolerance(_Sinkhorn):
@@ -91,7 +75,7 @@ class ToTolerance(_Sinkhorn):
 
     def prepare(self, backend, relaxation, inverse_eps):
         options = {"relaxation": "auto" if relaxation == "auto" else 1.0, "max_iter": 100_000}
-        return self.solve(backend, _clouds(self.fixed["n"]), 1 / inverse_eps, **options)
+        return self.solve(backend, clouds(self.fixed["n"]), 1 / inverse_eps, **options)
 
 
 class Batch(_Sinkhorn):
@@ -106,7 +90,7 @@ class Batch(_Sinkhorn):
     profiles = {"quick": {"backend": ["numpy"], "batch": [64]}}
 
     def prepare(self, backend, batch):
-        return self.solve(backend, _clouds(self.fixed["n"], batch), 0.05)
+        return self.solve(backend, clouds(self.fixed["n"], batch), 0.05)
 
 
 class BatchOfCosts(_Sinkhorn):
@@ -167,7 +151,7 @@ class Unbalanced(_Sinkhorn):
     profiles = {"quick": {"backend": ["numpy"], "price": [100]}}
 
     def prepare(self, backend, price):
-        a, b, M = _clouds(self.fixed["n"])
+        a, b, M = clouds(self.fixed["n"])
         b, eps = 1.5 * b, 0.02
         there, rho = [backend.asarray(z) for z in (a, b, M)], price * eps
 
@@ -195,15 +179,15 @@ class Gradient(_Sinkhorn):
 
     def prepare(self, backend, what, n):
         if what == "solve":
-            return self.solve(backend, _clouds(n), 0.05)
-        a, b, M = _clouds(n)
+            return self.solve(backend, clouds(n), 0.05)
+        a, b, M = clouds(n)
         there = [backend.asarray(x) for x in (a, b, M)]
 
         def error(found: Any) -> float:
             """That of the plan of the centred potentials, up to a factor that 1ᵀP1 = 1 fixes."""
             f, g = map(host, found[:2])
             mass = np.sum(np.exp((f[:, None] + g - M) / 0.05))
-            return _marginal_error(a, b, M, 0.05, f, g - 0.05 * np.log(mass))
+            return marginal_error(a, b, M, 0.05, f, g - 0.05 * np.log(mass))
 
         return Case(lambda: sinkhorn_gradient(*there, 0.05, check_finite=False), error)
 
@@ -267,6 +251,6 @@ class Counts(_Counts):
     profiles = {"smoke": {"n": [200], "method": ["scaling"]}, "quick": {"n": [200], "method": ["scaling"]}}
 
     def prepare(self, backend, method, n):
-        a, b, M = (backend.asarray(x) for x in _clouds(n))
+        a, b, M = (backend.asarray(x) for x in clouds(n))
         options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "check_finite": False}
         return Case(lambda: sinkhorn(a, b, M, 0.04, **options))

@@ -15,43 +15,22 @@ import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from benchmarks._base import BACKENDS, Case, _Counts, distance, measures
+from benchmarks._problems import LAM, logistic_slope, loop_sgd, two_classes
 from benchmarks.descent import _Descent
 from xpsolve import Logistic, gradient_descent, newton, problems, sag, sga, sgd
 from xpsolve.arrays.compiled import can_compile
 
 _EAGER = tuple(name for name in BACKENDS if name != "dask")
-_LAM = 1e-3
-
-
-def _two_classes(n: int, p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Rows of about length 1, the class of each, with noise, n sample numbers, and 1/L of the worst sample."""
-    rng = np.random.default_rng(n + 7919 * p)
-    A = rng.standard_normal((n, p)) / np.sqrt(p)
-    y = np.where(A @ rng.standard_normal(p) + 0.3 * rng.standard_normal(n) > 0, 1.0, -1.0)
-    return A, y, rng.integers(n, size=n), float(1 / (0.25 * np.max(np.sum(A * A, axis=1)) + _LAM))
-
-
-def _slope(s: float, y: float) -> float:
-    """ℓ′ of the logistic loss."""
-    return float(-y / (1 + np.exp(y * s)))
-
-
-def _loop_sgd(A: np.ndarray, y: np.ndarray, indices: np.ndarray, tau: float, warmup: float) -> np.ndarray:
-    """x ← x − τ_k (ℓ′ a_i + λx), τ_k = τ/(1 + k/k₀)."""
-    x = np.zeros(A.shape[1])
-    for k, i in enumerate(indices):
-        x = x - tau / (1 + k / warmup) * (_slope(A[i] @ x, y[i]) * A[i] + _LAM * x)
-    return x
 
 
 def _loop_sag(A: np.ndarray, y: np.ndarray, indices: np.ndarray, tau: float) -> np.ndarray:
     """x ← x − τ (Σ α_i a_i / m + λx), where α_i is replaced first and m samples have been seen."""
     x, g, alpha, seen = np.zeros(A.shape[1]), np.zeros(A.shape[1]), np.zeros(y.size), set()
     for i in indices:
-        d = _slope(A[i] @ x, y[i])
+        d = logistic_slope(A[i] @ x, y[i])
         g, alpha[i] = g + (d - alpha[i]) * A[i], d
         seen.add(int(i))
-        x = x - tau * (g / len(seen) + _LAM * x)
+        x = x - tau * (g / len(seen) + LAM * x)
     return x
 
 
@@ -66,12 +45,12 @@ class _Epoch(_Descent):
 
     def prepare(self, backend, block, **sizes):
         n, p = ({**self.fixed, **sizes}[name] for name in ("n", "p"))
-        A, y, indices, tau = _two_classes(n, p)
-        f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
+        A, y, indices, tau = two_classes(n, p)
+        f = Logistic(backend.asarray(A), backend.asarray(y), LAM, check_finite=False)
         call = partial(sgd, step0=tau, warmup=n) if self.method == "sgd" else partial(sag, step=tau)
 
         def error(found: Any) -> float:
-            x = _loop_sgd(A, y, indices, tau, n) if self.method == "sgd" else _loop_sag(A, y, indices, tau)
+            x = loop_sgd(A, y, indices, tau, n) if self.method == "sgd" else _loop_sag(A, y, indices, tau)
             return distance(found, x)
 
         return Case(lambda: call(f, indices=indices, block=block).x, error)
@@ -113,10 +92,10 @@ class StreamInSamples(_Epoch):
     profiles = {"smoke": {"backend": ["numpy"], "n": [1000]}}
 
     def prepare(self, backend, n):
-        A, y, _, tau = _two_classes(n, self.fixed["p"])
+        A, y, _, tau = two_classes(n, self.fixed["p"])
         pairs = [tuple(backend.asarray(part[i : i + 500]) for part in (A, y)) for i in range(0, n, 500)]
-        f = partial(Logistic, lam=_LAM, check_finite=False)
-        expected = _loop_sgd(A, y, np.arange(n), tau, n)
+        f = partial(Logistic, lam=LAM, check_finite=False)
+        expected = loop_sgd(A, y, np.arange(n), tau, n)
 
         # every tolerance will do: what is compared are the iterates
         return Case(lambda: sgd(f, batches=pairs, step0=tau, warmup=n, tol=1e9).x, lambda x: distance(x, expected))
@@ -274,7 +253,7 @@ class Counts(_Counts):
     profiles = {"smoke": {"method": ["sgd"], "block": [64]}, "quick": {}}
 
     def prepare(self, backend, method, block):
-        A, y, indices, tau = _two_classes(self.fixed["n"], self.fixed["p"])
-        f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
+        A, y, indices, tau = two_classes(self.fixed["n"], self.fixed["p"])
+        f = Logistic(backend.asarray(A), backend.asarray(y), LAM, check_finite=False)
         step = {"step" if method == "sag" else "step0": tau}
         return Case(lambda: _PASSES[method](f, indices=indices, block=block, **step))
