@@ -96,7 +96,7 @@ def test_a_missing_backend_is_skipped_not_failed(benchmarks, monkeypatch):
 @pytest.mark.parametrize("lam", [0.0, 0.1])
 def test_planted_problems_are_solved_by_their_truth(benchmarks, lam):
     _, ridge = benchmarks
-    A, y, x = ridge._planted(30, 12, lam)
+    A, y, x = ridge.planted(30, 12, lam)
     assert abs(A.T @ (y - A @ x) - lam * x).max() < 1e-12
 
 

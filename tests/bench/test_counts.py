@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from xpsolve import costs
 from xpsolve.arrays import namespace_of
-from xpsolve.bench import plan
+from xpsolve.bench.meta import BenchmarkMeta
 
 pytest.importorskip("asv_runner")
 ROOT = Path(__file__).parents[2]
@@ -77,11 +76,11 @@ def test_counts_are_those_of_the_cost(modules, family, monkeypatch):
     for cls in classes((base, [module])):
         if cls.cost is None or getattr(cls, "track_flops", None) is None:
             continue
-        cost = getattr(costs, cls.cost)
+        meta = BenchmarkMeta.read(cls.track_flops.meta)
         grid = getattr(cls.track_flops, "params", None) or cls.params
         for values in itertools.product(*grid):
             point = dict(zip(cls.param_names, values, strict=True))
-            stated = cost(**plan.arguments(cost, cls.track_flops.meta, point))
+            stated = meta.theory(point)
             for quantity in QUANTITIES[family in OF_ITERATIONS :]:
                 counted, expected = getattr(cls(), f"track_{quantity}")(*values), getattr(stated, quantity)
                 compared += 1
