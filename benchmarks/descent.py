@@ -52,7 +52,7 @@ class IterationsInSamples(_Iterations):
     x = "n"
     fixed = {**_Iterations.fixed, "p": 200}
     param_names = ("backend", "n")
-    params = (BACKENDS, (1000, 1800, 3200, 5600, 10_000))
+    params = (BACKENDS, (1000, 2000, 4000, 8000, 16_000))
     profiles = {"smoke": {"n": [1000]}, "quick": {}}
 
 
@@ -63,7 +63,7 @@ class IterationsInFeatures(_Iterations):
     x = "p"
     fixed = {**_Iterations.fixed, "n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (200, 360, 640, 1120, 2000))
+    params = (BACKENDS, (200, 400, 800, 1600, 3200))
     profiles = {"quick": {"backend": ["numpy"]}}
 
 

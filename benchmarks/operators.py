@@ -22,9 +22,9 @@ class NormInFeatures(_Calls):
     x = "p"
     cost = "operator_norm"
     tol = 1e-2
-    fixed = {"n": 2000, "n_iter": _STEPS}
+    fixed = {"n": 1000, "n_iter": _STEPS}
     param_names = ("backend", "p")
-    params = (BACKENDS, (400, 710, 1260, 2250, 4000))
+    params = (BACKENDS, (200, 400, 800, 1600, 3200))
     profiles = {"quick": {}}
 
     def prepare(self, backend, p):
@@ -40,9 +40,9 @@ class AdjointTest(_Calls):
     x = "p"
     cost = "dot_test"
     tol = 1e-12
-    fixed = {"n": 2000, "trials": 1}
+    fixed = {"n": 1000, "trials": 1}
     param_names = ("backend", "p")
-    params = (BACKENDS, (400, 4000))
+    params = (BACKENDS, (200, 400, 800, 1600, 3200))
 
     def prepare(self, backend, p):
         A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
@@ -57,7 +57,7 @@ class SoftThreshold(_Calls):
     cost = "soft_threshold"
     tol = 1e-15
     param_names = ("backend", "n")
-    params = (BACKENDS, (500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000))
+    params = (BACKENDS, (125_000, 250_000, 500_000, 1_000_000, 2_000_000))
     profiles = {}
 
     def prepare(self, backend, n):
@@ -91,7 +91,7 @@ class GradientInSide(_Differences):
 
     title = "Gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": False}
-    params = (BACKENDS, (250, 500, 1000, 2000))
+    params = (BACKENDS, (125, 250, 500, 1000, 2000))
     profiles = {"quick": {}}
 
 
@@ -100,7 +100,7 @@ class GradientAdjointInSide(_Differences):
 
     title = "Adjoint of the gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": True}
-    params = (BACKENDS, (250, 500, 1000, 2000))
+    params = (BACKENDS, (125, 250, 500, 1000, 2000))
 
 
 class WaveletInSide(_Calls):
@@ -112,7 +112,7 @@ class WaveletInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "order", "n")
-    params = (BACKENDS, (1, 4, 8), (128, 256, 512, 1024))
+    params = (BACKENDS, (1, 4, 8), (64, 128, 256, 512, 1024))
     profiles = {"quick": {"order": [4]}}
 
     def prepare(self, backend, order, n):
@@ -131,7 +131,7 @@ class FourierInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "n")
-    params = (BACKENDS, (128, 256, 512, 1024))
+    params = (BACKENDS, (64, 128, 256, 512, 1024))
     profiles = {"quick": {}}
 
     def prepare(self, backend, n):

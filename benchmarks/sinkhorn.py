@@ -175,7 +175,7 @@ class Gradient(_Sinkhorn):
     x = "n"
     tol = 1.01e-9
     param_names = ("backend", "what", "n")
-    params = (BACKENDS, ("solve", "gradient"), (250, 500, 1000, 2000))
+    params = (BACKENDS, ("solve", "gradient"), (125, 250, 500, 1000, 2000))
 
     def prepare(self, backend, what, n):
         if what == "solve":
@@ -201,7 +201,7 @@ class Divergence(_Sinkhorn):
     tol = 1e-6
     fixed = {"n_iter": _STEPS}
     param_names = ("backend", "n")
-    params = (BACKENDS, (200, 350, 600, 1100, 2000))
+    params = (BACKENDS, (125, 250, 500, 1000, 2000))
 
     def prepare(self, backend, n):
         rng = np.random.default_rng(n)
@@ -225,7 +225,7 @@ class Barycenter(_Solves):
     tol = 1.01e-6
     repeat = (3, 5, 1.0)
     param_names = ("backend", "n")
-    params = (BACKENDS, (16, 32, 64, 128))
+    params = (BACKENDS, (16, 32, 64, 128, 256))
 
     def prepare(self, backend, n):
         x = np.linspace(0, 1, n)
