@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, Case, _Counts, _Solves, distance, host
+from benchmarks._base import BACKENDS, Case, _Converges, _Counts, _Solves, distance, host
 from benchmarks._problems import elastic_net_gap, lasso_gap, sparse_signal
 from xpsolve import (
     basis_pursuit,
@@ -136,6 +136,25 @@ class ToGapSmallPenalty(_ToGap):
     param_names = ("backend", "method", "p")
     params = (BACKENDS, ("fista", "working_set"), (1000, 2000, 4000, 8000, 16000))
     profiles = {"quick": {"backend": ["numpy"], "method": ["working_set"], "p": [2000]}}
+
+
+class Convergence(_Converges):
+    """Each iteration of ISTA takes the same share of the gap, FISTA gains, working sets end with a linear system."""
+
+    family = "lasso"
+    title = "Convergence on a wide lasso: time to a relative gap"
+    fixed = {"n": 500, "p": 2000}
+    params = (BACKENDS, ("ista", "fista", "working_set"), _Converges.digits)
+
+    def prepare(self, backend, method, digits):
+        A, y, lam = sparse_signal(self.fixed["n"], self.fixed["p"], 0.1)
+        there = backend.asarray(A), backend.asarray(y)
+        options = {"method": method, "tol": 10.0**-digits, "max_iter": 100_000, "check_finite": False}
+        exact = lasso(A, y, lam, tol=1e-14).x
+        return Case(
+            lambda: lasso(*there, lam, **options),
+            lambda s: lasso_gap(A, y, lam, host(s.x), exact) * 10.0**digits,
+        )
 
 
 class Diabetes(_ToGap):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, Case, _Counts, _Solves, host
+from benchmarks._base import BACKENDS, Case, _Converges, _Counts, _Solves, host
 from benchmarks._problems import clouds, marginal_error
 from xpsolve import Grid, PointCloud, barycenter, sinkhorn, sinkhorn_divergence, sinkhorn_gradient
 from xpsolve.arrays import namespace_of
@@ -76,6 +76,19 @@ class ToTolerance(_Sinkhorn):
     def prepare(self, backend, relaxation, inverse_eps):
         options = {"relaxation": "auto" if relaxation == "auto" else 1.0, "max_iter": 100_000}
         return self.solve(backend, clouds(self.fixed["n"]), 1 / inverse_eps, **options)
+
+
+class Convergence(_Converges):
+    """Each iteration takes the same share of the error, by each method; what it costs differs."""
+
+    family = "transport"
+    title = "Convergence of Sinkhorn: time to a marginal error"
+    fixed = {"n": 300}
+    params = (BACKENDS, ("scaling", "stabilized", "log"), _Converges.digits)
+
+    def prepare(self, backend, method, digits):
+        case = _Sinkhorn.solve(backend, clouds(300), 0.01, method=method, tol=10.0**-digits, max_iter=100_000)
+        return Case(case.call, lambda potentials: case.error(potentials) * 10.0**digits)
 
 
 class Batch(_Sinkhorn):
