@@ -65,7 +65,7 @@ class Ends(_Network):
     x = "n_in"
     fixed = {"depth": 6, "width": 384, "n_out": 96}
     param_names = ("backend", "order", "n_in")
-    params = (BACKENDS, CHAIN_ORDERS, (24, 48, 96, 192, 384))
+    params = (BACKENDS, CHAIN_ORDERS, (12, 24, 48, 96, 192, 384, 768))
 
 
 class Hourglass(_Chains):

@@ -246,7 +246,7 @@ class LogisticIterationsInFeatures(_Iterations):
     tol = 0.5  # of the gap at 0
     fixed = {"n": 500, "loss": "logistic", "n_iter": _STEPS}
     param_names = ("backend", "method", "p")
-    params = (BACKENDS, ("ista", "fista"), (600, 1200, 2400, 4800, 9600))
+    params = (BACKENDS, ("ista", "fista"), (6000, 12_000, 24_000, 48_000, 96_000))
     profiles = {"quick": {"backend": ["numpy"], "method": ["fista"]}}
 
     def prepare(self, backend, method, p):

@@ -54,8 +54,8 @@ class IterationsInSamples(_Iterations):
     x = "n"
     fixed = {**_Iterations.fixed, "p": 200}
     param_names = ("backend", "n")
-    params = (BACKENDS, (1000, 2000, 4000, 8000, 16_000))
-    profiles = {"smoke": {"n": [1000]}, "quick": {}}
+    params = (BACKENDS, (15_000, 30_000, 60_000, 120_000, 240_000))
+    profiles = {"smoke": {"n": [15_000]}, "quick": {}}
 
 
 class IterationsInFeatures(_Iterations):
@@ -65,7 +65,7 @@ class IterationsInFeatures(_Iterations):
     x = "p"
     fixed = {**_Iterations.fixed, "n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (200, 400, 800, 1600, 3200))
+    params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
     profiles = {"quick": {"backend": ["numpy"]}}
 
 
