@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Gradient descent in n and in p, and Newton's method on real data, with the excess of the objective beside each.
 
 The excess f(x) − f* is computed here, in float64 on the host, with f* from a solve to the last digit.
@@ -7,45 +6,21 @@ The excess f(x) − f* is computed here, in float64 on the host, with f* from a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
-from xpsolve import LeastSquares, Logistic, Multinomial, coordinate_descent, count, gradient_descent, newton, problems
+from benchmarks._base import BACKENDS, Case, _Converges, _Counts, _Solves, distance, host
+from benchmarks._problems import LAM, two_classes
+from xpsolve import LeastSquares, Logistic, Multinomial, coordinate_descent, gradient_descent, newton, problems
 
 _STEPS = 50
 
 
-@dataclass
-class _Case:
-    """A solve to be timed, and how far its answer is from the truth."""
-
-    solve: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-class _Descent(_Benchmark):
-    """Time of one call, and the error of its answer."""
-
+class _Descent(_Solves):
     family = "descent"
     repeat = (3, 5, 0.4)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.solve)
-            case.warm = True
-        _Device.last = case.solve()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """How far the answer is from the truth."""
-        case = self._case(values)
-        return case.error(self._answer(case.solve))
 
 
 class _Iterations(_Descent):
@@ -66,10 +41,10 @@ class _Iterations(_Descent):
             x = np.zeros(p)
             for _ in range(_STEPS):
                 x -= tau / n * (A.T @ (A @ x - y))
-            return float(np.linalg.norm(backend.to_numpy(found) - x) / np.linalg.norm(x))
+            return distance(found, x)
 
         solve = lambda: gradient_descent(f, step=tau, tol=0, max_iter=_STEPS).x  # noqa: E731
-        return _Case(solve, error)
+        return Case(solve, error)
 
 
 class IterationsInSamples(_Iterations):
@@ -79,8 +54,8 @@ class IterationsInSamples(_Iterations):
     x = "n"
     fixed = {**_Iterations.fixed, "p": 200}
     param_names = ("backend", "n")
-    params = (BACKENDS, (1000, 1800, 3200, 5600, 10_000))
-    profiles = {"smoke": {"n": [1000]}, "quick": {}}
+    params = (BACKENDS, (15_000, 30_000, 60_000, 120_000, 240_000))
+    profiles = {"smoke": {"n": [15_000]}, "quick": {}}
 
 
 class IterationsInFeatures(_Iterations):
@@ -90,7 +65,7 @@ class IterationsInFeatures(_Iterations):
     x = "p"
     fixed = {**_Iterations.fixed, "n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (200, 360, 640, 1120, 2000))
+    params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
     profiles = {"quick": {"backend": ["numpy"]}}
 
 
@@ -108,13 +83,45 @@ class _ToTheMinimum(_Descent):
         f, host = self.objective(backend.asarray), self.objective(np.asarray)
         least = float(host.value(newton(host, tol=1e-11).x))
         solve = lambda: _METHODS[method](f)  # noqa: E731
-        return _Case(solve, lambda x: max(float(host.value(backend.to_numpy(x))) - least, 0.0))
+        return Case(solve, lambda x: float(host.value(backend.to_numpy(x))) - least)
 
 
 _METHODS: dict[str, Callable[[Any], Any]] = {
     "newton": lambda f: newton(f, tol=1e-6).x,
     "nesterov": lambda f: gradient_descent(f, momentum="nesterov", tol=1e-6).x,
     "coordinates": lambda f: coordinate_descent(f, tol=1e-6).x,
+}
+
+
+class Convergence(_Converges):
+    """f − f* over f(0) − f* for logistic regression: linear for gradients, quadratic for Newton's method.
+
+    Solvers stop by the gradient: each gets the loosest tolerance with which the objective is as low as asked.
+    """
+
+    family = "descent"
+    title = "Convergence on logistic regression: time to a relative excess of the objective"
+    params = (BACKENDS, ("newton", "nesterov", "plain", "coordinates"), _Converges.digits)
+
+    def prepare(self, backend, method, digits):
+        A, y, _, _ = two_classes(4000, 50)
+        f, reference = (Logistic(to(A), to(y), LAM, check_finite=False) for to in (backend.asarray, np.asarray))
+        least, first = (float(reference.value(x)) for x in (newton(reference, tol=1e-12).x, np.zeros(50)))
+        solve = _CONVERGE[method]
+
+        def error(s: Any) -> float:
+            return (float(reference.value(host(s.x))) - least) / (first - least) * 10.0**digits
+
+        ladder = (10.0 ** (-k / 2) for k in range(2, 25))
+        tol = next(tol for tol in ladder if tol < 1e-11 or error(solve(reference, tol=tol)) <= 1)
+        return Case(lambda: solve(f, tol=tol), error)
+
+
+_CONVERGE: dict[str, Callable[..., Any]] = {
+    "newton": newton,
+    "nesterov": partial(gradient_descent, momentum="nesterov", max_iter=100_000),
+    "plain": partial(gradient_descent, max_iter=100_000),
+    "coordinates": partial(coordinate_descent, max_iter=100_000),
 }
 
 
@@ -162,4 +169,4 @@ class Counts(_Counts):
         y = np.where(rng.standard_normal(60) > 0, 1.0, -1.0)
         f = Logistic(backend.asarray(rng.standard_normal((60, p))), backend.asarray(y), 0.1)
         momentum = None if variant == "plain" else variant
-        return count(gradient_descent, f, momentum=momentum, tol=0, max_iter=_STEPS)[1]
+        return Case(lambda: gradient_descent(f, momentum=momentum, tol=0, max_iter=_STEPS))

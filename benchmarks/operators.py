@@ -1,66 +1,45 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Norms, the adjoint test, the soft threshold, gradients, wavelets, Fourier: what iterative solvers are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
-from xpsolve import dot_test, operator_norm, problems, soft_threshold
+from benchmarks._base import BACKENDS, Case, _Solves
+from benchmarks._problems import scaled_matrix
+from xpsolve import dot_test, operator_norm, soft_threshold
 from xpsolve.operators import Fourier, Gradient, Wavelet
 
 _STEPS = 20
 
 
-@dataclass
-class _Case:
-    """A call to be timed, and how far its answer is from the truth."""
-
-    call: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-class _Calls(_Benchmark):
-    """Time of one call, and the error of its answer."""
-
+class _Calls(_Solves):
     family = "operators"
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.call)
-            case.warm = True
-        _Device.last = case.call()
 
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Distance of the answer from the correct one."""
-        case = self._case(values)
-        return case.error(self._answer(case.call))
+def _one_large_singular_value(n: int, p: int) -> np.ndarray:
+    """Gaussian noise, with singular values up to 2, on a rank-one matrix of norm 4."""
+    rng = np.random.default_rng(0)
+    u, v = rng.standard_normal(n), rng.standard_normal(p)
+    return scaled_matrix(n, p) + np.outer(4 * u / np.linalg.norm(u), v / np.linalg.norm(v))
 
 
 class NormInFeatures(_Calls):
-    """Twenty steps of the power method on a matrix of norm 1: 4np flops per step, exponent 1."""
+    """Twenty steps of the power method: 4np flops per step, exponent 1."""
 
     title = "Operator norm in the number of features"
     x = "p"
     cost = "operator_norm"
     tol = 1e-2
-    fixed = {"n": 2000, "n_iter": _STEPS}
+    fixed = {"n": 1000, "n_iter": _STEPS}
     param_names = ("backend", "p")
-    params = (BACKENDS, (400, 710, 1260, 2250, 4000))
+    params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
     profiles = {"quick": {}}
 
     def prepare(self, backend, p):
-        A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
-        call = lambda: operator_norm(A, max_iter=_STEPS, tol=1e-300)  # noqa: E731
-        return _Case(call, lambda norm: abs(float(norm) - 1))
+        A = _one_large_singular_value(self.fixed["n"], p)
+        there, norm = backend.asarray(A), np.sqrt(np.linalg.eigvalsh(A @ A.T)[-1])
+        call = lambda: operator_norm(there, max_iter=_STEPS, tol=1e-300)  # noqa: E731
+        return Case(call, lambda found: abs(float(found) - norm) / norm)
 
 
 class AdjointTest(_Calls):
@@ -70,13 +49,13 @@ class AdjointTest(_Calls):
     x = "p"
     cost = "dot_test"
     tol = 1e-12
-    fixed = {"n": 2000, "trials": 1}
+    fixed = {"n": 1000, "trials": 1}
     param_names = ("backend", "p")
-    params = (BACKENDS, (400, 4000))
+    params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
 
     def prepare(self, backend, p):
-        A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
-        return _Case(lambda: dot_test(A, trials=1), float)
+        A = backend.asarray(_one_large_singular_value(self.fixed["n"], p))
+        return Case(lambda: dot_test(A, trials=1), float)
 
 
 class SoftThreshold(_Calls):
@@ -87,13 +66,13 @@ class SoftThreshold(_Calls):
     cost = "soft_threshold"
     tol = 1e-15
     param_names = ("backend", "n")
-    params = (BACKENDS, (500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000))
+    params = (BACKENDS, (2_500_000, 5_000_000, 10_000_000, 20_000_000, 40_000_000))
     profiles = {}
 
     def prepare(self, backend, n):
         host = np.random.default_rng(0).standard_normal(n)
         x, truth = backend.asarray(host), np.sign(host) * np.maximum(np.abs(host) - 1, 0)
-        return _Case(
+        return Case(
             lambda: soft_threshold(x, 1.0), lambda found: float(np.max(np.abs(backend.to_numpy(found) - truth)))
         )
 
@@ -109,9 +88,9 @@ class _Differences(_Calls):
         D, Y = Gradient(X.shape), np.stack([np.diff(X, axis=a, append=np.take(X, [-1], axis=a)) for a in (0, 1)])
         if not self.fixed["adjoint"]:
             there = backend.asarray(X.reshape(-1))
-            return _Case(lambda: D.matvec(there), lambda y: float(np.max(np.abs(backend.to_numpy(y) - Y.reshape(-1)))))
+            return Case(lambda: D.matvec(there), lambda y: float(np.max(np.abs(backend.to_numpy(y) - Y.reshape(-1)))))
         there, size = backend.asarray(Y.reshape(-1)), float(np.sum(Y * Y))
-        return _Case(  # ⟨X, ∇ᵀ∇X⟩ = ‖∇X‖²
+        return Case(  # ⟨X, ∇ᵀ∇X⟩ = ‖∇X‖²
             lambda: D.rmatvec(there), lambda x: abs(float(X.reshape(-1) @ backend.to_numpy(x)) - size) / size
         )
 
@@ -121,7 +100,7 @@ class GradientInSide(_Differences):
 
     title = "Gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": False}
-    params = (BACKENDS, (250, 500, 1000, 2000))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {}}
 
 
@@ -130,7 +109,7 @@ class GradientAdjointInSide(_Differences):
 
     title = "Adjoint of the gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": True}
-    params = (BACKENDS, (250, 500, 1000, 2000))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
 
 
 class WaveletInSide(_Calls):
@@ -142,14 +121,14 @@ class WaveletInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "order", "n")
-    params = (BACKENDS, (1, 4, 8), (128, 256, 512, 1024))
+    params = (BACKENDS, (1, 4, 8), (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {"order": [4]}}
 
     def prepare(self, backend, order, n):
         x = np.random.default_rng(0).standard_normal(n * n)
         W, there = Wavelet((n, n), order), backend.asarray(x)
         size = float(x @ x)
-        return _Case(lambda: W.matvec(there), lambda c: abs(float(np.sum(backend.to_numpy(c) ** 2)) - size) / size)
+        return Case(lambda: W.matvec(there), lambda c: abs(float(np.sum(backend.to_numpy(c) ** 2)) - size) / size)
 
 
 class FourierInSide(_Calls):
@@ -161,7 +140,7 @@ class FourierInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "n")
-    params = (BACKENDS, (128, 256, 512, 1024))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {}}
 
     def prepare(self, backend, n):
@@ -169,6 +148,6 @@ class FourierInSide(_Calls):
         x = x[0] + 1j * x[1]
         F, there = Fourier((n, n)), backend.asarray(x)
         size = float(np.vdot(x, x).real)
-        return _Case(
+        return Case(
             lambda: F.matvec(there), lambda y: abs(float(np.sum(np.abs(backend.to_numpy(y)) ** 2)) - size) / size
         )

@@ -10,10 +10,9 @@ families.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -94,6 +93,8 @@ class Sweep:
         The other parameters, the backend not among them.
     timed : bool
         Whether there are times in it.
+    theory : bool
+        Whether a cost says how they should grow.
     sizes : tuple of tuple of Point
         The points of each size, in increasing order.
     """
@@ -103,6 +104,7 @@ class Sweep:
     backend: str
     others: str
     timed: bool
+    theory: bool
     sizes: tuple[tuple[Point, ...], ...]
 
     @property
@@ -110,37 +112,6 @@ class Sweep:
         """Four of its sizes, both ends among them."""
         last = len(self.sizes) - 1
         return [self.sizes[i] for i in sorted({round(k * last / (SIZES - 1)) for k in range(SIZES)})]
-
-
-def arguments(function: Callable[..., Any], meta: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a cost function at one point: fixed, varying and derived ones.
-
-    Parameters
-    ----------
-    function : callable
-        Of `xpsolve.costs`.
-    meta : mapping
-        The benchmark's declaration.
-    params : mapping of str to object
-        The point.
-
-    Returns
-    -------
-    dict
-        Those arguments that the function accepts.
-
-    Examples
-    --------
-    >>> from xpsolve import costs
-    >>> from xpsolve.bench.plan import arguments
-    >>> arguments(costs.ridge, {"x": "n", "fixed": {}, "derived": {"p": 600}}, {"backend": "numpy", "n": 20})
-    {'n': 20, 'p': 30}
-    """
-    known = dict(meta.get("fixed") or {}) | dict(params)
-    known |= {name: c // params[meta["x"]] for name, c in (meta.get("derived") or {}).items()}
-    if params.get("dtype") == "float32":
-        known["itemsize"] = 4
-    return {name: value for name, value in known.items() if name in inspect.signature(function).parameters}
 
 
 def predict(suite: Suite, point: Point, profile: Profile) -> float:
@@ -161,13 +132,11 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
         An estimate that orders slices; the run corrects its scale by what it observes.
     """
     meta = suite.meta(point.benchmark)
-    function = getattr(costs, str(meta.get("cost")), None)
-    once, data = _UNKNOWN, 0.0
-    if function is not None:
-        sizes = arguments(function, meta, point.params)
+    cost, once, data = meta.theory(point.params), _UNKNOWN, 0.0
+    if cost is not None:
+        sizes, usual = meta.arguments(point.params), costs.TYPICAL["cpu"]
         data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
-        usual = costs.TYPICAL["cpu"]
-        once = function(**sizes).floor(replace(usual, launch_s=_LAUNCH.get(point.backend, usual.launch_s)))
+        once = cost.floor(replace(usual, launch_s=_LAUNCH.get(point.backend, usual.launch_s)))
     if point.role == "count":
         return _COUNT + data + once
     alone = PROCESS if point.role == "memory" or "library" in point.params else 0.0
@@ -199,15 +168,16 @@ def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
     found: dict[tuple[str, str, str, str], dict[Any, list[Point]]] = {}
     for point in points:
         meta = suite.meta(point.benchmark)
-        x = meta.get("x")
-        others = {name: value for name, value in point.params.items() if name not in (x, "backend")}
-        family = str(meta.get("family") or point.group.partition(".")[0])
+        others = {name: value for name, value in point.params.items() if name not in (meta.x, "backend")}
+        family = meta.family or point.group.partition(".")[0]
         sizes = found.setdefault((point.slice, family, point.backend, repr(others)), {})
-        sizes.setdefault(point.params.get(str(x)), []).append(point)
-    return [
-        Sweep(*key, any(p.role == "time" for size in sizes.values() for p in size), tuple(map(tuple, _sorted(sizes))))
-        for key, sizes in found.items()
-    ]
+        sizes.setdefault(point.params.get(str(meta.x)), []).append(point)
+    made = []
+    for key, sizes in found.items():
+        times = [p for size in sizes.values() for p in size if p.role == "time"]
+        theory = any(suite.meta(p.benchmark).cost for p in times)
+        made.append(Sweep(*key, bool(times), theory, tuple(map(tuple, _sorted(sizes)))))
+    return made
 
 
 def _sorted(sizes: Mapping[Any, list[Point]]) -> list[list[Point]]:
@@ -227,8 +197,9 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
     Returns
     -------
     list of Sweep
-        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for
-        every other backend, the same of three families, the cheapest on all of them, with that on NumPy beside each.
+        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes and with a theory where
+        there is one; for every other backend, the same of three families, the cheapest on all of them, with that on
+        NumPy beside each.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
@@ -236,7 +207,7 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
         return sum(estimate.work(p) for size in line.spread for p in size)
 
     def best(candidates: Iterable[Sweep]) -> Sweep:
-        return min(candidates, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))
+        return min(candidates, key=lambda line: (-min(len(line.sizes), SIZES), not line.theory, price(line)))
 
     chosen = [line for line in lines if line.family == CEILINGS and line.backend == _REFERENCE]
     reference: dict[str, Sweep] = {}
