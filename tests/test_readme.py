@@ -13,9 +13,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pages
 import pytest
-
-from xpsolve.arrays import backends
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -38,14 +37,7 @@ def test_every_block_is_of_a_kind_that_is_run():
 
 
 def test_python_blocks_run_in_order_in_one_namespace():
-    namespace = {}
-    # The emulation of CuPy for these tests draws no random numbers.
-    cupy = backends.get("cupy").available and hasattr(backends.get("cupy").namespace, "random")
-    for language, block in BLOCKS:
-        if language == "python" and (backends.get("jax").available or "jax" not in block):
-            code = block if cupy else block.replace("import cupy as cp", "import numpy as cp")
-            own = dict(namespace) if "cp." in code else namespace  # its A and y are on a GPU
-            exec(compile(code, "README.md", "exec"), own)
+    namespace = pages.run(ROOT / "README.md")
     assert namespace["solution"].converged
     assert namespace["path"].x.shape == (50, 300)
     assert namespace["tally"].launches > 0

@@ -1,0 +1,91 @@
+"""Links of pages to what is not a page: to code in the text, to source files, and to the committed report.
+
+In a page, `xs.ridge` and `xs.ridge(A, y, lam)` in code font become links to the reference.  Relative links to files of the
+repository, which work where the repository is browsed, lead to what the site has instead: those to ``xpsolve/….py`` to
+the highlighted source, those into ``reports/`` to a copy of the report, which is put beside the pages.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+NAME = re.compile(r"(?:xs|xpsolve)\.([A-Za-z][\w.]*)(?:\(.*\))?$")
+
+
+class NamesInCode(SphinxTransform):
+    """`xs.name` in the code font of a page is a link, where the reference has the name."""
+
+    default_priority = 200
+
+    def apply(self) -> None:
+        """Put a reference around each; where nothing is found, `quiet` lets the text stand."""
+        if Path(self.env.doc2path(self.env.docname)).suffix != ".md":
+            return
+        for literal in list(self.document.findall(nodes.literal)):
+            found = NAME.fullmatch(literal.astext())
+            if not found or isinstance(literal.parent, nodes.reference | addnodes.pending_xref | nodes.title):
+                continue
+            reference = addnodes.pending_xref(
+                "",
+                refdomain="py",
+                reftype="obj",
+                reftarget=f"xpsolve.{found[1]}",
+                refexplicit=True,
+                refdoc=self.env.docname,
+            )
+            literal.replace_self(reference)
+            reference += literal
+
+
+def leave_as_it_is(app, env, node, content):
+    """A name in code that the reference has not stays code: it may be of the inside."""
+    return content if node.get("reftype") == "obj" and node.get("refexplicit") else None
+
+
+class RepositoryFiles(SphinxTransform):
+    """Relative links to files outside of this folder."""
+
+    default_priority = 5  # before Sphinx takes them for files to be copied
+
+    def apply(self) -> None:
+        """Turn each into a link within the site."""
+        root = Path(self.app.srcdir).parent.resolve()
+        here = Path(self.env.doc2path(self.env.docname)).parent
+        up = "../" * self.env.docname.count("/")
+        for download in list(self.document.findall(addnodes.download_reference)):
+            target, _, anchor = download["reftarget"].partition("#")
+            path = (here / target).resolve() if not target.startswith("/") else Path(self.app.srcdir) / target[1:]
+            inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
+            if inside.startswith("reports/"):
+                uri = up + inside + (f"#{anchor}" if anchor else "")
+            elif inside.startswith("xpsolve/") and inside.endswith(".py"):
+                module = inside.removesuffix(".py").removesuffix("/__init__")
+                uri = posixpath.join(up, "_modules", f"{module}.html")
+            else:
+                continue
+            link = nodes.reference("", "", *download.children, refuri=uri, internal=True)
+            download.replace_self(link)
+
+
+def copy_reports(app: Sphinx, exception: Exception | None) -> None:
+    """Put the committed report beside the pages."""
+    if exception is None and app.builder.format == "html":
+        reports = Path(app.srcdir).parent / "reports"
+        shutil.copytree(reports / "two-cores", Path(app.outdir) / "reports" / "two-cores", dirs_exist_ok=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.add_transform(NamesInCode)
+    app.add_transform(RepositoryFiles)
+    app.connect("missing-reference", leave_as_it_is)
+    app.connect("build-finished", copy_reports)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

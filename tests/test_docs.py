@@ -1,0 +1,56 @@
+"""The pages of the site: every block of Python in them runs, and what else is in a block is of a known kind."""
+
+import re
+from pathlib import Path
+
+import pages
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+# made by the build from files that are tested elsewhere; and the contributor's page, which tests/test_contributing.py runs
+MADE = {DOCS / "gallery", DOCS / "reference" / "generated"}
+PAGES = sorted(p for p in DOCS.rglob("*.md") if not MADE & set(p.parents) and p != DOCS / "contributing.md")
+LANGUAGES = {"python", "sh", "text", "toml", "yaml", "diff", "json"}  # or a directive, as {toctree}
+
+
+def name(path):
+    return path.relative_to(DOCS).as_posix()
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if pages.python_blocks(p)], ids=name)
+def test_the_python_of_a_page_runs(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    pages.run(path)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_blocks_are_of_a_known_kind(path):
+    found = pages.blocks(path.read_text("utf-8"))
+    for block in found:
+        assert re.match(r"\{[\w:-]+\}", block.language) or block.language in LANGUAGES, (block.line, block.language)
+        assert block.not_run is None or len(block.not_run.split()) > 1, f"line {block.line}: say why it is not run"
+    opened = len(re.findall(r"^ *```+[^\s`]", path.read_text("utf-8"), re.MULTILINE))
+    assert opened == len(found), "a block is not closed, or within another"
+
+
+def test_blocks_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "A page.\n\n```python\nx = 1\n```\n\n<!-- not run: needs a GPU -->\n```python\nx = 1 / 0\n```\n\n"
+        "- a list\n\n  ```python\n  y = x + 1\n  ```\n\n```{toctree}\n*\n```\n",
+        "utf-8",
+    )
+    first, second, third, fourth = pages.blocks(page.read_text("utf-8"))
+    assert (first.code, first.line, first.not_run) == ("x = 1\n", 4, None)
+    assert second.not_run == "needs a GPU"
+    assert (third.code, fourth.language) == ("y = x + 1\n", "{toctree}")
+    assert pages.run(page)["y"] == 2
+
+
+def test_an_error_names_the_line_of_the_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("A page.\n\n```python\nx = 0\n\n1 / x\n```\n", "utf-8")
+    with pytest.raises(ZeroDivisionError) as caught:
+        pages.run(page)
+    assert caught.traceback[-1].lineno + 1 == 6
