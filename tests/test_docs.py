@@ -1,6 +1,7 @@
 """The pages of the site: every block of Python in them runs, and what else is in a block is of a known kind."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pages
@@ -8,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-# made by the build from files that are tested elsewhere; and the contributor's page, which tests/test_contributing.py runs
-MADE = {DOCS / "gallery", DOCS / "reference" / "generated"}
-PAGES = sorted(p for p in DOCS.rglob("*.md") if not MADE & set(p.parents) and p != DOCS / "contributing.md")
+MADE = {DOCS / "gallery", DOCS / "reference" / "generated"}  # by the build, from files that are tested elsewhere
+PAGES = sorted(p for p in DOCS.rglob("*.md") if not MADE & set(p.parents))
+FILES = {DOCS / "howto" / "new-penalty.md", DOCS / "howto" / "new-algorithm.md"}  # tests/test_contributing.py runs them
 LANGUAGES = {"python", "sh", "text", "toml", "yaml", "diff", "json"}  # or a directive, as {toctree}
 
 
@@ -18,7 +19,7 @@ def name(path):
     return path.relative_to(DOCS).as_posix()
 
 
-@pytest.mark.parametrize("path", [p for p in PAGES if pages.python_blocks(p)], ids=name)
+@pytest.mark.parametrize("path", [p for p in PAGES if p not in FILES and pages.python_blocks(p)], ids=name)
 def test_the_python_of_a_page_runs(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     pages.run(path)
@@ -46,6 +47,22 @@ def test_blocks_are_found(tmp_path):
     assert second.not_run == "needs a GPU"
     assert (third.code, fourth.language) == ("y = x + 1\n", "{toctree}")
     assert pages.run(page)["y"] == 2
+
+
+def test_what_a_page_says_is_printed(tmp_path):
+    page = tmp_path / "page.md"
+    for shown, right in (
+        ("1.50 in 20 steps", True),
+        ("1.51 in 20 steps", True),
+        ("1.5 in 20", False),
+        ("1.7 in 20 steps", False),
+    ):
+        page.write_text(f"```python\nprint(1.5, 'in', 20, 'steps')\n```\n\n```text\n{shown}\n```\n", "utf-8")
+        with nullcontext() if right else pytest.raises(AssertionError, match=r"page\.md, line 2: it prints"):
+            pages.run(page)
+    assert pages.alike("a 1e-9 [2 3]", "a 1.0e-09 [2 3]")
+    assert not pages.alike("a 31", "a 30")
+    assert not pages.alike("x_1", "x_2")
 
 
 def test_an_error_names_the_line_of_the_page(tmp_path):
