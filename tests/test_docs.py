@@ -11,7 +11,6 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MADE = {DOCS / "gallery", DOCS / "reference" / "generated"}  # by the build, from files that are tested elsewhere
 PAGES = sorted(p for p in DOCS.rglob("*.md") if not MADE & set(p.parents))
-FILES = {DOCS / "howto" / "new-penalty.md", DOCS / "howto" / "new-algorithm.md"}  # tests/test_contributing.py runs them
 LANGUAGES = {"python", "sh", "text", "toml", "yaml", "diff", "json"}  # or a directive, as {toctree}
 
 
@@ -19,7 +18,7 @@ def name(path):
     return path.relative_to(DOCS).as_posix()
 
 
-@pytest.mark.parametrize("path", [p for p in PAGES if p not in FILES and pages.python_blocks(p)], ids=name)
+@pytest.mark.parametrize("path", [p for p in PAGES if pages.python_blocks(p)], ids=name)
 def test_the_python_of_a_page_runs(path, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     pages.run(path)
@@ -39,13 +38,14 @@ def test_blocks_are_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "A page.\n\n```python\nx = 1\n```\n\n<!-- not run: needs a GPU -->\n```python\nx = 1 / 0\n```\n\n"
-        "- a list\n\n  ```python\n  y = x + 1\n  ```\n\n```{toctree}\n*\n```\n",
+        "- a list\n\n  ```python\n  y = x + 1\n  ```\n\n```{toctree}\n*\n```\n\n`a/file.py`\n\n```python\n1 / 0\n```\n",
         "utf-8",
     )
-    first, second, third, fourth = pages.blocks(page.read_text("utf-8"))
+    first, second, third, fourth, fifth = pages.blocks(page.read_text("utf-8"))
     assert (first.code, first.line, first.not_run) == ("x = 1\n", 4, None)
     assert second.not_run == "needs a GPU"
     assert (third.code, fourth.language) == ("y = x + 1\n", "{toctree}")
+    assert fifth.not_run == "it is the file `a/file.py`"
     assert pages.run(page)["y"] == 2
 
 

@@ -1,7 +1,8 @@
 """The blocks of code in pages written in Markdown, and running those in Python.
 
 The blocks of a page run in order and share their names.  A block of text right after one in Python is what that prints:
-numbers may differ in their last digit, or by 2 %.  A block that cannot run here has a line before its fence that says
+numbers may differ in their last digit, or by 2 %.  Where the line before is the name of a file in code font, the block is
+that file, and is not run here.  A block that cannot run here has a line before its fence that says
 why, which readers do not see:
 
     <!-- not run: needs two GPUs -->
@@ -25,12 +26,12 @@ _FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=indent)(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
 )
-_NOT_RUN = re.compile(r"<!-- not run: *(.*?) *-->\s*\Z")
+_NOT_RUN = re.compile(r"<!-- not run: *(.*?) *-->\s*\Z|^(`[\w./]+`)\s*\Z", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its code, the line of the page on which that begins, why it is not run, its output."""
+    """A fenced block: its language, its code, its line in the page, why it is not run, and what it prints."""
 
     language: str
     code: str
@@ -50,7 +51,7 @@ def blocks(text: str) -> list[Block]:
         language = match["language"].strip()
         if language == "text" and found and found[-1].language == "python" and not text[last : match.start()].strip():
             found[-1] = replace(found[-1], prints=code)
-        found.append(Block(language, code, line, mark and mark[1]))
+        found.append(Block(language, code, line, mark and (mark[1] or f"it is the file {mark[2]}")))
         last = match.end()
     return found
 
