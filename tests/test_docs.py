@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-# made by the build from files that are tested elsewhere; and the contributor's page, which tests/test_contributing.py runs
+# Made by the build from files that are tested elsewhere; the contributor's page is run by tests/test_contributing.py.
 MADE = {DOCS / "gallery", DOCS / "reference" / "generated"}
 PAGES = sorted(p for p in DOCS.rglob("*.md") if not MADE & set(p.parents) and p != DOCS / "contributing.md")
 LANGUAGES = {"python", "sh", "text", "toml", "yaml", "diff", "json"}  # or a directive, as {toctree}

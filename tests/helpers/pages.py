@@ -1,7 +1,7 @@
 """The blocks of code in pages written in Markdown, and running those in Python.
 
-The blocks of a page run in order and share their names.  A block that cannot run here has a line before its fence that says
-why, which readers do not see:
+The blocks of a page run in order and share their names.  A block that cannot run here has a line before its fence that
+says why, which readers do not see:
 
     <!-- not run: needs two GPUs -->
     ```python
@@ -67,7 +67,7 @@ def imports(code: str) -> set[str]:
 def run(path: Path) -> dict[str, Any]:
     """Run the Python blocks of a page, up to the first that imports a library that is missing, and return their names.
 
-    Without a GPU, CuPy is replaced by NumPy in blocks with ``import cupy as cp``, which then keep their names to themselves.
+    Without a GPU, CuPy is replaced by NumPy in blocks with ``import cupy as cp``, which keep their names to themselves.
     """
     # The emulation of CuPy for these tests draws no random numbers.
     cupy = backends.get("cupy").available and hasattr(backends.get("cupy").namespace, "random")
