@@ -4,10 +4,10 @@ What was chosen, and why:
 
 - pydata-sphinx-theme and numpydoc, because readers know them from NumPy, SciPy and scikit-learn.
 - MyST for the pages, which are then readable where the repository is browsed, too.
-- The gallery is made by `_ext/gallery.py` and not by sphinx-gallery: its figures are those of `xpsolve figures` and of the
-  reports, drawn by the same code, with the titles and descriptions that stand there.
-- MathJax as one file that a package brings, which draws formulas as SVG and needs no font: the site opens from disk, and
-  neither building nor reading it needs a network.  MathML of the browsers would need no script, but its look depends on
+- The gallery is made by `_ext/gallery.py` and not by sphinx-gallery: its figures are those of `xpsolve figures` and of
+  the reports, drawn by the same code, with the titles and descriptions that stand there.
+- MathJax as one file that a package brings, which draws formulas as SVG and needs no font: the site opens from disk,
+  and neither building nor reading it needs a network.  MathML of the browsers would need no script, but its look depends on
   the reader's fonts, and the converters for Python place limits below operators wrongly.
 """
 

@@ -22,6 +22,7 @@ from xpsolve.report.gallery import PICTURES, Picture, draw_all
 
 PACKAGE = Path(xpsolve.__file__).parent
 STAMP = "drawn-by.txt"
+WORDS = {word: word.upper() for word in ("bgd", "lista", "mlp", "sag", "sga", "sgd")} | {"lambda": "λ", "lq": "ℓ^q"}
 log = logging.getLogger(__name__)
 
 
@@ -32,17 +33,8 @@ def module_of(picture: Picture) -> Path:
 
 def name_in_words(picture: Picture) -> str:
     """A heading of a few words; the title of the picture is a sentence, and stands in the figure."""
-    words = picture.name.replace("-", " ").replace(" of lambda", " of λ")
-    for small, large in (
-        ("sgd", "SGD"),
-        ("bgd", "BGD"),
-        ("sga", "SGA"),
-        ("sag", "SAG"),
-        ("lista", "LISTA"),
-        ("mlp", "MLP"),
-    ):
-        words = words.replace(small, large)
-    return words[0].upper() + words[1:]
+    words = [WORDS.get(word, word) for word in picture.name.split("-")]
+    return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 
 
 def page(picture: Picture, root: Path) -> str:
@@ -73,12 +65,12 @@ def index() -> str:
     ]
     for family in dict.fromkeys(picture.family for picture in PICTURES.values()):
         parts.append(f"## {family[0].upper()}{family[1:]}\n\n::::{{grid}} 1 2 2 3\n:gutter: 3\n")
-        for picture in PICTURES.values():
-            if picture.family == family:
-                parts.append(
-                    f":::{{grid-item-card}} {name_in_words(picture)}\n:link: {picture.name}\n:link-type: doc\n"
-                    f":img-top: {picture.name}.svg\n:img-alt: {picture.title}\n:::\n"
-                )
+        parts += [
+            f":::{{grid-item-card}} {name_in_words(picture)}\n:link: {picture.name}\n:link-type: doc\n"
+            f":img-top: {picture.name}.svg\n:img-alt: {picture.title}\n:::\n"
+            for picture in PICTURES.values()
+            if picture.family == family
+        ]
         parts.append("::::\n")
     listed = "\n".join(f"{name_in_words(picture)} <{picture.name}>" for picture in PICTURES.values())
     return "\n".join([*parts, f"```{{toctree}}\n:hidden:\n\n{listed}\n```\n"])

@@ -1,8 +1,8 @@
 """Links of pages to what is not a page: to code in the text, to source files, and to the committed report.
 
-In a page, `xs.ridge` and `xs.ridge(A, y, lam)` in code font become links to the reference.  Relative links to files of the
-repository, which work where the repository is browsed, lead to what the site has instead: those to ``xpsolve/….py`` to
-the highlighted source, those into ``reports/`` to a copy of the report, which is put beside the pages.
+In a page, `xs.ridge` and `xs.ridge(A, y, lam)` in code font become links to the reference.  Relative links to files of
+the repository, which work where the repository is browsed, lead to what the site has instead: those to
+``xpsolve/….py`` to the highlighted source, those into ``reports/`` to a copy of the report beside the pages.
 """
 
 from __future__ import annotations
@@ -33,14 +33,8 @@ class NamesInCode(SphinxTransform):
             found = NAME.fullmatch(literal.astext())
             if not found or isinstance(literal.parent, nodes.reference | addnodes.pending_xref | nodes.title):
                 continue
-            reference = addnodes.pending_xref(
-                "",
-                refdomain="py",
-                reftype="obj",
-                reftarget=f"xpsolve.{found[1]}",
-                refexplicit=True,
-                refdoc=self.env.docname,
-            )
+            target = {"refdomain": "py", "reftype": "obj", "reftarget": f"xpsolve.{found[1]}", "refexplicit": True}
+            reference = addnodes.pending_xref("", refdoc=self.env.docname, **target)
             literal.replace_self(reference)
             reference += literal
 
