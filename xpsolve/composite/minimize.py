@@ -15,6 +15,7 @@ from xpsolve.composite._newton_jump import newton_jump
 from xpsolve.composite._parts import parts_of
 from xpsolve.composite._problem import Composite
 from xpsolve.composite._working_set import no_working_set, working_set
+from xpsolve.guides import guide
 from xpsolve.penalties import Penalty
 from xpsolve.penalties.separable import Separable
 from xpsolve.proximal.primal_dual import primal_dual
@@ -130,7 +131,10 @@ def minimize(
     check_option(method, "method", METHODS)
     given: Any = penalty
     if given is not None and not isinstance(given, Penalty):
-        message = f"penalty: expected one of xpsolve.penalties or None, got {type(penalty).__qualname__}."
+        message = (
+            f"penalty: expected one of xpsolve.penalties, one of your own or None, got {type(penalty).__qualname__}. "
+            f"{guide('penalty')}"
+        )
         raise TypeError(message)
     tol = check_iteration(
         tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback, check_finite=check_finite
