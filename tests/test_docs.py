@@ -1,6 +1,7 @@
 """The pages of the site: every block of Python in them runs, and what else is in a block is of a known kind."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pages
@@ -8,9 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-# Made by the build from files that are tested elsewhere; the contributor's page is run by tests/test_contributing.py.
-MADE = {DOCS / "gallery", DOCS / "reference" / "generated"}
-PAGES = sorted(p for p in DOCS.rglob("*.md") if not MADE & set(p.parents) and p != DOCS / "contributing.md")
+MADE = {DOCS / "gallery", DOCS / "reference" / "generated"}  # by the build, from files that are tested elsewhere
+PAGES = sorted(p for p in DOCS.rglob("*.md") if not MADE & set(p.parents))
 LANGUAGES = {"python", "sh", "text", "toml", "yaml", "diff", "json"}  # or a directive, as {toctree}
 
 
@@ -38,14 +38,31 @@ def test_blocks_are_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "A page.\n\n```python\nx = 1\n```\n\n<!-- not run: needs a GPU -->\n```python\nx = 1 / 0\n```\n\n"
-        "- a list\n\n  ```python\n  y = x + 1\n  ```\n\n```{toctree}\n*\n```\n",
+        "- a list\n\n  ```python\n  y = x + 1\n  ```\n\n```{toctree}\n*\n```\n\n`a/file.py`\n\n```python\n1 / 0\n```\n",
         "utf-8",
     )
-    first, second, third, fourth = pages.blocks(page.read_text("utf-8"))
+    first, second, third, fourth, fifth = pages.blocks(page.read_text("utf-8"))
     assert (first.code, first.line, first.not_run) == ("x = 1\n", 4, None)
     assert second.not_run == "needs a GPU"
     assert (third.code, fourth.language) == ("y = x + 1\n", "{toctree}")
+    assert fifth.not_run == "it is the file `a/file.py`"
     assert pages.run(page)["y"] == 2
+
+
+def test_what_a_page_says_is_printed(tmp_path):
+    page = tmp_path / "page.md"
+    for shown, right in (
+        ("1.50 in 20 steps", True),
+        ("1.51 in 20 steps", True),
+        ("1.5 in 20", False),
+        ("1.7 in 20 steps", False),
+    ):
+        page.write_text(f"```python\nprint(1.5, 'in', 20, 'steps')\n```\n\n```text\n{shown}\n```\n", "utf-8")
+        with nullcontext() if right else pytest.raises(AssertionError, match=r"page\.md, line 2: it prints"):
+            pages.run(page)
+    assert pages.alike("a 1e-9 [2 3]", "a 1.0e-09 [2 3]")
+    assert not pages.alike("a 31", "a 30")
+    assert not pages.alike("x_1", "x_2")
 
 
 def test_an_error_names_the_line_of_the_page(tmp_path):

@@ -1,4 +1,4 @@
-"""What each public function can do: declared once, read by the README's table, the tests and the budgets."""
+"""What each public function can do: declared once, read by the table of the reference, the tests and the budgets."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def markdown() -> str:
     Returns
     -------
     str
-        What the README shows.
+        What the reference shows.
 
     Examples
     --------

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+
+import xpsolve
 
 try:
     import typer
@@ -15,9 +18,12 @@ try:
     from rich.markup import escape
     from rich.table import Table
 except ModuleNotFoundError as missing:
-    raise SystemExit(f'the xpsolve command needs {missing.name}: pip install "xpsolve[bench]"') from None
+    needs = f'the xpsolve command needs {missing.name}: pip install "xpsolve[bench]"'
+    if sys.argv[1:] not in (["--help"], ["--version"]):
+        raise SystemExit(needs) from None
+    print(f"xpsolve {xpsolve.__version__}. Commands: backends, bench, figures, report, gate; {needs}")
+    raise SystemExit(0) from None
 
-import xpsolve
 from xpsolve.arrays import backends as known_backends
 from xpsolve.files import write_text
 
