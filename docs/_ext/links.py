@@ -72,7 +72,7 @@ def documented(env: BuildEnvironment) -> dict[int, str]:
 def other_name(
     app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.Node
 ) -> nodes.Node | None:
-    """Find what the reference has under another name: xpsolve.lasso is xpsolve.linear.lasso, and `lasso` in a docstring.
+    """Find what the reference has under another name: xpsolve.lasso is xpsolve.linear.lasso.
 
     A name in the code font of a page that the reference has not stays code.
     """
