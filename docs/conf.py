@@ -7,8 +7,8 @@ What was chosen, and why:
 - The gallery is made by `_ext/gallery.py` and not by sphinx-gallery: its figures are those of `xpsolve figures` and of
   the reports, drawn by the same code, with the titles and descriptions that stand there.
 - MathJax as one file that a package brings, which draws formulas as SVG and needs no font: the site opens from disk,
-  and neither building nor reading it needs a network.  MathML of the browsers would need no script, but its look depends on
-  the reader's fonts, and the converters for Python place limits below operators wrongly.
+  and neither building nor reading it needs a network.  MathML of the browsers would need no script, but its look
+  depends on the reader's fonts, and the converters for Python place limits below operators wrongly.
 """
 
 import sys
@@ -34,6 +34,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
+    "docstrings",
     "gallery",
     "links",
     "tables",

@@ -75,9 +75,9 @@ def capabilities(
     Returns
     -------
     callable
-        A decorator that notes the declaration in `TABLE`.  Within the function NumPy does not warn of overflow and the
-        like: the status of the answer reports it, or the answer is the value of the formula.  With JAX arrays a
-        function that traces runs as one compiled program, see `xpsolve.jitted`.
+        A decorator that notes the declaration in ``TABLE``.  Within the function NumPy does not warn of overflow and
+        the like: the status of the answer reports it, or the answer is the value of the formula.  With JAX arrays a
+        function that traces runs as one compiled program, see ``xpsolve.jitted``.
 
     Examples
     --------

@@ -7,15 +7,22 @@ the repository, which work where the repository is browsed, lead to what the sit
 
 from __future__ import annotations
 
+import importlib
 import posixpath
 import re
 import shutil
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
+
+import xpsolve
 
 NAME = re.compile(r"(?:xs|xpsolve)\.([A-Za-z][\w.]*)(?:\(.*\))?$")
 
@@ -33,15 +40,51 @@ class NamesInCode(SphinxTransform):
             found = NAME.fullmatch(literal.astext())
             if not found or isinstance(literal.parent, nodes.reference | addnodes.pending_xref | nodes.title):
                 continue
-            target = {"refdomain": "py", "reftype": "obj", "reftarget": f"xpsolve.{found[1]}", "refexplicit": True}
+            target = {
+                "refdomain": "py",
+                "reftype": "obj",
+                "reftarget": f"xpsolve.{found[1]}",
+                "refexplicit": True,
+                "quiet": True,
+            }
             reference = addnodes.pending_xref("", refdoc=self.env.docname, **target)
             literal.replace_self(reference)
             reference += literal
 
 
-def leave_as_it_is(app, env, node, content):
-    """A name in code that the reference has not stays code: it may be of the inside."""
-    return content if node.get("reftype") == "obj" and node.get("refexplicit") else None
+def lookup(name: str) -> Any:
+    """What `name`, such as xpsolve.penalties.L1.prox, is; None where there is no such thing."""
+    first, *rest = name.split(".")
+    thing: Any = xpsolve if first == "xpsolve" else None
+    for i, part in enumerate(rest):
+        with suppress(ImportError):
+            importlib.import_module(f"xpsolve.{'.'.join(rest[: i + 1])}")
+        thing = getattr(thing, part, None)
+    return thing
+
+
+@cache
+def documented(env: BuildEnvironment) -> dict[int, str]:
+    """The name under which the reference has each object."""
+    return {id(thing): name for name in env.domains["py"].objects if callable(thing := lookup(name))}
+
+
+def other_name(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.Node
+) -> nodes.Node | None:
+    """Find what the reference has under another name: xpsolve.lasso is xpsolve.linear.lasso.
+
+    A name in the code font of a page that the reference has not stays code.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"]
+    names = documented(env)
+    alike = [name for name in names.values() if name.endswith(f".{target}")]
+    for name in (target, f"{node.get('py:module')}.{target}", f"xpsolve.{target}", *alike[: len(alike) == 1]):
+        if known := names.get(id(lookup(name))):
+            return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", known, node, content)
+    return content if "quiet" in node else None
 
 
 class RepositoryFiles(SphinxTransform):
@@ -80,6 +123,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_transform(NamesInCode)
     app.add_transform(RepositoryFiles)
-    app.connect("missing-reference", leave_as_it_is)
+    app.connect("missing-reference", other_name)
     app.connect("build-finished", copy_reports)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

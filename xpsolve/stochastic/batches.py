@@ -64,7 +64,7 @@ class StreamSolution(Solution):
     Parameters
     ----------
     x, method, certificate, n_iter, history, stats, ended, advice, intercept
-        As in `Solution`; `n_iter` counts all steps, those before a continuation too.
+        As in `Solution`; ``n_iter`` counts all steps, those before a continuation too.
     objective : array, 0-d
         The mean of the objective over the last twenty batches or so, of each before its steps, at the x of that moment.
     state : tuple
