@@ -1,4 +1,4 @@
-"""The pages for contributors do what they say: their files and lines, put into a copy of the repository, pass its tests."""
+"""The pages for contributors are true: their files and lines, put into a copy of the repository, pass its tests."""
 
 import importlib.util
 import os

@@ -1,9 +1,9 @@
 """The blocks of code in pages written in Markdown, and running those in Python.
 
 The blocks of a page run in order and share their names.  A block of text right after one in Python is what that prints:
-numbers may differ in their last digit, or by 2 %.  Where the line before is the name of a file in code font, the block is
-that file, and is not run here.  A block that cannot run here has a line before its fence that says
-why, which readers do not see:
+numbers may differ in their last digit, or by 2 %.  Where the line before is the name of a file in code font, the block
+is that file, and is not run here.  A block that cannot run here has a line before its fence that says why, which is not
+shown to readers:
 
     <!-- not run: needs two GPUs -->
     ```python

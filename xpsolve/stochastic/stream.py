@@ -32,6 +32,7 @@ from xpsolve.arrays import (
     namespace_of,
     on_accelerator,
 )
+from xpsolve.guides import guide
 from xpsolve.operators import Dense, Sparse
 from xpsolve.solution import Callback, Certificate, Progress, Solution, Status, finish
 from xpsolve.stochastic._run import Start, begin, certificate_name, no_minimiser
@@ -361,7 +362,10 @@ def first_of_run(f: Any, x0: Array | None) -> tuple[Array | None, int | None]:
         message = f"f: expected a dense or sparse A, with accessible rows, got {f.operator!r}."
         raise TypeError(message)
     if not is_concrete(f.y, f.lam):
-        message = "f: expected concrete arrays, not tracers. Steps are planned on the host, not possible under jax.jit."
+        message = (
+            f"f: expected concrete arrays, not tracers. Steps are planned on the host, not possible under jax.jit. "
+            f"{guide('jit')}"
+        )
         raise ValueError(message)
     if x0 is None:
         return None, None
