@@ -46,7 +46,10 @@ class MeasuredTable(SphinxDirective):
         """A row for each method, and links to the pages with the curves."""
         root, families = Path(self.env.srcdir).parent, {}
         self.env.note_dependency(str(root / REPORT / "scaling.csv"))
-        table = ["| what is timed | method | time grows as | 95 % interval | theory | verdict |", "|---|---|---|---|---|---|"]
+        table = [
+            "| what is timed | method | time grows as | 95 % interval | theory | verdict |",
+            "|---|---|---|---|---|---|",
+        ]
         for name in self.arguments[0].split():
             rows = [row for row in series(root) if row["benchmark"].removesuffix(".time_solve") == name]
             if not rows:
@@ -66,7 +69,9 @@ def shown(rows: list[dict[str, str]]) -> Iterator[str]:
     for row in rows:
         params = json.loads(row["params"])
         if params.pop("backend", "numpy") == "numpy":
-            method = ", ".join(str(value) if isinstance(value, str) else f"{key} = {value}" for key, value in params.items())
+            method = ", ".join(
+                str(value) if isinstance(value, str) else f"{key} = {value}" for key, value in params.items()
+            )
             power = f"{row['of'] or row['x']}^{float(row['alpha']):.2f}" if row["alpha"] else "–"
             interval = f"{float(row['low']):.2f} to {float(row['high']):.2f}" if row["low"] else "–"
             theory = f"{float(row['theory']):.2f}" if row["theory"] else "–"
