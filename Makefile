@@ -71,6 +71,7 @@ test-package: $(call with,test)  ## build wheel and sdist, and try both in empty
 
 docs: $(call with,docs)  ## build the site into build/docs/html; any warning fails
 	$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --jobs auto --quiet -d build/docs/doctrees docs build/docs/html
+	$(BIN)/python tests/helpers/check_links.py build/docs/html
 	@echo "Open build/docs/html/index.html"
 
 lint: $(call with,lint)  ## style, types, and which folder may import which

@@ -1,11 +1,17 @@
 """The pages of the site: every block of Python in them runs, and what else is in a block is of a known kind."""
 
+import importlib
+import inspect
 import re
 from contextlib import nullcontext
 from pathlib import Path
 
+import check_links
 import pages
 import pytest
+
+import xpsolve as xs
+from xpsolve import testing
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -32,6 +38,46 @@ def test_blocks_are_of_a_known_kind(path):
         assert block.not_run is None or len(block.not_run.split()) > 1, f"line {block.line}: say why it is not run"
     opened = len(re.findall(r"^ *```+[^\s`]", path.read_text("utf-8"), re.MULTILINE))
     assert opened == len(found), "a block is not closed, or within another"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_names_of_the_library_in_code_font_exist(path):
+    text = path.read_text("utf-8")
+    prose = re.sub(r"^( *)```.*?^\1```", "", text, flags=re.MULTILINE | re.DOTALL)
+    added = set(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE))  # by a page that shows how
+    for dotted in set(re.findall(r"`(?:xs|xpsolve)\.([A-Za-z][\w.]*?)(?:\(.*?\))?`", prose)):
+        thing, known = xs, "xpsolve"
+        if dotted.split(".")[-1] in added:
+            continue
+        for part in dotted.split("."):
+            known = f"{known}.{part}"
+            thing = getattr(thing, part) if hasattr(thing, part) else importlib.import_module(known)
+
+
+def test_the_reference_has_every_public_name():
+    estimators = pytest.importorskip("xpsolve.estimators")
+    listed = set()
+    for page in (DOCS / "reference").glob("*.rst"):
+        module = ""
+        for line in page.read_text("utf-8").splitlines():
+            if found := re.match(r"\.\. (?:auto|current)?module:: ([\w.]+)", line):
+                module = found[1]
+            elif found := re.match(r"   ([A-Za-z]\w*)$", line):
+                listed.add(id(getattr(importlib.import_module(module), found[1])))
+    for module in (xs, xs.autodiff, xs.networks, xs.operators, xs.penalties, xs.problems, estimators, testing):
+        for public in module.__all__:
+            thing = getattr(module, public)
+            assert inspect.ismodule(thing) or id(thing) in listed, f"{module.__name__}.{public} is on no page"
+
+
+def test_links_are_followed(tmp_path):
+    (tmp_path / "a.html").write_text('<a href="b.html#there">b</a><a href="#here" id="here">a</a>', "utf-8")
+    (tmp_path / "b.html").write_text(
+        '<p id="there"><img src="c.svg"><a href="https://example.org">away</a></p>', "utf-8"
+    )
+    assert check_links.broken(tmp_path) == (["b.html: c.svg: no such file"], 3)
+    (tmp_path / "b.html").write_text("<p>nothing", "utf-8")
+    assert check_links.broken(tmp_path) == (["a.html: b.html#there: no such anchor"], 2)
 
 
 def test_blocks_are_found(tmp_path):

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from docutils import nodes
@@ -136,6 +137,23 @@ def make(app: Sphinx) -> None:
             old.unlink()
 
 
+@cache
+def uses() -> dict[str, list[Picture]]:
+    """The figures whose code has xs.NAME, by the full name."""
+    found: dict[str, list[Picture]] = {}
+    for picture in PICTURES.values():
+        for name in sorted(set(re.findall(r"\bxs((?:\.\w+)+)", module_of(picture).read_text("utf-8")))):
+            found.setdefault(f"xpsolve{name}", []).append(picture)
+    return found
+
+
+def add_uses(app, what, name, thing, options, lines: list[str]) -> None:
+    """Below the docstring of a function or class, links to the figures that are drawn with it."""
+    if pictures := uses().get(name):
+        links = ", ".join(f":doc:`{name_in_words(picture)} </gallery/{picture.name}>`" for picture in pictures)
+        lines += ["", ".. rubric:: In the gallery", "", links, ""]
+
+
 class PictureDirective(Directive):
     """A figure of the gallery, by its name: ``{picture} lq-balls``."""
 
@@ -151,9 +169,8 @@ class PictureDirective(Directive):
         figure = nodes.figure()
         figure += nodes.image(uri=f"/gallery/{name}.svg", alt=picture.alt, classes=["figure-of-report", "dark-light"])
         if "here" not in self.options:
-            text = f"{picture.title}. [Code](/gallery/{name}.md)"
             holder = nodes.Element()
-            self.state.nested_parse([text], self.content_offset, holder)
+            self.state.nested_parse([f"[What is shown, and the code](/gallery/{name}.md)"], self.content_offset, holder)
             figure += nodes.caption("", "", *holder[0].children)
         return [figure]
 
@@ -162,4 +179,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("picture", PictureDirective)
     app.connect("builder-inited", make)
+    app.connect("autodoc-process-docstring", add_uses, priority=900)  # when numpydoc has made its sections
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,13 +2,12 @@
 
 In a page, `xs.ridge` and `xs.ridge(A, y, lam)` in code font become links to the reference.  Relative links to files of
 the repository, which work where the repository is browsed, lead to what the site has instead: those to
-``xpsolve/….py`` to the highlighted source, those into ``reports/`` to a copy of the report beside the pages.
+``xpsolve/….py`` to the source, those into ``reports/`` to a copy of the report beside the pages.
 """
 
 from __future__ import annotations
 
 import importlib
-import posixpath
 import re
 import shutil
 from contextlib import suppress
@@ -21,6 +20,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 import xpsolve
 
@@ -88,28 +88,36 @@ def other_name(
 
 
 class RepositoryFiles(SphinxTransform):
-    """Relative links to files outside of this folder."""
+    """Relative links into the committed report."""
 
     default_priority = 5  # before Sphinx takes them for files to be copied
 
     def apply(self) -> None:
         """Turn each into a link within the site."""
-        root = Path(self.app.srcdir).parent.resolve()
-        here = Path(self.env.doc2path(self.env.docname)).parent
-        up = "../" * self.env.docname.count("/")
+        root, here = Path(self.app.srcdir).parent.resolve(), Path(self.env.doc2path(self.env.docname)).parent
         for download in list(self.document.findall(addnodes.download_reference)):
             target, _, anchor = download["reftarget"].partition("#")
-            path = (here / target).resolve() if not target.startswith("/") else Path(self.app.srcdir) / target[1:]
-            inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
-            if inside.startswith("reports/"):
-                uri = up + inside + (f"#{anchor}" if anchor else "")
-            elif inside.startswith("xpsolve/") and inside.endswith(".py"):
-                module = inside.removesuffix(".py").removesuffix("/__init__")
-                uri = posixpath.join(up, "_modules", f"{module}.html")
-            else:
-                continue
-            link = nodes.reference("", "", *download.children, refuri=uri, internal=True)
-            download.replace_self(link)
+            path = (here / target).resolve()
+            if path.is_relative_to(root / "reports"):
+                uri = "../" * self.env.docname.count("/") + path.relative_to(root).as_posix()
+                link = nodes.reference("", "", *download.children, refuri=f"{uri}#{anchor}" if anchor else uri)
+                download.replace_self(link)
+
+
+class SourceFiles(SphinxPostTransform):
+    """Relative links to source files, of which Sphinx copies those that have no highlighted page."""
+
+    default_priority = 5
+
+    def run(self, **_: Any) -> None:
+        """Lead to the highlighted page where there is one, which is known when all pages are read."""
+        highlighted = getattr(self.env, "_viewcode_modules", {})
+        for download in list(self.document.findall(addnodes.download_reference)):
+            _, inside, rest = download["reftarget"].rpartition("../xpsolve/")
+            module = f"xpsolve/{rest.removesuffix('.py').removesuffix('/__init__')}"
+            if inside and highlighted.get(module.replace("/", ".")):
+                uri = "../" * self.env.docname.count("/") + f"_modules/{module}.html"
+                download.replace_self(nodes.reference("", "", *download.children, refuri=uri, internal=True))
 
 
 def copy_reports(app: Sphinx, exception: Exception | None) -> None:
@@ -123,6 +131,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_transform(NamesInCode)
     app.add_transform(RepositoryFiles)
+    app.add_post_transform(SourceFiles)
     app.connect("missing-reference", other_name)
     app.connect("build-finished", copy_reports)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
