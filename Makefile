@@ -35,7 +35,7 @@ BIN := $(VENV)/bin
 with = $(VENV)/.installed-$(1)-$(shell echo '$(EXTRAS)' | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test fuzz gpu gpu-packages installed-test test-kernels test-oldest test-nvrtc test-readme lint clean
+.PHONY: help bench test fuzz gpu gpu-packages installed-test test-kernels test-oldest test-nvrtc test-readme test-package docs lint clean
 .NOTPARALLEL:
 
 help:  ## list the commands
@@ -63,8 +63,16 @@ test-oldest: $(OLDEST)/.installed  ## the tests with the oldest supported versio
 test-nvrtc: $(RECORD) $(NVRTC)/.installed  ## compile the CUDA kernels with NVIDIA's compiler, without a GPU
 	$(NVRTC)/bin/python tests/helpers/check_nvrtc.py $(RECORD) 80 90 100
 
-test-readme: $(call with,test)  ## run every command of the README, in a scratch clone (some minutes)
+test-readme: $(call with,test)  ## run every command of the README and of the pages, in a scratch clone (some minutes)
 	XPSOLVE_TEST_README=1 $(BIN)/python -m pytest tests/test_readme.py $(PYTEST)
+
+test-package: $(call with,test)  ## build wheel and sdist, and try both in empty environments (minutes)
+	XPSOLVE_TEST_PACKAGE=1 $(BIN)/python -m pytest tests/test_package.py $(PYTEST)
+
+docs: $(call with,docs)  ## build the site into build/docs/html; any warning fails
+	$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --jobs auto --quiet -d build/docs/doctrees docs build/docs/html
+	$(BIN)/python tests/helpers/check_links.py build/docs/html
+	@echo "Open build/docs/html/index.html"
 
 lint: $(call with,lint)  ## style, types, and which folder may import which
 	$(BIN)/ruff check .
@@ -73,7 +81,7 @@ lint: $(call with,lint)  ## style, types, and which folder may import which
 	$(BIN)/lint-imports
 
 clean:  ## remove the environment and all caches (measurements in .asv/results are kept)
-	rm -rf $(VENV) $(OLDEST) $(NVRTC) build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .asv/env
+	rm -rf $(VENV) $(OLDEST) $(NVRTC) build dist docs/gallery docs/reference/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .asv/env
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:

@@ -7,6 +7,7 @@ objects, since reading the source shows neither the parameters of a dataclass no
 import importlib
 import inspect
 import pkgutil
+import re
 import tomllib
 from enum import Enum
 from pathlib import Path
@@ -36,6 +37,18 @@ def public_names():
             if (inspect.isclass(thing) and not named) or inspect.isfunction(thing):
                 paths.setdefault(thing, f"{name}.{public}")
     return sorted(paths.values())
+
+
+FIRST_SCREEN = 45  # lines
+SOLVERS = """lasso ridge minimize sinkhorn sgd newton gradient_descent coordinate_descent lasso_path lstsq basis_pursuit
+barycenter lasso_cv ridge_cv nnls elastic_net""".split()
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_the_first_screen_of_help_has_an_example_and_what_is_returned(name):
+    first = "\n".join(inspect.getdoc(getattr(xpsolve, name)).splitlines()[:FIRST_SCREEN])
+    assert ">>> " in first
+    assert re.search(r"^Returns\n-+\n.+\n +\S", first, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", public_names())

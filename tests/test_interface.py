@@ -1,6 +1,7 @@
 """One interface: names, order and defaults of what solvers share, and what callbacks and records are given."""
 
 import inspect
+import re
 import warnings
 
 import numpy as np
@@ -70,11 +71,11 @@ def test_shared_options_come_last_in_one_order_with_the_same_defaults(name):
 @pytest.mark.parametrize("name", sorted(public()))
 def test_docstrings_have_the_options_in_the_order_of_the_signature(name):
     function = public()[name]
-    sections = inspect.getdoc(function).split("Parameters\n----------\n")
-    if len(sections) == 1:
+    sections = re.findall(r"^(?:Other )?Parameters\n-+\n(.*?)\n\n", inspect.getdoc(function), re.MULTILINE | re.DOTALL)
+    if not sections:
         return  # methods, whose docstring is a paragraph
     described = []
-    for line in sections[1].partition("\n\n")[0].splitlines():
+    for line in "\n".join(sections).splitlines():
         if line and not line.startswith(" "):
             described += [word.strip(" *") for word in line.partition(" : ")[0].split(",")]
     assert described == [p for p in inspect.signature(function).parameters if p in described]

@@ -1,7 +1,7 @@
-"""The README is run unchanged: Python in order in one namespace, shell in a scratch clone with a tiny suite.
+"""The README and the pages of docs with commands are run: Python in order in one namespace, shell in a scratch clone.
 
-What takes longer than seconds (it builds environments, or measures) runs with ``XPSOLVE_TEST_README=1``, which
-``make test-readme`` sets.
+The clone has a tiny suite.  What takes longer than seconds (it builds environments, or measures) runs with
+``XPSOLVE_TEST_README=1``, which ``make test-readme`` sets.
 """
 
 import ast
@@ -13,15 +13,33 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pages
 import pytest
 
-from xpsolve.arrays import backends
-
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-SHELL = [block for language, block in BLOCKS if language == "sh"]
-(CI,) = [block for language, block in BLOCKS if language == "yaml"]
+PAGES = {path: pages.blocks(path.read_text("utf-8")) for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md")}
+PAGES |= {path: pages.blocks(path.read_text("utf-8")) for path in (ROOT / "docs").rglob("*.md")}
+
+
+def code(language, *where):
+    """The blocks in one language, of some pages or of all."""
+    return [
+        b.code for path, found in PAGES.items() if not where or path in where for b in found if b.language == language
+    ]
+
+
+def commands(*where):
+    """The lines of all shell blocks, without their comments."""
+    return [line for block in code("sh", *where) for line in lines(block)]
+
+
+def lines(block):
+    """The commands of a block, without its comments."""
+    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
+
+
+README, ASV, GATE = ROOT / "README.md", ROOT / "docs" / "howto" / "asv.md", ROOT / "docs" / "howto" / "gate.md"
+(CI,) = code("yaml", GATE)
 
 # The suite of the scratch clone: these classes, of the modules that are there.
 KEPT = {"ridge": ["Latency", "RealData"], "peers": ["Ridge"]}
@@ -31,21 +49,13 @@ slow = pytest.mark.skipif(
 )
 
 
-def test_every_block_is_of_a_kind_that_is_run():
-    fences = re.findall(r"^```(\w+)$", TEXT, re.MULTILINE)
-    assert set(fences) == {"python", "sh", "yaml"}
-    assert len(fences) == len(BLOCKS)
+def test_the_readme_is_short():
+    assert len(README.read_text("utf-8").splitlines()) <= 120
+    assert {block.language for block in PAGES[README]} == {"python", "sh"}
 
 
 def test_python_blocks_run_in_order_in_one_namespace():
-    namespace = {}
-    # The emulation of CuPy for these tests draws no random numbers.
-    cupy = backends.get("cupy").available and hasattr(backends.get("cupy").namespace, "random")
-    for language, block in BLOCKS:
-        if language == "python" and (backends.get("jax").available or "jax" not in block):
-            code = block if cupy else block.replace("import cupy as cp", "import numpy as cp")
-            own = dict(namespace) if "cp." in code else namespace  # its A and y are on a GPU
-            exec(compile(code, "README.md", "exec"), own)
+    namespace = pages.run(README)
     assert namespace["solution"].converged
     assert namespace["path"].x.shape == (50, 300)
     assert namespace["tally"].launches > 0
@@ -121,47 +131,55 @@ def scratch(top):
     return shell
 
 
-def lines(block):
-    """The commands of a block, without its comments."""
-    return [line.split("  #")[0].strip() for line in block.splitlines() if line.strip()]
-
-
-def test_every_shell_block_has_a_test():
-    starts = {"make": 0, "pip": 0, "xpsolve": 0, "asv": 0}
-    for block in SHELL:
-        starts[block.split()[0]] += 1
-    assert all(starts.values())
-    assert sum(starts.values()) == 4
+def test_every_command_has_a_test():
+    """What the README shows is on the pages that are run below; elsewhere there is what those tests know."""
+    run = {line for path in (ASV, GATE) for line in commands(path)} | set(
+        re.findall(r"xpsolve gate [\w/ -]+?--counts-only", CI)
+    )
+    for command in commands():
+        program = command.split()[0]
+        assert program in {"make", "pip", "git"} or program == ".venv/bin/python" or command in run, command
+    assert {line.split()[0] for line in commands(README)} == {"make", "pip", "xpsolve", "asv"}
+    assert {line.split()[0] for line in commands(ASV)} == {"xpsolve", "asv"}
 
 
 def test_make_knows_its_targets(clone):
-    (block,) = (block for block in SHELL if block.startswith("make"))
-    for command in lines(block):
+    found = {command for command in commands() if command.startswith("make")}
+    assert {"make bench", "make test", "make docs"} <= found
+    for command in sorted(found):
         done = clone(command.replace("make", "make --dry-run"))
         assert done.returncode == 0, done.stdout
         assert "xpsolve" in done.stdout or "pytest" in done.stdout
 
 
+def test_commands_of_the_environment_name_files_that_are_there():
+    new = set(re.findall(r"^`([\w./]+)`$", "".join(path.read_text("utf-8") for path in PAGES), re.MULTILINE))
+    found = [c for c in commands() if c.startswith(".venv/bin/python")]
+    assert len(found) >= 4
+    for name in {word for command in found for word in command.split()[1:] if "/" in word}:
+        assert (ROOT / name).exists() or name in new, name
+
+
 def test_extras_that_are_installed_are_declared(clone):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    named = re.findall(r'pip install (?:-e )?"(?:xpsolve|\.)\[([\w,]+)\]"', TEXT)
-    assert len(named) >= 3
-    assert {extra for extras in named for extra in extras.split(",")} <= project["optional-dependencies"].keys()
-    (block,) = (block for block in SHELL if block.startswith("pip"))
-    assert clone(block).stdout.startswith("pip install xpsolve[")
+    text = "".join(path.read_text("utf-8") for path in PAGES)
+    named = set(",".join(re.findall(r'"(?:xpsolve|\.)\[([\w,]+)\]"', text)).split(","))
+    assert named >= {"bench", "cuda12", "cuda13", "dask", "docs", "jax", "numba", "peers", "sklearn", "torch"}
+    assert named <= project["optional-dependencies"].keys()
+    (block,) = (block for block in code("sh", README) if block.startswith("pip"))
+    assert clone(block).stdout.startswith("pip install .[")
 
 
 @pytest.mark.parametrize("command", ["xpsolve backends", "xpsolve figures"])
 def test_the_cheap_commands_of_measuring(clone, command):
-    (block,) = (block for block in SHELL if block.startswith("xpsolve"))
-    (line,) = (line for line in lines(block) if line.startswith(command))
+    (line,) = (line for line in commands(ASV) if line.startswith(command))
     done = clone(line)
     assert done.returncode == 0, done.stdout
 
 
 @slow
 def test_measuring(clone):
-    (block,) = (block for block in SHELL if block.startswith("xpsolve"))
+    (block,) = (block for block in code("sh", ASV) if block.startswith("xpsolve"))
     done = clone(block)
     assert done.returncode == 0, done.stdout
     assert done.stdout.rstrip().endswith("index.html")
@@ -186,7 +204,7 @@ def test_ci(clone):
 @slow
 def test_asv(tmp_path):
     clone = scratch(tmp_path)
-    (block,) = (block for block in SHELL if block.startswith("asv"))
+    (block,) = (block for block in code("sh", ASV) if block.startswith("asv"))
     said = {}
     for command in lines(block):
         done = clone(command)

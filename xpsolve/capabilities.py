@@ -1,4 +1,4 @@
-"""What each public function can do: declared once, read by the README's table, the tests and the budgets."""
+"""What each public function can do: declared once, read by the table of the reference, the tests and the budgets."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def capabilities(
     Returns
     -------
     callable
-        A decorator that notes the declaration in `TABLE`.  Within the function NumPy does not warn of overflow and the
-        like: the status of the answer reports it, or the answer is the value of the formula.  With JAX arrays a
-        function that traces runs as one compiled program, see `xpsolve.jitted`.
+        A decorator that notes the declaration in ``TABLE``.  Within the function NumPy does not warn of overflow and
+        the like: the status of the answer reports it, or the answer is the value of the formula.  With JAX arrays a
+        function that traces runs as one compiled program, see ``xpsolve.jitted``.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def markdown() -> str:
     Returns
     -------
     str
-        What the README shows.
+        What the reference shows.
 
     Examples
     --------

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+
+import xpsolve
+from xpsolve.guides import guide
 
 try:
     import typer
@@ -15,9 +19,12 @@ try:
     from rich.markup import escape
     from rich.table import Table
 except ModuleNotFoundError as missing:
-    raise SystemExit(f'the xpsolve command needs {missing.name}: pip install "xpsolve[bench]"') from None
+    needs = f'the xpsolve command needs {missing.name}: pip install "xpsolve[bench]". {guide("extras")}'
+    if sys.argv[1:] not in (["--help"], ["--version"]):
+        raise SystemExit(needs) from None
+    print(f"xpsolve {xpsolve.__version__}. Commands: backends, bench, figures, report, gate; {needs}")
+    raise SystemExit(0) from None
 
-import xpsolve
 from xpsolve.arrays import backends as known_backends
 from xpsolve.files import write_text
 
@@ -46,7 +53,7 @@ def _plain_errors(code: int = 1, *expected: type[Exception]) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in _EXTRA:
             raise
-        reason = f'this needs {error.name}: pip install "xpsolve[bench]"'
+        reason = f'this needs {error.name}: pip install "xpsolve[bench]". {guide("extras")}'
     except (BenchError, LookupError, ValueError) as error:
         reason = str(error)
     except caught as error:
@@ -299,7 +306,7 @@ def gate(
     if verdict.alarms:
         raise typer.Exit(1)
     if verdict.thin:
-        advice = "measure the same profile and backends on both sides, or compare a part of the suite with --only"
+        advice = f"measure the same profile and backends on both sides, or compare a part with --only. {guide('gate')}"
         Console(stderr=True, highlight=False).print(f"[red]error:[/red] too little was compared: {advice}")
         raise typer.Exit(_NOT_COMPARED)
 

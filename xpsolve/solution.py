@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from xpsolve.arrays import Array, assumptions, holds, is_array, namespace_of, settled
+from xpsolve.guides import guide
 from xpsolve.trace import arrays_in, map_arrays, shapes_in
 
 
@@ -197,7 +198,7 @@ class StreamSolution(Solution):
     Parameters
     ----------
     x, method, certificate, n_iter, history, stats, ended, advice, intercept
-        As in `Solution`; `n_iter` counts all steps, those before a continuation too.
+        As in `Solution`; ``n_iter`` counts all steps, those before a continuation too.
     objective : array, 0-d
         The mean of the objective over the last twenty batches or so, of each before its steps, at the x of that moment.
     state : tuple
@@ -366,7 +367,8 @@ def finish(
         reached = "" if measure is None else f" {certificate.name}: {measure:.1e}, tol = {certificate.tol:.1e}"
         after = f" after {n_iter} iterations" if reason and isinstance(n_iter, int) else ""
         what = f"{reached}{after}." if reached or after else ""
-        warn_outside(f"{name}(method={method!r}): {said.message}{what} {solution.advice.get(said, '')}".rstrip())
+        helps = " ".join(text for text in (solution.advice.get(said, ""), guide("not converged")) if text)
+        warn_outside(f"{name}(method={method!r}): {said.message}{what} {helps}")
     found: AnySolution = _settled(solution)
     return found
 

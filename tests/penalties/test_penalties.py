@@ -1,6 +1,7 @@
 """What every penalty keeps: its proximal map is optimal, its residual and conjugate agree with it, units do not matter.
 
-A new penalty joins by one line in `PENALTIES`, and one in `MATRICES` if it takes matrices: see docs/contributing.md.
+A new penalty joins by one line in `PENALTIES`, and one in `MATRICES` if it takes matrices:
+see docs/howto/new-penalty.md.
 """
 
 import numpy as np

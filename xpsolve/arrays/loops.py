@@ -18,6 +18,7 @@ from xpsolve.arrays.assumptions import assumptions, collected, undecided
 from xpsolve.arrays.lazy import settled
 from xpsolve.arrays.namespace import Array, is_array, is_concrete, namespace_of
 from xpsolve.arrays.native import composed
+from xpsolve.guides import guide
 
 State = TypeVar("State", bound=tuple[Any, ...])
 _FEW = 20  # steps, which are not worth a recording
@@ -124,7 +125,10 @@ def iterate(
         raise ValueError(message)
     if not is_concrete(*_leaves(state)):
         if record is not None or callback is not None:
-            message = "record and callback: not available under jax.jit, where nothing can be read. Leave them out."
+            message = (
+                f"record and callback: not available under jax.jit, where nothing can be read. Leave them out. "
+                f"{guide('jit')}"
+            )
             raise ValueError(message)
         if stalled is not None:
             undecided()

@@ -23,6 +23,8 @@ from typing import Any, TypeAlias
 import array_api_compat
 import numpy as np
 
+from xpsolve.guides import guide
+
 Array: TypeAlias = Any
 """Any array-API array: the standard has no class to name."""
 Namespace: TypeAlias = Any
@@ -121,7 +123,7 @@ def common_namespace(**arrays: Array) -> Namespace:
                 theirs = library(namespace_of(arrays[owner]))
                 message = (
                     f"{name}: expected an array of the same library as {owner} ({theirs}), got one of {library(xp)}. "
-                    f"Move one of them first, for example with from_dlpack."
+                    f"Move one of them first, for example with from_dlpack. {guide('one library')}"
                 )
                 raise TypeError(message)
             owner = owner_
@@ -132,10 +134,12 @@ def _check_array(x: Any, name: str) -> None:
     if not isinstance(x, np.ma.MaskedArray | np.matrix) and is_array(x):
         _ACCEPTED.add(type(x))
         return
+    remedy = f"Make it a plain array first, for example with numpy.asarray({name})."
+    if callable(x):
+        remedy = f"Two functions, x to A x and y to Aᵀ y, make an operator. {guide('operator')}"
     message = (
         f"{name}: expected an array of NumPy, CuPy, PyTorch, JAX, Dask or another array-API library, "
-        f"got {type(x).__module__}.{type(x).__qualname__}. Make it a plain array first, "
-        f"for example with numpy.asarray({name})."
+        f"got {type(x).__module__}.{type(x).__qualname__}. {remedy}"
     )
     raise TypeError(message)
 
@@ -208,7 +212,7 @@ def common_device(**arrays: Array) -> Any:
         elif device != found:
             message = (
                 f"{name}: expected an array on the device of {owner} ({found}), got one on {device}. "
-                f"Move one of them first; nothing is moved between devices for you."
+                f"Move one of them first; nothing is moved between devices for you. {guide('one library')}"
             )
             raise ValueError(message)
     return found
@@ -261,7 +265,7 @@ def _common_dtype(xp: Namespace, device: Any, arrays: dict[str, Array], *, compl
             floats = "an array of float32, float64, complex64, complex128"
             floats = floats if complex_too else "a real array of float32, float64"
             message = f"{name}: expected {floats}, integers or booleans, got dtype {dtype}. Convert it first"
-            parts = "; complex problems split into real and imaginary parts." if _is_complex(xp, dtype) else "."
+            parts = f"; a complex one into its parts. {guide('complex')}" if _is_complex(xp, dtype) else "."
             raise TypeError(message + parts)
     if floating:
         return floating[0] if len(floating) == 1 else xp.result_type(*floating)
@@ -393,7 +397,8 @@ def check_known(x: Array, name: str) -> None:
     """Raise ValueError where a lazy library does not know a length yet."""
     if any(length != length for length in x.shape):
         message = (
-            f"{name}: expected an array of known shape, got {tuple(x.shape)}. Call {name}.compute_chunk_sizes() first."
+            f"{name}: expected an array of known shape, got {tuple(x.shape)}. Call {name}.compute_chunk_sizes() first. "
+            f"{guide('known shapes')}"
         )
         raise ValueError(message)
 

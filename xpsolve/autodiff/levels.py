@@ -18,6 +18,7 @@ import numpy as np
 from xpsolve.arrays import Array, Namespace, common_namespace, is_array, kind_of, lift
 from xpsolve.autodiff.rules import CONSTANT, RULES, NoRuleError
 from xpsolve.autodiff.rules.table import SQUARES
+from xpsolve.guides import guide
 from xpsolve.trace import Interpreter, WrappedArray, arrays_in, map_arrays
 
 _open_levels: ContextVar[tuple[Level, ...]] = ContextVar("open_levels", default=())
@@ -63,7 +64,8 @@ class Level(Interpreter):
         if how in ("__array__", "__dlpack__", "tolist") and x._mark is not None:  # type: ignore[attr-defined]
             message = (
                 f"an array of shape {x.shape} that carries a derivative was passed to a function that cannot track it "
-                f"(by {how}). Call the functions of its own namespace, xp = x.__array_namespace__()."
+                f"(by {how}). Call the functions of its own namespace, xp = x.__array_namespace__(). "
+                f"{guide('own functions')}"
             )
             raise TypeError(message)
         return super().read(x, how, function)
@@ -102,7 +104,7 @@ class Level(Interpreter):
         if rule is None:
             message = (
                 f"{name}: has no derivative rule. Write it with functions that have one, keep its argument constant, "
-                f"or add one with xpsolve.autodiff.rules.rule({name!r})."
+                f"or add one with xpsolve.autodiff.rules.rule({name!r}). {guide('no rule')}"
             )
             raise NoRuleError(message)
         followed.extend((_position(rule, name, k), kwargs[k]) for k in by_name)

@@ -15,6 +15,7 @@ from xpsolve.composite._newton_jump import newton_jump
 from xpsolve.composite._parts import parts_of
 from xpsolve.composite._problem import Composite
 from xpsolve.composite._working_set import no_working_set, working_set
+from xpsolve.guides import guide
 from xpsolve.penalties import Penalty
 from xpsolve.penalties.separable import Separable
 from xpsolve.proximal.primal_dual import primal_dual
@@ -55,6 +56,14 @@ def minimize(
 ) -> Solution:
     """Minimise f(x) + R(x).
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> f, R = xs.LeastSquares(A, y), xs.penalties.L1(0.1) + xs.penalties.NonNegative()
+    >>> solution = xs.minimize(f, R)
+    >>> solution.method, solution.converged
+    ('fista', True)
+
     Parameters
     ----------
     f : LeastSquares, Huber, Logistic, Multinomial or object
@@ -71,6 +80,20 @@ def minimize(
         be, "primal_dual" for penalties that need it, otherwise "fista", also with JAX arrays, whose solve is compiled.
     tol : float
         The certificate to reach.
+
+    Returns
+    -------
+    Solution
+        ``.x`` has the shape of the answer of f; the intercept is apart, in ``.intercept``, also of what a callback
+        sees.  The certificate is the duality gap relative to the loss at the first x for x0=None, an upper bound of
+        what the objective can still fall, where a dual point is known: for L1, ElasticNet, GroupL1,
+        Nuclear, L1Ball, Simplex, Box with finite bounds, and any penalty where λ or l2 is above 0.  Otherwise it is
+        the norm of the smallest element of ∇f(x) + ∂R(x) relative to ‖∇f(0)‖, with features at equal size, or to
+        ‖∇f(x0)‖ for an objective of your own.  ``.stats["dual"]`` has the dual variables of "primal_dual",
+        ``.stats["sizes"]`` the number of features in each set of "working_set".
+
+    Other Parameters
+    ----------------
     max_iter : int
         Most iterations, each of them one gradient; with backtracking also those that only try a step.  One of
         "working_set" is a Newton step.
@@ -85,17 +108,6 @@ def minimize(
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities in x0, which costs one host read.
-
-    Returns
-    -------
-    Solution
-        ``.x`` has the shape of the answer of f; the intercept is apart, in ``.intercept``, also of what a callback
-        sees.  The certificate is the duality gap relative to the loss at the first x for x0=None, an upper bound of
-        what the objective can still fall, where a dual point is known: for L1, ElasticNet, GroupL1,
-        Nuclear, L1Ball, Simplex, Box with finite bounds, and any penalty where λ or l2 is above 0.  Otherwise it is
-        the norm of the smallest element of ∇f(x) + ∂R(x) relative to ‖∇f(0)‖, with features at equal size, or to
-        ‖∇f(x0)‖ for an objective of your own.  ``.stats["dual"]`` has the dual variables of "primal_dual",
-        ``.stats["sizes"]`` the number of features in each set of "working_set".
 
     Raises
     ------
@@ -132,7 +144,10 @@ def minimize(
     check_option(method, "method", METHODS)
     given: Any = penalty
     if given is not None and not isinstance(given, Penalty):
-        message = f"penalty: expected one of xpsolve.penalties or None, got {type(penalty).__qualname__}."
+        message = (
+            f"penalty: expected one of xpsolve.penalties, one of your own or None, got {type(penalty).__qualname__}. "
+            f"{guide('penalty')}"
+        )
         raise TypeError(message)
     tol = check_iteration(
         tol=tol, max_iter=max_iter, check_every=check_every, record=record, callback=callback, check_finite=check_finite

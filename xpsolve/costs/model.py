@@ -103,7 +103,7 @@ def counted(work: Cost, row: str, **times: int) -> Cost:
     True
     """
     if row not in TABLE:
-        message = f"{row}: there is no such solver, or its launches were not counted (see docs/contributing.md)."
+        message = f"{row}: there is no such solver, or its launches were not counted (see docs/howto/new-algorithm.md)."
         raise ValueError(message)
     parts = {part: both for part, both in TABLE[row].items() if part != "replayed"}
     times = {"start": 1} | times

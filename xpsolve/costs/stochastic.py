@@ -362,7 +362,7 @@ def sgd_solve(
 ) -> Cost:
     """One call of `xpsolve.sgd` with n steps: its epoch in chunks, each read once, and the certificate.
 
-    Chunks hold one block, then twice as many each time, and `CHUNK` samples at most; a shorter block comes
+    Chunks hold one block, then twice as many each time, and ``CHUNK`` samples at most; a shorter block comes
     last, as a shorter one.  The certificate takes the gradient at x and at 0.
 
     Parameters

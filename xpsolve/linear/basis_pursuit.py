@@ -72,6 +72,12 @@ def basis_pursuit(
 ) -> Solution:
     """Minimise ‖x‖₁ subject to Ax = y.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> solution = xs.basis_pursuit(np.asarray([[1.0, 2.0]]), np.asarray([2.0]))
+    >>> solution.x.round(6), solution.converged
+    (array([0., 1.]), True)
+
     Parameters
     ----------
     A : array, shape (n, p)
@@ -80,6 +86,15 @@ def basis_pursuit(
         Observations, which must lie in the range of A.  Where A or y is complex, x is, and ‖x‖₁ sums the moduli |x_j|.
     tol : float
         The certificate to reach.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is (p,).  The certificate is the duality gap relative to ‖x‖₁ or the distance ‖Ax − y‖ relative to ‖y‖,
+        whichever is larger, from the returned x.
+
+    Other Parameters
+    ----------------
     max_iter : int
         Most iterations, each a product with A⁺ and one with A.
     check_every : int
@@ -90,12 +105,6 @@ def basis_pursuit(
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read.
-
-    Returns
-    -------
-    Solution
-        ``.x`` is (p,).  The certificate is the duality gap relative to ‖x‖₁ or the distance ‖Ax − y‖ relative to ‖y‖,
-        whichever is larger, from the returned x.
 
     Raises
     ------

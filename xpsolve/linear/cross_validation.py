@@ -54,6 +54,13 @@ def lasso_cv(
 ) -> ChosenSolution:
     """The lasso with the λ that predicts best in k-fold cross-validation.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A = np.random.default_rng(0).standard_normal((100, 5))
+    >>> found = xs.lasso_cv(A, A[:, 0] + 0.1)
+    >>> found.lam.shape, found.scores.shape, int(np.argmax(np.abs(found.x)))
+    ((), (100,), 0)
+
     Parameters
     ----------
     A : array, shape (n, p)
@@ -76,14 +83,17 @@ def lasso_cv(
         The λ with the least score, or the largest whose score is within one standard error of it.
     tol, max_iter
         As in `lasso`, for the chosen λ.
-    check_finite : bool
-        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------
     ChosenSolution
         ``.x`` and its certificate are those of `lasso` at ``.lam``; ``.lams``, ``.scores`` and ``.spread`` are the
         curve.  ``.stats["fold_gap"]`` is the largest duality gap of a fold, 0-d.
+
+    Other Parameters
+    ----------------
+    check_finite : bool
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Raises
     ------

@@ -49,6 +49,13 @@ def lasso(
 ) -> Solution:
     """Minimise ½‖Ax − y‖² + λ‖x‖₁.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> solution = xs.lasso(A, y, 4.0)
+    >>> solution.x.round(6), solution.converged
+    (array([0. , 0.4]), True)
+
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or LinearOperator
@@ -72,6 +79,16 @@ def lasso(
         of less than a million entries it is "fista", as one compiled program.
     tol : float
         The certificate to reach.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is (p,) or (p, k).  The certificate is the duality gap over ½‖y‖², computed with A from the returned
+        x: an upper bound of what the objective can still fall.  ``.n_iter`` counts what `max_iter` limits;
+        ``.stats`` has the rounds of "working_set" and the sizes of its sets.
+
+    Other Parameters
+    ----------------
     max_iter : int
         Most iterations; for "working_set" of all its small problems together.
     x0 : array, shape of the answer, optional
@@ -85,13 +102,6 @@ def lasso(
         Called as ``callback(iteration, progress)`` at every check, with a `Progress`; a true answer stops.
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read.
-
-    Returns
-    -------
-    Solution
-        ``.x`` is (p,) or (p, k).  The certificate is the duality gap over ½‖y‖², computed with A from the returned
-        x: an upper bound of what the objective can still fall.  ``.n_iter`` counts what `max_iter` limits;
-        ``.stats`` has the rounds of "working_set" and the sizes of its sets.
 
     Raises
     ------
@@ -120,12 +130,12 @@ def lasso(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import xpsolve as xs
-    >>> A = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
-    >>> solution = xs.lasso(A, np.asarray([1.0, 2.0, 2.0]), 4.0)
-    >>> solution.x.round(6), solution.converged
-    (array([0. , 0.4]), True)
+    Two columns of y, each with its own λ, and a constant that is not penalised:
+
+    >>> Y, lams = np.stack([y, 10 * y + 1], axis=1), np.asarray([[1.0, 2.0]])
+    >>> solution = xs.lasso(A, Y, lams, intercept=True)
+    >>> solution.x.shape, solution.intercept.shape, solution.converged
+    ((2, 2), (2,), True)
     """
     options = Options("lasso", method, tol, max_iter, x0, step, check_every, record, callback, check_finite)
     return _with_samples(A, y, lam, 0.0, options, weights, intercept)

@@ -111,6 +111,13 @@ def lasso_path(
 ) -> LassoPath:
     """Minimise ½‖Ax − y‖² + λ‖x‖₁ for many λ.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> path = xs.lasso_path(A, y, n_lams=50)
+    >>> path.lams.shape, path.x.shape, path.converged
+    ((50,), (50, 2), True)
+
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or LinearOperator
@@ -136,10 +143,6 @@ def lasso_path(
         With JAX arrays of less than a million entries it is "fista", as one compiled program.
     tol : float
         The gap to reach for every λ.
-    max_iter : int
-        Most iterations for a λ; where the set grows, "working_set" solves for it again, and counts from 0.
-    check_finite : bool
-        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------
@@ -147,6 +150,13 @@ def lasso_path(
         ``.lams`` (k,), ``.x`` (k, p), ``.gaps`` (k,): each gap is computed with A from the returned x, for λ = 0 by a
         second least-squares problem.  ``.n_iter`` is the most that a λ took of what `max_iter` limits; ``.stats`` has
         the size of the set, the number of checks of all features and the steps of all λ together.
+
+    Other Parameters
+    ----------------
+    max_iter : int
+        Most iterations for a λ; where the set grows, "working_set" solves for it again, and counts from 0.
+    check_finite : bool
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Raises
     ------

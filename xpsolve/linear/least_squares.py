@@ -51,6 +51,13 @@ def lstsq(
     the largest count as zero.  Sparse matrices and operators are solved by conjugate gradients, whose error grows with
     the square of the condition of A.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> solution = xs.lstsq(A, y)
+    >>> solution.x.round(6), solution.converged
+    (array([1., 1.]), True)
+
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or operator

@@ -222,6 +222,13 @@ def ridge(
 ) -> Solution:
     """Minimise ½‖Ax − y‖² + ½λ‖x‖².
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> solution = xs.ridge(A, y, 0.5)
+    >>> solution.x.round(2), solution.method, solution.converged
+    (array([0.82, 0.94]), 'normal', True)
+
     Parameters
     ----------
     A : array (n, p), sparse matrix (n, p) or LinearOperator
@@ -239,6 +246,18 @@ def ridge(
         "normal" solves (AᵀA + λI)x = Aᵀy, for n ≥ p; "woodbury" x = Aᵀ(AAᵀ + λI)⁻¹y, for n < p; "svd" filters the
         singular values, for small λ and ill-conditioned A; "cg" needs products with A and Aᵀ only; "auto" takes
         the one of the first two with the smaller Gram matrix, which is cheaper and of full rank where A is.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is (p,) or (p, k), with a first axis of length m for a path.  The certificate is the relative backward
+        error ‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)) of the normal equations, with r = y − Ax, from the
+        returned x and with a lower bound for ‖A‖ so that it never underestimates the error.  ``.method`` says what ran:
+        a Cholesky factor that cannot be trusted, or that iterative refinement does not improve, is replaced by the SVD,
+        as "normal->svd".
+
+    Other Parameters
+    ----------------
     tol : float, optional
         For "cg": the certificate to reach.  None is eps·max(32, √max(n, p)), what rounding in long sums allows.
     max_iter : int, optional
@@ -254,15 +273,6 @@ def ridge(
     check_finite : bool
         Whether to check for NaN and infinities first, which costs one host read; for "svd" and for a path also whether
         to check the certificate in the end, which costs another.
-
-    Returns
-    -------
-    Solution
-        ``.x`` is (p,) or (p, k), with a first axis of length m for a path.  The certificate is the relative backward
-        error ‖Aᵀr − λx‖ / ((‖A‖² + λ)‖x‖ + max(‖A‖‖r‖, ‖Aᵀy‖)) of the normal equations, with r = y − Ax, from the
-        returned x and with a lower bound for ‖A‖ so that it never underestimates the error.  ``.method`` says what ran:
-        a Cholesky factor that cannot be trusted, or that iterative refinement does not improve, is replaced by the SVD,
-        as "normal->svd".
 
     Raises
     ------
@@ -290,13 +300,8 @@ def ridge(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import xpsolve as xs
-    >>> A = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
-    >>> y = np.asarray([1.0, 2.0, 2.0])
-    >>> solution = xs.ridge(A, y, 0.5)
-    >>> solution.method, solution.converged
-    ('normal', True)
+    A path of three λ from one factorisation:
+
     >>> xs.ridge(A, y, [0.1, 1.0, 10.0]).x.shape
     (3, 2)
     """

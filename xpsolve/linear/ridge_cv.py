@@ -59,6 +59,13 @@ def ridge_cv(
 ) -> ChosenSolution:
     """Ridge regression with the λ that predicts best.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A = np.random.default_rng(0).standard_normal((100, 5))
+    >>> found = xs.ridge_cv(A, A[:, 0] + 0.1, np.geomspace(0.01, 100, 9))
+    >>> found.lam.shape, found.scores.shape
+    ((), (9,))
+
     Parameters
     ----------
     A : array, shape (n, p)
@@ -82,8 +89,6 @@ def ridge_cv(
     method : {"gcv", "loo", "kfold"}
         Generalised cross-validation; leave one out; or `folds` parts of the rows that follow one another.  The first
         two take one factorisation for all λ, which then also gives the answer.
-    check_finite : bool
-        Whether to check for NaN and infinities first, which costs one host read.
 
     Returns
     -------
@@ -93,6 +98,11 @@ def ridge_cv(
         ``plt.errorbar(found.lams, found.scores, found.spread)`` draws; "gcv" has no spread.  ``.method`` says which
         factorisation it was: "normal" of AᵀA, "woodbury" of AAᵀ, and for example "normal->svd" where the Gram matrix
         is too ill-conditioned for the smallest λ.
+
+    Other Parameters
+    ----------------
+    check_finite : bool
+        Whether to check for NaN and infinities first, which costs one host read.
 
     Raises
     ------

@@ -30,9 +30,9 @@ from xpsolve.trace import map_arrays
 
 
 class LinearOperator:
-    """A linear map from p to n numbers; subclass it with `_matvec` and `_rmatvec`.
+    """A linear map from p to n numbers; subclass it with ``_matvec`` and ``_rmatvec``.
 
-    A complex one says so by a complex `like`, or by ``complex = True``; its `_rmatvec` is the conjugate transpose.
+    A complex one says so by a complex `like`, or by ``complex = True``; its ``_rmatvec`` is the conjugate transpose.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from xpsolve.arrays import (
     is_array,
     is_complex,
 )
+from xpsolve.guides import guide
 from xpsolve.operators.base import Dense, LinearOperator
 from xpsolve.operators.foreign import is_foreign, wrapped
 from xpsolve.operators.rows import Rows, is_long, is_source
@@ -69,7 +70,8 @@ def check_real(operator: LinearOperator, name: str) -> None:
     if operator.complex:
         message = (
             f"{name}: expected a real operator, got {operator!r}, which is complex. For a real x make it "
-            f"xs.operators.RealForm({name}); ridge, lstsq, lasso and elastic_net solve for a complex x."
+            f"xs.operators.RealForm({name}); ridge, lstsq, lasso and elastic_net solve for a complex x. "
+            f"{guide('complex')}"
         )
         raise TypeError(message)
 

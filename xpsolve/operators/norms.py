@@ -43,6 +43,7 @@ from xpsolve.arrays import (
     squares,
 )
 from xpsolve.capabilities import capabilities
+from xpsolve.guides import guide
 from xpsolve.operators.base import Dense, LinearOperator, as_floating
 from xpsolve.operators.entry import aslinearoperator
 from xpsolve.operators.rows import Rows, read_by_rows
@@ -220,7 +221,7 @@ def dot_test(A: Any, *, like: Array | None = None, rtol: float | None = None, tr
     if not worst <= allowed:
         message = (
             f"{operator!r}: ⟨Au, v⟩ and ⟨u, Aᴴv⟩ differ by {worst:.2e}, relative to the sizes; allowed are "
-            f"{allowed:.2e}. Check that rmatvec is the adjoint of matvec."
+            f"{allowed:.2e}. Check that rmatvec is the adjoint of matvec. {guide('adjoint')}"
         )
         raise AssertionError(message)
     return worst
@@ -261,7 +262,7 @@ def adjoint_advice(operator: LinearOperator, like: Array) -> str:
         return f"The adjoint of the operator is correct: {test} gives {worst:.1e}."
     return (
         f"The operator has a wrong adjoint: {test} finds a relative difference of {worst:.1e} between ⟨Au, v⟩ and "
-        f"⟨u, Aᴴv⟩, where {allowed:.1e} is allowed. Correct its rmatvec."
+        f"⟨u, Aᴴv⟩, where {allowed:.1e} is allowed. Correct its rmatvec. {guide('adjoint')}"
     )
 
 

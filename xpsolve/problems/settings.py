@@ -56,7 +56,7 @@ class InverseProblem(Problem):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StatisticalLearning(Problem):
-    """n independent samples x_i ~ N(0, C), y_i = ⟨x_i, f⟩ + ε_i; X is `A` and f is `x_true`.
+    """n independent samples x_i ~ N(0, C), y_i = ⟨x_i, f⟩ + ε_i; X is ``A`` and f is ``x_true``.
 
     Empirical risk minimisation with penalty λ is ``solution(n * lam)``, since C_n and u_n carry 1/n.
 

@@ -71,6 +71,13 @@ def coordinate_descent(
 ) -> Solution:
     """Minimise f over one block of coordinates after another, in cycles.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> solution = xs.coordinate_descent(xs.LeastSquares(A, y))
+    >>> solution.x.round(2), solution.converged
+    (array([1., 1.]), True)
+
     Parameters
     ----------
     f : LeastSquares, Logistic or Multinomial
@@ -85,14 +92,6 @@ def coordinate_descent(
         is dense.
     tol : float
         The certificate to reach.
-    max_iter : int
-        Most sweeps over all coordinates.
-    check_every : int
-        Sweeps between two convergence checks, each one host read.
-    record : bool
-        Whether to keep objective and certificate after every sweep, at the price of two products with A each.
-    callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
     Returns
     -------
@@ -101,6 +100,17 @@ def coordinate_descent(
         to that at the first x for x0=None, with D_j =
         1/max_i |A_ij|, from the returned x, so that scaling a column changes nothing.  Classes that
         x separates, with λ = 0, end as UNBOUNDED.
+
+    Other Parameters
+    ----------------
+    max_iter : int
+        Most sweeps over all coordinates.
+    check_every : int
+        Sweeps between two convergence checks, each one host read.
+    record : bool
+        Whether to keep objective and certificate after every sweep, at the price of two products with A each.
+    callback : callable, optional
+        Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
     Raises
     ------

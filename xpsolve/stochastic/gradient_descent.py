@@ -69,6 +69,13 @@ def gradient_descent(
 ) -> Solution:
     """Minimise a smooth f by steps against its gradient.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.asarray([1.0, 2.0, 2.0])
+    >>> solution = xs.gradient_descent(xs.LeastSquares(A, y), momentum="nesterov")
+    >>> solution.x.round(2), solution.converged
+    (array([1., 1.]), True)
+
     Parameters
     ----------
     f : LeastSquares, Logistic, Multinomial or object
@@ -88,14 +95,6 @@ def gradient_descent(
         converge on what is not quadratic.
     tol : float
         The certificate to reach.
-    max_iter : int
-        Most iterations, each a product with A and one with Aᵀ.
-    check_every : int
-        Iterations between two convergence checks, each one host read.
-    record : bool
-        Whether to keep objective and certificate after every iteration, at the price of two products with A each.
-    callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
     Returns
     -------
@@ -106,6 +105,17 @@ def gradient_descent(
         an objective of your own ‖∇f(x)‖ relative to ‖∇f(x0)‖.  A step that is too long ends as
         DIVERGED, with the last x whose gradient was seen to be finite; classes that x separates, with λ = 0, as
         UNBOUNDED.
+
+    Other Parameters
+    ----------------
+    max_iter : int
+        Most iterations, each a product with A and one with Aᵀ.
+    check_every : int
+        Iterations between two convergence checks, each one host read.
+    record : bool
+        Whether to keep objective and certificate after every iteration, at the price of two products with A each.
+    callback : callable, optional
+        Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
     Raises
     ------

@@ -76,6 +76,13 @@ def newton(
 ) -> Solution:
     """Minimise a smooth convex f by Newton steps.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, y = np.asarray([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), np.asarray([-1.0, 1.0, -1.0])
+    >>> solution = xs.newton(xs.Logistic(A, y, lam=0.1))
+    >>> solution.method, solution.converged
+    ('newton: cholesky', True)
+
     Parameters
     ----------
     f : LeastSquares, Logistic, Multinomial or object
@@ -88,14 +95,6 @@ def newton(
         gradients; "auto" takes "cholesky" where it can and p ≤ 1000.
     tol : float
         The certificate to reach.
-    max_iter : int
-        Most steps.  A step that does not decrease f enough is tried again, a quarter as long.
-    check_every : int
-        Steps between two convergence checks, each one host read; "cg" adds one every third iteration of its own.
-    record : bool
-        Whether to keep objective and certificate after every step, at the price of two products with A each.
-    callback : callable, optional
-        Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
     Returns
     -------
@@ -105,6 +104,17 @@ def newton(
         1/max_i |A_ij| where A has explicit entries, so that scaling a column changes nothing, and D = 1 otherwise; for
         an objective of your own ‖∇f(x)‖ relative to ‖∇f(x0)‖.  Classes that x separates, with λ = 0,
         end as UNBOUNDED.
+
+    Other Parameters
+    ----------------
+    max_iter : int
+        Most steps.  A step that does not decrease f enough is tried again, a quarter as long.
+    check_every : int
+        Steps between two convergence checks, each one host read; "cg" adds one every third iteration of its own.
+    record : bool
+        Whether to keep objective and certificate after every step, at the price of two products with A each.
+    callback : callable, optional
+        Called as ``callback(iteration, state)`` at every check; a true answer stops.
 
     Raises
     ------

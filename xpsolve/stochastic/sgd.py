@@ -136,6 +136,13 @@ def sgd(
 ) -> Solution:
     """Stochastic gradient descent, one sample per step, with steps τ_k = τ₀/(1 + k/k₀).
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A = np.random.default_rng(0).standard_normal((1000, 3))
+    >>> solution = xs.sgd(xs.LeastSquares(A, A @ np.ones(3)), tol=0.1)
+    >>> solution.x.round(1), solution.n_iter
+    (array([1., 1., 1.]), 10000)
+
     Parameters
     ----------
     f : LeastSquares, Huber, Logistic or Multinomial, or callable
@@ -159,6 +166,24 @@ def sgd(
         with `batches`.
     epochs : int, optional
         How many times n steps to take, if `indices` is not given; None is 10.  Not with `batches`.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is the last iterate and ``.n_iter`` counts steps, of which
+        `epochs` asks for epochs·n/batch; the certificate is ‖D∇f(x)‖ relative to
+        ‖D∇f(0)‖, D_j = 1/max_i |A_ij|, the worst of all runs; where it exceeds `tol` the status is MAX_ITER.
+        ``.history``, if recorded, has "x" and the numbers of "step" (host) beside "objective" and "certificate", and
+        "intercept" where there is one;
+        ``.stats`` the block and the sweeps at the end, whether the loop was "compiled", and host reads.
+
+        With `batches` it is a `StreamSolution`: ``.objective`` is the mean of f over the last twenty batches or so, of
+        each before its steps, and the certificate the same mean of ‖D∇f‖, relative to that at x = 0, or that of the
+        last batch after its steps where this is larger.  It estimates the gradient of the expectation of f from
+        above, since noise of the batches adds to it: batches that are too small for `tol` end with MAX_ITER.
+
+    Other Parameters
+    ----------------
     step0 : float or one for each run, optional
         τ₀.  None is 1/L of the worst sample, of those so far in a stream.
     warmup : float, optional
@@ -181,21 +206,6 @@ def sgd(
     callback : callable, optional
         Called as ``callback(steps, progress)`` every few thousand steps, with a `Progress` without a
         measure; of a stream after every batch, with its running ``objective`` and measure.  A true answer stops.
-
-    Returns
-    -------
-    Solution
-        ``.x`` is the last iterate and ``.n_iter`` counts steps, of which
-        `epochs` asks for epochs·n/batch; the certificate is ‖D∇f(x)‖ relative to
-        ‖D∇f(0)‖, D_j = 1/max_i |A_ij|, the worst of all runs; where it exceeds `tol` the status is MAX_ITER.
-        ``.history``, if recorded, has "x" and the numbers of "step" (host) beside "objective" and "certificate", and
-        "intercept" where there is one;
-        ``.stats`` the block and the sweeps at the end, whether the loop was "compiled", and host reads.
-
-        With `batches` it is a `StreamSolution`: ``.objective`` is the mean of f over the last twenty batches or so, of
-        each before its steps, and the certificate the same mean of ‖D∇f‖, relative to that at x = 0, or that of the
-        last batch after its steps where this is larger.  It estimates the gradient of the expectation of f from
-        above, since noise of the batches adds to it: batches that are too small for `tol` end with MAX_ITER.
 
     Raises
     ------

@@ -27,6 +27,7 @@ from xpsolve.arrays import (
     is_scalar,
     namespace_of,
 )
+from xpsolve.guides import guide
 from xpsolve.operators import Dense, Rows, Sparse
 from xpsolve.solution import Callback
 from xpsolve.stochastic._run import Start, begin
@@ -252,7 +253,10 @@ def first_of_run(f: Any, x0: Array | None, *, file: bool = False) -> tuple[Array
             message += " Of a file sgd and sga take chunks; single rows come from a numpy.memmap."
         raise TypeError(message)
     if not is_concrete(f.y, f.lam):
-        message = "f: expected concrete arrays, not tracers. Steps are planned on the host, not possible under jax.jit."
+        message = (
+            f"f: expected concrete arrays, not tracers. Steps are planned on the host, not possible under jax.jit. "
+            f"{guide('jit')}"
+        )
         raise ValueError(message)
     if x0 is None:
         return None, None

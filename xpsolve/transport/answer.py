@@ -55,7 +55,7 @@ class TransportSolution(Solution):
     factors: Any = None
 
     def plan(self) -> Array:
-        """P_ij = exp((f_i + g_j − M_ij)/ε), (n, m) or (batch, n, m): made here, from the potentials or `factors`."""
+        """P_ij = exp((f_i + g_j − M_ij)/ε), (n, m) or (batch, n, m): made here, from the potentials or ``factors``."""
         with np.errstate(all="ignore"):  # the status reports an overflow
             if self.factors is None:
                 f, g, kernel, eps, _ = self._parts

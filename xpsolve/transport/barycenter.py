@@ -53,6 +53,13 @@ def barycenter(
 ) -> Solution:
     """The histogram between histograms: argmin_b Σ_k w_k W(a_k, b), W being the value of `sinkhorn`.
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A, M = np.eye(3)[:2], np.asarray([[0.0, 1.0, 4.0], [1.0, 0.0, 1.0], [4.0, 1.0, 0.0]])
+    >>> solution = xs.barycenter(A, M, 0.1)
+    >>> solution.x.round(2), solution.converged
+    (array([0.5, 0.5, 0. ]), True)
+
     Parameters
     ----------
     A : array, shape (k, n)
@@ -73,6 +80,16 @@ def barycenter(
         JAX arrays, whose solve is compiled, "log".
     tol : float
         The certificate to reach; 0 takes exactly `max_iter` iterations.
+
+    Returns
+    -------
+    Solution
+        ``.x`` is the barycentre b, (n,), the weighted mean of the second marginals.  The certificate is the largest
+        ‖P_kᵀ1 − b‖₁/Σb of the plans P_k, whose first marginals are a_k, and for one that is debiased also of the plan
+        of b onto itself.
+
+    Other Parameters
+    ----------------
     max_iter : int
         Most iterations, each a product with K and one with Kᵀ for every histogram.
     check_every : int
@@ -84,13 +101,6 @@ def barycenter(
     check_finite : bool
         Whether to check values first: NaN, negative weights, sums that differ.  It costs one host read, the same that
         "auto" takes.
-
-    Returns
-    -------
-    Solution
-        ``.x`` is the barycentre b, (n,), the weighted mean of the second marginals.  The certificate is the largest
-        ‖P_kᵀ1 − b‖₁/Σb of the plans P_k, whose first marginals are a_k, and for one that is debiased also of the plan
-        of b onto itself.
 
     Raises
     ------

@@ -45,6 +45,14 @@ def sinkhorn(
 ) -> TransportSolution:
     """Move the histogram a onto b at least cost with entropy: min ⟨P, M⟩ + ε Σ P (log P − 1).
 
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> M = np.asarray([[0.0, 1.0], [1.0, 0.0]])
+    >>> solution = xs.sinkhorn(np.asarray([0.7, 0.3]), np.asarray([0.5, 0.5]), M, 0.05)
+    >>> solution.plan().round(2), solution.converged
+    (array([[0.5, 0.2],
+           [0. , 0.3]]), True)
+
     Parameters
     ----------
     a : array, shape (n,) or (batch, n)
@@ -59,6 +67,16 @@ def sinkhorn(
     marginal : float or tuple of two floats
         ρ > 0, in the units of M: the price of marginals that are not a and b, ρ KL(P1 | a) + ρ KL(Pᵀ1 | b), one for
         both sides or one for each.  ∞ holds a side exactly.  Where both are finite, the masses of a and b may differ.
+
+    Returns
+    -------
+    TransportSolution
+        ``.x`` is (f, g) with P_ij = exp((f_i + g_j − M_ij)/ε); also ``.plan()``, ``.value`` and ``.cost``.  The
+        certificate is (‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa of the returned potentials; with a `marginal` it is the duality gap
+        over ε ΣP, which is at least KL(P | P*)/ΣP, with KL(P1 | a)/ΣP in it for a side that is held exactly.
+
+    Other Parameters
+    ----------------
     relaxation : str or float
         "auto" finds ω from the observed contraction, and takes averages where a is b and the cost symmetric, which need
         some ten iterations; a number 0 < ω < 2 is taken as it is, 1 for plain steps.
@@ -90,13 +108,6 @@ def sinkhorn(
     check_finite : bool
         Whether to check the values first, for NaN, infinities, negative weights and sums that differ, and the
         certificate in the end, which rounding may have raised: two host reads.
-
-    Returns
-    -------
-    TransportSolution
-        ``.x`` is (f, g) with P_ij = exp((f_i + g_j − M_ij)/ε); also ``.plan()``, ``.value`` and ``.cost``.  The
-        certificate is (‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁)/Σa of the returned potentials; with a `marginal` it is the duality gap
-        over ε ΣP, which is at least KL(P | P*)/ΣP, with KL(P1 | a)/ΣP in it for a side that is held exactly.
 
     Raises
     ------
