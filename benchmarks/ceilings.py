@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """What the machine can do: the three limits of every solver.
 
 Rates of matrix products, of streaming through memory and of launching, per backend and dtype; the floor

@@ -154,7 +154,7 @@ def select(suite: Suite, profile: Profile, backends: Collection[str], only: str 
         for p in suite.points
         if p.backend in backends
         and pattern.search(p.text)
-        and belongs(profile, suite.meta(p.benchmark).get("profiles"), p.params)
+        and belongs(profile, suite.meta(p.benchmark).profiles, p.params)
     ]
     if not chosen:
         raise BenchError(

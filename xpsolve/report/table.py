@@ -5,7 +5,6 @@ Benchmarks describe themselves in their `meta` (see ``benchmarks/_base.py``); no
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from xpsolve import costs
+from xpsolve.bench.meta import BenchmarkMeta
 from xpsolve.report.asv import Measurements, Point
 
 __all__ = ["COLUMNS", "UNSTEADY", "results", "tidy"]
@@ -34,7 +34,6 @@ Disturbances only add time: a tail of slow samples does not move the median, a f
 itself was disturbed.
 """
 
-_ITEMSIZE = {"float32": 4, "float64": 8}
 _KEY = ["machine", "environment", "commit"]
 _THEORY = ["flops", "bytes", "launches", "syncs", "memory"]
 _SAME = (  # what points without a value have in common where one row stands for them
@@ -70,7 +69,8 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from xpsolve.report.asv import Measurements
+    >>> from xpsolve.bench.meta import BenchmarkMeta
+from xpsolve.report.asv import Measurements
     >>> from xpsolve.report.table import tidy
     >>> tidy(Measurements()).empty
     True
@@ -109,7 +109,8 @@ def results(frame: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from xpsolve.report.asv import Measurements
+    >>> from xpsolve.bench.meta import BenchmarkMeta
+from xpsolve.report.asv import Measurements
     >>> from xpsolve.report.table import results, tidy
     >>> results(tidy(Measurements())).empty
     True
@@ -137,9 +138,7 @@ def _row(point: Point) -> dict[str, Any]:
     if role == "memory" and function.endswith("baseline"):
         role = "baseline"
     tol = meta.get("tol")
-    known = {**(meta.get("fixed") or {}), **point.params}
-    if numeric and x:
-        known |= {name: int(c) // int(x) for name, c in (meta.get("derived") or {}).items()}
+    known = BenchmarkMeta.read(meta).sizes(point.params)
     return {
         **{name: value for name, value in point.params.items() if name not in COLUMNS},
         "suite": point.suite,
@@ -239,35 +238,15 @@ def _add_theory(frame: pd.DataFrame, measurements: Measurements) -> None:
     metas = {point.benchmark: point.meta for point in measurements.points}
     refused: dict[str, str] = {}
     theory = []
-    for benchmark, params, x_name, x in frame[["benchmark", "params", "x_name", "x"]].itertuples(
-        index=False, name=None
-    ):
+    for benchmark, params in frame[["benchmark", "params"]].itertuples(index=False, name=None):
         try:
-            cost = _cost(metas[benchmark], json.loads(params), x_name, x)
+            cost = BenchmarkMeta.read(metas[benchmark]).theory(json.loads(params))
         except (TypeError, ValueError, ZeroDivisionError) as error:
             refused.setdefault(benchmark, str(error))
             cost = None
         theory.append([math.nan] * len(_THEORY) if cost is None else [float(getattr(cost, n)) for n in _THEORY])
     frame[_THEORY] = theory
     measurements.warnings.extend(f"{name}: no theory at some points ({why})" for name, why in refused.items())
-
-
-def _cost(meta: Mapping[str, Any], params: Mapping[str, Any], x_name: str, x: float) -> costs.Cost | None:
-    """The textbook cost at one point, or None if the benchmark names none."""
-    name = meta.get("cost")
-    if not name:
-        return None
-    function = getattr(costs, str(name), None)
-    if not inspect.isfunction(function):
-        raise ValueError(f"xpsolve.costs has no function {name!r}")
-    arguments = {**(meta.get("fixed") or {}), **params}
-    # Along n·p = c the other length follows from the abscissa.
-    arguments |= {argument: int(c) // int(x) for argument, c in (meta.get("derived") or {}).items() if x_name}
-    if "dtype" in params:
-        arguments["itemsize"] = _ITEMSIZE.get(str(params["dtype"]), 8)
-    accepted = inspect.signature(function).parameters
-    cost = function(**{key: value for key, value in arguments.items() if key in accepted})
-    return cost if isinstance(cost, costs.Cost) else None
 
 
 def _add_floor(frame: pd.DataFrame) -> None:
