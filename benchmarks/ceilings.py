@@ -1,8 +1,11 @@
-"""What the machine can do: the three limits of every solver.
+"""What the machine can do: the limits of every solver, and what its time is predicted from.
 
 Rates of matrix products, of streaming through memory and of launching, per backend and dtype; the floor
 of an algorithm is the largest of flops / rate, bytes / bandwidth and launches × time per launch.
 Each value is the best of several runs, since a ceiling is what was reached at least once.
+
+What a time is predicted from besides is no limit: a launch with the checks and the Python around it, an elementwise
+function that is computed and not only moved, the rate of a factorisation, and the bandwidth where data fit a cache.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, measures, seconds
+from xpsolve import costs, ridge
 from xpsolve.arrays import backends
 
 _DTYPES = ("float64", "float32")
@@ -77,11 +81,11 @@ class Gram(_FlopRate):
 
 
 class Stream(_ByteRate):
-    """Bandwidth of reading a matrix once: A x with A (n, 1000), far larger than any cache."""
+    """Bandwidth of reading a matrix once: A x with A (n, 1000), from a cache to far larger than any."""
 
     title = "Streaming a matrix (matrix × vector)"
-    params = (BACKENDS, _DTYPES, (5000, 20000))
-    profiles = {"smoke": {"dtype": ["float64"], "n": [5000]}, "quick": {"dtype": ["float64"], "n": [20000]}}
+    params = (BACKENDS, _DTYPES, (200, 5000, 20000))
+    profiles = {"smoke": {"dtype": ["float64"], "n": [5000]}, "quick": {"dtype": ["float64"], "n": [200, 20000]}}
 
     def prepare(self, backend, dtype, n):
         A, x = _normal(backend, dtype, n, 1000), _normal(backend, dtype, 1000)
@@ -89,11 +93,14 @@ class Stream(_ByteRate):
 
 
 class Copy(_ByteRate):
-    """Bandwidth of y = -x over n elements: one read and one write, the pages of y new each time."""
+    """Bandwidth of y = -x over n elements, one read and one write: inside a core's cache, the shared one, and memory.
+
+    The pages of the largest y are new each time.
+    """
 
     title = "Elementwise copy"
-    params = (BACKENDS, _DTYPES, (1_000_000, 20_000_000))
-    profiles = {"quick": {"backend": ["numpy"], "dtype": ["float64"], "n": [20_000_000]}}
+    params = (BACKENDS, _DTYPES, (30_000, 1_000_000, 20_000_000))
+    profiles = {"quick": {"backend": ["numpy"], "dtype": ["float64"]}}
 
     def prepare(self, backend, dtype, n):
         x = _normal(backend, dtype, n)
@@ -122,3 +129,55 @@ class Launch(_Ceiling):
     def track_latency(self, *values: Any) -> float:
         call, launches = self._case(values)
         return seconds(call) / launches
+
+
+class Call(_Ceiling):
+    """Time of one launch inside a solver, with its share of checks, Python and certificate: a ridge solve of size n."""
+
+    title = "A launch inside a solver"
+    params = (BACKENDS, ("float64",), (10,))
+    profiles = {"smoke": {}, "quick": {}}
+
+    def prepare(self, backend, dtype, n):
+        A, y = _normal(backend, dtype, 2 * n, n), _normal(backend, dtype, 2 * n)
+        return lambda: ridge(A, y, 1.0, method="normal", check_finite=False).x, costs.ridge(2 * n, n).launches
+
+    @measures("ceiling", "seconds per call")
+    def track_latency(self, *values: Any) -> float:
+        call, launches = self._case(values)
+        return seconds(call) / launches
+
+
+class Exponential(_Ceiling):
+    """Rate of an elementwise function that is computed: exp of n numbers."""
+
+    title = "Exponentials"
+    params = (BACKENDS, _DTYPES, (1_000_000,))
+    profiles = {"quick": {"dtype": ["float64"]}}
+
+    def prepare(self, backend, dtype, n):
+        x, exp = _normal(backend, dtype, n), backend.namespace.exp
+        return lambda: exp(x), float(n)
+
+    @measures("ceiling", "entry/s")
+    def track_rate(self, *values: Any) -> float:
+        call, amount = self._case(values)
+        return amount / seconds(call)
+
+
+class Factorisation(_Ceiling):
+    """Rate of the eigenvalues and vectors of a symmetric matrix, in the 9n³ flops of the text-book."""
+
+    title = "Symmetric eigenvalue problem"
+    params = (BACKENDS, _DTYPES, (400,))
+    profiles = {"quick": {"dtype": ["float64"]}}
+
+    def prepare(self, backend, dtype, n):
+        A = _normal(backend, dtype, n, n)
+        S, eigh = A + A.T, backend.namespace.linalg.eigh
+        return lambda: eigh(S)[1], 9.0 * n**3
+
+    @measures("ceiling", "flop/s in factorisations")
+    def track_rate(self, *values: Any) -> float:
+        call, amount = self._case(values)
+        return amount / seconds(call)
