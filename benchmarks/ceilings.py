@@ -4,8 +4,8 @@ Rates of matrix products, of streaming through memory and of launching, per back
 of an algorithm is the largest of flops / rate, bytes / bandwidth and launches × time per launch.
 Each value is the best of several runs, since a ceiling is what was reached at least once.
 
-What a time is predicted from besides is no limit: a launch with the checks and the Python around it, an elementwise
-function that is computed and not only moved, the rate of a factorisation, and the bandwidth where data fit a cache.
+What a time is predicted from besides is no limit: a launch with the checks and the Python around it, and the bandwidth
+of elementwise work where it fits a cache and where it does not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, measures, seconds
-from xpsolve import costs, ridge
+from xpsolve import LeastSquares, autodiff, count, gradient_descent, lasso, ridge, sinkhorn, softmax
 from xpsolve.arrays import backends
 
 _DTYPES = ("float64", "float32")
@@ -132,52 +132,29 @@ class Launch(_Ceiling):
 
 
 class Call(_Ceiling):
-    """Time of one launch inside a solver, with its share of checks, Python and certificate: a ridge solve of size n."""
+    """Time of a launch inside a solver, with its share of checks, Python and certificate, where nothing is large."""
 
     title = "A launch inside a solver"
-    params = (BACKENDS, ("float64",), (10,))
-    profiles = {"smoke": {}, "quick": {}}
+    x = None
+    param_names = ("backend", "dtype", "solver")
+    params = (BACKENDS, ("float64",), ("ridge", "lasso", "gradient_descent", "softmax", "grad", "sinkhorn"))
+    profiles = {"smoke": {"solver": ["ridge"]}, "quick": {}}
 
-    def prepare(self, backend, dtype, n):
-        A, y = _normal(backend, dtype, 2 * n, n), _normal(backend, dtype, 2 * n)
-        return lambda: ridge(A, y, 1.0, method="normal", check_finite=False).x, costs.ridge(2 * n, n).launches
+    def prepare(self, backend, dtype, solver):
+        A, y, a = _normal(backend, dtype, 20, 10), _normal(backend, dtype, 20), backend.asarray(np.full(10, 0.1))
+        steps = {"tol": 0, "max_iter": 50}
+        solve, *given = {
+            "ridge": (lambda A, y: ridge(A, y, 1.0, method="normal", check_finite=False).x, A, y),
+            "lasso": (lambda A, y: lasso(A, y, 0.1, method="fista", check_finite=False, **steps).x, A, y),
+            "gradient_descent": (lambda A, y: gradient_descent(LeastSquares(A, y), step=0.01, **steps).x, A, y),
+            "softmax": (softmax, A),
+            "grad": (autodiff.grad(lambda a, A, y: (A @ a - y) @ (A @ a - y)), a, A, y),
+            "sinkhorn": (lambda a, A: sinkhorn(a, a, A[:10, :] ** 2, 0.5, method="scaling", **steps).x, a, A),
+        }[solver]
+        host = [backend.to_numpy(array) for array in given]
+        return lambda: solve(*given), float(count(solve, *host)[1].launches)
 
     @measures("ceiling", "seconds per call")
     def track_latency(self, *values: Any) -> float:
         call, launches = self._case(values)
         return seconds(call) / launches
-
-
-class Exponential(_Ceiling):
-    """Rate of an elementwise function that is computed: exp of n numbers."""
-
-    title = "Exponentials"
-    params = (BACKENDS, _DTYPES, (1_000_000,))
-    profiles = {"quick": {"dtype": ["float64"]}}
-
-    def prepare(self, backend, dtype, n):
-        x, exp = _normal(backend, dtype, n), backend.namespace.exp
-        return lambda: exp(x), float(n)
-
-    @measures("ceiling", "entry/s")
-    def track_rate(self, *values: Any) -> float:
-        call, amount = self._case(values)
-        return amount / seconds(call)
-
-
-class Factorisation(_Ceiling):
-    """Rate of the eigenvalues and vectors of a symmetric matrix, in the 9n³ flops of the text-book."""
-
-    title = "Symmetric eigenvalue problem"
-    params = (BACKENDS, _DTYPES, (400,))
-    profiles = {"quick": {"dtype": ["float64"]}}
-
-    def prepare(self, backend, dtype, n):
-        A = _normal(backend, dtype, n, n)
-        S, eigh = A + A.T, backend.namespace.linalg.eigh
-        return lambda: eigh(S)[1], 9.0 * n**3
-
-    @measures("ceiling", "flop/s in factorisations")
-    def track_rate(self, *values: Any) -> float:
-        call, amount = self._case(values)
-        return amount / seconds(call)
