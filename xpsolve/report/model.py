@@ -4,9 +4,9 @@
 
 P is the rate of matrix products, W the bandwidth of matrices that are streamed, l the time of a launch with its share
 of checks and Python, w the bandwidth of elementwise work on arrays of that size (cache, shared cache, new pages of
-memory), s the time of a host read.  The last three terms are launches, temporaries and waiting.  A cost states how large
-its temporaries are, not how often they are passed over: at least once, at most in each launch; the geometric mean of the
-two, read and written, is taken.
+memory), s the time of a host read.  The last three terms are launches, temporaries and waiting.  A cost states how
+large its temporaries are, not how often they are passed over: at least once, at most in each launch; the geometric mean
+of the two, read and written, is taken.
 
 All numbers come from ``benchmarks/ceilings.py`` alone, none from the times that are predicted: typical ones for the
 prediction, the best of each for the limit.
@@ -104,19 +104,19 @@ class Model:
         }
 
 
-def _gpu(double: float, stream: float, launch: float) -> Model:
+def _gpu(flops: float, moved: float) -> Model:
     """Of published figures; temporaries come from a pool, at the bandwidth of memory."""
-    return Model(costs.Ceilings(double, stream, launch), double, stream, launch, sync_s=2 * launch)
+    launch = costs.TYPICAL["gpu"].launch_s  # from Python; CUDA itself takes a fifth of it
+    return Model(costs.Ceilings(flops, moved, launch), flops, moved, launch, sync_s=launch)
 
 
-GPUS = {
-    # Vendors' data sheets: float64 products with tensor cores, bandwidth of memory.  A launch from Python takes about
-    # 5 µs where nothing waits (CUDA's own about 2 µs), and a host read twice that.
-    "NVIDIA H100 SXM": _gpu(67e12, 3.35e12, 5e-6),
-    "NVIDIA A100 80 GB": _gpu(19.5e12, 2.04e12, 5e-6),
-    "NVIDIA V100": _gpu(7.8e12, 0.9e12, 5e-6),
+GPUS = {  # float64 products with tensor cores where there are some, and bandwidth of memory, of the vendor's data sheets
+    "NVIDIA H100 SXM": _gpu(67e12, 3.35e12),
+    "NVIDIA A100 80 GB SXM": _gpu(19.5e12, 2.04e12),
+    "NVIDIA V100 SXM2": _gpu(7.8e12, 0.9e12),
 }
-"""Machines that one may not have, as published: a prediction, not a measurement."""
+"""Machines that one may not have, as published.  Their times are predicted, not measured, and hardly reached: a
+factorisation stays far below the rate of products there."""
 
 
 def models(frame: pd.DataFrame) -> dict[tuple[str, ...], Model]:

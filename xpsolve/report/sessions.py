@@ -96,7 +96,7 @@ def spreads(frame: pd.DataFrame) -> dict[tuple[str, str, str], Spread]:
 
 
 def _logs(points: pd.DataFrame) -> tuple[Vector, Vector] | None:
-    """Where sizes lie about their mean, in a range of 1, and log t (sessions, sizes) less its mean over the sessions."""
+    """Places of the sizes about their mean, in a range of 1; log t (sessions, sizes) less its mean over sessions."""
     points = points.sort_values("x")
     values = [json.loads(text) for text in points["sessions"]]
     count = min(map(len, values))
