@@ -110,7 +110,7 @@ def _gpu(flops: float, moved: float) -> Model:
     return Model(costs.Ceilings(flops, moved, launch), flops, moved, launch, sync_s=launch)
 
 
-GPUS = {  # float64 products with tensor cores where there are some, and bandwidth of memory, of the vendor's data sheets
+GPUS = {  # float64 products, with tensor cores where there are some, and bandwidth of memory: the vendor's data sheets
     "NVIDIA H100 SXM": _gpu(67e12, 3.35e12),
     "NVIDIA A100 80 GB SXM": _gpu(19.5e12, 2.04e12),
     "NVIDIA V100 SXM2": _gpu(7.8e12, 0.9e12),
