@@ -115,8 +115,10 @@ def _own() -> float:
     On a shared machine such a wait of a few milliseconds falls into one sample and not into the next, and long samples
     all take a multiple of their time.  The kernel knows how long this thread was ready to run but had to wait.
     """
-    now = perf_counter()
-    return now - _waited()
+    while True:  # a wait between the two readings would be taken off a time that does not hold it
+        waited, now = _waited(), perf_counter()
+        if _waited() == waited:
+            return now - waited
 
 
 def _waited() -> float:

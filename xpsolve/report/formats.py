@@ -13,6 +13,7 @@ _PREFIXES = [
 _SYMBOLS = {
     "seconds": "s",
     "seconds per launch": "s",
+    "seconds per call": "s",
     "flop/s": "flop/s",
     "byte/s": "B/s",
     "bytes": "B",

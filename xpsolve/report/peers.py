@@ -21,8 +21,9 @@ import pandas as pd
 
 from xpsolve.report.comparisons import Dot
 from xpsolve.report.digest import Cell, RunName, Table, interval_cell, key, readable, text, with_run
-from xpsolve.report.findings import LEAST_SCATTER, Z99
+from xpsolve.report.findings import LEAST_SCATTER
 from xpsolve.report.formats import error, number, quantity
+from xpsolve.report.sessions import Z99
 
 __all__ = ["Contest", "Entrant", "Ratio", "contests", "dots", "lead", "ratio", "tables", "takes_part"]
 
