@@ -1,0 +1,64 @@
+"""What JAX and Dask do again in each call, done once: half of the time of the tests was theirs, before any arithmetic.
+
+Nothing here changes a result.  What a library's version does not have stays as it is.
+"""
+
+import functools
+import importlib.util
+import mmap
+import threading
+import types
+import weakref
+from pathlib import Path
+
+PLAIN_LOOPS = "xla_cpu_use_fusion_emitters"
+
+
+def xla_flag_of_plain_loops():
+    """The flag with which XLA emits loops in LLVM's language at once, not by way of MLIR: compiles in 2/3 of the time.
+
+    XLA ends the process at a flag that it does not know, so its program is searched for the name.
+    """
+    found = importlib.util.find_spec("jaxlib")
+    for program in Path(found.origin).parent.glob("libjax_common*") if found and found.origin else ():
+        with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            if text.find(PLAIN_LOOPS.encode()) >= 0:
+                return f" --{PLAIN_LOOPS}=false"
+    return ""
+
+
+def reuse_contexts_of_jax():
+    """JAX makes a context of MLIR for each program, 3 ms each; here one of a thread serves many."""
+    try:
+        from jax._src.interpreters import mlir
+
+        make = mlir.make_ir_context
+    except (ImportError, AttributeError):
+        return
+    of = threading.local()
+
+    def make_ir_context():
+        of.left = getattr(of, "left", 0) - 1
+        if of.left < 0:
+            of.context, of.left = make(), 500  # it keeps all that it has met
+        return of.context
+
+    mlir.make_ir_context = make_ir_context
+
+
+def remember_functions_of_dask():
+    """Dask parses the signature of a ufunc, and pickles functions for their names, at each operation."""
+    try:
+        from dask import tokenize, utils
+        from dask.array import utils as of_arrays
+
+        of_arrays.has_keyword = functools.lru_cache(10_000)(utils.has_keyword)
+        token, tokens = tokenize.normalize_object, weakref.WeakKeyDictionary()
+    except (ImportError, AttributeError):
+        return
+
+    @tokenize.normalize_token.register(types.FunctionType)
+    def _(function):
+        if function not in tokens:
+            tokens[function] = token(function)
+        return tokens[function]
