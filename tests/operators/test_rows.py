@@ -178,7 +178,11 @@ def test_another_dtype_of_a_file_makes_no_copy(rng, tmp_path, monkeypatch):
     A, y = np.load(tmp_path / "A.npy", mmap_mode="r"), rng.standard_normal(len(A))
     calls = [
         lambda: xs.ridge(A, y, 1.0),
+        lambda: xs.ridge(A, y, 1.0, intercept=True, weights=1 + np.abs(y)),
         lambda: xs.lasso(A, y, 1e3),
+        lambda: xs.nnls(A, y),
+        lambda: xs.newton(xs.LeastSquares(A, y, 0.1, intercept=True)),
+        lambda: xs.sga(xs.LeastSquares(A, y, 0.1), epochs=1, tol=9.0, block=64),
         lambda: xs.gradient_descent(xs.LeastSquares(A, y), tol=0.1),
         lambda: xs.newton(xs.Logistic(A, np.sign(y), 0.1)),
     ]
