@@ -204,6 +204,7 @@ def test_another_dtype_of_a_file_makes_no_copy(rng, tmp_path, monkeypatch):
         (lambda A: Rows(lambda: iter([A])), ValueError, r"shape: expected \(n, p\) beside a function"),
         (lambda A: Rows(lambda: iter([A]), shape=A.shape, block=3), ValueError, "block: expected None"),
         (lambda A: Rows(A, shape=(3, 2)), ValueError, r"shape: expected that of the source, \(700, 5\)"),
+        (lambda A: Rows(A, dtype="number"), TypeError, "dtype: expected a dtype of NumPy"),
         (lambda A: Rows(A, block=0), ValueError, "block: expected an integer of at least 1"),
         (lambda A: Rows(A[:, 0]), TypeError, r"source: expected an object with shape \(n, p\)"),
     ],
@@ -233,6 +234,14 @@ def test_wrong_rows_of_a_function_are_said(rng, blocks, kind, words):
     A, y = samples(rng)
     with pytest.raises(kind, match=words):
         xs.ridge(Rows(blocks(A), shape=A.shape), y, 1.0)
+
+
+def test_a_source_with_fewer_rows_than_its_shape_says(rng):
+    A, _ = samples(rng)
+    source = Slices(A)
+    source.shape = (N + 1, P)
+    with pytest.raises(ValueError, match=r"A: expected 701 rows from row 0 on, as its shape says, got 700"):
+        xs.operator_norm(source)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
