@@ -19,6 +19,7 @@ from dask.core import get_dependencies, istask, toposort
 from dask.delayed import Delayed
 
 from xpsolve.arrays.namespace import Array
+from xpsolve.arrays.row_blocks import row_reduce
 
 _FAN = 8  # parts that are added at once
 
@@ -40,6 +41,7 @@ def reduced(
         "i",
         *operands,
         f=f,
+        merged=merged,
         small=dask.delayed(_Held(small), pure=False),  # one for all tasks, which each worker gets once
         name=f"row-sums-{uuid.uuid4().hex}",
         concatenate=True,  # chunks of columns
@@ -113,5 +115,5 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _applied(*blocks: Array, f: Callable[..., Parts], small: _Held) -> Parts:
-    return f(*blocks, *small.values)
+def _applied(*blocks: Array, f: Callable[..., Parts], merged: Callable[..., Parts], small: _Held) -> Parts:
+    return row_reduce(f, merged, *blocks, small=small.values)  # what f makes beside a large chunk is smaller than it
