@@ -53,10 +53,9 @@ def test_links_lead_somewhere():
 def test_the_architecture_shows_the_layers_that_lint_checks():
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     wanted = [{name.strip().removeprefix("xpsolve.") for name in layer.split(":")} for layer in contracts[0]["layers"]]
-    (block,) = re.findall(r"^```(?:text)?\n(layer.*?)^```", ARCHITECTURE.read_text("utf-8"), re.M | re.S)
     shown = []
-    for line in block.splitlines():
-        if line.startswith("layer"):
+    for layer, names in re.findall(r"^\| (\d*) \| (.*?) \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE):
+        if layer:
             shown.append(set())
-        shown[-1] |= set(re.findall(r"(\w+)(?:/|\.py)(?=\s|$)", line[:38]))
+        shown[-1] |= set(re.findall(r"`(\w+)(?:/|\.py)`", names))
     assert shown == wanted

@@ -58,7 +58,10 @@ def entered(A: Array, y: Array, check_finite: bool) -> tuple[Array, Array]:
     """A (n, p), whose rows can be left out, and y (n,) or (n, k), checked."""
     check_flag(check_finite, "check_finite")
     if not is_array(A):
-        message = f"A: expected an array (n, p), whose rows can be left out, got {type(A).__qualname__}."
+        message = (
+            f"A: expected an array (n, p), whose rows can be left out, got {type(A).__qualname__}. Make it a plain array "
+            f"first: numpy.asarray(A), or A.toarray() where it is sparse."
+        )
         raise TypeError(message)
     xp, (A, y) = enter(A=A, y=y)
     check_ndim(A, "A", 2, shape="(n, p)")
