@@ -66,6 +66,7 @@ html_static_path = [
     *(str(file.locate()) for file in files("sphinx-mathjax-offline") if file.name == "tex-svg.js"),
 ]
 mathjax_path = "tex-svg.js"
+mathjax3_config = {"svg": {"scale": 0.9}}
 html_css_files = ["site.css"]
 html_theme_options = {
     "logo": {"text": "xpsolve"},

@@ -8,6 +8,7 @@ the repository, which work where the repository is browsed, lead to what the sit
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import shutil
 from contextlib import suppress
@@ -40,16 +41,15 @@ class NamesInCode(SphinxTransform):
             found = NAME.fullmatch(literal.astext())
             if not found or isinstance(literal.parent, nodes.reference | addnodes.pending_xref | nodes.title):
                 continue
-            target = {
-                "refdomain": "py",
-                "reftype": "obj",
-                "reftarget": f"xpsolve.{found[1]}",
-                "refexplicit": True,
-                "quiet": True,
-            }
-            reference = addnodes.pending_xref("", refdoc=self.env.docname, **target)
-            literal.replace_self(reference)
-            reference += literal
+            link_to(literal, f"xpsolve.{found[1]}", self.env.docname)
+
+
+def link_to(literal: nodes.literal, target: str, docname: str) -> None:
+    """Put a reference around it; where nothing is found, it stays as it is."""
+    options = {"refdomain": "py", "reftype": "obj", "reftarget": target, "refexplicit": True, "quiet": True}
+    reference = addnodes.pending_xref("", refdoc=docname, **options)
+    literal.replace_self(reference)
+    reference += literal
 
 
 def lookup(name: str) -> Any:
@@ -57,8 +57,9 @@ def lookup(name: str) -> Any:
     first, *rest = name.split(".")
     thing: Any = xpsolve if first == "xpsolve" else None
     for i, part in enumerate(rest):
-        with suppress(ImportError):
-            importlib.import_module(f"xpsolve.{'.'.join(rest[: i + 1])}")
+        if inspect.ismodule(thing) and not hasattr(thing, part):
+            with suppress(ImportError):
+                importlib.import_module(f"xpsolve.{'.'.join(rest[: i + 1])}")
         thing = getattr(thing, part, None)
     return thing
 
@@ -120,6 +121,22 @@ class SourceFiles(SphinxPostTransform):
                 download.replace_self(nodes.reference("", "", *download.children, refuri=uri, internal=True))
 
 
+def repair_back_links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """In a page of source, links back to the reference have the anchor that its page has.
+
+    Sphinx takes one prefix for all of a file, and here one may be documented under two: xpsolve.softmax_jacobian and
+    xpsolve.networks.softmax_vjp.
+    """
+    if pagename.startswith("_modules/"):
+
+        def repaired(found: re.Match[str]) -> str:
+            page, anchor = found[1], found[2]
+            last = page[page.rindex(".") :]
+            return f'/{page}.html#{page}{anchor[anchor.index(last) + len(last) :]}"' if last in anchor else found[0]
+
+        context["body"] = re.sub(r'/([\w.]+)\.html#([\w.]+)"', repaired, context["body"])
+
+
 def copy_reports(app: Sphinx, exception: Exception | None) -> None:
     """Put the committed report beside the pages."""
     if exception is None and app.builder.format == "html":
@@ -133,5 +150,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(RepositoryFiles)
     app.add_post_transform(SourceFiles)
     app.connect("missing-reference", other_name)
+    app.connect("html-page-context", repair_back_links)
     app.connect("build-finished", copy_reports)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

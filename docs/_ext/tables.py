@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
+from links import link_to
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -26,13 +26,15 @@ def series(root: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-class CapabilityTable(Directive):
+class CapabilityTable(SphinxDirective):
     """What each public function can do, in a page in Markdown."""
 
     def run(self) -> list[nodes.Node]:
-        """The table; names in it become links by themselves."""
+        """The table, whose names are links."""
         holder = nodes.container(classes=["wide-table"])
         self.state.nested_parse(markdown().splitlines(), self.content_offset, holder)
+        for literal in list(holder.findall(nodes.literal)):
+            link_to(literal, literal.astext(), self.env.docname)
         return [holder]
 
 
@@ -72,7 +74,7 @@ def shown(rows: list[dict[str, str]]) -> Iterator[str]:
             method = ", ".join(
                 str(value) if isinstance(value, str) else f"{key} = {value}" for key, value in params.items()
             )
-            power = f"{row['of'] or row['x']}^{float(row['alpha']):.2f}" if row["alpha"] else "–"
+            power = f"{row['of'] or row['x']}{{sup}}`{float(row['alpha']):.2f}`" if row["alpha"] else "–"
             interval = f"{float(row['low']):.2f} to {float(row['high']):.2f}" if row["low"] else "–"
             theory = f"{float(row['theory']):.2f}" if row["theory"] else "–"
             yield f"| {row['title']} | {method or '–'} | {power} | {interval} | {theory} | {row['verdict']} |"
