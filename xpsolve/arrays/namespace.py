@@ -265,7 +265,9 @@ def _common_dtype(xp: Namespace, device: Any, arrays: dict[str, Array], *, compl
             floats = "an array of float32, float64, complex64, complex128"
             floats = floats if complex_too else "a real array of float32, float64"
             message = f"{name}: expected {floats}, integers or booleans, got dtype {dtype}. Convert it first"
-            parts = f"; a complex one into its parts. {guide('complex')}" if _is_complex(xp, dtype) else "."
+            parts = "."
+            if _is_complex(xp, dtype):
+                parts = f"; complex problems split into real and imaginary parts. {guide('complex')}"
             raise TypeError(message + parts)
     if floating:
         return floating[0] if len(floating) == 1 else xp.result_type(*floating)

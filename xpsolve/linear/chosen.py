@@ -59,8 +59,8 @@ def entered(A: Array, y: Array, check_finite: bool) -> tuple[Array, Array]:
     check_flag(check_finite, "check_finite")
     if not is_array(A):
         message = (
-            f"A: expected an array (n, p), whose rows can be left out, got {type(A).__qualname__}. Make it a plain array "
-            f"first: numpy.asarray(A), or A.toarray() where it is sparse."
+            f"A: expected an array (n, p), whose rows can be left out, got {type(A).__qualname__}. Make it a plain "
+            f"array first: numpy.asarray(A), or A.toarray() where it is sparse."
         )
         raise TypeError(message)
     xp, (A, y) = enter(A=A, y=y)
