@@ -25,6 +25,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 import xpsolve
 
+SPACES = ("xpsolve", *(f"xpsolve.{name}" for name in ("networks", "operators", "autodiff", "penalties", "problems")))
 NAME = re.compile(r"(?:xs|xpsolve)\.([A-Za-z][\w.]*)(?:\(.*\))?$")
 
 
@@ -81,8 +82,7 @@ def other_name(
         return None
     target = node["reftarget"]
     names = documented(env)
-    alike = [name for name in names.values() if name.endswith(f".{target}")]
-    for name in (target, f"{node.get('py:module')}.{target}", f"xpsolve.{target}", *alike[: len(alike) == 1]):
+    for name in (target, f"{node.get('py:module')}.{target}", *(f"{space}.{target}" for space in SPACES)):
         if known := names.get(id(lookup(name))):
             return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", known, node, content)
     return content if "quiet" in node else None
