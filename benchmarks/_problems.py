@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -168,3 +169,35 @@ def chain_error(host: list[np.ndarray], product: np.ndarray) -> float:
     for A in host:
         truth = A @ truth
     return float(np.linalg.norm(product @ V - truth) / np.linalg.norm(truth))
+
+
+# --- rows in chunks ----------------------------------------------------------------------------------
+
+
+class CountedRows:
+    """Rows in chunks of Dask, which are made anew whenever they are read; how many were is counted.
+
+    Parameters
+    ----------
+    values : array, shape (n, q)
+        Rows.
+    length : int
+        Rows of a chunk, a divisor of n.
+    """
+
+    def __init__(self, values: np.ndarray, length: int) -> None:
+        import dask.array as da
+
+        self.values, self.length, self.read = values, length, 0
+        index = da.from_array(np.arange(len(values)), chunks=length)
+        chunks = (index.chunks[0], (values.shape[1],))
+        self.array = index.map_blocks(self._rows, new_axis=1, chunks=chunks, dtype=values.dtype, meta=values[:0])
+
+    def _rows(self, index: np.ndarray) -> np.ndarray:
+        self.read += len(index)
+        return self.values[index]
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """The chunks one after another, on the host."""
+        for i in range(0, len(self.values), self.length):
+            yield self._rows(np.arange(i, i + self.length))

@@ -136,7 +136,7 @@ class NnlsInFeatures(_Composite):
     fixed = {"n": 4000}
     param_names = ("backend", "p")
     params = (BACKENDS, (64, 128, 256, 512, 1024))
-    profiles = {"smoke": {"backend": ["numpy"], "p": [100]}, "quick": {"backend": ["numpy"]}}
+    profiles = {"smoke": {"backend": ["numpy"], "p": [64]}, "quick": {"backend": ["numpy"]}}
 
     def prepare(self, backend, p):
         return _nnls(backend, self.fixed["n"], p)
