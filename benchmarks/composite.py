@@ -262,7 +262,7 @@ class NnlsIterationsInFeatures(_Iterations):
     tol = 0.5
     fixed = {"n": 4000, "n_iter": _STEPS}
     param_names = ("backend", "p")
-    params = (BACKENDS, (64, 128, 256, 512, 1024))
+    params = (BACKENDS, (128, 256, 512, 1024, 2048))
     profiles = {"quick": {"backend": ["numpy"]}}
 
     def prepare(self, backend, p):
