@@ -66,7 +66,7 @@ class SoftThreshold(_Calls):
     cost = "soft_threshold"
     tol = 1e-15
     param_names = ("backend", "n")
-    params = (BACKENDS, (125_000, 250_000, 500_000, 1_000_000, 2_000_000))
+    params = (BACKENDS, (2_500_000, 5_000_000, 10_000_000, 20_000_000, 40_000_000))
     profiles = {}
 
     def prepare(self, backend, n):
@@ -100,7 +100,7 @@ class GradientInSide(_Differences):
 
     title = "Gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": False}
-    params = (BACKENDS, (125, 250, 500, 1000, 2000))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {}}
 
 
@@ -109,7 +109,7 @@ class GradientAdjointInSide(_Differences):
 
     title = "Adjoint of the gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": True}
-    params = (BACKENDS, (125, 250, 500, 1000, 2000))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
 
 
 class WaveletInSide(_Calls):
@@ -121,7 +121,7 @@ class WaveletInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "order", "n")
-    params = (BACKENDS, (1, 4, 8), (64, 128, 256, 512, 1024))
+    params = (BACKENDS, (1, 4, 8), (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {"order": [4]}}
 
     def prepare(self, backend, order, n):
@@ -140,7 +140,7 @@ class FourierInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "n")
-    params = (BACKENDS, (64, 128, 256, 512, 1024))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {}}
 
     def prepare(self, backend, n):

@@ -132,13 +132,13 @@ class Aspect(_Planted):
 
 
 class CgInSamples(_Planted):
-    """Conjugate gradients in n at p = 500: twenty iterations at each of these sizes, A beyond the cache."""
+    """Conjugate gradients in n at p = 100: ten iterations at each of these sizes, A beyond the cache."""
 
     title = "Ridge by conjugate gradients in the number of samples"
     x = "n"
-    fixed = {"p": 500, "method": "cg", "n_iter": 20}
+    fixed = {"p": 100, "method": "cg", "n_iter": 10}
     param_names = ("backend", "n")
-    params = (BACKENDS, (6250, 12_500, 25_000, 50_000, 100_000))
+    params = (BACKENDS, (32_000, 64_000, 128_000, 256_000, 512_000))
 
     def prepare(self, backend, n):
         return super().prepare(backend, "cg", n=n)

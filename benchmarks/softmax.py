@@ -40,7 +40,7 @@ class LogSumExpInClasses(_Soft):
     cost = "logsumexp"
     fixed = {"n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (125, 250, 500, 1000, 2000))
+    params = (BACKENDS, (2500, 5000, 10_000, 20_000, 40_000))
     profiles = {"quick": {}}
 
     def prepare(self, backend, p):
@@ -57,7 +57,7 @@ class SoftmaxInClasses(_Soft):
     cost = "softmax"
     fixed = {"n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (125, 250, 500, 1000, 2000))
+    params = (BACKENDS, (2500, 5000, 10_000, 20_000, 40_000))
     profiles = {"quick": {}}
 
     def prepare(self, backend, p):
@@ -96,7 +96,7 @@ class MatrixInClasses(_Soft):
     cost = "softmax_jacobian"
     fixed = {"n": 4}
     param_names = ("backend", "p")
-    params = (BACKENDS, (60, 120, 240, 480, 960))
+    params = (BACKENDS, (100, 200, 400, 800, 1600))
 
     def prepare(self, backend, p):
         x, probabilities, _ = _data(self.fixed["n"], p)
