@@ -69,8 +69,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from xpsolve.bench.meta import BenchmarkMeta
-from xpsolve.report.asv import Measurements
+    >>> from xpsolve.report.asv import Measurements
     >>> from xpsolve.report.table import tidy
     >>> tidy(Measurements()).empty
     True
@@ -109,8 +108,7 @@ def results(frame: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from xpsolve.bench.meta import BenchmarkMeta
-from xpsolve.report.asv import Measurements
+    >>> from xpsolve.report.asv import Measurements
     >>> from xpsolve.report.table import results, tidy
     >>> results(tidy(Measurements())).empty
     True
