@@ -94,7 +94,7 @@ class MatrixInClasses(_Soft):
     title = "The gradient matrix of softmax in the number of classes"
     x = "p"
     cost = "softmax_jacobian"
-    fixed = {"n": 4}
+    fixed = {"n": 10}
     param_names = ("backend", "p")
     params = (BACKENDS, (100, 200, 400, 800, 1600))
 
