@@ -247,7 +247,7 @@ class LogisticIterationsInFeatures(_Iterations):
     fixed = {"n": 500, "loss": "logistic", "n_iter": _STEPS}
     param_names = ("backend", "method", "p")
     params = (BACKENDS, ("ista", "fista"), (6000, 12_000, 24_000, 48_000, 96_000))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["fista"]}}
+    profiles = {}
 
     def prepare(self, backend, method, p):
         return _logistic(backend, self.fixed["n"], p, method=method, **self.options)

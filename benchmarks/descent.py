@@ -66,7 +66,7 @@ class IterationsInFeatures(_Iterations):
     fixed = {**_Iterations.fixed, "n": 1000}
     param_names = ("backend", "p")
     params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
-    profiles = {"quick": {"backend": ["numpy"]}}
+    profiles = {}
 
 
 class _ToTheMinimum(_Descent):

@@ -66,7 +66,7 @@ class IterationsInFeatures(_Iterations):
     fixed = {"n": 500, "n_iter": _STEPS}
     param_names = ("backend", "method", "p")
     params = (BACKENDS, ("ista", "fista"), (6000, 12_000, 24_000, 48_000, 96_000))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["fista"]}}
+    profiles = {}
 
 
 class IterationsInSamples(_Iterations):

@@ -43,7 +43,7 @@ def base():
         sys.path.remove(str(ROOT))
     yield _base
     _base._Benchmark._prepared.clear()
-    _base._Device.backend = _base._Device.last = _base._Device.whole = _base._Device.answer = None
+    _base._Device.backend = _base._Device.last = _base._Device.answer = None
 
 
 @pytest.fixture

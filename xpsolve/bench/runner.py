@@ -284,7 +284,9 @@ class _Run:
         if session > profile.sessions[0]:
             samples = {p.text: ledger.samples(p, profile) for p in due}
             widths = {line: width(line, samples, self._abscissa(line)) for line in self.lines}
-            wide = [line for line in sorted(self.lines, key=lambda line: -widths[line]) if widths[line] > WIDE]
+            wide = sorted(
+                (line for line in self.lines if widths[line] > WIDE), key=lambda line: (not line.theory, -widths[line])
+            )
             due = self._affordable(wide, {p.text for p in due})
         return {p.text: p for p in due}
 
