@@ -285,6 +285,9 @@ LOOPS = {
     "sinkhorn scaling": (lambda *x: xs.sinkhorn(*x, 0.05, method="scaling", **SHORT), (a, b, M), 4, 4),
     "sinkhorn log": (lambda *x: xs.sinkhorn(*x, 0.05, method="log", **SHORT), (a, b, M), 10, 4),
     "primal-dual": (lambda A, y: xs.minimize(xs.LeastSquares(A, y), TV(0.1, (50,)), **SHORT), (TALL, Y), 32, 5),
+    "primal-dual of a picture": (
+        lambda A, y: xs.minimize(xs.LeastSquares(A, y), TV(0.1, (5, 10)), **SHORT), (TALL, Y), 32, 5
+    ),
     "nesterov": (
         lambda A, y: xs.gradient_descent(xs.Logistic(A, y, 1e-2), momentum="nesterov", **SHORT), (TALL, SIGNS), 32, 4
     ),
@@ -403,3 +406,41 @@ def test_places_of_smaller_results():
     assert place_in((2, 4, 3), (1, 4, 3)) == ("first", 12)
     assert place_in((2, 4, 3), (2, 4, 1)) == ("every", 3)
     assert place_in((1, 1), ()) == ("all", 1)
+
+
+# --- reshapes between operations
+
+
+def to_rows_and_back(xp, z, x):
+    Z = xp.reshape(2.0 * z + x, (2, -1))
+    scaled = Z / xp.maximum(xp.sqrt(xp.sum(Z * Z, axis=0, keepdims=True)), 1.0)
+    return (z - xp.reshape(scaled, (-1,)),)
+
+
+def a_chain_of_shapes(xp, z, x):
+    return (xp.reshape(xp.reshape(z + x, (4, 6)) * 2.0, (3, 8)) - 1.0,)
+
+
+def two_shapes_are_returned(xp, z, x):
+    return z + x, xp.reshape(z + x, (4, 6)) * 2.0
+
+
+def columns_and_rows(xp, z, x):  # no one shape for both
+    y = z * x
+    return (
+        xp.reshape(y, (4, 6)) + xp.reshape(x, (4, 6))[:, :1],
+        xp.reshape(y, (8, 3)) + xp.reshape(x, (8, 3))[:1, :],
+    )
+
+
+@pytest.mark.parametrize(
+    ("f", "launches"),
+    [(to_rows_and_back, 1), (a_chain_of_shapes, 1), (two_shapes_are_returned, 1), (columns_and_rows, 3)],
+)
+@pytest.mark.parametrize("every", [1, 2])
+def test_operations_on_both_sides_of_a_reshape_share_a_kernel(rng, f, launches, every):
+    z, x = (cupy.asarray(rng.standard_normal(24 * every))[::every] for _ in range(2))
+    found, counted = replayed(lambda z, x: f(namespace_of(z), z, x), z, x)
+    assert counted <= launches + 4 * (every - 1)  # such arrays must be copied into another shape
+    for a, b in zip(found, f(namespace_of(z), z, x), strict=True):
+        agree(a, b, ulps=2)

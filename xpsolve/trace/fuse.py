@@ -21,6 +21,7 @@ import numpy as np
 from xpsolve.trace import cuda
 from xpsolve.trace.count import is_view
 from xpsolve.trace.program import Operation, Value
+from xpsolve.trace.shapes import in_common_shapes
 
 _MOST_ARRAYS, _MOST_OPERATIONS = 16, 48
 """Of one value that is computed anew: beyond them something on the way is kept."""
@@ -105,7 +106,7 @@ def fused(operations: Iterable[Operation], outputs: Iterable[Value]) -> list[Ope
     >>> len(program.operations), len(fused(program.operations, [program.outputs]))
     (2, 1)
     """
-    return _Fusion(operations, set(outputs)).units()
+    return _Fusion(in_common_shapes(operations), set(outputs)).units()
 
 
 class _Fusion:

@@ -49,7 +49,7 @@ def _lies(x: Array, *, transposed: bool = False) -> bool:
     strides = strides_of(x)
     if strides is None or 0 in x.shape:
         return True
-    return _in_order(x.shape, strides) or (transposed and _in_order(x.shape[::-1], strides[::-1]))
+    return in_order(x.shape, strides) or (transposed and in_order(x.shape[::-1], strides[::-1]))
 
 
 def strides_of(x: Array) -> tuple[int, ...] | None:
@@ -61,7 +61,8 @@ def strides_of(x: Array) -> tuple[int, ...] | None:
     return tuple(stride // x.dtype.itemsize for stride in x.strides)
 
 
-def _in_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+def in_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether the numbers of an array lie one after another in memory."""
     expected = 1
     for length, stride in zip(shape[::-1], strides[::-1], strict=True):
         if length != 1:

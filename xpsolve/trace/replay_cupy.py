@@ -50,8 +50,8 @@ class CupyWriter(Writer):
 
     def _lines(self, operations: Iterable[Operation]) -> list[str]:
         operations = list(operations)
-        made = {value for operation in operations for value in operation.makes()}
         units = self.units(operations)
+        made = {value for unit in units for value in unit.makes()}
         last = {value: unit for unit in units for value in unit.reads() if value in made - self._wanted}
         lines = []
         for unit in units:

@@ -93,7 +93,7 @@ class _Launches(Recorder):
         super().__init__(counter.namespace)
         self._library = "cupy"
         self._counter = counter
-        self._counted: dict[Value, int] = {}
+        self._counted: dict[tuple[str, Value], int] = {}
         self.closed: list[Value] = []
 
     def wrap(self, value: Array) -> Recorded:
@@ -111,11 +111,13 @@ class _Launches(Recorder):
         result = super().apply(name, function, args, kwargs)
         if len(self.operations) > count:
             started = self._counter.tally.launches - before
-            self._counted.update(dict.fromkeys(self.operations[-1].makes(), started))
+            made = self.operations[-1]
+            self._counted.update({(made.name, value): started for value in made.makes()})
         return result
 
     def of(self, unit: Operation | Kernel) -> int:
         """Launches of an operation, or of a kernel."""
         if isinstance(unit, Kernel):
             return 1
-        return self._counted.get(unit.makes()[0], 1) if unit.makes() else 0
+        added = int(unit.name != "reshape")  # those that a pass adds are views
+        return self._counted.get((unit.name, unit.makes()[0]), added) if unit.makes() else 0
