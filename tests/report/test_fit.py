@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from xpsolve.report.fit import fit_power_law, local_slopes, verdict
+from xpsolve.report.findings import against
+from xpsolve.report.fit import fit_power_law, local_slopes
+from xpsolve.report.verdict import judge, sentence
 
 TWO_DECADES = np.geomspace(100, 10_000, 6)
 
@@ -50,45 +52,74 @@ def noisy(x, t, seed=0):
     return np.asarray(t) * np.exp(0.02 * np.random.default_rng(seed).standard_normal(len(x)))
 
 
+def verdict(x, t, theory):
+    return against(fit_power_law(x, t), theory)[0]
+
+
 def test_verdicts():
     x = TWO_DECADES
     cases = {
         "agrees": (noisy(x, 1e-6 * x), x),
         "differs": (noisy(x, 1e-6 * x**1.5), x),
         "floor-bound": (noisy(x, 1e-3 + 1e-9 * x), x),
-        "unresolved": (noisy(x, 1e-6 * x), None),
+        "no theory": (noisy(x, 1e-6 * x), None),
     }
     for expected, (t, theory) in cases.items():
-        word, _, reason = verdict(fit_power_law(x, t), theory)
-        assert word == expected, reason
+        said = verdict(x, t, theory)
+        assert said.kind == expected, sentence(said)
+        assert said.judged == (theory is not None)
 
 
 def test_a_flat_time_is_floor_bound():
     x = TWO_DECADES
-    assert verdict(fit_power_law(x, noisy(x, np.full(x.size, 1e-4))), x)[0] == "floor-bound"
+    said, (seconds, part) = against(fit_power_law(x, noisy(x, np.full(x.size, 1e-4))), x)
+    assert said.kind == "floor-bound"
+    assert seconds == pytest.approx(1e-4, rel=0.05)
+    assert said.cause.numbers["constant"] == part == pytest.approx(1, abs=0.05)
 
 
 def test_a_small_floor_still_agrees():
     x = TWO_DECADES
-    assert verdict(fit_power_law(x, noisy(x, 2e-4 + 1e-6 * x)), x)[0] == "agrees"
+    assert verdict(x, noisy(x, 2e-4 + 1e-6 * x), x).kind == "agrees"
 
 
-def test_few_points_or_a_narrow_range_are_unresolved():
+def test_few_points_or_a_narrow_range_are_not_measurable():
     three = np.array([100.0, 1000.0, 10_000.0])
-    word, expected, reason = verdict(fit_power_law(three, three), three)
-    assert (word, round(expected, 6)) == ("unresolved", 1.0)
-    assert "3 usable points" in reason
+    said = verdict(three, three, three)
+    assert (said.kind, said.cause.kind, round(said.theory, 6)) == ("not measurable", "points", 1.0)
+    assert sentence(said) == "3 sizes were measured, and 4 are needed"
     narrow = np.array([100.0, 200.0, 400.0, 800.0])
-    assert verdict(fit_power_law(narrow, narrow), narrow)[0] == "unresolved"
+    said = verdict(narrow, narrow, narrow)
+    assert (said.kind, said.cause.kind, said.cause.numbers["span"]) == ("not measurable", "range", 8.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "ends", "kind"),
+    [
+        (1.0, (0.6, 1.4), "agrees"),
+        (1.3, (0.78, 1.74), "not measurable"),  # the theory lies in it, but also what is nearer to 2
+        (1.4, (0.9, 2.0), "not measurable"),
+        (0.5, (-0.05, 1.1), "not measurable"),
+        (1.07, (1.06, 1.1), "agrees"),  # within 0.1 of the theory, however narrow
+        (1.2, (1.15, 1.3), "differs"),
+        (2.0, (1.2, 3.0), "differs"),  # wide, but the theory is outside of it
+    ],
+)
+def test_an_interval_that_agrees_tells_neighbouring_integers_apart(value, ends, kind):
+    said = judge(value, ends, 0.98, points=5, span=16.0)
+    assert said.kind == kind
+    if kind == "not measurable":
+        assert said.cause.kind == "noise"
+        assert said.cause.numbers["width"] == pytest.approx(ends[1] - ends[0])
 
 
 def test_theory_is_taken_over_the_same_sizes():
     # n p² + p³/3 at n = 1000: between 2 and 3, and so is a machine that follows it exactly.
     p = np.geomspace(100, 4000, 6)
     flops = 1000 * p**2 + p**3 / 3
-    word, expected, _ = verdict(fit_power_law(p, noisy(p, 1e-10 * flops)), flops)
-    assert word == "agrees"
-    assert 2.1 < expected < 3.0
+    said = verdict(p, noisy(p, 1e-10 * flops), flops)
+    assert said.kind == "agrees"
+    assert 2.1 < said.theory < 3.0
 
 
 def test_local_slopes():

@@ -159,7 +159,7 @@ def test_names_are_text_and_never_markup(suite, tmp_path):
 def tables_for_other_programs(built):
     path, _ = built
     fits = pd.read_csv(path.parent / "scaling.csv")
-    assert {"alpha", "low", "high", "theory", "verdict", "local_slopes"} <= set(fits.columns)
+    assert {"alpha", "low", "high", "interval", "theory", "kind", "cause", "local_slopes"} <= set(fits.columns)
     everything = pd.read_csv(path.parent / "results.csv")
     assert set(everything["status"]) == {"ok", "failed", "skipped"}
     assert len(fits) < len(everything)

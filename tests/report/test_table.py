@@ -109,9 +109,9 @@ def test_findings_of_a_machine_that_follows_the_costs(ridge_suite):
     fits = scaling_table(lines)
     assert len(fits) == len(lines) == 18
     tall = fits[fits["benchmark"].str.contains("InFeatures") & fits["params"].str.contains("numpy")].iloc[0]
-    assert tall["verdict"] == "agrees"
+    assert tall["kind"] == "agrees"
     assert tall["alpha"] == pytest.approx(2.0, abs=0.1)
-    assert (fits.loc[fits["benchmark"].str.contains("Latency"), "verdict"] == "floor-bound").all()
+    assert (fits.loc[fits["benchmark"].str.contains("Latency"), "kind"] == "floor-bound").all()
     # Along n·p = const the time is held against the flops themselves.
     assert set(fits.loc[fits["benchmark"].str.contains("Aspect"), "of"]) == {"work"}
     svd = fits[fits["params"].str.contains("svd")]

@@ -122,7 +122,7 @@ def exponents(lines: Sequence[Series], run: RunName) -> Table:
                     if law is not None and judged
                     else Cell("–"),
                     Cell(exponent(line.theory), key(line.theory)),
-                    text(line.verdict, line.verdict),
+                    text(line.verdict.kind, line.verdict.kind.replace(" ", "-")),
                 ],
             )
         )
@@ -131,7 +131,7 @@ def exponents(lines: Sequence[Series], run: RunName) -> Table:
 
 def joint(found: pd.DataFrame, run: RunName) -> Table:
     """Exponents in all lengths together, of `xpsolve.report.joint.joint_fits`."""
-    columns = ["family", "method", "in", "sizes", "exponent", "95 % interval", "theory", "verdict", "why"]
+    columns = ["family", "method", "in", "sizes", "exponent", "95 % interval", "theory", "verdict", "cause"]
     rows = []
     for _, row in found.iterrows():
         method = ", ".join(str(row[name]) for name in ("method", "backend", "dtype", "mode") if row[name])
@@ -143,8 +143,8 @@ def joint(found: pd.DataFrame, run: RunName) -> Table:
             Cell(exponent(row["exponent"]), key(row["exponent"])),
             Cell(interval(row["low"], row["high"]), key(row["low"])),
             Cell(exponent(row["theory"]), key(row["theory"])),
-            text(row["verdict"], row["verdict"]),
-            text(row["reason"]),
+            text(row["kind"], row["kind"].replace(" ", "-")),
+            text(row["cause"]),
         ]
         rows.append((run(row["machine"], row["environment"]), cells))
     return with_run(columns, rows)
@@ -152,15 +152,17 @@ def joint(found: pd.DataFrame, run: RunName) -> Table:
 
 def disagreements(lines: Sequence[Series], run: RunName, link: Callable[[str], str] = lambda _: "") -> Table:
     """A sentence for each exponent whose verdict is not "agrees"."""
-    order = ("differs", "floor-bound", "unresolved")
-    told = sorted((line for line in lines if line.verdict in order), key=lambda line: order.index(line.verdict))
+    order = ("differs", "floor-bound", "not measurable", "no theory")
+    told = sorted(
+        (line for line in lines if line.verdict.kind in order), key=lambda line: order.index(line.verdict.kind)
+    )
     rows = [
         (
             run(*line.key[:2]),
             [
                 text(line.head["title"], link=link(str(line.head["family"]))),
                 text(line.label),
-                text(line.verdict, line.verdict),
+                text(line.verdict.kind, line.verdict.kind.replace(" ", "-")),
                 text(line.reason),
             ],
         )

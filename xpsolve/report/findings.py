@@ -9,17 +9,21 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from xpsolve.report.crossover import Crossover, crossover
-from xpsolve.report.fit import MIN_POINTS, PowerLaw, fit_power_law, local_slopes, verdict
+from xpsolve.report.fit import PowerLaw, constant, expected, fit_power_law, local_slopes
+from xpsolve.report.formats import interval
 from xpsolve.report.reasons import explain
+from xpsolve.report.verdict import Kind, Obstacle, Verdict, judge, sentence
 
-__all__ = ["Pair", "Series", "crossings", "scaling_table", "series"]
+__all__ = ["Pair", "Series", "against", "crossings", "scaling_table", "series"]
 
 RIVALS = ("method", "backend")
 Z99 = 2.576  # half-width of a 99 % interval in standard deviations
@@ -34,10 +38,19 @@ class Series:
     key: tuple[str, str, str, str]  # machine, environment, benchmark, the other parameters
     points: pd.DataFrame  # status ok, increasing x
     law: PowerLaw | None
-    verdict: str
-    theory: float
-    reason: str
+    verdict: Verdict
     variable: str  # what the exponent is of: the abscissa, or "work" where the cost bends along it
+    constant: tuple[float, float] = (math.nan, math.nan)  # of t = c + d·cost: c in seconds, and its part of the time
+
+    @property
+    def theory(self) -> float:
+        """The exponent of the theory; NaN without one."""
+        return self.verdict.theory
+
+    @property
+    def reason(self) -> str:
+        """Why the verdict is what it is, in words."""
+        return sentence(self.verdict)
 
     @property
     def head(self) -> pd.Series:
@@ -128,21 +141,67 @@ def series(frame: pd.DataFrame) -> list[Series]:
 
 
 def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame) -> Series:
-    name = str(points["x_name"].iloc[0])
-    bare = Series(key, points, None, "unresolved", math.nan, "no valid points", name)
+    bare = Series(key, points, None, Verdict(Kind.NO_THEORY), str(points["x_name"].iloc[0]))
     valid = bare.valid
-    if len(valid) < 2:
-        return replace(
-            bare, reason=explain(points, None, "unresolved", f"{len(valid)} usable points, {MIN_POINTS} needed")
-        )
+    lost = {
+        Obstacle.TOLERANCE: int((~points["valid"]).sum()),
+        Obstacle.NOISE: int((points["valid"] & ~points["steady"]).sum()),
+    }
     x, t, work = (valid[column].to_numpy(dtype=np.float64) for column in ("x", "value", "work"))
+    if len(valid) < 2:
+        stated = bool((points["work"] > 0).all())
+        few = judge(math.nan, (math.nan, math.nan), math.nan, points=len(valid), span=1.0, lost=lost, stated=stated)
+        return replace(bare, verdict=few)
     known = bool(np.all(work > 0))
-    if known and _bends(x, work):
-        # The time is then held against the cost itself.
-        x, name = work, "work"
-    law = fit_power_law(x, t)
-    word, expected, reason = verdict(law, np.sort(work) if name == "work" else work if known else None)
-    return Series(key, points, law, word, expected, explain(points, law, word, reason), name)
+    # Where no power of x describes the cost, the time is held against the cost itself.
+    name = "work" if known and _bends(x, work) else bare.variable
+    law = fit_power_law(work if name == "work" else x, t)
+    said, of_cost = against(law, (np.sort(work) if name == "work" else work) if known else None, lost)
+    return Series(key, points, law, explain(valid, said), name, of_cost)
+
+
+def against(
+    law: PowerLaw, cost: npt.ArrayLike | None, lost: Mapping[Obstacle, int] | None = None
+) -> tuple[Verdict, tuple[float, float]]:
+    """Compare a measured exponent with the theoretical cost at the same sizes.
+
+    Parameters
+    ----------
+    law : PowerLaw
+        The measured fit.
+    cost : array_like or None
+        The theoretical cost, in any unit, at ``law.x``; None when there is none.
+    lost : mapping, optional
+        Sizes that were measured and cannot be used, as in `xpsolve.report.verdict.judge`.
+
+    Returns
+    -------
+    Verdict
+        Without the cause of a difference.
+    tuple of float
+        The constant in t = c + d·cost, in seconds, and its part of the time at the median size.
+
+    Examples
+    --------
+    >>> from xpsolve.report.findings import against
+    >>> from xpsolve.report.fit import fit_power_law
+    >>> n = [100, 300, 1000, 3000, 10000]
+    >>> against(fit_power_law(n, [1.0, 3.1, 9.8, 30.0, 101.0]), n)[0].kind.value
+    'agrees'
+    """
+    seconds, part, rules = (math.nan, math.nan, False) if cost is None else constant(law, cost)
+    slopes = local_slopes(law.x, law.t)
+    said = judge(
+        law.alpha,
+        (law.low, law.high),
+        math.nan if cost is None else expected(law, cost),
+        points=law.x.size,
+        span=float(law.x[-1] / law.x[0]),
+        lost=lost,
+        constant=part if rules else 0.0,
+        evidence={"scatter": law.rms, "flattest": float(slopes.min()), "steepest": float(slopes.max())},
+    )
+    return said, (seconds, part)
 
 
 def _bends(x: Any, work: Any) -> bool:
@@ -209,7 +268,8 @@ def scaling_table(lines: list[Series]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Exponent with its interval, floor and factor of t = a + b·x^α, the theory's exponent, the verdict and why.
+        Exponent with its interval, the theory's, the kind of the verdict, its cause and the evidence; floor and factor
+        of t = a + b·x^α; of t = c + d·cost the constant c, and its part of the time at the median size.
 
     Examples
     --------
@@ -218,12 +278,12 @@ def scaling_table(lines: list[Series]) -> pd.DataFrame:
     ['machine', 'environment', 'benchmark']
     """
     columns = (
-        "machine environment benchmark family title mode params x points invalid x_min x_max of alpha low high theory "
-        "verdict reason a b rms local_slopes"
+        "machine environment benchmark family title mode params x points invalid x_min x_max of alpha low high "
+        "interval theory kind cause evidence a b rms constant constant_share local_slopes"
     ).split()
     rows = []
     for line in lines:
-        law, head = line.law, line.head
+        law, head, cause = line.law, line.head, line.verdict.cause
         slopes: list[float] = [] if law is None else local_slopes(law.x, law.t).tolist()
         fitted = [] if law is None else [law.alpha, law.low, law.high]
         rows.append(
@@ -238,10 +298,13 @@ def scaling_table(lines: list[Series]) -> pd.DataFrame:
                 line.points["x"].max(),
                 line.variable,
                 *(fitted or [math.nan] * 3),
+                interval(line.verdict.interval[0], line.verdict.interval[1]),
                 line.theory,
-                line.verdict,
-                line.reason,
+                line.verdict.kind.value,
+                "" if cause is None else cause.kind,
+                "{}" if cause is None else json.dumps({k: float(f"{v:.4g}") for k, v in cause.numbers.items()}),
                 *([math.nan] * 3 if law is None else [law.a, law.b, law.rms]),
+                *line.constant,
                 json.dumps([round(slope, 3) for slope in slopes]),
             ]
         )

@@ -1,4 +1,4 @@
-"""Scaling exponents: t = a + b·x^α fitted to a handful of times, with an interval and a verdict against theory.
+"""Scaling exponents: t = a + b·x^α fitted to a handful of times, with an interval.
 
 The fit is least squares on log t, so that a relative error counts the same at every size. With
 t = b·(ρ + x^α), ρ = a/b, the level log b drops out by centring and two numbers are searched, log ρ and α.
@@ -25,18 +25,14 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.optimize import leastsq
 
-from xpsolve.report.formats import share
+from xpsolve.report.verdict import MIN_DECADES, MIN_POINTS
 
-__all__ = ["AGREEMENT", "PowerLaw", "fit_power_law", "local_slopes", "verdict"]
+__all__ = ["PowerLaw", "constant", "expected", "fit_power_law", "local_slopes"]
 
 Vector = npt.NDArray[np.float64]
 
 SUPPORT = 0.2  # a floor is kept when the F-test against none gives less than this
 FIRM = 0.01  # and taken as certain below this
-AGREEMENT = 0.1  # two exponents closer than this agree, whatever their intervals
-WIDEST = 1.0  # an interval wider than this is of no use
-MIN_POINTS = 4
-MIN_DECADES = 1.0
 
 
 @dataclass(frozen=True)
@@ -181,55 +177,31 @@ def local_slopes(x: npt.ArrayLike, t: npt.ArrayLike) -> Vector:
     return np.asarray(np.diff(np.log(time)) / np.diff(np.log(size)), dtype=np.float64)
 
 
-def verdict(law: PowerLaw, theory: Sequence[float] | Vector | None) -> tuple[str, float, str]:
-    """Compare a measured exponent with the theoretical cost at the same sizes.
+def expected(law: PowerLaw, cost: npt.ArrayLike) -> float:
+    """The exponent of a cost over the sizes of a fit, in the same form.
 
     Parameters
     ----------
     law : PowerLaw
         The measured fit.
-    theory : sequence of float or None
-        The theoretical cost, in any unit, at ``law.x``; None when there is none.
+    cost : array_like
+        The theoretical cost, in any unit, at ``law.x``.
 
     Returns
     -------
-    word : str
-        ``"agrees"`` (the theory lies in the interval, or within 0.1 of α), ``"floor-bound"`` (a constant is the greater
-        part of the time at most sizes), ``"differs"`` or ``"unresolved"`` (under 4 points, under a decade, an
-        interval wider than 1, or no theory).
-    exponent : float
-        The exponent of the theory, fitted over the same sizes in the same form; NaN without theory.
-    reason : str
-        One clause that says why.
+    float
+        NaN where the cost is not known at every size.
 
     Examples
     --------
-    >>> from xpsolve.report.fit import fit_power_law, verdict
-    >>> n = [100, 300, 1000, 3000, 10000]
-    >>> verdict(fit_power_law(n, [1.0, 3.1, 9.8, 30.0, 101.0]), n)[0]
-    'agrees'
+    >>> from xpsolve.report.fit import expected, fit_power_law
+    >>> round(expected(fit_power_law([1, 10, 100, 1000], [2, 21, 190, 2000]), [3, 30, 300, 3000]), 6)
+    1.0
     """
-    expected = np.nan
-    cost = None if theory is None else np.asarray(theory, dtype=np.float64)
-    if cost is not None and np.all(np.isfinite(cost)) and np.all(cost > 0) and cost.size >= 2:
-        expected = fit_power_law(law.x, cost, floor=law.a > 0, draws=0).alpha
-    if law.x.size < MIN_POINTS:
-        return "unresolved", expected, f"{law.x.size} usable points, {MIN_POINTS} needed"
-    if not law.resolved:
-        return "unresolved", expected, f"the range spans a factor {law.x[-1] / law.x[0]:.3g}, 10 needed"
-    if cost is None or not np.isfinite(expected):
-        return "unresolved", expected, "no theoretical cost to compare with"
-    constant, scatter = _floor_plus_theory(law, cost)
-    if 2 * np.count_nonzero(constant > 0.5) > law.x.size and scatter <= max(1.5 * law.rms, 0.1):
-        return "floor-bound", expected, f"a constant is {share(np.median(constant))} of the time at the median size"
-    if law.high - law.low > WIDEST:
-        return "unresolved", expected, f"the interval is {law.high - law.low:.2g} wide"
-    if law.low <= expected <= law.high:
-        return "agrees", expected, "theory in the interval"
-    gap = law.alpha - expected
-    if abs(gap) <= AGREEMENT:
-        return "agrees", expected, f"within {AGREEMENT} of theory"
-    return "differs", expected, f"{abs(gap):.2f} {'above' if gap > 0 else 'below'} theory"
+    known = np.asarray(cost, dtype=np.float64)
+    if known.size < 2 or not np.all(np.isfinite(known) & (known > 0)):
+        return np.nan
+    return fit_power_law(law.x, known, floor=law.a > 0, draws=0).alpha
 
 
 def _checked(x: npt.ArrayLike, t: npt.ArrayLike) -> tuple[Vector, Vector]:
@@ -320,9 +292,36 @@ def _interval(centred: Vector, fitted: Vector, noise: Vector, *, lines: bool) ->
     return float(low), float(high)
 
 
-def _floor_plus_theory(law: PowerLaw, cost: Vector) -> tuple[Vector, float]:
-    """Fit t = a + c·cost; return the share of a at every point and the scatter about that fit."""
-    scaled, log_t = cost / np.exp(np.mean(np.log(cost))), np.log(law.t)
+def constant(law: PowerLaw, cost: npt.ArrayLike) -> tuple[float, float, bool]:
+    """The constant c in t = c + d·cost, the cost being that of the theory.
+
+    Parameters
+    ----------
+    law : PowerLaw
+        The measured fit.
+    cost : array_like
+        The theoretical cost at ``law.x``, positive.
+
+    Returns
+    -------
+    seconds : float
+        The constant.
+    part : float
+        What it is of the time at the median size.
+    rules : bool
+        Whether it is the greater part of the time at most sizes, of times that this form describes as well as the
+        power law does.
+
+    Examples
+    --------
+    >>> from xpsolve.report.fit import constant, fit_power_law
+    >>> law = fit_power_law([1, 10, 100, 1000], [3.0, 3.0, 3.1, 4.0])
+    >>> seconds, part, rules = constant(law, [1, 10, 100, 1000])
+    >>> round(seconds, 2), rules
+    (3.0, True)
+    """
+    known, log_t = np.asarray(cost, dtype=np.float64), np.log(law.t)
+    scaled = known / np.exp(np.mean(np.log(known)))
 
     def residual(q: Vector) -> Vector:
         r = log_t - np.log(np.exp(q[0]) + scaled)
@@ -331,4 +330,7 @@ def _floor_plus_theory(law: PowerLaw, cost: Vector) -> tuple[Vector, float]:
     starts = (np.log(scaled.min()) - 3.0, 0.0, np.log(scaled.max()) + 3.0)
     best, misses = min((_least(residual, (start,), most=100) for start in starts), key=lambda fit: fit[1] @ fit[1])
     rho = float(np.exp(best[0]))
-    return rho / (rho + scaled), float(np.sqrt(np.mean(misses**2)))
+    shares = rho / (rho + scaled)
+    fits = float(np.sqrt(np.mean(misses**2))) <= max(1.5 * law.rms, 0.1)
+    level = float(np.exp(np.mean(log_t - np.log(rho + scaled))))
+    return rho * level, float(np.median(shares)), bool(fits and 2 * np.count_nonzero(shares > 0.5) > law.x.size)

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from xpsolve.report.findings import Series, series
-from xpsolve.report.fit import AGREEMENT, MIN_DECADES, MIN_POINTS, WIDEST
+from xpsolve.report.verdict import Kind, judge
 
 __all__ = ["LENGTHS", "joint_fits"]
 
@@ -33,7 +33,7 @@ ALIKE = 100.0
 _GROUP = ["machine", "environment", "family", "method", "backend", "dtype", "mode"]
 _SWEEP = ["benchmark", "series"]
 COLUMNS = [*_GROUP, "length", "smallest", "largest", "points", "sweeps", "exponent", "low", "high", "theory"]
-COLUMNS += ["verdict", "reason", "rms"]
+COLUMNS += ["kind", "cause", "rms"]
 
 
 def joint_fits(frame: pd.DataFrame, lines: Sequence[Series] | None = None) -> pd.DataFrame:
@@ -51,9 +51,8 @@ def joint_fits(frame: pd.DataFrame, lines: Sequence[Series] | None = None) -> pd
     pandas.DataFrame
         A row per machine, environment, family, method, backend, dtype, mode and length, for methods of which at least
         two lengths are swept: ``exponent`` with its 95 % interval ``low``, ``high``; ``theory``, that of the cost at
-        the same points; ``verdict`` "agrees" (the theory lies in the interval, or within 0.1), "differs" or
-        "unresolved" and its ``reason``; ``smallest`` and ``largest`` length; ``points``, ``sweeps``, and ``rms``, the
-        scatter of log t about the law.
+        the same points; the ``kind`` of the verdict and its ``cause``, as in `xpsolve.report.verdict`; ``smallest`` and
+        ``largest`` length; ``points``, ``sweeps``, and ``rms``, the scatter of log t about the law.
 
     Examples
     --------
@@ -66,7 +65,7 @@ def joint_fits(frame: pd.DataFrame, lines: Sequence[Series] | None = None) -> pd
     if frame.empty:
         return pd.DataFrame(columns=COLUMNS)
     found = series(frame) if lines is None else lines
-    constant = {line.key for line in found if line.verdict == "floor-bound"}
+    constant = {line.key for line in found if line.verdict.kind == Kind.FLOOR_BOUND}
     points = frame[(frame["role"] == "time") & frame["current"] & (frame["status"] == "ok")]
     points = points[points["valid"] & points["steady"] & (points["value"] > 0) & points["x_name"].isin(LENGTHS)]
     points = points[points["bound"] != "launches"]
@@ -95,11 +94,12 @@ def _fit(group: Any, points: pd.DataFrame) -> list[list[Any]]:
     rms = math.sqrt(rss / len(points))
     rows = []
     for i, name in enumerate(swept):
-        judged = _verdict(points[name], slopes[i], half[i], theory[i])
         span = points[name].min(), points[name].max()
+        ends = slopes[i] - half[i], slopes[i] + half[i]
+        judged = judge(slopes[i], ends, theory[i], points=points[name].nunique(), span=span[1] / span[0])
         counted = len(points), points.groupby(_SWEEP).ngroups
-        fitted = slopes[i], slopes[i] - half[i], slopes[i] + half[i], theory[i]
-        rows.append([*group, name, *span, *counted, *fitted, *judged, rms])
+        said = judged.kind.value, judged.cause.kind if judged.cause else ""
+        rows.append([*group, name, *span, *counted, slopes[i], *ends, theory[i], *said, rms])
     return rows
 
 
@@ -115,16 +115,3 @@ def _theory(points: pd.DataFrame, design: Matrix) -> Matrix:
         if name in points and (points[name] > 0).all():
             return np.asarray(np.linalg.lstsq(design, _centred(points, points[[name]])[:, 0])[0], dtype=np.float64)
     return np.full(design.shape[1], math.nan)
-
-
-def _verdict(lengths: pd.Series, slope: float, half: float, theory: float) -> tuple[str, str]:
-    decades = math.log10(lengths.max() / lengths.min())
-    if lengths.nunique() < MIN_POINTS or decades < MIN_DECADES - 1e-9:
-        return "unresolved", f"{lengths.nunique()} lengths over a factor {lengths.max() / lengths.min():.3g}"
-    if math.isnan(theory):
-        return "unresolved", "no theoretical cost to compare with"
-    if 2 * half > WIDEST:
-        return "unresolved", f"the interval is {2 * half:.2g} wide"
-    if abs(slope - theory) <= max(half, AGREEMENT):
-        return "agrees", "theory in the interval" if abs(slope - theory) <= half else f"within {AGREEMENT} of theory"
-    return "differs", f"{abs(slope - theory):.2f} {'above' if slope > theory else 'below'} theory"

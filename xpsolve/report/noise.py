@@ -28,7 +28,8 @@ import pandas as pd
 from scipy import stats
 
 from xpsolve.report.findings import LEAST_SCATTER
-from xpsolve.report.fit import MIN_DECADES, MIN_POINTS, PowerLaw, fit_power_law
+from xpsolve.report.fit import PowerLaw, fit_power_law
+from xpsolve.report.verdict import MIN_DECADES, MIN_POINTS
 
 __all__ = ["LEAST", "LEAST_SLOPE", "Comparison", "Shift", "compare"]
 

@@ -18,12 +18,12 @@ from markupsafe import Markup
 from xpsolve.report import backends, comparisons, digest, machine, news, peers, predicted, sections, summary
 from xpsolve.report.asv import Measurements
 from xpsolve.report.findings import Pair, Series
-from xpsolve.report.fit import AGREEMENT
 from xpsolve.report.formats import number, share
 from xpsolve.report.gallery import Drawn
 from xpsolve.report.runs import Runs
 from xpsolve.report.sections import Figure, Section
 from xpsolve.report.table import UNSTEADY
+from xpsolve.report.verdict import AGREEMENT, Tally
 
 __all__ = ["MARK", "Page", "pages", "render"]
 
@@ -179,13 +179,12 @@ def _index(
 def _exponents(lines: list[Series], joined: pd.DataFrame, runs: Runs, link: Callable[[str], str]) -> Page | None:
     if not lines:
         return None
-    agreeing = sum(line.verdict == "agrees" for line in lines)
-    resolved = sum(line.verdict != "unresolved" for line in lines)
+    tally = Tally.of(line.verdict for line in lines)
     values = {
-        "agreeing": agreeing,
+        "agreeing": tally.kinds["agrees"],
         "all": len(lines),
-        "resolved": resolved,
-        "share": share(agreeing / max(resolved, 1)),
+        "resolved": tally.judged,
+        "share": share(tally.kinds["agrees"] / max(tally.judged, 1)),
         "disagreements": digest.disagreements(lines, runs.name, link),
         "exponents": digest.exponents(lines, runs.name),
         "joint": digest.joint(joined, runs.name),

@@ -191,28 +191,28 @@ def _headline(lines: list[Series], clear: Sequence[Pair]) -> str:
     title = str(lines[0].head["title"]) + (f" ({lines[0].named(common)})" if common else "")
     if clear:
         return f"{title}: {clear[0].sentence}"
-    if len(lines) == 1 and lines[0].law is not None and lines[0].verdict != "unresolved":
+    if len(lines) == 1 and lines[0].law is not None and lines[0].verdict.judged:
         line, law = lines[0], lines[0].law
         if law.vague:
-            return f"{title}: {line.verdict}"
+            return f"{title}: {line.verdict.kind}"
         theory = "" if math.isnan(line.theory) else f", theory {exponent(line.theory)}"
         grows = f"{line.variable}^{exponent(law.alpha)} {interval(law.low, law.high)}{theory}"
-        return f"{title}: time grows as {grows}: {line.verdict}"
+        return f"{title}: time grows as {grows}: {line.verdict.kind}"
     if len(lines) == 1 and lines[0].law is not None and math.isnan(lines[0].theory):
         line, law = lines[0], lines[0].law
         if law.resolved and not law.vague:
             grows = f"{line.variable}^{exponent(law.alpha)} {interval(law.low, law.high)}"
             return f"{title}: time grows as {grows}; no cost is stated"
-    judged = [line for line in lines if line.verdict != "unresolved"]
+    judged = [line for line in lines if line.verdict.judged]
     if not judged:
-        return f"{title}: exponent unresolved ({lines[0].reason.split('; ')[0]})"
-    agreeing = sum(line.verdict == "agrees" for line in judged)
-    if len({line.verdict for line in lines}) == 1 and agreeing == 0:
-        phrase = {"floor-bound": "are floor-bound", "differs": "differ from theory"}[lines[0].verdict]
+        return f"{title}: exponent not measured ({lines[0].reason.split('; ')[0]})"
+    agreeing = sum(line.verdict.kind == "agrees" for line in judged)
+    if len({line.verdict.kind for line in lines}) == 1 and agreeing == 0:
+        phrase = {"floor-bound": "are floor-bound", "differs": "differ from theory"}[lines[0].verdict.kind]
         return f"{title}: {len(lines)} of {len(lines)} lines {phrase}"
-    others = "; ".join(f"{line.label}: {line.verdict}" for line in judged if line.verdict != "agrees")
+    others = "; ".join(f"{line.label}: {line.verdict.kind}" for line in judged if line.verdict.kind != "agrees")
     if agreeing == len(judged):
-        rest = "" if agreeing == len(lines) else ", the others are unresolved"
+        rest = "" if agreeing == len(lines) else ", the others could not be judged"
         return f"{title}: {agreeing} of {len(lines)} lines agree with theory{rest}"
     return f"{title}: {agreeing} of {len(lines)} lines agree with theory; {others}"
 

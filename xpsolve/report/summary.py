@@ -45,7 +45,7 @@ def scaling(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -
         families.setdefault((*line.key[:2], str(line.head["family"])), []).append(line)
     rows = []
     for (machine, environment, family), members in sorted(families.items(), key=lambda item: item[0]):
-        agreeing = sum(line.verdict == "agrees" for line in members)
+        agreeing = sum(line.verdict.kind == "agrees" for line in members)
         # Resolved if there is one, of the most work, and there on the fastest backend.
         told = max(members, key=lambda line: (_known(line), *_weight(line)))
         law = told.law
@@ -54,7 +54,7 @@ def scaling(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -
             text(family, link=link(family)),
             Cell(f"{told.variable}^{exponent(law.alpha)}", law.alpha) if law is not None and shown else Cell("–"),
             Cell(interval(law.low, law.high), law.low) if law is not None and shown else Cell("–"),
-            text(told.verdict, told.verdict),
+            text(told.verdict.kind, told.verdict.kind),
             Cell(exponent(told.theory), told.theory) if math.isfinite(told.theory) else Cell("–"),
             text(f"{told.head['title']} ({told.label})" if told.params else told.head["title"]),
             Cell(f"{agreeing} of {len(members)}", agreeing / len(members)),
@@ -70,7 +70,7 @@ def _weight(line: Series) -> tuple[float, float]:
 
 
 def _known(line: Series) -> bool:
-    return line.law is not None and line.law.resolved and not line.law.vague and line.verdict != "unresolved"
+    return line.law is not None and line.law.resolved and not line.law.vague and line.verdict.judged
 
 
 def lead(
@@ -110,11 +110,11 @@ def lead(
     """
     said: list[tuple[str, str]] = []
     if lines:
-        agreeing = sum(line.verdict == "agrees" for line in lines)
+        agreeing = sum(line.verdict.kind == "agrees" for line in lines)
         others = [
             f"{count} {word}"
-            for word in ("floor-bound", "differs", "unresolved")
-            if (count := sum(line.verdict == word for line in lines))
+            for word in ("floor-bound", "differs", "no theory", "not measurable")
+            if (count := sum(line.verdict.kind == word for line in lines))
         ]
         rest = f" ({', '.join(others)})" if others else ""
         part = share(agreeing / len(lines)) if agreeing else "none"

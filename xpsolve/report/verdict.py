@@ -1,0 +1,252 @@
+"""What a measured exponent says about the theory, as data; words only in `sentence`.
+
+A verdict is one of five kinds.  "agrees" needs an interval that stays within a half of the theory: a wider one may hold
+the next integer too, and proves nothing.  "differs" needs one that excludes the theory.  "floor-bound" is a time whose
+greater part is a constant.  "not measurable" has one of four causes, each with its remedy: a wider range, more points,
+less noise, a solve that meets its tolerance.  Without a cost there is "no theory" to compare with.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from xpsolve.report.formats import exponent, interval, number, share
+
+__all__ = [
+    "AGREEMENT",
+    "MIN_DECADES",
+    "MIN_POINTS",
+    "Cause",
+    "Kind",
+    "Obstacle",
+    "Tally",
+    "Verdict",
+    "judge",
+    "sentence",
+]
+
+AGREEMENT = 0.1  # two exponents closer than this agree, whatever their intervals
+HALF = 0.5  # no end of an interval that agrees is this far from the theory: neighbouring integers are distinguished
+MIN_POINTS = 4
+MIN_DECADES = 1.0
+
+
+class Kind(StrEnum):
+    """What a verdict says."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    FLOOR_BOUND = "floor-bound"
+    NO_THEORY = "no theory"
+    NOT_MEASURABLE = "not measurable"
+
+
+class Obstacle(StrEnum):
+    """Why an exponent cannot be judged."""
+
+    RANGE = "range"
+    POINTS = "points"
+    NOISE = "noise"
+    TOLERANCE = "tolerance"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a verdict is what it is.
+
+    Parameters
+    ----------
+    kind : str
+        One of `Obstacle` where an exponent is not measurable; "launches" or "calls" of what is floor-bound; "launches",
+        "calls", "threads", "cache", "outgrown" (data that leave a cache), "rates" or "unexplained" of what differs.
+    numbers : mapping of str to float
+        The evidence.
+    """
+
+    kind: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A measured exponent against that of the theory.
+
+    Parameters
+    ----------
+    kind : Kind
+        What it says.
+    value : float
+        The measured exponent; NaN where there are too few points.
+    interval : tuple of float
+        Its 95 % interval.
+    theory : float
+        The exponent of the cost over the same sizes.
+    cause : Cause or None
+        Why; None where there is nothing to explain.
+
+    Examples
+    --------
+    >>> from xpsolve.report.verdict import judge, sentence
+    >>> one = judge(1.62, (1.4, 1.8), 2.0, points=5, span=16.0)
+    >>> one.kind.value, one.judged, sentence(one)
+    ('differs', True, '0.38 below the theory; neither launches nor the share of the limit explain it')
+    """
+
+    kind: Kind
+    value: float = math.nan
+    interval: tuple[float, float] = (math.nan, math.nan)
+    theory: float = math.nan
+    cause: Cause | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether the measurement says something about the theory."""
+        return self.kind in (Kind.AGREES, Kind.DIFFERS, Kind.FLOOR_BOUND)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the exponent itself may be shown, with or without a theory."""
+        few = self.cause is not None and self.cause.kind in (Obstacle.RANGE, Obstacle.POINTS, Obstacle.TOLERANCE)
+        return math.isfinite(self.value) and math.isfinite(sum(self.interval)) and not few
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many verdicts there are of each kind, and of each obstacle.
+
+    Examples
+    --------
+    >>> from xpsolve.report.verdict import Kind, Tally, Verdict
+    >>> one = Tally.of([Verdict(Kind.AGREES), Verdict(Kind.DIFFERS), Verdict(Kind.NO_THEORY)])
+    >>> one.kinds["agrees"], one.judged, one.with_theory
+    (1, 2, 2)
+    """
+
+    kinds: Mapping[str, int]
+    obstacles: Mapping[str, int]
+
+    @classmethod
+    def of(cls, verdicts: Iterable[Verdict]) -> Tally:
+        """Count."""
+        found = list(verdicts)
+        kinds = Counter(verdict.kind.value for verdict in found)
+        unmeasured = Counter(v.cause.kind for v in found if v.kind == Kind.NOT_MEASURABLE and v.cause is not None)
+        return cls({kind.value: kinds[kind] for kind in Kind}, {str(why.value): unmeasured[why] for why in Obstacle})
+
+    @property
+    def judged(self) -> int:
+        """Of those that could be judged."""
+        return sum(self.kinds[kind] for kind in (Kind.AGREES, Kind.DIFFERS, Kind.FLOOR_BOUND))
+
+    @property
+    def with_theory(self) -> int:
+        """Of those that state a cost."""
+        return sum(self.kinds.values()) - self.kinds[Kind.NO_THEORY]
+
+
+def judge(
+    value: float,
+    ends: tuple[float, float],
+    theory: float,
+    *,
+    points: int,
+    span: float,
+    lost: Mapping[Obstacle, int] | None = None,
+    constant: float = 0.0,
+    evidence: Mapping[str, float] | None = None,
+    stated: bool | None = None,
+) -> Verdict:
+    """Compare an exponent with the theory.
+
+    Parameters
+    ----------
+    value : float
+        The measured exponent.
+    ends : tuple of float
+        Its 95 % interval.
+    theory : float
+        The theory's exponent over the same sizes; NaN without one, or where too few points are left to fit it.
+    points : int
+        Different sizes that could be used.
+    span : float
+        The largest of them over the smallest.
+    lost : mapping, optional
+        Sizes that were measured and cannot be used: `Obstacle.TOLERANCE` for wrong answers, `Obstacle.NOISE` for
+        times that were too unsteady.
+    constant : float, optional
+        The part of the time at the median size that is a constant, where one is the greater part at most sizes.
+    evidence : mapping, optional
+        What is known of the scatter, kept where noise is the obstacle.
+    stated : bool, optional
+        Whether there is a theory; left out, `theory` says so.
+
+    Returns
+    -------
+    Verdict
+        Without the cause of a difference, which `xpsolve.report.reasons.explain` finds.
+    """
+    said = functools.partial(Verdict, value=value, interval=ends, theory=theory)
+    if not (stated or math.isfinite(theory)):
+        return said(Kind.NO_THEORY)
+    if points < MIN_POINTS:
+        lost = {why: count for why, count in (lost or {}).items() if count}
+        enough = points + sum(lost.values()) >= MIN_POINTS
+        why = max(lost, key=lambda obstacle: lost[obstacle]) if lost and enough else Obstacle.POINTS
+        return said(
+            Kind.NOT_MEASURABLE,
+            cause=Cause(why.value, {"points": points, "needed": MIN_POINTS, "lost": lost.get(why, 0)}),
+        )
+    # The slack admits a nominal decade such as 200…2000 despite rounding in the logarithm.
+    if math.log10(span) < MIN_DECADES - 1e-9:
+        return said(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.RANGE.value, {"span": span, "needed": 10**MIN_DECADES}))
+    if constant > 0:
+        return said(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
+    low, high = ends
+    if abs(value - theory) > AGREEMENT and not low <= theory <= high:
+        return said(Kind.DIFFERS, cause=Cause("unexplained"))
+    if theory - HALF < low and high < theory + HALF:
+        return said(Kind.AGREES)
+    return said(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.NOISE.value, {"width": high - low, **(evidence or {})}))
+
+
+def sentence(verdict: Verdict) -> str:
+    """A verdict in one clause: its reason and the evidence.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        What `judge` found.
+
+    Returns
+    -------
+    str
+        Plain text, without its full stop.
+
+    Examples
+    --------
+    >>> from xpsolve.report.verdict import judge, sentence
+    >>> sentence(judge(1.0, (0.9, 1.1), 1.04, points=5, span=20.0))
+    'the theory lies in the interval'
+    >>> sentence(judge(1.0, (0.9, 1.1), 1.04, points=5, span=8.0))
+    'the sizes span a factor 8, and 10 is needed'
+    """
+    cause = verdict.cause or Cause("")
+    return str(_template().render(v=verdict, cause=cause.kind, at=cause.numbers)).strip()
+
+
+@functools.cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(loader=PackageLoader("xpsolve.report"), trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(number=number, share=share, exponent=exponent, interval=interval)
+    environment.tests["known"] = lambda value: bool(np.isfinite(value))
+    return environment.get_template("verdict.txt")
