@@ -56,13 +56,15 @@ STYLE = {
 }
 
 
-def panels(columns: int = 1, *, rows: int = 1, height: float = 3.7, images: bool = False, **options: Any) -> Any:
-    """A figure of the page's width and its axes: one, or an array of them; `images` have no ticks and no grid."""
+def panels(
+    columns: int = 1, *, rows: int = 1, height: float = 3.7, width: float = 6.6, images: bool = False, **options: Any
+) -> Any:
+    """A figure, in inches, and its axes: one, or an array of them; `images` have no ticks and no grid."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     # By hand: pyplot would keep state and choose a window system.
-    figure = Figure(figsize=(6.6, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots(rows, columns, **options)
     for one in figure.axes:
@@ -76,14 +78,14 @@ def panels(columns: int = 1, *, rows: int = 1, height: float = 3.7, images: bool
 
 
 @contextmanager
-def drawing(title: str, *args: Any, **options: Any) -> Iterator[tuple[Any, Any, list[str]]]:
+def drawing(title: str, *args: Any, width: float = 5.8, **options: Any) -> Iterator[tuple[Any, Any, list[str]]]:
     """Yield a figure under its title, its axes, and a list that receives the SVG once the block has ended."""
     import matplotlib as mpl
 
     out: list[str] = []
     with mpl.rc_context(STYLE):
-        figure, axes = panels(*args, **options)
-        figure.suptitle(textwrap.fill(title, TITLE), x=0.004, ha="left", fontsize=11)
+        figure, axes = panels(*args, width=width, **options)
+        figure.suptitle(textwrap.fill(title, int(8.8 * width)), x=0.004, ha="left", fontsize=11)
         yield figure, axes, out
         out.append(svg(figure))
 
