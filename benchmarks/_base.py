@@ -20,16 +20,17 @@ counting arrays over NumPy, for each of its parameters but at the smallest absci
 every machine, so that two commits can be compared by it; the flops are those of products and factorisations, as in
 `xpsolve.costs`.
 
-The error of a point is that of the answer that was timed, where one process does both (``xpsolve bench``), and of a
-solve of its own where it does not (``asv run``): `_Benchmark._answer` gives the one or the other.
+Most classes derive from `_Solves`, whose `prepare` returns a `Case`: a call, and the error of its answer.  The error of
+a point is that of the answer that was timed, where one process does both (``xpsolve bench``), and of a solve of its own
+where it does not (``asv run``).
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import os
-import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
 
+import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from benchmarks._grid import listed_backends, part
@@ -52,14 +54,10 @@ BACKENDS = listed_backends()
 
 
 class _Device:
-    """The backend that this process measures, the last result computed on it, and time that does not count.
-
-    `last` is what the clock waits for; where the error needs more of the answer than that, the whole is in `whole`.
-    """
+    """The backend that this process measures, the last answer computed on it, and time that does not count."""
 
     backend: ClassVar[backends.Backend | None] = None
     last: ClassVar[Any] = None
-    whole: ClassVar[Any] = None
     answer: ClassVar[Any] = None  # of the last call that was timed
     uncounted: ClassVar[float] = 0.0
     counting: ClassVar[bool] = False
@@ -74,11 +72,10 @@ class _Device:
 
     @classmethod
     def drain(cls) -> None:
-        """Wait for the last result, once: a lazy library would compute it again."""
+        """Wait for the last answer, once: a lazy library would compute it again."""
         if cls.backend is not None:
-            cls.backend.synchronize(cls.last)
-            cls.answer = cls.last if cls.whole is None else cls.whole
-            cls.last = cls.whole = None
+            cls.backend.synchronize(_first(cls.last))
+            cls.answer, cls.last = cls.last, None
 
     @classmethod
     @contextmanager
@@ -89,6 +86,22 @@ class _Device:
         cls.drain()
         cls.answer = None
         cls.uncounted += _own() - start
+
+
+def _first(answer: Any) -> Any:
+    """The array to wait for: an answer, its x, or the first of its parts."""
+    answer = getattr(answer, "x", answer)
+    return _first(answer[0]) if isinstance(answer, tuple | list) else answer
+
+
+def host(x: Any) -> np.ndarray:
+    """An array of any library in double precision on the host, where errors are computed."""
+    return np.asarray(backends.to_numpy(x), dtype=np.float64)
+
+
+def distance(found: Any, wanted: np.ndarray) -> float:
+    """‖found − wanted‖ / ‖wanted‖."""
+    return float(np.linalg.norm(host(found) - wanted) / np.linalg.norm(wanted))
 
 
 def _clock() -> float:
@@ -102,8 +115,10 @@ def _own() -> float:
     On a shared machine such a wait of a few milliseconds falls into one sample and not into the next, and long samples
     all take a multiple of their time.  The kernel knows how long this thread was ready to run but had to wait.
     """
-    now = perf_counter()
-    return now - _waited()
+    while True:  # a wait between the two readings would be taken off a time that does not hold it
+        waited, now = _waited(), perf_counter()
+        if _waited() == waited:
+            return now - waited
 
 
 def _waited() -> float:
@@ -136,25 +151,18 @@ def seconds(call: Callable[[], Any], *, at_least: float = 0.2, samples: int = 5)
 
 
 def measures(role: str, quantity: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare what a benchmark function measures; each class then gets a copy with its own `meta`."""
+    """Declare what a benchmark function measures; each class then gets one with its own `meta`."""
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-        function = _legible(function) if role == "error" else function
         function._measures = (role, quantity)  # type: ignore[attr-defined]
         return function
 
     return declare
 
 
-def _legible(function: Callable[..., Any]) -> Callable[..., float]:
+def _legible(error: Any) -> float:
     """An error in three digits, as asv shows it; one that is not finite is a large number, since asv skips a NaN."""
-
-    @functools.wraps(function)
-    def track(self: Any, *values: Any) -> float:
-        error = float(function(self, *values))
-        return float(f"{error:.3g}") if math.isfinite(error) else 1e300
-
-    return track
+    return float(f"{max(float(error), 0.0):.3g}") if math.isfinite(error) else 1e300
 
 
 @dataclass(frozen=True)
@@ -226,7 +234,7 @@ class _Benchmark:
         timed = cls.mode == "latency" and hasattr(cls, "time_solve")
         counted = timed and cls.cost is not None and bool(cls.params)
         for name, function in _COUNTS.items():
-            own = getattr(getattr(cls, name, None), "__code__", function.__code__) is not function.__code__
+            own = inspect.unwrap(getattr(cls, name, None) or function) is not function
             if not own and not issubclass(cls, _Counted):
                 setattr(cls, name, function if counted else None)
         for name in dir(cls):
@@ -236,16 +244,19 @@ class _Benchmark:
 
     @classmethod
     def _own(cls, function: Callable[..., Any], role: str, quantity: str) -> Callable[..., Any]:
-        """A copy of an inherited function, so that its `meta` is this class' alone."""
-        f = function
-        copy = types.FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, f.__closure__)
-        copy.__qualname__ = f"{cls.__qualname__}.{function.__name__}"
-        copy.__doc__ = function.__doc__
-        copy._measures = (role, quantity)  # type: ignore[attr-defined]
-        copy.unit = quantity  # type: ignore[attr-defined]
+        """A function that does what an inherited one does, with a `meta` that is this class' alone."""
+        function = inspect.unwrap(function)
+
+        @functools.wraps(function)
+        def own(self: Any, *values: Any) -> Any:
+            found = function(self, *values)
+            return _legible(found) if role == "error" else found
+
+        own.__qualname__ = f"{cls.__qualname__}.{function.__name__}"
+        own.unit = quantity  # type: ignore[attr-defined]
         subject = "time" if role == "time" else function.__name__.partition("_")[2]
-        copy.pretty_name = f"{cls.title}: {subject}"  # type: ignore[attr-defined]  (on asv's pages)
-        copy.meta = {  # type: ignore[attr-defined]
+        own.pretty_name = f"{cls.title}: {subject}"  # type: ignore[attr-defined]  (on asv's pages)
+        own.meta = {  # type: ignore[attr-defined]
             "family": cls.family,
             "title": cls.title,
             "role": role,
@@ -260,10 +271,10 @@ class _Benchmark:
             "profiles": cls.profiles,
         }
         if function in _COUNTS.values() and not issubclass(cls, _Counted):
-            cls._small(copy)
+            cls._small(own)
         elif cls.params:
-            copy.params = part(cls.param_names, cls.params, cls.profiles.get("quick"))  # type: ignore[attr-defined]
-        return copy
+            own.params = part(cls.param_names, cls.params, cls.profiles.get("quick"))  # type: ignore[attr-defined]
+        return own
 
     @classmethod
     def _small(cls, function: Any) -> None:
@@ -293,31 +304,53 @@ class _Benchmark:
         return call() if _Device.answer is None else _Device.answer
 
     def _tally(self, values: tuple[Any, ...]) -> Tally:
-        """What one timed call costs, without what its data cost."""
-        key, noted = (type(self), *values), ("tally", type(self), *values)
+        """What one call costs, without what its data cost."""
+        noted = ("tally", type(self), *values)
         if noted not in self._prepared:
-            point = dict(zip(self.param_names, values, strict=True))
             inside = backends.get("numpy")
             counter = Counter(inside.namespace)
-            point["backend"] = _CountingBackend(inside, counter)
+            point = {**dict(zip(self.param_names, values, strict=True)), "backend": _CountingBackend(inside, counter)}
             _Device.counting = True
             try:
-                self._prepared[key] = self.prepare(**point)
+                case = self.prepare(**point)
                 counter.tally = Tally()
-                self.time_solve(*values)
+                case.call()
             finally:
-                _Device.counting, _Device.last, _Device.whole = False, None, None
+                _Device.counting = False
                 self._prepared.clear()
             self._prepared[noted] = counter.tally
         return self._prepared[noted]
 
 
-class _Counts(_Counted, _Benchmark):
-    """What one call needs from the device, counted over a grid of its own; `prepare` returns the tally."""
+@dataclass
+class Case:
+    """A call to be timed, and the error of what it returned: an array, a `Solution`, or a sequence that begins so."""
 
-    def _tally(self, values: tuple[Any, ...]) -> Tally:
-        tally: Tally = self._case(values)
-        return tally
+    call: Callable[[], Any]
+    error: Callable[[Any], float] = lambda answer: 0.0
+    warm: bool = False
+
+
+class _Solves(_Benchmark):
+    """Time of one call, and beside it the error of its answer; `prepare` returns a `Case`."""
+
+    @measures("time", "seconds")
+    def time_solve(self, *values: Any) -> None:
+        case = self._case(values)
+        if not case.warm:
+            warm(case.call)
+            case.warm = True
+        _Device.last = case.call()
+
+    @measures("error", "relative error")
+    def track_error(self, *values: Any) -> float:
+        """As the class says."""
+        case = self._case(values)
+        return case.error(self._answer(case.call))
+
+
+class _Counts(_Counted, _Benchmark):
+    """What one call needs from the device, counted and not timed over a grid of its own; `prepare` returns a `Case`."""
 
 
 def warm(call: Callable[[], Any], at_least: float = 0.02) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Gradients by differences, forward and in reverse; through recurrences; and what a tape costs an operation."""
 
 from __future__ import annotations
@@ -13,39 +12,16 @@ from typing import Any
 import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Solves, distance, measures
 from xpsolve import autodiff, costs
 from xpsolve.arrays import namespace_of
 from xpsolve.trace import compiled, peak_bytes
 
 
-@dataclass
-class _Case:
-    """A derivative to be timed, and its error by a formula."""
-
-    call: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-class _Derivatives(_Benchmark):
-    """Time of one derivative, and beside it its error."""
+class _Derivatives(_Solves):
+    """One derivative, and beside it its distance from that worked out by hand."""
 
     family = "autodiff"
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.call)
-            case.warm = True
-        _Device.last = case.call()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Distance from the derivative worked out by hand."""
-        case = self._case(values)
-        return case.error(self._answer(case.call))
 
 
 def _least_squares(x: Any, A: Any, y: Any) -> Any:
@@ -79,19 +55,15 @@ class GradientInFeatures(_Derivatives):
             "reverse": lambda: autodiff.grad(_least_squares)(x, A, y),
         }
         truth = host_A.T @ (host_A @ host_x - host_y)
-        norm = np.linalg.norm(truth)
-        return _Case(ways[method], lambda g: float(np.linalg.norm(backend.to_numpy(g) - truth) / norm))
+        return Case(ways[method], lambda g: distance(g, truth))
 
 
 @dataclass
-class _Recurrence:
-    """A gradient to be timed, its error, and the states and the bytes alive at once."""
+class _Recurrence(Case):
+    """A gradient, and how many states and bytes are alive at once."""
 
-    call: Callable[[], Any]
-    error: Callable[[Any], float]
-    states: Callable[[], int]
-    live: Callable[[], int]
-    warm: bool = False
+    states: Callable[[], int] = int
+    live: Callable[[], int] = int
 
 
 def _network() -> autodiff.Reversible:
@@ -167,7 +139,7 @@ class ScanInDepth(_Derivatives):
         def live() -> int:
             return peak_bytes(lambda x0, W: run(_network(), x0, W), x0, there)[1]
 
-        return _Recurrence(lambda: run(_network(), x0, there), error, states, live)
+        return _Recurrence(lambda: run(_network(), x0, there), error, states=states, live=live)
 
 
 class ScanMemoryInDepth(ScanInDepth):
@@ -203,8 +175,7 @@ class TapeOverhead(_Derivatives):
 
             gradient = autograd.grad(lambda x: self._chain(x, autograd.numpy))
         truth = self._derivative(x)
-        norm = np.linalg.norm(truth)
-        return _Case(lambda: gradient(x), lambda g: float(np.linalg.norm(g - truth) / norm))
+        return Case(lambda: gradient(x), lambda g: distance(g, truth))
 
     def _chain(self, x, xp):
         for _ in range(self.fixed["operations"] // 4):
@@ -257,12 +228,7 @@ class NetworkGradientInWidth(_Derivatives):
         if way == "compiled":
             gradient = compiled(gradient)
         truth = self._derivative(host, host_X, host_Y)
-        norm = np.linalg.norm(truth)
-
-        def error(found: Any) -> float:
-            return float(np.linalg.norm(backend.to_numpy(found[0][0]) - truth) / norm)
-
-        return _Case(lambda: gradient(layers, X, Y), error)
+        return Case(lambda: gradient(layers, X, Y), lambda found: distance(found[0][0], truth))
 
     def _derivative(self, layers, X, Y):
         """That of the first weights."""

@@ -1,9 +1,11 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
-"""What the machine can do: the three limits of every solver.
+"""What the machine can do: the limits of every solver, and what its time is predicted from.
 
 Rates of matrix products, of streaming through memory and of launching, per backend and dtype; the floor
 of an algorithm is the largest of flops / rate, bytes / bandwidth and launches × time per launch.
 Each value is the best of several runs, since a ceiling is what was reached at least once.
+
+What a time is predicted from besides is no limit: a launch with the checks and the Python around it, and the bandwidth
+of elementwise work where it fits a cache and where it does not.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, measures, seconds
+from xpsolve import LeastSquares, autodiff, count, gradient_descent, lasso, ridge, sinkhorn, softmax
 from xpsolve.arrays import backends
 
 _DTYPES = ("float64", "float32")
@@ -78,11 +81,11 @@ class Gram(_FlopRate):
 
 
 class Stream(_ByteRate):
-    """Bandwidth of reading a matrix once: A x with A (n, 1000), far larger than any cache."""
+    """Bandwidth of reading a matrix once: A x with A (n, 1000), from a cache to far larger than any."""
 
     title = "Streaming a matrix (matrix × vector)"
-    params = (BACKENDS, _DTYPES, (5000, 20000))
-    profiles = {"smoke": {"dtype": ["float64"], "n": [5000]}, "quick": {"dtype": ["float64"], "n": [20000]}}
+    params = (BACKENDS, _DTYPES, (200, 5000, 20000))
+    profiles = {"smoke": {"dtype": ["float64"], "n": [5000]}, "quick": {"dtype": ["float64"], "n": [200, 20000]}}
 
     def prepare(self, backend, dtype, n):
         A, x = _normal(backend, dtype, n, 1000), _normal(backend, dtype, 1000)
@@ -90,11 +93,14 @@ class Stream(_ByteRate):
 
 
 class Copy(_ByteRate):
-    """Bandwidth of y = -x over n elements: one read and one write, the pages of y new each time."""
+    """Bandwidth of y = -x over n elements, one read and one write: inside a core's cache, the shared one, and memory.
+
+    The pages of the largest y are new each time.
+    """
 
     title = "Elementwise copy"
-    params = (BACKENDS, _DTYPES, (1_000_000, 20_000_000))
-    profiles = {"quick": {"backend": ["numpy"], "dtype": ["float64"], "n": [20_000_000]}}
+    params = (BACKENDS, _DTYPES, (30_000, 1_000_000, 20_000_000))
+    profiles = {"quick": {"backend": ["numpy"], "dtype": ["float64"]}}
 
     def prepare(self, backend, dtype, n):
         x = _normal(backend, dtype, n)
@@ -120,6 +126,35 @@ class Launch(_Ceiling):
         return chain, float(n)
 
     @measures("ceiling", "seconds per launch")
+    def track_latency(self, *values: Any) -> float:
+        call, launches = self._case(values)
+        return seconds(call) / launches
+
+
+class Call(_Ceiling):
+    """Time of a launch inside a solver, with its share of checks, Python and certificate, where nothing is large."""
+
+    title = "A launch inside a solver"
+    x = None
+    param_names = ("backend", "dtype", "solver")
+    params = (BACKENDS, ("float64",), ("ridge", "lasso", "gradient_descent", "softmax", "grad", "sinkhorn"))
+    profiles = {"smoke": {"solver": ["ridge"]}, "quick": {}}
+
+    def prepare(self, backend, dtype, solver):
+        A, y, a = _normal(backend, dtype, 20, 10), _normal(backend, dtype, 20), backend.asarray(np.full(10, 0.1))
+        steps = {"tol": 0, "max_iter": 50}
+        solve, *given = {
+            "ridge": (lambda A, y: ridge(A, y, 1.0, method="normal", check_finite=False).x, A, y),
+            "lasso": (lambda A, y: lasso(A, y, 0.1, method="fista", check_finite=False, **steps).x, A, y),
+            "gradient_descent": (lambda A, y: gradient_descent(LeastSquares(A, y), step=0.01, **steps).x, A, y),
+            "softmax": (softmax, A),
+            "grad": (autodiff.grad(lambda a, A, y: (A @ a - y) @ (A @ a - y)), a, A, y),
+            "sinkhorn": (lambda a, A: sinkhorn(a, a, A[:10, :] ** 2, 0.5, method="scaling", **steps).x, a, A),
+        }[solver]
+        host = [backend.to_numpy(array) for array in given]
+        return lambda: solve(*given), float(count(solve, *host)[1].launches)
+
+    @measures("ceiling", "seconds per call")
     def track_latency(self, *values: Any) -> float:
         call, launches = self._case(values)
         return seconds(call) / launches

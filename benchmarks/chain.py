@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Chains of Jacobians: time in depth, in width and in the number of inputs, and the hourglass.
 
 All entries are Gaussian and each factor is divided by the root of its number of columns, so that the product neither
@@ -8,64 +7,23 @@ grows nor fades with depth.  A product is tested on random vectors that go throu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
-
-import numpy as np
-
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Solves, host
+from benchmarks._problems import chain_error, chain_factors
 from xpsolve.arrays import backends
 from xpsolve.autodiff import chain_jacobian
 from xpsolve.costs import CHAIN_ORDERS
 
 
-def _factors(dims: list[int]) -> list[np.ndarray]:
-    """A_1, …, A_t of shapes (n_k, n_{k−1})."""
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal((n, m)) / np.sqrt(m) for m, n in pairwise(dims)]
-
-
-def _missed(host: list[np.ndarray], product: np.ndarray) -> float:
-    """‖JV − A_t(⋯(A_1 V))‖ / ‖A_t(⋯(A_1 V))‖ for eight random vectors V."""
-    V = np.random.default_rng(1).standard_normal((host[0].shape[1], 8))
-    truth = V
-    for A in host:
-        truth = A @ truth
-    return float(np.linalg.norm(product @ V - truth) / np.linalg.norm(truth))
-
-
-@dataclass
-class _Case:
-    """A product to be timed, and the factors it is made of."""
-
-    backend: backends.Backend
-    multiply: Callable[[], Any]
-    host: list[np.ndarray]
-
-
-class _Chains(_Benchmark):
-    """Time of one product, and beside it its relative error on random vectors."""
+class _Chains(_Solves):
+    """One product, and beside it its relative error on random vectors."""
 
     family = "chain"
     tol = 1e-10
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        _Device.last = self._case(values).multiply()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        case = self._case(values)
-        return _missed(case.host, case.backend.to_numpy(self._answer(case.multiply)))
-
-    def case(self, backend: backends.Backend, order: str, dims: list[int]) -> _Case:
-        host = _factors(dims)
-        there = [backend.asarray(A) for A in host]
-        multiply = lambda: chain_jacobian(there, order)  # noqa: E731
-        warm(multiply)
-        return _Case(backend, multiply, host)
+    def case(self, backend: backends.Backend, order: str, dims: list[int]) -> Case:
+        factors = chain_factors(dims)
+        there = [backend.asarray(A) for A in factors]
+        return Case(lambda: chain_jacobian(there, order), lambda found: chain_error(factors, host(found)))
 
 
 class _Network(_Chains):

@@ -1,53 +1,22 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """A convolutional network forward and backward in depth, and training on digits for it and for a perceptron."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Solves
+from benchmarks.recurrent import _Network
 from xpsolve import mlp_backward, mlp_forward, networks, problems
 
 EAGER = tuple(name for name in BACKENDS if name != "dask")
 
 
-@dataclass
-class _Case:
-    """What is timed, and how far its answer is from the truth."""
-
-    call: Callable[[], Any]
-    error: Callable[[Any], float]
-
-
-class _Timed(_Benchmark):
-    """Time of a call, and beside it its error."""
-
-    family = "networks"
-    profiles = {}
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        found = self._case(values).call()
-        _Device.last, _Device.whole = found[0], found
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """As each class says."""
-        case = self._case(values)
-        return case.error(self._answer(case.call))
-
-
-class InDepth(_Timed):
+class InDepth(_Network):
     """Exponent 1 in the depth; the error is that of the gradient along one direction, by a central difference."""
 
     title = "Gradient of a convolutional network in depth"
     x = "depth"
     cost = "cnn"
-    tol = 1e-6
     fixed = {"side": 16, "channels": 16, "batch": 32}
     param_names = ("backend", "depth")
     params = (BACKENDS, (1, 2, 4, 8, 16))
@@ -59,34 +28,25 @@ class InDepth(_Timed):
         weights = [rng.standard_normal(s) / np.sqrt(np.prod(s[1:])) for s in shapes]
         biases = [0.1 * rng.standard_normal(s[0]) for s in shapes]
         Z, g = rng.standard_normal((batch, c, side, side)), rng.standard_normal((10, batch))
-        W, B, (z, e) = ([backend.asarray(x) for x in part] for part in (weights, biases, (Z, g)))
+        B, (z, e) = ([backend.asarray(x) for x in part] for part in (biases, (Z, g)))
 
-        def gradient():
+        def gradient(W):
             X = networks.cnn_forward(W, B, z, mode="same")
             return networks.cnn_backward(W, B, X, e, mode="same")[0]
 
-        def error(gradients):
-            V = [rng.standard_normal(w.shape) / np.sqrt(w.size) for w in weights]
-            moved = [
-                np.vdot(
-                    g,
-                    networks.cnn_forward([w + h * v for w, v in zip(weights, V, strict=True)], biases, Z, mode="same")[
-                        -1
-                    ],
-                )
-                for h in (1e-5, -1e-5)
-            ]
-            found = [backend.to_numpy(x) for x in gradients]
-            slope = sum(np.vdot(x, v) for x, v in zip(found, V, strict=True))
-            return float(abs(slope - (moved[0] - moved[1]) / 2e-5) / np.sqrt(sum(np.vdot(x, x) for x in found)))
-
-        warm(lambda: gradient()[0])
-        return _Case(gradient, error)
+        return self._made(
+            backend,
+            lambda W: np.vdot(g, networks.cnn_forward(W, biases, Z, mode="same")[-1]),
+            gradient,
+            weights,
+        )
 
 
-class DigitsEpochs(_Timed):
+class DigitsEpochs(_Solves):
     """Four epochs, and the loss before and after them; the error is the share of unseen digits misread after 12."""
 
+    family = "networks"
+    profiles = {}
     title = "Four epochs of training on 1297 digits"
     tol = 0.05
     param_names = ("backend", "network", "batch")
@@ -129,5 +89,4 @@ class DigitsEpochs(_Timed):
             named = np.argmax(backend.to_numpy(states(trained(12), unseen)[-1]), axis=0)
             return float(np.mean(named != np.argmax(data.y[order[1297:]], axis=1)))
 
-        warm(lambda: trained(4)[0][0])
-        return _Case(lambda: trained(4)[0], error)
+        return Case(lambda: trained(4)[0], error)

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """min f(x) + R(x): non-negative least squares, l1-logistic regression, group lasso and total variation.
 
 Time to a tolerance and time of some iterations, in samples, in features and in pixels, with counts.  The error is
@@ -9,55 +8,17 @@ the optimality condition; so every method and backend is measured alike.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
-from xpsolve import (
-    ConvergenceWarning,
-    LeastSquares,
-    LinearOperator,
-    Logistic,
-    count,
-    minimize,
-    nnls,
-    penalties,
-)
+from benchmarks._base import BACKENDS, Case, _Counts, _Solves, host
+from benchmarks._problems import logistic_gap, nonnegative_violation, positive_signal, sparse_classes
+from xpsolve import LeastSquares, LinearOperator, Logistic, minimize, nnls, penalties
 
 _STEPS = 50
 _GROUP = 10  # entries of a group
-
-
-@dataclass
-class _Case:
-    """A solve to be timed, and the error of its answer."""
-
-    solve: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-def _positive_signal(n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian A, and y from features half of which are 0 and the others positive, with a tenth of noise."""
-    rng = np.random.default_rng(n * 7919 + p)
-    A = rng.standard_normal((n, p))
-    signal = A @ np.maximum(rng.standard_normal(p), 0)
-    return A, signal + 0.1 * np.linalg.norm(signal) / np.sqrt(n) * rng.standard_normal(n)
-
-
-def _classes(n: int, p: int, part: float = 0.1) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gaussian A, two classes distinguished by twenty features, and λ as a part of that at which x becomes 0."""
-    rng = np.random.default_rng(n * 7919 + p)
-    A = rng.standard_normal((n, p))
-    x = np.zeros(p)
-    x[rng.choice(p, min(20, p), replace=False)] = 1.0
-    y = np.where(A @ x + rng.standard_normal(n) > 0, 1.0, -1.0)
-    return A, y, part * float(np.max(np.abs(A.T @ y))) / (2 * n)
 
 
 def _grouped_signal(n: int, p: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -85,25 +46,6 @@ def _squares(side: int) -> np.ndarray:
 
 
 # --- errors ------------------------------------------------------------------------------------------
-
-
-def _violation(A: np.ndarray, y: np.ndarray, x: np.ndarray) -> float:
-    """‖Aᵀ(Ax − y)‖ where x > 0, and of its negative part where x = 0, over ‖Aᵀy‖; ∞ for an x below 0."""
-    if np.min(x) < 0:
-        return math.inf
-    g = A.T @ (A @ x - y)
-    return float(np.linalg.norm(np.where(x > 0, g, np.minimum(g, 0))) / np.linalg.norm(A.T @ y))
-
-
-def _logistic_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
-    """(P(x) − D(θ)) / log 2, θ_i = t/(1 + exp(y_i s_i)) with the t ≤ 1 for which ‖Aᵀ(yθ)‖∞/n ≤ λ."""
-    n, margins = len(y), y * (A @ x)
-    theta = np.exp(-np.logaddexp(0, margins))
-    theta = theta * min(1.0, lam * n / float(np.max(np.abs(A.T @ (y * theta)))))
-    rest = 1 - theta
-    entropy = -np.sum(theta * np.log(np.maximum(theta, 1e-300)) + rest * np.log(np.maximum(rest, 1e-300))) / n
-    primal = np.sum(np.logaddexp(0, -margins)) / n + lam * np.sum(np.abs(x))
-    return float((primal - entropy) / math.log(2))
 
 
 def _group_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
@@ -135,50 +77,31 @@ def _denoising_gap(y: np.ndarray, lam: float, side: int, x: np.ndarray, z: np.nd
 # --- benchmarks --------------------------------------------------------------------------------------
 
 
-class _Composite(_Benchmark):
-    """Time of one call, without the warning for stopping early on purpose."""
+class _Composite(_Solves):
+    """One call; the error is what is left, over the objective or the gradient at 0."""
 
     family = "composite"
     repeat = (3, 7, 1.0)
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            if not case.warm:
-                warm(lambda: case.solve().x)
-                case.warm = True
-            solution = case.solve()
-            _Device.last, _Device.whole = solution.x, solution
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """What is left, over the objective or the gradient at 0."""
-        case = self._case(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return max(case.error(self._answer(case.solve)), 0.0)
-
 
 def _nnls(backend, n, p, **options):
-    A, y = _positive_signal(n, p)
+    A, y = positive_signal(n, p)
     solve = partial(nnls, backend.asarray(A), backend.asarray(y), check_finite=False, **options)
-    return _Case(solve, lambda s: _violation(A, y, backend.to_numpy(s.x).astype(np.float64)))
+    return Case(solve, lambda s: nonnegative_violation(A, y, host(s.x)))
 
 
 def _logistic(backend, n, p, part=0.1, **options):
-    A, y, lam = _classes(n, p, part)
+    A, y, lam = sparse_classes(n, p, part)
     f = Logistic(backend.asarray(A), backend.asarray(y), check_finite=False)
     solve = partial(minimize, f, penalties.L1(lam), check_finite=False, **options)
-    return _Case(solve, lambda s: _logistic_gap(A, y, lam, backend.to_numpy(s.x).astype(np.float64)))
+    return Case(solve, lambda s: logistic_gap(A, y, lam, host(s.x)))
 
 
 def _groups(backend, n, p, **options):
     A, y, lam = _grouped_signal(n, p)
     f = LeastSquares(backend.asarray(A), backend.asarray(y), check_finite=False)
     solve = partial(minimize, f, penalties.GroupL1(lam, _GROUP), check_finite=False, **options)
-    return _Case(solve, lambda s: _group_gap(A, y, lam, backend.to_numpy(s.x).astype(np.float64)))
+    return Case(solve, lambda s: _group_gap(A, y, lam, host(s.x)))
 
 
 class _Identity(LinearOperator):
@@ -198,10 +121,10 @@ def _denoising(backend, pixels, **options):
     solve = partial(minimize, f, penalties.TotalVariation(lam, (side, side)), check_finite=False, **options)
 
     def error(solution: Any) -> float:
-        x, z = (backend.to_numpy(v).astype(np.float64) for v in (solution.x, solution.stats["dual"][0]))
+        x, z = (host(v) for v in (solution.x, solution.stats["dual"][0]))
         return _denoising_gap(y, lam, side, x, z)
 
-    return _Case(solve, error)
+    return Case(solve, error)
 
 
 class NnlsInFeatures(_Composite):
@@ -375,7 +298,7 @@ class Counts(_Counts):
     profiles = {"smoke": {"p": [200]}, "quick": {"p": [20, 200]}}
 
     def prepare(self, backend, penalty, p):
-        A, y = _positive_signal(self.fixed["n"], p)
+        A, y = positive_signal(self.fixed["n"], p)
         f = LeastSquares(backend.asarray(A), backend.asarray(y), check_finite=False)
         made = {
             "l1": lambda: penalties.L1(0.01),
@@ -383,6 +306,4 @@ class Counts(_Counts):
             "group": lambda: penalties.GroupL1(0.01, _GROUP),
         }
         options = {"method": "fista", "tol": 0.0, "max_iter": _STEPS, "check_finite": False}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return count(minimize, f, made[penalty](), **options)[1]
+        return Case(lambda: minimize(f, made[penalty](), **options))

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Convolution and its adjoints by each method: in the sides of pictures and kernels, and in the channels of networks.
 
 The error is that against the method "shift" in float64 of a picture cut to a corner, where it is cheap.
@@ -6,48 +5,23 @@ The error is that against the method "shift" in float64 of a picture cut to a co
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Solves
 from xpsolve import convolve, convolve_adjoint, costs
 
 
-@dataclass
-class _Case:
-    """A call to be timed, and how far its answer is from the truth."""
-
-    call: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-class _Convolutions(_Benchmark):
-    """Time of a convolution, or of its adjoints, and beside it the error of the answer."""
+class _Convolutions(_Solves):
+    """A convolution, or its adjoints; the error is that of a dot test's identity or of a sum over taps."""
 
     family = "convolution"
     cost = "convolve"
     tol = 1e-10
     adjoint = False
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.call)
-            case.warm = True
-        _Device.last = case.call()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Largest difference from the dot test's identity, or from a sum over taps."""
-        case = self._case(values)
-        return case.error(self._answer(case.call))
-
-    def _made(self, backend: Any, n: int, k: int, method: str, batch: int = 1, c: int = 1, o: int = 1) -> _Case:
+    def _made(self, backend: Any, n: int, k: int, method: str, batch: int = 1, c: int = 1, o: int = 1) -> Case:
         rng = np.random.default_rng(0)
         side = n - k + 1
         z, w, e = (rng.standard_normal(shape) for shape in ((batch, c, n, n), (o, c, k, k), (batch, o, side, side)))
@@ -67,7 +41,7 @@ class _Convolutions(_Benchmark):
             product = abs(y - np.sum(z * delta)) / (np.linalg.norm(w) * np.linalg.norm(g_w))
             return max(float(product), _apart(g_w[:, :, 0, 0], taps), _apart(g_b, e.sum(axis=(0, 2, 3))))
 
-        return _Case(call, error)
+        return Case(call, error)
 
 
 def _apart(found: np.ndarray, wanted: np.ndarray) -> float:

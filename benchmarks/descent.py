@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Gradient descent in n and in p, and Newton's method on real data, with the excess of the objective beside each.
 
 The excess f(x) − f* is computed here, in float64 on the host, with f* from a solve to the last digit.
@@ -7,45 +6,19 @@ The excess f(x) − f* is computed here, in float64 on the host, with f* from a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
-from xpsolve import LeastSquares, Logistic, Multinomial, coordinate_descent, count, gradient_descent, newton, problems
+from benchmarks._base import BACKENDS, Case, _Counts, _Solves, distance
+from xpsolve import LeastSquares, Logistic, Multinomial, coordinate_descent, gradient_descent, newton, problems
 
 _STEPS = 50
 
 
-@dataclass
-class _Case:
-    """A solve to be timed, and how far its answer is from the truth."""
-
-    solve: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-class _Descent(_Benchmark):
-    """Time of one call, and the error of its answer."""
-
+class _Descent(_Solves):
     family = "descent"
     repeat = (3, 5, 0.4)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.solve)
-            case.warm = True
-        _Device.last = case.solve()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """How far the answer is from the truth."""
-        case = self._case(values)
-        return case.error(self._answer(case.solve))
 
 
 class _Iterations(_Descent):
@@ -66,10 +39,10 @@ class _Iterations(_Descent):
             x = np.zeros(p)
             for _ in range(_STEPS):
                 x -= tau / n * (A.T @ (A @ x - y))
-            return float(np.linalg.norm(backend.to_numpy(found) - x) / np.linalg.norm(x))
+            return distance(found, x)
 
         solve = lambda: gradient_descent(f, step=tau, tol=0, max_iter=_STEPS).x  # noqa: E731
-        return _Case(solve, error)
+        return Case(solve, error)
 
 
 class IterationsInSamples(_Iterations):
@@ -108,7 +81,7 @@ class _ToTheMinimum(_Descent):
         f, host = self.objective(backend.asarray), self.objective(np.asarray)
         least = float(host.value(newton(host, tol=1e-11).x))
         solve = lambda: _METHODS[method](f)  # noqa: E731
-        return _Case(solve, lambda x: max(float(host.value(backend.to_numpy(x))) - least, 0.0))
+        return Case(solve, lambda x: float(host.value(backend.to_numpy(x))) - least)
 
 
 _METHODS: dict[str, Callable[[Any], Any]] = {
@@ -162,4 +135,4 @@ class Counts(_Counts):
         y = np.where(rng.standard_normal(60) > 0, 1.0, -1.0)
         f = Logistic(backend.asarray(rng.standard_normal((60, p))), backend.asarray(y), 0.1)
         momentum = None if variant == "plain" else variant
-        return count(gradient_descent, f, momentum=momentum, tol=0, max_iter=_STEPS)[1]
+        return Case(lambda: gradient_descent(f, momentum=momentum, tol=0, max_iter=_STEPS))

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """The lasso: time of an iteration and time to a gap, in n and in p, counts, and the measured gap beside each.
 
 The gap is computed here, in float64 on the host, from the returned x: 0 at a minimiser, and above how far from the
@@ -7,19 +6,16 @@ minimum any other x is.  So every method and backend is measured alike.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Counts, _Solves, distance, host
+from benchmarks._problems import lasso_gap, sparse_signal
 from xpsolve import (
-    ConvergenceWarning,
     basis_pursuit,
-    count,
     dictionary_learning,
     discrepancy,
     elastic_net,
@@ -30,86 +26,28 @@ from xpsolve import (
     lasso_sure,
     problems,
 )
-from xpsolve.arrays import backends
 
-_NONZEROS = 50
 _STEPS = 50
 
 
-@dataclass
-class _Case:
-    """A solve to be timed, and the problem it solves."""
-
-    backend: backends.Backend
-    solve: Callable[[], Any]
-    A: np.ndarray
-    y: np.ndarray
-    lam: float
-    warm: bool = False
-
-
-def _sparse_signal(n: int, p: int, part: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gaussian A, y from 50 features with a tenth of noise, and λ as a part of that at which x becomes 0."""
-    rng = np.random.default_rng(n * 7919 + p)
-    A = rng.standard_normal((n, p))
-    return A, *_response(A, part, rng)
-
-
-def _response(A: np.ndarray, part: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """y and λ of `_sparse_signal`, for any A."""
-    n, p = A.shape
-    support = rng.choice(p, min(_NONZEROS, p), replace=False)
-    signal = A[:, support] @ rng.standard_normal(support.size)
-    y = signal + 0.1 * np.linalg.norm(signal) / np.sqrt(n) * rng.standard_normal(n)
-    return y, part * float(np.max(np.abs(A.T @ y)))
-
-
-def _relative_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
-    """(P(x) − D(θ)) / ½‖y‖² at θ = r·min(1, λ/‖Aᵀr‖∞)."""
-    r = y - A @ x
-    theta = r * min(1.0, lam / float(np.max(np.abs(A.T @ r))))
-    primal = 0.5 * (r @ r) + lam * np.sum(np.abs(x))
-    dual = 0.5 * (y @ y) - 0.5 * ((y - theta) @ (y - theta))
-    return float((primal - dual) / (0.5 * (y @ y)))
-
-
-class _Lasso(_Benchmark):
-    """Time of one call, without the warning for stopping early on purpose."""
+class _Lasso(_Solves):
+    """One call; the error is the relative duality gap."""
 
     family = "lasso"
     repeat = (3, 7, 1.0)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            if not case.warm:
-                warm(case.solve)
-                case.warm = True
-            _Device.last = case.solve()
+    part = 0.1
 
     def prepare(self, backend, method, **sizes):
         sizes = {**self.fixed, **sizes}
-        A, y, lam = _sparse_signal(sizes["n"], sizes["p"], self.part)
+        A, y, lam = sparse_signal(sizes["n"], sizes["p"], self.part)
+        return self.case(backend, method, A, y, lam)
+
+    def case(self, backend: Any, method: str, A: np.ndarray, y: np.ndarray, lam: float) -> Case:
         there = backend.asarray(A), backend.asarray(y)
-        return _Case(backend, partial(self.call, *there, lam, method), A, y, lam)
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """The relative duality gap."""
-        case = self._case(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            x = case.backend.to_numpy(self._answer(case.solve)).astype(np.float64)
-        gap = _relative_gap(case.A, case.y, case.lam, x)
-        return max(gap, 0.0)
-
-    part = 0.1
-
-    @staticmethod
-    def call(A: Any, y: Any, lam: float, method: str) -> Any:
-        raise NotImplementedError
+        return Case(
+            lambda: lasso(*there, lam, method=method, check_finite=False, **self.options),
+            lambda s: lasso_gap(A, y, lam, host(s.x)),
+        )
 
 
 class _Iterations(_Lasso):
@@ -117,10 +55,7 @@ class _Iterations(_Lasso):
 
     cost = "lasso"
     tol = 0.4  # the gap of x = 0 is 0.405: fifty iterations must have reduced it
-
-    @staticmethod
-    def call(A, y, lam, method):
-        return lasso(A, y, lam, method=method, tol=1e-15, max_iter=_STEPS, check_finite=False).x
+    options = {"tol": 1e-15, "max_iter": _STEPS}
 
 
 class IterationsInFeatures(_Iterations):
@@ -149,10 +84,7 @@ class _ToGap(_Lasso):
     """Until the gap is 1e-6, which is then measured."""
 
     tol = 1.01e-6
-
-    @staticmethod
-    def call(A, y, lam, method):
-        return lasso(A, y, lam, method=method, tol=1e-6, check_finite=False).x
+    options = {"tol": 1e-6}
 
 
 class ToGapInFeatures(_ToGap):
@@ -186,15 +118,14 @@ class ElasticNetInSamples(ToGapInSamples):
     title = "Tall elastic net to a gap of 1e-6 in the number of samples"
 
     def prepare(self, backend, method, n):
-        A, y, lam = _sparse_signal(n, self.fixed["p"], self.part)
+        A, y, lam = sparse_signal(n, self.fixed["p"], self.part)
         there = backend.asarray(A), backend.asarray(y)
         below = np.sqrt(lam / 2) * np.eye(A.shape[1])
-        solve = partial(self.net, *there, lam, method)
-        return _Case(backend, solve, np.vstack([A, below]), np.concatenate([y, 0 * below[0]]), lam / 2)
-
-    @staticmethod
-    def net(A, y, lam, method):
-        return elastic_net(A, y, lam, 0.5, method=method, tol=1e-6, check_finite=False).x
+        B, z = np.vstack([A, below]), np.concatenate([y, 0 * below[0]])
+        return Case(
+            lambda: elastic_net(*there, lam, 0.5, method=method, tol=1e-6, check_finite=False),
+            lambda s: lasso_gap(B, z, lam / 2, host(s.x)),
+        )
 
 
 class ToGapSmallPenalty(_ToGap):
@@ -221,11 +152,10 @@ class Diabetes(_ToGap):
     def prepare(self, backend, method):
         data = problems.diabetes()
         lam = 0.1 * float(np.max(np.abs(data.A.T @ data.y)))
-        solve = partial(self.call, backend.asarray(data.A), backend.asarray(data.y), lam, method)
-        return _Case(backend, solve, data.A, data.y, lam)
+        return self.case(backend, method, data.A, data.y, lam)
 
 
-class _Path(_Benchmark):
+class _Path(_Solves):
     """A hundred values of λ down to a hundredth of the largest, and the worst of their gaps beside."""
 
     family = "lasso"
@@ -234,29 +164,18 @@ class _Path(_Benchmark):
 
     @staticmethod
     def problem(sizes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        A, y, _ = _sparse_signal(sizes["n"], sizes["p"], 1.0)
+        A, y, _ = sparse_signal(sizes["n"], sizes["p"], 1.0)
         return A, y
 
     def prepare(self, backend, method, **sizes):
         A, y = self.problem({**self.fixed, **sizes})
         there = backend.asarray(A), backend.asarray(y)
-        return backend, A, y, partial(lasso_path, *there, ratio=0.01, method=method, check_finite=False)
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        solve = self._case(values)[-1]
-        warm(solve)
-        path = solve()
-        _Device.last, _Device.whole = path.x, path
+        def error(path: Any) -> float:
+            pairs = zip(host(path.lams), host(path.x), strict=True)
+            return max(lasso_gap(A, y, float(lam), x) for lam, x in pairs)
 
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """The largest of the relative duality gaps."""
-        backend, A, y, solve = self._case(values)
-        path = self._answer(solve)
-        X, lams = (backend.to_numpy(x).astype(np.float64) for x in (path.x, path.lams))
-        worst = max(_relative_gap(A, y, float(lam), x) for lam, x in zip(lams, X, strict=True))
-        return max(worst, 0.0)
+        return Case(partial(lasso_path, *there, ratio=0.01, method=method, check_finite=False), error)
 
 
 class PathInFeatures(_Path):
@@ -296,7 +215,7 @@ class DiabetesPath(_Path):
         return data.A, data.y
 
 
-class _Choice(_Benchmark):
+class _Choice(_Solves):
     """λ by ten folds or by the size of the noise, and the gap of the answer beside."""
 
     family = "lasso"
@@ -306,9 +225,18 @@ class _Choice(_Benchmark):
 
     def prepare(self, backend, method, **sizes):
         sizes = {**self.fixed, **sizes}
-        A, y, _ = _sparse_signal(sizes["n"], sizes["p"], 1.0)
+        A, y, _ = sparse_signal(sizes["n"], sizes["p"], 1.0)
         solve = partial(self.choices[method], backend.asarray(A), backend.asarray(y), check_finite=False)
-        return backend, A, y, solve
+
+        def error(found: Any) -> float:
+            x, lam, B, z = host(found.x), float(found.lam), A, y
+            if found.theta:  # rows √l2·I beside A and zeros beside y make a lasso of the elastic net
+                below = np.sqrt(lam * found.theta) * np.eye(A.shape[1])
+                B, z = np.concatenate([A, below]), np.concatenate([y, 0 * below[0]])
+                lam *= 1 - found.theta
+            return lasso_gap(B, z, lam, x)
+
+        return Case(solve, error)
 
     choices: dict[str, Callable[..., Any]] = {
         "lasso_cv": partial(lasso_cv, n_lams=50, ratio=0.01),
@@ -318,25 +246,6 @@ class _Choice(_Benchmark):
             A, y, _noise(A, y) / len(y) ** 0.5, n_lams=50, ratio=0.01, **options
         ),
     }
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        solve = self._case(values)[-1]
-        warm(solve)
-        found = solve()
-        _Device.last, _Device.whole = found.x, found
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """The relative duality gap of the answer, at the λ that was chosen."""
-        backend, A, y, solve = self._case(values)
-        found = self._answer(solve)
-        x, lam = (backend.to_numpy(value).astype(np.float64) for value in (found.x, found.lam))
-        if found.theta:  # rows √l2·I beside A and zeros beside y make a lasso of the elastic net
-            l2 = float(lam) * found.theta
-            A, y = np.concatenate([A, np.sqrt(l2) * np.eye(A.shape[1])]), np.concatenate([y, np.zeros(A.shape[1])])
-            lam = lam * (1 - found.theta)
-        return max(_relative_gap(A, y, float(lam), x), 0.0)
 
 
 def _noise(A: Any, y: Any) -> float:
@@ -374,7 +283,7 @@ class ChoiceInSamples(_Choice):
     profiles = {}
 
 
-class BasisPursuit(_Benchmark):
+class BasisPursuit(_Solves):
     """From n equations to the ten features of p behind them, and the error of the answer beside."""
 
     family = "lasso"
@@ -392,17 +301,7 @@ class BasisPursuit(_Benchmark):
         truth = np.zeros(p)
         truth[:10] = rng.standard_normal(10)
         there = backend.asarray(A), backend.asarray(A @ truth)
-        return backend, truth, partial(basis_pursuit, *there, tol=1e-8, check_finite=False)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        _Device.last = self._case(values)[2]().x
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Distance from the true features."""
-        backend, truth, solve = self._case(values)
-        return float(np.linalg.norm(backend.to_numpy(self._answer(lambda: solve().x)) - truth) / np.linalg.norm(truth))
+        return Case(partial(basis_pursuit, *there, tol=1e-8, check_finite=False), lambda s: distance(s.x, truth))
 
 
 def _can_still_gain(X: np.ndarray, D: np.ndarray, Z: np.ndarray, lam: float) -> float:
@@ -416,8 +315,8 @@ def _can_still_gain(X: np.ndarray, D: np.ndarray, Z: np.ndarray, lam: float) -> 
     return float((codes + atoms) / (0.5 * np.sum(X * X)))
 
 
-class _Dictionary(_Benchmark):
-    """Time of a call, and beside it how far from stationary in codes and atoms what it returned is."""
+class _Dictionary(_Solves):
+    """One call, and beside it how far from stationary in codes and atoms what it returned is."""
 
     family = "lasso"
     cost = "dictionary_learning"
@@ -431,25 +330,10 @@ class _Dictionary(_Benchmark):
     def prepare(self, backend, **sizes):
         X = self.samples(**sizes)
         options = {"lam": self.lam, "check_finite": False, **self.options}
-        return backend, X, partial(dictionary_learning, backend.asarray(X), self.fixed["m"], **options)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        solve = self._case(values)[2]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = solve()
-            _Device.last, _Device.whole = solution.codes, solution
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """What codes and atoms can still gain."""
-        backend, X, solve = self._case(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = self._answer(solve)
-        D, Z = (backend.to_numpy(x).astype(np.float64) for x in (solution.x, solution.codes))
-        return max(_can_still_gain(X, D, Z, self.lam), 0.0)
+        return Case(
+            partial(dictionary_learning, backend.asarray(X), self.fixed["m"], **options),
+            lambda s: _can_still_gain(X, host(s.x), host(s.codes), self.lam),
+        )
 
 
 class DictionaryDigits(_Dictionary):
@@ -499,9 +383,7 @@ class Counts(_Counts):
     profiles = {"smoke": {"p": [200]}, "quick": {"p": [20, 200]}}
 
     def prepare(self, backend, method, p):
-        A, y, lam = _sparse_signal(self.fixed["n"], p, 0.1)
+        A, y, lam = sparse_signal(self.fixed["n"], p, 0.1)
         options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "check_finite": False}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            _, tally = count(lasso, backend.asarray(A), backend.asarray(y), lam, **options)
-        return tally
+        A, y = backend.asarray(A), backend.asarray(y)
+        return Case(lambda: lasso(A, y, lam, **options))

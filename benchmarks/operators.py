@@ -1,48 +1,18 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Norms, the adjoint test, the soft threshold, gradients, wavelets, Fourier: what iterative solvers are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Solves
 from xpsolve import dot_test, operator_norm, problems, soft_threshold
 from xpsolve.operators import Fourier, Gradient, Wavelet
 
 _STEPS = 20
 
 
-@dataclass
-class _Case:
-    """A call to be timed, and how far its answer is from the truth."""
-
-    call: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-class _Calls(_Benchmark):
-    """Time of one call, and the error of its answer."""
-
+class _Calls(_Solves):
     family = "operators"
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.call)
-            case.warm = True
-        _Device.last = case.call()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Distance of the answer from the correct one."""
-        case = self._case(values)
-        return case.error(self._answer(case.call))
 
 
 class NormInFeatures(_Calls):
@@ -60,7 +30,7 @@ class NormInFeatures(_Calls):
     def prepare(self, backend, p):
         A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
         call = lambda: operator_norm(A, max_iter=_STEPS, tol=1e-300)  # noqa: E731
-        return _Case(call, lambda norm: abs(float(norm) - 1))
+        return Case(call, lambda norm: abs(float(norm) - 1))
 
 
 class AdjointTest(_Calls):
@@ -76,7 +46,7 @@ class AdjointTest(_Calls):
 
     def prepare(self, backend, p):
         A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
-        return _Case(lambda: dot_test(A, trials=1), float)
+        return Case(lambda: dot_test(A, trials=1), float)
 
 
 class SoftThreshold(_Calls):
@@ -93,7 +63,7 @@ class SoftThreshold(_Calls):
     def prepare(self, backend, n):
         host = np.random.default_rng(0).standard_normal(n)
         x, truth = backend.asarray(host), np.sign(host) * np.maximum(np.abs(host) - 1, 0)
-        return _Case(
+        return Case(
             lambda: soft_threshold(x, 1.0), lambda found: float(np.max(np.abs(backend.to_numpy(found) - truth)))
         )
 
@@ -109,9 +79,9 @@ class _Differences(_Calls):
         D, Y = Gradient(X.shape), np.stack([np.diff(X, axis=a, append=np.take(X, [-1], axis=a)) for a in (0, 1)])
         if not self.fixed["adjoint"]:
             there = backend.asarray(X.reshape(-1))
-            return _Case(lambda: D.matvec(there), lambda y: float(np.max(np.abs(backend.to_numpy(y) - Y.reshape(-1)))))
+            return Case(lambda: D.matvec(there), lambda y: float(np.max(np.abs(backend.to_numpy(y) - Y.reshape(-1)))))
         there, size = backend.asarray(Y.reshape(-1)), float(np.sum(Y * Y))
-        return _Case(  # ⟨X, ∇ᵀ∇X⟩ = ‖∇X‖²
+        return Case(  # ⟨X, ∇ᵀ∇X⟩ = ‖∇X‖²
             lambda: D.rmatvec(there), lambda x: abs(float(X.reshape(-1) @ backend.to_numpy(x)) - size) / size
         )
 
@@ -149,7 +119,7 @@ class WaveletInSide(_Calls):
         x = np.random.default_rng(0).standard_normal(n * n)
         W, there = Wavelet((n, n), order), backend.asarray(x)
         size = float(x @ x)
-        return _Case(lambda: W.matvec(there), lambda c: abs(float(np.sum(backend.to_numpy(c) ** 2)) - size) / size)
+        return Case(lambda: W.matvec(there), lambda c: abs(float(np.sum(backend.to_numpy(c) ** 2)) - size) / size)
 
 
 class FourierInSide(_Calls):
@@ -169,6 +139,6 @@ class FourierInSide(_Calls):
         x = x[0] + 1j * x[1]
         F, there = Fourier((n, n)), backend.asarray(x)
         size = float(np.vdot(x, x).real)
-        return _Case(
+        return Case(
             lambda: F.matvec(there), lambda y: abs(float(np.sum(np.abs(backend.to_numpy(y)) ** 2)) - size) / size
         )

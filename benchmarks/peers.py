@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """xpsolve beside other libraries, each at the loosest tolerance with which its *measured* error is small enough.
 
 Each library defines its tolerance differently: a gap, a change of x, a violated condition.  So each is given
@@ -14,6 +13,7 @@ the report draw a table of peers.
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,14 +24,9 @@ from typing import Any, ClassVar
 import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from benchmarks._base import _Benchmark, _Device, measures, warm
+from benchmarks import _problems as data
+from benchmarks._base import Case, _Solves
 from benchmarks._grid import installed, listed_libraries
-from benchmarks.chain import _factors, _missed
-from benchmarks.composite import _classes, _logistic_gap, _positive_signal, _violation
-from benchmarks.lasso import _relative_gap, _response, _sparse_signal
-from benchmarks.ridge import _planted
-from benchmarks.sinkhorn import _clouds
-from benchmarks.stochastic import _LAM, _loop_sgd, _two_classes
 from xpsolve import (
     Logistic,
     Multinomial,
@@ -51,23 +46,17 @@ from xpsolve.arrays import namespace_of
 from xpsolve.autodiff import chain_jacobian, grad
 
 Solve = Callable[[float], Any]
+_DIRECT = (0.0,)  # there is no tolerance to choose
 
 
-@dataclass
-class _Case:
-    """What is timed, and the measured error of its answer."""
-
-    solve: Callable[[], Any]
-    error: float
-
-
-class _Peers(_Benchmark):
-    """Time of one solve by each library, all to the same measured error."""
+class _Peers(_Solves):
+    """One solve by each library, all to the same measured error."""
 
     repeat = (5, 15, 3.0)
     timeout = 900.0
     tolerances: ClassVar[tuple[float, ...]] = tuple(10.0**-k for k in range(3, 11))
     solvers: ClassVar[dict[str, Callable[[Any], Solve]]] = {}
+    checks = False  # whether scikit-learn looks for NaN, as it does for its users
 
     def problem(self, **sizes: Any) -> Any:
         raise NotImplementedError
@@ -76,34 +65,28 @@ class _Peers(_Benchmark):
         raise NotImplementedError
 
     def prepare(self, backend, library, **sizes):
-        _require(library)
+        if not installed(library):
+            extra = library if library in ("jax", "torch") else "peers"
+            raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,{extra}]"')
         # A tolerance that is not met warns, differently in every library; the measured error shows it too.
         warnings.simplefilter("ignore")
+        if library in ("scikit-learn", "celer", "skglm"):
+            importlib.import_module("sklearn").set_config(assume_finite=not self.checks)
+        if library in ("jax", "ott-jax"):
+            importlib.import_module("jax").config.update("jax_enable_x64", True)
         problem = self.problem(**sizes)
         solve = self.solvers[library](problem)
         for tolerance in self.tolerances:
             error = self.error(problem, solve(tolerance))
             if error <= self.tol:
                 break
-        timed = partial(solve, tolerance)
-        warm(timed)
-        return _Case(timed, error)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        _Device.last = self._case(values).solve()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        error = self._case(values).error
-        return max(error, 0.0)
+        return Case(partial(solve, tolerance), lambda answer: error)
 
 
-def _require(library: str) -> None:
-    """Skip what is not installed."""
-    if not installed(library):
-        extra = library if library in ("jax", "torch") else "peers"
-        raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,{extra}]"')
+def _named(path: str, **options: Any) -> Callable[..., Any]:
+    """A class or function of another library, imported when its turn comes."""
+    module, _, name = path.rpartition(".")
+    return partial(getattr(importlib.import_module(module), name), **options)
 
 
 def _lengths(shape: str) -> tuple[int, int]:
@@ -111,52 +94,27 @@ def _lengths(shape: str) -> tuple[int, int]:
     return int(n), int(p)
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows, a number for each, and λ."""
+
+    A: np.ndarray
+    y: np.ndarray
+    lam: Any = 0.0
+
+
 # --- lasso -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Sparse:
-    A: np.ndarray
-    y: np.ndarray
-    lam: float
+def _l1(path: str, **options: Any) -> Callable[[_Rows], Solve]:
+    """An estimator that divides the squares by n, and λ with them."""
 
+    def made(q: _Rows) -> Solve:
+        columns = np.asfortranarray(q.A)
+        model = _named(path, alpha=q.lam / q.y.size, fit_intercept=False, **options)
+        return lambda tol: model(tol=tol).fit(columns, q.y).coef_
 
-def _xpsolve_lasso(q: _Sparse) -> Solve:
-    return lambda tol: lasso(q.A, q.y, q.lam, tol=tol, check_finite=False).x
-
-
-# The peers divide the squares by n, and λ with them.
-
-
-def _sklearn_lasso(q: _Sparse) -> Solve:
-    import sklearn
-    from sklearn.linear_model import Lasso
-
-    sklearn.set_config(assume_finite=True)
-    columns = np.asfortranarray(q.A)
-    # Without the Gram matrix: at 10000×500 it takes three times as long as the solve without.
-    model = partial(Lasso, q.lam / q.y.size, fit_intercept=False, max_iter=1_000_000)
-    return lambda tol: model(tol=tol).fit(columns, q.y).coef_
-
-
-def _celer_lasso(q: _Sparse) -> Solve:
-    import celer
-    import sklearn
-
-    sklearn.set_config(assume_finite=True)  # celer checks its data by scikit-learn
-    columns = np.asfortranarray(q.A)
-    model = partial(celer.Lasso, q.lam / q.y.size, fit_intercept=False)
-    return lambda tol: model(tol=tol).fit(columns, q.y).coef_
-
-
-def _skglm_lasso(q: _Sparse) -> Solve:
-    import skglm
-    import sklearn
-
-    sklearn.set_config(assume_finite=True)  # and so does skglm
-    columns = np.asfortranarray(q.A)
-    model = partial(skglm.Lasso, q.lam / q.y.size, fit_intercept=False)
-    return lambda tol: model(tol=tol).fit(columns, q.y).coef_
+    return made
 
 
 class Lasso(_Peers):
@@ -166,10 +124,11 @@ class Lasso(_Peers):
     title = "Lasso on Gaussian features to a gap of 1e-6"
     tol = 1e-6
     solvers = {
-        "xpsolve": _xpsolve_lasso,
-        "scikit-learn": _sklearn_lasso,
-        "celer": _celer_lasso,
-        "skglm": _skglm_lasso,
+        "xpsolve": lambda q: lambda tol: lasso(q.A, q.y, q.lam, tol=tol, check_finite=False).x,
+        # Without the Gram matrix: at 10000×500 it takes three times as long as the solve without.
+        "scikit-learn": _l1("sklearn.linear_model.Lasso", max_iter=1_000_000),
+        "celer": _l1("celer.Lasso"),
+        "skglm": _l1("skglm.Lasso"),
     }
     param_names = ("library", "shape", "lam")
     params = (listed_libraries(solvers), ("500×2000", "1000×20000", "10000×500"), ("0.1 λmax", "0.01 λmax"))
@@ -177,10 +136,10 @@ class Lasso(_Peers):
     profiles = {"quick": {"library": ["xpsolve", "scikit-learn", "celer"], "shape": ["500×2000"], "lam": ["0.01 λmax"]}}
 
     def problem(self, shape, lam):
-        return _Sparse(*_sparse_signal(*_lengths(shape), float(lam.split()[0])))
+        return _Rows(*data.sparse_signal(*_lengths(shape), float(lam.split()[0])))
 
     def error(self, problem, answer):
-        return _relative_gap(problem.A, problem.y, problem.lam, answer)
+        return data.lasso_gap(problem.A, problem.y, problem.lam, answer)
 
 
 class CorrelatedLasso(Lasso):
@@ -197,7 +156,7 @@ class CorrelatedLasso(Lasso):
         for j in range(1, p):
             rows[j] = 0.9 * rows[j - 1] + np.sqrt(0.19) * rows[j]
         A = np.ascontiguousarray(rows.T)
-        return _Sparse(A, *_response(A, float(lam.split()[0]), rng))
+        return _Rows(A, *data.sparse_response(A, float(lam.split()[0]), rng))
 
 
 # A solver that one writes by hand: FISTA with the gap looked at every ten steps, compiled by the library's own means.
@@ -217,10 +176,9 @@ def _hand_written_gap(xp: Any, A: Any, y: Any, lam: Any, x: Any) -> Any:
     return (primal - theta @ y + 0.5 * theta @ theta) / (0.5 * y @ y)
 
 
-def _jax_lasso(q: _Sparse) -> Solve:
+def _jax_lasso(q: _Rows) -> Solve:
     import jax
 
-    jax.config.update("jax_enable_x64", True)
     xp, lax = jax.numpy, jax.lax
     A, y, tau = xp.asarray(q.A), xp.asarray(q.y), 1 / np.linalg.norm(q.A, 2) ** 2
 
@@ -236,7 +194,7 @@ def _jax_lasso(q: _Sparse) -> Solve:
     return lambda tol: jax.block_until_ready(solve(A, y, q.lam, tol))
 
 
-def _torch_lasso(q: _Sparse) -> Solve:
+def _torch_lasso(q: _Rows) -> Solve:
     import torch
 
     A, y, tau = torch.asarray(q.A), torch.asarray(q.y), 1 / float(np.linalg.norm(q.A, 2)) ** 2
@@ -273,33 +231,17 @@ class CompiledLasso(Lasso):
 # --- lasso path --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Path:
-    A: np.ndarray
-    y: np.ndarray
-    lams: np.ndarray
-
-
-def _xpsolve_path(q: _Path) -> Solve:
-    return lambda tol: lasso_path(q.A, q.y, q.lams, tol=tol, check_finite=False).x
-
-
-def _sklearn_path(q: _Path) -> Solve:
-    import sklearn
-    from sklearn.linear_model import lasso_path as peer
-
-    sklearn.set_config(assume_finite=True)
-    columns, alphas = np.asfortranarray(q.A), q.lams / q.y.size
-    tall = len(q.y) > q.A.shape[1]
+def _sklearn_path(q: _Rows) -> Solve:
     # A hundred solves share one Gram matrix; on 1000×5000 it still costs more than it saves.
-    return lambda tol: peer(columns, q.y, alphas=alphas, precompute=tall, tol=tol, max_iter=1_000_000)[1].T
+    options = {"alphas": q.lam / q.y.size, "precompute": len(q.y) > q.A.shape[1], "max_iter": 1_000_000}
+    peer, columns = _named("sklearn.linear_model.lasso_path", **options), np.asfortranarray(q.A)
+    return lambda tol: peer(columns, q.y, tol=tol)[1].T
 
 
-def _celer_path(q: _Path) -> Solve:
-    from celer import celer_path
-
-    columns, alphas = np.asfortranarray(q.A), q.lams / q.y.size
-    return lambda tol: celer_path(columns, q.y, "lasso", alphas=alphas, tol=tol, max_iter=100)[1].T
+def _celer_path(q: _Rows) -> Solve:
+    peer = _named("celer.celer_path", pb="lasso", alphas=q.lam / q.y.size, max_iter=100)
+    columns = np.asfortranarray(q.A)
+    return lambda tol: peer(columns, q.y, tol=tol)[1].T
 
 
 class LassoPath(_Peers):
@@ -308,30 +250,24 @@ class LassoPath(_Peers):
     family = "lasso"
     title = "A path of 100 λ, each to a gap of 1e-6"
     tol = 1e-6
-    solvers = {"xpsolve": _xpsolve_path, "scikit-learn": _sklearn_path, "celer": _celer_path}
+    solvers = {
+        "xpsolve": lambda q: lambda tol: lasso_path(q.A, q.y, q.lam, tol=tol, check_finite=False).x,
+        "scikit-learn": _sklearn_path,
+        "celer": _celer_path,
+    }
     param_names = ("library", "shape")
     params = (listed_libraries(solvers), ("10000×1000", "1000×5000"))
 
     def problem(self, shape):
-        A, y, largest = _sparse_signal(*_lengths(shape), 1.0)
-        return _Path(A, y, np.geomspace(largest, largest / 100, 100))
+        A, y, largest = data.sparse_signal(*_lengths(shape), 1.0)
+        return _Rows(A, y, np.geomspace(largest, largest / 100, 100))
 
     def error(self, problem, answer):
-        pairs = zip(problem.lams, answer, strict=True)
-        return max(_relative_gap(problem.A, problem.y, float(lam), x) for lam, x in pairs)
+        pairs = zip(problem.lam, answer, strict=True)
+        return max(data.lasso_gap(problem.A, problem.y, float(lam), x) for lam, x in pairs)
 
 
 # --- f + R -------------------------------------------------------------------------------------------
-
-
-def _xpsolve_nnls(q: _Sparse) -> Solve:
-    return lambda tol: nnls(q.A, q.y, tol=tol, check_finite=False).x
-
-
-def _scipy_nnls(q: _Sparse) -> Solve:
-    from scipy.optimize import nnls as peer
-
-    return lambda _: peer(q.A, q.y)[0]  # an active set: exact
 
 
 class Nnls(_Peers):
@@ -340,30 +276,30 @@ class Nnls(_Peers):
     family = "composite"
     title = "Non-negative least squares to a violation of 1e-6"
     tol = 1e-6
-    solvers = {"xpsolve": _xpsolve_nnls, "scipy": _scipy_nnls}
+    solvers = {
+        "xpsolve": lambda q: lambda tol: nnls(q.A, q.y, tol=tol, check_finite=False).x,
+        "scipy": lambda q: lambda _: _named("scipy.optimize.nnls")(q.A, q.y)[0],  # an active set: exact
+    }
     param_names = ("library", "shape")
     params = (listed_libraries(solvers), ("1000×100", "4000×500", "500×1000"))
     profiles = {"quick": {"shape": ["1000×100"]}}
 
     def problem(self, shape):
-        return _Sparse(*_positive_signal(*_lengths(shape)), 0.0)
+        return _Rows(*data.positive_signal(*_lengths(shape)), 0.0)
 
     def error(self, problem, answer):
-        return _violation(problem.A, problem.y, answer)
+        return data.nonnegative_violation(problem.A, problem.y, answer)
 
 
-def _xpsolve_l1_logistic(q: _Sparse) -> Solve:
+def _xpsolve_l1_logistic(q: _Rows) -> Solve:
     f = Logistic(q.A, q.y, check_finite=False)
     return lambda tol: minimize(f, penalties.L1(q.lam), tol=tol, check_finite=False).x
 
 
-def _sklearn_l1_logistic(q: _Sparse) -> Solve:
-    import sklearn
-    from sklearn.linear_model import LogisticRegression
-
-    sklearn.set_config(assume_finite=True)
+def _sklearn_l1_logistic(q: _Rows) -> Solve:
     options = {"solver": "liblinear", "fit_intercept": False, "max_iter": 100_000, "random_state": 0}
-    model = partial(LogisticRegression, penalty="l1", C=1 / (q.y.size * q.lam), **options)
+    options |= {"penalty": "l1", "C": 1 / (q.y.size * q.lam)}
+    model = _named("sklearn.linear_model.LogisticRegression", **options)
     return lambda tol: model(tol=tol).fit(q.A, q.y).coef_[0]
 
 
@@ -383,25 +319,17 @@ class L1Logistic(_Peers):
     profiles = {"quick": {"shape": ["2000×200"], "lam": ["0.1 λmax"]}}
 
     def problem(self, shape, lam):
-        return _Sparse(*_classes(*_lengths(shape), float(lam.split()[0])))
+        return _Rows(*data.sparse_classes(*_lengths(shape), float(lam.split()[0])))
 
     def error(self, problem, answer):
-        return _logistic_gap(problem.A, problem.y, problem.lam, answer)
+        return data.logistic_gap(problem.A, problem.y, problem.lam, answer)
 
 
 # --- ridge -------------------------------------------------------------------------------------------
 
 
-def _xpsolve_ridge(q: _Sparse) -> Solve:
-    return lambda _: ridge(q.A, q.y, q.lam, check_finite=False).x
-
-
-def _sklearn_ridge(q: _Sparse) -> Solve:
-    import sklearn
-    from sklearn.linear_model import Ridge as Peer
-
-    sklearn.set_config(assume_finite=True)
-    return lambda _: Peer(q.lam, fit_intercept=False).fit(q.A, q.y).coef_
+def _ridge_estimator(path: str) -> Callable[[_Rows], Solve]:
+    return lambda q: lambda _: _named(path, alpha=q.lam, fit_intercept=False)().fit(q.A, q.y).coef_
 
 
 class Ridge(_Peers):
@@ -410,15 +338,18 @@ class Ridge(_Peers):
     family = "ridge"
     title = "Ridge against other libraries"
     tol = 1e-12
-    tolerances = (0.0,)  # direct: there is none to choose
-    solvers = {"xpsolve": _xpsolve_ridge, "scikit-learn": _sklearn_ridge}
+    tolerances = _DIRECT
+    solvers = {
+        "xpsolve": lambda q: lambda _: ridge(q.A, q.y, q.lam, check_finite=False).x,
+        "scikit-learn": _ridge_estimator("sklearn.linear_model.Ridge"),
+    }
     param_names = ("library", "shape")
     params = (listed_libraries(solvers), ("4000×200", "20000×500", "500×20000", "2000×2000"))
     profiles = {"quick": {"shape": ["4000×200"]}}
 
     def problem(self, shape):
-        A, y, _ = _planted(*_lengths(shape), 0.1)
-        return _Sparse(A, y, 0.1)
+        A, y, _ = data.planted(*_lengths(shape), 0.1)
+        return _Rows(A, y, 0.1)
 
     def error(self, problem, answer):
         A, y, lam = problem.A, problem.y, problem.lam
@@ -428,37 +359,20 @@ class Ridge(_Peers):
         return float(norm(residual) / ((square + lam) * norm(answer) + norm(A.T @ y)))
 
 
-def _xpsolve_estimator(q: _Sparse) -> Solve:
-    from xpsolve.estimators import Ridge as Estimator
-
-    return lambda _: Estimator(q.lam, fit_intercept=False).fit(q.A, q.y).coef_
-
-
-def _sklearn_estimator(q: _Sparse) -> Solve:
-    from sklearn.linear_model import Ridge as Estimator
-
-    return lambda _: Estimator(q.lam, fit_intercept=False).fit(q.A, q.y).coef_
-
-
 class RidgeEstimator(Ridge):
     """The same as estimators, with the checks of data that users leave on; small data show their cost."""
 
     title = "Estimators of ridge"
-    solvers = {"xpsolve": _xpsolve_estimator, "scikit-learn": _sklearn_estimator}
+    checks = True
+    solvers = {
+        "xpsolve": _ridge_estimator("xpsolve.estimators.Ridge"),
+        "scikit-learn": _ridge_estimator("sklearn.linear_model.Ridge"),
+    }
     params = (listed_libraries(solvers), ("442×10", "4000×200"))
     profiles = {}
 
 
 # --- chains of Jacobians -----------------------------------------------------------------------------
-
-
-def _xpsolve_chain(host: list[np.ndarray]) -> Solve:
-    return lambda _: chain_jacobian(host)
-
-
-def _numpy_chain(host: list[np.ndarray]) -> Solve:
-    factors = host[::-1]
-    return lambda _: np.linalg.multi_dot(factors)
 
 
 def _opt_einsum_chain(host: list[np.ndarray]) -> Solve:
@@ -477,8 +391,12 @@ class Chain(_Peers):
     family = "chain"
     title = "Chain of Jacobians against other libraries"
     tol = 1e-12
-    tolerances = (0.0,)  # direct: there is none to choose
-    solvers = {"xpsolve": _xpsolve_chain, "numpy": _numpy_chain, "opt_einsum": _opt_einsum_chain}
+    tolerances = _DIRECT
+    solvers = {
+        "xpsolve": lambda factors: lambda _: chain_jacobian(factors),
+        "numpy": lambda factors: lambda _: np.linalg.multi_dot(factors[::-1]),
+        "opt_einsum": _opt_einsum_chain,
+    }
     param_names = ("library", "dims")
     params = (
         listed_libraries(solvers),
@@ -487,10 +405,10 @@ class Chain(_Peers):
     profiles = {"quick": {"library": ["xpsolve", "numpy"], "dims": ["512-512-8-512-512-8-512"]}}
 
     def problem(self, dims):
-        return _factors([int(n) for n in dims.split("-")])
+        return data.chain_factors([int(n) for n in dims.split("-")])
 
     def error(self, problem, answer):
-        return _missed(problem, answer)
+        return data.chain_error(problem, answer)
 
 
 # --- gradients -----------------------------------------------------------------------------------------
@@ -550,7 +468,6 @@ def _torch_gradient(q: _Layers, *, compiled: bool = False) -> Solve:
 def _jax_gradient(q: _Layers, *, compiled: bool = False) -> Solve:
     import jax
 
-    jax.config.update("jax_enable_x64", True)
     gradient = jax.grad(lambda W, Z: q.value(jax.numpy, W, Z))
     gradient = jax.jit(gradient) if compiled else gradient
     W, Z = jax.numpy.asarray(q.W), jax.numpy.asarray(q.Z)
@@ -566,7 +483,7 @@ class Gradient(_Peers):
     family = "autodiff"
     title = "Gradient of a network by a tape, against other libraries"
     tol = 1e-12
-    tolerances = (0.0,)  # direct: there is none to choose
+    tolerances = _DIRECT
     solvers = {
         "xpsolve": _xpsolve_gradient,
         "autograd": _autograd_gradient,
@@ -614,18 +531,15 @@ class _Ordered:
 
 
 def _xpsolve_sgd(q: _Ordered) -> Solve:
-    f = Logistic(q.A, q.y, _LAM, check_finite=False)
+    f = Logistic(q.A, q.y, data.LAM, check_finite=False)
     order = np.tile(np.arange(q.y.size), _EPOCHS)
     return lambda _: sgd(f, indices=order, step0=q.step, warmup=_NEVER).x
 
 
 def _sklearn_sgd(q: _Ordered) -> Solve:
-    import sklearn
-    from sklearn.linear_model import SGDClassifier
-
-    sklearn.set_config(assume_finite=True)
-    plain = {"max_iter": _EPOCHS, "tol": None, "shuffle": False, "fit_intercept": False}
-    model = partial(SGDClassifier, "log_loss", alpha=_LAM, learning_rate="constant", eta0=q.step, **plain)
+    plain = {"loss": "log_loss", "max_iter": _EPOCHS, "tol": None, "shuffle": False, "fit_intercept": False}
+    step = {"alpha": data.LAM, "learning_rate": "constant", "eta0": q.step}
+    model = _named("sklearn.linear_model.SGDClassifier", **plain, **step)
     return lambda _: model().fit(q.A, q.y).coef_[0]
 
 
@@ -638,16 +552,16 @@ class SgdEpochs(_Peers):
     family = "stochastic"
     title = "Ten epochs of SGD on logistic regression"
     tol = 1e-8
-    tolerances = (0.0,)  # the steps are given
+    tolerances = _DIRECT
     solvers = {"xpsolve": _xpsolve_sgd, "scikit-learn": _sklearn_sgd}
     param_names = ("library", "shape")
     params = (listed_libraries(solvers), _SHAPES)
     profiles = {"quick": {"shape": ["20000×50"]}}
 
     def problem(self, shape):
-        A, y, _, step = _two_classes(*_lengths(shape))
+        A, y, _, step = data.two_classes(*_lengths(shape))
         order = np.tile(np.arange(y.size), _EPOCHS)
-        return _Ordered(A, y, step, _loop_sgd(A, y, order, step, warmup=_NEVER))
+        return _Ordered(A, y, step, data.loop_sgd(A, y, order, step, warmup=_NEVER))
 
     def error(self, problem, answer):
         return float(np.linalg.norm(answer - problem.answer) / np.linalg.norm(problem.answer))
@@ -667,22 +581,10 @@ class _Classes:
         return cls(f, labels, solver, float(f.value(newton(f, tol=1e-11).x)), **options)
 
 
-def _xpsolve_newton(q: _Classes) -> Solve:
-    return lambda tol: newton(q.f, tol=tol).x
-
-
-def _xpsolve_sag(q: _Classes) -> Solve:
-    return lambda _: sag(q.f, epochs=q.epochs, tol=0).x
-
-
 def _sklearn_logistic(q: _Classes) -> Solve:
-    import sklearn
-    from sklearn.linear_model import LogisticRegression
-
-    sklearn.set_config(assume_finite=True)
     # C times the sum of losses + ½‖x‖² is f where C = 1/(nλ).
     options = {"C": 1 / (q.f.n * float(q.f.lam)), "fit_intercept": False, "max_iter": q.epochs, "random_state": 0}
-    model = partial(LogisticRegression, solver=q.solver, **options)
+    model = _named("sklearn.linear_model.LogisticRegression", solver=q.solver, **options)
     A = q.f.operator.A
     return lambda tol: np.reshape(model(tol=tol).fit(A, q.labels).coef_.T, q.f.shape)
 
@@ -691,7 +593,7 @@ class _Logistic(_Peers):
     """xpsolve beside a solver of scikit-learn; the error is f(x) − f*."""
 
     family = "stochastic"
-    solvers = {"xpsolve": _xpsolve_newton, "scikit-learn": _sklearn_logistic}
+    solvers = {"xpsolve": lambda q: lambda tol: newton(q.f, tol=tol).x, "scikit-learn": _sklearn_logistic}
     param_names = ("library", "solver")
     params = (listed_libraries(solvers), ("lbfgs", "newton-cholesky", "newton-cg", "sag", "saga"))
 
@@ -706,8 +608,8 @@ class LogisticBreastCancer(_Logistic):
     tol = 1e-8
 
     def problem(self, solver):
-        data = problems.breast_cancer()
-        return _Classes.of(Logistic(data.A, data.y, 1e-3, check_finite=False), solver)
+        tumours = problems.breast_cancer()
+        return _Classes.of(Logistic(tumours.A, tumours.y, 1e-3, check_finite=False), solver)
 
 
 class MultinomialDigits(_Logistic):
@@ -717,8 +619,8 @@ class MultinomialDigits(_Logistic):
     tol = 1e-8
 
     def problem(self, solver):
-        data = problems.digits()
-        return _Classes.of(Multinomial(data.A, data.y, 1e-3, check_finite=False), solver)
+        digits = problems.digits()
+        return _Classes.of(Multinomial(digits.A, digits.y, 1e-3, check_finite=False), solver)
 
 
 class SagEpochs(_Logistic):
@@ -726,15 +628,18 @@ class SagEpochs(_Logistic):
 
     title = "Ten epochs of SAG beside their solver"
     tol = 1e-4
-    tolerances = (0.0,)
-    solvers = {"xpsolve": _xpsolve_sag, "scikit-learn": _sklearn_logistic}
+    tolerances = _DIRECT
+    solvers = {
+        "xpsolve": lambda q: lambda _: sag(q.f, epochs=q.epochs, tol=0).x,
+        "scikit-learn": _sklearn_logistic,
+    }
     param_names = ("library", "solver", "shape")
     params = (listed_libraries(solvers), ("sag", "saga"), _SHAPES)
     profiles = {"quick": {"shape": ["20000×50"]}}
 
     def problem(self, solver, shape):
-        A, y, _, _ = _two_classes(*_lengths(shape))
-        return _Classes.of(Logistic(A, y, _LAM, check_finite=False), solver, epochs=_EPOCHS)
+        A, y, _, _ = data.two_classes(*_lengths(shape))
+        return _Classes.of(Logistic(A, y, data.LAM, check_finite=False), solver, epochs=_EPOCHS)
 
     def error(self, problem, answer):
         f = problem.f
@@ -759,16 +664,13 @@ def _xpsolve_sinkhorn(q: _Transport) -> Solve:
 
 
 def _pot_sinkhorn(q: _Transport) -> Solve:
-    import ot
-
     method = "sinkhorn" if q.method == "auto" else f"sinkhorn_{q.method}"
-    return lambda tol: ot.sinkhorn(q.a, q.b, q.M, q.eps, method=method, stopThr=tol, numItermax=100_000)
+    solve = _named("ot.sinkhorn", method=method, numItermax=100_000)
+    return lambda tol: solve(q.a, q.b, q.M, q.eps, stopThr=tol)
 
 
 def _ott_sinkhorn(q: _Transport) -> Solve:
     import jax
-
-    jax.config.update("jax_enable_x64", True)
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem
     from ott.solvers.linear.sinkhorn import Sinkhorn as Solver
@@ -795,7 +697,7 @@ class Sinkhorn(_Peers):
     params = (listed_libraries(solvers), (500, 2000), ("1e-1", "1e-2", "3e-3"))
 
     def problem(self, n, eps):
-        return _Transport(*_clouds(n), float(eps))
+        return _Transport(*data.clouds(n), float(eps))
 
     def error(self, problem, answer):
         return float(np.sum(np.abs(answer.sum(1) - problem.a)) + np.sum(np.abs(answer.sum(0) - problem.b)))
@@ -809,4 +711,4 @@ class SinkhornStable(Sinkhorn):
     params = (listed_libraries(Sinkhorn.solvers), ("log", "stabilized"))
 
     def problem(self, method):
-        return _Transport(*_clouds(200), 1e-2, method)
+        return _Transport(*data.clouds(200), 1e-2, method)

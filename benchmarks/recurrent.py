@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Networks that repeat a layer, in the number of steps, and one hidden layer in its width.
 
 The error is that of the gradient along a random direction of all weights, by a central difference in double precision.
@@ -7,58 +6,43 @@ The error is that of the gradient along a random direction of all weights, by a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Solves, host
 from xpsolve import networks
 from xpsolve.arrays import backends, namespace_of
 
-H = 1e-5  # of the difference
+_H = 1e-5  # of the difference
 
 
-@dataclass
-class _Case:
-    """A loss and its gradient for arrays of any library, and the weights on the host."""
-
-    backend: backends.Backend
-    value: Callable[[Sequence[Any]], Any]
-    gradient: Callable[[Sequence[Any]], Sequence[Any]]
-    weights: list[np.ndarray]
-    there: list[Any]
-
-
-class _Network(_Benchmark):
-    """Time of a gradient, and beside it its error."""
+class _Network(_Solves):
+    """A gradient; its error is of ⟨∇L, V⟩ against (L(θ + hV) − L(θ − hV))/2h, relative to ‖∇L‖."""
 
     family = "networks"
     tol = 1e-6
     profiles = {}
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        found = case.gradient(case.there)
-        _Device.last, _Device.whole = found[0], found
+    def _made(
+        self,
+        backend: backends.Backend,
+        value: Callable[[Sequence[np.ndarray]], Any],
+        gradient: Callable[[Sequence[Any]], Sequence[Any]],
+        weights: list[np.ndarray],
+    ) -> Case:
+        """A loss on the host and its gradient for arrays of any library, at these weights."""
+        there = [backend.asarray(w) for w in weights]
+        return Case(lambda: gradient(there), lambda found: _slope_error(value, weights, found))
 
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Of ⟨∇L, V⟩ against (L(θ + hV) − L(θ − hV))/2h, relative to ‖∇L‖."""
-        case = self._case(values)
-        rng = np.random.default_rng(1)
-        V = [rng.standard_normal(w.shape) / np.sqrt(w.size) for w in case.weights]
-        moved = [case.value([w + h * v for w, v in zip(case.weights, V, strict=True)]) for h in (H, -H)]
-        found = [case.backend.to_numpy(x) for x in self._answer(lambda: case.gradient(case.there))]
-        slope = sum(np.vdot(x, v) for x, v in zip(found, V, strict=True))
-        error = abs(slope - (moved[0] - moved[1]) / (2 * H)) / np.sqrt(sum(np.vdot(x, x) for x in found))
-        return float(error)
 
-    def _made(self, backend, value, gradient, weights):
-        case = _Case(backend, value, gradient, weights, [backend.asarray(w) for w in weights])
-        warm(lambda: gradient(case.there)[0])
-        return case
+def _slope_error(value: Callable[[Any], Any], weights: Sequence[np.ndarray], gradients: Sequence[Any]) -> float:
+    rng, found = np.random.default_rng(1), [host(x) for x in gradients]
+    V = [rng.standard_normal(w.shape) / np.sqrt(w.size) for w in weights]
+    moved = [value([w + h * v for w, v in zip(weights, V, strict=True)]) for h in (_H, -_H)]
+    slope = sum(np.vdot(x, v) for x, v in zip(found, V, strict=True))
+    # a typical slope along a direction of length 1
+    return abs(slope - (moved[0] - moved[1]) / (2 * _H)) / np.sqrt(sum(np.vdot(x, x) for x in found))
 
 
 def _square(z: Any) -> Any:

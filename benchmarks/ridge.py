@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Ridge and least squares: time in n, in p and along n·p = const, counts, memory, and the error beside each.
 
 Most problems are planted: for any z, x = Aᵀz solves the ridge problem of y = Ax + λz exactly, since
@@ -7,45 +6,17 @@ AᵀA x + λx = Aᵀ(Ax + λz).  The truth costs two products, at any size, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
-from xpsolve import count, lstsq, problems, ridge, ridge_cv
-from xpsolve.arrays import backends
+from benchmarks._base import BACKENDS, Case, _Benchmark, _Counts, _Solves, distance, host, measures
+from benchmarks._problems import planted, scaled_matrix
+from xpsolve import lstsq, problems, ridge, ridge_cv
 
 _LAM = 0.1
 _LONG = (4000, 7000, 12500, 22500, 40000)  # the side that is swept far beyond the other
 _SHORT = (400, 710, 1260, 2250, 4000)  # the side that is swept below the other
-
-
-@dataclass
-class _Case:
-    """A solve to be timed, and the exact answer to compare with."""
-
-    backend: backends.Backend
-    solve: Callable[[], Any]
-    truth: Callable[[], np.ndarray]
-    rows: Any = ...  # which part of the answer the truth covers
-    warm: bool = False
-
-
-def _matrix(n: int, p: int, dtype: str = "float64") -> np.ndarray:
-    """Gaussian, scaled so that the largest singular value stays near 1 or 2 at any shape."""
-    scale = np.dtype(dtype).type(1 / np.sqrt(max(n, p)))
-    return np.random.default_rng(n * 7919 + p).standard_normal((n, p), dtype=dtype) * scale
-
-
-def _planted(n: int, p: int, lam: float, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A, y and the x that solves them exactly."""
-    A = _matrix(n, p, dtype)
-    z = np.random.default_rng(0).standard_normal(n)
-    wide = A.astype(np.float64, copy=False)
-    x = wide.T @ z
-    return A, wide @ x + lam * z, x
 
 
 def _reference(A: np.ndarray, y: np.ndarray, lams: np.ndarray) -> np.ndarray:
@@ -57,39 +28,24 @@ def _reference(A: np.ndarray, y: np.ndarray, lams: np.ndarray) -> np.ndarray:
     return np.stack([scipy_lstsq(np.vstack([A, np.sqrt(lam) * np.eye(p)]), right)[0] for lam in lams])
 
 
-class _Solves(_Benchmark):
-    """Time of one solve, and beside it the relative error of its answer."""
+class _Ridge(_Solves):
+    """One solve, and beside it the relative error of its answer."""
 
     family = "ridge"
     cost = "ridge"
     tol = 1e-8
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.solve)
-            case.warm = True
-        _Device.last = case.solve()
 
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        case = self._case(values)
-        truth = case.truth()
-        x = case.backend.to_numpy(self._answer(case.solve))[case.rows].astype(np.float64)
-        return float(np.linalg.norm(x - truth) / np.linalg.norm(truth))
-
-
-class _Planted(_Solves):
+class _Planted(_Ridge):
     """A planted problem whose sizes come from the grid, else from ``fixed``."""
 
     param_names = ("backend", "method", "n")
 
     def prepare(self, backend, method, dtype="float64", **sizes):
         sizes = {**self.fixed, **sizes}
-        A, y, x = _planted(sizes["n"], sizes["p"], _LAM, dtype)
+        A, y, x = planted(sizes["n"], sizes["p"], _LAM, dtype)
         A, y = backend.asarray(A), backend.asarray(y, dtype=dtype)
-        return _Case(backend, lambda: ridge(A, y, _LAM, method=method, check_finite=False).x, lambda: x)
+        return Case(lambda: ridge(A, y, _LAM, method=method, check_finite=False), lambda s: distance(s.x, x))
 
 
 # The exponents show only where the products dominate.  With both sides at 400 and more the solve runs at the
@@ -117,7 +73,7 @@ class InFeatures(_Planted):
     profiles = {"quick": {}}
 
 
-class ChoiceInFeatures(_Solves):
+class ChoiceInFeatures(_Ridge):
     """A hundred λ in p at n = 2000: one Gram matrix and its eigenvalues, n p² flops, exponent 2."""
 
     title = "Choice among a hundred λ in the number of features"
@@ -130,15 +86,15 @@ class ChoiceInFeatures(_Solves):
 
     def prepare(self, backend, method, p):
         n = self.fixed["n"]
-        A, y = _matrix(n, p), np.random.default_rng(0).standard_normal(n)
+        A, y = scaled_matrix(n, p), np.random.default_rng(0).standard_normal(n)
         lams = np.geomspace(1e-3, 1e2, 100)
         there, right, grid = backend.asarray(A), backend.asarray(y), backend.asarray(lams)
         found = ridge_cv(A, y, lams, method=method)
 
-        def solve():
-            return ridge_cv(there, right, grid, method=method, check_finite=False).x
-
-        return _Case(backend, solve, lambda: _reference(A, y, np.asarray([float(found.lam)]))[0])
+        return Case(
+            lambda: ridge_cv(there, right, grid, method=method, check_finite=False),
+            lambda s: distance(s.x, _reference(A, y, np.asarray([float(found.lam)]))[0]),
+        )
 
 
 class WideInFeatures(_Planted):
@@ -220,7 +176,7 @@ class Throughput(Latency):
     profiles = {"quick": {"backend": ["numpy"], "n": [20, 200, 600, 2000]}}
 
 
-class LambdaPath(_Solves):
+class LambdaPath(_Ridge):
     """A whole path of λ from one factorisation."""
 
     title = "Ridge for many λ from one factorisation"
@@ -231,19 +187,17 @@ class LambdaPath(_Solves):
     profiles = {"quick": {"backend": ["numpy"], "method": ["normal"]}}
 
     def prepare(self, backend, method, n_lams):
-        A, y, _ = _planted(self.fixed["n"], self.fixed["p"], _LAM)
+        A, y, _ = planted(self.fixed["n"], self.fixed["p"], _LAM)
         lams = np.geomspace(1e-3, 10.0, n_lams)
         there = [backend.asarray(host) for host in (A, y, lams)]
         ends = [0, n_lams - 1]  # the reference is slow
-        return _Case(
-            backend,
-            lambda: ridge(*there, method=method, check_finite=False).x,
-            lambda: _reference(A, y, lams[ends]),
-            ends,
+        return Case(
+            lambda: ridge(*there, method=method, check_finite=False),
+            lambda s: distance(host(s.x)[ends], _reference(A, y, lams[ends])),
         )
 
 
-class LambdaRefits(_Solves):
+class LambdaRefits(_Ridge):
     """The same path by one solve after another, as a caller without paths would do."""
 
     title = "Ridge for many λ, one solve each"
@@ -255,18 +209,17 @@ class LambdaRefits(_Solves):
     profiles = {}
 
     def prepare(self, backend, method, n_lams):
-        A, y, _ = _planted(**self.fixed, lam=_LAM)
+        A, y, _ = planted(**self.fixed, lam=_LAM)
         lams = np.geomspace(1e-3, 10.0, n_lams)
         there = [backend.asarray(host) for host in (A, y)]
 
         def solve():
-            path = [ridge(*there, float(lam), method=method, check_finite=False).x for lam in lams]
-            return path[-1]
+            return [ridge(*there, float(lam), method=method, check_finite=False) for lam in lams][-1]
 
-        return _Case(backend, solve, lambda: _reference(A, y, lams[-1:])[0])
+        return Case(solve, lambda s: distance(s.x, _reference(A, y, lams[-1:])[0]))
 
 
-class RealData(_Solves):
+class RealData(_Ridge):
     """Measured data, not random ones: small, ill-conditioned, with one target or ten."""
 
     title = "Ridge on real data"
@@ -278,14 +231,13 @@ class RealData(_Solves):
     def prepare(self, backend, method, dataset):
         problem = getattr(problems, dataset)()
         A, y = backend.asarray(problem.A), backend.asarray(problem.y)
-        return _Case(
-            backend,
-            lambda: ridge(A, y, _LAM, method=method, check_finite=False).x,
-            lambda: _reference(problem.A, problem.y, np.array([_LAM]))[0],
+        return Case(
+            lambda: ridge(A, y, _LAM, method=method, check_finite=False),
+            lambda s: distance(s.x, _reference(problem.A, problem.y, np.array([_LAM]))[0]),
         )
 
 
-class LstsqInSamples(_Solves):
+class LstsqInSamples(_Ridge):
     """Minimum-norm least squares in n at p = 100, on a consistent system whose answer is known."""
 
     family = "least squares"
@@ -298,9 +250,9 @@ class LstsqInSamples(_Solves):
     profiles = {"quick": {"backend": ["numpy"], "n": [1000, 2000, 4000, 8000, 16000]}}
 
     def prepare(self, backend, n):
-        A, y, x = _planted(n, self.fixed["p"], 0.0)
+        A, y, x = planted(n, self.fixed["p"], 0.0)
         A, y = backend.asarray(A), backend.asarray(y)
-        return _Case(backend, lambda: lstsq(A, y).x, lambda: x)
+        return Case(lambda: lstsq(A, y), lambda s: distance(s.x, x))
 
 
 class Counts(_Counts):
@@ -316,9 +268,9 @@ class Counts(_Counts):
     profiles = {"smoke": {"n": [200]}, "quick": {"n": [20, 200]}}
 
     def prepare(self, backend, method, n):
-        A, y, _ = _planted(n, self.fixed["p"], _LAM)
-        _, tally = count(ridge, backend.asarray(A), backend.asarray(y), _LAM, method=method, check_finite=False)
-        return tally
+        A, y, _ = planted(n, self.fixed["p"], _LAM)
+        A, y = backend.asarray(A), backend.asarray(y)
+        return Case(lambda: ridge(A, y, _LAM, method=method, check_finite=False))
 
 
 class Memory(_Benchmark):
@@ -334,7 +286,7 @@ class Memory(_Benchmark):
     profiles = {"quick": {"method": ["normal"]}}
 
     def prepare(self, backend, method, n):
-        A, y, _ = _planted(n, self.fixed["p"], _LAM)
+        A, y, _ = planted(n, self.fixed["p"], _LAM)
         A, y = backend.asarray(A), backend.asarray(y)
         return lambda: ridge(A, y, _LAM, method=method, check_finite=False).x
 

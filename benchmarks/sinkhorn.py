@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Sinkhorn: time of an iteration in n, to 1e-9 in ε, of many problems at once, and counts.
 
 The error beside each time is ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, of the plan that the returned potentials make here, on the host.
@@ -6,87 +5,39 @@ The error beside each time is ‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, of the p
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Counts, _Device, measures, warm
-from xpsolve import (
-    ConvergenceWarning,
-    Grid,
-    PointCloud,
-    barycenter,
-    count,
-    sinkhorn,
-    sinkhorn_divergence,
-    sinkhorn_gradient,
-)
-from xpsolve.arrays import backends, namespace_of
+from benchmarks._base import BACKENDS, Case, _Counts, _Solves, host
+from benchmarks._problems import clouds, marginal_error
+from xpsolve import Grid, PointCloud, barycenter, sinkhorn, sinkhorn_divergence, sinkhorn_gradient
+from xpsolve.arrays import namespace_of
 
 _STEPS = 50
 _SHIFT = np.asarray([0.3, -0.2])
 
 
-@dataclass
-class _Case:
-    """A solve to be timed, and the problem it solves."""
+class _Sinkhorn(_Solves):
+    """One solve; the error is that of the marginals of the plan which the potentials make."""
 
-    backend: backends.Backend
-    solve: Callable[[], Any]
-    a: np.ndarray
-    b: np.ndarray
-    M: np.ndarray
-    eps: float
-
-
-def _clouds(n: int, batch: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Squared distances between points drawn in the unit square, and weights: uniform, or random for a batch."""
-    rng = np.random.default_rng(n)
-    x, y = rng.random((n, 2)), rng.random((n, 2))
-    M = np.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1)
-    if batch is None:
-        return np.full(n, 1 / n), np.full(n, 1 / n), M
-    a, b = (rng.random((batch, n)) + 0.1 for _ in range(2))
-    return a / a.sum(axis=1, keepdims=True), b / b.sum(axis=1, keepdims=True), M
-
-
-def _marginal_error(a: np.ndarray, b: np.ndarray, M: np.ndarray, eps: float, f: np.ndarray, g: np.ndarray) -> float:
-    """‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁, the largest of a batch."""
-    P = np.exp((f[..., :, None] + g[..., None, :] - M) / eps)
-    return float(np.max(np.sum(np.abs(P.sum(-1) - a), -1) + np.sum(np.abs(P.sum(-2) - b), -1)))
-
-
-class _Sinkhorn(_Benchmark):
     family = "transport"
     repeat = (3, 7, 1.0)
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        solve = self._case(values).solve
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warm(solve)
-            potentials = solve()
-            _Device.last, _Device.whole = potentials[0], potentials
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """The marginal error of the plan."""
-        case = self._case(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            f, g = (case.backend.to_numpy(x).astype(np.float64) for x in self._answer(case.solve))
-        return _marginal_error(case.a, case.b, case.M, case.eps, f, g)
-
     @staticmethod
-    def case(backend: Any, problem: tuple[np.ndarray, ...], eps: float, **options: Any) -> _Case:
-        there = (backend.asarray(x) for x in problem)
-        solve = partial(sinkhorn, *there, eps, check_finite=False, **options)
-        return _Case(backend, lambda: solve().x, *problem, eps)
+    def case(call: Callable[[], Any], a: np.ndarray, b: np.ndarray, M: np.ndarray, eps: float) -> Case:
+        return Case(call, lambda potentials: marginal_error(a, b, M, eps, *map(host, potentials)))
+
+    @classmethod
+    def solve(cls, backend: Any, problem: tuple[np.ndarray, ...], eps: float, **options: Any) -> Case:
+        there = [backend.asarray(x) for x in problem]
+        return cls.case(lambda: sinkhorn(*there, eps, check_finite=False, **options).x, *problem, eps)
+
+
+def _stacked(potentials: Iterable[tuple[Any, Any]]) -> tuple[Any, ...]:
+    return tuple(namespace_of(z[0]).stack(z) for z in zip(*potentials, strict=True))
 
 
 class IterationsInSamples(_Sinkhorn):
@@ -108,7 +59,7 @@ class IterationsInSamples(_Sinkhorn):
 
     def prepare(self, backend, method, n):
         options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "mixed": True}
-        return self.case(backend, _clouds(n), 0.03, **options)
+        return self.solve(backend, clouds(n), 0.03, **options)
 
 
 class ToTolerance(_Sinkhorn):
@@ -124,7 +75,7 @@ class ToTolerance(_Sinkhorn):
 
     def prepare(self, backend, relaxation, inverse_eps):
         options = {"relaxation": "auto" if relaxation == "auto" else 1.0, "max_iter": 100_000}
-        return self.case(backend, _clouds(self.fixed["n"]), 1 / inverse_eps, **options)
+        return self.solve(backend, clouds(self.fixed["n"]), 1 / inverse_eps, **options)
 
 
 class Batch(_Sinkhorn):
@@ -139,7 +90,7 @@ class Batch(_Sinkhorn):
     profiles = {"quick": {"backend": ["numpy"], "batch": [64]}}
 
     def prepare(self, backend, batch):
-        return self.case(backend, _clouds(self.fixed["n"], batch), 0.05)
+        return self.solve(backend, clouds(self.fixed["n"], batch), 0.05)
 
 
 class BatchOfCosts(_Sinkhorn):
@@ -157,14 +108,10 @@ class BatchOfCosts(_Sinkhorn):
         x, y = rng.random((2, batch, n, 2))
         M = np.sum((x[:, :, None, :] - y[:, None, :, :]) ** 2, axis=-1)
         a, b = (weights / weights.sum(axis=1, keepdims=True) for weights in rng.random((2, batch, n)) + 0.1)
-        case = self.case(backend, (a, b, M), 0.05)
-        if how == "one by one":
-            there = [[backend.asarray(z[k]) for z in (a, b, M)] for k in range(batch)]
-            case.solve = lambda: tuple(
-                namespace_of(z[0]).stack(z)
-                for z in zip(*(sinkhorn(*one, 0.05, check_finite=False).x for one in there), strict=True)
-            )
-        return case
+        if how == "together":
+            return self.solve(backend, (a, b, M), 0.05)
+        one = [[backend.asarray(z[k]) for z in (a, b, M)] for k in range(batch)]
+        return self.case(lambda: _stacked(sinkhorn(*z, 0.05, check_finite=False).x for z in one), a, b, M, 0.05)
 
 
 class BatchOfPoints(_Sinkhorn):
@@ -188,10 +135,8 @@ class BatchOfPoints(_Sinkhorn):
         def solve(a: Any, b: Any, x: Any, y: Any) -> Any:
             return sinkhorn(a, b, PointCloud(x, y), 0.05, check_finite=False).x
 
-        def separately() -> Any:
-            return tuple(namespace_of(z[0]).stack(z) for z in zip(*(solve(*part) for part in one), strict=True))
-
-        return _Case(backend, separately if how == "one by one" else lambda: solve(*there), a, b, M, 0.05)
+        call = (lambda: solve(*there)) if how == "together" else lambda: _stacked(solve(*part) for part in one)
+        return self.case(call, a, b, M, 0.05)
 
 
 class Unbalanced(_Sinkhorn):
@@ -206,32 +151,26 @@ class Unbalanced(_Sinkhorn):
     profiles = {"quick": {"backend": ["numpy"], "price": [100]}}
 
     def prepare(self, backend, price):
-        a, b, M = _clouds(self.fixed["n"])
+        a, b, M = clouds(self.fixed["n"])
         b, eps = 1.5 * b, 0.02
-        there = [backend.asarray(z) for z in (a, b, M)]
-        return backend, partial(sinkhorn, *there, eps, marginal=price * eps, check_finite=False), a, b, M, eps
+        there, rho = [backend.asarray(z) for z in (a, b, M)], price * eps
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        solution = self._case(values)[1]()
-        _Device.last, _Device.whole = solution.x[0], solution
+        def error(potentials: Any) -> float:
+            """The gap over ε ΣP."""
+            f, g = map(host, potentials)
+            P, gap = np.exp((f[:, None] + g - M) / eps), 0.0
+            for r, t in ((P.sum(1), a * np.exp(-f / rho)), (P.sum(0), b * np.exp(-g / rho))):
+                d = r / t - 1
+                gap += rho * float(np.sum(t * ((1 + d) * np.log1p(d) - d)))
+            return gap / (eps * float(P.sum()))
 
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """The gap over ε ΣP, from the returned potentials, in float64 on the host."""
-        backend, solve, a, b, M, eps = self._case(values)
-        f, g = (backend.to_numpy(z).astype(np.float64) for z in self._answer(solve).x)
-        P = np.exp((f[:, None] + g - M) / eps)
-        rho, gap = values[1] * eps, 0.0
-        for r, t in ((P.sum(1), a * np.exp(-f / rho)), (P.sum(0), b * np.exp(-g / rho))):
-            d = r / t - 1
-            gap += rho * float(np.sum(t * ((1 + d) * np.log1p(d) - d)))
-        return max(gap, 0.0) / (eps * float(P.sum()))
+        return Case(lambda: sinkhorn(*there, eps, marginal=rho, check_finite=False).x, error)
 
 
 class Gradient(_Sinkhorn):
     """Solve and gradient: by the envelope theorem one pass over K more than the solve."""
 
+    version = "2"
     title = "The gradient of Sinkhorn's value in the number of points"
     x = "n"
     tol = 1.01e-9
@@ -239,19 +178,18 @@ class Gradient(_Sinkhorn):
     params = (BACKENDS, ("solve", "gradient"), (250, 500, 1000, 2000))
 
     def prepare(self, backend, what, n):
-        case = self.case(backend, _clouds(n), 0.05)
-        if what == "gradient":
-            there = [backend.asarray(x) for x in (case.a, case.b, case.M)]
-            # the error is taken of the centred potentials, which make the same plan up to a factor that 1ᵀP1 = 1 fixes
-            case.solve = lambda: _scaled(case, *sinkhorn_gradient(*there, case.eps, check_finite=False)[:2])
-        return case
+        if what == "solve":
+            return self.solve(backend, clouds(n), 0.05)
+        a, b, M = clouds(n)
+        there = [backend.asarray(x) for x in (a, b, M)]
 
+        def error(found: Any) -> float:
+            """That of the plan of the centred potentials, up to a factor that 1ᵀP1 = 1 fixes."""
+            f, g = map(host, found[:2])
+            mass = np.sum(np.exp((f[:, None] + g - M) / 0.05))
+            return marginal_error(a, b, M, 0.05, f, g - 0.05 * np.log(mass))
 
-def _scaled(case: _Case, f: Any, g: Any) -> tuple[Any, Any]:
-    """Centred potentials with the constant that they have lost."""
-    host = [case.backend.to_numpy(x) for x in (f, g)]
-    mass = np.sum(np.exp((host[0][:, None] + host[1] - case.M) / case.eps))
-    return f, g - case.eps * float(np.log(mass))
+        return Case(lambda: sinkhorn_gradient(*there, 0.05, check_finite=False), error)
 
 
 class Divergence(_Sinkhorn):
@@ -271,25 +209,14 @@ class Divergence(_Sinkhorn):
         there = backend.asarray(np.full(n, 1 / n))
         cloud = PointCloud(backend.asarray(x), backend.asarray(x + _SHIFT))
         options = {"tol": 0, "max_iter": _STEPS, "relaxation": 1.0, "mixed": False, "check_finite": False}
-        return backend, lambda: sinkhorn_divergence(there, there, cloud, 0.2, method="scaling", **options)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            _Device.last = self._case(values)[1]()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Of ‖shift‖², which the divergence of a cloud from itself moved is."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            found = float(self._answer(self._case(values)[1]))
-        exact = float(np.sum(np.square(_SHIFT)))
-        return abs(found - exact) / exact
+        exact = float(np.sum(np.square(_SHIFT)))  # the divergence of a cloud from itself moved
+        return Case(
+            lambda: sinkhorn_divergence(there, there, cloud, 0.2, method="scaling", **options),
+            lambda found: abs(float(found) - exact) / exact,
+        )
 
 
-class Barycenter(_Benchmark):
+class Barycenter(_Solves):
     """Three bumps on a grid of n × n pixels: 8n³ flops per iteration and histogram, not 4n⁴."""
 
     family = "transport"
@@ -307,17 +234,8 @@ class Barycenter(_Benchmark):
         ]
         A = np.stack([bump.reshape(-1) / bump.sum() for bump in bumps])
         there = backend.asarray(A), Grid(backend.asarray(x), backend.asarray(x))
-        return backend, x, partial(barycenter, *there, 0.01, check_finite=False)
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        solution = self._case(values)[2]()
-        _Device.last, _Device.whole = solution.x, solution
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """How far the second marginals of the three plans are from their mean: the certificate."""
-        return float(self._answer(self._case(values)[2]).certificate.value)
+        # how far the second marginals of the three plans are from their mean
+        return Case(partial(barycenter, *there, 0.01, check_finite=False), lambda s: float(s.certificate.value))
 
 
 class Counts(_Counts):
@@ -333,9 +251,6 @@ class Counts(_Counts):
     profiles = {"smoke": {"n": [200], "method": ["scaling"]}, "quick": {"n": [200], "method": ["scaling"]}}
 
     def prepare(self, backend, method, n):
-        a, b, M = (backend.asarray(x) for x in _clouds(n))
+        a, b, M = (backend.asarray(x) for x in clouds(n))
         options = {"method": method, "tol": 1e-15, "max_iter": _STEPS, "relaxation": 1.0, "check_finite": False}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            _, tally = count(sinkhorn, a, b, M, 0.04, **options)
-        return tally
+        return Case(lambda: sinkhorn(a, b, M, 0.04, **options))

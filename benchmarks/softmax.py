@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Soft maxima and the simplex in the number of classes, and the derivative of softmax times a vector in three ways.
 
 Beside the product with the dense matrix diag(p) − ppᵀ stand the same product without it, and what it takes where the
@@ -7,48 +6,23 @@ gradient matrix is diagonal, as that of a pointwise activation is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
+from benchmarks._base import BACKENDS, Case, _Solves, host
 from xpsolve import logsumexp, networks, one_hot, softmax, softmax_jacobian
 
 EAGER = tuple(name for name in BACKENDS if name != "dask")  # Dask does not sort
 
 
-@dataclass
-class _Case:
-    """A call, and what it should return."""
-
-    call: Callable[[], Any]
-    host: Callable[[Any], np.ndarray]
-    wanted: np.ndarray
-
-
-class _Soft(_Benchmark):
-    """Time of a call, and beside it its largest error."""
+class _Soft(_Solves):
+    """The error is the largest one against NumPy, relative to the largest entry."""
 
     family = "softmax"
     tol = 1e-12
     profiles = {}
 
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        _Device.last = self._case(values).call()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Against NumPy in a loop over rows, relative to the largest entry."""
-        case = self._case(values)
-        found = case.host(self._answer(case.call))
-        return float(np.max(np.abs(found - case.wanted)) / np.max(np.abs(case.wanted)))
-
-    def _made(self, backend, call, wanted):
-        warm(call)
-        return _Case(call, backend.to_numpy, wanted)
+    def _made(self, call, wanted):
+        return Case(call, lambda found: np.max(np.abs(host(found) - wanted)) / np.max(np.abs(wanted)))
 
 
 def _data(rows: int, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,7 +46,7 @@ class LogSumExpInClasses(_Soft):
     def prepare(self, backend, p):
         x, _, _ = _data(self.fixed["n"], p)
         there = backend.asarray(x)
-        return self._made(backend, lambda: logsumexp(there), np.log(np.sum(np.exp(x), axis=1)))
+        return self._made(lambda: logsumexp(there), np.log(np.sum(np.exp(x), axis=1)))
 
 
 class SoftmaxInClasses(_Soft):
@@ -89,7 +63,7 @@ class SoftmaxInClasses(_Soft):
     def prepare(self, backend, p):
         x, probabilities, _ = _data(self.fixed["n"], p)
         there = backend.asarray(x)
-        return self._made(backend, lambda: softmax(there), probabilities)
+        return self._made(lambda: softmax(there), probabilities)
 
 
 class JacobianInClasses(_Soft):
@@ -107,11 +81,11 @@ class JacobianInClasses(_Soft):
         if way == "diagonal sigmoid":
             s = 1 / (1 + np.exp(-x))
             slope = backend.asarray(s)
-            return self._made(backend, lambda: slope * (1 - slope) * at, s * (1 - s) * g)
+            return self._made(lambda: slope * (1 - slope) * at, s * (1 - s) * g)
         inner = np.sum(probabilities * g, axis=1, keepdims=True)
         dense = lambda: (softmax_jacobian(there) @ at[..., None])[..., 0]  # noqa: E731
         call = dense if way == "dense softmax" else lambda: networks.softmax_vjp(there, at)
-        return self._made(backend, call, probabilities * (g - inner))
+        return self._made(call, probabilities * (g - inner))
 
 
 class MatrixInClasses(_Soft):
@@ -128,7 +102,7 @@ class MatrixInClasses(_Soft):
         x, probabilities, _ = _data(self.fixed["n"], p)
         there = backend.asarray(x)
         wanted = np.stack([np.diag(row) - np.outer(row, row) for row in probabilities])
-        return self._made(backend, lambda: softmax_jacobian(there), wanted)
+        return self._made(lambda: softmax_jacobian(there), wanted)
 
 
 class OneHotInLabels(_Soft):
@@ -144,7 +118,7 @@ class OneHotInLabels(_Soft):
     def prepare(self, backend, n):
         labels = np.random.default_rng(0).integers(0, 10, n)
         there = backend.asarray(labels, dtype="int64")
-        return self._made(backend, lambda: one_hot(there, 10), np.eye(10)[labels])
+        return self._made(lambda: one_hot(there, 10), np.eye(10)[labels])
 
 
 class ProjectionInClasses(_Soft):
@@ -165,4 +139,4 @@ class ProjectionInClasses(_Soft):
             middle = (low + high) / 2
             above = np.sum(np.maximum(x - middle, 0), axis=1, keepdims=True) > 1
             low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return self._made(backend, lambda: networks.project_simplex(there), np.maximum(x - low, 0))
+        return self._made(lambda: networks.project_simplex(there), np.maximum(x - low, 0))

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Stochastic descent: an epoch in n, in p and in the length of a block, counts, and passes over data to an accuracy.
 
 An epoch is n steps of one sample each.  Its error is the distance from the same steps by a plain loop on the host, on
@@ -7,52 +6,31 @@ the same sample numbers: a block that is wrong shows as one.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from benchmarks._base import BACKENDS, _Counts, measures
-from benchmarks.descent import _Case, _Descent
-from xpsolve import ConvergenceWarning, Logistic, count, gradient_descent, newton, problems, sag, sga, sgd
+from benchmarks._base import BACKENDS, Case, _Counts, distance, measures
+from benchmarks._problems import LAM, logistic_slope, loop_sgd, two_classes
+from benchmarks.descent import _Descent
+from xpsolve import Logistic, gradient_descent, newton, problems, sag, sga, sgd
 from xpsolve.arrays.compiled import can_compile
 
 _EAGER = tuple(name for name in BACKENDS if name != "dask")
-_LAM = 1e-3
-
-
-def _two_classes(n: int, p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Rows of about length 1, the class of each, with noise, n sample numbers, and 1/L of the worst sample."""
-    rng = np.random.default_rng(n + 7919 * p)
-    A = rng.standard_normal((n, p)) / np.sqrt(p)
-    y = np.where(A @ rng.standard_normal(p) + 0.3 * rng.standard_normal(n) > 0, 1.0, -1.0)
-    return A, y, rng.integers(n, size=n), float(1 / (0.25 * np.max(np.sum(A * A, axis=1)) + _LAM))
-
-
-def _slope(s: float, y: float) -> float:
-    """ℓ′ of the logistic loss."""
-    return float(-y / (1 + np.exp(y * s)))
-
-
-def _loop_sgd(A: np.ndarray, y: np.ndarray, indices: np.ndarray, tau: float, warmup: float) -> np.ndarray:
-    """x ← x − τ_k (ℓ′ a_i + λx), τ_k = τ/(1 + k/k₀)."""
-    x = np.zeros(A.shape[1])
-    for k, i in enumerate(indices):
-        x = x - tau / (1 + k / warmup) * (_slope(A[i] @ x, y[i]) * A[i] + _LAM * x)
-    return x
 
 
 def _loop_sag(A: np.ndarray, y: np.ndarray, indices: np.ndarray, tau: float) -> np.ndarray:
     """x ← x − τ (Σ α_i a_i / m + λx), where α_i is replaced first and m samples have been seen."""
     x, g, alpha, seen = np.zeros(A.shape[1]), np.zeros(A.shape[1]), np.zeros(y.size), set()
     for i in indices:
-        d = _slope(A[i] @ x, y[i])
+        d = logistic_slope(A[i] @ x, y[i])
         g, alpha[i] = g + (d - alpha[i]) * A[i], d
         seen.add(int(i))
-        x = x - tau * (g / len(seen) + _LAM * x)
+        x = x - tau * (g / len(seen) + LAM * x)
     return x
 
 
@@ -67,15 +45,15 @@ class _Epoch(_Descent):
 
     def prepare(self, backend, block, **sizes):
         n, p = ({**self.fixed, **sizes}[name] for name in ("n", "p"))
-        A, y, indices, tau = _two_classes(n, p)
-        f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
+        A, y, indices, tau = two_classes(n, p)
+        f = Logistic(backend.asarray(A), backend.asarray(y), LAM, check_finite=False)
         call = partial(sgd, step0=tau, warmup=n) if self.method == "sgd" else partial(sag, step=tau)
 
         def error(found: Any) -> float:
-            x = _loop_sgd(A, y, indices, tau, n) if self.method == "sgd" else _loop_sag(A, y, indices, tau)
-            return float(np.linalg.norm(backend.to_numpy(found) - x) / np.linalg.norm(x))
+            x = loop_sgd(A, y, indices, tau, n) if self.method == "sgd" else _loop_sag(A, y, indices, tau)
+            return distance(found, x)
 
-        return _Case(lambda: call(f, indices=indices, block=block).x, error)
+        return Case(lambda: call(f, indices=indices, block=block).x, error)
 
 
 class SgdInSamples(_Epoch):
@@ -114,16 +92,13 @@ class StreamInSamples(_Epoch):
     profiles = {"smoke": {"backend": ["numpy"], "n": [1000]}}
 
     def prepare(self, backend, n):
-        A, y, _, tau = _two_classes(n, self.fixed["p"])
+        A, y, _, tau = two_classes(n, self.fixed["p"])
         pairs = [tuple(backend.asarray(part[i : i + 500]) for part in (A, y)) for i in range(0, n, 500)]
-        f = partial(Logistic, lam=_LAM, check_finite=False)
-        expected = _loop_sgd(A, y, np.arange(n), tau, n)
-
-        def error(found: Any) -> float:
-            return float(np.linalg.norm(backend.to_numpy(found) - expected) / np.linalg.norm(expected))
+        f = partial(Logistic, lam=LAM, check_finite=False)
+        expected = loop_sgd(A, y, np.arange(n), tau, n)
 
         # every tolerance will do: what is compared are the iterates
-        return _Case(lambda: sgd(f, batches=pairs, step0=tau, warmup=n, tol=1e9).x, error)
+        return Case(lambda: sgd(f, batches=pairs, step0=tau, warmup=n, tol=1e9).x, lambda x: distance(x, expected))
 
 
 class SagInSamples(SgdInSamples):
@@ -201,6 +176,11 @@ _PASSES: dict[str, Callable[..., Any]] = {
 _MOST = (8, 32, 128, 512)  # passes, tried one after another
 
 
+@dataclass
+class _Passes(Case):
+    passes: int = 0
+
+
 class _ToExcess(_Descent):
     """As many passes over the breast cancer data as bring f within `tol` of its minimum, each method with its own step.
 
@@ -218,16 +198,11 @@ class _ToExcess(_Descent):
         passes = self._needed(host, method, least)
         f = Logistic(backend.asarray(data.A), backend.asarray(data.y), self.lam, check_finite=False)
 
-        def solve() -> Any:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                return self._run(f, method, passes).x
-
-        case = _Case(solve, lambda x: max(float(host.value(backend.to_numpy(x))) - least, 0.0))
-        return case, passes
-
-    def _case(self, values):
-        return super()._case(values)[0]
+        return _Passes(
+            lambda: self._run(f, method, passes).x,
+            lambda x: float(host.value(backend.to_numpy(x))) - least,
+            passes=passes,
+        )
 
     @staticmethod
     def _run(f: Logistic, method: str, passes: int, *, record: bool = False) -> Any:
@@ -238,9 +213,7 @@ class _ToExcess(_Descent):
     def _needed(self, f: Logistic, method: str, least: float) -> int:
         """Passes until f − f* ≤ `tol`; the most where that is never so, which the error then shows."""
         for most in _MOST:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                history = self._run(f, method, most, record=True).history
+            history = self._run(f, method, most, record=True).history
             good = np.flatnonzero(history["objective"] - least <= self.tol)
             if good.size:
                 return int(good[0])
@@ -249,7 +222,7 @@ class _ToExcess(_Descent):
     @measures("count", "passes")
     def track_passes(self, *values: Any) -> int:
         """Gradients of one sample, over n."""
-        return int(super()._case(values)[1])
+        return int(self._case(values).passes)
 
 
 class ToTwoHundredths(_ToExcess):
@@ -280,7 +253,7 @@ class Counts(_Counts):
     profiles = {"smoke": {"method": ["sgd"], "block": [64]}, "quick": {}}
 
     def prepare(self, backend, method, block):
-        A, y, indices, tau = _two_classes(self.fixed["n"], self.fixed["p"])
-        f = Logistic(backend.asarray(A), backend.asarray(y), _LAM, check_finite=False)
+        A, y, indices, tau = two_classes(self.fixed["n"], self.fixed["p"])
+        f = Logistic(backend.asarray(A), backend.asarray(y), LAM, check_finite=False)
         step = {"step" if method == "sag" else "step0": tau}
-        return count(_PASSES[method], f, indices=indices, block=block, **step)[1]
+        return Case(lambda: _PASSES[method](f, indices=indices, block=block, **step))

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF012  (asv reads grids and meta data from plain class attributes)
 """Unrolled solvers: prediction and training of LISTA in depth and in samples, inversion by gradient steps.
 
 Untrained networks are ISTA and one layer of training is a gradient, so that each has a truth: ISTA written out in
@@ -7,48 +6,13 @@ double precision, and a central difference of the loss along the step sizes.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
-from benchmarks._base import BACKENDS, _Benchmark, _Device, measures, warm
-from xpsolve import ConvergenceWarning, costs, fit_inverse, invert, lista
+from benchmarks._base import BACKENDS, Case, _Solves, distance
+from xpsolve import costs, fit_inverse, invert, lista
 
 _LAM = 0.1
 _EAGER = tuple(name for name in BACKENDS if name != "dask")
-
-
-@dataclass
-class _Case:
-    """A call to be timed, and how far its answer is from the truth."""
-
-    call: Callable[[], Any]
-    error: Callable[[Any], float]
-    warm: bool = False
-
-
-class _Calls(_Benchmark):
-    """Time of one call, and the error of its answer."""
-
-    family = "networks"
-
-    @measures("time", "seconds")
-    def time_solve(self, *values: Any) -> None:
-        case = self._case(values)
-        if not case.warm:
-            warm(case.call)
-            case.warm = True
-        _Device.last = case.call()
-
-    @measures("error", "relative error")
-    def track_error(self, *values: Any) -> float:
-        """Distance of the answer from the truth."""
-        case = self._case(values)
-        error = case.error(self._answer(case.call))
-        return float(error)
 
 
 def _sparse_coding(n: int, m: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,11 +31,8 @@ def _ista(D: np.ndarray, X: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return Z
 
 
-def _distance(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
-
-
-class _Prediction(_Calls):
+class _Prediction(_Solves):
+    family = "networks"
     cost = "lista"
     tol = 1e-9
 
@@ -81,9 +42,9 @@ class _Prediction(_Calls):
         D, X = backend.asarray(host_D), backend.asarray(host_X)
         network = lista(D, _LAM, sizes["n_layers"], kind=sizes["kind"])
         steps = np.full(sizes["n_layers"], 1 / np.linalg.norm(host_D, 2) ** 2)
-        return _Case(
+        return Case(
             lambda: network.predict(X),
-            lambda Z: _distance(backend.to_numpy(Z), _ista(host_D, host_X, steps)),
+            lambda Z: distance(Z, _ista(host_D, host_X, steps)),
         )
 
 
@@ -109,9 +70,10 @@ class PredictionInDepth(_Prediction):
     profiles = {}
 
 
-class TrainingInDepth(_Calls):
+class TrainingInDepth(_Solves):
     """Ten iterations of all layers together after their supports are bounded: exponent 1."""
 
+    family = "networks"
     title = "Training of step-LISTA in depth"
     x = "n_layers"
     cost = "lista_fit"
@@ -127,10 +89,8 @@ class TrainingInDepth(_Calls):
         D, X = backend.asarray(host_D), backend.asarray(host_X)
 
         def call():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                options = {"layer_iter": 0, "max_iter": f["n_iter"], "tol": 1e-300, "longest": 9.0}
-                self.network = lista(D, _LAM, n_layers).fit(X, **options)
+            options = {"layer_iter": 0, "max_iter": f["n_iter"], "tol": 1e-300, "longest": 9.0}
+            self.network = lista(D, _LAM, n_layers).fit(X, **options)
             return self.network.steps
 
         def error(steps):
@@ -140,7 +100,7 @@ class TrainingInDepth(_Calls):
             wanted = (0.5 * np.sum(R * R) + _LAM * np.sum(np.abs(Z))) / f["samples"]
             return abs(float(self.network.solution.stats["loss"]) - wanted) / wanted
 
-        return _Case(call, error)
+        return Case(call, error)
 
 
 def _map(p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -151,9 +111,10 @@ def _map(p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return A, y, A @ y
 
 
-class InversionInSteps(_Calls):
+class InversionInSteps(_Solves):
     """Two products per step: exponent 1."""
 
+    family = "networks"
     title = "Inversion by gradient steps in their number"
     x = "n_steps"
     cost = "invert"
@@ -170,15 +131,16 @@ class InversionInSteps(_Calls):
         y = np.zeros(self.fixed["p"])
         for _ in range(n_steps):
             y = y - 0.3 * host_A.T @ (host_A @ y - host_x)
-        return _Case(
+        return Case(
             lambda: invert(lambda y: A @ y, x, start, step=0.3, n_steps=n_steps),
-            lambda found: _distance(backend.to_numpy(found), y),
+            lambda found: distance(found, y),
         )
 
 
-class LearningInSteps(_Calls):
+class LearningInSteps(_Solves):
     """An iteration of learning: its prediction, and the tape through it: exponent 1."""
 
+    family = "networks"
     title = "Learning through an inversion in its steps"
     x = "n_steps"
     cost = "fit_inverse"
@@ -195,9 +157,7 @@ class LearningInSteps(_Calls):
         options = {"step": 0.1, "theta_step": 1e-3, "n_steps": n_steps, "max_iter": 1, "tol": 1e-300}
 
         def call():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                return fit_inverse(lambda y, A: A @ y, A, x, y, **options).x
+            return fit_inverse(lambda y, A: A @ y, A, x, y, **options).x
 
         def loss(A):
             """T(A) = ½‖h_A(x) − y‖²."""
@@ -213,4 +173,4 @@ class LearningInSteps(_Calls):
             h = 1e-5 / length
             return abs((loss(start + h * gradient) - loss(start - h * gradient)) / (2 * h) / length**2 - 1)
 
-        return _Case(call, error)
+        return Case(call, error)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xpsolve import costs
-from xpsolve.bench.plan import arguments
+from xpsolve.bench.meta import BenchmarkMeta
 
 pytest.importorskip("asv_runner")
 ROOT = Path(__file__).parents[2]
@@ -108,12 +108,11 @@ def test_a_process_keeps_the_data_of_one_tuple(base, solved):
 
 def cheapest(cls):
     """The first tuple of a class, or that of the least cost where it declares one."""
-    meta, tuples = cls.time_solve.meta, list(itertools.product(*cls.params))
-    cost = getattr(costs, str(cls.cost), None)
-    if cost is None:
+    meta, tuples = BenchmarkMeta.read(cls.time_solve.meta), list(itertools.product(*cls.params))
+    if meta.cost is None:
         return tuples[0]
     named = (dict(zip(cls.param_names, values, strict=True)) for values in tuples)
-    prices = [cost(**arguments(cost, meta, point)).floor(costs.TYPICAL["cpu"]) for point in named]
+    prices = [meta.theory(point).floor(costs.TYPICAL["cpu"]) for point in named]
     return tuples[prices.index(min(prices))]
 
 

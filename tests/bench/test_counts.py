@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from xpsolve import costs
 from xpsolve.arrays import namespace_of
-from xpsolve.bench import plan
+from xpsolve.bench.meta import BenchmarkMeta
 
 pytest.importorskip("asv_runner")
 ROOT = Path(__file__).parents[2]
@@ -77,11 +76,11 @@ def test_counts_are_those_of_the_cost(modules, family, monkeypatch):
     for cls in classes((base, [module])):
         if cls.cost is None or getattr(cls, "track_flops", None) is None:
             continue
-        cost = getattr(costs, cls.cost)
+        meta = BenchmarkMeta.read(cls.track_flops.meta)
         grid = getattr(cls.track_flops, "params", None) or cls.params
         for values in itertools.product(*grid):
             point = dict(zip(cls.param_names, values, strict=True))
-            stated = cost(**plan.arguments(cost, cls.track_flops.meta, point))
+            stated = meta.theory(point)
             for quantity in QUANTITIES[family in OF_ITERATIONS :]:
                 counted, expected = getattr(cls(), f"track_{quantity}")(*values), getattr(stated, quantity)
                 compared += 1
@@ -95,7 +94,7 @@ def test_counts_are_those_of_the_cost(modules, family, monkeypatch):
 def test_one_launch_and_one_read_more_show(modules):
     base, _ = modules
 
-    class Planted(base._Benchmark):
+    class Planted(base._Solves):
         cost = "soft_threshold"
         x = "n"
         params = (("numpy",), (4, 8))
@@ -105,13 +104,13 @@ def test_one_launch_and_one_read_more_show(modules):
         def prepare(self, backend, n):
             x = backend.asarray([1.0] * n)
             x = x + x  # data cost nothing
-            return lambda: namespace_of(x).abs(x)
 
-        @base.measures("time", "seconds")
-        def time_solve(self, *values):
-            y = self._case(values)()
-            if self.more:
-                assert float((y + y)[0]) == 4.0
+            def solve():
+                y = namespace_of(x).abs(x)
+                if self.more:
+                    assert float((y + y)[0]) == 4.0
+
+            return base.Case(solve)
 
     class More(Planted):
         more = True

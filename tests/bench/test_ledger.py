@@ -33,6 +33,19 @@ def test_changed_sources_or_version_are_measured_again(tmp_path):
     assert not open_(tmp_path).done(newer, PROFILES["quick"])
 
 
+def test_sessions_are_kept_apart(tmp_path):
+    ledger, full = open_(tmp_path), PROFILES["full"]
+    ledger.record(POINT, PROFILES["quick"], 1.5, [9.0])  # sampled otherwise, and replaced
+    ledger.record(POINT, full, 1.5, [1.0, 2.0])
+    ledger.record(POINT, full, 1.5, [5.0])
+    ledger.record(POINT, full, 1.5, [3.0], instead=True)
+    ledger.save()
+    again = open_(tmp_path)
+    assert again.samples(POINT, full) == [[1.0, 2.0], [3.0]]
+    assert again.done(POINT, full, 2)
+    assert not again.done(POINT, full, 3)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])
 def test_a_broken_file_is_named_and_skipped(tmp_path, content):
     (tmp_path / "01234567.ledger").write_text(content)

@@ -138,7 +138,7 @@ def test_points_of_a_backend_share_a_process_and_one_that_takes_it_down_fails_al
     assert [reason for _, reason in outcome.failed] == ["RuntimeError: ten is too many", "no message"]
     assert saved(outcome)["toy.Sizes.track_skipped"]["result"][0] > 0
     assert len(started) == 1
-    assert run(toy, "full", machine="box", only="track_skipped|time_sum").measured == 5
+    assert run(toy, "full", machine="box", only="track_skipped|track_error").measured == 5
     assert len(started) == 3  # another after the one that was taken down
 
 
@@ -186,6 +186,85 @@ def test_bad_requests_are_refused_before_anything_is_measured(toy, quick_look, o
     with pytest.raises(BenchError, match=said):
         run(toy, **options)
     assert not (toy / ".asv").exists()
+
+
+def ledger(outcome):
+    (path,) = (outcome.results / outcome.machine).glob("*.ledger")
+    return json.loads(path.read_text())["entries"]
+
+
+def numbered(monkeypatch, *medians):
+    """Measurements that take no time: those of the k-th session of a point have the k-th of these medians, by size."""
+    asked, opened = [], []
+
+    class Children:
+        def __init__(self, suite):
+            opened.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        end_slice = __exit__
+
+        def measure(self, point, *_):
+            k = asked.count(point.text)
+            asked.append(point.text)
+            t = medians[min(k, len(medians) - 1)](point.params["n"])
+            return timed(t, t) if point.role == "time" else Measured((0.0, None, None), 0, "", timed().started, 1e-3)
+
+    monkeypatch.setattr(runner, "Children", Children)
+    return asked, opened
+
+
+def test_times_are_measured_in_two_sessions_of_new_processes(toy, quick_look, monkeypatch):
+    asked, opened = numbered(monkeypatch, lambda n: n, lambda n: 1.5 * n)
+    outcome = run(toy, "full", machine="box", only="time_sum|track_error")
+    assert (outcome.measured, len(asked), len(opened)) == (6, 9, 2)  # the second session is slower as a whole
+    found = ledger(outcome)["toy.Sizes.time_sum('numpy', 10)"]["sessions"]
+    assert [session["samples"] for session in found] == [[10.0, 10.0], [15.0, 15.0]]
+    assert saved(outcome)["toy.Sizes.time_sum"]["samples"][:2] == [[1.0, 1.0, 1.5, 1.5], [10.0, 10.0, 15.0, 15.0]]
+    assert saved(outcome)["toy.Sizes.time_sum"]["result"][1] == 12.5
+    again = run(toy, "full", machine="box", only="time_sum|track_error")
+    assert (again.measured, again.resumed) == (0, 6)
+
+
+def test_sweeps_that_bend_from_session_to_session_are_measured_more_often(toy, quick_look, monkeypatch):
+    asked, _ = numbered(monkeypatch, lambda n: n, lambda n: n * (2 if n == 100 else 1))
+    outcome = run(toy, "full", machine="box", only="time_sum")
+    assert len(asked) == 4 * 3
+    assert {len(e["sessions"]) for e in ledger(outcome).values()} == {4}
+
+
+def test_a_session_that_was_interrupted_goes_on(toy, quick_look, monkeypatch):
+    asked, _ = numbered(monkeypatch, lambda n: n)
+    assert run(toy, "full", machine="box", only="time_sum", observer=Log(stop_after=4)).interrupted
+    run(toy, "full", machine="box", only="time_sum")
+    assert len(asked) == 6
+    assert {asked.count(text) for text in asked} == {2}
+
+
+def test_a_failure_in_a_later_session_takes_nothing_away(toy, quick_look, monkeypatch):
+    numbered(monkeypatch, lambda n: n)
+    first = runner.Children.measure
+
+    def measure(self, point, *rest):
+        found = first(self, point, *rest)
+        return found if len(self.__class__.seen) < 3 and not self.__class__.seen.add(point.text) else failed
+
+    failed = Measured((None, None, None), 1, "no", timed().started, 1e-3)
+    monkeypatch.setattr(runner.Children, "seen", set(), raising=False)
+    monkeypatch.setattr(runner.Children, "measure", measure)
+    outcome = run(toy, "full", machine="box", only="time_sum")
+    assert len(outcome.failed) == 3
+    assert saved(outcome)["toy.Sizes.time_sum"]["result"][:3] == [1.0, 10.0, 100.0]
+
+
+def test_a_budget_is_shared_by_the_sessions(toy, slow):
+    run(toy, "full", machine="box", only="time_sum.*numpy", budget=130.0)  # 20 s a point: 60 s are kept
+    assert slow == ["numpy"] * 6
 
 
 def timed(*samples):

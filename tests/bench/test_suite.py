@@ -1,6 +1,7 @@
 """The suite as asv discovers it: every function keeps the contract that the report reads."""
 
 import ast
+import dataclasses
 import importlib.util
 import inspect
 import json
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from xpsolve import costs
 from xpsolve.arrays import backends
-from xpsolve.bench import PROFILES, BenchError, plan, profiles, suite
+from xpsolve.bench import PROFILES, BenchError, profiles, suite
+from xpsolve.bench.meta import BenchmarkMeta
 
 ROOT = Path(__file__).parents[2]
 ROLES = {
@@ -22,7 +23,7 @@ ROLES = {
     "error": {"relative error"},
     "count": {"launches", "syncs", "flops", "bytes", "passes", "states"},
     "memory": {"bytes"},
-    "ceiling": {"flop/s", "byte/s", "seconds per launch"},
+    "ceiling": {"flop/s", "byte/s", "seconds per launch", "seconds per call"},
 }
 
 
@@ -77,19 +78,22 @@ def test_each_contest_is_open_to_ours_and_another(found):
 def test_costs_accept_every_point(found):
     for point in found.points:
         meta = found.meta(point.benchmark)
-        if meta["cost"] is not None:
-            function = getattr(costs, meta["cost"])
-            arguments = plan.arguments(function, meta, point.params)
-            required = {n for n, q in inspect.signature(function).parameters.items() if q.default is q.empty}
-            assert required <= arguments.keys(), point.text
-            cost = function(**arguments)
+        if meta.cost is not None:
+            required = {n for n, q in inspect.signature(meta.function).parameters.items() if q.default is q.empty}
+            assert required <= meta.arguments(point.params).keys(), point.text
+            cost = meta.theory(point.params)
             assert cost.flops + cost.bytes > 0
+
+
+def test_every_declaration_is_read_whole(found):
+    names = {field.name for field in dataclasses.fields(BenchmarkMeta)}
+    assert all(entry["meta"].keys() == names for entry in found.benchmarks.values())
 
 
 def test_each_class_has_meta_of_its_own(found):
     titles = {}
     for point in found.points:
-        titles.setdefault(found.meta(point.benchmark)["title"], set()).add(point.group)
+        titles.setdefault(found.meta(point.benchmark).title, set()).add(point.group)
     assert all(len(groups) == 1 for groups in titles.values())
 
 
@@ -111,7 +115,7 @@ def test_short_profiles_name_parameters_and_values_that_exist(found):
 def test_quick_series_can_be_fitted(found):
     chosen = profiles.select(found, PROFILES["quick"], ["numpy"], r"In(Samples|Features)\.time")
     for group in {p.group for p in chosen}:
-        x = found.meta(group + ".time_solve")["x"]
+        x = found.meta(group + ".time_solve").x
         sizes = sorted({p.params[x] for p in chosen if p.group == group})
         assert len(sizes) >= 5, group
         assert sizes[-1] >= 10 * sizes[0], group

@@ -6,9 +6,10 @@ import pytest
 
 from xpsolve import costs
 from xpsolve.report import asv, predicted, table
+from xpsolve.report.model import GPUS, Model, models
 
 GRID = {"backend": ["numpy"], "method": ["normal", "woodbury"], "n": [100, 1000, 10_000]}
-CEILINGS = costs.Ceilings(5e10, 2e10, 1e-6)
+MODEL = Model(costs.Ceilings(5e10, 2e10, 1e-6), 5e10, 2e10, 1e-6)
 
 
 def planted(suite, time, grid=GRID, error=None):
@@ -25,14 +26,14 @@ def planted(suite, time, grid=GRID, error=None):
 
 
 def truth(n, method):
-    return costs.ridge(n, 300, method=method).time(CEILINGS)
+    return sum(MODEL.parts(**vars(costs.ridge(n, 300, method=method))).values())
 
 
 def test_a_machine_that_follows_its_costs_is_predicted_exactly(suite):
     found = predicted.points(planted(suite, lambda n, method, **_: truth(n, method)))
     assert len(found) == 6
     one = predicted.error(found)
-    assert (one.factor, one.bias, one.worst) == pytest.approx((1, 1, 1))
+    assert (one.factor, one.bias, one.worst, one.within) == pytest.approx((1, 1, 1, 1))
 
 
 def test_the_error_is_a_median_factor_and_names_the_worst(suite):
@@ -42,6 +43,7 @@ def test_the_error_is_a_median_factor_and_names_the_worst(suite):
     assert one.factor == pytest.approx(2.0)
     assert one.bias == pytest.approx(2.0)
     assert one.worst == pytest.approx(30.0)
+    assert one.within == 0
     assert one.where.startswith("Ridge: ")
     assert "n = 100" in one.where
     (row,) = predicted.errors_table(found, lambda *_: "").rows
@@ -88,3 +90,32 @@ def test_auto_is_judged_by_its_own_time(suite):
 
 def test_one_method_is_no_choice(suite):
     assert not predicted.choices(planted(suite, lambda **_: 1.0, {**GRID, "method": ["normal"]}))
+
+
+def test_the_model_is_made_of_typical_ceilings_and_the_limits_of_the_best(suite):
+    given = {"backend": ["numpy"], "dtype": ["float64"]}
+    sizes = {30_000: 1e11, 1_000_000: 5e10, 20_000_000: 1.5e10}
+    for name, quantity, grid, value in (
+        ("Gemm.track_rate", "flop/s", {"n": [256, 1024, 2048]}, lambda n: {256: 3e10, 1024: 5e10, 2048: 4e10}[n]),
+        ("Stream.track_rate", "byte/s", {"n": [200, 20000]}, lambda n: 6e10 if n == 200 else 2e10),
+        ("Copy.track_rate", "byte/s", {"n": list(sizes)}, sizes.get),
+        ("Launch.track_latency", "seconds per launch", {"n": [200]}, lambda n: 3e-7),
+        ("Call.track_latency", "seconds per call", {"n": [1, 2]}, lambda n: {1: 1e-6, 2: 4e-6}[n]),
+    ):
+        meta = suite.meta(name, "ceiling", quantity, "n", family="ceilings")
+        suite.add(f"ceilings.{name}", {**given, **grid}, lambda n, v=value, **_: v(n), meta)
+    (found,) = models(table.tidy(asv.read(suite.write()))).values()
+    assert found.limits == costs.Ceilings(5e10, 1e11, 3e-7)
+    assert (found.flops_per_s, found.bytes_per_s, found.call_s) == pytest.approx((4e10, 2e10, 2e-6))
+    assert [size for size, _ in found.copies] == [480_000, 16_000_000, 320_000_000]
+    # Temporaries that fit the cache are fast, those that do not are slow.
+    small, large = (found.parts(0, 0, 1, 0, memory)["temporaries"] for memory in (1000, 4e8))
+    assert (small, large) == pytest.approx((2000 / 1e11, 8e8 / 1.5e10))
+
+
+def test_a_limit_is_never_beaten_by_its_own_prediction(suite):
+    frame = planted(suite, lambda n, method, **_: truth(n, method))
+    timed = frame[frame["role"] == "time"]
+    assert (timed["floor"] <= timed["predicted"]).all()
+    assert (timed["share"] <= 1).all()
+    assert all(sum(gpu.parts(**vars(costs.ridge(1000, 300))).values()) > 0 for gpu in GPUS.values())

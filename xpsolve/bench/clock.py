@@ -57,6 +57,8 @@ class Clock:
         When the run began, by `time.monotonic`.
     later : float
         Seconds of the budget to keep for each point measured, for what is done with it after the run.
+    kept : float
+        Seconds of the budget to keep for later sessions.
     """
 
     budget: float | None
@@ -64,6 +66,7 @@ class Clock:
     predicted: Mapping[str, float]
     start: float = field(default_factory=lambda: time.monotonic())
     later: float = 0.0
+    kept: float = 0.0
     _points: int = 0
     _opened: set[str] = field(default_factory=set)
     _openings: Pace = field(default_factory=lambda: Pace(_TRUST))
@@ -102,6 +105,10 @@ class Clock:
         """Seconds to open the process of a backend, 0 for one that is open."""
         return 0.0 if backend in self._opened else self.openings.get(backend, 0.0) * self._openings.ratio
 
+    def closed(self) -> None:
+        """All processes were stopped: they will be opened again."""
+        self._opened.clear()
+
     @property
     def spent(self) -> float:
         """Seconds since the run began."""
@@ -110,7 +117,7 @@ class Clock:
     @property
     def room(self) -> float:
         """Seconds that are left of the budget."""
-        return math.inf if self.budget is None else self.budget - self.spent - self.later * self._points
+        return math.inf if self.budget is None else self.budget - self.spent - self.later * self._points - self.kept
 
     def patience(self, point: Point, room: float) -> float:
         """Seconds after which a point under way is ended so that others have time; `room` are left for it."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,18 @@ def _well_formed(entries: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if isinstance(entry, dict)
         and isinstance(entry.get("rank"), int)
         and isinstance(entry.get("seconds"), int | float)
+        and _are_sessions(entry.get("sessions", []))
     }
+
+
+def _are_sessions(sessions: Any) -> bool:
+    return isinstance(sessions, list) and all(
+        isinstance(one, dict)
+        and isinstance(one.get("samples"), list)
+        and one["samples"]
+        and all(isinstance(value, float) for value in one["samples"])
+        for one in sessions
+    )
 
 
 @dataclass
@@ -66,7 +79,8 @@ class Ledger:
     tree : str
         Digest of the sources; entries of other sources are not used.
     entries : dict
-        By a point's text: version, rank and name of the profile, seconds.
+        By a point's text: version, rank and name of the profile, seconds; of a time also its ``sessions``, each with
+        the date at which it was measured (``at``) and its ``samples`` in seconds.
     missed : dict
         By the text of a point that has no value: ``reason`` ("failed", "timed out", "out of memory", "over
         budget") and ``detail``, a line that says more.
@@ -95,20 +109,43 @@ class Ledger:
         missed = content.get("missed")
         return cls(path, tree, _well_formed(content["entries"]), missed if isinstance(missed, dict) else {})
 
-    def done(self, point: Point, profile: Profile) -> bool:
-        """Whether a point was measured at least as carefully as this profile does."""
+    def _known(self, point: Point, profile: Profile) -> dict[str, Any] | None:
+        """What was measured of a point at least as carefully as this profile does."""
         entry = self.entries.get(point.text)
-        return entry is not None and entry.get("version") == point.version and entry["rank"] >= profile.rank
+        return entry if entry and entry.get("version") == point.version and entry["rank"] >= profile.rank else None
 
-    def record(self, point: Point, profile: Profile, seconds: float) -> None:
-        """Note that a point was measured."""
+    def done(self, point: Point, profile: Profile, sessions: int = 1) -> bool:
+        """Whether a point was measured at least as carefully as this profile does, a time in so many sessions."""
+        entry = self._known(point, profile)
+        return entry is not None and ("sessions" not in entry or len(entry["sessions"]) >= sessions)
+
+    def samples(self, point: Point, profile: Profile) -> list[list[float]]:
+        """Samples of each session of a time."""
+        entry = self._known(point, profile) or {}
+        return [session["samples"] for session in entry.get("sessions", ())]
+
+    def record(
+        self,
+        point: Point,
+        profile: Profile,
+        seconds: float,
+        samples: Sequence[float] | None = None,
+        *,
+        instead: bool = False,
+    ) -> None:
+        """Note that a point was measured; `instead` of the last session, or after those before."""
         self.missed.pop(point.text, None)
+        sessions = (self._known(point, profile) or {}).get("sessions", [])
         self.entries[point.text] = {
             "version": point.version,
             "rank": profile.rank,
             "profile": profile.name,
             "seconds": round(seconds, 3),
         }
+        if samples is not None:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            session = {"at": now, "samples": [float(f"{value:.5g}") for value in samples]}
+            self.entries[point.text]["sessions"] = [*(sessions[:-1] if instead else sessions), session]
 
     def miss(self, point: Point, reason: str, detail: str) -> None:
         """Note why a point has no value; one that has kept a value from before is left alone."""

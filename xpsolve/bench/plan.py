@@ -10,10 +10,9 @@ families.
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -112,37 +111,6 @@ class Sweep:
         return [self.sizes[i] for i in sorted({round(k * last / (SIZES - 1)) for k in range(SIZES)})]
 
 
-def arguments(function: Callable[..., Any], meta: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a cost function at one point: fixed, varying and derived ones.
-
-    Parameters
-    ----------
-    function : callable
-        Of `xpsolve.costs`.
-    meta : mapping
-        The benchmark's declaration.
-    params : mapping of str to object
-        The point.
-
-    Returns
-    -------
-    dict
-        Those arguments that the function accepts.
-
-    Examples
-    --------
-    >>> from xpsolve import costs
-    >>> from xpsolve.bench.plan import arguments
-    >>> arguments(costs.ridge, {"x": "n", "fixed": {}, "derived": {"p": 600}}, {"backend": "numpy", "n": 20})
-    {'n': 20, 'p': 30}
-    """
-    known = dict(meta.get("fixed") or {}) | dict(params)
-    known |= {name: c // params[meta["x"]] for name, c in (meta.get("derived") or {}).items()}
-    if params.get("dtype") == "float32":
-        known["itemsize"] = 4
-    return {name: value for name, value in known.items() if name in inspect.signature(function).parameters}
-
-
 def predict(suite: Suite, point: Point, profile: Profile) -> float:
     """Seconds that a point will take in a process that is open, from declared costs and a machine's usual rates.
 
@@ -161,13 +129,11 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
         An estimate that orders slices; the run corrects its scale by what it observes.
     """
     meta = suite.meta(point.benchmark)
-    function = getattr(costs, str(meta.get("cost")), None)
-    once, data = _UNKNOWN, 0.0
-    if function is not None:
-        sizes = arguments(function, meta, point.params)
+    cost, once, data = meta.theory(point.params), _UNKNOWN, 0.0
+    if cost is not None:
+        sizes, usual = meta.arguments(point.params), costs.TYPICAL["cpu"]
         data = _PER_NUMBER * float(sizes.get("n", 1)) * float(sizes.get("p", 1))
-        usual = costs.TYPICAL["cpu"]
-        once = function(**sizes).floor(replace(usual, launch_s=_LAUNCH.get(point.backend, usual.launch_s)))
+        once = cost.floor(replace(usual, launch_s=_LAUNCH.get(point.backend, usual.launch_s)))
     if point.role == "count":
         return _COUNT + data + once
     alone = PROCESS if point.role == "memory" or "library" in point.params else 0.0
@@ -199,11 +165,10 @@ def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
     found: dict[tuple[str, str, str, str], dict[Any, list[Point]]] = {}
     for point in points:
         meta = suite.meta(point.benchmark)
-        x = meta.get("x")
-        others = {name: value for name, value in point.params.items() if name not in (x, "backend")}
-        family = str(meta.get("family") or point.group.partition(".")[0])
+        others = {name: value for name, value in point.params.items() if name not in (meta.x, "backend")}
+        family = meta.family or point.group.partition(".")[0]
         sizes = found.setdefault((point.slice, family, point.backend, repr(others)), {})
-        sizes.setdefault(point.params.get(str(x)), []).append(point)
+        sizes.setdefault(point.params.get(str(meta.x)), []).append(point)
     return [
         Sweep(*key, any(p.role == "time" for size in sizes.values() for p in size), tuple(map(tuple, _sorted(sizes))))
         for key, sizes in found.items()

@@ -33,6 +33,8 @@ class Profile:
         Seconds of warm-up; never 0, since the first call also makes the data.
     budget : float, optional
         Seconds that a run may take, where the user names no budget.
+    sessions : tuple of (int, int)
+        In how many sessions a time is measured at least, and at most where they differ: see `xpsolve.bench.sessions`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Profile:
     repeat: tuple[int, int, float] | None = None
     warmup_time: float | None = None
     budget: float | None = None
+    sessions: tuple[int, int] = (1, 1)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -53,7 +56,7 @@ PROFILES: Mapping[str, Profile] = {
     for p in (
         Profile("smoke", 0, repeat=(2, 3, 0.1), warmup_time=0.01, budget=60.0),
         Profile("quick", 1, repeat=(5, 9, 0.8), warmup_time=0.02, budget=300.0),
-        Profile("full", 2),
+        Profile("full", 2, sessions=(2, 4)),
     )
 }
 
@@ -154,7 +157,7 @@ def select(suite: Suite, profile: Profile, backends: Collection[str], only: str 
         for p in suite.points
         if p.backend in backends
         and pattern.search(p.text)
-        and belongs(profile, suite.meta(p.benchmark).get("profiles"), p.params)
+        and belongs(profile, suite.meta(p.benchmark).profiles, p.params)
     ]
     if not chosen:
         raise BenchError(

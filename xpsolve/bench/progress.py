@@ -77,7 +77,7 @@ class Bar(Observer):
     def planned(self, slices: Sequence[Slice], outcome: Outcome) -> None:
         """Say what is going to happen."""
         count = sum(len(s.points) for s in slices)
-        length = human(sum(s.predicted for s in slices))
+        length = human(sum(s.predicted for s in slices) + outcome.later)
         if outcome.busy > _BUSY:
             self._console.print(
                 f"[yellow]This machine is busy[/yellow] (load {outcome.busy:.0%} of its cores): times will scatter."
@@ -90,6 +90,15 @@ class Bar(Observer):
         where = f"in {len(slices)} slices on" if len(slices) > 1 else "on"
         self._console.print(f"Measuring {count} points {where} [bold]{outcome.machine}[/bold], about {length}.")
         self._task = self._progress.add_task("", total=count, left=length)
+
+    def again(self, slices: Sequence[Slice]) -> None:
+        """Say that times are measured once more."""
+        count = sum(len(s.points) for s in slices)
+        self._console.print(
+            f"{count} times once more, in new processes, about {human(sum(s.predicted for s in slices))}."
+        )
+        if self._task is not None:
+            self._progress.update(self._task, total=self._progress.tasks[0].completed + count)
 
     def corrected(self, slices: Sequence[Slice]) -> None:
         """Say how long it takes at this machine's pace."""

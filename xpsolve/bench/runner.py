@@ -25,6 +25,7 @@ from xpsolve.bench.clock import Clock
 from xpsolve.bench.measure import GIVEN_UP, Children, Measured, last_line
 from xpsolve.bench.plan import Slice, Sweep
 from xpsolve.bench.profiles import Profile
+from xpsolve.bench.sessions import WIDE, width
 from xpsolve.bench.store import Store, write_benchmarks
 from xpsolve.bench.suite import BenchError, Point, load
 from xpsolve.files import lock
@@ -50,6 +51,8 @@ class Outcome:
         Points that raised or ran out of time, and the last line of what they printed.
     left_out : list of Slice
         What did not fit into the budget.
+    later : float
+        Predicted seconds of the sessions after the first.
     busy : float
         Work that the machine had besides, at the start, as a share of its cores.
     interrupted : bool
@@ -65,6 +68,7 @@ class Outcome:
     repeated: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[Slice] = field(default_factory=list)
+    later: float = 0.0
     busy: float = 0.0
     interrupted: bool = False
     seconds: float = 0.0
@@ -75,6 +79,9 @@ class Observer:
 
     def planned(self, slices: Sequence[Slice], outcome: Outcome) -> None:
         """The plan is made, from predictions alone."""
+
+    def again(self, slices: Sequence[Slice]) -> None:
+        """These are measured once more, in new processes."""
 
     def corrected(self, slices: Sequence[Slice]) -> None:
         """The plan is made anew, once, after the first slices have shown this machine's pace."""
@@ -213,7 +220,7 @@ def run(
         store.ledger.facts = facts
         history = ledgers.durations(folder, chosen)
 
-        todo = {p.text: p for p in wanted if not store.ledger.done(p, chosen)}
+        done = [p for p in wanted if store.ledger.done(p, chosen, chosen.sessions[0])]
         openings = {
             name: plan.PROCESS + float(b["startup"]) + (plan.FIRST_CALL if name != "numpy" else 0.0)
             for name, b in found["backends"].items()
@@ -221,9 +228,9 @@ def run(
         predicted = {p.text: history.get(p.text) or plan.predict(suite, p, chosen) for p in wanted}
         limit = chosen.budget if budget is None else budget
         clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start, later)
-        outcome = Outcome(described["machine"], place, resumed=len(wanted) - len(todo), busy=facts["load"])
+        outcome = Outcome(described["machine"], place, resumed=len(done), busy=facts["load"])
         lines = plan.sweeps(suite, wanted)
-        going = _Run(chosen, store, clock, outcome, observer or Observer(), todo, lines, plan.essential(lines, clock))
+        going = _Run(chosen, store, clock, outcome, observer or Observer(), wanted, lines, plan.essential(lines, clock))
         going.go()
         outcome.seconds = time.monotonic() - start
         return outcome
@@ -238,30 +245,80 @@ class _Run:
     clock: Clock
     outcome: Outcome
     observer: Observer
-    pending: dict[str, Point]  # by their texts, those that are not measured yet
+    wanted: list[Point]
     lines: list[Sweep]
     essential: list[Sweep]
+    pending: dict[str, Point] = field(default_factory=dict)  # by their texts, those that this session still measures
     left: list[Point] = field(default_factory=list)  # those that had no time when their turn came
+    measured: set[str] = field(default_factory=set)
 
     def plan(self) -> list[Slice]:
         """What of the rest fits in the time left, at the pace observed."""
         return plan.choose(self.lines, self.essential, self.pending, self.clock, self.clock.room)
 
     def go(self) -> None:
-        """Measure slice by slice, planning anew before each; save after each; stop when interrupted."""
-        with Children(self.store.suite) as children:
-            self._go(children)
-        if self.outcome.interrupted:
-            return
+        """Measure in one session after another, each in processes of its own; save after each slice."""
+        least, most = self.profile.sessions
+        for session in range(1, most + 1):
+            self.pending = self._due(session)
+            if not self.pending and session > 1:
+                continue
+            self.clock.kept = 0.0
+            if session < least and not math.isinf(self.clock.room):
+                self.clock.kept = self.clock.room * (least - session) / (least - session + 1)
+            with Children(self.store.suite) as children:
+                self._go(children, session)
+            self.clock.closed()
+            if self.outcome.interrupted:
+                return
+            if session == 1:
+                self._note_left_out()
+        self.store.ledger.save()
+
+    def _due(self, session: int) -> dict[str, Point]:
+        """What a session measures: all that was not, then times again, and at last those that bend from run to run."""
+        ledger, profile = self.store.ledger, self.profile
+        due = [p for p in self.wanted if not ledger.done(p, profile, session)]
+        if session > 1:
+            due = [p for p in due if p.role == "time" and ledger.done(p, profile)]
+        if session > profile.sessions[0]:
+            samples = {p.text: ledger.samples(p, profile) for p in due}
+            widths = {line: width(line, samples, self._abscissa(line)) for line in self.lines}
+            wide = [line for line in sorted(self.lines, key=lambda line: -widths[line]) if widths[line] > WIDE]
+            due = self._affordable(wide, {p.text for p in due})
+        return {p.text: p for p in due}
+
+    def _abscissa(self, line: Sweep) -> str | None:
+        return self.store.suite.meta(line.sizes[0][0].benchmark).x
+
+    def _affordable(self, wide: Sequence[Sweep], due: Collection[str]) -> list[Point]:
+        """Points of whole sweeps, as many as there is time for."""
+        chosen: list[Point] = []
+        room = self.clock.room - sum(map(self.clock.opening, {line.backend for line in wide}))
+        for line in wide:
+            new = [p for size in line.sizes for p in size if p.text in due]
+            room -= sum(map(self.clock.work, new))
+            if room < 0:
+                break
+            chosen += new
+        return chosen
+
+    def _note_left_out(self) -> None:
         left = [*self.left, *self.pending.values()]
         self.outcome.left_out = plan.slices(left, self.clock)
         for point in left:
             self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:.3g} s")
-        self.store.ledger.save()
 
-    def _go(self, children: Children) -> None:
+    def _go(self, children: Children, session: int) -> None:
         rest, known, measuring = self.plan(), False, time.monotonic()
-        self.observer.planned(rest, self.outcome)
+        if session == 1:
+            times = sum(t for s in rest for p, t in zip(s.points, s.seconds, strict=True) if p.role == "time")
+            room = self.clock.room + self.clock.kept - sum(s.predicted for s in rest)
+            self.outcome.later = min((self.profile.sessions[0] - 1) * times, room)
+            self.observer.planned(rest, self.outcome)
+        else:
+            known = True
+            self.observer.again(rest)
         while rest:
             part, later = rest[0], rest[1:]
             began = time.monotonic()
@@ -284,7 +341,7 @@ class _Run:
         """The points of a slice, then once more those that something else disturbed."""
         clock, here = self.clock, part.predicted
         after, needed = (sum(s.predicted for s in later if s.essential or not only) for only in (False, True))
-        before = self.outcome.measured
+        before = len(self.pending)
         disturbed: list[tuple[Point, Measured]] = []
         for point, expected in zip(part.points, part.seconds, strict=True):
             here -= expected
@@ -299,7 +356,8 @@ class _Run:
                 self.left.append(point)
                 continue
             self.store.add(point, self.profile, found, seconds)
-            self.outcome.measured += 1
+            self.measured.add(point.text)
+            self.outcome.measured = len(self.measured)
             if found.code != 0:
                 self.outcome.failed.append((point.text, last_line(found.output)))
             if found.disturbed:
@@ -310,6 +368,6 @@ class _Run:
                 self.outcome.repeated += 1
                 second = children.measure(point, self.profile, clock.patience(point, clock.room - after))
                 if second.median < first.median:  # other processes only take time away
-                    self.store.add(point, self.profile, second, clock.add(point, second))
-        if self.outcome.measured == before:  # otherwise the same slice would repeat for ever
+                    self.store.add(point, self.profile, second, clock.add(point, second), instead=True)
+        if len(self.pending) == before:  # otherwise the same slice would repeat for ever
             self.left += [self.pending.pop(p.text) for p in part.points if p.text in self.pending]

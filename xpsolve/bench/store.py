@@ -63,20 +63,30 @@ class Store:
             )
         self._seen = self._stamp()
 
-    def add(self, point: Point, profile: Profile, found: Measured, seconds: float) -> None:
-        """Merge one measured point and the seconds of its work; a failure is kept as asv does, and tried again."""
+    def add(self, point: Point, profile: Profile, found: Measured, seconds: float, *, instead: bool = False) -> None:
+        """Merge one measured point and the seconds of its work, `instead` of its last session or after those before.
+
+        asv's value is that of the samples of all sessions.  A failure is kept as asv does, and tried again; one of a
+        later session takes nothing away.
+        """
         from asv.runner import BenchmarkResult
 
+        result, samples, number = found.asv
+        before = self.ledger.samples(point, profile)
+        if found.code != 0 and before:
+            return
+        if samples is not None:
+            known = before[:-1] if instead else before
+            pooled = [*(value for session in known for value in session), *samples]
         benchmark = self.suite.benchmarks[point.benchmark]
         size = math.prod(len(values) for values in benchmark["params"])
-        value: list[Any] = [math.nan] * size
-        samples: list[Any] = [None] * size
-        number: list[Any] = [None] * size
-        value[point.index], samples[point.index], number[point.index] = found.asv
+        columns: list[list[Any]] = [[math.nan] * size, [None] * size, [None] * size]
+        for column, value in zip(columns, (result, None if samples is None else pooled, number), strict=True):
+            column[point.index] = value
         self._added.append(
             {
                 "benchmark": benchmark,
-                "result": BenchmarkResult(value, samples, number, found.code, found.output, None),
+                "result": BenchmarkResult(*columns, found.code, found.output, None),
                 "started_at": found.started,
                 "duration": found.seconds,
                 "selected_idx": [point.index],
@@ -84,7 +94,7 @@ class Store:
         )
         self._put(self._added[-1])
         if found.code == 0:
-            self.ledger.record(point, profile, seconds)
+            self.ledger.record(point, profile, seconds, samples, instead=instead)
         else:
             self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
             self.ledger.miss(point, found.reason, last_line(found.output))

@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xpsolve.bench.meta import BenchmarkMeta
+
 COUNTS = "counts"
 """The first word of slices that are counted on NumPy, one for each module, all in one process, as nothing is timed."""
 
@@ -96,8 +98,7 @@ def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:
     ["m.C.time_x('numpy', 1)", "m.C.time_x('numpy', 2)"]
     """
     name, version = benchmark["name"], str(benchmark["version"])
-    meta = benchmark.get("meta")
-    role = str(meta.get("role", "")) if isinstance(meta, dict) else ""
+    role = BenchmarkMeta.read(benchmark.get("meta")).role
     for index, reprs in enumerate(itertools.product(*benchmark["params"])):
         values = (ast.literal_eval(text) for text in reprs)
         params = dict(zip(benchmark["param_names"], values, strict=True))
@@ -143,10 +144,9 @@ class Suite:
         """Distributions that are compared with each other: values of every parameter ``library``."""
         return sorted({str(p.params["library"]) for p in self.points if "library" in p.params})
 
-    def meta(self, benchmark: str) -> Mapping[str, Any]:
-        """What a benchmark declares about itself, empty for a foreign one."""
-        meta = self.benchmarks[benchmark].get("meta", {})
-        return meta if isinstance(meta, dict) else {}
+    def meta(self, benchmark: str) -> BenchmarkMeta:
+        """What a benchmark declares about itself, nothing for a foreign one."""
+        return BenchmarkMeta.read(self.benchmarks[benchmark].get("meta"))
 
 
 def script() -> str:

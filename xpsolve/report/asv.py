@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import geometric_mean, median
 from typing import Any
 
 __all__ = ["Measurements", "NoResultsError", "Point", "read"]
@@ -75,6 +76,7 @@ class Point:
     backend: str = ""  # "" for another library
     device: str = ""
     versions: str = ""  # of what was measured: the backend's library, or another
+    sessions: tuple[float, ...] = ()  # median of each of several sessions; `value` is then their geometric mean
 
 
 @dataclass
@@ -193,7 +195,7 @@ class _Run:
         parts = (facts.get("backends"), facts.get("libraries"), ledger.get("entries"), ledger.get("missed"))
         return cls(*(part if isinstance(part, dict) else {} for part in parts))
 
-    def about(self, text: str, params: Mapping[str, Any], value: float | None) -> dict[str, str]:
+    def about(self, text: str, params: Mapping[str, Any], value: float | None) -> dict[str, Any]:
         """Fields of a point that has this text and value."""
         library = params.get("library")
         backend = str(params.get("backend", "numpy" if library is None else ""))
@@ -208,6 +210,7 @@ class _Run:
             "backend": backend,
             "device": str(known.get("device") or ""),
             "versions": f"{library or backend} {version}" if version else "",
+            "sessions": _sessions(_entry(self.entries, text).get("sessions")),
         }
 
     def _status(self, text: str, value: float | None, library: Any, known: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -223,6 +226,15 @@ class _Run:
         if library in self.libraries and self.libraries[library] is None:
             return "skipped", "missing library", f"{library} is not installed"
         return "skipped", "does not apply" if text in self.entries else "not selected", ""
+
+
+def _sessions(known: Any) -> tuple[float, ...]:
+    """The median of each of several sessions; nothing where there was one, or what is there is malformed."""
+    try:
+        found = tuple(float(median(one["samples"])) for one in known or ())
+    except (TypeError, ValueError, LookupError, OverflowError):
+        return ()
+    return found if len(found) > 1 and all(math.isfinite(t) and t > 0 for t in found) else ()
 
 
 def _entry(entries: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -388,6 +400,7 @@ def _points(
         number = math.nan if value is None else float(value)
         params = dict(zip(names, parameters, strict=True))
         text = f"{benchmark}({', '.join(words)})" if words else benchmark
+        known = run.about(text, params, None if value is None else number)
         yield Point(
             machine=machine,
             environment=str(content.get("env_name", "")),
@@ -399,11 +412,11 @@ def _points(
             meta=meta if isinstance(meta, dict) else {},
             unit=str(entry.get("unit", "")),
             params=params,
-            value=number,
+            value=geometric_mean(known["sessions"]) if known["sessions"] and math.isfinite(number) else number,
             lower=_finite(lower[i]),
             upper=_finite(upper[i]),
             samples=int(samples[i] or 0),
-            **run.about(text, params, None if value is None else number),
+            **known,
         )
 
 

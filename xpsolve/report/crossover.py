@@ -1,8 +1,8 @@
 """Where one curve overtakes another: the zero of log t₁ − log t₂ between measured sizes.
 
 Along n·p = const a cost bends, so no power law is assumed: the two curves are joined by straight lines in log-log.
-The interval comes from redrawing every time within its own uncertainty. If there is no crossing among the measured
-sizes, the answer is a bound, with its side.
+The interval comes from redrawing every time within its own uncertainty, and both curves within that between sessions.
+If there is no crossing among the measured sizes, the answer is a bound, with its side.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpsolve.report.formats import number
+from xpsolve.report.sessions import Spread
 
 __all__ = ["Crossover", "crossover"]
 
@@ -90,6 +91,7 @@ def crossover(
     scatter: npt.ArrayLike = 0.05,
     draws: int = 1000,
     seed: int = 0,
+    spread: Spread | None = None,
 ) -> Crossover:
     """Find where two curves, measured at the same sizes, cross.
 
@@ -105,6 +107,8 @@ def crossover(
         Redraws for the interval.
     seed : int, optional
         Their seed.
+    spread : Spread, optional
+        What differs between sessions: in every redraw it moves and tilts both curves.
 
     Returns
     -------
@@ -137,6 +141,10 @@ def crossover(
     side = np.inf if abs(gap[-1]) < abs(gap[0]) else -np.inf
     left_first, at = _zero(log_x, gap)
     noise = np.random.default_rng(seed).standard_normal((draws, size.size)) * np.broadcast_to(scatter, size.shape)
+    if spread is not None:
+        rng, place = np.random.default_rng(seed + 1), (log_x - log_x.mean()) / np.ptp(log_x)
+        for level, tilt in (spread.draw(rng, draws), spread.draw(rng, draws)):
+            noise += level[:, None] + tilt[:, None] * place
     zeros = np.array([_zero(log_x, gap + e)[1] for e in noise])
     zeros = np.where(np.isnan(zeros), side, zeros)
     low, high = np.quantile(zeros, [0.025, 0.975], method="nearest")

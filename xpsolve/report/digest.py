@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -16,7 +17,19 @@ from xpsolve.report.findings import RIVALS, Pair, Series
 from xpsolve.report.formats import error, exponent, interval, number, quantity, share
 from xpsolve.report.verdict import Kind, Verdict, sentence
 
-__all__ = ["LEVEL", "Cell", "RunName", "Table", "counts", "crossings", "exponents", "fastest", "grows", "interval_cell"]
+__all__ = [
+    "LEVEL",
+    "Cell",
+    "RunName",
+    "Table",
+    "counts",
+    "crossings",
+    "elsewhere",
+    "exponents",
+    "fastest",
+    "grows",
+    "interval_cell",
+]
 __all__ += [
     "joint",
     "key",
@@ -286,7 +299,7 @@ def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
     rows = []
     for _, row in frame.iterrows():
         name = str(row["quantity"])
-        measured = measure(row["value"], lambda value, name=name: quantity(value, name))
+        measured = measure(row["value"], functools.partial(quantity, name=name))
         cells = {
             "benchmark": row["title"],
             "parameters": readable(row["params"]),
@@ -299,6 +312,33 @@ def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
         kept = {column: one for column, one in cells.items() if shown.get(column, True)}
         rows.append(((row["machine"], row["environment"]), kept))
     return table(run, rows)
+
+
+def elsewhere(found: pd.DataFrame, run: RunName) -> Table:
+    """From which size on another machine would be faster, of `xpsolve.report.elsewhere.predict_series`."""
+
+    def size(value: float, everywhere: float) -> Cell:
+        if math.isnan(value) or value == math.inf:
+            return Cell("nowhere", math.inf)
+        return Cell("all sizes" if value == everywhere else number(value), max(value, 0.0))
+
+    return table(
+        run,
+        (
+            (
+                (row["machine"], row["environment"]),
+                {
+                    "benchmark": row["title"],
+                    "series": readable(row["series"]),
+                    "sizes": _span((row["smallest"], row["largest"]), row["x_name"]),
+                    "faster from": size(row["overtakes"], -math.inf),
+                    "launch-bound up to": size(row["launch_bound_to"], row["largest"]),
+                    "speed-up at the largest": measure(row["speedup"], lambda gain: f"{number(gain)} ×"),
+                },
+            )
+            for _, row in found.iterrows()
+        ),
+    )
 
 
 def missing(frame: pd.DataFrame, run: RunName) -> Table:

@@ -20,7 +20,19 @@ from xpsolve.report.formats import exponent, number, quantity
 from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, drawing, label_ends, note, scale
 from xpsolve.report.verdict import Verdict
 
-__all__ = ["Dot", "Race", "backends", "convergence", "history", "parts", "prediction", "races", "ratios", "roofline"]
+__all__ = [
+    "Dot",
+    "Race",
+    "backends",
+    "convergence",
+    "elsewhere",
+    "history",
+    "parts",
+    "prediction",
+    "races",
+    "ratios",
+    "roofline",
+]
 __all__ += ["scaling", "strip"]
 
 
@@ -266,7 +278,9 @@ def ratios(dots: Sequence[Dot], title: str, abscissa: str) -> str:
         across = blended_transform_factory(figure.transFigure, axes.transData)
         axes.set_yticks(list(places.values()), [textwrap.shorten(row or "–", 44) for _, row in places], fontsize=9)
         for group, y in headings.items():
-            words = axes.text(0.008, y, group, transform=across, fontsize=9, fontweight="bold", va="center")
+            words = axes.text(
+                0.008, y, textwrap.shorten(group, 64), transform=across, fontsize=9, fontweight="bold", va="center"
+            )
             words.set_in_layout(False)  # it may go over the axes
         axes.tick_params(axis="y", length=0)
         axes.set(ylim=(down - 0.4, -0.6), xlabel=abscissa)
@@ -302,6 +316,21 @@ def convergence(lines: Sequence[pd.DataFrame], names: Sequence[str], what: str, 
         scale(axes, x="seconds", y="powers")
         axes.set(xlabel="time of a whole call", ylabel=what)
         figure.legend(loc="outside lower left", ncols=3)
+    return out[0]
+
+
+def elsewhere(points: pd.DataFrame, title: str) -> str:
+    """Predicted speed-up of another machine against the time measured here; hollow where launches would bound it."""
+    with drawing(title, height=4.2) as (figure, axes, out):
+        for (family, group), look in zip(points.groupby("family"), styles(), strict=False):
+            axes.plot([], [], linestyle="none", label=family, **look)
+            for bound, part in group.groupby("launch_bound"):
+                face = {"markerfacecolor": "none"} if bound else {}
+                axes.plot(part["here"], part["speedup"], linestyle="none", **{**look, **face})
+        axes.axhline(1.0, color=INK, linewidth=0.9)
+        scale(axes, x="seconds", y="ratio")
+        axes.set(xlabel="time measured here", ylabel="predicted speed-up")
+        figure.legend(loc="outside right upper", handlelength=1.2)
     return out[0]
 
 

@@ -21,12 +21,12 @@ from xpsolve.report.crossover import Crossover, crossover
 from xpsolve.report.fit import PowerLaw, constant, expected, fit_power_law, local_slopes
 from xpsolve.report.formats import interval
 from xpsolve.report.reasons import explain
+from xpsolve.report.sessions import RUN, Z99, Spread, spreads
 from xpsolve.report.verdict import Kind, Obstacle, Verdict, judge, sentence
 
 __all__ = ["Pair", "Series", "against", "crossings", "scaling_table", "series"]
 
 RIVALS = ("method", "backend")
-Z99 = 2.576  # half-width of a 99 % interval in standard deviations
 BENT = 0.5  # a cost whose local exponents differ by more has no single exponent
 LEAST_SCATTER = 0.02  # runs of one process agree better than runs of two
 
@@ -41,6 +41,7 @@ class Series:
     verdict: Verdict
     variable: str  # what the exponent is of: the abscissa, or "work" where the cost bends along it
     constant: tuple[float, float] = (math.nan, math.nan)  # of t = c + d·cost: c in seconds, and its part of the time
+    spread: Spread | None = None  # what differs between sessions; None where there was one
 
     @property
     def theory(self) -> float:
@@ -132,15 +133,16 @@ def series(frame: pd.DataFrame) -> list[Series]:
     if frame.empty:
         return []
     rows = frame[frame["current"] & (frame["role"] == "time") & (frame["status"] == "ok") & (frame["x_name"] != "")]
-    found = []
+    known, found = spreads(rows), []
     for key, group in rows.groupby(["machine", "environment", "benchmark", "series"], sort=False):
         points = group.sort_values("x", kind="stable").drop_duplicates("x").reset_index(drop=True)
         if len(points) > 1:
-            found.append(_fitted(key, points))
+            run = points.loc[0, list(RUN)] if known else ()
+            found.append(_fitted(key, points, known.get(tuple(run))))
     return found
 
 
-def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame) -> Series:
+def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame, spread: Spread | None) -> Series:
     bare = Series(key, points, None, Verdict(Kind.NO_THEORY), str(points["x_name"].iloc[0]))
     valid = bare.valid
     lost = {
@@ -155,9 +157,9 @@ def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame) -> Series:
     known = bool(np.all(work > 0))
     # Where no power of x describes the cost, the time is held against the cost itself.
     name = "work" if known and _bends(x, work) else bare.variable
-    law = fit_power_law(work if name == "work" else x, t)
+    law = fit_power_law(work if name == "work" else x, t, spread=spread)
     said, of_cost = against(law, (np.sort(work) if name == "work" else work) if known else None, lost)
-    return Series(key, points, law, explain(valid, said), name, of_cost)
+    return Series(key, points, law, explain(valid, said), name, of_cost, spread)
 
 
 def against(
@@ -242,7 +244,7 @@ def crossings(lines: list[Series]) -> list[Pair]:
             both = one.valid.merge(two.valid, on="x", suffixes=("_1", "_2"))
             if len(both) > 1:
                 scatter = np.hypot(_scatter(both, "_1"), _scatter(both, "_2"))
-                crossing = crossover(both["x"], both["value_1"], both["value_2"], scatter=scatter)
+                crossing = crossover(both["x"], both["value_1"], both["value_2"], scatter=scatter, spread=one.spread)
                 found.append(Pair(one, two, differing[0], crossing))
     return found
 
@@ -253,6 +255,8 @@ def _scatter(both: pd.DataFrame, suffix: str) -> np.ndarray[Any, np.dtype[np.flo
     known = (lower > 0) & (upper >= lower)
     ratio = np.divide(upper, lower, out=np.ones_like(upper), where=known)
     spread: np.ndarray[Any, np.dtype[np.float64]] = np.where(known, np.log(ratio) / (2 * Z99), 0.05)
+    if "between" + suffix in both:  # which moves a curve as a whole
+        spread = np.sqrt(np.maximum(spread**2 - both["between" + suffix].to_numpy(float) ** 2, 0.0))
     widened: np.ndarray[Any, np.dtype[np.float64]] = np.maximum(spread, LEAST_SCATTER)
     return widened
 
@@ -278,8 +282,8 @@ def scaling_table(lines: list[Series]) -> pd.DataFrame:
     ['machine', 'environment', 'benchmark']
     """
     columns = (
-        "machine environment benchmark family title mode params x points invalid x_min x_max of alpha low high "
-        "interval theory kind cause evidence a b rms constant constant_share local_slopes"
+        "machine environment benchmark family title mode params x points invalid x_min x_max of sessions alpha low "
+        "high interval theory kind cause evidence a b rms constant constant_share local_slopes"
     ).split()
     rows = []
     for line in lines:
@@ -297,6 +301,7 @@ def scaling_table(lines: list[Series]) -> pd.DataFrame:
                 line.points["x"].min(),
                 line.points["x"].max(),
                 line.variable,
+                1 if line.spread is None else line.spread.count,
                 *(fitted or [math.nan] * 3),
                 interval(line.verdict.interval[0], line.verdict.interval[1]),
                 line.theory,

@@ -11,6 +11,7 @@ With five sizes and three unknowns, the fit must be cautious:
   resampling of five residuals would give far too short intervals. Every draw is refitted *with* a floor, supported or
   not, because a floor too small to be seen still bends the line; unless the support is firm (p < 0.01) the interval
   also covers the straight-line fits, because an accident of noise can look like a floor.
+- Where there were several sessions, every draw is tilted as sessions tilt series: see `xpsolve.report.sessions`.
 - The theory is fitted over the same sizes in the same form: the flops n p² + p³/3 have no single exponent, and
   over p = 200…2000 at n = 8000 they rise as p^2.03, not as p².
 """
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.optimize import leastsq
 
+from xpsolve.report.sessions import Spread
 from xpsolve.report.verdict import MIN_DECADES, MIN_POINTS
 
 __all__ = ["PowerLaw", "constant", "expected", "fit_power_law", "local_slopes"]
@@ -89,7 +91,13 @@ class PowerLaw:
 
 
 def fit_power_law(
-    x: npt.ArrayLike, t: npt.ArrayLike, *, floor: bool | None = None, draws: int = 200, seed: int = 0
+    x: npt.ArrayLike,
+    t: npt.ArrayLike,
+    *,
+    floor: bool | None = None,
+    draws: int = 200,
+    seed: int = 0,
+    spread: Spread | None = None,
 ) -> PowerLaw:
     """Fit t = a + b·x^α, a ≥ 0, on log residuals.
 
@@ -105,6 +113,8 @@ def fit_power_law(
         Bootstrap draws for the interval of α; 0 for none.
     seed : int, optional
         Seed of the draws.
+    spread : Spread, optional
+        What differs between sessions; every draw is tilted by it. Without it the interval holds for one run.
 
     Returns
     -------
@@ -139,10 +149,11 @@ def fit_power_law(
     low = high = np.nan
     if draws > 0 and k >= MIN_POINTS:
         rng = np.random.default_rng(seed)
-        if keep and p_value < FIRM:
-            low, high = _interval(centred, curve, _noise(rng, rss_curve, k - 3, draws, k), lines=False)
-        else:
-            low, high = _interval(centred, curve if keep else line, _noise(rng, rss_line, k - 2, draws, k), lines=True)
+        firm = keep and p_value < FIRM
+        noise = _noise(rng, rss_curve, k - 3, draws, k) if firm else _noise(rng, rss_line, k - 2, draws, k)
+        if spread is not None:
+            noise += spread.draw(rng, draws)[1][:, None] * centred / np.ptp(centred)
+        low, high = _interval(centred, curve if keep else line, noise, lines=not firm)
         low, high = min(low, alpha), max(high, alpha)
     if keep:
         log_rho, alpha, _ = _bend(centred, log_t, _starts(centred, straight))

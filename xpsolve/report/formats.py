@@ -13,6 +13,7 @@ __all__ = ["error", "exponent", "interval", "number", "quantity", "share"]
 _SYMBOLS = {
     "seconds": "s",
     "seconds per launch": "s",
+    "seconds per call": "s",
     "byte/s": "B/s",
     "bytes": "B",
     "flops": "flop",

@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from xpsolve.report import backends, digest, figures, machine, news, peers, predicted, sections, summary
+from xpsolve.report import backends, digest, elsewhere, figures, machine, news, peers, predicted, sections, summary
 from xpsolve.report.asv import Measurements
 from xpsolve.report.digest import Table
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.formats import number
 from xpsolve.report.gallery import Drawn
+from xpsolve.report.model import GPUS
 from xpsolve.report.runs import Runs
 from xpsolve.report.sections import Figure, Section, slug
 from xpsolve.report.table import UNSTEADY
@@ -32,7 +33,7 @@ MARK = '<meta name="generator" content="xpsolve report">'
 
 RACES = 6
 DOTS = 60  # more ratios in one figure cannot be read
-_OWN = ("index", "exponents", "peers", "backends", "machine", "gallery", "methods")
+_OWN = ("index", "exponents", "peers", "backends", "machine", "predicted-gpu", "gallery", "methods")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def pages(report: Report) -> list[Page]:
         ("peers", "Peers", _peers(report, now, runs)),
         ("backends", "Backends", _backends(now, runs)),
         ("machine", "Machine", _machine(report.lines, shown, runs)),
+        ("predicted-gpu", "Predicted GPU", _elsewhere(own, runs)),
         ("gallery", "Gallery", gallery),
         ("methods", "Methods", _methods(report, now, own, runs)),
     ]
@@ -224,6 +226,28 @@ def _machine(lines: Sequence[Series], shown: pd.DataFrame, runs: Runs) -> dict[s
         "errors": predicted.errors_table(points, runs.name),
         "chosen": predicted.choices_sentence(choices),
         "choices": predicted.choices_table(choices, runs.name),
+    }
+
+
+def _elsewhere(own: pd.DataFrame, runs: Runs) -> dict[str, Any] | None:
+    """What published figures of a GPU promise; none where one was measured, or nothing states its cost."""
+    measured = (own["status"] == "ok") & ~own["device"].isin(("cpu", ""))
+    name, gpu = next(iter(GPUS.items()))
+    points = elsewhere.predict_machine(own, gpu)
+    points = points[points["here"] > 0]
+    if measured.any() or points.empty:
+        return None
+    faster, bound = int((points["speedup"] > 1).sum()), int(points["launch_bound"].sum())
+    title = (
+        f"Predicted, not measured: {name} would be faster in {faster} of {len(points)} cases, and bound by launches "
+        f"in {bound}"
+    )
+    alt = "Log-log plot of predicted speed-up against the time measured here, a marker for each family."
+    return {
+        "gpu": name,
+        "limits": gpu,
+        "figures": [Figure("predicted-gpu.svg", figures.elsewhere(points, title), title, alt)],
+        "series": digest.elsewhere(elsewhere.predict_series(points), runs.name),
     }
 
 

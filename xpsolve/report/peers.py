@@ -21,8 +21,9 @@ import pandas as pd
 
 from xpsolve.report.digest import Cell, RunName, Table, interval_cell, key, measure, readable, table, text
 from xpsolve.report.figures import Dot
-from xpsolve.report.findings import LEAST_SCATTER, Z99
+from xpsolve.report.findings import LEAST_SCATTER
 from xpsolve.report.formats import error, number, quantity
+from xpsolve.report.sessions import Z99
 
 __all__ = ["Contest", "Entrant", "Ratio", "Standing", "contests", "dots", "ratio", "standing", "tables", "takes_part"]
 

@@ -1,6 +1,6 @@
 """Predicted against measured: the times from costs and ceilings alone, and how well they choose a method.
 
-The prediction is t = flops/P + bytes/BW + launches·t₀ with the run's own ceilings and nothing fitted.  Its error is
+The prediction is that of `xpsolve.report.model`, from the run's own ceilings and nothing else.  Its error is
 given as a factor, exp of the median of |log(measured/predicted)|.  A choice is measured by its loss, the time of the
 method chosen over that of the fastest one; a loss under 1.05 is within run-to-run noise and counts as right.
 """
@@ -22,6 +22,7 @@ from xpsolve.report.formats import number
 
 __all__ = ["Choice", "Error", "choices", "choices_sentence", "choices_table", "error", "errors_table", "points"]
 
+NEAR = 1.5  # factor within which a prediction is a good one
 BY_COST, BY_AUTO = "least predicted time", 'method="auto"'
 
 
@@ -41,6 +42,8 @@ class Error:
         Measured over predicted where they differ most.
     where : str
         Where that was.
+    within : float
+        The part of the times that are within a factor 1.5 of the prediction.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Error:
     bias: float
     worst: float
     where: str
+    within: float = math.nan
 
     @property
     def sentence(self) -> str:
@@ -150,6 +154,7 @@ def error(found: pd.DataFrame) -> Error | None:
         float(found["ratio"].median()),
         float(worst["ratio"]),
         f"{worst['title']}: {readable(worst['params'])}",
+        float(np.mean(distance <= math.log(NEAR))),
     )
 
 

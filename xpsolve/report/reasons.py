@@ -39,14 +39,14 @@ def explain(usable: pd.DataFrame, verdict: Verdict) -> Verdict:
     >>> import pandas as pd
     >>> from xpsolve.report.reasons import explain
     >>> from xpsolve.report.verdict import judge
-    >>> rows = pd.DataFrame({"value": [1.0, 2.0], "predicted": [0.9, 1.4], "work": [0.1, 0.6], "launches": 5.0})
+    >>> rows = pd.DataFrame({"value": [1.0, 2.0], "launching": [0.8, 0.8], "launches": 5.0})
     >>> rows = rows.assign(share=[0.1, 0.3], bound="launches", flops=1.0)
     >>> explain(rows, judge(0.3, (0.2, 0.4), 1.0, points=5, span=20.0)).cause.kind
     'launches'
     """
     if verdict.kind not in (Kind.DIFFERS, Kind.FLOOR_BOUND):
         return verdict
-    launching = ((usable["predicted"] - usable["work"]) / usable["value"]).to_numpy(dtype=np.float64)
+    launching = (usable["launching"] / usable["value"]).to_numpy(dtype=np.float64)
     told = {} if verdict.cause is None else dict(verdict.cause.numbers)
     if verdict.kind == Kind.FLOOR_BOUND:
         if np.isfinite(launching[0]):

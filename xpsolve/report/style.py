@@ -85,7 +85,7 @@ def drawing(title: str, *args: Any, width: float = 5.8, **options: Any) -> Itera
     out: list[str] = []
     with mpl.rc_context(STYLE):
         figure, axes = panels(*args, width=width, **options)
-        figure.suptitle(textwrap.fill(title, int(8.8 * width)), x=0.004, ha="left", fontsize=11)
+        figure.suptitle(textwrap.fill(title, int(10.5 * width)), x=0.004, ha="left", fontsize=11)
         yield figure, axes, out
         out.append(svg(figure))
 
@@ -124,7 +124,8 @@ def scale(axes: Any, **kinds: Any) -> None:
         else:
             low, high = getattr(axes, f"get_{name}lim")()
             # Powers of ten alone would leave a short axis with one number or none.
-            steps = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
+            steps: tuple[float, ...] = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
+            steps = (1, 1.2, 1.5, 2, 3, 5, 8) if high < 4 * low else steps
             axis.set_major_locator(LogLocator(subs=steps, numticks=12))
             axis.set_major_formatter(FuncFormatter(lambda value, _, kind=kind: quantity(value, kind)))
         axis.set_minor_formatter(NullFormatter())

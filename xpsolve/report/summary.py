@@ -109,7 +109,7 @@ def where_time_goes(lines: Sequence[Series]) -> list[Figure]:
 
 def histories(frame: pd.DataFrame, run: RunName) -> list[Figure]:
     """Times over the commits of a machine, where there are three or more, in small multiples by family."""
-    found = []
+    found: list[Figure] = []
     times = frame[(frame["role"] == "time") & (frame["status"] == "ok") & frame["valid"] & (frame["value"] > 0)]
     for (machine, environment), rows in times.groupby(["machine", "environment"], sort=False):
         ordered = rows.sort_values(["date", "current"], kind="stable")["commit"].drop_duplicates()

@@ -5,7 +5,6 @@ Benchmarks describe themselves in their `meta` (see ``benchmarks/_base.py``); no
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -14,15 +13,17 @@ from typing import Any
 
 import pandas as pd
 
-from xpsolve import costs
+from xpsolve.bench.meta import BenchmarkMeta
 from xpsolve.report.asv import Measurements, Point
+from xpsolve.report.model import KEY, models
+from xpsolve.report.sessions import spreads, widen
 
 __all__ = ["COLUMNS", "UNSTEADY", "results", "tidy"]
 
 COLUMNS = (
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
-    "unit backend device dtype method n p depth x_name x params series value lower upper samples status reason detail "
-    "error tol checked valid steady latency "
+    "unit backend device dtype method n p depth x_name x params series value lower upper samples "
+    "sessions between status reason detail error tol checked valid steady latency "
     "flops bytes launches syncs memory floor share bound"
 ).split()
 """What every table has; the other parameters follow, one column each."""
@@ -34,14 +35,12 @@ Disturbances only add time: a tail of slow samples does not move the median, a f
 itself was disturbed.
 """
 
-_ITEMSIZE = {"float32": 4, "float64": 8}
 _KEY = ["machine", "environment", "commit"]
 _THEORY = ["flops", "bytes", "launches", "syncs", "memory"]
 _SAME = (  # what points without a value have in common where one row stands for them
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
     "unit backend device library status reason detail"
 ).split()
-Limits = dict[tuple[str, str, str, str, str], costs.Ceilings]
 
 
 def tidy(measurements: Measurements) -> pd.DataFrame:
@@ -60,13 +59,15 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
         profile that measured it and ``versions`` that of the library which did the work.  Where ``status`` is not
         "ok", ``reason`` is one of `xpsolve.report.asv.REASONS` and ``detail`` says more.  ``value`` is in SI units
         with the 99 % interval of asv in ``lower`` and ``upper``, and ``steady`` says whether that interval stays above
-        half the value; beside a throughput, ``latency`` is the time of the same call alone, so that value/latency
-        tells how much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON;
-        ``checked`` says whether an error is beside the value and ``valid`` whether it is below its tolerance
-        (unchecked counts as valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t)
-        in seconds, ``bound`` the largest of the three and ``share`` = floor/value; ``work`` is flops/P + bytes/BW
-        (flops alone without ceilings) and ``predicted`` adds the launches; ``current`` marks the latest commit of each
-        machine and environment.
+        half the value; where several ``sessions`` measured it (their medians as JSON), the value is their geometric
+        mean and the interval also covers what differs between them, ``between`` as the standard deviation of its
+        logarithm; beside a throughput, ``latency`` is the time of the same call alone, so that value/latency tells how
+        much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON; ``checked`` says
+        whether an error is beside the value and ``valid`` whether it is below its tolerance (unchecked counts as
+        valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound``
+        the largest of the three, ``launching`` the last and ``share`` = floor/value; ``work`` is flops/P + bytes/BW
+        (flops alone without ceilings) and ``predicted`` the time by `xpsolve.report.model`; ``current`` marks the
+        latest commit of each machine and environment.
 
     Examples
     --------
@@ -90,6 +91,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
     frame = _join_latencies(_subtract_baseline(_join_errors(frame)), measurements)
     _add_theory(frame, measurements)
     _add_floor(frame)
+    frame = widen(frame, spreads(frame))
     return frame.drop(columns="measured").reset_index(drop=True)
 
 
@@ -137,9 +139,7 @@ def _row(point: Point) -> dict[str, Any]:
     if role == "memory" and function.endswith("baseline"):
         role = "baseline"
     tol = meta.get("tol")
-    known = {**(meta.get("fixed") or {}), **point.params}
-    if numeric and x:
-        known |= {name: int(c) // int(x) for name, c in (meta.get("derived") or {}).items()}
+    known = BenchmarkMeta.read(meta).sizes(point.params)
     return {
         **{name: value for name, value in point.params.items() if name not in COLUMNS},
         "suite": point.suite,
@@ -171,6 +171,7 @@ def _row(point: Point) -> dict[str, Any]:
         "lower": point.lower,
         "upper": point.upper,
         "samples": point.samples,
+        "sessions": json.dumps(point.sessions) if point.sessions else "",
         "status": point.status,
         "reason": point.reason,
         "detail": point.detail,
@@ -239,11 +240,9 @@ def _add_theory(frame: pd.DataFrame, measurements: Measurements) -> None:
     metas = {point.benchmark: point.meta for point in measurements.points}
     refused: dict[str, str] = {}
     theory = []
-    for benchmark, params, x_name, x in frame[["benchmark", "params", "x_name", "x"]].itertuples(
-        index=False, name=None
-    ):
+    for benchmark, params in frame[["benchmark", "params"]].itertuples(index=False, name=None):
         try:
-            cost = _cost(metas[benchmark], json.loads(params), x_name, x)
+            cost = BenchmarkMeta.read(metas[benchmark]).theory(json.loads(params))
         except (TypeError, ValueError, ZeroDivisionError) as error:
             refused.setdefault(benchmark, str(error))
             cost = None
@@ -252,66 +251,32 @@ def _add_theory(frame: pd.DataFrame, measurements: Measurements) -> None:
     measurements.warnings.extend(f"{name}: no theory at some points ({why})" for name, why in refused.items())
 
 
-def _cost(meta: Mapping[str, Any], params: Mapping[str, Any], x_name: str, x: float) -> costs.Cost | None:
-    """The textbook cost at one point, or None if the benchmark names none."""
-    name = meta.get("cost")
-    if not name:
-        return None
-    function = getattr(costs, str(name), None)
-    if not inspect.isfunction(function):
-        raise ValueError(f"xpsolve.costs has no function {name!r}")
-    arguments = {**(meta.get("fixed") or {}), **params}
-    # Along n·p = c the other length follows from the abscissa.
-    arguments |= {argument: int(c) // int(x) for argument, c in (meta.get("derived") or {}).items() if x_name}
-    if "dtype" in params:
-        arguments["itemsize"] = _ITEMSIZE.get(str(params["dtype"]), 8)
-    accepted = inspect.signature(function).parameters
-    cost = function(**{key: value for key, value in arguments.items() if key in accepted})
-    return cost if isinstance(cost, costs.Cost) else None
-
-
 def _add_floor(frame: pd.DataFrame) -> None:
-    limits = _limits(frame)
-    floors: list[tuple[float, str, float, float]] = []
-    wanted = frame[[*_KEY, "backend", "dtype", "role", *_THEORY]]
-    for machine, environment, commit, backend, dtype, role, *theory in wanted.itertuples(index=False, name=None):
-        ceilings = limits.get((machine, environment, commit, backend, dtype))
-        if ceilings is None or role != "time" or math.isnan(theory[0]):
-            floors.append((math.nan, "", theory[0], math.nan))
-            continue
-        parts = {
-            "arithmetic": theory[0] / ceilings.flops_per_s,
-            "memory": theory[1] / ceilings.bytes_per_s,
-            "launches": theory[2] * ceilings.launch_s,
-        }
-        bound = max(parts, key=lambda part: parts[part])
-        work = parts["arithmetic"] + parts["memory"]
-        floors.append((parts[bound], bound, work, work + parts["launches"]))
-    columns = ["floor", "bound", "work", "predicted"]
-    frame[columns] = pd.DataFrame(floors, index=frame.index, columns=columns)
+    """Limits and predictions, from the ceilings of the same run, backend and dtype."""
+    frame[["floor", "launching", "predicted"]] = math.nan
+    frame["bound"], frame["work"] = "", frame["flops"]
+    known = frame["role"].eq("time") & frame["flops"].notna()
+    places = frame[known].groupby(KEY, sort=False).groups
+    for key, model in models(frame).items():
+        rows = places.get(key)
+        if rows is not None:
+            theory = {name: frame.loc[rows, name].to_numpy(dtype=float) for name in _THEORY}
+            best, parts = model.limits, model.parts(**theory)
+            limits = pd.DataFrame(
+                {
+                    "arithmetic": theory["flops"] / best.flops_per_s,
+                    "memory": theory["bytes"] / best.bytes_per_s,
+                    "launches": theory["launches"] * best.launch_s,
+                },
+                index=rows,
+            ).fillna(0.0)
+            frame.loc[rows, "floor"], frame.loc[rows, "bound"] = limits.max(axis=1), limits.idxmax(axis=1)
+            frame.loc[rows, "launching"] = limits["launches"]
+            frame.loc[rows, "work"] = parts["arithmetic"] + parts["memory"]
+            frame.loc[rows, "predicted"] = sum(parts.values())
     # Of a backend whose ceilings are measured in part, the limit may be nothing.
     frame["share"] = (frame["floor"] / frame["value"]).where(frame["floor"] > 0)
 
 
 def _dtype(dtype: Any) -> str:
     return dtype if isinstance(dtype, str) and dtype else "float64"
-
-
-def _limits(frame: pd.DataFrame) -> Limits:
-    """The best of each kind of ceiling, per run, backend and dtype; a kind that was not measured does not bind."""
-    limits: Limits = {}
-    rows = frame[(frame["role"] == "ceiling") & (frame["status"] == "ok")]
-    for key, group in rows.groupby([*_KEY, "backend", "dtype"], sort=False):
-        best = group.groupby("quantity")["value"].agg(["max", "min"])
-        flops = float(best["max"].get("flop/s", math.inf))
-        stream = float(best["max"].get("byte/s", math.inf))
-        # A launch costs the same in every dtype, and only one is measured.
-        launch = float(best["min"].get("seconds per launch", math.nan))
-        limits[key] = costs.Ceilings(flops, stream, launch)
-    launches = {key[:4]: c.launch_s for key, c in limits.items() if not math.isnan(c.launch_s)}
-    return {
-        key: costs.Ceilings(c.flops_per_s, c.bytes_per_s, launches.get(key[:4], 0.0))
-        for key, c in limits.items()
-        # One kind alone gives no lower bound.
-        if math.isfinite(c.flops_per_s) or math.isfinite(c.bytes_per_s)
-    }

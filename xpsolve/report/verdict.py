@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-
-from xpsolve.report.formats import exponent, interval, number, share
+from xpsolve.report.formats import exponent, number, share
 
 __all__ = [
     "AGREEMENT",
@@ -239,14 +237,16 @@ def sentence(verdict: Verdict) -> str:
     'the sizes span a factor 8, and 10 is needed'
     """
     cause = verdict.cause or Cause("")
-    return str(_template().render(v=verdict, cause=cause.kind, at=cause.numbers)).strip()
+    template = environment().get_template("verdict.txt")
+    return str(template.render(v=verdict, cause=cause.kind, at=cause.numbers)).strip()
 
 
 @functools.cache
-def _template() -> Any:
+def environment() -> Any:
+    """Where templates of plain sentences are."""
     from jinja2 import Environment, PackageLoader
 
-    environment = Environment(loader=PackageLoader("xpsolve.report"), trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, share=share, exponent=exponent, interval=interval)
-    environment.tests["known"] = lambda value: bool(np.isfinite(value))
-    return environment.get_template("verdict.txt")
+    found = Environment(loader=PackageLoader("xpsolve.report"), trim_blocks=True, lstrip_blocks=True)
+    found.filters.update(number=number, share=share, exponent=exponent)
+    found.filters["extract"] = lambda key, mapping: mapping[key]
+    return found

@@ -1,0 +1,113 @@
+"""What a benchmark declares about itself, as asv keeps it in ``benchmarks.json``; one reader for plan and report."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from xpsolve import costs
+
+_ITEMSIZE = {"float32": 4, "float64": 8}
+
+
+@dataclass(frozen=True)
+class BenchmarkMeta:
+    """The declaration of one benchmark function.
+
+    Parameters
+    ----------
+    family, title : str
+        The page and the figure that it belongs to.
+    role : str
+        What it measures: "time", "error", "count", "memory", "ceiling" or "history".
+    quantity : str
+        Unit of its values.
+    x : str, optional
+        The parameter on the abscissa.
+    cost : str, optional
+        A function of `xpsolve.costs`.
+    fixed : dict
+        What the grid does not vary.
+    derived : dict of str to int
+        ``{"p": c}``: the length p is c // x.
+    mode : str, optional
+        "latency" or "throughput", of a time.
+    pair : str, optional
+        The class that makes the calls of a throughput one at a time.
+    tol : float, optional
+        Largest error of a valid answer.
+    profiles : dict
+        For each short profile that takes part of the grid, the allowed values by parameter.
+
+    Examples
+    --------
+    >>> from xpsolve.bench.meta import BenchmarkMeta
+    >>> meta = BenchmarkMeta.read({"role": "time", "x": "n", "cost": "ridge", "derived": {"p": 600}})
+    >>> meta.arguments({"backend": "numpy", "n": 20, "dtype": "float32"})
+    {'n': 20, 'p': 30, 'itemsize': 4}
+    """
+
+    family: str = ""
+    title: str = ""
+    role: str = ""
+    quantity: str = ""
+    x: str | None = None
+    cost: str | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    derived: Mapping[str, int] = field(default_factory=dict)
+    mode: str | None = None
+    pair: str | None = None
+    tol: float | None = None
+    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, declared: Any) -> BenchmarkMeta:
+        """From an entry of ``benchmarks.json``; what another suite declares besides is left out."""
+        known = declared if isinstance(declared, Mapping) else {}
+        return cls(**{f.name: known[f.name] for f in fields(cls) if known.get(f.name) is not None})
+
+    def sizes(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is known of one point: fixed, varying and derived."""
+        known = {**self.fixed, **params}
+        x = params.get(str(self.x))
+        if isinstance(x, int | float) and x:
+            known |= {name: int(c) // int(x) for name, c in self.derived.items()}
+        if "dtype" in known:
+            known["itemsize"] = _ITEMSIZE.get(str(known["dtype"]), 8)
+        return known
+
+    @property
+    def function(self) -> Any:
+        """The cost function, None where none is named.
+
+        Raises
+        ------
+        ValueError
+            If `xpsolve.costs` has no function of that name.
+        """
+        if not self.cost:
+            return None
+        function = getattr(costs, self.cost, None)
+        if not inspect.isfunction(function):
+            raise ValueError(f"xpsolve.costs has no function {self.cost!r}")
+        return function
+
+    def arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of the cost function at one point; none where no cost is declared."""
+        if self.function is None:
+            return {}
+        accepted = inspect.signature(self.function).parameters
+        return {name: value for name, value in self.sizes(params).items() if name in accepted}
+
+    def theory(self, params: Mapping[str, Any]) -> costs.Cost | None:
+        """The textbook cost at one point, None where none is declared.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the function does not exist, or does not take the point.
+        """
+        cost = None if self.function is None else self.function(**self.arguments(params))
+        return cost if isinstance(cost, costs.Cost) else None
