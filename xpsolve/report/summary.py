@@ -63,7 +63,7 @@ def overview(lines: Sequence[Series]) -> list[Figure]:
     ahead = max(names, key=first.count)
     title = (
         f"One source on {len(names)} backends: at the largest size that all ran, {ahead} is the fastest "
-        f"in {first.count(ahead)} of {len(panels)} families"
+        f"in {first.count(ahead)} of {len(panels)} {'family' if len(panels) == 1 else 'families'}"
     )
     told = "; ".join(f"{family}: {name}" for family, name in zip(panels, first, strict=True))
     alt = (
