@@ -144,7 +144,9 @@ def choices(frame: pd.DataFrame) -> list[Choice]:
         if (methods["predicted"] > 0).all():
             taken.insert(0, (BY_COST, methods.loc[methods["predicted"].idxmin()]))
         for by, row in taken:
-            found.append(Choice(*key[:5], by, row["method"], best["method"], float(row["value"] / best["value"])))
+            loss = float(row["value"] / best["value"])
+            where = dict(zip(("machine", "environment", "family", "title", "case"), key, strict=False))
+            found.append(Choice(**where, by=by, chosen=row["method"], fastest=best["method"], loss=loss))
     return found
 
 
