@@ -18,29 +18,15 @@ __all__ = ["News", "changes_table", "news", "sentences"]
 
 @dataclass(frozen=True)
 class News:
-    """What changed in one run.
-
-    Parameters
-    ----------
-    machine, environment : str
-        The run.
-    commit, date : str
-        Those before, which it is compared with.
-    verdict : gate.Verdict
-        Everything that changed.
-    new : list of str
-        Titles of benchmarks that were not there before.
-    shown : mapping of str to (str, str)
-        Title and family of each benchmark.
-    """
+    """What changed in one run since the commit before it."""
 
     machine: str
     environment: str
-    commit: str
+    commit: str  # that before
     date: str
     verdict: gate.Verdict
-    new: Sequence[str]
-    shown: Mapping[str, tuple[str, str]]
+    new: Sequence[str]  # titles of benchmarks that were not there before
+    shown: Mapping[str, tuple[str, str]]  # title and family of each benchmark
 
     @property
     def kinds(self) -> Counter[str]:
@@ -49,26 +35,7 @@ class News:
 
 
 def news(frame: pd.DataFrame) -> list[News]:
-    """Compare each run with the latest earlier commit on the same machine and environment.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`.
-
-    Returns
-    -------
-    list of News
-        One for each run that has an earlier commit with something in common.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.news import news
-    >>> from xpsolve.report.table import tidy
-    >>> news(tidy(Measurements()))
-    []
-    """
+    """Compare each run of the tidy table with the latest earlier commit on the same machine and environment."""
     if frame.empty:
         return []
     found = []
@@ -91,24 +58,9 @@ def news(frame: pd.DataFrame) -> list[News]:
 
 
 def sentences(found: Sequence[News], run: RunName) -> list[str]:
-    """What changed, one or two sentences per run.
+    """What changed, a few sentences per run.
 
-    Parameters
-    ----------
-    found : sequence of News
-        Result of `news`.
-    run : callable
-        Names the run of a machine and environment.
-
-    Returns
-    -------
-    list of str
-        Sentences.
-
-    Examples
-    --------
     >>> from xpsolve.report.gate import Verdict
-    >>> from xpsolve.report.news import News, sentences
     >>> before = "0123456789abc", "2025-01-02T00:00:00"
     >>> sentences([News("box", "env", *before, Verdict([], {"series of times": (30, 31)}, []), [], {})], lambda *_: "")
     ['Against commit 0123456789 of 2025-01-02: of 30 series of times, none changed beyond noise.']
@@ -119,28 +71,7 @@ def sentences(found: Sequence[News], run: RunName) -> list[str]:
 
 
 def changes_table(found: Sequence[News], run: RunName, link: Callable[[str], str]) -> Table:
-    """Every change, alarms of the gate first.
-
-    Parameters
-    ----------
-    found : sequence of News
-        Result of `news`.
-    run : callable
-        Names the run of a machine and environment.
-    link : callable
-        The page of a family.
-
-    Returns
-    -------
-    Table
-        One row per change.
-
-    Examples
-    --------
-    >>> from xpsolve.report.news import changes_table
-    >>> bool(changes_table([], lambda *_: "", str))
-    False
-    """
+    """Every change, alarms of the gate first; `link` gives the page of a family."""
 
     def row(change: Change, title: str, family: str) -> list[Cell]:
         mark = "invalid" if change.alarm else "fastest"

@@ -58,15 +58,10 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a verdict is what it is.
+    """Why a verdict is what it is, with the evidence.
 
-    Parameters
-    ----------
-    kind : str
-        One of `Obstacle` where an exponent is not measurable; "launches" or "calls" of what is floor-bound; "launches",
-        "calls", "threads", "cache", "outgrown" (data that leave a cache), "rates" or "unexplained" of what differs.
-    numbers : mapping of str to float
-        The evidence.
+    One of `Obstacle` where an exponent is not measurable; "launches" or "calls" of what is floor-bound; "launches",
+    "calls", "threads", "cache", "outgrown" (data that leave a cache), "rates" or "unexplained" of what differs.
     """
 
     kind: str
@@ -77,32 +72,16 @@ class Cause:
 class Verdict:
     """A measured exponent against that of the theory.
 
-    Parameters
-    ----------
-    kind : Kind
-        What it says.
-    value : float
-        The measured exponent; NaN where there are too few points.
-    interval : tuple of float
-        Its 95 % interval.
-    theory : float
-        The exponent of the cost over the same sizes.
-    cause : Cause or None
-        Why; None where there is nothing to explain.
-
-    Examples
-    --------
-    >>> from xpsolve.report.verdict import judge, sentence
     >>> one = judge(1.62, (1.4, 1.8), 2.0, points=5, span=16.0)
     >>> one.kind.value, one.judged, sentence(one)
     ('differs', True, '0.38 below the theory; neither launches nor the share of the limit explain it')
     """
 
     kind: Kind
-    value: float = math.nan
-    interval: tuple[float, float] = (math.nan, math.nan)
-    theory: float = math.nan
-    cause: Cause | None = None
+    value: float = math.nan  # the measured exponent; NaN where there are too few points
+    interval: tuple[float, float] = (math.nan, math.nan)  # of 95 %
+    theory: float = math.nan  # the exponent of the cost over the same sizes
+    cause: Cause | None = None  # None where there is nothing to explain
 
     @property
     def judged(self) -> bool:
@@ -120,9 +99,6 @@ class Verdict:
 class Tally:
     """How many verdicts there are of each kind, and of each obstacle.
 
-    Examples
-    --------
-    >>> from xpsolve.report.verdict import Kind, Tally, Verdict
     >>> one = Tally.of([Verdict(Kind.AGREES), Verdict(Kind.DIFFERS), Verdict(Kind.NO_THEORY)])
     >>> one.kinds["agrees"], one.judged, one.with_theory
     (1, 2, 2)
@@ -216,21 +192,8 @@ def judge(
 
 
 def sentence(verdict: Verdict) -> str:
-    """A verdict in one clause: its reason and the evidence.
+    """A verdict in one clause: its reason and the evidence, without a full stop.
 
-    Parameters
-    ----------
-    verdict : Verdict
-        What `judge` found.
-
-    Returns
-    -------
-    str
-        Plain text, without its full stop.
-
-    Examples
-    --------
-    >>> from xpsolve.report.verdict import judge, sentence
     >>> sentence(judge(1.0, (0.9, 1.1), 1.04, points=5, span=20.0))
     'the theory lies in the interval'
     >>> sentence(judge(1.0, (0.9, 1.1), 1.04, points=5, span=8.0))
