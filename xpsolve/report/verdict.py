@@ -14,9 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from xpsolve.report.formats import exponent, number, share
+from xpsolve.report.words import said
 
 __all__ = [
     "AGREEMENT",
@@ -200,16 +199,4 @@ def sentence(verdict: Verdict) -> str:
     'the sizes span a factor 8, and 10 is needed'
     """
     cause = verdict.cause or Cause("")
-    template = environment().get_template("verdict.txt")
-    return str(template.render(v=verdict, cause=cause.kind, at=cause.numbers)).strip()
-
-
-@functools.cache
-def environment() -> Any:
-    """Where templates of plain sentences are."""
-    from jinja2 import Environment, PackageLoader
-
-    found = Environment(loader=PackageLoader("xpsolve.report"), trim_blocks=True, lstrip_blocks=True)
-    found.filters.update(number=number, share=share, exponent=exponent)
-    found.filters["extract"] = lambda key, mapping: mapping[key]
-    return found
+    return said("verdict.txt", v=verdict, cause=cause.kind, at=cause.numbers)[0]
