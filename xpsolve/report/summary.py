@@ -89,7 +89,7 @@ def where_time_goes(lines: Sequence[Series]) -> list[Figure]:
             heaviest[family] = line
     for family, line in list(heaviest.items())[:BARS]:
         last = line.valid[line.valid["predicted"].notna()].iloc[-1]
-        work, launching = last["work"] / last["value"], (last["predicted"] - last["work"]) / last["value"]
+        work, launching = (float(np.nan_to_num(last[name] / last["value"])) for name in ("work", "launching"))
         whole = max(1.0, work + launching)
         name = f"{family}: {readable(line.key[3])}, {last['x_name']} = {number(last['x'])}"
         rows[name] = [work / whole, launching / whole, max(0.0, 1 - work - launching)]
