@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from xpsolve.report import comparisons, figures, predicted
+from xpsolve.report import figures, predicted
 from xpsolve.report.findings import Series
 from xpsolve.report.formats import number, share
 from xpsolve.report.runs import Runs
@@ -29,7 +29,7 @@ def predictions(points: pd.DataFrame, runs: Runs) -> list[Figure]:
         found.append(
             Figure(
                 name=f"{slug('-'.join(word for word in (run, 'predicted') if word))}.svg",
-                svg=comparisons.prediction(part, one.sentence.removesuffix(".")),
+                svg=figures.prediction(part, one.sentence.removesuffix(".")),
                 title=f"{run}: {one.sentence}" if run else one.sentence,
                 alt=f"Measured against predicted time, a marker for each family. The worst is {one.where}.",
             )
