@@ -11,7 +11,7 @@ import pandas as pd
 from xpsolve.report import gate
 from xpsolve.report.digest import Cell, RunName, Table, text, with_run
 from xpsolve.report.gate import Change, Side
-from xpsolve.report.verdict import environment
+from xpsolve.report.words import said
 
 __all__ = ["News", "changes_table", "news", "sentences"]
 
@@ -32,6 +32,11 @@ class News:
     def kinds(self) -> Counter[str]:
         """How many changes there are of each kind."""
         return Counter(change.kind for change in self.verdict.changes)
+
+    def titles(self, *kinds: str) -> list[str]:
+        """Benchmarks with changes of these kinds."""
+        changed = (change.benchmark for change in self.verdict.changes if change.kind in kinds)
+        return list(dict.fromkeys(self.shown[name][0] for name in changed))
 
 
 def news(frame: pd.DataFrame) -> list[News]:
@@ -65,9 +70,7 @@ def sentences(found: Sequence[News], run: RunName) -> list[str]:
     >>> sentences([News("box", "env", *before, Verdict([], {"series of times": (30, 31)}, []), [], {})], lambda *_: "")
     ['Against commit 0123456789 of 2025-01-02: of 30 series of times, none changed beyond noise.']
     """
-    template = environment().get_template("news.txt")
-    said = (template.render(one=one, kinds=one.kinds, name=run(one.machine, one.environment)) for one in found)
-    return [" ".join(line.split()) for lines in said for line in lines.splitlines() if line.strip()]
+    return [line for one in found for line in said("news.txt", one=one, name=run(one.machine, one.environment))]
 
 
 def changes_table(found: Sequence[News], run: RunName, link: Callable[[str], str]) -> Table:

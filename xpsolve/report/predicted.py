@@ -19,7 +19,7 @@ from scipy import stats
 from xpsolve.report import peers
 from xpsolve.report.digest import LEVEL, Cell, RunName, Table, readable, text, with_run
 from xpsolve.report.formats import number
-from xpsolve.report.verdict import environment as templates
+from xpsolve.report.words import said
 
 __all__ = ["Choice", "Error", "choices", "choices_sentence", "choices_table", "error", "errors_table", "points"]
 
@@ -46,7 +46,7 @@ class Error:
     @property
     def sentence(self) -> str:
         """The error in words."""
-        return str(templates().get_template("predicted.txt").render(one=self)).strip()
+        return said("predicted.txt", one=self)[0]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def choices_sentence(found: Sequence[Choice]) -> str:
         for members in kinds
         if members
     ]
-    return " ".join(str(templates().get_template("choices.txt").render(told=told)).split())
+    return " ".join(said("choices.txt", told=told))
 
 
 def choices_table(found: Sequence[Choice], run: RunName) -> Table:
