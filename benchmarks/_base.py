@@ -226,13 +226,14 @@ class _Benchmark:
     params: ClassVar[tuple[Any, ...]] = ()
     param_names: ClassVar[tuple[str, ...]] = ()
     profiles: ClassVar[dict[str, dict[str, Any]]] = {}
+    counted: ClassVar[bool] = True  # where a cost is declared; counting arrays stand for those in memory only
 
     _prepared: ClassVar[dict[tuple[Any, ...], Any]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         timed = cls.mode == "latency" and hasattr(cls, "time_solve")
-        counted = timed and cls.cost is not None and bool(cls.params)
+        counted = timed and cls.counted and cls.cost is not None and bool(cls.params)
         for name, function in _COUNTS.items():
             own = inspect.unwrap(getattr(cls, name, None) or function) is not function
             if not own and not issubclass(cls, _Counted):
@@ -347,6 +348,20 @@ class _Solves(_Benchmark):
         """As the class says."""
         case = self._case(values)
         return case.error(self._answer(case.call))
+
+
+class _Converges(_Solves):
+    """A curve of convergence: the seconds until the error is 10^−digits at most, for more and more digits.
+
+    The error beside each time is in units of what was asked, so that 1 is the largest allowed.
+    """
+
+    x = "digits"
+    tol = 1.01
+    repeat = (3, 7, 1.0)
+    param_names = ("backend", "method", "digits")
+    digits = tuple(range(1, 9))
+    profiles: ClassVar[dict[str, Any]] = {"quick": {"backend": ["numpy"], "digits": [2, 4, 6, 8]}}
 
 
 class _Counts(_Counted, _Benchmark):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -29,12 +30,24 @@ def sparse_response(A: np.ndarray, part: float, rng: np.random.Generator) -> tup
     return y, part * float(np.max(np.abs(A.T @ y)))
 
 
-def lasso_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray) -> float:
-    """(P(x) − D(θ)) / ½‖y‖² at θ = r·min(1, λ/‖Aᵀr‖∞)."""
+def lasso_gap(A: np.ndarray, y: np.ndarray, lam: float, x: np.ndarray, *others: np.ndarray) -> float:
+    """(P(x) − D(θ)) / ½‖y‖² at θ = r·min(1, λ/‖Aᵀr‖∞), or at that of another x, whichever shows more."""
     r = y - A @ x
-    theta = r * min(1.0, lam / float(np.max(np.abs(A.T @ r))))
     primal = 0.5 * (r @ r) + lam * np.sum(np.abs(x))
-    dual = 0.5 * (y @ y) - 0.5 * ((y - theta) @ (y - theta))
+    dual = max(_lasso_dual(A, y, lam, r) for r in (r, *(y - A @ other for other in others)))
+    return float((primal - dual) / (0.5 * (y @ y)))
+
+
+def _lasso_dual(A: np.ndarray, y: np.ndarray, lam: float, r: np.ndarray) -> float:
+    theta = r * min(1.0, lam / float(np.max(np.abs(A.T @ r))))
+    return 0.5 * float(y @ y) - 0.5 * float((y - theta) @ (y - theta))
+
+
+def elastic_net_gap(A: np.ndarray, y: np.ndarray, l1: float, l2: float, x: np.ndarray) -> float:
+    """(P(x) − D(r)) / ½‖y‖² with D(θ) = ⟨y, θ⟩ − ½‖θ‖² − Σ max(|Aᵀθ| − l1, 0)²/(2 l2), where every θ is feasible."""
+    r = y - A @ x
+    primal = 0.5 * (r @ r) + l1 * np.sum(np.abs(x)) + 0.5 * l2 * (x @ x)
+    dual = y @ r - 0.5 * (r @ r) - np.sum(np.maximum(np.abs(A.T @ r) - l1, 0) ** 2) / (2 * l2)
     return float((primal - dual) / (0.5 * (y @ y)))
 
 
@@ -156,3 +169,35 @@ def chain_error(host: list[np.ndarray], product: np.ndarray) -> float:
     for A in host:
         truth = A @ truth
     return float(np.linalg.norm(product @ V - truth) / np.linalg.norm(truth))
+
+
+# --- rows in chunks ----------------------------------------------------------------------------------
+
+
+class CountedRows:
+    """Rows in chunks of Dask, which are made anew whenever they are read; how many were is counted.
+
+    Parameters
+    ----------
+    values : array, shape (n, q)
+        Rows.
+    length : int
+        Rows of a chunk, a divisor of n.
+    """
+
+    def __init__(self, values: np.ndarray, length: int) -> None:
+        import dask.array as da
+
+        self.values, self.length, self.read = values, length, 0
+        index = da.from_array(np.arange(len(values)), chunks=length)
+        chunks = (index.chunks[0], (values.shape[1],))
+        self.array = index.map_blocks(self._rows, new_axis=1, chunks=chunks, dtype=values.dtype, meta=values[:0])
+
+    def _rows(self, index: np.ndarray) -> np.ndarray:
+        self.read += len(index)
+        return self.values[index]
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """The chunks one after another, on the host."""
+        for i in range(0, len(self.values), self.length):
+            yield self._rows(np.arange(i, i + self.length))

@@ -39,9 +39,9 @@ class GradientInFeatures(_Derivatives):
     x = "p"
     cost = "gradient"
     tol = 1e-4  # that of differences; the others have all digits
-    fixed = {"n": 400}
+    fixed = {"n": 1000}
     param_names = ("backend", "method", "p")
-    params = (BACKENDS, costs.GRADIENT_METHODS, (60, 110, 190, 335, 600))
+    params = (BACKENDS, costs.GRADIENT_METHODS, (80, 160, 320, 640, 1280))
     profiles = {"quick": {"backend": ["numpy"], "method": ["finite_difference", "reverse"]}}
 
     def prepare(self, backend, method, p):

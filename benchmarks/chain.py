@@ -74,7 +74,7 @@ class Hourglass(_Chains):
     title = "Chain of Jacobians with two necks of 8"
     x = "n"
     param_names = ("backend", "order", "n")
-    params = (BACKENDS, CHAIN_ORDERS, (128, 256, 512, 1024))
+    params = (BACKENDS, CHAIN_ORDERS, (128, 256, 512, 1024, 2048))
 
     def prepare(self, backend, order, n):
         return self.case(backend, order, [n, n, 8, n, n, 8, n])

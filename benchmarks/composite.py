@@ -135,8 +135,8 @@ class NnlsInFeatures(_Composite):
     tol = 1e-5  # the solver takes the columns of A at equal size
     fixed = {"n": 4000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (100, 180, 320, 560, 1000))
-    profiles = {"smoke": {"backend": ["numpy"], "p": [100]}, "quick": {"backend": ["numpy"]}}
+    params = (BACKENDS, (64, 128, 256, 512, 1024))
+    profiles = {"smoke": {"backend": ["numpy"], "p": [64]}, "quick": {"backend": ["numpy"]}}
 
     def prepare(self, backend, p):
         return _nnls(backend, self.fixed["n"], p)
@@ -246,7 +246,7 @@ class LogisticIterationsInFeatures(_Iterations):
     tol = 0.5  # of the gap at 0
     fixed = {"n": 500, "loss": "logistic", "n_iter": _STEPS}
     param_names = ("backend", "method", "p")
-    params = (BACKENDS, ("ista", "fista"), (1000, 2000, 4000, 8000, 16_000))
+    params = (BACKENDS, ("ista", "fista"), (6000, 12_000, 24_000, 48_000, 96_000))
     profiles = {"quick": {"backend": ["numpy"], "method": ["fista"]}}
 
     def prepare(self, backend, method, p):
@@ -262,7 +262,7 @@ class NnlsIterationsInFeatures(_Iterations):
     tol = 0.5
     fixed = {"n": 4000, "n_iter": _STEPS}
     param_names = ("backend", "p")
-    params = (BACKENDS, (100, 180, 320, 560, 1000))
+    params = (BACKENDS, (128, 256, 512, 1024, 2048))
     profiles = {"quick": {"backend": ["numpy"]}}
 
     def prepare(self, backend, p):
@@ -278,7 +278,7 @@ class DenoisingIterationsInPixels(_Iterations):
     tol = 0.5
     fixed = {"n_iter": _STEPS}
     param_names = ("backend", "n")
-    params = (BACKENDS, tuple(side**2 for side in (32, 64, 128, 256, 512)))
+    params = (BACKENDS, tuple(side**2 for side in (128, 192, 256, 384, 512)))
     profiles = {"quick": {"backend": ["numpy"]}}
 
     def prepare(self, backend, n):

@@ -55,8 +55,8 @@ class PictureInSide(_Convolutions):
     x = "n"
     fixed = {"k": 9}
     param_names = ("backend", "method", "n")
-    params = (BACKENDS, costs.CONVOLUTION_METHODS, (64, 120, 240, 480, 960))
-    profiles = {"quick": {"backend": ["numpy"], "method": ["im2col", "fft"], "n": [64, 120, 240, 480]}}
+    params = (BACKENDS, costs.CONVOLUTION_METHODS, (60, 120, 240, 480, 960))
+    profiles = {"quick": {"backend": ["numpy"], "method": ["im2col", "fft"], "n": [60, 120, 240, 480, 960]}}
 
     def prepare(self, backend, method, n):
         return self._made(backend, n, self.fixed["k"], method)

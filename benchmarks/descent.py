@@ -6,11 +6,13 @@ The excess f(x) − f* is computed here, in float64 on the host, with f* from a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks._base import BACKENDS, Case, _Counts, _Solves, distance
+from benchmarks._base import BACKENDS, Case, _Converges, _Counts, _Solves, distance, host
+from benchmarks._problems import LAM, two_classes
 from xpsolve import LeastSquares, Logistic, Multinomial, coordinate_descent, gradient_descent, newton, problems
 
 _STEPS = 50
@@ -52,8 +54,8 @@ class IterationsInSamples(_Iterations):
     x = "n"
     fixed = {**_Iterations.fixed, "p": 200}
     param_names = ("backend", "n")
-    params = (BACKENDS, (1000, 1800, 3200, 5600, 10_000))
-    profiles = {"smoke": {"n": [1000]}, "quick": {}}
+    params = (BACKENDS, (15_000, 30_000, 60_000, 120_000, 240_000))
+    profiles = {"smoke": {"n": [15_000]}, "quick": {}}
 
 
 class IterationsInFeatures(_Iterations):
@@ -63,7 +65,7 @@ class IterationsInFeatures(_Iterations):
     x = "p"
     fixed = {**_Iterations.fixed, "n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (200, 360, 640, 1120, 2000))
+    params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
     profiles = {"quick": {"backend": ["numpy"]}}
 
 
@@ -88,6 +90,38 @@ _METHODS: dict[str, Callable[[Any], Any]] = {
     "newton": lambda f: newton(f, tol=1e-6).x,
     "nesterov": lambda f: gradient_descent(f, momentum="nesterov", tol=1e-6).x,
     "coordinates": lambda f: coordinate_descent(f, tol=1e-6).x,
+}
+
+
+class Convergence(_Converges):
+    """f − f* over f(0) − f* for logistic regression: linear for gradients, quadratic for Newton's method.
+
+    Solvers stop by the gradient: each gets the loosest tolerance with which the objective is as low as asked.
+    """
+
+    family = "descent"
+    title = "Convergence on logistic regression: time to a relative excess of the objective"
+    params = (BACKENDS, ("newton", "nesterov", "plain", "coordinates"), _Converges.digits)
+
+    def prepare(self, backend, method, digits):
+        A, y, _, _ = two_classes(4000, 50)
+        f, reference = (Logistic(to(A), to(y), LAM, check_finite=False) for to in (backend.asarray, np.asarray))
+        least, first = (float(reference.value(x)) for x in (newton(reference, tol=1e-12).x, np.zeros(50)))
+        solve = _CONVERGE[method]
+
+        def error(s: Any) -> float:
+            return (float(reference.value(host(s.x))) - least) / (first - least) * 10.0**digits
+
+        ladder = (10.0 ** (-k / 2) for k in range(2, 25))
+        tol = next(tol for tol in ladder if tol < 1e-11 or error(solve(reference, tol=tol)) <= 1)
+        return Case(lambda: solve(f, tol=tol), error)
+
+
+_CONVERGE: dict[str, Callable[..., Any]] = {
+    "newton": newton,
+    "nesterov": partial(gradient_descent, momentum="nesterov", max_iter=100_000),
+    "plain": partial(gradient_descent, max_iter=100_000),
+    "coordinates": partial(coordinate_descent, max_iter=100_000),
 }
 
 

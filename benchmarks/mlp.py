@@ -61,4 +61,4 @@ class InBatch(_Perceptron):
     x = "batch"
     fixed = {"depth": 4, "width": 256}
     param_names = ("backend", "batch")
-    params = (BACKENDS, (16, 32, 64, 128, 256, 512, 1024))
+    params = (BACKENDS, (32, 64, 128, 256, 512, 1024))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks._base import BACKENDS, Case, _Solves
-from xpsolve import dot_test, operator_norm, problems, soft_threshold
+from benchmarks._problems import scaled_matrix
+from xpsolve import dot_test, operator_norm, soft_threshold
 from xpsolve.operators import Fourier, Gradient, Wavelet
 
 _STEPS = 20
@@ -15,22 +16,30 @@ class _Calls(_Solves):
     family = "operators"
 
 
+def _one_large_singular_value(n: int, p: int) -> np.ndarray:
+    """Gaussian noise, with singular values up to 2, on a rank-one matrix of norm 4."""
+    rng = np.random.default_rng(0)
+    u, v = rng.standard_normal(n), rng.standard_normal(p)
+    return scaled_matrix(n, p) + np.outer(4 * u / np.linalg.norm(u), v / np.linalg.norm(v))
+
+
 class NormInFeatures(_Calls):
-    """Twenty steps of the power method on a matrix of norm 1: 4np flops per step, exponent 1."""
+    """Twenty steps of the power method: 4np flops per step, exponent 1."""
 
     title = "Operator norm in the number of features"
     x = "p"
     cost = "operator_norm"
     tol = 1e-2
-    fixed = {"n": 2000, "n_iter": _STEPS}
+    fixed = {"n": 1000, "n_iter": _STEPS}
     param_names = ("backend", "p")
-    params = (BACKENDS, (400, 710, 1260, 2250, 4000))
+    params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
     profiles = {"quick": {}}
 
     def prepare(self, backend, p):
-        A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
-        call = lambda: operator_norm(A, max_iter=_STEPS, tol=1e-300)  # noqa: E731
-        return Case(call, lambda norm: abs(float(norm) - 1))
+        A = _one_large_singular_value(self.fixed["n"], p)
+        there, norm = backend.asarray(A), np.sqrt(np.linalg.eigvalsh(A @ A.T)[-1])
+        call = lambda: operator_norm(there, max_iter=_STEPS, tol=1e-300)  # noqa: E731
+        return Case(call, lambda found: abs(float(found) - norm) / norm)
 
 
 class AdjointTest(_Calls):
@@ -40,12 +49,12 @@ class AdjointTest(_Calls):
     x = "p"
     cost = "dot_test"
     tol = 1e-12
-    fixed = {"n": 2000, "trials": 1}
+    fixed = {"n": 1000, "trials": 1}
     param_names = ("backend", "p")
-    params = (BACKENDS, (400, 4000))
+    params = (BACKENDS, (3000, 6000, 12_000, 24_000, 48_000))
 
     def prepare(self, backend, p):
-        A = backend.asarray(problems.least_squares(self.fixed["n"], p).A)
+        A = backend.asarray(_one_large_singular_value(self.fixed["n"], p))
         return Case(lambda: dot_test(A, trials=1), float)
 
 
@@ -57,7 +66,7 @@ class SoftThreshold(_Calls):
     cost = "soft_threshold"
     tol = 1e-15
     param_names = ("backend", "n")
-    params = (BACKENDS, (500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000))
+    params = (BACKENDS, (2_500_000, 5_000_000, 10_000_000, 20_000_000, 40_000_000))
     profiles = {}
 
     def prepare(self, backend, n):
@@ -91,7 +100,7 @@ class GradientInSide(_Differences):
 
     title = "Gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": False}
-    params = (BACKENDS, (250, 500, 1000, 2000))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {}}
 
 
@@ -100,7 +109,7 @@ class GradientAdjointInSide(_Differences):
 
     title = "Adjoint of the gradient of a picture in its side"
     fixed = {"dim": 2, "adjoint": True}
-    params = (BACKENDS, (250, 500, 1000, 2000))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
 
 
 class WaveletInSide(_Calls):
@@ -112,7 +121,7 @@ class WaveletInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "order", "n")
-    params = (BACKENDS, (1, 4, 8), (128, 256, 512, 1024))
+    params = (BACKENDS, (1, 4, 8), (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {"order": [4]}}
 
     def prepare(self, backend, order, n):
@@ -131,7 +140,7 @@ class FourierInSide(_Calls):
     fixed = {"dim": 2}
     tol = 1e-12
     param_names = ("backend", "n")
-    params = (BACKENDS, (128, 256, 512, 1024))
+    params = (BACKENDS, (256, 512, 1024, 2048, 4096))
     profiles = {"quick": {}}
 
     def prepare(self, backend, n):

@@ -1,32 +1,22 @@
 """xpsolve beside other libraries, each at the loosest tolerance with which its *measured* error is small enough.
 
-Each library defines its tolerance differently: a gap, a change of x, a violated condition.  So each is given
-one after another from a ladder, the error of its answer is computed here by one function for all, and the first
-tolerance that reaches the class' ``tol`` is the one that is timed.  asv measures each library in a process of its own:
-the thread pools of two in one process slow each other.  The data lie in the order that each library takes without
-a copy, no library fits an intercept or checks for NaN, and everything is compiled before the clock starts.
-
-To add a contest: a class whose first parameter is ``library``, a `problem`, an `error`, and for each library a function
-from the problem to ``solve(tolerance)``.  The parameter names a distribution, as an installer does; it makes
-the report draw a table of peers.
+The data lie in the order that each library takes without a copy, no library fits an intercept or checks for NaN, and
+everything is compiled before the clock starts.  How they are brought to the same error is in `benchmarks._contests`.
 """
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from benchmarks import _problems as data
-from benchmarks._base import Case, _Solves
-from benchmarks._grid import installed, listed_libraries
+from benchmarks._contests import DIRECT, Solve, _Peers, _Rows, lengths, named
+from benchmarks._grid import listed_libraries
 from xpsolve import (
     Logistic,
     Multinomial,
@@ -45,64 +35,6 @@ from xpsolve import (
 from xpsolve.arrays import namespace_of
 from xpsolve.autodiff import chain_jacobian, grad
 
-Solve = Callable[[float], Any]
-_DIRECT = (0.0,)  # there is no tolerance to choose
-
-
-class _Peers(_Solves):
-    """One solve by each library, all to the same measured error."""
-
-    repeat = (5, 15, 3.0)
-    timeout = 900.0
-    tolerances: ClassVar[tuple[float, ...]] = tuple(10.0**-k for k in range(3, 11))
-    solvers: ClassVar[dict[str, Callable[[Any], Solve]]] = {}
-    checks = False  # whether scikit-learn looks for NaN, as it does for its users
-
-    def problem(self, **sizes: Any) -> Any:
-        raise NotImplementedError
-
-    def error(self, problem: Any, answer: Any) -> float:
-        raise NotImplementedError
-
-    def prepare(self, backend, library, **sizes):
-        if not installed(library):
-            extra = library if library in ("jax", "torch") else "peers"
-            raise SkipNotImplemented(f'{library} is not installed: pip install "xpsolve[bench,{extra}]"')
-        # A tolerance that is not met warns, differently in every library; the measured error shows it too.
-        warnings.simplefilter("ignore")
-        if library in ("scikit-learn", "celer", "skglm"):
-            importlib.import_module("sklearn").set_config(assume_finite=not self.checks)
-        if library in ("jax", "ott-jax"):
-            importlib.import_module("jax").config.update("jax_enable_x64", True)
-        problem = self.problem(**sizes)
-        solve = self.solvers[library](problem)
-        for tolerance in self.tolerances:
-            error = self.error(problem, solve(tolerance))
-            if error <= self.tol:
-                break
-        return Case(partial(solve, tolerance), lambda answer: error)
-
-
-def _named(path: str, **options: Any) -> Callable[..., Any]:
-    """A class or function of another library, imported when its turn comes."""
-    module, _, name = path.rpartition(".")
-    return partial(getattr(importlib.import_module(module), name), **options)
-
-
-def _lengths(shape: str) -> tuple[int, int]:
-    n, p = shape.split("×")
-    return int(n), int(p)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows, a number for each, and λ."""
-
-    A: np.ndarray
-    y: np.ndarray
-    lam: Any = 0.0
-
-
 # --- lasso -------------------------------------------------------------------------------------------
 
 
@@ -111,7 +43,7 @@ def _l1(path: str, **options: Any) -> Callable[[_Rows], Solve]:
 
     def made(q: _Rows) -> Solve:
         columns = np.asfortranarray(q.A)
-        model = _named(path, alpha=q.lam / q.y.size, fit_intercept=False, **options)
+        model = named(path, alpha=q.lam / q.y.size, fit_intercept=False, **options)
         return lambda tol: model(tol=tol).fit(columns, q.y).coef_
 
     return made
@@ -136,7 +68,7 @@ class Lasso(_Peers):
     profiles = {"quick": {"library": ["xpsolve", "scikit-learn", "celer"], "shape": ["500×2000"], "lam": ["0.01 λmax"]}}
 
     def problem(self, shape, lam):
-        return _Rows(*data.sparse_signal(*_lengths(shape), float(lam.split()[0])))
+        return _Rows(*data.sparse_signal(*lengths(shape), float(lam.split()[0])))
 
     def error(self, problem, answer):
         return data.lasso_gap(problem.A, problem.y, problem.lam, answer)
@@ -151,7 +83,7 @@ class CorrelatedLasso(Lasso):
 
     def problem(self, shape, lam):
         rng = np.random.default_rng(0)
-        n, p = _lengths(shape)
+        n, p = lengths(shape)
         rows = rng.standard_normal((p, n))
         for j in range(1, p):
             rows[j] = 0.9 * rows[j - 1] + np.sqrt(0.19) * rows[j]
@@ -234,12 +166,12 @@ class CompiledLasso(Lasso):
 def _sklearn_path(q: _Rows) -> Solve:
     # A hundred solves share one Gram matrix; on 1000×5000 it still costs more than it saves.
     options = {"alphas": q.lam / q.y.size, "precompute": len(q.y) > q.A.shape[1], "max_iter": 1_000_000}
-    peer, columns = _named("sklearn.linear_model.lasso_path", **options), np.asfortranarray(q.A)
+    peer, columns = named("sklearn.linear_model.lasso_path", **options), np.asfortranarray(q.A)
     return lambda tol: peer(columns, q.y, tol=tol)[1].T
 
 
 def _celer_path(q: _Rows) -> Solve:
-    peer = _named("celer.celer_path", pb="lasso", alphas=q.lam / q.y.size, max_iter=100)
+    peer = named("celer.celer_path", pb="lasso", alphas=q.lam / q.y.size, max_iter=100)
     columns = np.asfortranarray(q.A)
     return lambda tol: peer(columns, q.y, tol=tol)[1].T
 
@@ -259,7 +191,7 @@ class LassoPath(_Peers):
     params = (listed_libraries(solvers), ("10000×1000", "1000×5000"))
 
     def problem(self, shape):
-        A, y, largest = data.sparse_signal(*_lengths(shape), 1.0)
+        A, y, largest = data.sparse_signal(*lengths(shape), 1.0)
         return _Rows(A, y, np.geomspace(largest, largest / 100, 100))
 
     def error(self, problem, answer):
@@ -278,14 +210,14 @@ class Nnls(_Peers):
     tol = 1e-6
     solvers = {
         "xpsolve": lambda q: lambda tol: nnls(q.A, q.y, tol=tol, check_finite=False).x,
-        "scipy": lambda q: lambda _: _named("scipy.optimize.nnls")(q.A, q.y)[0],  # an active set: exact
+        "scipy": lambda q: lambda _: named("scipy.optimize.nnls")(q.A, q.y)[0],  # an active set: exact
     }
     param_names = ("library", "shape")
     params = (listed_libraries(solvers), ("1000×100", "4000×500", "500×1000"))
     profiles = {"quick": {"shape": ["1000×100"]}}
 
     def problem(self, shape):
-        return _Rows(*data.positive_signal(*_lengths(shape)), 0.0)
+        return _Rows(*data.positive_signal(*lengths(shape)), 0.0)
 
     def error(self, problem, answer):
         return data.nonnegative_violation(problem.A, problem.y, answer)
@@ -299,7 +231,7 @@ def _xpsolve_l1_logistic(q: _Rows) -> Solve:
 def _sklearn_l1_logistic(q: _Rows) -> Solve:
     options = {"solver": "liblinear", "fit_intercept": False, "max_iter": 100_000, "random_state": 0}
     options |= {"penalty": "l1", "C": 1 / (q.y.size * q.lam)}
-    model = _named("sklearn.linear_model.LogisticRegression", **options)
+    model = named("sklearn.linear_model.LogisticRegression", **options)
     return lambda tol: model(tol=tol).fit(q.A, q.y).coef_[0]
 
 
@@ -319,7 +251,7 @@ class L1Logistic(_Peers):
     profiles = {"quick": {"shape": ["2000×200"], "lam": ["0.1 λmax"]}}
 
     def problem(self, shape, lam):
-        return _Rows(*data.sparse_classes(*_lengths(shape), float(lam.split()[0])))
+        return _Rows(*data.sparse_classes(*lengths(shape), float(lam.split()[0])))
 
     def error(self, problem, answer):
         return data.logistic_gap(problem.A, problem.y, problem.lam, answer)
@@ -329,7 +261,7 @@ class L1Logistic(_Peers):
 
 
 def _ridge_estimator(path: str) -> Callable[[_Rows], Solve]:
-    return lambda q: lambda _: _named(path, alpha=q.lam, fit_intercept=False)().fit(q.A, q.y).coef_
+    return lambda q: lambda _: named(path, alpha=q.lam, fit_intercept=False)().fit(q.A, q.y).coef_
 
 
 class Ridge(_Peers):
@@ -338,7 +270,7 @@ class Ridge(_Peers):
     family = "ridge"
     title = "Ridge against other libraries"
     tol = 1e-12
-    tolerances = _DIRECT
+    tolerances = DIRECT
     solvers = {
         "xpsolve": lambda q: lambda _: ridge(q.A, q.y, q.lam, check_finite=False).x,
         "scikit-learn": _ridge_estimator("sklearn.linear_model.Ridge"),
@@ -348,7 +280,7 @@ class Ridge(_Peers):
     profiles = {"quick": {"shape": ["4000×200"]}}
 
     def problem(self, shape):
-        A, y, _ = data.planted(*_lengths(shape), 0.1)
+        A, y, _ = data.planted(*lengths(shape), 0.1)
         return _Rows(A, y, 0.1)
 
     def error(self, problem, answer):
@@ -391,7 +323,7 @@ class Chain(_Peers):
     family = "chain"
     title = "Chain of Jacobians against other libraries"
     tol = 1e-12
-    tolerances = _DIRECT
+    tolerances = DIRECT
     solvers = {
         "xpsolve": lambda factors: lambda _: chain_jacobian(factors),
         "numpy": lambda factors: lambda _: np.linalg.multi_dot(factors[::-1]),
@@ -483,7 +415,7 @@ class Gradient(_Peers):
     family = "autodiff"
     title = "Gradient of a network by a tape, against other libraries"
     tol = 1e-12
-    tolerances = _DIRECT
+    tolerances = DIRECT
     solvers = {
         "xpsolve": _xpsolve_gradient,
         "autograd": _autograd_gradient,
@@ -494,7 +426,7 @@ class Gradient(_Peers):
     params = (listed_libraries(solvers), ("8×4", "64×64", "256×256"))
 
     def problem(self, shape):
-        width, batch = _lengths(shape)
+        width, batch = lengths(shape)
         rng = np.random.default_rng(0)
         return _Layers(rng.standard_normal((width, width)) / np.sqrt(width), rng.standard_normal((width, batch)), 10)
 
@@ -539,7 +471,7 @@ def _xpsolve_sgd(q: _Ordered) -> Solve:
 def _sklearn_sgd(q: _Ordered) -> Solve:
     plain = {"loss": "log_loss", "max_iter": _EPOCHS, "tol": None, "shuffle": False, "fit_intercept": False}
     step = {"alpha": data.LAM, "learning_rate": "constant", "eta0": q.step}
-    model = _named("sklearn.linear_model.SGDClassifier", **plain, **step)
+    model = named("sklearn.linear_model.SGDClassifier", **plain, **step)
     return lambda _: model().fit(q.A, q.y).coef_[0]
 
 
@@ -552,14 +484,14 @@ class SgdEpochs(_Peers):
     family = "stochastic"
     title = "Ten epochs of SGD on logistic regression"
     tol = 1e-8
-    tolerances = _DIRECT
+    tolerances = DIRECT
     solvers = {"xpsolve": _xpsolve_sgd, "scikit-learn": _sklearn_sgd}
     param_names = ("library", "shape")
     params = (listed_libraries(solvers), _SHAPES)
     profiles = {"quick": {"shape": ["20000×50"]}}
 
     def problem(self, shape):
-        A, y, _, step = data.two_classes(*_lengths(shape))
+        A, y, _, step = data.two_classes(*lengths(shape))
         order = np.tile(np.arange(y.size), _EPOCHS)
         return _Ordered(A, y, step, data.loop_sgd(A, y, order, step, warmup=_NEVER))
 
@@ -584,7 +516,7 @@ class _Classes:
 def _sklearn_logistic(q: _Classes) -> Solve:
     # C times the sum of losses + ½‖x‖² is f where C = 1/(nλ).
     options = {"C": 1 / (q.f.n * float(q.f.lam)), "fit_intercept": False, "max_iter": q.epochs, "random_state": 0}
-    model = _named("sklearn.linear_model.LogisticRegression", solver=q.solver, **options)
+    model = named("sklearn.linear_model.LogisticRegression", solver=q.solver, **options)
     A = q.f.operator.A
     return lambda tol: np.reshape(model(tol=tol).fit(A, q.labels).coef_.T, q.f.shape)
 
@@ -628,7 +560,7 @@ class SagEpochs(_Logistic):
 
     title = "Ten epochs of SAG beside their solver"
     tol = 1e-4
-    tolerances = _DIRECT
+    tolerances = DIRECT
     solvers = {
         "xpsolve": lambda q: lambda _: sag(q.f, epochs=q.epochs, tol=0).x,
         "scikit-learn": _sklearn_logistic,
@@ -638,7 +570,7 @@ class SagEpochs(_Logistic):
     profiles = {"quick": {"shape": ["20000×50"]}}
 
     def problem(self, solver, shape):
-        A, y, _, _ = data.two_classes(*_lengths(shape))
+        A, y, _, _ = data.two_classes(*lengths(shape))
         return _Classes.of(Logistic(A, y, data.LAM, check_finite=False), solver, epochs=_EPOCHS)
 
     def error(self, problem, answer):
@@ -665,7 +597,7 @@ def _xpsolve_sinkhorn(q: _Transport) -> Solve:
 
 def _pot_sinkhorn(q: _Transport) -> Solve:
     method = "sinkhorn" if q.method == "auto" else f"sinkhorn_{q.method}"
-    solve = _named("ot.sinkhorn", method=method, numItermax=100_000)
+    solve = named("ot.sinkhorn", method=method, numItermax=100_000)
     return lambda tol: solve(q.a, q.b, q.M, q.eps, stopThr=tol)
 
 

@@ -109,7 +109,7 @@ class SingleLayerInWidth(_Network):
     cost = "single_layer"
     fixed = {"inputs": 64, "outputs": 10, "batch": 1000}
     param_names = ("backend", "width")
-    params = (BACKENDS, (32, 64, 128, 256, 512, 1024))
+    params = (BACKENDS, (64, 128, 256, 512, 1024))
 
     def prepare(self, backend, width):
         n, q, N = (self.fixed[name] for name in ("inputs", "outputs", "batch"))

@@ -15,8 +15,8 @@ from benchmarks._problems import planted, scaled_matrix
 from xpsolve import lstsq, problems, ridge, ridge_cv
 
 _LAM = 0.1
-_LONG = (4000, 7000, 12500, 22500, 40000)  # the side that is swept far beyond the other
-_SHORT = (400, 710, 1260, 2250, 4000)  # the side that is swept below the other
+_LONG = (2500, 5000, 10_000, 20_000, 40_000)  # the side that is swept far beyond the other
+_SHORT = (250, 500, 1000, 2000, 4000)  # the side that is swept below the other
 
 
 def _reference(A: np.ndarray, y: np.ndarray, lams: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ class ChoiceInFeatures(_Ridge):
     cost = "ridge_cv"
     x = "p"
     param_names = ("backend", "method", "p")
-    params = (BACKENDS, ("gcv", "loo"), (60, 110, 190, 340, 600))
+    params = (BACKENDS, ("gcv", "loo"), (60, 120, 240, 480, 960))
     profiles = {"quick": {"method": ["gcv"], "backend": ["numpy"]}}
     fixed = {"n": 2000}
 
@@ -132,13 +132,13 @@ class Aspect(_Planted):
 
 
 class CgInSamples(_Planted):
-    """Conjugate gradients in n at p = 500: twenty iterations at each of these sizes, A beyond the cache."""
+    """Conjugate gradients in n at p = 100: ten iterations at each of these sizes, A beyond the cache."""
 
     title = "Ridge by conjugate gradients in the number of samples"
     x = "n"
-    fixed = {"p": 500, "method": "cg", "n_iter": 20}
+    fixed = {"p": 100, "method": "cg", "n_iter": 10}
     param_names = ("backend", "n")
-    params = (BACKENDS, (10000, 18000, 32000, 56000, 100000))
+    params = (BACKENDS, (32_000, 64_000, 128_000, 256_000, 512_000))
 
     def prepare(self, backend, n):
         return super().prepare(backend, "cg", n=n)
@@ -153,7 +153,7 @@ class Precision(_Planted):
     fixed = {"p": 400}
     param_names = ("backend", "method", "dtype", "n")
     params = (BACKENDS, ("normal",), ("float64", "float32"), _LONG)
-    profiles = {"quick": {"backend": ["numpy"], "n": [12500]}}
+    profiles = {"quick": {"backend": ["numpy"], "n": [10_000]}}
 
 
 class Latency(_Planted):

@@ -40,7 +40,7 @@ class LogSumExpInClasses(_Soft):
     cost = "logsumexp"
     fixed = {"n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (10, 30, 100, 300, 1000))
+    params = (BACKENDS, (2500, 5000, 10_000, 20_000, 40_000))
     profiles = {"quick": {}}
 
     def prepare(self, backend, p):
@@ -57,7 +57,7 @@ class SoftmaxInClasses(_Soft):
     cost = "softmax"
     fixed = {"n": 1000}
     param_names = ("backend", "p")
-    params = (BACKENDS, (10, 30, 100, 300, 1000))
+    params = (BACKENDS, (2500, 5000, 10_000, 20_000, 40_000))
     profiles = {"quick": {}}
 
     def prepare(self, backend, p):
@@ -94,9 +94,9 @@ class MatrixInClasses(_Soft):
     title = "The gradient matrix of softmax in the number of classes"
     x = "p"
     cost = "softmax_jacobian"
-    fixed = {"n": 10}
+    fixed = {"n": 4}
     param_names = ("backend", "p")
-    params = (BACKENDS, (10, 30, 100, 300, 1000))
+    params = (BACKENDS, (100, 200, 400, 800, 1600))
 
     def prepare(self, backend, p):
         x, probabilities, _ = _data(self.fixed["n"], p)
@@ -129,7 +129,7 @@ class ProjectionInClasses(_Soft):
     cost = "project_simplex"
     fixed = {"n": 1000}
     param_names = ("backend", "p")
-    params = (EAGER, (10, 30, 100, 300, 1000))
+    params = (EAGER, (60, 120, 240, 480, 960))
 
     def prepare(self, backend, p):
         x, _, _ = _data(self.fixed["n"], p)

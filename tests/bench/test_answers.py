@@ -25,6 +25,7 @@ FAMILIES = (
     "operators",
     "recurrent",
     "ridge",
+    "scale",
     "sinkhorn",
     "softmax",
     "stochastic",

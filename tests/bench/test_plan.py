@@ -156,6 +156,16 @@ def test_what_other_backends_are_compared_with_is_needed_too(suite):
     }
 
 
+def test_a_sweep_with_a_theory_is_needed_before_a_cheaper_one_without(tmp_path):
+    entry = {"family": "a", "role": "time", "x": "n", "fixed": {"p": 1}}
+    suite = Suite(
+        tmp_path, {}, {"a.Cheap.time_x": {"meta": entry}, "a.Dear.time_x": {"meta": {**entry, "cost": "ridge"}}}
+    )
+    few = [point(group, "time_x", "numpy", n) for group in ("a.Cheap", "a.Dear") for n in SIZES]
+    (line,) = plan.essential(plan.sweeps(suite, few), COSTS)
+    assert (line.slice, line.theory) == ("a.Dear", True)
+
+
 def test_words_are_sizes_too_and_none_is_one(suite):
     few = [Point("a.Dear.time_x", i, {"backend": "numpy", "n": n}, str(n), "1") for i, n in enumerate(("b", "a"))]
     (line,) = plan.sweeps(suite, few)

@@ -121,6 +121,14 @@ def test_quick_series_can_be_fitted(found):
         assert sizes[-1] >= 10 * sizes[0], group
 
 
+def test_sweeps_with_a_theory_have_enough_sizes_for_an_exponent(found):
+    for name, entry, meta in each(found):
+        if meta["role"] == "time" and meta["cost"] and meta["x"]:
+            sizes = sorted({p.params[meta["x"]] for p in suite.points(entry)})
+            assert 4 <= len(sizes) <= 7, name
+            assert sizes[-1] >= 16 * sizes[0], name
+
+
 def test_no_setup_hooks(found):
     assert all(entry.get("setup_cache_key") is None for entry in found.benchmarks.values())
 

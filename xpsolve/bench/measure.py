@@ -143,7 +143,8 @@ class _Child:
         self._process = subprocess.Popen(
             [sys.executable, "-P", child.__file__, str(suite.folder)],
             cwd=self._folder.name,
-            env=child_environment(suite.root),
+            # what it leaves there goes with the folder, also when it is killed
+            env={**child_environment(suite.root), "TMPDIR": self._folder.name},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -93,6 +93,8 @@ class Sweep:
         The other parameters, the backend not among them.
     timed : bool
         Whether there are times in it.
+    theory : bool
+        Whether a cost says how they should grow.
     sizes : tuple of tuple of Point
         The points of each size, in increasing order.
     """
@@ -102,6 +104,7 @@ class Sweep:
     backend: str
     others: str
     timed: bool
+    theory: bool
     sizes: tuple[tuple[Point, ...], ...]
 
     @property
@@ -169,10 +172,12 @@ def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
         family = meta.family or point.group.partition(".")[0]
         sizes = found.setdefault((point.slice, family, point.backend, repr(others)), {})
         sizes.setdefault(point.params.get(str(meta.x)), []).append(point)
-    return [
-        Sweep(*key, any(p.role == "time" for size in sizes.values() for p in size), tuple(map(tuple, _sorted(sizes))))
-        for key, sizes in found.items()
-    ]
+    made = []
+    for key, sizes in found.items():
+        times = [p for size in sizes.values() for p in size if p.role == "time"]
+        theory = any(suite.meta(p.benchmark).cost for p in times)
+        made.append(Sweep(*key, bool(times), theory, tuple(map(tuple, _sorted(sizes)))))
+    return made
 
 
 def _sorted(sizes: Mapping[Any, list[Point]]) -> list[list[Point]]:
@@ -192,8 +197,9 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
     Returns
     -------
     list of Sweep
-        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes where there is one; for
-        every other backend, the same of three families, the cheapest on all of them, with that on NumPy beside each.
+        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes and with a theory where
+        there is one; for every other backend, the same of three families, the cheapest on all of them, with that on
+        NumPy beside each.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
@@ -201,7 +207,7 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
         return sum(estimate.work(p) for size in line.spread for p in size)
 
     def best(candidates: Iterable[Sweep]) -> Sweep:
-        return min(candidates, key=lambda line: (-min(len(line.sizes), SIZES), price(line)))
+        return min(candidates, key=lambda line: (-min(len(line.sizes), SIZES), not line.theory, price(line)))
 
     chosen = [line for line in lines if line.family == CEILINGS and line.backend == _REFERENCE]
     reference: dict[str, Sweep] = {}

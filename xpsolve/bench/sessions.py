@@ -42,7 +42,7 @@ def width(line: Sweep, samples: Mapping[str, Sequence[Sequence[float]]], absciss
     >>> from xpsolve.bench.sessions import width
     >>> from xpsolve.bench.suite import Point
     >>> points = [Point("m.C.time_x", i, {"n": 10**i}, str(i), "1", "time") for i in range(4)]
-    >>> line = Sweep("m.C", "m", "numpy", "{}", True, tuple((p,) for p in points))
+    >>> line = Sweep("m.C", "m", "numpy", "{}", True, False, tuple((p,) for p in points))
     >>> steady = {str(i): [[1.0, 1.0], [1.1, 1.1]] for i in range(4)}  # the second session is slower as a whole
     >>> round(width(line, steady, "n"), 6)
     0.0

@@ -33,6 +33,11 @@ class News:
         """How many changes there are of each kind."""
         return Counter(change.kind for change in self.verdict.changes)
 
+    def titles(self, *kinds: str) -> list[str]:
+        """Benchmarks with changes of these kinds."""
+        changed = (change.benchmark for change in self.verdict.changes if change.kind in kinds)
+        return list(dict.fromkeys(self.shown[name][0] for name in changed))
+
 
 def news(frame: pd.DataFrame) -> list[News]:
     """Compare each run of the tidy table with the latest earlier commit on the same machine and environment."""
@@ -65,11 +70,7 @@ def sentences(found: Sequence[News], run: RunName) -> list[str]:
     >>> sentences([News("box", "env", *before, Verdict([], {"series of times": (30, 31)}, []), [], {})], lambda *_: "")
     ['Against commit 0123456789 of 2025-01-02: of 30 series of times, none changed beyond noise.']
     """
-    return [
-        line
-        for one in found
-        for line in said("news.txt", one=one, kinds=one.kinds, name=run(one.machine, one.environment))
-    ]
+    return [line for one in found for line in said("news.txt", one=one, name=run(one.machine, one.environment))]
 
 
 def changes_table(found: Sequence[News], run: RunName, link: Callable[[str], str]) -> Table:

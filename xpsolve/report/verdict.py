@@ -166,28 +166,28 @@ def judge(
     Verdict
         Without the cause of a difference, which `xpsolve.report.reasons.explain` finds.
     """
-    said = functools.partial(Verdict, value=value, interval=ends, theory=theory)
+    told = functools.partial(Verdict, value=value, interval=ends, theory=theory)
     if not (stated or math.isfinite(theory)):
-        return said(Kind.NO_THEORY)
+        return told(Kind.NO_THEORY)
     if points < MIN_POINTS:
         lost = {why: count for why, count in (lost or {}).items() if count}
         enough = points + sum(lost.values()) >= MIN_POINTS
         why = max(lost, key=lambda obstacle: lost[obstacle]) if lost and enough else Obstacle.POINTS
-        return said(
+        return told(
             Kind.NOT_MEASURABLE,
             cause=Cause(why.value, {"points": points, "needed": MIN_POINTS, "lost": lost.get(why, 0)}),
         )
     # The slack admits a nominal decade such as 200…2000 despite rounding in the logarithm.
     if math.log10(span) < MIN_DECADES - 1e-9:
-        return said(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.RANGE.value, {"span": span, "needed": 10**MIN_DECADES}))
+        return told(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.RANGE.value, {"span": span, "needed": 10**MIN_DECADES}))
     if constant > 0:
-        return said(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
+        return told(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
     low, high = ends
     if abs(value - theory) > AGREEMENT and not low <= theory <= high:
-        return said(Kind.DIFFERS, cause=Cause("unexplained"))
+        return told(Kind.DIFFERS, cause=Cause("unexplained"))
     if theory - HALF < low and high < theory + HALF:
-        return said(Kind.AGREES)
-    return said(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.NOISE.value, {"width": high - low, **(evidence or {})}))
+        return told(Kind.AGREES)
+    return told(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.NOISE.value, {"width": high - low, **(evidence or {})}))
 
 
 def sentence(verdict: Verdict) -> str:
@@ -199,4 +199,4 @@ def sentence(verdict: Verdict) -> str:
     'the sizes span a factor 8, and 10 is needed'
     """
     cause = verdict.cause or Cause("")
-    return said("verdict.txt", v=verdict, cause=cause.kind, at=cause.numbers)[0]
+    return " ".join(said("verdict.txt", v=verdict, cause=cause.kind, at=cause.numbers))
