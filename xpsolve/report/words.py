@@ -37,7 +37,6 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update({name: getattr(formats, name) for name in formats.__all__}, listed=listed)
-    made.filters["extract"] = lambda key, mapping: mapping[key]
     made.filters["md"] = lambda words: html.escape(str(words), quote=False).replace("|", "\\|").replace("\n", " ")
     return made
 
