@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,26 +18,7 @@ import xpsolve as xs  # noqa: E402
 from xpsolve import cli, report  # noqa: E402
 from xpsolve.arrays import backends  # noqa: E402
 from xpsolve.report import gallery  # noqa: E402
-from xpsolve.report.gallery import (  # noqa: E402  # noqa: E402
-    _classes,
-    bgd_logistic,
-    chain_cost,
-    convolution_map,
-    deblurring,
-    digits_multinomial,
-    digits_networks,
-    lasso_convergence,
-    lasso_path,
-    lista_form,
-    lista_loss,
-    lista_steps,
-    lq_balls,
-    sgd_against_bgd,
-    sgd_cloud,
-    sgd_sga_sag,
-    softmax_jacobian,
-    total_variation,
-)
+from xpsolve.report.gallery import autodiff, networks, restoration, sparse, stochastic  # noqa: E402
 
 NUMPY = backends.get("numpy")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,21 +59,21 @@ def test_figures_run_on_other_backends(name):
     backend = backends.get(name)
     if not backend.available:
         pytest.skip(backend.reason)
-    here, there = (lq_balls.contact(b, 1.5) for b in (NUMPY, backend))
+    here, there = (sparse.contact(b, 1.5) for b in (NUMPY, backend))
     np.testing.assert_allclose(there, here)
     assert gallery.PICTURES["soft-threshold"].svg(backend) == gallery.PICTURES["soft-threshold"].svg(NUMPY)
 
 
 @pytest.mark.parametrize("q", [1.0, 2.0])
 def test_the_ball_touches_the_line_where_the_solver_says(q):
-    points = lq_balls.boundary(NUMPY, q)
+    points = sparse.boundary(NUMPY, q)
     np.testing.assert_allclose(np.sum(np.abs(points) ** q, axis=0), 1.0)
-    best = points[:, np.argmax(np.asarray(lq_balls.SLOPE) @ points)]
-    np.testing.assert_allclose(lq_balls.contact(NUMPY, q), best, atol=1e-2)  # the points are half a degree apart
+    best = points[:, np.argmax(np.asarray(sparse.SLOPE) @ points)]
+    np.testing.assert_allclose(sparse.contact(NUMPY, q), best, atol=1e-2)  # the points are half a degree apart
 
 
 def test_the_path_starts_at_0_and_ends_at_the_answers_of_the_smallest_lambda():
-    lines = [line for line in lasso_path.draw(NUMPY).axes[0].lines if len(line.get_xdata()) == 100]
+    lines = [line for line in sparse.lasso_path.draw(NUMPY).axes[0].lines if len(line.get_xdata()) == 100]
     assert len(lines) == 10
     assert all(line.get_ydata()[0] == 0 for line in lines)
     data = xs.problems.diabetes()
@@ -99,7 +82,7 @@ def test_the_path_starts_at_0_and_ends_at_the_answers_of_the_smallest_lambda():
 
 
 def test_runs_stay_under_their_bounds():
-    axes = lasso_convergence.draw(NUMPY, p=60, max_iter=200).axes
+    axes = sparse.lasso_convergence.draw(NUMPY, p=60, max_iter=200).axes
     (ista, ista_bound, fista, fista_bound), calls = ([line.get_ydata() for line in one.lines] for one in axes)
     assert np.all(ista <= ista_bound[: ista.size])
     assert np.all(fista <= fista_bound[: fista.size])
@@ -111,33 +94,33 @@ def test_runs_stay_under_their_bounds():
 def test_counts_of_a_chain_lie_on_the_formulas_which_cross_where_the_ends_are_alike():
     for n in (2, 5, 20):
         dims = [n, 7, 7, 7, 5]
-        counts = {order: chain_cost.measured(NUMPY, dims, order)[0] for order in ("forward", "reverse", "optimal")}
-        modes = {order: chain_cost.formula(dims, order) for order in ("forward", "reverse")}
+        counts = {order: autodiff.measured_chain(NUMPY, dims, order)[0] for order in ("forward", "reverse", "optimal")}
+        modes = {order: autodiff.formula(dims, order) for order in ("forward", "reverse")}
         assert modes == {order: counts[order] for order in modes}
         assert counts["optimal"] == min(modes.values())
         assert (modes["forward"] < modes["reverse"], modes["forward"] == modes["reverse"]) == (n < 5, n == 5)
 
 
 def test_batch_descent_is_faster_with_longer_steps_and_keeps_its_bound():
-    *runs, bound = (line.get_ydata() for line in bgd_logistic.draw(NUMPY, max_iter=60).axes[0].lines)
+    *runs, bound = (line.get_ydata() for line in stochastic.bgd_logistic.draw(NUMPY, max_iter=60).axes[0].lines)
     assert all(np.all(np.diff(excess) < 0) for excess in runs)
     assert all(np.all(longer < shorter) for shorter, longer in itertools.pairwise(runs))
-    assert np.all(runs[bgd_logistic.STEPS.index(1.0)] <= bound)
+    assert np.all(runs[stochastic.STEPS.index(1.0)] <= bound)
 
 
 def test_the_minimum_that_figures_start_from_is_one():
-    f, least = _classes.tumours(NUMPY)
+    f, least = stochastic.tumours(NUMPY)
     best = minimize(
         f.value, np.zeros(f.shape), jac=f.gradient, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-9}
     )
     assert abs(float(best.fun) - least) < 1e-12
 
 
-@pytest.mark.parametrize("warmup", sgd_cloud.WARMUPS.values())
+@pytest.mark.parametrize("warmup", stochastic.WARMUPS.values())
 def test_the_cloud_has_the_spread_of_the_theory(warmup):
-    x = sgd_cloud.cloud(NUMPY, warmup, runs=2000, steps=60)
+    x = stochastic.cloud(NUMPY, warmup, runs=2000, steps=60)
     assert x.shape == (61, 2000)
-    theory = sgd_cloud.spread(warmup, 60)
+    theory = stochastic.spread(warmup, 60)
     np.testing.assert_allclose(np.std(x, axis=1), theory, rtol=0.1)  # six times the deviation of that of 2000 numbers
     np.testing.assert_allclose(np.mean(x, axis=1) / theory, 0.0, atol=0.15)
 
@@ -147,12 +130,12 @@ def test_the_cloud_is_the_same_on_other_backends(name):
     backend = backends.get(name)
     if not backend.available:
         pytest.skip(backend.reason)
-    here, there = (sgd_cloud.cloud(b, 20.0, runs=5, steps=30) for b in (NUMPY, backend))
+    here, there = (stochastic.cloud(b, 20.0, runs=5, steps=30) for b in (NUMPY, backend))
     np.testing.assert_allclose(there, here, atol=1e-12)
 
 
 def test_stochastic_descent_leads_first_and_batch_descent_in_the_end():
-    *runs, mean, batch = sgd_against_bgd.draw(NUMPY, runs=2).axes[0].lines
+    *runs, mean, batch = stochastic.sgd_against_bgd.draw(NUMPY, runs=2).axes[0].lines
     np.testing.assert_allclose(mean.get_ydata(), np.mean([run.get_ydata() for run in runs], axis=0))
     ahead = np.interp(batch.get_xdata(), mean.get_xdata(), mean.get_ydata()) < batch.get_ydata()
     assert ahead[0]
@@ -161,7 +144,7 @@ def test_stochastic_descent_leads_first_and_batch_descent_in_the_end():
 
 
 def test_of_the_stochastic_methods_only_sag_converges_linearly():
-    lines = sgd_sga_sag.draw(NUMPY, epochs=40).axes[0].lines
+    lines = stochastic.sgd_sga_sag.draw(NUMPY, epochs=40).axes[0].lines
     sgd, sga, sag = (line.get_ydata() for line in lines)
     assert list(lines[0].get_xdata()) == list(range(41))
     assert sag[-1] < 1e-4 < min(sgd[-1], sga[-1])
@@ -170,33 +153,31 @@ def test_of_the_stochastic_methods_only_sag_converges_linearly():
 
 
 def test_digits_are_told_apart_by_what_was_not_seen():
-    A, y, A_out, y_out = digits_multinomial.halves(NUMPY)
+    A, y, A_out, y_out = stochastic.halves(NUMPY)
     assert A.shape[0] + A_out.shape[0] == xs.problems.digits().A.shape[0]
     both = {row.tobytes() for row in A} & {row.tobytes() for row in A_out}
     assert not both
-    left, right = digits_multinomial.draw(NUMPY, max_iter=30).axes
+    left, right = stochastic.digits_multinomial.draw(NUMPY, max_iter=30).axes
     (plain, nesterov), (seen, accelerated, best) = ([line.get_ydata() for line in one.lines] for one in (left, right))
     assert plain.size == seen.size == 30
     assert nesterov[-1] < plain[-1]
     assert accelerated[-1] > 0.93
-    theirs = LogisticRegression(
-        C=1 / (A.shape[0] * digits_multinomial.LAM), fit_intercept=False, tol=1e-8, max_iter=1000
-    )
+    theirs = LogisticRegression(C=1 / (A.shape[0] * stochastic.LAM), fit_intercept=False, tol=1e-8, max_iter=1000)
     scored = theirs.fit(A, np.argmax(y, axis=1)).score(A_out, np.argmax(y_out, axis=1))
     assert abs(scored - best[0]) < 1.5 / A_out.shape[0]  # one image may lie on a border
 
 
 def test_the_best_of_ridge_and_of_the_lasso_are_shown_and_motion_is_for_the_lasso():
-    problem, found = deblurring.restored(NUMPY, "motion", 48)
+    problem, found = restoration.deblurred(NUMPY, "motion", 48)
     sharper = {name: problem.psnr(x) for name, (_, x) in found.items()}
     assert problem.psnr(problem.y) + 2 < sharper["ridge"] < sharper["lasso"]
     for name, (lam, _) in found.items():
-        assert min(deblurring.LAMS[name]) < lam < max(deblurring.LAMS[name])  # within what was tried
+        assert min(restoration.LAMS[name]) < lam < max(restoration.LAMS[name])  # within what was tried
 
 
-@pytest.mark.parametrize("setting", total_variation.SETTINGS, ids=lambda one: one.label)
+@pytest.mark.parametrize("setting", restoration.SETTINGS, ids=lambda one: one.label)
 def test_total_variation_is_closer_to_the_photograph(setting):
-    problem, found = total_variation.restored(NUMPY, setting, 64)
+    problem, found = restoration.restored(NUMPY, setting, 64)
     decibels = {name: problem.psnr(one.x) for name, one in found.items()}
     assert decibels["total variation"] > max(decibels["ridge"], decibels["Haar lasso"]) + 0.3
     assert decibels["total variation"] > problem.psnr(problem.y) + 3
@@ -204,7 +185,7 @@ def test_total_variation_is_closer_to_the_photograph(setting):
 
 
 def test_networks_lead_ista_at_every_depth():
-    found = lista_loss.losses(NUMPY, "digits", 6, 96, 200)
+    found = networks.losses(NUMPY, "digits", 6, 96, 200)
     assert all(0 < found["step-LISTA"][t] < found["ISTA"][t] for t in range(6))
     assert all(0 < found["LISTA, full"][t] < found["ISTA"][t] for t in range(6))
     assert found["LISTA, full"][0] < found["step-LISTA"][0]  # a matrix can do more than a step
@@ -212,7 +193,7 @@ def test_networks_lead_ista_at_every_depth():
 
 
 def test_learned_steps_and_those_of_the_supports_are_above_1():
-    for axes in lista_steps.draw(NUMPY, n_layers=6, train=100).axes:
+    for axes in networks.lista_steps.draw(NUMPY, n_layers=6, train=100).axes:
         inverse, learned = (line.get_ydata() for line in axes.lines[:2])
         assert np.all(inverse > 1)
         assert np.all(learned > 1)
@@ -221,14 +202,14 @@ def test_learned_steps_and_those_of_the_supports_are_above_1():
 
 
 def test_deep_layers_are_nearer_to_ista_than_the_first():
-    left, right = lista_form.draw(NUMPY, n_layers=12, train=300, iterations=60).axes
+    left, right = networks.lista_form.draw(NUMPY, n_layers=12, train=300, iterations=60).axes
     for distance, threshold in zip(left.lines, right.lines, strict=False):
         assert np.all(distance.get_ydata()[-3:] < 0.5 * distance.get_ydata()[0])
         assert np.all(np.abs(threshold.get_ydata()[-3:] - 1) < 0.3 * np.max(np.abs(threshold.get_ydata() - 1)))
 
 
 def test_networks_are_drawn_with_the_accuracy_that_they_have():
-    left, right = digits_networks.draw(NUMPY, epochs=2).axes
+    left, right = networks.digits_networks.draw(NUMPY, epochs=2).axes
     lines = {
         line.get_label(): line for line in left.lines if len(line.get_xdata()) == 2 and line.get_marker() != "None"
     }
@@ -238,15 +219,15 @@ def test_networks_are_drawn_with_the_accuracy_that_they_have():
 
 
 def test_ways_to_the_gradient_of_softmax_agree():
-    found = softmax_jacobian.products(NUMPY, 7)
+    found = networks.products(NUMPY, 7)
     np.testing.assert_allclose(found["dense"](), found["matrix-free"](), rtol=1e-12)
     assert found["diagonal"]().shape == found["dense"]().shape
 
 
 def test_the_map_of_convolutions_has_a_marker_for_every_point():
-    left, right = convolution_map.draw(NUMPY, sides=(8, 16), kernels=(1, 3)).axes
+    left, right = networks.convolution_map.draw(NUMPY, sides=(8, 16), kernels=(1, 3)).axes
     assert all(len([line for line in axes.lines if len(line.get_xdata())]) == 4 for axes in (left, right))
-    seconds, chosen = convolution_map.contest(NUMPY, 16, 3, 1, 1, 1)
+    seconds, chosen = networks.contest(NUMPY, 16, 3, 1, 1, 1)
     assert chosen in seconds
 
 
@@ -371,3 +352,13 @@ def test_words_of_a_gallery_are_text_and_never_markup(drawn, tmp_path):
     text = (page.parent / "gallery.html").read_text()
     assert "<b>" not in text
     assert "&lt;b&gt;&#34;caption" in text
+
+
+def test_what_was_drawn_is_read_without_importing_what_draws(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from xpsolve.report import gallery\n"
+        f"assert gallery.read(Path({str(tmp_path)!r})) == ({{}}, [])\n"
+        "assert not [name for name in sys.modules if name.startswith('xpsolve.report.gallery.') and '._' not in name]\n"
+        "assert 'soft-threshold' in gallery.PICTURES"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,11 +12,11 @@ from xpsolve.report.page import MARK
 class Page(HTMLParser):
     """What a browser would load, and whether every element is closed."""
 
-    VOID = ("meta", "img", "br", "link", "input")
+    VOID = ("meta", "img", "br", "link", "input", "source")
 
     def __init__(self, text):
         super().__init__()
-        self.images, self.links, self.ids, self.open, self.scripts = [], [], [], [], 0
+        self.images, self.narrow, self.links, self.ids, self.open, self.scripts = [], [], [], [], [], 0
         self.feed(text)
         self.close()
         assert not self.open
@@ -26,6 +26,8 @@ class Page(HTMLParser):
         self.scripts += tag == "script"
         self.ids += [given["id"]] if "id" in given else []
         self.links += [given[key] for key in ("href", "src") if key in given]
+        if tag == "source":
+            self.narrow.append(given["srcset"])
         if tag == "img":
             self.images.append(given)
         if tag not in self.VOID:
@@ -53,10 +55,11 @@ def pages_are_whole_and_need_no_network(built):
     path, texts = built
     assert path.name == "index.html"
     found = pages(path.parent)
-    own = {"index.html", "exponents.html", "backends.html", "machine.html", "methods.html"}
+    own = {f"{name}.html" for name in ("index", "exponents", "backends", "machine", "predicted-gpu", "methods")}
     assert own | {"ridge.html", "other.html"} == set(found)
     figures = sorted(p.name for p in (path.parent / "figures").iterdir())
-    assert sorted(image["src"] for page in found.values() for image in page.images) == [f"figures/{n}" for n in figures]
+    shown = [name for page in found.values() for name in (*(one["src"] for one in page.images), *page.narrow)]
+    assert sorted(shown) == [f"figures/{n}" for n in figures]
     for name, page in found.items():
         assert all(len(image["alt"]) > 40 for image in page.images)
         assert len(page.ids) == len(set(page.ids))
@@ -82,9 +85,9 @@ def every_page_is_reached_from_every_page(built):
 
 SAID = {
     "index.html": ("normal overtakes woodbury at n", "Scaling", 'href="ridge.html"', "eacdf32a30"),
-    "ridge.html": ("floor-bound", "share of limit", "Counted operations", "exceeds", "Where measurement"),
+    "ridge.html": ("floor-bound", "share of limit", "Counted operations", "exceeds", "<summary>"),
     "machine.html": ("openblas 0.3.30", "not available: no CUDA device", "Predicted against measured", "right"),
-    "backends.html": ("fastest numpy in", "No accelerator was measured"),
+    "backends.html": ("the fastest was numpy in", "No accelerator was measured"),
     "exponents.html": ("agree with the exponent of their cost", "floor-bound"),
     "other.html": ("plain.track_depth",),
     "methods.html": ("plain.time_broken", "box/torn.json", "no CUDA device"),
@@ -206,3 +209,36 @@ def test_the_summary_says_what_there_was_no_time_for(suite, tmp_path):
     assert "Sweeps missing as a whole: 1; the others lack some of their sizes." in text
     table = (tmp_path / "report" / "results.csv").read_text()
     assert "over budget" in table
+
+
+def test_what_varies_where_a_solver_stops_is_drawn_as_convergence_and_not_fitted(suite, tmp_path):
+    grid = {"method": ["ista", "fista"], "tol": [1e-2, 1e-4, 1e-6, 1e-8]}
+    speed = {"ista": 1.0, "fista": 0.5}
+    for name, role, value in (
+        ("time_solve", "time", lambda method, tol: -speed[method] * math.log(tol)),
+        ("track_error", "error", lambda method, tol: 0.9 * tol),
+    ):
+        quantity = "seconds" if role == "time" else "relative error"
+        suite.add(f"l.Gap.{name}", grid, value, suite.meta("Lasso to a gap", role, quantity, "tol", family="lasso"))
+    page = report.build(suite.write(), tmp_path / "report").parent / "lasso.html"
+    assert [image["src"] for image in Page(page.read_text()).images] == ["figures/l-Gap-time_solve.svg"]
+    assert "Lasso to a gap: fista is the first at 9.0e-09, after 9.21" in page.read_text()
+    assert pd.read_csv(page.parent / "scaling.csv").empty
+
+
+def test_three_commits_make_a_history(suite, tmp_path):
+    for i, commit in enumerate("abc"):
+        meta = suite.meta("A", "time", "seconds", "n")
+        given = {"commit": commit * 40, "started": 1_795_309_237_117 + i * 1000}
+        suite.add("a.A.time_it", {"n": [1, 2, 3]}, lambda n, i=i: n * (1.0 - 0.1 * i), meta, **given)
+    out = report.build(suite.write(), tmp_path / "report")
+    assert 'src="figures/history.svg"' in out.read_text()
+    assert "3 times over 3 commits: the median is now 0.8 of the first" in out.read_text()
+
+
+def test_the_page_of_a_machine_that_is_not_here_says_so(ridge_suite, tmp_path):
+    out = report.build(ridge_suite.write(), tmp_path / "report").parent
+    page = (out / "predicted-gpu.html").read_text()
+    assert "Nothing on this page was measured" in page
+    assert "Predicted, not measured" in (out / "figures" / "predicted-gpu.svg").read_text()
+    assert "faster from" in page

@@ -80,7 +80,10 @@ def test_where_ours_missed_there_is_no_ratio_and_yet_a_winner(suite):
 def test_a_time_without_an_error_takes_no_part(suite):
     (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": 2.0}, checked=False))
     assert set(outcomes(contest).values()) == {"accuracy not measured", "not installed"}
-    assert peers.lead([contest]) == ""
+    found = peers.standing([contest])
+    assert (found.cases, found.decided, found.wins) == (1, 0, {})
+    assert found.undecided[0][0] == "Lasso (wide)"
+    assert "xpsolve: accuracy not measured" in found.undecided[0][1]
 
 
 def test_a_failure_is_named(suite):
@@ -97,13 +100,14 @@ def test_a_library_that_is_there_and_was_not_asked_for_is_left_out(suite):
 def test_before_ours_is_measured_nobody_has_won(suite):
     found = held(race(suite, {"celer": 1.0, "scikit-learn": 5.0}))
     assert set(outcomes(found[0]).values()) == {"", "not installed"}
-    assert peers.lead(found) == ""
+    assert peers.standing(found).undecided[0][1].endswith("xpsolve: not measured yet")
 
 
 def test_the_lead_counts_wins(suite):
     race(suite, {"xpsolve": 2.0, "celer": 1.0}, title="One", cases=("wide", "tall"))
     race(suite, {"xpsolve": 1.0, "celer": 3.0}, title="Two")
-    assert peers.lead(held(suite)).endswith("in 3 cases: celer in 2, xpsolve in 1.")
+    found = peers.standing(held(suite))
+    assert (found.cases, found.decided, found.wins) == (3, 3, {"celer": 2, "xpsolve": 1})
 
 
 @pytest.mark.parametrize(("spread", "ends"), [(1.3, (2 / 1.3**2**0.5, 2 * 1.3**2**0.5)), (1.0, None)])

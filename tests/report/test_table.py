@@ -196,3 +196,24 @@ def test_the_latency_of_the_same_call_stands_beside_a_throughput(suite):
     assert (beside["value"] / beside["latency"]).tolist()[:2] == [0.25, 0.25]
     assert beside["latency"].isna().tolist() == [False, False, True, True]
     assert frame.loc[frame["mode"] == "latency", "latency"].isna().all()
+
+
+def test_fits_are_recomputed_from_the_files_of_a_report(ridge_suite, tmp_path):
+    """Ten series from results.csv alone, and from scaling.csv what a page says of the first."""
+    frame, _ = table(ridge_suite)
+    results(frame).to_csv(tmp_path / "results.csv", index=False)
+    kept = pd.read_csv(tmp_path / "results.csv", low_memory=False)
+    words = [name for name in ("x_name", "series", "sessions", "bound", "mode") if name in kept]
+    kept[words] = kept[words].astype(object).fillna("")
+    whole, again = (scaling_table(series(rows)) for rows in (frame, kept[kept["status"] == "ok"]))
+    wanted, again = whole.head(10), again.head(10)
+    exact = ["benchmark", "params", "kind", "cause", "interval", "points", "invalid", "local_slopes"]
+    assert again[exact].equals(wanted[exact])
+    for name in ("alpha", "low", "high", "theory", "a", "b", "constant", "constant_share"):
+        assert again[name].to_numpy(float) == pytest.approx(wanted[name].to_numpy(float), nan_ok=True)
+    whole.to_csv(tmp_path / "scaling.csv", index=False)
+    row = pd.read_csv(tmp_path / "scaling.csv").query("kind == 'floor-bound'").iloc[0]
+    (line,) = (line for line in series(frame) if (line.key[2], line.key[3]) == (row["benchmark"], row["params"]))
+    middle = line.points["value"].median()
+    assert row["constant"] / middle == pytest.approx(row["constant_share"], rel=0.1)
+    assert line.verdict.cause.numbers["constant"] == pytest.approx(row["constant_share"])

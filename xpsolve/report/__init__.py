@@ -60,7 +60,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     """
     # Here, so that `import xpsolve.report` needs none of pandas, matplotlib and jinja2.
     from xpsolve.files import write_folder
-    from xpsolve.report import asv, findings, gallery, joint, page, table
+    from xpsolve.report import asv, findings, gallery, joint, page, sections, table
 
     out, folders = Path(out), [results] if isinstance(results, Path) else list(results)
     found = asv.read(folders, machines)
@@ -68,7 +68,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     shown, skipped = gallery.read(drawn)
     found.warnings += skipped
     frame = table.tidy(found)
-    lines = findings.series(frame)
+    lines = findings.series(frame[frame["x_name"] != sections.STOPS])
     pairs = findings.crossings(lines)
     joined = joint.joint_fits(frame, lines)
     kept = table.results(frame)
@@ -76,7 +76,7 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
         "results.csv": kept.to_csv(index=False),
         "scaling.csv": findings.scaling_table(lines).to_csv(index=False),
         "joint.csv": joined.to_csv(index=False),
-        **page.render(page.pages(frame, lines, pairs, joined, found, shown, gallery.left_out(drawn))),
+        **page.render(page.pages(page.Report(frame, lines, pairs, joined, found, shown, gallery.left_out(drawn)))),
     }
     if importlib.util.find_spec("pyarrow") is not None:
         files = {"results.parquet": kept.to_parquet(index=False), **files}

@@ -9,32 +9,25 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from xpsolve.report.comparisons import Dot, Race
 from xpsolve.report.crossover import crossover
-from xpsolve.report.digest import LEVEL, Cell, RunName, Table, key, readable, text, with_run
-from xpsolve.report.formats import error, number, quantity
+from xpsolve.report.digest import LEVEL, Cell, RunName, Table, measure, readable, seconds, table, times, view
+from xpsolve.report.figures import Dot, Race
+from xpsolve.report.findings import Series
+from xpsolve.report.formats import error, number
 from xpsolve.report.peers import ratio, takes_part
 
-__all__ = [
-    "Match",
-    "dots",
-    "errors_table",
-    "lead",
-    "matches",
-    "races",
-    "races_table",
-    "speed_table",
-    "throughput_table",
-]
+__all__ = ["Match", "dots", "errors_table", "matches", "panels", "races", "races_table", "speed_table"]
+__all__ += ["throughput_table", "wins"]
 
 REFERENCE = "numpy"
+PANELS = 6
 
 
 @dataclass(frozen=True)
@@ -64,26 +57,7 @@ class Match:
 
 
 def matches(frame: pd.DataFrame) -> list[Match]:
-    """Find problems that several backends solved in one run.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`.
-
-    Returns
-    -------
-    list of Match
-        In the order of benchmarks.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.backends import matches
-    >>> from xpsolve.report.table import tidy
-    >>> matches(tidy(Measurements()))
-    []
-    """
+    """Problems that several backends solved in one run, in the order of benchmarks."""
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
     for _, row in _timed(frame).iterrows():
         where = (*(str(row[c]) for c in ("machine", "environment", "benchmark")), _without(row["params"]))
@@ -92,10 +66,8 @@ def matches(frame: pd.DataFrame) -> list[Match]:
     for (machine, environment, _, rest), rows in groups.items():
         if len(rows) > 1:
             one = next(iter(rows.values()))
-            line = readable(_without(one["series"]))
-            found.append(
-                Match(machine, environment, one["family"], one["title"], readable(rest), line, float(one["x"]), rows)
-            )
+            case, line = readable(rest), readable(_without(one["series"]))
+            found.append(Match(machine, environment, one["family"], one["title"], case, line, float(one["x"]), rows))
     return found
 
 
@@ -110,32 +82,28 @@ def _without(params: str) -> str:
     return json.dumps({k: v for k, v in json.loads(params).items() if k != "backend"}, sort_keys=True)
 
 
-def lead(found: Sequence[Match]) -> str:
-    """How often each backend is the fastest, in one sentence.
-
-    Parameters
-    ----------
-    found : sequence of Match
-        Result of `matches`.
-
-    Returns
-    -------
-    str
-        The sentence; empty where nothing was compared.
-
-    Examples
-    --------
-    >>> from xpsolve.report.backends import lead
-    >>> lead([])
-    ''
-    """
-    if not found:
-        return ""
+def wins(found: Sequence[Match]) -> dict[str, int]:
+    """How often each backend is the fastest, the most often first; under "" how often none is."""
     won = Counter(one.winner for one in found)
     there = {name for one in found for name in one.rows}
-    named = [f"{name} in {won[name]}" for name in sorted(there, key=lambda name: (-won[name], name))]
-    level = f"; {won['']} without a clear winner" if won[""] else ""
-    return f"The same solver on several backends, {len(found)} problems: fastest {', '.join(named)}{level}."
+    return {name: won[name] for name in [*sorted(there, key=lambda name: (-won[name], name)), ""]}
+
+
+def panels(lines: Sequence[Series]) -> dict[str, dict[str, Series]]:
+    """Of each family the sweep that most backends ran, and of those the one with the most work, by backend."""
+    sweeps: dict[tuple[str, ...], dict[str, Series]] = {}
+    for line in lines:
+        if "backend" in line.params and len(line.valid) > 1:
+            sweeps.setdefault((*line.key[:3], _without(line.key[3])), {})[str(line.params["backend"])] = line
+    best: dict[str, tuple[tuple[float, ...], dict[str, Series]]] = {}
+    for one in sweeps.values():
+        heads = [line.points.iloc[-1] for line in one.values()]
+        rank = (len(one), sum(len(line.valid) for line in one.values()), max(float(head["value"]) for head in heads))
+        family = str(heads[0]["family"])
+        if len(one) > 1 and (family not in best or rank > best[family][0]):
+            best[family] = rank, one
+    ranked = sorted(best, key=lambda family: best[family][0], reverse=True)[:PANELS]
+    return {family: best[family][1] for family in sorted(ranked)}
 
 
 def _ends(found: Sequence[Match]) -> list[Match]:
@@ -151,176 +119,63 @@ def _ends(found: Sequence[Match]) -> list[Match]:
     return ends
 
 
-def _names(found: Iterable[Match]) -> list[str]:
-    return list(dict.fromkeys(name for one in found for name in one.rows))
+def _side_by_side(found: Sequence[Match], run: RunName, cell: Callable[[Match, Any], Cell]) -> Table:
+    names = list(dict.fromkeys(name for one in found for name in one.rows))
+    rows = []
+    for one in _ends(found):
+        cells = {name: cell(one, one.rows[name]) if name in one.rows else Cell("–") for name in names}
+        rows.append(((one.machine, one.environment), {"benchmark": one.title, "at": one.case, **cells}))
+    return table(run, rows)
 
 
 def speed_table(found: Sequence[Match], run: RunName) -> Table:
-    """Times side by side, one column per backend.
+    """Times side by side, one column per backend; hollow times belong to doubtful answers."""
 
-    Parameters
-    ----------
-    found : sequence of Match
-        Result of `matches`.
-    run : callable
-        Names the run of a machine and environment.
-
-    Returns
-    -------
-    Table
-        Hollow times belong to doubtful answers.
-
-    Examples
-    --------
-    >>> from xpsolve.report.backends import speed_table
-    >>> bool(speed_table([], lambda *_: ""))
-    False
-    """
-
-    def cell(one: Match, name: str) -> Cell:
-        row = one.rows.get(name)
-        if row is None:
-            return Cell("–")
-        took = quantity(row["value"], "seconds")
-        if name not in one.able:
-            return Cell(f"○ {took}", key(row["value"]), "invalid")
-        return Cell(took, key(row["value"]), "fastest" if name == one.winner else "")
+    def cell(one: Match, row: Any) -> Cell:
+        hollow, name = row["backend"] not in one.able, row["backend"]
+        mark = "invalid" if hollow else "fastest" if name == one.winner else ""
+        return measure(row["value"], lambda t: f"{'○ ' if hollow else ''}{seconds(t)}", mark)
 
     return _side_by_side(found, run, cell)
 
 
 def errors_table(found: Sequence[Match], run: RunName) -> Table:
-    """Errors side by side, one column per backend.
-
-    Parameters
-    ----------
-    found : sequence of Match
-        Result of `matches`.
-    run : callable
-        Names the run of a machine and environment.
-
-    Returns
-    -------
-    Table
-        Problems whose error was measured.
-
-    Examples
-    --------
-    >>> from xpsolve.report.backends import errors_table
-    >>> bool(errors_table([], lambda *_: ""))
-    False
-    """
-
-    def cell(one: Match, name: str) -> Cell:
-        row = one.rows.get(name)
-        if row is None or math.isnan(row["error"]):
-            return Cell("–")
-        return Cell(error(row["error"]), key(row["error"]), "" if row["valid"] else "invalid")
-
+    """Errors side by side, one column per backend, of problems whose error was measured."""
     checked = [one for one in found if any(not math.isnan(row["error"]) for row in one.rows.values())]
-    return _side_by_side(checked, run, cell)
-
-
-def _side_by_side(found: Sequence[Match], run: RunName, cell: Any) -> Table:
-    names = _names(found)
-    rows = [
-        (
-            run(one.machine, one.environment),
-            [text(one.title), text(one.case or "–"), *(cell(one, name) for name in names)],
-        )
-        for one in _ends(found)
-    ]
-    return with_run(["benchmark", "at", *names], rows)
+    return _side_by_side(checked, run, lambda one, row: measure(row["error"], error, "" if row["valid"] else "invalid"))
 
 
 def dots(found: Sequence[Match]) -> list[Dot]:
-    """Times as multiples of NumPy's, or of the first backend where NumPy is missing.
-
-    Parameters
-    ----------
-    found : sequence of Match
-        Result of `matches`.
-
-    Returns
-    -------
-    list of Dot
-        At the smallest and the largest size of each series.
-
-    Examples
-    --------
-    >>> from xpsolve.report.backends import dots
-    >>> dots([])
-    []
-    """
+    """Times as multiples of NumPy's, or of the first backend where NumPy is missing."""
     told = []
     for one in _ends(found):
         reference = REFERENCE if REFERENCE in one.rows else next(iter(one.rows))
         for name, row in one.rows.items():
             if name != reference and min(row["value"], one.rows[reference]["value"]) > 0:
-                against = ratio(row, one.rows[reference])
-                label = f"{one.title}: {one.case}" if one.case else one.title
-                told.append(Dot(label, name, against.value, against.low, against.high, name not in one.able))
+                r = ratio(row, one.rows[reference])
+                told.append(Dot(one.title, one.case, name, r.value, r.low, r.high, name not in one.able))
     return told
 
 
 def throughput_table(frame: pd.DataFrame, run: RunName) -> Table:
-    """How launch-bound a problem is: one call at a time against many calls in a row.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`.
-    run : callable
-        Names the run of a machine and environment.
-
-    Returns
-    -------
-    Table
-        A row for each problem that was timed in both modes.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.backends import throughput_table
-    >>> from xpsolve.report.table import tidy
-    >>> bool(throughput_table(tidy(Measurements()), lambda *_: ""))
-    False
-    """
-    rows = []
-    for _, row in _timed(frame).iterrows():
-        if row["mode"] == "throughput" and row["valid"] and row["value"] > 0 and row["latency"] > 0:
-            gain = float(row["latency"] / row["value"])
-            cells = [
-                text(row["title"]),
-                text(readable(row["params"])),
-                Cell(quantity(row["latency"], "seconds"), key(row["latency"])),
-                Cell(quantity(row["value"], "seconds"), key(row["value"])),
-                Cell(f"{number(gain)} ×", gain),
-            ]
-            rows.append((run(row["machine"], row["environment"]), cells))
-    return with_run(["benchmark", "at", "one call at a time", "one of many calls", "ratio"], rows)
+    """How launch-bound a problem is: one call at a time against many calls in a row."""
+    rows = _timed(frame)
+    if not rows.empty:
+        rows = rows[(rows["mode"] == "throughput") & rows["valid"] & (rows["value"] > 0) & (rows["latency"] > 0)]
+    columns = {
+        "benchmark": "title",
+        "at": lambda row: readable(row["params"]),
+        "one call at a time": ("latency", seconds),
+        "one of many calls": ("value", seconds),
+        "ratio": lambda row: measure(row["latency"] / row["value"], times),
+    }
+    return view(rows, columns, run)
 
 
 def races(frame: pd.DataFrame) -> list[Race]:
-    """The best time of any processor against the best of any accelerator, wherever both solved the same sizes.
+    """The best time of any processor against the best of any accelerator, wherever both solved two sizes or more.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`, of one machine or of several; any device but "cpu" is an accelerator.
-
-    Returns
-    -------
-    list of Race
-        With two sizes in common or more, the largest gain of the accelerator first.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.backends import races
-    >>> from xpsolve.report.table import tidy
-    >>> races(tidy(Measurements()))
-    []
+    Of one machine or of several; any device but "cpu" is an accelerator; the largest gain comes first.
     """
     best: dict[tuple[str, str], dict[float, dict[bool, tuple[float, str]]]] = {}
     heads: dict[tuple[str, str], Any] = {}
@@ -338,46 +193,28 @@ def races(frame: pd.DataFrame) -> list[Race]:
         x = sorted(size for size, both in sizes.items() if len(both) == 2)
         if len(x) > 1:
             cpu, gpu = ([sizes[size][device] for size in x] for device in (False, True))
-            crossing = crossover(x, [t for t, _ in cpu], [t for t, _ in gpu])
-            at = crossing.at if np.isfinite(crossing.at) and crossing.right == 1 else math.inf
-            case = readable(line[1])
-            title = f"{heads[line]['title']} ({case})" if case else str(heads[line]["title"])
             times = ([t for t, _ in cpu], [t for t, _ in gpu])
-            found.append(Race(title, str(heads[line]["x_name"]), x, times, (cpu[-1][1], gpu[-1][1]), at))
+            crossing = crossover(x, *times)
+            at = crossing.at if np.isfinite(crossing.at) and crossing.right == 1 else math.inf
+            case, head = readable(line[1]), heads[line]
+            title = f"{head['title']} ({case})" if case else str(head["title"])
+            found.append(Race(title, str(head["x_name"]), x, times, (cpu[-1][1], gpu[-1][1]), at))
     return sorted(found, key=lambda race: race.times[1][-1] / race.times[0][-1])
 
 
 def races_table(found: Sequence[Race]) -> Table:
-    """Where the accelerator overtakes, and by how much it leads at the largest size.
-
-    Parameters
-    ----------
-    found : sequence of Race
-        Result of `races`.
-
-    Returns
-    -------
-    Table
-        One row per race.
-
-    Examples
-    --------
-    >>> from xpsolve.report.backends import races_table
-    >>> from xpsolve.report.comparisons import Race
-    >>> one = Race("ridge", "n", [1, 10], ([1.0, 10.0], [3.0, 4.0]), ("numpy", "cupy"), 3.6)
-    >>> [cell.text for cell in races_table([one]).rows[0]][1]
-    'overtakes at n ≈ 3.6'
-    """
+    """Where the accelerator overtakes, and by how much it leads at the largest size."""
     rows = []
     for one in found:
-        gain = one.times[0][-1] / one.times[1][-1]
-        if math.isfinite(one.at):
-            said = f"overtakes at {one.x_name} ≈ {number(one.at)}"
-        else:
-            said = "is faster throughout" if gain > 1 else f"does not catch up by {one.x_name} = {number(one.x[-1])}"
-        last = f"{one.x_name} = {number(one.x[-1])}"
-        faster = f"{number(gain)} × faster" if gain >= 1 else f"{number(1 / gain)} × slower"
-        rows.append(
-            [text(one.title), text(said), text(last), Cell(faster, gain), text(one.names[1]), text(one.names[0])]
-        )
-    return Table(["benchmark", "the accelerator", "at the largest size", "it is", "accelerator", "processor"], rows)
+        gain, last = one.times[0][-1] / one.times[1][-1], f"{one.x_name} = {number(one.x[-1])}"
+        how = "is faster throughout" if gain > 1 else f"does not catch up by {last}"
+        cells = {
+            "benchmark": one.title,
+            "the accelerator": f"overtakes at {one.x_name} ≈ {number(one.at)}" if math.isfinite(one.at) else how,
+            "at the largest size": last,
+            "it is": Cell(f"{number(gain)} × faster" if gain >= 1 else f"{number(1 / gain)} × slower", gain),
+            "accelerator": one.names[1],
+            "processor": one.names[0],
+        }
+        rows.append((("", ""), cells))
+    return table(lambda *_: "", rows)

@@ -85,15 +85,6 @@ def predict_series(points: pd.DataFrame) -> pd.DataFrame:
         where it is so throughout, +inf where it is nowhere); ``launch_bound_to``, the largest size at which launches
         take more than half of the time there (NaN where they never do); ``smallest``, ``largest``, and ``speedup`` at
         the largest.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.elsewhere import predict_machine, predict_series
-    >>> from xpsolve.report.model import GPUS
-    >>> from xpsolve.report.table import tidy
-    >>> predict_series(predict_machine(tidy(Measurements()), GPUS["NVIDIA H100 SXM"])).empty
-    True
     """
     rows = []
     for key, series in points[points["x"] > 0].groupby(_SERIES, sort=False):

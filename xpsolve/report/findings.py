@@ -110,26 +110,7 @@ class Pair:
 
 
 def series(frame: pd.DataFrame) -> list[Series]:
-    """Group the current times by line and fit each.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`.
-
-    Returns
-    -------
-    list of Series
-        In the order of benchmarks; lines with a single size are left out.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.findings import series
-    >>> from xpsolve.report.table import tidy
-    >>> series(tidy(Measurements()))
-    []
-    """
+    """Group the current times of the tidy table by line and fit each; lines with a single size are left out."""
     if frame.empty:
         return []
     rows = frame[frame["current"] & (frame["role"] == "time") & (frame["status"] == "ok") & (frame["x_name"] != "")]
@@ -165,28 +146,11 @@ def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame, spread: Spread
 def against(
     law: PowerLaw, cost: npt.ArrayLike | None, lost: Mapping[Obstacle, int] | None = None
 ) -> tuple[Verdict, tuple[float, float]]:
-    """Compare a measured exponent with the theoretical cost at the same sizes.
+    """Compare a fit with the theoretical cost at ``law.x``, in any unit; None where there is none.
 
-    Parameters
-    ----------
-    law : PowerLaw
-        The measured fit.
-    cost : array_like or None
-        The theoretical cost, in any unit, at ``law.x``; None when there is none.
-    lost : mapping, optional
-        Sizes that were measured and cannot be used, as in `xpsolve.report.verdict.judge`.
+    Beside the verdict, without the cause of a difference: the constant in t = c + d·cost, in seconds, and its part of
+    the time at the median size.
 
-    Returns
-    -------
-    Verdict
-        Without the cause of a difference.
-    tuple of float
-        The constant in t = c + d·cost, in seconds, and its part of the time at the median size.
-
-    Examples
-    --------
-    >>> from xpsolve.report.findings import against
-    >>> from xpsolve.report.fit import fit_power_law
     >>> n = [100, 300, 1000, 3000, 10000]
     >>> against(fit_power_law(n, [1.0, 3.1, 9.8, 30.0, 101.0]), n)[0].kind.value
     'agrees'
@@ -212,24 +176,7 @@ def _bends(x: Any, work: Any) -> bool:
 
 
 def crossings(lines: list[Series]) -> list[Pair]:
-    """Compare every two series that differ only in their method, or only in their backend.
-
-    Parameters
-    ----------
-    lines : list of Series
-        What `series` found.
-
-    Returns
-    -------
-    list of Pair
-        Pairs with at least two valid sizes in common.
-
-    Examples
-    --------
-    >>> from xpsolve.report.findings import crossings
-    >>> crossings([])
-    []
-    """
+    """Compare every two series that differ in their method or backend alone and have two valid sizes in common."""
     found = []
     for one, two in itertools.combinations(lines, 2):
         if one.key[:3] != two.key[:3]:
@@ -264,22 +211,8 @@ def _scatter(both: pd.DataFrame, suffix: str) -> np.ndarray[Any, np.dtype[np.flo
 def scaling_table(lines: list[Series]) -> pd.DataFrame:
     """One row per fitted series: what ``scaling.csv`` holds.
 
-    Parameters
-    ----------
-    lines : list of Series
-        What `series` found.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Exponent with its interval, the theory's, the kind of the verdict, its cause and the evidence; floor and factor
-        of t = a + b·x^α; of t = c + d·cost the constant c, and its part of the time at the median size.
-
-    Examples
-    --------
-    >>> from xpsolve.report.findings import scaling_table
-    >>> list(scaling_table([]).columns[:3])
-    ['machine', 'environment', 'benchmark']
+    Exponent with its interval, the theory's, the kind of the verdict, its cause and the evidence; floor and factor of
+    t = a + b·x^α; of t = c + d·cost the constant c, and its part of the time at the median size.
     """
     columns = (
         "machine environment benchmark family title mode params x points invalid x_min x_max of sessions alpha low "

@@ -166,21 +166,8 @@ def fit_power_law(
 
 
 def local_slopes(x: npt.ArrayLike, t: npt.ArrayLike) -> Vector:
-    """The exponent between neighbours, d log t / d log x, shape (k − 1,).
+    """The exponent between neighbours, d log t / d log x, of k sizes: shape (k − 1,).
 
-    Parameters
-    ----------
-    x, t : array_like, shape (k,)
-        Sizes and times, positive.
-
-    Returns
-    -------
-    ndarray, shape (k − 1,)
-        One slope for each pair of neighbouring sizes.
-
-    Examples
-    --------
-    >>> from xpsolve.report.fit import local_slopes
     >>> local_slopes([1, 10, 100], [1, 10, 1000]).round(6).tolist()
     [1.0, 2.0]
     """
@@ -189,23 +176,8 @@ def local_slopes(x: npt.ArrayLike, t: npt.ArrayLike) -> Vector:
 
 
 def expected(law: PowerLaw, cost: npt.ArrayLike) -> float:
-    """The exponent of a cost over the sizes of a fit, in the same form.
+    """The exponent of a cost, in any unit at ``law.x``, fitted in the same form; NaN where one is not known.
 
-    Parameters
-    ----------
-    law : PowerLaw
-        The measured fit.
-    cost : array_like
-        The theoretical cost, in any unit, at ``law.x``.
-
-    Returns
-    -------
-    float
-        NaN where the cost is not known at every size.
-
-    Examples
-    --------
-    >>> from xpsolve.report.fit import expected, fit_power_law
     >>> round(expected(fit_power_law([1, 10, 100, 1000], [2, 21, 190, 2000]), [3, 30, 300, 3000]), 6)
     1.0
     """
@@ -304,28 +276,10 @@ def _interval(centred: Vector, fitted: Vector, noise: Vector, *, lines: bool) ->
 
 
 def constant(law: PowerLaw, cost: npt.ArrayLike) -> tuple[float, float, bool]:
-    """The constant c in t = c + d·cost, the cost being that of the theory.
+    """The constant c in t = c + d·cost, in seconds; its part of the time at the median size; whether it rules.
 
-    Parameters
-    ----------
-    law : PowerLaw
-        The measured fit.
-    cost : array_like
-        The theoretical cost at ``law.x``, positive.
+    It rules where it is the greater part at most sizes, of times that this form describes as well as the power law.
 
-    Returns
-    -------
-    seconds : float
-        The constant.
-    part : float
-        What it is of the time at the median size.
-    rules : bool
-        Whether it is the greater part of the time at most sizes, of times that this form describes as well as the
-        power law does.
-
-    Examples
-    --------
-    >>> from xpsolve.report.fit import constant, fit_power_law
     >>> law = fit_power_law([1, 10, 100, 1000], [3.0, 3.0, 3.1, 4.0])
     >>> seconds, part, rules = constant(law, [1, 10, 100, 1000])
     >>> round(seconds, 2), rules

@@ -40,50 +40,24 @@ Run = tuple[str, str]  # machine and environment
 
 @dataclass(frozen=True)
 class Change:
-    """A change.
+    """A change, its values in words."""
 
-    Parameters
-    ----------
-    kind : str
-        "launches", "syncs", "flops" …, "slower", "faster", "exponent", "error", "failed" or "vanished".
-    benchmark : str
-        asv's name.
-    where : str
-        Parameters of the series, in words.
-    base, new : str
-        The old and the new value.
-    why : str
-        Why it matters.
-    alarm : bool
-        Whether it stops a merge.
-    """
-
-    kind: str
-    benchmark: str
-    where: str
+    kind: str  # "launches", "syncs", "flops" …, "slower", "faster", "exponent", "error", "failed" or "vanished"
+    benchmark: str  # asv's name
+    where: str  # parameters of the series
     base: str
     new: str
     why: str
-    alarm: bool
+    alarm: bool  # whether it stops a merge
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Everything that changed, alarms first, what was compared, and what could not be.
-
-    Parameters
-    ----------
-    changes : list of Change
-        Alarms first.
-    compared : mapping of str to (int, int)
-        How many counts, errors and series of times were compared, of how many that either set has.
-    notes : list of str
-        What limits the comparison: versions, machines, noise.
-    """
+    """Everything that changed, alarms first, what was compared, and what could not be."""
 
     changes: list[Change]
-    compared: Mapping[str, tuple[int, int]]
-    notes: list[str]
+    compared: Mapping[str, tuple[int, int]]  # counts, errors and series of times, of how many that either set has
+    notes: list[str]  # what limits the comparison: versions, machines, noise
 
     @property
     def alarms(self) -> list[Change]:
@@ -430,21 +404,8 @@ def _steeper(shift: noise.Shift, found: noise.Comparison) -> Change:
 
 
 def markdown(verdict: Verdict) -> str:
-    """A verdict as a comment on a change.
+    """A verdict as a comment on a change, in GitHub's Markdown.
 
-    Parameters
-    ----------
-    verdict : Verdict
-        What `compare` found.
-
-    Returns
-    -------
-    str
-        GitHub's Markdown.
-
-    Examples
-    --------
-    >>> from xpsolve.report.gate import Verdict, markdown
     >>> print(markdown(Verdict([], {"counts": (12, 14)}, [])))
     **no alarm; compared: 12 of 14 counts**
     <BLANKLINE>

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from xpsolve.report import comparisons, figures, predicted
+from xpsolve.report import figures, predicted
 from xpsolve.report.findings import Series
 from xpsolve.report.formats import number, share
 from xpsolve.report.runs import Runs
@@ -17,28 +17,7 @@ __all__ = ["predictions", "rooflines"]
 
 
 def predictions(points: pd.DataFrame, runs: Runs) -> list[Figure]:
-    """Predicted against measured time, one figure per run.
-
-    Parameters
-    ----------
-    points : pandas.DataFrame
-        Result of `xpsolve.report.predicted.points`.
-    runs : Runs
-        Names of runs.
-
-    Returns
-    -------
-    list of Figure
-        With the error as the title.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.machine import predictions
-    >>> from xpsolve.report.runs import Runs
-    >>> predictions(pd.DataFrame(), Runs(pd.DataFrame({"machine": [], "environment": []}), {}))
-    []
-    """
+    """Predicted against measured time, one figure per run with the error as its title."""
     found = []
     if points.empty:
         return []
@@ -50,7 +29,7 @@ def predictions(points: pd.DataFrame, runs: Runs) -> list[Figure]:
         found.append(
             Figure(
                 name=f"{slug('-'.join(word for word in (run, 'predicted') if word))}.svg",
-                svg=comparisons.prediction(part, one.sentence.removesuffix(".")),
+                svg=figures.prediction(part, one.sentence.removesuffix(".")),
                 title=f"{run}: {one.sentence}" if run else one.sentence,
                 alt=f"Measured against predicted time, a marker for each family. The worst is {one.where}.",
             )
@@ -59,30 +38,7 @@ def predictions(points: pd.DataFrame, runs: Runs) -> list[Figure]:
 
 
 def rooflines(lines: Sequence[Series], ceilings: pd.DataFrame, runs: Runs) -> list[Figure]:
-    """One roofline per run, backend and dtype with measured ceilings.
-
-    Parameters
-    ----------
-    lines : sequence of Series
-        Fitted series.
-    ceilings : pandas.DataFrame
-        Current rows of the tidy table with role "ceiling".
-    runs : Runs
-        Names of runs.
-
-    Returns
-    -------
-    list of Figure
-        Attained rates under the ceilings.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.machine import rooflines
-    >>> from xpsolve.report.runs import Runs
-    >>> rooflines([], pd.DataFrame(), Runs(pd.DataFrame({"machine": [], "environment": []}), {}))
-    []
-    """
+    """Attained rates under the measured ceilings, one figure per run, backend and dtype."""
     found = []
     placed: dict[tuple[str, str, str, str], list[pd.DataFrame]] = {}
     for line in lines:

@@ -33,35 +33,18 @@ KEY = ["machine", "environment", "commit", "backend", "dtype"]
 class Model:
     """A machine as one library and dtype use it.
 
-    Parameters
-    ----------
-    limits : Ceilings
-        The best that was reached; infinite rates and no time where nothing was measured.
-    flops_per_s, bytes_per_s : float
-        Typical rate of matrix products, and bandwidth of streaming a matrix.
-    call_s : float
-        Time of a launch inside a solver.
-    copies : tuple of (float, float)
-        Elementwise work: bytes moved, and the bandwidth there, in increasing size.
-    sync_s : float
-        Time of a host read beside its launch.
-
-    Examples
-    --------
-    >>> from xpsolve import costs
-    >>> from xpsolve.report.model import GPUS
     >>> cost = costs.ridge(20_000, 500)
     >>> times = GPUS["NVIDIA H100 SXM"].parts(**vars(cost))
     >>> max(times, key=times.get)
     'launches'
     """
 
-    limits: costs.Ceilings
-    flops_per_s: float
-    bytes_per_s: float
-    call_s: float
-    copies: tuple[tuple[float, float], ...] = ()
-    sync_s: float = 0.0
+    limits: costs.Ceilings  # the best that was reached; infinite rates where nothing was measured
+    flops_per_s: float  # typical rate of matrix products
+    bytes_per_s: float  # bandwidth of streaming a matrix
+    call_s: float  # time of a launch inside a solver
+    copies: tuple[tuple[float, float], ...] = ()  # bytes moved elementwise and the bandwidth there, in increasing size
+    sync_s: float = 0.0  # time of a host read beside its launch
 
     @classmethod
     def fitted(cls, rows: pd.DataFrame) -> Model | None:
@@ -120,25 +103,7 @@ factorisation stays far below the rate of products there."""
 
 
 def models(frame: pd.DataFrame) -> dict[tuple[str, ...], Model]:
-    """The model of each run, backend and dtype with ceilings.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Rows of the tidy table.
-
-    Returns
-    -------
-    dict
-        By machine, environment, commit, backend and dtype.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.model import models
-    >>> models(pd.DataFrame({"role": [], "status": []}))
-    {}
-    """
+    """The model of each machine, environment, commit, backend and dtype whose ceilings are in the tidy table."""
     rows = frame[(frame["role"] == "ceiling") & (frame["status"] == "ok")]
     if rows.empty:
         return {}

@@ -11,64 +11,36 @@ import pandas as pd
 from xpsolve.report import gate
 from xpsolve.report.digest import Cell, RunName, Table, text, with_run
 from xpsolve.report.gate import Change, Side
-from xpsolve.report.verdict import environment
+from xpsolve.report.words import said
 
 __all__ = ["News", "changes_table", "news", "sentences"]
 
 
 @dataclass(frozen=True)
 class News:
-    """What changed in one run.
-
-    Parameters
-    ----------
-    machine, environment : str
-        The run.
-    commit, date : str
-        Those before, which it is compared with.
-    verdict : gate.Verdict
-        Everything that changed.
-    new : list of str
-        Titles of benchmarks that were not there before.
-    shown : mapping of str to (str, str)
-        Title and family of each benchmark.
-    """
+    """What changed in one run since the commit before it."""
 
     machine: str
     environment: str
-    commit: str
+    commit: str  # that before
     date: str
     verdict: gate.Verdict
-    new: Sequence[str]
-    shown: Mapping[str, tuple[str, str]]
+    new: Sequence[str]  # titles of benchmarks that were not there before
+    shown: Mapping[str, tuple[str, str]]  # title and family of each benchmark
 
     @property
     def kinds(self) -> Counter[str]:
         """How many changes there are of each kind."""
         return Counter(change.kind for change in self.verdict.changes)
 
+    def titles(self, *kinds: str) -> list[str]:
+        """Benchmarks with changes of these kinds."""
+        changed = (change.benchmark for change in self.verdict.changes if change.kind in kinds)
+        return list(dict.fromkeys(self.shown[name][0] for name in changed))
+
 
 def news(frame: pd.DataFrame) -> list[News]:
-    """Compare each run with the latest earlier commit on the same machine and environment.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`.
-
-    Returns
-    -------
-    list of News
-        One for each run that has an earlier commit with something in common.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.news import news
-    >>> from xpsolve.report.table import tidy
-    >>> news(tidy(Measurements()))
-    []
-    """
+    """Compare each run of the tidy table with the latest earlier commit on the same machine and environment."""
     if frame.empty:
         return []
     found = []
@@ -91,56 +63,18 @@ def news(frame: pd.DataFrame) -> list[News]:
 
 
 def sentences(found: Sequence[News], run: RunName) -> list[str]:
-    """What changed, one or two sentences per run.
+    """What changed, a few sentences per run.
 
-    Parameters
-    ----------
-    found : sequence of News
-        Result of `news`.
-    run : callable
-        Names the run of a machine and environment.
-
-    Returns
-    -------
-    list of str
-        Sentences.
-
-    Examples
-    --------
     >>> from xpsolve.report.gate import Verdict
-    >>> from xpsolve.report.news import News, sentences
     >>> before = "0123456789abc", "2025-01-02T00:00:00"
     >>> sentences([News("box", "env", *before, Verdict([], {"series of times": (30, 31)}, []), [], {})], lambda *_: "")
     ['Against commit 0123456789 of 2025-01-02: of 30 series of times, none changed beyond noise.']
     """
-    template = environment().get_template("news.txt")
-    said = (template.render(one=one, kinds=one.kinds, name=run(one.machine, one.environment)) for one in found)
-    return [" ".join(line.split()) for lines in said for line in lines.splitlines() if line.strip()]
+    return [line for one in found for line in said("news.txt", one=one, name=run(one.machine, one.environment))]
 
 
 def changes_table(found: Sequence[News], run: RunName, link: Callable[[str], str]) -> Table:
-    """Every change, alarms of the gate first.
-
-    Parameters
-    ----------
-    found : sequence of News
-        Result of `news`.
-    run : callable
-        Names the run of a machine and environment.
-    link : callable
-        The page of a family.
-
-    Returns
-    -------
-    Table
-        One row per change.
-
-    Examples
-    --------
-    >>> from xpsolve.report.news import changes_table
-    >>> bool(changes_table([], lambda *_: "", str))
-    False
-    """
+    """Every change, alarms of the gate first; `link` gives the page of a family."""
 
     def row(change: Change, title: str, family: str) -> list[Cell]:
         mark = "invalid" if change.alarm else "fastest"

@@ -50,31 +50,15 @@ _QUANTILES = (0.75, 0.9, 0.95)
 
 @dataclass(frozen=True)
 class Shift:
-    """How one series changed.
+    """How one series changed."""
 
-    Parameters
-    ----------
-    key : tuple of str
-        What the frame was grouped by.
-    points : pandas.DataFrame
-        The sizes that both runs measured, in increasing order.
-    slower, faster : float
-        log of the factor by which k sizes became slower, or faster; drift divided out.
-    separate : int
-        Sizes at which the intervals of the two runs do not overlap, in the direction of the change.
-    slope : float
-        Growth of log(t_new/t_base) with log x; NaN under 4 sizes or a decade.
-    laws : tuple of PowerLaw, optional
-        Both fits, where the slope is in doubt.
-    """
-
-    key: tuple[str, ...]
-    points: pd.DataFrame
-    slower: float
-    faster: float
-    separate: int
-    slope: float
-    laws: tuple[PowerLaw, PowerLaw] | None = None
+    key: tuple[str, ...]  # what the frame was grouped by
+    points: pd.DataFrame  # the sizes that both runs measured, in increasing order
+    slower: float  # log of the factor by which k sizes became slower; drift divided out
+    faster: float  # or faster
+    separate: int  # sizes at which the intervals do not overlap, in the direction of the change
+    slope: float  # growth of log(t_new/t_base) with log x; NaN under 4 sizes or a decade
+    laws: tuple[PowerLaw, PowerLaw] | None = None  # both fits, where the slope is in doubt
 
     @property
     def agreeing(self) -> int:
@@ -84,28 +68,14 @@ class Shift:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All series of two runs, and what can be seen through their noise.
+    """All series of two runs, and what can be seen through their noise."""
 
-    Parameters
-    ----------
-    shifts : list of Shift
-        One for each series of three sizes or more.
-    drift : float
-        Factor by which the median series changed.
-    noise : float
-        Standard deviation of log t from run to run, for a series.
-    limit, slope_limit : float
-        The log of the least slowdown, and the least change of an exponent, that raise an alarm.
-    few : bool
-        Whether there were too few series to estimate drift and noise, so that they are a guess.
-    """
-
-    shifts: list[Shift]
-    drift: float
-    noise: float
-    limit: float
-    slope_limit: float
-    few: bool
+    shifts: list[Shift]  # one for each series of three sizes or more
+    drift: float  # factor by which the median series changed
+    noise: float  # standard deviation of log t from run to run, for a series
+    limit: float  # log of the least slowdown that raises an alarm
+    slope_limit: float  # and the least change of an exponent
+    few: bool  # whether there were too few series to estimate drift and noise, so that they are a guess
 
     @property
     def slowdowns(self) -> list[Shift]:

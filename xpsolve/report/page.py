@@ -6,33 +6,34 @@ gallery and the methods, each only where there is something to show.
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from xpsolve.report import backends, comparisons, digest, machine, news, peers, predicted, sections, summary
+from xpsolve.report import backends, digest, elsewhere, figures, machine, news, peers, predicted, sections, summary
 from xpsolve.report.asv import Measurements
+from xpsolve.report.digest import Table
 from xpsolve.report.findings import Pair, Series
-from xpsolve.report.formats import number, share
+from xpsolve.report.formats import number
 from xpsolve.report.gallery import Drawn
+from xpsolve.report.model import GPUS
 from xpsolve.report.runs import Runs
-from xpsolve.report.sections import Figure, Section
+from xpsolve.report.sections import Figure, Section, slug
 from xpsolve.report.table import UNSTEADY
 from xpsolve.report.verdict import AGREEMENT, Tally
+from xpsolve.report.words import environment, said
 
-__all__ = ["MARK", "Page", "pages", "render"]
+__all__ = ["MARK", "Page", "Report", "pages", "render"]
 
 MARK = '<meta name="generator" content="xpsolve report">'
 """In the head of every page: by which pages of an earlier report are distinguished from the reader's own files."""
 
 RACES = 6
 DOTS = 60  # more ratios in one figure cannot be read
-_OWN = ("index", "exponents", "peers", "backends", "machine", "gallery", "methods")
+_OWN = ("index", "exponents", "peers", "backends", "machine", "predicted-gpu", "gallery", "methods")
 
 
 @dataclass(frozen=True)
@@ -46,84 +47,60 @@ class Page:
     family: bool = False
 
     @property
-    def figures(self) -> list[Figure]:
+    def figures(self) -> Iterator[Figure]:
         """All figures on the page."""
-        found: list[Figure] = []
         for value in self.values.values():
             for one in value if isinstance(value, list) else [value]:
-                if isinstance(one, Figure):
-                    found.append(one)
-                elif isinstance(one, Section):
-                    found += one.figures
-        return found
+                yield from one.figures if isinstance(one, Section) else [one] if isinstance(one, Figure) else []
 
 
-def pages(
-    frame: pd.DataFrame,
-    lines: list[Series],
-    pairs: list[Pair],
-    joined: pd.DataFrame,
-    found: Measurements,
-    drawn: Mapping[Drawn, str],
-    undrawn: Sequence[str] = (),
-) -> list[Page]:
-    """The pages of a report.
+@dataclass(frozen=True)
+class Report:
+    """All that pages are made of: the tidy table, fitted series, crossings, fits in all sizes, facts, the gallery."""
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The tidy table.
-    lines : list of Series
-        Fitted series.
-    pairs : list of Pair
-        Crossings.
-    joined : pandas.DataFrame
-        Result of `xpsolve.report.joint.joint_fits`.
-    found : Measurements
-        Facts and warnings.
-    drawn : mapping
-        Figures of the gallery and their SVG.
-    undrawn : sequence of str
-        Names of those for which there was no time.
+    frame: pd.DataFrame
+    lines: Sequence[Series]
+    pairs: Sequence[Pair]
+    joined: pd.DataFrame
+    found: Measurements
+    drawn: Mapping[Drawn, str] = field(default_factory=dict)
+    undrawn: Sequence[str] = ()  # figures for which there was no time
 
-    Returns
-    -------
-    list of Page
-        In the order of the navigation, the summary first.
 
-    Examples
-    --------
-    >>> from xpsolve.report.page import pages
-    >>> pages.__name__
-    'pages'
-    """
-    now = frame[frame["current"]]
-    runs = Runs(now, found.facts)
+def pages(report: Report) -> list[Page]:
+    """The pages of a report in the order of the navigation, the summary first."""
+    now = report.frame[report.frame["current"]]
+    runs = Runs(now, report.found.facts)
     shown = now[now["status"] != "skipped"]
     own = shown[~peers.takes_part(shown)]
-    families = sections.families(own, lines, pairs, joined, runs)
+    families = sections.families(own, report.lines, report.pairs, report.joined, runs)
     link = _links(families)
-    made: list[Page | None] = [_index(frame, own, lines, pairs, found, runs, link, undrawn)]
-    made += [
-        Page(link(section.name), section.heading, "family.html", {"section": section}, family=True)
-        for section in families
+    gallery = {"sections": sections.gallery(report.drawn)} if report.drawn else None
+    made = [
+        ("index", "Summary", _index(report, now, own, runs, link)),
+        *((link(section.name), section.heading, {"section": section}) for section in families),
+        ("exponents", "Exponents", _exponents(report, runs, link)),
+        ("peers", "Peers", _peers(report, now, runs)),
+        ("backends", "Backends", _backends(now, runs)),
+        ("machine", "Machine", _machine(report.lines, shown, runs)),
+        ("predicted-gpu", "Predicted GPU", _elsewhere(own, runs)),
+        ("gallery", "Gallery", gallery),
+        ("methods", "Methods", _methods(report, now, own, runs)),
     ]
-    made += [
-        _exponents(lines, joined, runs, link),
-        _peers(now, found, runs),
-        _backends(now, runs),
-        _machine(shown, lines, runs),
-        Page("gallery.html", "Gallery", "gallery.html", {"sections": sections.gallery(drawn)}) if drawn else None,
-        _methods(frame, own, found, runs),
+    return [
+        Page(f"{name}.html", label, f"{name}.html", values)
+        if name in _OWN
+        else Page(name, label, "family.html", values, family=True)
+        for name, label, values in made
+        if values is not None
     ]
-    return [page for page in made if page is not None]
 
 
-def _links(found: list[Section]) -> Callable[[str], str]:
+def _links(found: Sequence[Section]) -> Callable[[str], str]:
     """The page of each family; nothing for one that has none."""
     files: dict[str, str] = {}
     for section in found:
-        name = sections.slug(section.name).lower() or "family"
+        name = slug(section.name).lower() or "family"
         name = f"family-{name}" if name in _OWN else name
         while f"{name}.html" in files.values():
             name += "-2"
@@ -132,136 +109,117 @@ def _links(found: list[Section]) -> Callable[[str], str]:
 
 
 def _index(
-    frame: pd.DataFrame,
-    own: pd.DataFrame,
-    lines: list[Series],
-    pairs: list[Pair],
-    found: Measurements,
-    runs: Runs,
-    link: Callable[[str], str],
-    undrawn: Sequence[str],
-) -> Page:
-    now = frame[frame["current"]]
-    failed = own[own["status"] == "failed"]
+    report: Report, now: pd.DataFrame, own: pd.DataFrame, runs: Runs, link: Callable[[str], str]
+) -> dict[str, Any]:
     times = own[(own["role"] == "time") & (own["status"] == "ok")]
-    changes = news.news(frame)
-    held = peers.lead(peers.contests(now, found.facts))
-    compared = backends.lead(backends.matches(own))
-    error = predicted.error(predicted.points(own))
-    chosen = predicted.choices_sentence(predicted.choices(own))
-    said = summary.lead(lines, pairs, times, failed, link)
-    said += [
-        (sentence, page)
-        for sentence, page in (
-            (held, "peers.html"),
-            (compared, "backends.html"),
-            (error.sentence if error else "", "machine.html#predicted"),
-            (chosen, "machine.html#choices"),
-            (summary.unmeasured(now, found.facts), "machine.html"),
-            *((line, "methods.html#left-out") for line in summary.left_out(now, undrawn)),
-        )
-        if sentence
-    ]
-    return Page(
-        "index.html",
-        "Summary",
-        "index.html",
-        {
-            "lead": said,
-            "scaling": summary.scaling(lines, runs.name, link),
-            "winners": digest.winners(lines, runs.name, link),
-            "news": news.sentences(changes, runs.name),
-            "changes": news.changes_table(changes, runs.name, link),
-        },
-    )
-
-
-def _exponents(lines: list[Series], joined: pd.DataFrame, runs: Runs, link: Callable[[str], str]) -> Page | None:
-    if not lines:
-        return None
-    tally = Tally.of(line.verdict for line in lines)
-    values = {
-        "agreeing": tally.kinds["agrees"],
-        "all": len(lines),
-        "resolved": tally.judged,
-        "share": share(tally.kinds["agrees"] / max(tally.judged, 1)),
-        "disagreements": digest.disagreements(lines, runs.name, link),
-        "exponents": digest.exponents(lines, runs.name),
-        "joint": digest.joint(joined, runs.name),
-        "joint_words": sections.JOINT,
+    changes = news.news(report.frame)
+    clear = [pair for pair in report.pairs if pair.crossing.clear and pair.rival == "method"]
+    compared = backends.matches(own)
+    facts = {
+        "tally": Tally.of(line.verdict for line in report.lines),
+        "clear": [(pair, link(str(pair.first.head["family"]))) for pair in clear],
+        "compared": len(compared),
+        "wins": backends.wins(compared),
+        "standing": peers.standing(peers.contests(now, report.found.facts)),
+        "error": predicted.error(predicted.points(own)),
+        "chosen": predicted.choices_sentence(predicted.choices(own)),
+        "wrong": int((~times["valid"]).sum()),
+        "unsteady": int((times["valid"] & ~times["steady"]).sum()),
+        "failed": int((own["status"] == "failed").sum()),
+        "unmeasured": summary.unmeasured(now, report.found.facts),
+        "late": summary.late(now),
+        "undrawn": report.undrawn,
     }
-    return Page("exponents.html", "Exponents", "exponents.html", values)
+    return {
+        "lead": [line.split(" | ", 1) for line in said("lead.txt", **facts)],
+        "notes": [line.split(" | ", 1) for line in said("notes.txt", **facts)],
+        "overview": summary.overview(report.lines) or summary.where_time_goes(report.lines),
+        "scaling": summary.scaling(report.lines, runs.name, link),
+        "winners": digest.fastest(report.lines, runs.name, link, ("method",)),
+        "history": summary.histories(report.frame, runs.name),
+        "news": news.sentences(changes, runs.name),
+        "changes": news.changes_table(changes, runs.name, link),
+    }
 
 
-def _peers(now: pd.DataFrame, found: Measurements, runs: Runs) -> Page | None:
-    held = peers.contests(now, found.facts)
-    if not held:
-        return None
-    figures = []
+def _exponents(report: Report, runs: Runs, link: Callable[[str], str]) -> dict[str, Any] | None:
+    return (
+        report.lines
+        and {
+            "tally": Tally.of(line.verdict for line in report.lines),
+            "exponents": digest.exponents(report.lines, runs.name, link),
+            "joint": digest.joint(report.joined, runs.name),
+            "joint_words": sections.JOINT,
+        }
+    ) or None
+
+
+def _peers(report: Report, now: pd.DataFrame, runs: Runs) -> dict[str, Any] | None:
+    held = peers.contests(now, report.found.facts)
     dots = peers.dots(held, runs.name)
+    drawn = []
     if dots:
         ahead, behind = sum(dot.low > 1 for dot in dots), sum(dot.high < 1 for dot in dots)
         title = (
             f"At equal measured accuracy {peers.OURS} is faster in {ahead} of {len(dots)} comparisons with another "
             f"library, slower in {behind}, level in {len(dots) - ahead - behind}"
         )
-        alt = "; ".join(f"{dot.row}, {dot.name}: {number(dot.value)}" for dot in dots)
-        svg = comparisons.ratios(dots, title, f"time / time of {peers.OURS}")
-        figures.append(Figure("peers.svg", svg, title, f"{alt}."))
-    values = {"lead": peers.lead(held), "figures": figures, "tables": peers.tables(held, runs.name)}
-    return Page("peers.html", "Peers", "peers.html", values)
+        svg = figures.ratios(dots, title, f"time / time of {peers.OURS}: right of 1, {peers.OURS} is faster")
+        drawn.append(Figure("peers.svg", svg, title, _told(dots)))
+    standing = peers.standing(held)
+    values = {
+        "lead": "".join(said("held.txt", standing=standing)),
+        "undecided": standing.undecided,
+        "figures": drawn,
+        "tables": peers.tables(held, runs.name),
+    }
+    return values if held else None
 
 
-def _backends(now: pd.DataFrame, runs: Runs) -> Page | None:
+def _told(dots: Sequence[figures.Dot]) -> str:
+    return "; ".join(f"{dot.group}, {dot.row}, {dot.name}: {number(dot.value)}" for dot in dots) + "."
+
+
+def _backends(now: pd.DataFrame, runs: Runs) -> dict[str, Any] | None:
     rows = now[now["status"] == "ok"]
-    matches = backends.matches(rows)
-    races = backends.races(rows)
+    matches, races = backends.matches(rows), backends.races(rows)
     launching = backends.throughput_table(rows, runs.name)
-    if not matches and not races and not launching:
-        return None
-    figures = []
-    for (run, family), dots in _by_family(matches, runs).items():
-        title = f"{family[:1].upper()}{family[1:]}: time as a multiple of NumPy's, smallest and largest sizes"
-        title = f"{run}: {title}" if run else title
-        alt = "; ".join(f"{dot.row}, {dot.name}: {number(dot.value)}" for dot in dots)
-        svg = comparisons.ratios(dots[:DOTS], title, "time / time on NumPy")
-        figures.append(Figure(f"{sections.slug(f'{run}-backends-{family}')}.svg", svg, title, f"{alt}."))
+    drawn, groups = [], dict[tuple[str, str], list[backends.Match]]()
+    for one in matches:
+        groups.setdefault((runs.name(one.machine, one.environment), one.family), []).append(one)
+    for (run, family), members in groups.items():
+        if dots := backends.dots(members):
+            title = f"{family[:1].upper()}{family[1:]}: time as a multiple of NumPy's, smallest and largest sizes"
+            title = f"{run}: {title}" if run else title
+            svg = figures.ratios(dots[:DOTS], title, "time / time on NumPy: left of 1, faster than NumPy")
+            drawn.append(Figure(f"{slug(f'{run}-backends-{family}')}.svg", svg, title, _told(dots)))
     contests = []
     if races:
-        overtaken = sum(race.times[1][-1] < race.times[0][-1] for race in races)
-        title = (
-            f"Processor and accelerator: the accelerator is faster at the largest size in {overtaken} of {len(races)}"
-        )
+        ahead = sum(race.times[1][-1] < race.times[0][-1] for race in races)
+        title = f"Processor and accelerator: the accelerator is faster at the largest size in {ahead} of {len(races)}"
         alt = "; ".join(" ".join(cell.text for cell in row[:4]) for row in backends.races_table(races).rows)
-        contests = [Figure("devices.svg", comparisons.races(races[:RACES], title), title, f"{alt}.")]
+        contests = [Figure("devices.svg", figures.races(races[:RACES], title), title, f"{alt}.")]
     values = {
-        "lead": backends.lead(matches),
-        "figures": figures,
+        "compared": len(matches),
+        "lead": "".join(said("fastest.txt", compared=len(matches), wins=backends.wins(matches))),
+        "figures": drawn,
         "speed": backends.speed_table(matches, runs.name),
         "errors": backends.errors_table(matches, runs.name),
         "launching": launching,
         "race_figures": contests,
         "races": backends.races_table(races),
     }
-    return Page("backends.html", "Backends", "backends.html", values)
+    return values if matches or races or launching else None
 
 
-def _by_family(matches: list[backends.Match], runs: Runs) -> dict[tuple[str, str], list[comparisons.Dot]]:
-    groups: dict[tuple[str, str], list[backends.Match]] = {}
-    for one in matches:
-        groups.setdefault((runs.name(one.machine, one.environment), one.family), []).append(one)
-    dots = {group: backends.dots(members) for group, members in groups.items()}
-    return {group: found for group, found in dots.items() if found}
-
-
-def _machine(shown: pd.DataFrame, lines: list[Series], runs: Runs) -> Page:
+def _machine(lines: Sequence[Series], shown: pd.DataFrame, runs: Runs) -> dict[str, Any]:
     ceilings = shown[(shown["role"] == "ceiling") & (shown["status"] == "ok")]
-    points = predicted.points(shown)
-    choices = predicted.choices(shown)
-    values = {
+    points, choices = predicted.points(shown), predicted.choices(shown)
+    return {
         "runs": runs.facts,
+        "spent": summary.where_time_goes(lines) if summary.overview(lines) else [],
         "rooflines": machine.rooflines(lines, ceilings, runs),
-        "ceilings": digest.values(ceilings, runs.name),
+        "ceilings": digest.values(ceilings, runs.name) if len(ceilings) else Table([], []),
         "limits": digest.limits(lines, runs.name),
         "limits_words": sections.LIMITS,
         "predictions": machine.predictions(points, runs),
@@ -269,67 +227,58 @@ def _machine(shown: pd.DataFrame, lines: list[Series], runs: Runs) -> Page:
         "chosen": predicted.choices_sentence(choices),
         "choices": predicted.choices_table(choices, runs.name),
     }
-    return Page("machine.html", "Machine", "machine.html", values)
 
 
-def _methods(frame: pd.DataFrame, own: pd.DataFrame, found: Measurements, runs: Runs) -> Page:
+def _elsewhere(own: pd.DataFrame, runs: Runs) -> dict[str, Any] | None:
+    """What published figures of a GPU promise; none where one was measured, or nothing states its cost."""
+    measured = (own["status"] == "ok") & ~own["device"].isin(("cpu", ""))
+    name, gpu = next(iter(GPUS.items()))
+    points = elsewhere.predict_machine(own, gpu)
+    points = points[points["here"] > 0]
+    if measured.any() or points.empty:
+        return None
+    faster, bound = int((points["speedup"] > 1).sum()), int(points["launch_bound"].sum())
+    title = (
+        f"Predicted, not measured: {name} would be faster in {faster} of {len(points)} cases, and bound by launches "
+        f"in {bound}"
+    )
+    alt = "Log-log plot of predicted speed-up against the time measured here, a marker for each family."
+    return {
+        "gpu": name,
+        "limits": gpu,
+        "figures": [Figure("predicted-gpu.svg", figures.elsewhere(points, title), title, alt)],
+        "series": digest.elsewhere(elsewhere.predict_series(points), runs.name),
+    }
+
+
+def _methods(report: Report, now: pd.DataFrame, own: pd.DataFrame, runs: Runs) -> dict[str, Any]:
     times = own[(own["role"] == "time") & (own["status"] == "ok")]
-    values = {
-        "missing": digest.missing(frame[frame["current"]], runs.name),
-        "warnings": found.warnings,
+    return {
+        "missing": digest.missing(now, runs.name),
+        "warnings": report.found.warnings,
         "unchecked": int((~times["checked"]).sum()),
-        "older": sorted(set(frame["commit"]) - set(frame.loc[frame["current"], "commit"])),
+        "older": sorted(set(report.frame["commit"]) - set(now["commit"])),
         "agreement": AGREEMENT,
         "unsteady": UNSTEADY,
     }
-    return Page("methods.html", "Methods", "methods.html", values)
 
 
-def render(found: list[Page]) -> dict[str, str]:
-    """Lay out pages.
-
-    Parameters
-    ----------
-    found : list of Page
-        Result of `pages`.
-
-    Returns
-    -------
-    dict
-        Relative file names and their contents, ``index.html`` last.
-
-    Examples
-    --------
-    >>> from xpsolve.report.page import render
-    >>> render.__name__
-    'render'
-    """
-    # Autoescape by name: a machine may have any name, and Markdown shows raw HTML.
-    environment = Environment(
-        loader=PackageLoader("xpsolve.report"),
-        autoescape=lambda name: name is not None and name.endswith(".html"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["md"] = _markdown
-    by_name = {page.file: page for page in found}
+def render(found: Sequence[Page]) -> dict[str, str]:
+    """Lay out pages: relative file names and their contents, ``index.html`` last."""
+    by_name = {page.file: page.values for page in found}
     shared = {
         "mark": Markup(MARK),
         "pages": [page for page in found if not page.family],
         "families": [page for page in found if page.family],
-        "runs": by_name["machine.html"].values["runs"],
+        "runs": by_name["machine.html"]["runs"],
     }
     files = {f"figures/{figure.name}": figure.svg for page in found for figure in page.figures}
-    files["summary.md"] = environment.get_template("summary.md").render(
-        **shared,
-        **by_name["index.html"].values,
-        peers=by_name["peers.html"].values["tables"] if "peers.html" in by_name else [],
-    )
+    files |= {
+        f"figures/{figure.narrow_name}": figure.narrow for page in found for figure in page.figures if figure.narrow
+    }
+    contests = by_name.get("peers.html", {}).get("tables", [])
+    markdown = environment().get_template("summary.md")
+    files["summary.md"] = markdown.render(**shared, **by_name["index.html"], peers=contests)
     for page in sorted(found, key=lambda page: page.file == "index.html"):
-        files[page.file] = environment.get_template(page.template).render({**shared, **page.values, "page": page})
+        files[page.file] = environment().get_template(page.template).render({**shared, **page.values, "page": page})
     return files
-
-
-def _markdown(text: Any) -> str:
-    return html.escape(str(text), quote=False).replace("|", "\\|").replace("\n", " ")

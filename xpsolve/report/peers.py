@@ -19,13 +19,13 @@ from typing import Any
 
 import pandas as pd
 
-from xpsolve.report.comparisons import Dot
-from xpsolve.report.digest import Cell, RunName, Table, interval_cell, key, readable, text, with_run
+from xpsolve.report.digest import Cell, RunName, Table, interval_cell, key, measure, readable, table, text
+from xpsolve.report.figures import Dot
 from xpsolve.report.findings import LEAST_SCATTER
 from xpsolve.report.formats import error, number, quantity
 from xpsolve.report.sessions import Z99
 
-__all__ = ["Contest", "Entrant", "Ratio", "contests", "dots", "lead", "ratio", "tables", "takes_part"]
+__all__ = ["Contest", "Entrant", "Ratio", "Standing", "contests", "dots", "ratio", "standing", "tables", "takes_part"]
 
 OURS = "xpsolve"
 
@@ -89,25 +89,10 @@ def takes_part(frame: pd.DataFrame) -> pd.Series:
 
 
 def ratio(one: Any, other: Any) -> Ratio:
-    """How many times longer one time is than another.
+    """How many times longer one time is than another; each has "value", "lower" and "upper".
 
-    Parameters
-    ----------
-    one, other : mapping
-        ``"value"``, ``"lower"`` and ``"upper"`` of each.
-
-    Returns
-    -------
-    Ratio
-        With the interval of the module's docstring; no time is assumed to be known better than runs of several
-        processes agree.
-
-    Examples
-    --------
-    >>> from xpsolve.report.peers import ratio
-    >>> two, one = ({"value": t, "lower": 0.9 * t, "upper": 1.1 * t} for t in (2.0, 1.0))
-    >>> ratio(two, one).sentence
-    '2× faster [1.74, 2.31]'
+    The interval is that of the module's docstring; no time is assumed to be known better than runs of several processes
+    agree.
     """
     value = one["value"] / other["value"]
     down = math.hypot(_distance(one, "lower"), _distance(other, "upper"))
@@ -122,27 +107,9 @@ def _distance(time: Any, end: str) -> float:
 
 
 def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> list[Contest]:
-    """Find contests among the current times.
+    """Contests among the current times, in the order of benchmarks.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`.
-    facts : mapping
-        By machine; its ``"libraries"`` are versions, None for one that is not installed.
-
-    Returns
-    -------
-    list of Contest
-        In the order of benchmarks.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.peers import contests
-    >>> from xpsolve.report.table import tidy
-    >>> contests(tidy(Measurements()), {})
-    []
+    `facts` are by machine; their "libraries" are versions, None for one that is not installed.
     """
     if frame.empty:
         return []
@@ -203,57 +170,71 @@ def _hindrance(row: Any, versions: Mapping[str, Any]) -> str | None:
 
 def tables(found: Sequence[Contest], run: RunName) -> list[tuple[str, Table]]:
     """One table for each title, a row for each library in each case."""
-    return [
-        (title, _table([c for c in found if c.title == title], run)) for title in dict.fromkeys(c.title for c in found)
-    ]
+    titles = dict.fromkeys(contest.title for contest in found)
+    return [(title, _table([contest for contest in found if contest.title == title], run)) for title in titles]
 
 
 def _table(found: Sequence[Contest], run: RunName) -> Table:
     cases = any(contest.case for contest in found)
-    columns = ["library", "outcome", "time", f"{OURS} is", "error", "99 % interval", "version"]
     rows = []
     for contest in found:
         for entrant in contest.entrants:
             row, against = entrant.row, entrant.ours
             timed = row["status"] == "ok"
-            hollow = timed and not entrant.compared
             mark = "fastest" if entrant.compared and entrant.outcome else "" if entrant.compared else "invalid"
-            took = quantity(row["value"], "seconds")
-            cells = [
-                text(entrant.library, mark if mark == "fastest" else "whole"),
-                text(entrant.outcome, mark),
-                Cell(f"○ {took}" if hollow else took, key(row["value"])),
-                Cell("–") if against is None else Cell(against.sentence, against.value),
-                Cell(error(row["error"]), key(row["error"]), "" if row["valid"] else "invalid"),
-                interval_cell(row, "seconds") if timed else Cell("–"),
-                text(entrant.version),
-            ]
-            name = run(contest.machine, contest.environment)
-            rows.append((name, [text(contest.case, "whole"), *cells] if cases else cells))
-    return with_run(["case", *columns] if cases else columns, rows)
+            took = f"{'○ ' if timed and not entrant.compared else ''}{quantity(row['value'], 'seconds')}"
+            cells = {
+                **({"case": text(contest.case, "whole")} if cases else {}),
+                "library": text(entrant.library, mark if mark == "fastest" else "whole"),
+                "outcome": text(entrant.outcome, mark),
+                "time": Cell(took, key(row["value"])),
+                f"{OURS} is": Cell("–") if against is None else Cell(against.sentence, against.value),
+                "error": measure(row["error"], error, "" if row["valid"] else "invalid"),
+                "99 % interval": interval_cell(row, "seconds") if timed else Cell("–"),
+                "version": entrant.version,
+            }
+            rows.append(((contest.machine, contest.environment), cells))
+    return table(run, rows)
 
 
 def dots(found: Sequence[Contest], run: RunName) -> list[Dot]:
     """The time of each other library as a multiple of ours, wherever both take part."""
     told: list[Dot] = []
     for contest in found:
-        words = (run(contest.machine, contest.environment), contest.title, contest.case)
-        row = ": ".join(word for word in words if word)
+        group = ": ".join(word for word in (run(contest.machine, contest.environment), contest.title) if word)
         told += [
-            Dot(row, one.library, one.ours.value, one.ours.low, one.ours.high)
+            Dot(group, contest.case, one.library, one.ours.value, one.ours.low, one.ours.high)
             for one in sorted(contest.entrants, key=lambda entrant: entrant.library)
             if one.compared and one.ours is not None
         ]
     return told
 
 
-def lead(found: Sequence[Contest]) -> str:
-    """How often each library is the fastest, or among them, in one sentence; empty where nothing was compared."""
+@dataclass(frozen=True)
+class Standing:
+    """How often each library is the fastest, or among them, of how many cases; and why the others have no winner."""
+
+    cases: int
+    wins: Mapping[str, int]
+    undecided: Sequence[tuple[str, str]]  # a case, and what hindered its libraries
+
+    @property
+    def decided(self) -> int:
+        """Cases with a winner."""
+        return self.cases - len(self.undecided)
+
+
+def standing(found: Sequence[Contest]) -> Standing:
+    """Sum up contests, the library that wins most often first."""
     decided = [c for c in found if any(e.compared and e.outcome for e in c.entrants)]
-    if not decided:
-        return ""
     won = Counter(e.library for c in decided for e in c.entrants if e.compared and e.outcome)
     there = {e.library for c in decided for e in c.entrants if e.compared}
-    ranks = sorted(there, key=lambda library: (-won[library], library))
-    named = ", ".join(f"{library} in {won[library]}" for library in ranks)
-    return f"At equal measured accuracy, fastest or among the fastest in {len(decided)} cases: {named}."
+    wins = {library: won[library] for library in sorted(there, key=lambda library: (-won[library], library))}
+    undecided = []
+    for contest in (contest for contest in found if contest not in decided):
+        why = [f"{e.library}: {e.outcome}" for e in contest.entrants if not e.compared]
+        if not any(e.library == OURS for e in contest.entrants):
+            why.append(f"{OURS}: not measured yet")
+        where = f"{contest.title} ({contest.case})" if contest.case else contest.title
+        undecided.append((where, "; ".join(why) or "one library alone"))
+    return Standing(len(found), wins, undecided)

@@ -20,24 +20,8 @@ CHANGED = 1.25  # smaller differences between the shares of the limit at both en
 
 
 def explain(usable: pd.DataFrame, verdict: Verdict) -> Verdict:
-    """Find the cause of a verdict that says "differs" or "floor-bound".
+    """Find the cause of a verdict that says "differs" or "floor-bound" from the fitted points, in increasing x.
 
-    Parameters
-    ----------
-    usable : pandas.DataFrame
-        The points that were fitted, in increasing x.
-    verdict : Verdict
-        What `xpsolve.report.verdict.judge` says.
-
-    Returns
-    -------
-    Verdict
-        With its cause, where the points show one.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.reasons import explain
     >>> from xpsolve.report.verdict import judge
     >>> rows = pd.DataFrame({"value": [1.0, 2.0], "launching": [0.8, 0.8], "launches": 5.0})
     >>> rows = rows.assign(share=[0.1, 0.3], bound="launches", flops=1.0)

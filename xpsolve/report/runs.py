@@ -15,22 +15,7 @@ __all__ = ["Runs"]
 
 
 class Runs:
-    """The runs of a report: one for each machine and environment.
-
-    Parameters
-    ----------
-    now : pandas.DataFrame
-        The current rows of the tidy table.
-    facts : mapping
-        By machine.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.runs import Runs
-    >>> Runs(pd.DataFrame({"machine": [], "environment": []}), {}).facts
-    []
-    """
+    """The runs of a report, one for each machine and environment, and the facts of each machine."""
 
     def __init__(self, now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> None:
         found = now.drop_duplicates(["machine", "environment"])

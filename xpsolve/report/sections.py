@@ -5,7 +5,6 @@ Nothing here knows a family by name: a new benchmark class gets its figure, its 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +14,16 @@ import pandas as pd
 from xpsolve.report import digest, figures
 from xpsolve.report.digest import Table
 from xpsolve.report.findings import Pair, Series
-from xpsolve.report.formats import exponent, interval, number, quantity
+from xpsolve.report.formats import number, quantity
 from xpsolve.report.gallery import Drawn
 from xpsolve.report.runs import Runs
+from xpsolve.report.words import said
 
-__all__ = ["Figure", "Section", "families", "gallery", "slug"]
+__all__ = ["STOPS", "Figure", "Section", "families", "gallery", "slug"]
 
 PER_FIGURE = 6
-
-
-_NONE = Table([], [])
+STOPS = "tol"
+"""The abscissa of a benchmark whose answers stop at different accuracies: what is drawn is convergence, not scaling."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,14 @@ class Figure:
     svg: str
     title: str
     alt: str
-    table: Table = _NONE
+    table: Table = field(default_factory=lambda: Table([], []))
     caption: str = ""
+    narrow: str = ""  # the same for the width of a phone
+
+    @property
+    def narrow_name(self) -> str:
+        """The file of the narrow one."""
+        return self.name.replace(".svg", "-narrow.svg")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,12 +52,12 @@ class Figure:
 
 @dataclass
 class Section:
-    """One family of benchmarks: figures, and tables with a heading each."""
+    """One family of benchmarks: figures, and tables with a heading and a line on it each, the last of them folded."""
 
     name: str
     figures: list[Figure] = field(default_factory=list)
-    tables: list[tuple[str, Table]] = field(default_factory=list)
-    digests: list[tuple[str, str, Table]] = field(default_factory=list)  # heading, a line on it, what was found
+    tables: list[tuple[str, str, Table]] = field(default_factory=list)
+    folded: list[tuple[str, str, Table]] = field(default_factory=list)
 
     @property
     def heading(self) -> str:
@@ -65,70 +70,35 @@ def families(
 ) -> list[Section]:
     """The section of each family, in alphabetical order, with benchmarks without a family last.
 
-    Parameters
-    ----------
-    shown : pandas.DataFrame
-        Current rows of the tidy table, those of contests left out.
-    lines : sequence of Series
-        Fitted series.
-    pairs : sequence of Pair
-        Crossings.
-    joined : pandas.DataFrame
-        Result of `xpsolve.report.joint.joint_fits`.
-    runs : Runs
-        Names of runs.
-
-    Returns
-    -------
-    list of Section
-        Families that have something to show.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.runs import Runs
-    >>> from xpsolve.report.sections import families
-    >>> from xpsolve.report.table import tidy
-    >>> nothing = pd.DataFrame({"machine": [], "environment": []})
-    >>> families(tidy(Measurements()), [], [], nothing, Runs(nothing, {}))
-    []
+    `shown` are the current rows of the tidy table, those of contests left out.
     """
     sections: list[Section] = []
     drawn = {line.key for line in lines}
     for family, rows in shown.groupby("family", sort=True):
-        section = Section(str(family))
         own = [line for line in lines if line.head["family"] == family]
-        section.figures = _scaling_figures(own, pairs, runs)
-        counted = rows[(rows["role"] == "count") & (rows["status"] == "ok")]
-        section.digests = [
-            (heading, words, table)
-            for heading, words, table in (
-                ("Scaling", "", digest.exponents(own, runs.name)),
-                ("In all sizes together", JOINT, digest.joint(joined[joined["family"] == family], runs.name)),
-                ("Where measurement and theory differ", "", digest.disagreements(own, runs.name)),
-                (
-                    "Where one overtakes another",
-                    "",
-                    digest.crossing_table([pair for pair in pairs if pair.first in own], runs.name),
-                ),
-                ("Fastest methods", "", digest.fastest(own, runs.name)),
-                ("Distance to the machine's limits", LIMITS, digest.limits(own, runs.name)),
-                ("Counted operations", COUNTS, digest.counts(counted, runs.name)),
-            )
-            if table
+        done = rows[rows["status"] == "ok"]
+        stopped = done[(done["role"] == "time") & (done["x_name"] == STOPS)]
+        section = Section(str(family), [*_scaling(own, pairs, runs), *_convergence(stopped, runs)])
+        inside = [pair for pair in pairs if pair.first in own]
+        section.tables = [
+            ("Scaling", "", digest.exponents(own, runs.name)),
+            ("In all sizes together", JOINT, digest.joint(joined[joined["family"] == family], runs.name)),
+            ("Where one overtakes another", "", digest.crossings(inside, runs.name)),
+            ("Fastest methods", "", digest.fastest(own, runs.name)),
+            ("Distance to the machine's limits", LIMITS, digest.limits(own, runs.name)),
         ]
-        keys = rows[["machine", "environment", "benchmark", "series"]].itertuples(index=False, name=None)
-        in_figure = pd.Series([key in drawn for key in keys], index=rows.index)
+        keys = done[["machine", "environment", "benchmark", "series"]].itertuples(index=False, name=None)
+        in_figure = pd.Series([key in drawn for key in keys], index=done.index) | done.index.isin(stopped.index)
         # Errors are beside their times, ceilings and counts in tables of their own, failures in a list.
-        listed = rows[
-            ~in_figure & ~rows["role"].isin(("error", "baseline", "ceiling", "count")) & (rows["status"] == "ok")
-        ]
+        listed = done[~in_figure & ~done["role"].isin(("error", "baseline", "ceiling", "count"))]
         for title, part in listed.groupby("title", sort=False):
-            section.tables.append((str(title), digest.values(part, runs.name, title=False)))
+            section.tables.append((str(title), "", digest.values(part, runs.name, title=False)))
+        section.tables = [one for one in section.tables if one[2]]
+        counted = digest.counts(done[done["role"] == "count"], runs.name)
+        section.folded = [("Counted operations", COUNTS, counted)] if counted else []
         sections.append(section)
     ordered = sorted(sections, key=lambda section: section.name == "other")
-    return [section for section in ordered if section.figures or section.tables or section.digests]
+    return [section for section in ordered if section.figures or section.tables or section.folded]
 
 
 JOINT = (
@@ -145,137 +115,102 @@ COUNTS = (
 )
 
 
-def _scaling_figures(lines: Sequence[Series], pairs: Sequence[Pair], runs: Runs) -> list[Figure]:
-    figures_: list[Figure] = []
+def _scaling(lines: Sequence[Series], pairs: Sequence[Pair], runs: Runs) -> list[Figure]:
+    found: list[Figure] = []
     plots: dict[tuple[str, str, str], list[Series]] = {}
     for line in lines:
         plots.setdefault(line.key[:3], []).append(line)
     for (machine, environment, benchmark), members in plots.items():
         for part in _split(members):
-            inside = [pair for pair in pairs if pair.first in part and pair.second in part]
-            clear = [pair for pair in inside if pair.crossing.clear]
-            run = runs.name(machine, environment)
-            title = _headline(part, clear)
-            name = "-".join(
-                word for word in (run, benchmark, "" if len(part) == len(members) else part[0].label) if word
-            )
-            figures_.append(
+            clear = [pair for pair in pairs if pair.first in part and pair.second in part and pair.crossing.clear]
+            run, title = runs.name(machine, environment), _title(part, clear)
+            name = "-".join(word for word in (run, benchmark, "" if part == members else part[0].label) if word)
+            points = pd.concat([line.points for line in part])
+            found.append(
                 Figure(
-                    name=f"{slug(name)}.svg",
+                    f"{slug(name)}.svg",
                     # More than two crossings hide each other: they are in the table.
-                    svg=figures.scaling(part, clear if len(clear) < 3 else [], title),
-                    title=f"{run}: {title}" if run else title,
-                    alt=_alt(part),
-                    table=digest.values(pd.concat([line.points for line in part]), runs.name, title=False),
+                    figures.scaling(part, clear if len(clear) < 3 else [], title),
+                    f"{run}: {title}" if run else title,
+                    _alt(part),
+                    digest.values(points, runs.name, title=False),
                 )
             )
-    return figures_
+    return found
 
 
 def _split(members: list[Series]) -> list[list[Series]]:
     """At most six lines a figure, and one figure per backend where methods differ too."""
-    methods = {line.params.get("method") for line in members}
-    if len(members) <= PER_FIGURE and len(methods) == 1:
+    if len(members) <= PER_FIGURE and len({line.params.get("method") for line in members}) == 1:
         return [members]
-    by_backend: dict[str, list[Series]] = {}
+    groups: dict[str, list[Series]] = {}
     for line in members:
-        by_backend.setdefault(str(line.params.get("backend", "")), []).append(line)
-    return [
-        group[start : start + PER_FIGURE] for group in by_backend.values() for start in range(0, len(group), PER_FIGURE)
-    ]
+        groups.setdefault(str(line.params.get("backend", "")), []).append(line)
+    return [part[i : i + PER_FIGURE] for part in groups.values() for i in range(0, len(part), PER_FIGURE)]
 
 
-def _headline(lines: list[Series], clear: Sequence[Pair]) -> str:
+def _title(lines: Sequence[Series], clear: Sequence[Pair]) -> str:
     """The finding of a figure, in one sentence."""
-    common = {k: v for k, v in lines[0].params.items() if all(line.params.get(k) == v for line in lines)}
-    title = str(lines[0].head["title"]) + (f" ({lines[0].named(common)})" if common else "")
-    if clear:
-        return f"{title}: {clear[0].sentence}"
-    if len(lines) == 1 and lines[0].law is not None and lines[0].verdict.judged:
-        line, law = lines[0], lines[0].law
-        if law.vague:
-            return f"{title}: {line.verdict.kind}"
-        theory = "" if math.isnan(line.theory) else f", theory {exponent(line.theory)}"
-        grows = f"{line.variable}^{exponent(law.alpha)} {interval(law.low, law.high)}{theory}"
-        return f"{title}: time grows as {grows}: {line.verdict.kind}"
-    if len(lines) == 1 and lines[0].law is not None and math.isnan(lines[0].theory):
-        line, law = lines[0], lines[0].law
-        if law.resolved and not law.vague:
-            grows = f"{line.variable}^{exponent(law.alpha)} {interval(law.low, law.high)}"
-            return f"{title}: time grows as {grows}; no cost is stated"
-    judged = [line for line in lines if line.verdict.judged]
-    if not judged:
-        return f"{title}: exponent not measured ({lines[0].reason.split('; ')[0]})"
-    agreeing = sum(line.verdict.kind == "agrees" for line in judged)
-    if len({line.verdict.kind for line in lines}) == 1 and agreeing == 0:
-        phrase = {"floor-bound": "are floor-bound", "differs": "differ from theory"}[lines[0].verdict.kind]
-        return f"{title}: {len(lines)} of {len(lines)} lines {phrase}"
-    others = "; ".join(f"{line.label}: {line.verdict.kind}" for line in judged if line.verdict.kind != "agrees")
-    if agreeing == len(judged):
-        rest = "" if agreeing == len(lines) else ", the others could not be judged"
-        return f"{title}: {agreeing} of {len(lines)} lines agree with theory{rest}"
-    return f"{title}: {agreeing} of {len(lines)} lines agree with theory; {others}"
-
-
-def _alt(lines: list[Series]) -> str:
-    parts = []
-    for line in lines:
-        first, last = line.points.iloc[0], line.points.iloc[-1]
-        parts.append(
-            f"{line.label}: from {quantity(first['value'], 'seconds')} at {first['x_name']} = {number(first['x'])} "
-            f"to {quantity(last['value'], 'seconds')} at {number(last['x'])}"
+    first = lines[0]
+    common = {k: v for k, v in first.params.items() if all(line.params.get(k) == v for line in lines)}
+    kinds: dict[str, list[str]] = {}
+    for line in sorted(lines, key=lambda line: digest.VERDICTS.index(line.verdict.kind)):
+        kinds.setdefault(line.verdict.kind, []).append(
+            line.named({k: line.params[k] for k in line.params if k not in common})
         )
-    return f"Log-log plot of time against {lines[0].head['x_name']}. {'; '.join(parts)}."
+    values = {
+        "what": f"{first.head['title']} ({first.named(common)})" if common else first.head["title"],
+        "crossing": clear[0].sentence if clear else "",
+        "first": first if len(lines) == 1 else None,
+        "grows": digest.grows(first.verdict, first.variable).text,
+        "kinds": kinds,
+        "count": len(lines),
+    }
+    return " ".join(said("title.txt", **values))
+
+
+def _alt(lines: Sequence[Series]) -> str:
+    ends = [(line.label, line.points.iloc[0], line.points.iloc[-1]) for line in lines]
+    told = "; ".join(
+        f"{label}: from {quantity(low['value'], 'seconds')} at {low['x_name']} = {number(low['x'])} "
+        f"to {quantity(high['value'], 'seconds')} at {number(high['x'])}"
+        for label, low, high in ends
+    )
+    return f"Log-log plot of time against {lines[0].head['x_name']}. {told}."
+
+
+def _convergence(rows: pd.DataFrame, runs: Runs) -> list[Figure]:
+    """What answers reach against seconds, of benchmarks that vary where a solver stops."""
+    found = []
+    for (machine, environment, benchmark), part in rows.groupby(["machine", "environment", "benchmark"], sort=False):
+        lines = {digest.readable(series): points for series, points in part.groupby("series", sort=False)}
+        best = part[part["error"] <= part["error"].min() * 10].nsmallest(1, "value")
+        if best.empty:  # no error was measured beside the times
+            continue
+        first, run = best.iloc[0], runs.name(str(machine), str(environment))
+        took, reached = quantity(first["value"], "seconds"), quantity(first["error"], "error")
+        title = f"{first['title']}: {digest.readable(first['series'])} is the first at {reached}, after {took}"
+        svg = figures.convergence(list(lines.values()), list(lines), "error reached", title)
+        alt = f"Log-log plot of the error reached against seconds, a line for each of {', '.join(lines)}."
+        shown = digest.values(part, runs.name, title=False)
+        name = slug("-".join(word for word in (run, str(benchmark)) if word))
+        found.append(Figure(f"{name}.svg", svg, f"{run}: {title}" if run else title, alt, shown))
+    return found
 
 
 def gallery(drawn: Mapping[Drawn, str]) -> list[Section]:
-    """Figures of the gallery, a section for each family in the order in which they were drawn.
-
-    Parameters
-    ----------
-    drawn : mapping
-        Figures and their SVG.
-
-    Returns
-    -------
-    list of Section
-        Figures with their captions.
-
-    Examples
-    --------
-    >>> from xpsolve.report.sections import gallery
-    >>> gallery({})
-    []
-    """
+    """Figures of the gallery, a section for each family in the order in which they were drawn."""
     sections: dict[str, Section] = {}
-    for one, text in drawn.items():
-        figure = Figure(
-            name=f"gallery-{one.name}.svg",
-            svg=text,
-            title=one.title,
-            alt=one.alt,
-            caption=f"{one.caption} Drawn with {one.ran}, on {one.backend}, in {quantity(one.seconds, 'seconds')}.",
-        )
+    for one, svg in drawn.items():
+        caption = f"{one.caption} Drawn with {one.ran}, on {one.backend}, in {quantity(one.seconds, 'seconds')}."
+        figure = Figure(f"gallery-{one.name}.svg", svg, one.title, one.alt, caption=caption)
         sections.setdefault(one.family, Section(one.family)).figures.append(figure)
     return list(sections.values())
 
 
 def slug(text: str) -> str:
-    """A name that may be that of a file.
+    """A name that may be that of a file: letters, digits, ``_`` and hyphens.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-
-    Returns
-    -------
-    str
-        Letters, digits, ``_`` and hyphens.
-
-    Examples
-    --------
-    >>> from xpsolve.report.sections import slug
     >>> slug("a box (py): x/y")
     'a-box-py-x-y'
     """

@@ -33,28 +33,15 @@ Z99 = 2.576  # half-width of a 99 % interval in standard deviations
 class Spread:
     """Blocks of all series of a run.
 
-    Parameters
-    ----------
-    levels, tilts : ndarray, shape (blocks,)
-        By how much log t of a session differs, at all sizes, and from the smallest to the largest.
-    single : float
-        Standard deviation of log t of one time from session to session.
-    count : int
-        Sessions that a series has.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from xpsolve.report.sessions import Spread
     >>> level, tilt = Spread(np.array([-0.1, 0.1]), np.array([0.2, -0.2]), 0.1, 2).draw(np.random.default_rng(0), 1000)
     >>> round(float(level.std()), 2), round(float(tilt.std()), 2)
     (0.07, 0.14)
     """
 
-    levels: Vector
-    tilts: Vector
-    single: float
-    count: int
+    levels: Vector  # by how much log t of a session differs, at all sizes
+    tilts: Vector  # and from the smallest to the largest
+    single: float  # standard deviation of log t of one time from session to session
+    count: int  # sessions that a series has
 
     def draw(self, rng: np.random.Generator, draws: int) -> tuple[Vector, Vector]:
         """Mean level and tilt of `count` random blocks, so often."""
@@ -63,26 +50,7 @@ class Spread:
 
 
 def spreads(frame: pd.DataFrame) -> dict[tuple[str, str, str], Spread]:
-    """The spread of each run whose times were measured in several sessions.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`; its column ``sessions`` holds the median of each session as JSON.
-
-    Returns
-    -------
-    dict
-        By machine, environment and commit.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.sessions import spreads
-    >>> from xpsolve.report.table import tidy
-    >>> spreads(tidy(Measurements()))
-    {}
-    """
+    """The spread of each run, by machine, environment and commit, whose times have ``sessions`` in the tidy table."""
     if frame.empty or "sessions" not in frame:
         return {}
     timed = frame[(frame["role"] == "time") & frame["sessions"].str.contains(",", na=False) & (frame["x"] > 0)]
@@ -129,25 +97,10 @@ def _pooled(series: list[tuple[Vector, Vector]]) -> Spread | None:
 
 
 def widen(frame: pd.DataFrame, found: Mapping[tuple[str, str, str], Spread]) -> pd.DataFrame:
-    """Let the interval of every time cover what differs between sessions, too.
+    """Let asv's 99 % intervals, which are of the samples alone, cover what differs between sessions too.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        With asv's 99 % intervals, of the samples alone, in ``lower`` and ``upper``.
-    found : mapping
-        Result of `spreads`.
+    ``between`` is the standard deviation of log t that was added; 0 where there was one session.
 
-    Returns
-    -------
-    pandas.DataFrame
-        With wider intervals, and in ``between`` the standard deviation of log t that was added; 0 where it is not
-        known because there was one session.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.sessions import widen
     >>> widen(pd.DataFrame({"role": ["time"], "lower": 1.0, "upper": 2.0}), {})["between"].tolist()
     [0.0]
     """

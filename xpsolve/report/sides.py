@@ -25,27 +25,13 @@ SIDED = ["status", "reason", "value", "lower", "upper", "valid", "steady", "suit
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two sets of results.
+    """One of the two sets of results."""
 
-    Parameters
-    ----------
-    name : str
-        As the user named it.
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`, one commit a machine and environment.
-    facts : mapping
-        By machine, what is known of it at the time of the run.
-    suite : mapping of str to str
-        Version of every benchmark there was to measure; empty where it is not known.
-    warnings : list of str
-        What could not be read.
-    """
-
-    name: str
-    frame: pd.DataFrame
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    suite: Mapping[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    name: str  # as the user named it
+    frame: pd.DataFrame  # the tidy table, one commit a machine and environment
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by machine, at the time of the run
+    suite: Mapping[str, str] = field(default_factory=dict)  # version of every benchmark there was; empty: not known
+    warnings: list[str] = field(default_factory=list)  # what could not be read
 
 
 def load(where: str, results: Path) -> Side:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["COLOURS", "FAINT", "INK", "MARKERS", "STYLE", "TITLE", "label_ends", "panels", "power_of_ten", "svg"]
+from xpsolve.report.formats import number, quantity
+
+__all__ = ["COLOURS", "FAINT", "INK", "MARKERS", "STYLE", "TITLE", "drawing", "label_ends", "note", "panels"]
+__all__ += ["power_of_ten", "scale", "svg"]
 
 INK, FAINT = "#24292f", "#8c959f"
 # Okabe and Ito's palette without its yellow, each with the shade that replaces it on a dark page.
@@ -24,7 +29,7 @@ COLOURS = {
 }
 DARK = {INK: "#e6edf3", FAINT: "#7d8590", **COLOURS}
 MARKERS = "osD^vP"
-TITLE = 58  # characters a line, which a phone shows without scrolling
+TITLE = 58  # characters a line
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 STYLE = {
     "svg.fonttype": "none",
@@ -36,116 +41,106 @@ STYLE = {
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.titlesize": 10,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.minor.size": 0,
     "ytick.minor.size": 2,
     "ytick.minor.width": 0.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
     "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.handlelength": 1.8,
 }
 
 
-def panels(columns: int = 1, *, rows: int = 1, height: float = 3.7, **options: Any) -> tuple[Any, Any]:
-    """A figure of the page's width with axes in rows and columns, with automatic space for their labels.
-
-    Parameters
-    ----------
-    columns : int
-        Axes side by side.
-    rows : int
-        Axes one above the other.
-    height : float
-        Of the figure, in inches.
-    **options : Any
-        Passed to matplotlib's ``Figure.subplots``.
-
-    Returns
-    -------
-    figure : matplotlib.figure.Figure
-        Free of pyplot, which would keep state and choose a window system.
-    axes : Axes, or array of them where there is more than one
-        With a grid and faint ticks.
-
-    Examples
-    --------
-    >>> from xpsolve.report.style import panels
-    >>> panels(2)[1].shape
-    (2,)
-    """
+def panels(
+    columns: int = 1, *, rows: int = 1, height: float = 3.7, width: float = 6.6, images: bool = False, **options: Any
+) -> Any:
+    """A figure, in inches, and its axes: one, or an array of them; `images` have no ticks and no grid."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.6, height), layout="constrained")
+    # By hand: pyplot would keep state and choose a window system.
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots(rows, columns, **options)
     for one in figure.axes:
         one.set_facecolor("none")
-        one.tick_params(which="both", color=FAINT)
-        one.grid(which="major", color=FAINT, alpha=0.25, linewidth=0.6)
+        if images:
+            one.set(xticks=(), yticks=())
+        else:
+            one.tick_params(which="both", color=FAINT)
+            one.grid(which="major", color=FAINT, alpha=0.25, linewidth=0.6)
     return figure, axes
 
 
+@contextmanager
+def drawing(title: str, *args: Any, width: float = 5.8, **options: Any) -> Iterator[tuple[Any, Any, list[str]]]:
+    """Yield a figure under its title, its axes, and a list that receives the SVG once the block has ended."""
+    import matplotlib as mpl
+
+    out: list[str] = []
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(*args, width=width, **options)
+        figure.suptitle(textwrap.fill(title, int(10.5 * width)), x=0.004, ha="left", fontsize=11)
+        yield figure, axes, out
+        out.append(svg(figure))
+
+
 def svg(figure: Any) -> str:
-    """Save a figure as text, the same for the same figure.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        Drawn with `STYLE` set.
-
-    Returns
-    -------
-    str
-        The SVG, with a dark shade for every light colour.
-
-    Examples
-    --------
-    >>> from xpsolve.report.style import panels, svg
-    >>> "prefers-color-scheme" in svg(panels()[0])
-    True
-    """
-    raw = io.StringIO()
-    figure.savefig(raw, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _themed(raw.getvalue())
-
-
-def _themed(text: str) -> str:
-    """Use the reader's own font, and give each colour its dark shade by a style sheet.
+    """The SVG of a figure, the same for the same figure, in the reader's font and with a dark shade for each colour.
 
     The light colours stay in the drawing, so that a viewer without style sheets still shows it.
     """
+    raw = io.StringIO()
+    figure.savefig(raw, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     rules = "".join(
         f'[style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
         for light, dark in DARK.items()
         for kind in ("fill", "stroke")
     )
     sheet = f"<style>text{{font-family:{FONT} !important}}@media(prefers-color-scheme:dark){{{rules}}}</style>"
-    head, tag, rest = text.partition("<defs>")
-    return f"{head}{sheet}{tag}{rest}"
+    return raw.getvalue().replace("<defs>", f"{sheet}<defs>", 1)
+
+
+def scale(axes: Any, **kinds: Any) -> None:
+    """Make the axes x and y logarithmic.
+
+    Ticks are "powers" of ten, plain "ratios", values of a quantity such as "seconds", or the numbers that are given.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    for name, kind in kinds.items():
+        axis = getattr(axes, f"{name}axis")
+        axes.set(**{f"{name}scale": "log"})
+        if not isinstance(kind, str):
+            axis.set_ticks(kind, [number(tick) for tick in kind])
+            axis.set_minor_locator(NullLocator())
+        elif kind == "powers":
+            axis.set_major_formatter(power_of_ten)
+        else:
+            low, high = getattr(axes, f"get_{name}lim")()
+            # Powers of ten alone would leave a short axis with one number or none.
+            steps: tuple[float, ...] = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
+            steps = (1, 1.2, 1.5, 2, 3, 5, 8) if high < 4 * low else steps
+            axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+            axis.set_major_formatter(FuncFormatter(lambda value, _, kind=kind: quantity(value, kind)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def note(axes: Any, words: str, at: tuple[float, float], shift: tuple[float, float] = (4, 4), **options: Any) -> None:
+    """Write a few words near a point, `shift` in points."""
+    axes.annotate(words, at, shift, textcoords="offset points", **{"fontsize": 9, **options})
 
 
 def label_ends(axes: Any, ends: Iterable[tuple[float, float, str, str]], *, room: float, leaders: bool = False) -> None:
     """Write each line's name at its right end, pushed apart where names would touch.
 
-    Parameters
-    ----------
-    axes : Axes
-        With its scales and limits settled.
-    ends : iterable of (x, y, text, colour)
-        The last point of each line.
-    room : float
-        Height of one name, as a part of the axes'.
-    leaders : bool
-        Whether a thin line leads from each end to its name.
-
-    Examples
-    --------
-    >>> from xpsolve.report.style import label_ends, panels
-    >>> figure, axes = panels()
-    >>> label_ends(axes, [(1.0, 0.5, "one", "#0072b2"), (1.0, 0.5, "two", "#d55e00")], room=0.1)
-    >>> [text.get_position()[1] for text in axes.texts]
-    [0.5, 0.6]
+    `ends` are x, y, name and colour of the last point of each line, in axes whose limits are settled; `room` is the
+    height of a name as a part of the axes'; `leaders` draws a thin line from each end to its name.
     """
     to_axes = axes.transScale + axes.transLimits
     wanted = sorted((float(to_axes.transform((x, y))[1]), text, colour) for x, y, text, colour in ends)
@@ -158,38 +153,14 @@ def label_ends(axes: Any, ends: Iterable[tuple[float, float, str, str]], *, room
             places[i] = min(places[i], places[i + 1] - room)
     for place, (end, text, colour) in zip(places, wanted, strict=True):
         if leaders:
-            line = {"color": colour, "linewidth": 0.7, "transform": axes.transAxes, "clip_on": False}
-            axes.plot((1.0, 1.03), (end, place), **line)
-        axes.text(
-            1.04 if leaders else 1.02,
-            place,
-            text,
-            color=colour,
-            transform=axes.transAxes,
-            va="center",
-            fontsize=9,
-            linespacing=1.15,
-        )
+            axes.plot((1, 1.03), (end, place), color=colour, linewidth=0.7, transform=axes.transAxes, clip_on=False)
+        where = {"transform": axes.transAxes, "va": "center", "linespacing": 1.15}
+        axes.text(1.04 if leaders else 1.02, place, text, color=colour, fontsize=9, **where)
 
 
 def power_of_ten(value: float, _: Any = None) -> str:
     """Name a tick of a logarithmic axis, in plain text since mathematics would need another font.
 
-    Parameters
-    ----------
-    value : float
-        A power of ten.
-    _ : Any
-        Its place on the axis, which matplotlib gives.
-
-    Returns
-    -------
-    str
-        The power.
-
-    Examples
-    --------
-    >>> from xpsolve.report.style import power_of_ten
     >>> power_of_ten(0.001), power_of_ten(1.0)
     ('10⁻³', '1')
     """

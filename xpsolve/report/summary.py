@@ -1,4 +1,4 @@
-"""The summary: how each family scales in one line, and the main findings."""
+"""The first page: three sentences, a figure, how each family scales, what changed, and what to know besides."""
 
 from __future__ import annotations
 
@@ -6,210 +6,150 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from xpsolve.report.digest import Cell, RunName, Table, text, with_run
-from xpsolve.report.findings import Pair, Series
-from xpsolve.report.formats import exponent, interval, number, share
+from xpsolve.report import backends, digest, figures
+from xpsolve.report.digest import Cell, RunName, Table, readable, table, text
+from xpsolve.report.findings import Series
+from xpsolve.report.formats import exponent, number, share
+from xpsolve.report.sections import Figure
 
-__all__ = ["lead", "left_out", "scaling", "unmeasured"]
+__all__ = ["histories", "late", "overview", "scaling", "unmeasured", "where_time_goes"]
 
-MOST_CROSSINGS = 4
+COMMITS = 3  # a history has as many or more
+BARS = 14
 
 
 def scaling(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -> Table:
-    """One line per family: the exponent of the series with the most work, and how many agree.
-
-    Parameters
-    ----------
-    lines : sequence of Series
-        Fitted series.
-    run : callable
-        Names the run of a machine and environment.
-    link : callable
-        The page of a family.
-
-    Returns
-    -------
-    Table
-        One row for each family and run.
-
-    Examples
-    --------
-    >>> from xpsolve.report.summary import scaling
-    >>> bool(scaling([], lambda *_: "", str))
-    False
-    """
-    families: dict[tuple[str, str, str], list[Series]] = {}
+    """One line per family: of its series that can be judged the one with the most work, and how many agree."""
+    groups: dict[tuple[str, str, str], list[Series]] = {}
     for line in lines:
-        families.setdefault((*line.key[:2], str(line.head["family"])), []).append(line)
+        groups.setdefault((*line.key[:2], str(line.head["family"])), []).append(line)
     rows = []
-    for (machine, environment, family), members in sorted(families.items(), key=lambda item: item[0]):
-        agreeing = sum(line.verdict.kind == "agrees" for line in members)
-        # Resolved if there is one, of the most work, and there on the fastest backend.
-        told = max(members, key=lambda line: (_known(line), *_weight(line)))
-        law = told.law
-        shown = law is not None and _known(told)
-        cells = [
-            text(family, link=link(family)),
-            Cell(f"{told.variable}^{exponent(law.alpha)}", law.alpha) if law is not None and shown else Cell("–"),
-            Cell(interval(law.low, law.high), law.low) if law is not None and shown else Cell("–"),
-            text(told.verdict.kind, told.verdict.kind),
-            Cell(exponent(told.theory), told.theory) if math.isfinite(told.theory) else Cell("–"),
-            text(f"{told.head['title']} ({told.label})" if told.params else told.head["title"]),
-            Cell(f"{agreeing} of {len(members)}", agreeing / len(members)),
-        ]
-        rows.append((run(machine, environment), cells))
-    columns = ["family", "time grows as", "95 % interval", "verdict", "theory", "in its heaviest series", "agree"]
-    return with_run(columns, rows)
+    for where, members in sorted(groups.items(), key=lambda item: item[0]):
+        told = max(members, key=_weight)
+        judged = [line for line in members if line.verdict.judged]
+        agreeing = sum(line.verdict.kind == "agrees" for line in judged)
+        cells = {
+            "family": text(where[2], link=link(where[2])),
+            "verdict": digest.verdict(told.verdict),
+            "exponent from 0 to 3": Cell("", figure=figures.strip(told.verdict)),
+            "time grows as": digest.grows(told.verdict, told.variable),
+            "theory": digest.measure(told.theory, exponent),
+            "in its heaviest series": f"{told.head['title']} ({told.label})" if told.params else told.head["title"],
+            "agree": Cell(f"{agreeing} of {len(judged)} judged", agreeing / len(judged) if judged else ""),
+        }
+        rows.append((where, cells))
+    return table(run, rows)
 
 
-def _weight(line: Series) -> tuple[float, float]:
+def _weight(line: Series) -> tuple[bool, float, float]:
     flops = float(line.points["flops"].max())
-    return (flops if math.isfinite(flops) else 0.0), -float(line.points["value"].max())
+    return line.verdict.judged, flops if math.isfinite(flops) else 0.0, -float(line.points["value"].max())
 
 
-def _known(line: Series) -> bool:
-    return line.law is not None and line.law.resolved and not line.law.vague and line.verdict.judged
+def overview(lines: Sequence[Series]) -> list[Figure]:
+    """Backends beside each other, a panel for each family that two or more of them ran."""
+    panels = backends.panels(lines)
+    if not panels:
+        return []
+    names = list(dict.fromkeys(name for one in panels.values() for name in one))
+    first = []
+    for one in panels.values():
+        last = {name: line.valid.iloc[-1] for name, line in one.items()}
+        size = min(point["x"] for point in last.values())
+        first.append(min(one, key=lambda name: _at(one[name], size)))
+    ahead = max(names, key=first.count)
+    title = (
+        f"One source on {len(names)} backends: at the largest size that all ran, {ahead} is the fastest "
+        f"in {first.count(ahead)} of {len(panels)} {'family' if len(panels) == 1 else 'families'}"
+    )
+    told = "; ".join(f"{family}: {name}" for family, name in zip(panels, first, strict=True))
+    alt = (
+        f"Log-log plots of time against size, a panel for each family, a line for each backend. The fastest in {told}."
+    )
+    wide, narrow = (figures.backends(panels, title, columns) for columns in (3, 2))
+    return [Figure("overview.svg", wide, title, alt, narrow=narrow)]
 
 
-def lead(
-    lines: Sequence[Series],
-    pairs: Sequence[Pair],
-    times: pd.DataFrame,
-    failed: pd.DataFrame,
-    link: Callable[[str], str],
-) -> list[tuple[str, str]]:
-    """Scaling in a few sentences.
-
-    Parameters
-    ----------
-    lines : sequence of Series
-        Fitted series.
-    pairs : sequence of Pair
-        Crossings.
-    times : pandas.DataFrame
-        Current times of the tidy table.
-    failed : pandas.DataFrame
-        Current rows that failed.
-    link : callable
-        The page of a family.
-
-    Returns
-    -------
-    list of (str, str)
-        Sentences, each with the page of its details, or nothing.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.summary import lead
-    >>> times = pd.DataFrame({"valid": [True, False], "steady": True})
-    >>> lead([], [], times, pd.DataFrame(), str)
-    [('Answers that miss their tolerance, drawn hollow and not fitted: 1.', 'methods.html')]
-    """
-    said: list[tuple[str, str]] = []
-    if lines:
-        agreeing = sum(line.verdict.kind == "agrees" for line in lines)
-        others = [
-            f"{count} {word}"
-            for word in ("floor-bound", "differs", "no theory", "not measurable")
-            if (count := sum(line.verdict.kind == word for line in lines))
-        ]
-        rest = f" ({', '.join(others)})" if others else ""
-        part = share(agreeing / len(lines)) if agreeing else "none"
-        said.append(
-            (
-                f"{agreeing} of {len(lines)} series, {part}, grow with the exponent of the theory{rest}.",
-                "exponents.html",
-            )
-        )
-    clear = [pair for pair in pairs if pair.crossing.clear and pair.rival == "method"]
-    for pair in clear[:MOST_CROSSINGS]:
-        shared = f" ({pair.shared})" if pair.shared else ""
-        said.append((f"{pair.first.head['title']}{shared}: {pair.sentence}.", link(str(pair.first.head["family"]))))
-    if len(clear) > MOST_CROSSINGS:
-        said.append(
-            (f"{number(len(clear) - MOST_CROSSINGS)} more crossings of methods are on the families' pages.", "")
-        )
-    wrong, unsteady = int((~times["valid"]).sum()), int((~times["steady"]).sum())
-    if wrong:
-        said.append((f"Answers that miss their tolerance, drawn hollow and not fitted: {wrong}.", "methods.html"))
-    if unsteady:
-        said.append((f"Times too unsteady to be fitted, drawn as crosses: {unsteady}.", "methods.html"))
-    if len(failed):
-        said.append((f"Measurements that failed: {len(failed)}.", "methods.html#left-out"))
-    return said
+def _at(line: Series, size: float) -> float:
+    here = line.valid[line.valid["x"] == size]["value"]
+    return float(here.iloc[0]) if len(here) else math.inf
 
 
-def left_out(now: pd.DataFrame, undrawn: Sequence[str] = ()) -> list[str]:
-    """What there was no time for.
-
-    Parameters
-    ----------
-    now : pandas.DataFrame
-        Current rows of the tidy table.
-    undrawn : sequence of str
-        Names of the figures of the gallery for which there was no time.
-
-    Returns
-    -------
-    list of str
-        No sentence where nothing is missing, else one or two.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.summary import left_out
-    >>> columns = ["reason", "status", "family", "group", "backend", "series", "detail"]
-    >>> late = ["over budget", "skipped", "ridge", "ridge.InSamples", "torch", "{}", "quick in 300 s"]
-    >>> done = ["", "ok", "ridge", "ridge.InSamples", "numpy", "{}", ""]
-    >>> left_out(pd.DataFrame([late, done], columns=columns))[0].partition(". ")[0]
-    'Left out for lack of time (quick in 300 s): 1 of 2 points, in the family ridge'
-    """
-    said = []
-    late = now[now["reason"] == "over budget"]
-    if len(late):
-        asked = len(late) + int((now["status"] != "skipped").sum())
-        families = sorted(set(late["family"]))
-        sweeps = ["group", "backend", "series"]
-        done = set(now.loc[now["status"] == "ok", sweeps].itertuples(index=False, name=None))
-        whole = len(set(late[sweeps].itertuples(index=False, name=None)) - done)
-        why = ", ".join(sorted({detail for detail in late["detail"] if detail}))
-        said.append(
-            f"Left out for lack of time{f' ({why})' if why else ''}: {number(len(late))} of {number(asked)} points, "
-            f"in {'the family' if len(families) == 1 else f'{len(families)} families:'} {', '.join(families)}. "
-            f"Sweeps missing as a whole: {number(whole)}; the others lack some of their sizes. "
-            "xpsolve bench with a larger --budget adds them."
-        )
-    if undrawn:
-        said.append(f"Figures of the gallery that there was no time to draw: {', '.join(undrawn)}.")
-    return said
+def where_time_goes(lines: Sequence[Series]) -> list[Figure]:
+    """The parts of the time of each family's heaviest series at its largest size, by costs and ceilings."""
+    rows: dict[str, list[float]] = {}
+    heaviest: dict[str, Series] = {}
+    for line in lines:
+        family = str(line.head["family"])
+        known = line.valid["predicted"].notna().any()
+        if known and (family not in heaviest or _weight(line) > _weight(heaviest[family])):
+            heaviest[family] = line
+    for family, line in list(heaviest.items())[:BARS]:
+        last = line.valid[line.valid["predicted"].notna()].iloc[-1]
+        work, launching = (float(np.nan_to_num(last[name] / last["value"])) for name in ("work", "launching"))
+        whole = max(1.0, work + launching)
+        name = f"{family}: {readable(line.key[3])}, {last['x_name']} = {number(last['x'])}"
+        rows[name] = [work / whole, launching / whole, max(0.0, 1 - work - launching)]
+    if not rows:
+        return []
+    shares = pd.DataFrame.from_dict(rows, orient="index", columns=["arithmetic and memory", "launching", "the rest"])
+    middle = float(np.median(shares["the rest"]))
+    title = (
+        f"Where time goes at the largest sizes: half of the families spend {share(1 - middle)} or more "
+        "on arithmetic, memory and launching"
+    )
+    alt = "; ".join(
+        f"{name}: {share(rest)} unexplained by the machine's limits" for name, rest in shares["the rest"].items()
+    )
+    return [Figure("where-time-goes.svg", figures.parts(shares, title), title, f"Bars of the parts of a time. {alt}.")]
 
 
-def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which backends have no results, and why.
+def histories(frame: pd.DataFrame, run: RunName) -> list[Figure]:
+    """Times over the commits of a machine, where there are three or more, in small multiples by family."""
+    found: list[Figure] = []
+    times = frame[(frame["role"] == "time") & (frame["status"] == "ok") & frame["valid"] & (frame["value"] > 0)]
+    for (machine, environment), rows in times.groupby(["machine", "environment"], sort=False):
+        ordered = rows.sort_values(["date", "current"], kind="stable")["commit"].drop_duplicates()
+        keys = ["family", "benchmark", "params"]
+        grid = rows.drop_duplicates([*keys, "commit"]).pivot(index="commit", columns=keys, values="value")
+        grid = grid.reindex(ordered).dropna(axis=1)
+        if len(ordered) < COMMITS or grid.empty:
+            continue
+        ratios = grid / grid.iloc[0]
+        families = {str(family): ratios[family] for family in ratios.columns.unique("family")}
+        name, last = run(str(machine), str(environment)), float(ratios.iloc[-1].median())
+        title = f"{grid.shape[1]} times over {len(ordered)} commits: the median is now {number(last)} of the first"
+        title = f"{name}: {title}" if name else title
+        svg = figures.history(families, [commit[:7] for commit in ordered], title)
+        told = "; ".join(f"{family}: {number(part.iloc[-1].median())}" for family, part in families.items())
+        alt = f"Small multiples of times over commits, relative to the first. Median at the last commit, {told}."
+        found.append(Figure(f"history{f'-{len(found) + 1}' if found else ''}.svg", svg, title, alt))
+    return found
 
-    Parameters
-    ----------
-    now : pandas.DataFrame
-        Current rows of the tidy table.
-    facts : mapping of str to mapping
-        By machine, what is known of it; its ``"backends"`` say which can be used.
 
-    Returns
-    -------
-    str
-        A sentence, empty where all were measured.
+def late(now: pd.DataFrame) -> dict[str, Any]:
+    """What there was no time for; empty where nothing is missing."""
+    gone = now[now["reason"] == "over budget"]
+    sweeps = ["group", "backend", "series"]
+    done = set(now.loc[now["status"] == "ok", sweeps].itertuples(index=False, name=None))
+    return (
+        {}
+        if gone.empty
+        else {
+            "points": len(gone),
+            "asked": len(gone) + int((now["status"] != "skipped").sum()),
+            "families": sorted(set(gone["family"])),
+            "sweeps": len(set(gone[sweeps].itertuples(index=False, name=None)) - done),
+            "why": sorted({detail for detail in gone["detail"] if detail}),
+        }
+    )
 
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.summary import unmeasured
-    >>> now = pd.DataFrame({"backend": ["numpy", "torch"], "status": ["ok", "skipped"], "reason": ["", "over budget"]})
-    >>> unmeasured(now, {"box": {"backends": {"jax": {"available": False, "reason": "jax is not installed"}}}})
-    'Backends without a measurement: torch (no time), jax (jax is not installed).'
-    """
+
+def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Which backends have no results, and why."""
     measured = set(now.loc[now["status"] == "ok", "backend"])
     late = dict.fromkeys(sorted(set(now.loc[now["reason"] == "over budget", "backend"]) - {""}), "no time")
     absent = {
@@ -218,8 +158,7 @@ def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> str
         for name, backend in _table(machine.get("backends")).items()
         if not _table(backend).get("available")
     }
-    why = [f"{name} ({reason})" for name, reason in (late | absent).items() if name not in measured]
-    return f"Backends without a measurement: {', '.join(why)}." if why else ""
+    return {name: why for name, why in (late | absent).items() if name not in measured}
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -98,23 +98,8 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
 def results(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as it is kept in files: what was measured, and in few rows what was not and why.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `tidy`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per measured point.  Points without a value are one row per machine, commit, benchmark, backend, library
-        and reason, their number in ``points``; those that were not requested are none.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.table import results, tidy
-    >>> results(tidy(Measurements())).empty
-    True
+    A row per measured point.  Points without a value are one row per machine, commit, benchmark, backend, library and
+    reason, their number in ``points``; those that were not requested are none.
     """
     measured = frame[frame["status"] == "ok"].assign(points=1)
     missed = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")]

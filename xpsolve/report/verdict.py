@@ -14,9 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from xpsolve.report.formats import exponent, number, share
+from xpsolve.report.words import said
 
 __all__ = [
     "AGREEMENT",
@@ -58,15 +57,10 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a verdict is what it is.
+    """Why a verdict is what it is, with the evidence.
 
-    Parameters
-    ----------
-    kind : str
-        One of `Obstacle` where an exponent is not measurable; "launches" or "calls" of what is floor-bound; "launches",
-        "calls", "threads", "cache", "outgrown" (data that leave a cache), "rates" or "unexplained" of what differs.
-    numbers : mapping of str to float
-        The evidence.
+    One of `Obstacle` where an exponent is not measurable; "launches" or "calls" of what is floor-bound; "launches",
+    "calls", "threads", "cache", "outgrown" (data that leave a cache), "rates" or "unexplained" of what differs.
     """
 
     kind: str
@@ -77,32 +71,16 @@ class Cause:
 class Verdict:
     """A measured exponent against that of the theory.
 
-    Parameters
-    ----------
-    kind : Kind
-        What it says.
-    value : float
-        The measured exponent; NaN where there are too few points.
-    interval : tuple of float
-        Its 95 % interval.
-    theory : float
-        The exponent of the cost over the same sizes.
-    cause : Cause or None
-        Why; None where there is nothing to explain.
-
-    Examples
-    --------
-    >>> from xpsolve.report.verdict import judge, sentence
     >>> one = judge(1.62, (1.4, 1.8), 2.0, points=5, span=16.0)
     >>> one.kind.value, one.judged, sentence(one)
     ('differs', True, '0.38 below the theory; neither launches nor the share of the limit explain it')
     """
 
     kind: Kind
-    value: float = math.nan
-    interval: tuple[float, float] = (math.nan, math.nan)
-    theory: float = math.nan
-    cause: Cause | None = None
+    value: float = math.nan  # the measured exponent; NaN where there are too few points
+    interval: tuple[float, float] = (math.nan, math.nan)  # of 95 %
+    theory: float = math.nan  # the exponent of the cost over the same sizes
+    cause: Cause | None = None  # None where there is nothing to explain
 
     @property
     def judged(self) -> bool:
@@ -120,9 +98,6 @@ class Verdict:
 class Tally:
     """How many verdicts there are of each kind, and of each obstacle.
 
-    Examples
-    --------
-    >>> from xpsolve.report.verdict import Kind, Tally, Verdict
     >>> one = Tally.of([Verdict(Kind.AGREES), Verdict(Kind.DIFFERS), Verdict(Kind.NO_THEORY)])
     >>> one.kinds["agrees"], one.judged, one.with_theory
     (1, 2, 2)
@@ -191,62 +166,37 @@ def judge(
     Verdict
         Without the cause of a difference, which `xpsolve.report.reasons.explain` finds.
     """
-    said = functools.partial(Verdict, value=value, interval=ends, theory=theory)
+    told = functools.partial(Verdict, value=value, interval=ends, theory=theory)
     if not (stated or math.isfinite(theory)):
-        return said(Kind.NO_THEORY)
+        return told(Kind.NO_THEORY)
     if points < MIN_POINTS:
         lost = {why: count for why, count in (lost or {}).items() if count}
         enough = points + sum(lost.values()) >= MIN_POINTS
         why = max(lost, key=lambda obstacle: lost[obstacle]) if lost and enough else Obstacle.POINTS
-        return said(
+        return told(
             Kind.NOT_MEASURABLE,
             cause=Cause(why.value, {"points": points, "needed": MIN_POINTS, "lost": lost.get(why, 0)}),
         )
     # The slack admits a nominal decade such as 200…2000 despite rounding in the logarithm.
     if math.log10(span) < MIN_DECADES - 1e-9:
-        return said(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.RANGE.value, {"span": span, "needed": 10**MIN_DECADES}))
+        return told(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.RANGE.value, {"span": span, "needed": 10**MIN_DECADES}))
     if constant > 0:
-        return said(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
+        return told(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
     low, high = ends
     if abs(value - theory) > AGREEMENT and not low <= theory <= high:
-        return said(Kind.DIFFERS, cause=Cause("unexplained"))
+        return told(Kind.DIFFERS, cause=Cause("unexplained"))
     if theory - HALF < low and high < theory + HALF:
-        return said(Kind.AGREES)
-    return said(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.NOISE.value, {"width": high - low, **(evidence or {})}))
+        return told(Kind.AGREES)
+    return told(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.NOISE.value, {"width": high - low, **(evidence or {})}))
 
 
 def sentence(verdict: Verdict) -> str:
-    """A verdict in one clause: its reason and the evidence.
+    """A verdict in one clause: its reason and the evidence, without a full stop.
 
-    Parameters
-    ----------
-    verdict : Verdict
-        What `judge` found.
-
-    Returns
-    -------
-    str
-        Plain text, without its full stop.
-
-    Examples
-    --------
-    >>> from xpsolve.report.verdict import judge, sentence
     >>> sentence(judge(1.0, (0.9, 1.1), 1.04, points=5, span=20.0))
     'the theory lies in the interval'
     >>> sentence(judge(1.0, (0.9, 1.1), 1.04, points=5, span=8.0))
     'the sizes span a factor 8, and 10 is needed'
     """
     cause = verdict.cause or Cause("")
-    template = environment().get_template("verdict.txt")
-    return str(template.render(v=verdict, cause=cause.kind, at=cause.numbers)).strip()
-
-
-@functools.cache
-def environment() -> Any:
-    """Where templates of plain sentences are."""
-    from jinja2 import Environment, PackageLoader
-
-    found = Environment(loader=PackageLoader("xpsolve.report"), trim_blocks=True, lstrip_blocks=True)
-    found.filters.update(number=number, share=share, exponent=exponent)
-    found.filters["extract"] = lambda key, mapping: mapping[key]
-    return found
+    return " ".join(said("verdict.txt", v=verdict, cause=cause.kind, at=cause.numbers))

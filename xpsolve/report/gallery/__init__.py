@@ -1,78 +1,28 @@
-"""Figures of the course, redrawn from live runs of the library: one file per figure, each an example of its use.
+"""Figures of the course, redrawn from live runs of the library: a file for each subject, each figure an example of use.
 
-To add one: a file here with a function ``draw(backend) -> Figure`` and a `Picture` that names it, and a line in
-`PICTURES`.  ``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.
+To add one: a function ``draw(backend) -> Figure`` in a file here, under ``@picture``, with its words as docstring.
+``xpsolve figures`` draws them, ``xpsolve report`` shows what was drawn.  "MFDS" stands for G. Peyré, Mathematical
+Foundations of Data Sciences (2020).
 """
 
-from xpsolve.report.gallery import (
-    barycenters,
-    bgd_logistic,
-    chain_cost,
-    choice_of_lambda,
-    colour_transfer,
-    computational_graph,
-    convolution_map,
-    deblurring,
-    digits_multinomial,
-    digits_networks,
-    gradient_cost,
-    l_curve,
-    lasso_convergence,
-    lasso_path,
-    lista_form,
-    lista_loss,
-    lista_steps,
-    lq_balls,
-    mlp_depth,
-    recurrence_memory,
-    sgd_against_bgd,
-    sgd_cloud,
-    sgd_sga_sag,
-    sinkhorn_convergence,
-    sinkhorn_plans,
-    sinkhorn_seconds,
-    soft_threshold,
-    softmax_jacobian,
-    total_variation,
-)
+from importlib import import_module
+
 from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, draw, read
 from xpsolve.report.gallery._together import draw_all, left_out
 
 __all__ = ["PICTURES", "Drawn", "Picture", "draw", "draw_all", "left_out", "read"]
 
-PICTURES = {
-    picture.name: picture
-    for picture in (
-        lq_balls.PICTURE,
-        soft_threshold.PICTURE,
-        lasso_path.PICTURE,
-        lasso_convergence.PICTURE,
-        choice_of_lambda.PICTURE,
-        l_curve.PICTURE,
-        deblurring.PICTURE,
-        total_variation.PICTURE,
-        chain_cost.PICTURE,
-        computational_graph.PICTURE,
-        gradient_cost.PICTURE,
-        recurrence_memory.PICTURE,
-        bgd_logistic.PICTURE,
-        sgd_cloud.PICTURE,
-        sgd_against_bgd.PICTURE,
-        sgd_sga_sag.PICTURE,
-        digits_multinomial.PICTURE,
-        sinkhorn_plans.PICTURE,
-        sinkhorn_convergence.PICTURE,
-        sinkhorn_seconds.PICTURE,
-        barycenters.PICTURE,
-        colour_transfer.PICTURE,
-        convolution_map.PICTURE,
-        softmax_jacobian.PICTURE,
-        mlp_depth.PICTURE,
-        digits_networks.PICTURE,
-        lista_loss.PICTURE,
-        lista_steps.PICTURE,
-        lista_form.PICTURE,
-    )
-}
-"""Every figure there is by its name, in the order of pages."""
+SUBJECTS = ("sparse", "restoration", "autodiff", "stochastic", "transport", "networks")  # in the order of the page
+
+PICTURES: dict[str, Picture]
+"""Every figure there is by its name, in the order of the page; imported when it is first asked for."""
+
+
+def __getattr__(name: str) -> dict[str, Picture]:
+    if name != "PICTURES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = (one for subject in SUBJECTS for one in vars(import_module(f"{__name__}.{subject}")).values())
+    pictures = {one.name: one for one in found if isinstance(one, Picture)}
+    globals()[name] = pictures
+    return pictures

@@ -11,6 +11,17 @@ from xpsolve.arrays.backends import Backend
 Name = TypeVar("Name", bound=Hashable)
 
 
+def shortest(backend: Backend, call: Callable[[], Any], repeat: int) -> tuple[float, Any]:
+    """The shortest of a few times of a call in seconds, and what it returned last."""
+    seconds = []
+    for _ in range(repeat):
+        begin = perf_counter()
+        found = call()
+        backend.synchronize(getattr(found, "x", found))
+        seconds.append(perf_counter() - begin)
+    return min(seconds), found
+
+
 def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: int = 5) -> dict[Name, float]:
     """Shortest seconds of each call over so many rounds, each time after a call that is not timed.
 
@@ -20,7 +31,5 @@ def times(backend: Backend, calls: Mapping[Name, Callable[[], Any]], *, rounds: 
     for _ in range(rounds):
         for name, call in calls.items():
             backend.synchronize(call())
-            begin = perf_counter()
-            backend.synchronize(call())
-            seconds[name].append(perf_counter() - begin)
+            seconds[name].append(shortest(backend, call, 1)[0])
     return {name: min(found) for name, found in seconds.items()}

@@ -1,7 +1,8 @@
-"""A figure of the gallery: its text, and the function that draws it."""
+"""A figure of the gallery: a function that draws it, and its words, which are the function's docstring."""
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 
 from xpsolve.arrays.backends import Backend
 from xpsolve.report.style import STYLE, TITLE, svg
+from xpsolve.solution import inner_solve
+
+BOOK = "G. Peyré, Mathematical Foundations of Data Sciences"  # MFDS in docstrings
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,6 @@ class Picture:
         About what it takes on one core of a usual machine.
     timed : bool
         Whether it shows times, so that nothing else may run at the same time.
-
-    Examples
-    --------
-    >>> from xpsolve.arrays import backends
-    >>> from xpsolve.report.gallery import PICTURES
-    >>> PICTURES["soft-threshold"].svg(backends.get("numpy")).startswith("<?xml")
-    True
     """
 
     name: str
@@ -48,7 +45,7 @@ class Picture:
     title: str
     alt: str
     caption: str
-    draw: Callable[[Backend], Any]
+    draw: Callable[..., Any]
     seconds: float = 1.0
     timed: bool = False
 
@@ -63,3 +60,18 @@ class Picture:
         start = text.index(">", text.index("<svg")) + 1
         words = f"<title>{escape(self.title)}</title><desc>{escape(self.alt)}</desc>"
         return f"{text[:start]}{words}{text[start:]}"
+
+
+def picture(family: str, *, seconds: float, timed: bool = False) -> Callable[[Callable[..., Any]], Picture]:
+    """Make a `Picture` of a function whose docstring has three paragraphs: title, description and caption.
+
+    Its runs may end early without a warning: several do on purpose.
+    """
+
+    def made(draw: Callable[..., Any]) -> Picture:
+        paragraphs = (inspect.getdoc(draw) or "").replace("MFDS", BOOK).split("\n\n")
+        title, alt, caption = (" ".join(words.split()) for words in paragraphs)
+        name = draw.__name__.replace("_", "-")
+        return Picture(name, family, title, alt, caption, inner_solve()(draw), seconds, timed)
+
+    return made

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,25 +23,8 @@ FILE, VERSION = "gallery.json", 1
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure in a folder, as ``name.svg``.
-
-    Parameters
-    ----------
-    name, family, title, alt, caption : str
-        Those of its `Picture`.
-    backend : str
-        Name of the backend that it was run on.
-    ran : str
-        Versions of xpsolve and of the backend's library.
-    seconds : float
-        What running and drawing took.
-
-    Examples
-    --------
-    >>> from xpsolve.report.gallery import Drawn
-    >>> Drawn("a", "lasso", "A", "An A", "Of A.", "numpy", "xpsolve 0.1.0, numpy 2.3.0", 0.5).name
-    'a'
-    """
+    """A figure in a folder, as ``name.svg``: the words of its `Picture`, the backend that it was run on, the versions
+    of xpsolve and of the backend's library, and the seconds that running and drawing took."""
 
     name: str
     family: str
@@ -64,43 +46,14 @@ class Drawn:
 
 
 def draw(picture: Picture, backend: Backend, out: Path) -> Drawn:
-    """Run and draw one figure into a folder, and note it there in the place of an earlier one.
-
-    Parameters
-    ----------
-    picture : Picture
-        What to draw.
-    backend : Backend
-        What to run on.
-    out : Path
-        The folder, made if missing.
-
-    Returns
-    -------
-    Drawn
-        As noted.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from xpsolve.arrays import backends
-    >>> from xpsolve.report import gallery
-    >>> with tempfile.TemporaryDirectory() as out:
-    ...     drawn = gallery.draw(gallery.PICTURES["lq-balls"], backends.get("numpy"), Path(out))
-    >>> drawn.backend
-    'numpy'
-    """
+    """Run and draw one figure into a folder, and note it there in the place of an earlier one."""
     return note(picture, backend, out, *run(picture, backend))
 
 
 def run(picture: Picture, backend: Backend) -> tuple[str, float]:
     """The SVG of a figure, and the seconds that running and drawing took."""
     begin = perf_counter()
-    with warnings.catch_warnings():
-        # Several stop their iterations early on purpose.
-        warnings.simplefilter("ignore", xpsolve.ConvergenceWarning)
-        text = picture.svg(backend)
+    text = picture.svg(backend)
     return text, round(perf_counter() - begin, 3)
 
 
@@ -119,27 +72,7 @@ def note(picture: Picture, backend: Backend, out: Path, text: str, seconds: floa
 
 
 def read(folder: Path) -> tuple[dict[Drawn, str], list[str]]:
-    """What a folder holds; a folder without a gallery holds nothing.
-
-    Parameters
-    ----------
-    folder : Path
-        Where figures were drawn.
-
-    Returns
-    -------
-    figures : dict
-        From each figure to its SVG.
-    warnings : list of str
-        A line for each thing that had to be left out.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from xpsolve.report import gallery
-    >>> gallery.read(Path("no-such-folder"))
-    ({}, [])
-    """
+    """What a folder holds, from each figure to its SVG, and a line for each thing that had to be left out."""
     path = folder / FILE
     if not path.exists():
         return {}, []
@@ -147,15 +80,12 @@ def read(folder: Path) -> tuple[dict[Drawn, str], list[str]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         return {}, [f"{path}: not readable as JSON ({error}); skipped"]
-    if (
-        not isinstance(content, dict)
-        or content.get("version") != VERSION
-        or not isinstance(content.get("figures"), list)
-    ):
+    figures = content.get("figures") if isinstance(content, dict) and content.get("version") == VERSION else None
+    if not isinstance(figures, list):
         return {}, [f"{path}: not a list of figures of version {VERSION}; skipped, `xpsolve figures` writes it anew"]
     found: dict[Drawn, str] = {}
     warnings = []
-    for i, entry in enumerate(content["figures"]):
+    for i, entry in enumerate(figures):
         try:
             drawn = Drawn(**entry)
             text = (folder / f"{drawn.name}.svg").read_text(encoding="utf-8")
