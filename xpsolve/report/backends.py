@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from xpsolve.report.crossover import crossover
-from xpsolve.report.digest import LEVEL, Cell, RunName, Table, measure, readable, table
+from xpsolve.report.digest import LEVEL, Cell, RunName, Table, measure, readable, seconds, table, times, view
 from xpsolve.report.figures import Dot, Race
 from xpsolve.report.findings import Series
-from xpsolve.report.formats import error, number, quantity
+from xpsolve.report.formats import error, number
 from xpsolve.report.peers import ratio, takes_part
 
 __all__ = ["Match", "dots", "errors_table", "matches", "panels", "races", "races_table", "speed_table"]
@@ -134,7 +134,7 @@ def speed_table(found: Sequence[Match], run: RunName) -> Table:
     def cell(one: Match, row: Any) -> Cell:
         hollow, name = row["backend"] not in one.able, row["backend"]
         mark = "invalid" if hollow else "fastest" if name == one.winner else ""
-        return measure(row["value"], lambda t: f"{'○ ' if hollow else ''}{quantity(t, 'seconds')}", mark)
+        return measure(row["value"], lambda t: f"{'○ ' if hollow else ''}{seconds(t)}", mark)
 
     return _side_by_side(found, run, cell)
 
@@ -159,26 +159,17 @@ def dots(found: Sequence[Match]) -> list[Dot]:
 
 def throughput_table(frame: pd.DataFrame, run: RunName) -> Table:
     """How launch-bound a problem is: one call at a time against many calls in a row."""
-    timed = _timed(frame)
-    if timed.empty:
-        return Table([], [])
-    both = timed[(timed["mode"] == "throughput") & timed["valid"] & (timed["value"] > 0) & (timed["latency"] > 0)]
-    return table(
-        run,
-        (
-            (
-                (row["machine"], row["environment"]),
-                {
-                    "benchmark": row["title"],
-                    "at": readable(row["params"]),
-                    "one call at a time": measure(row["latency"], lambda t: quantity(t, "seconds")),
-                    "one of many calls": measure(row["value"], lambda t: quantity(t, "seconds")),
-                    "ratio": measure(row["latency"] / row["value"], lambda gain: f"{number(gain)} ×"),
-                },
-            )
-            for _, row in both.iterrows()
-        ),
-    )
+    rows = _timed(frame)
+    if not rows.empty:
+        rows = rows[(rows["mode"] == "throughput") & rows["valid"] & (rows["value"] > 0) & (rows["latency"] > 0)]
+    columns = {
+        "benchmark": "title",
+        "at": lambda row: readable(row["params"]),
+        "one call at a time": ("latency", seconds),
+        "one of many calls": ("value", seconds),
+        "ratio": lambda row: measure(row["latency"] / row["value"], times),
+    }
+    return view(rows, columns, run)
 
 
 def races(frame: pd.DataFrame) -> list[Race]:

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -91,11 +91,37 @@ def table(run: RunName, rows: Iterable[tuple[Any, dict[str, Any]]]) -> Table:
     return with_run(list(found[0][1]) if found else [], [(name, list(cells.values())) for name, cells in found])
 
 
+def view(frame: pd.DataFrame, columns: Mapping[str, Any], run: RunName) -> Table:
+    """A table of rows of a frame, from each heading to its cells.
+
+    These are of a column of words, by its name; of one of numbers, by its name and how they are shown; or what a
+    function makes of a row.
+    """
+
+    def cell(row: Any, source: Any) -> Any:
+        if callable(source):
+            return source(row)
+        return text(row[source]) if isinstance(source, str) else measure(row[source[0]], source[1])
+
+    found = frame.to_dict("records")
+    where = ((row["machine"], row["environment"]) for row in found)
+    cells = ({header: cell(row, source) for header, source in columns.items()} for row in found)
+    return table(run, zip(where, cells, strict=True))
+
+
 def with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
     """Put the run's name in front, if any run has one."""
     if not any(name for name, _ in rows):
         return Table(columns, [cells for _, cells in rows])
     return Table(["machine", *columns], [[text(name), *cells] for name, cells in rows])
+
+
+seconds = functools.partial(quantity, name="seconds")
+
+
+def times(ratio: Any) -> str:
+    """A ratio, with its sign."""
+    return f"{number(ratio)} ×"
 
 
 def text(words: Any, mark: str = "", link: str = "") -> Cell:
@@ -162,26 +188,18 @@ def exponents(lines: Sequence[Series], run: RunName, link: Callable[[str], str] 
 
 def joint(found: pd.DataFrame, run: RunName) -> Table:
     """Exponents in all lengths together, of `xpsolve.report.joint.joint_fits`."""
-    return table(
-        run,
-        (
-            (
-                (row["machine"], row["environment"]),
-                {
-                    "family": row["family"],
-                    "method": ", ".join(str(row[name]) for name in ("method", "backend", "dtype", "mode") if row[name]),
-                    "verdict": text(row["kind"], row["kind"].replace(" ", "-")),
-                    "in": row["length"],
-                    "exponent": measure(row["exponent"], exponent),
-                    "95 % interval": Cell(interval(row["low"], row["high"]), key(row["low"])),
-                    "theory": measure(row["theory"], exponent),
-                    "sizes": _span((row["smallest"], row["largest"]), row["length"]),
-                    "cause": row["cause"],
-                },
-            )
-            for _, row in found.iterrows()
-        ),
-    )
+    columns = {
+        "family": "family",
+        "method": lambda row: ", ".join(str(row[name]) for name in ("method", "backend", "dtype", "mode") if row[name]),
+        "verdict": lambda row: text(row["kind"], row["kind"].replace(" ", "-")),
+        "in": "length",
+        "exponent": ("exponent", exponent),
+        "95 % interval": lambda row: Cell(interval(row["low"], row["high"]), key(row["low"])),
+        "theory": ("theory", exponent),
+        "sizes": lambda row: _span((row["smallest"], row["largest"]), row["length"]),
+        "cause": "cause",
+    }
+    return view(found, columns, run)
 
 
 def fastest(
@@ -239,48 +257,42 @@ def crossings(pairs: Sequence[Pair], run: RunName) -> Table:
 
 def limits(lines: Sequence[Series], run: RunName) -> Table:
     """How near each series comes to the machine's limits at its largest size."""
-    known = [(line, line.valid[line.valid["share"].notna()]) for line in lines]
-    return table(
-        run,
-        (
-            (
-                line.key,
-                {
-                    "benchmark": last["title"],
-                    "series": line.label,
-                    "at": f"{last['x_name']} = {number(last['x'])}",
-                    "time": measure(last["value"], lambda value: quantity(value, "seconds")),
-                    "limit": measure(last["floor"], lambda value: quantity(value, "seconds")),
-                    "time / limit": measure(1 / last["share"], lambda value: f"{number(value)} ×"),
-                    "share of limit": measure(last["share"], share),
-                    "bound by": last["bound"],
-                },
-            )
-            for line, points in known
-            if len(points)
-            for last in [points.iloc[-1]]
-        ),
+    known = ((line.label, line.valid[line.valid["share"].notna()]) for line in lines)
+    columns = {
+        "benchmark": "title",
+        "series": "label",
+        "at": lambda row: f"{row['x_name']} = {number(row['x'])}",
+        "time": ("value", seconds),
+        "limit": ("floor", seconds),
+        "time / limit": lambda row: measure(1 / row["share"], times),
+        "share of limit": ("share", share),
+        "bound by": "bound",
+    }
+    return view(
+        pd.DataFrame([{**points.iloc[-1], "label": label} for label, points in known if len(points)]), columns, run
     )
 
 
 def counts(frame: pd.DataFrame, run: RunName) -> Table:
     """Counted operations beside those of the costs."""
-    rows = []
-    for _, row in frame.iterrows():
-        name = str(row["quantity"])
-        stated = float(row[name]) if name in ("flops", "bytes", "launches", "syncs") else math.nan
-        mark = "" if math.isnan(stated) else "equal" if row["value"] == stated else "within"
-        mark = "exceeds" if row["value"] > stated else mark
-        cells = {
-            "benchmark": row["title"],
-            "parameters": readable(row["params"]),
-            "quantity": name,
-            "counted": measure(row["value"], _exact),
-            "stated": measure(stated, _exact),
-            "is": text(mark, mark),
-        }
-        rows.append(((row["machine"], row["environment"]), cells))
-    return table(run, rows)
+
+    def stated(row: Any) -> float:
+        return float(row.get(row["quantity"], math.nan)) if row["quantity"] != "error" else math.nan
+
+    def compared(row: Any) -> Cell:
+        known = stated(row)
+        word = "exceeds" if row["value"] > known else "equal" if row["value"] == known else "within"
+        return Cell("–") if math.isnan(known) else text(word, word)
+
+    columns = {
+        "benchmark": "title",
+        "parameters": lambda row: readable(row["params"]),
+        "quantity": "quantity",
+        "counted": ("value", _exact),
+        "stated": lambda row: measure(stated(row), _exact),
+        "is": compared,
+    }
+    return view(frame, columns, run)
 
 
 def _exact(value: float) -> str:
@@ -296,22 +308,21 @@ def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
         "share of limit": frame["share"].notna().any(),
         "stated": (frame["role"] == "memory").any() and frame["memory"].notna().any(),
     }
-    rows = []
-    for _, row in frame.iterrows():
-        name = str(row["quantity"])
-        measured = measure(row["value"], functools.partial(quantity, name=name))
-        cells = {
-            "benchmark": row["title"],
-            "parameters": readable(row["params"]),
-            "value": measured if row["status"] == "ok" else text(row["status"], row["status"]),
-            "99 % interval": interval_cell(row, name),
-            "error": measure(row["error"], error, "" if row["valid"] else "invalid"),
-            "share of limit": measure(row["share"], share),
-            "stated": measure(row["memory"], lambda value: quantity(value, "bytes")),
-        }
-        kept = {column: one for column, one in cells.items() if shown.get(column, True)}
-        rows.append(((row["machine"], row["environment"]), kept))
-    return table(run, rows)
+
+    def value(row: Any) -> Cell:
+        measured = measure(row["value"], functools.partial(quantity, name=str(row["quantity"])))
+        return measured if row["status"] == "ok" else text(row["status"], row["status"])
+
+    columns = {
+        "benchmark": "title",
+        "parameters": lambda row: readable(row["params"]),
+        "value": value,
+        "99 % interval": lambda row: interval_cell(row, str(row["quantity"])),
+        "error": lambda row: measure(row["error"], error, "" if row["valid"] else "invalid"),
+        "share of limit": ("share", share),
+        "stated": ("memory", functools.partial(quantity, name="bytes")),
+    }
+    return view(frame, {header: source for header, source in columns.items() if shown.get(header, True)}, run)
 
 
 def elsewhere(found: pd.DataFrame, run: RunName) -> Table:
@@ -322,23 +333,15 @@ def elsewhere(found: pd.DataFrame, run: RunName) -> Table:
             return Cell("nowhere", math.inf)
         return Cell("all sizes" if value == everywhere else number(value), max(value, 0.0))
 
-    return table(
-        run,
-        (
-            (
-                (row["machine"], row["environment"]),
-                {
-                    "benchmark": row["title"],
-                    "series": readable(row["series"]),
-                    "sizes": _span((row["smallest"], row["largest"]), row["x_name"]),
-                    "faster from": size(row["overtakes"], -math.inf),
-                    "launch-bound up to": size(row["launch_bound_to"], row["largest"]),
-                    "speed-up at the largest": measure(row["speedup"], lambda gain: f"{number(gain)} ×"),
-                },
-            )
-            for _, row in found.iterrows()
-        ),
-    )
+    columns = {
+        "benchmark": "title",
+        "series": lambda row: readable(row["series"]),
+        "sizes": lambda row: _span((row["smallest"], row["largest"]), row["x_name"]),
+        "faster from": lambda row: size(row["overtakes"], -math.inf),
+        "launch-bound up to": lambda row: size(row["launch_bound_to"], row["largest"]),
+        "speed-up at the largest": ("speedup", times),
+    }
+    return view(found, columns, run)
 
 
 def missing(frame: pd.DataFrame, run: RunName) -> Table:

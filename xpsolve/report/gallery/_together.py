@@ -31,26 +31,8 @@ def draw_all(
     """Draw figures into a folder, cheapest first, and note them there.
 
     Figures that show no times are drawn side by side, one per core; those that do, one after another and alone.
-
-    Parameters
-    ----------
-    pictures : mapping of str to Picture
-        The gallery, in the order of its page.
-    backend : str
-        Name of the backend to run on.
-    out : Path
-        The folder, made if missing.
-    only : collection of str, optional
-        Names of those to draw; all of them when left out.
-    seconds : float, optional
-        The time available; a figure that would take longer, at the pace of those before it, is left out.
-
-    Yields
-    ------
-    picture : Picture
-        One of them, in the order in which they are finished.
-    outcome : Drawn, Exception or None
-        What was drawn, why it could not be, or None where there was no time.
+    Only those named in `only` if there are any, and none that at the pace of those before it would end after so many
+    `seconds`.  Yields each as it is finished, with what was drawn, why it could not be, or None for lack of time.
     """
     start, place = perf_counter(), list(pictures)
     wanted = sorted((p for name, p in pictures.items() if not only or name in only), key=lambda p: p.seconds)
