@@ -17,7 +17,7 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from benchmarks._base import BACKENDS, Case, _Counts, distance, measures
 from benchmarks._problems import LAM, logistic_slope, loop_sgd, two_classes
 from benchmarks.descent import _Descent
-from xpsolve import ConvergenceWarning, Logistic, count, gradient_descent, newton, problems, sag, sga, sgd
+from xpsolve import Logistic, gradient_descent, newton, problems, sag, sga, sgd
 from xpsolve.arrays.numba_loop import can_compile
 
 _EAGER = tuple(name for name in BACKENDS if name != "dask")
