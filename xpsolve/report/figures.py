@@ -242,7 +242,7 @@ def prediction(points: pd.DataFrame, title: str) -> str:
         axes.set(xlim=ends, ylim=ends, xlabel="predicted from costs and ceilings", ylabel="measured")
         scale(axes, x="seconds", y="seconds")
         note(axes, "equal, and a factor 2", (ends[1], ends[1]), (-24, -4), ha="right")
-        figure.legend(loc="outside right upper", handlelength=1.2)
+        figure.legend(loc="outside right center", handlelength=1.2)
     return out[0]
 
 
@@ -276,10 +276,10 @@ def ratios(dots: Sequence[Dot], title: str, abscissa: str) -> str:
         scale(axes, x="ratio")
         axes.grid(visible=False, axis="y")
         across = blended_transform_factory(figure.transFigure, axes.transData)
-        axes.set_yticks(list(places.values()), [textwrap.shorten(row or "–", 44) for _, row in places], fontsize=9)
+        axes.set_yticks(list(places.values()), [textwrap.shorten(row or "–", 44, placeholder=" …") for _, row in places], fontsize=9)
         for group, y in headings.items():
             words = axes.text(
-                0.008, y, textwrap.shorten(group, 64), transform=across, fontsize=9, fontweight="bold", va="center"
+                0.008, y, textwrap.shorten(group, 64, placeholder=" …"), transform=across, fontsize=9, fontweight="bold", va="center"
             )
             words.set_in_layout(False)  # it may go over the axes
         axes.tick_params(axis="y", length=0)
@@ -330,7 +330,7 @@ def elsewhere(points: pd.DataFrame, title: str) -> str:
         axes.axhline(1.0, color=INK, linewidth=0.9)
         scale(axes, x="seconds", y="ratio")
         axes.set(xlabel="time measured here", ylabel="predicted speed-up")
-        figure.legend(loc="outside right upper", handlelength=1.2)
+        figure.legend(loc="outside right center", handlelength=1.2)
     return out[0]
 
 
