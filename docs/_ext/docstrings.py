@@ -31,7 +31,7 @@ def neighbours(folder: Path) -> dict[str, list[str]]:
         for part in re.split(r"^\.\. autosummary::$", page.read_text("utf-8"), flags=re.MULTILINE):
             names = re.findall(r"^   ([A-Za-z]\w*)$", part, re.MULTILINE)
             found |= {f"{module}.{name}": [other for other in names if other != name] for name in names}
-            module = ([module] + re.findall(r"^\.\. (?:current)?module:: ([\w.]+)$", part, re.MULTILINE))[-1]
+            module = [module, *re.findall(r"^\.\. (?:current)?module:: ([\w.]+)$", part, re.MULTILINE)][-1]
     return found
 
 
