@@ -353,7 +353,7 @@ def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callba
 def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any], tol: float) -> Solution:
     """The answer in the units of the caller."""
     x, intercept = problem.start.shown(run.state.x)
-    solution = finish(
+    solution: Solution = finish(
         "minimize",
         x,
         method=method,

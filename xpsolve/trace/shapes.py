@@ -109,7 +109,7 @@ class _Reshaped:
             self._show(known, out)
             return
         self.operations.append(op)
-        if home == out.shape:
+        if home is not None and home == out.shape:
             self._there[source, home] = out
         elif home is not None:
             self._there[out, home] = self._at(home, source)
