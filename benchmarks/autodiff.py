@@ -35,6 +35,7 @@ class GradientInFeatures(_Derivatives):
     Differences and forward mode have exponent 2 in p, reverse mode 1, as the function itself.
     """
 
+    version = "2"
     title = "Gradient of least squares in the number of variables"
     x = "p"
     cost = "gradient"

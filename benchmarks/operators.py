@@ -26,6 +26,7 @@ def _one_large_singular_value(n: int, p: int) -> np.ndarray:
 class NormInFeatures(_Calls):
     """Twenty steps of the power method: 4np flops per step, exponent 1."""
 
+    version = "2"
     title = "Operator norm in the number of features"
     x = "p"
     cost = "operator_norm"
@@ -45,6 +46,7 @@ class NormInFeatures(_Calls):
 class AdjointTest(_Calls):
     """One pair of vectors through A and its transpose."""
 
+    version = "2"
     title = "Adjoint test of a matrix"
     x = "p"
     cost = "dot_test"

@@ -134,6 +134,7 @@ class Aspect(_Planted):
 class CgInSamples(_Planted):
     """Conjugate gradients in n at p = 100: ten iterations at each of these sizes, A beyond the cache."""
 
+    version = "2"
     title = "Ridge by conjugate gradients in the number of samples"
     x = "n"
     fixed = {"p": 100, "method": "cg", "n_iter": 10}

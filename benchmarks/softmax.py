@@ -91,6 +91,7 @@ class JacobianInClasses(_Soft):
 class MatrixInClasses(_Soft):
     """The dense matrix alone: exponent 2."""
 
+    version = "2"
     title = "The gradient matrix of softmax in the number of classes"
     x = "p"
     cost = "softmax_jacobian"
