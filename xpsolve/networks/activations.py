@@ -287,7 +287,7 @@ def softmax_jacobian(x: Array) -> Array:
 
     See Also
     --------
-    softmax_vjp : Its product with vectors, without the matrix.
+    xpsolve.networks.softmax_vjp : Its product with vectors, without the matrix.
 
     Examples
     --------
