@@ -104,9 +104,8 @@ class _Reshaped:
         """A reshape: what it shows is there in the shape of the group, or will be."""
         source, out = op.reads()[0], op.outputs
         home = self._homes.get(self._group(out))
-        known = None if home is None else self._there.get((source, home))
-        if known is not None and home == out.shape:
-            self._show(known, out)
+        if home == out.shape and (source, home) in self._there:
+            self._show(self._there[source, home], out)
             return
         self.operations.append(op)
         if home is not None and home == out.shape:
