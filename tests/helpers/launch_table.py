@@ -25,6 +25,7 @@ from xpsolve import costs
 from xpsolve.arrays import iterate
 from xpsolve.costs.launches import TABLE
 from xpsolve.costs.model import checks, reduced
+from xpsolve.trace import repeat
 from xpsolve.trace.launches import joined
 
 ROOT = Path(__file__).parents[2]
@@ -294,7 +295,8 @@ CASES = (
 def generate() -> dict[str, Parts]:
     """The table as it is now."""
     runs: dict[str, list[tuple[dict[str, int], Any]]] = {}
-    with warnings.catch_warnings():
+    # the runs are short: what is replayed from the 40th step on is looked at from the 20th on
+    with warnings.catch_warnings(), mock.patch.object(repeat, "SOON", 20):
         warnings.simplefilter("ignore", xs.ConvergenceWarning)
         for case in CASES:
             for row, done, (_, tally) in case():

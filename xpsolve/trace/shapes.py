@@ -104,14 +104,16 @@ class _Reshaped:
         """A reshape: what it shows is there in the shape of the group, or will be."""
         source, out = op.reads()[0], op.outputs
         home = self._homes.get(self._group(out))
-        if home == out.shape and (source, home) in self._there:
-            self._show(self._there[source, home], out)
-            return
-        self.operations.append(op)
-        if home is not None and home == out.shape:
-            self._there[source, home] = out
-        elif home is not None:
+        if home is None:
+            self.operations.append(op)
+        elif home != out.shape:
+            self.operations.append(op)
             self._there[out, home] = self._at(home, source)
+        elif (source, home) in self._there:
+            self._show(self._there[source, home], out)
+        else:
+            self.operations.append(op)
+            self._there[source, home] = out
 
     def _at(self, shape: Shape, value: Value) -> Value:
         """The value in another shape."""
