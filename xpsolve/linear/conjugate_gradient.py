@@ -84,8 +84,8 @@ class _Iteration:
         return {name: self.xp.reshape(value, shape) for name, value in values.items()}
 
     def _residuals(self, X: Array) -> tuple[Array, Array]:
-        S, C = self.problem.residual(X)
-        return S, C - self.lam * X
+        S = self.start - self.operator.matvec(X)
+        return S, self.operator.rmatvec(S) - self.lam * X
 
     def _error(self, S: Array, R: Array, X: Array, square: Array) -> Array:
         return relative_to_normal_equations(self.problem, S, R, X, self.xp.sqrt(square), self.lam)
@@ -99,6 +99,10 @@ class _Iteration:
 
 class _ByRows(_Iteration):
     """The same where A is read by rows, once for a step: ‖y − Ax‖ and Aᵀ(y − Ax) follow from ‖Ap‖² and AᵀAp."""
+
+    def _residuals(self, X: Array) -> tuple[Array, Array]:
+        S, C = self.problem.residual(X)
+        return S, C - self.lam * X
 
     def step(self, s: _State) -> _State:
         """One step of every column that is above the tolerance."""
