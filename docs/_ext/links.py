@@ -132,9 +132,11 @@ def repair_back_links(app: Sphinx, pagename: str, templatename: str, context: di
         def repaired(found: re.Match[str]) -> str:
             page, anchor = found[1], found[2]
             last = page[page.rindex(".") :]
-            return f'/{page}.html#{page}{anchor[anchor.index(last) + len(last) :]}"' if last in anchor else found[0]
+            if f"{anchor}.".startswith(f"{page}."):
+                return found[0]
+            return f'{page}.html#{page}{anchor[anchor.index(last) + len(last) :]}"' if last in anchor else found[0]
 
-        context["body"] = re.sub(r'/([\w.]+)\.html#([\w.]+)"', repaired, context["body"])
+        context["body"] = re.sub(r'(?<=generated/)([\w.]+)\.html#([\w.]+)"', repaired, context["body"])
 
 
 def copy_reports(app: Sphinx, exception: Exception | None) -> None:
