@@ -55,3 +55,37 @@ def test_chunks_of_dask(rng, chunks, of_y):
     for found, expected in zip(sums, moments(A, y, 1.0), strict=True):
         assert isinstance(found, np.ndarray)
         assert_close(found, expected, rtol=1e-14)
+
+
+
+
+@pytest.mark.parametrize("kind", ["plain", "mean of all rows", "of one another", "in memory before"])
+def test_a_chunk_of_dask_is_never_a_result(rng, kind):
+    da = pytest.importorskip("dask.array")
+    from dask.callbacks import Callback
+
+    made = []
+
+    def rows(index):
+        made.append(len(index))
+        return values[index]
+
+    values, seen = rng.standard_normal((60, 4)), []
+    A = da.arange(60, chunks=10).map_blocks(rows, new_axis=1, chunks=((10,) * 6, (4,)), dtype=float, meta=values[:0])
+    y, expected = A[:, 0], values
+    if kind == "mean of all rows":
+        A, expected = A - A.mean(axis=0), values - values.mean(axis=0)
+    elif kind == "of one another":
+        y = A @ np.ones(4) + A[:, 0]
+    elif kind == "in memory before":
+        A = A.persist()
+        y = A[:, 0]
+    made.clear()
+    with Callback(posttask=lambda key, result, *_: seen.append(result)):
+        sums = row_sums(lambda A, y: moments(A, y), A, y)
+    y = expected @ np.ones(4) + expected[:, 0] if kind == "of one another" else values[:, 0]
+    for found, wanted in zip(sums, moments(expected, y), strict=True):
+        assert_close(found, wanted, rtol=1e-13)
+    assert sum(made) == {"mean of all rows": 120, "in memory before": 0}.get(kind, 60)
+    if kind in ("plain", "of one another"):
+        assert all(getattr(result, "shape", ()) != (10, 4) for result in seen)

@@ -40,6 +40,7 @@ CALLS = {
     "ridge, svd": (lambda A, y: xs.ridge(A, y, 1.0, method="svd"), 2),
     "ridge, unchecked": (lambda A, y: xs.ridge(A, y, 1.0, check_finite=False), 2),
     "ridge, intercept": (lambda A, y: xs.ridge(A, y, 1.0, intercept=True), 3),
+    "ridge, cg": (lambda A, y: xs.ridge(A, y, 1.0, method="cg"), 13),  # ten steps, the first look, a check and the end
     "lstsq": (xs.lstsq, 2),
     "lasso": (lambda A, y: xs.lasso(A, y, LAM), 2),
     "lasso, fista": (lambda A, y: xs.lasso(A, y, LAM, method="fista", tol=1e-5), 2),
@@ -70,6 +71,25 @@ def test_passes(name, dtype):
     expected = call(*plain)
     assert solution.method == expected.method
     assert_close(x, np.asarray(expected.x), rtol=1e-5 if dtype == "float64" else 1e-3)
+
+
+def test_conjugate_gradients_on_rows_that_are_wider_than_long():
+    source = Source()
+    plain, y = source.values[:, :P].T.copy(), np.ones(P)
+    wide = rows_read.Source(np.column_stack([plain, y]), 3)
+    solution = xs.ridge(wide.array[:, :-1], wide.array[:, -1], [1.0, 10.0], method="cg")
+    assert wide.passes == solution.n_iter + solution.n_iter // 10 + 2
+    assert solution.converged
+    assert_close(solution.x.compute(), xs.ridge(plain, y, [1.0, 10.0], method="woodbury").x, rtol=1e-10)
+
+
+def test_many_steps_of_conjugate_gradients_are_not_recorded(rng):
+    A = rng.standard_normal((300, 60)) * np.geomspace(1, 100, 60)
+    source = rows_read.Source(np.column_stack([A, A @ np.ones(60) + rng.standard_normal(300)]), 150)
+    lazy, plain = (xs.ridge(x[:, :60], x[:, 60], 1.0, method="cg", record=True) for x in (source.array, source.values))
+    assert min(lazy.n_iter, plain.n_iter) > 60
+    assert_close(lazy.x.compute(), plain.x, rtol=1e-9)
+    assert_close(lazy.history["objective"][-1].compute(), plain.history["objective"][-1], rtol=1e-12)
 
 
 def test_columns_of_y_and_a_warm_start():
@@ -172,7 +192,6 @@ ON_FILES = {
     **{name: call for name, (call, _) in CALLS.items()},
     "lasso, weights": lambda A, y: xs.lasso(A, y, 1000.0, weights=1 + y * y, intercept=True),
     "lasso_path, λ = 0": lambda A, y: xs.lasso_path(A, y, [300.0, 0.0]),
-    "ridge, cg": lambda A, y: xs.ridge(A, y, 1.0, method="cg"),
     "gradient_descent": lambda A, y: xs.gradient_descent(xs.LeastSquares(A, y)),
     "newton": lambda A, y: xs.newton(xs.Logistic(A, np.sign(y - 5), 1e-3)),
     "newton, cg": lambda A, y: xs.newton(xs.Logistic(A, np.sign(y - 5), 1e-3), method="cg"),
