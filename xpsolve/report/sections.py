@@ -107,7 +107,8 @@ JOINT = (
 )
 LIMITS = (
     "Limit: the largest of flops / arithmetic rate, bytes / bandwidth and launches × launch time, with the rates "
-    "measured in the same run. Largest size of each series. Above 100 %, data stay in cache."
+    "measured in the same run. Largest size of each series. The bandwidth is the best at any size, that of a cache "
+    "where small data were measured."
 )
 COUNTS = (
     "Counted while solving, not timed: the same on every machine. Stated: what the cost functions say; flops are those "
