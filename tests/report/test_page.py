@@ -212,17 +212,18 @@ def test_the_summary_says_what_there_was_no_time_for(suite, tmp_path):
 
 
 def test_what_varies_where_a_solver_stops_is_drawn_as_convergence_and_not_fitted(suite, tmp_path):
-    grid = {"method": ["ista", "fista"], "tol": [1e-2, 1e-4, 1e-6, 1e-8]}
+    grid = {"method": ["ista", "fista"], "digits": [2, 4, 6, 8]}
     speed = {"ista": 1.0, "fista": 0.5}
     for name, role, value in (
-        ("time_solve", "time", lambda method, tol: -speed[method] * math.log(tol)),
-        ("track_error", "error", lambda method, tol: 0.9 * tol),
+        ("time_solve", "time", lambda method, digits: speed[method] * digits),
+        ("track_error", "error", lambda method, digits: 0.9),
     ):
         quantity = "seconds" if role == "time" else "relative error"
-        suite.add(f"l.Gap.{name}", grid, value, suite.meta("Lasso to a gap", role, quantity, "tol", family="lasso"))
+        meta = suite.meta("Lasso to a gap", role, quantity, "digits", family="lasso", tol=1.01)
+        suite.add(f"l.Gap.{name}", grid, value, meta)
     page = report.build(suite.write(), tmp_path / "report").parent / "lasso.html"
     assert [image["src"] for image in Page(page.read_text()).images] == ["figures/l-Gap-time_solve.svg"]
-    assert "Lasso to a gap: fista is the first at 9.0e-09, after 9.21" in page.read_text()
+    assert "Lasso to a gap: fista is the first at 1e-08, after 4.00" in page.read_text()
     assert pd.read_csv(page.parent / "scaling.csv").empty
 
 

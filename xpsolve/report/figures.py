@@ -319,8 +319,8 @@ def convergence(lines: Sequence[pd.DataFrame], names: Sequence[str], what: str, 
     """What an answer has reached against the seconds that it took, a line for each solver, a marker for each stop."""
     with drawing(title, height=3.9) as (figure, axes, out):
         for points, name, colour, marker in zip(lines, names, COLOURS, MARKERS, strict=False):
-            reached = points[points["error"] > 0].sort_values("value")
-            axes.plot(reached["value"], reached["error"], color=colour, marker=marker, linewidth=1.0, label=name)
+            points = points.sort_values("value")
+            axes.plot(points["value"], points["reached"], color=colour, marker=marker, linewidth=1.0, label=name)
         scale(axes, x="seconds", y="powers")
         axes.set(xlabel="time of a whole call", ylabel=what)
         figure.legend(loc="outside lower left", ncols=3)

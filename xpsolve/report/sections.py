@@ -22,8 +22,8 @@ from xpsolve.report.words import said
 __all__ = ["STOPS", "Figure", "Section", "families", "gallery", "slug"]
 
 PER_FIGURE = 6
-STOPS = "tol"
-"""The abscissa of a benchmark whose answers stop at different accuracies: what is drawn is convergence, not scaling."""
+STOPS = "digits"
+"""The abscissa d of a benchmark of the time to an error of 10^−d: what is drawn is convergence, not scaling."""
 
 
 @dataclass(frozen=True)
@@ -184,14 +184,15 @@ def _convergence(rows: pd.DataFrame, runs: Runs) -> list[Figure]:
     """What answers reach against seconds, of benchmarks that vary where a solver stops."""
     found = []
     for (machine, environment, benchmark), part in rows.groupby(["machine", "environment", "benchmark"], sort=False):
-        lines = {digest.readable(series): points for series, points in part.groupby("series", sort=False)}
-        best = part[part["error"] <= part["error"].min() * 10].nsmallest(1, "value")
-        if best.empty:  # no error was measured beside the times
+        right = part[part["valid"]].assign(reached=lambda rows: 10.0 ** -rows["x"])
+        lines = {digest.readable(series): points for series, points in right.groupby("series", sort=False)}
+        best = right[right["x"] == right["x"].max()].nsmallest(1, "value")
+        if best.empty:  # no answer was as exact as it was asked to be
             continue
         first, run = best.iloc[0], runs.name(str(machine), str(environment))
-        took, reached = quantity(first["value"], "seconds"), quantity(first["error"], "error")
+        took, reached = quantity(first["value"], "seconds"), f"{first['reached']:.0e}"
         title = f"{first['title']}: {digest.readable(first['series'])} is the first at {reached}, after {took}"
-        svg = figures.convergence(list(lines.values()), list(lines), "error reached", title)
+        svg = figures.convergence(list(lines.values()), list(lines), "error", title)
         alt = f"Log-log plot of the error reached against seconds, a line for each of {', '.join(lines)}."
         shown = digest.values(part, runs.name, title=False)
         name = slug("-".join(word for word in (run, str(benchmark)) if word))
