@@ -77,7 +77,8 @@ def shown(rows: list[dict[str, str]]) -> Iterator[str]:
             power = f"{row['of'] or row['x']}{{sup}}`{float(row['alpha']):.2f}`" if row["alpha"] else "–"
             interval = f"{float(row['low']):.2f} to {float(row['high']):.2f}" if row["low"] else "–"
             theory = f"{float(row['theory']):.2f}" if row["theory"] else "–"
-            yield f"| {row['title']} | {method or '–'} | {power} | {interval} | {theory} | {row.get('kind') or row['verdict']} |"
+            verdict = row.get("kind") or row["verdict"]
+            yield f"| {row['title']} | {method or '–'} | {power} | {interval} | {theory} | {verdict} |"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

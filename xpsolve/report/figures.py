@@ -276,9 +276,8 @@ def ratios(dots: Sequence[Dot], title: str, abscissa: str) -> str:
         scale(axes, x="ratio")
         axes.grid(visible=False, axis="y")
         across = blended_transform_factory(figure.transFigure, axes.transData)
-        axes.set_yticks(
-            list(places.values()), [textwrap.shorten(row or "–", 44, placeholder=" …") for _, row in places], fontsize=9
-        )
+        rows = [textwrap.shorten(row or "–", 44, placeholder=" …") for _, row in places]
+        axes.set_yticks(list(places.values()), rows, fontsize=9)
         for group, y in headings.items():
             words = axes.text(
                 0.008,
