@@ -57,8 +57,6 @@ def test_chunks_of_dask(rng, chunks, of_y):
         assert_close(found, expected, rtol=1e-14)
 
 
-
-
 @pytest.mark.parametrize("kind", ["plain", "mean of all rows", "of one another", "in memory before"])
 def test_a_chunk_of_dask_is_never_a_result(rng, kind):
     da = pytest.importorskip("dask.array")
