@@ -338,7 +338,7 @@ def _seen(problem: Composite, x_of: Callable[[Any], Array], record: bool, callba
 def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any], tol: float) -> Solution:
     """The answer in the units of the caller."""
     x, intercept = problem.start.shown(run.state.x)
-    solution = finish(
+    solution: Solution = finish(
         "minimize",
         x,
         method=method,
@@ -353,4 +353,5 @@ def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any
         operator=problem.start.f.operator if problem.is_model else None,
         intercept=intercept,
     )
-    return problem.f.delivered(solution) if problem.is_model else solution
+    delivered: Solution = problem.f.delivered(solution) if problem.is_model else solution
+    return delivered
