@@ -37,13 +37,12 @@ from xpsolve.operators import (
 )
 from xpsolve.penalties import soft_threshold
 from xpsolve.smooth_max import logsumexp, softmax
-from xpsolve.solution import Certificate, ConvergenceWarning, Progress, Solution, Status
+from xpsolve.solution import Certificate, ConvergenceWarning, Progress, Solution, Status, StreamSolution
 from xpsolve.stochastic import (
     Huber,
     LeastSquares,
     Logistic,
     Multinomial,
-    StreamSolution,
     coordinate_descent,
     gradient_descent,
     newton,

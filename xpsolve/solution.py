@@ -190,6 +190,35 @@ class Solution:
 # --- what callbacks see ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class StreamSolution(Solution):
+    """The answer of a method for a stream of batches: of `sgd`, `sga`, `networks.train` or `dictionary_learning`.
+
+    Parameters
+    ----------
+    x, method, certificate, n_iter, history, stats, ended, advice, intercept
+        As in `Solution`; `n_iter` counts all steps, those before a continuation too.
+    objective : array, 0-d
+        The mean of the objective over the last twenty batches or so, of each before its steps, at the x of that moment.
+    state : tuple
+        What the same function continues from when it is given the solution in place of its first x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpsolve as xs
+    >>> A = np.random.default_rng(0).standard_normal((500, 2))
+    >>> batches = [(A[i : i + 50], A[i : i + 50] @ np.ones(2)) for i in range(0, 500, 50)]
+    >>> half = xs.sgd(xs.LeastSquares, batches=batches[:5], step0=0.05, tol=1.0)
+    >>> whole = xs.sgd(xs.LeastSquares, half, batches=batches[5:], tol=1.0)
+    >>> whole.n_iter, whole.x.round(3)
+    (500, array([1., 1.]))
+    """
+
+    objective: Any = None
+    state: Any = None
+
+
 class Progress(NamedTuple):
     """What a callback sees at a check: ``callback(iteration, progress)``, whose true answer stops the solver.
 

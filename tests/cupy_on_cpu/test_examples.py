@@ -18,6 +18,8 @@ ELSEWHERE = tuple(
 OF_NUMPY = (
     "xpsolve.operators.base.LinearOperator.to_scipy",  # SciPy's operators take no other arrays
     "xpsolve.arrays.numba_loop.numba_loop",  # nor do Numba's loops
+    "xpsolve.operators.rows.Rows",  # blocks of a file are of NumPy
+    "xpsolve.operators.rows.Rows.batches",
 )
 
 

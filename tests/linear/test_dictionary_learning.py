@@ -1,6 +1,5 @@
 """Dictionary learning: descent, what the certificate says, planted dictionaries, scikit-learn, and digits."""
 
-import sys
 import warnings
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.decomposition import DictionaryLearning
 import xpsolve as xs
 from xpsolve import costs, problems
 from xpsolve.capabilities import TABLE
+from xpsolve.linear import _factorisation
 from xpsolve.solution import ConvergenceWarning, Status
 from xpsolve.testing import assert_close, assert_like, check_cost, check_solution
 
@@ -104,8 +104,7 @@ def test_a_planted_dictionary_is_found(rng):
 
 
 def test_momentum_that_goes_too_far_is_taken_back(rng, monkeypatch):
-    module = sys.modules["xpsolve.linear.dictionary_learning"]
-    monkeypatch.setattr(module, "extrapolate", lambda X, before, j: X + 3 * (X - before))
+    monkeypatch.setattr(_factorisation, "extrapolate", lambda X, before, j: X + 3 * (X - before))
     X, _ = planted(rng, 50, 8, 6, noise=0.1)
     assert_never_increases(stopped(X, 6, 0.1, max_iter=30, record=True).history["objective"])
 

@@ -140,3 +140,100 @@ def test_bad_input(kind):
     call, error, words = BAD[kind]
     with pytest.raises(error, match=words):
         call()
+
+
+# --- streams of batches -----------------------------------------------------------------------------
+
+
+@pytest.mark.of("train")
+def test_each_batch_of_a_stream_is_a_step(xp, rng):
+    A, y = rng.standard_normal((40, 3)), rng.standard_normal(40)
+    x, v = np.zeros(3), np.zeros(3)
+    parts, losses = [A[:3], A[3:20], A[20:21], A[21:]], []
+    targets = np.split(y, [3, 20, 21])
+    for k, (some, b) in enumerate(zip(parts, targets, strict=True)):
+        value, g = least_squares(x, some, b)
+        losses.append(value)
+        v = 0.8 * v - 0.1 / (1 + k / 4) * g
+        x = x + v
+    batches = [(xp(some), xp(b)) for some, b in zip(parts, targets, strict=True)]
+    options = {"step": 0.1, "momentum": 0.8, "warmup": 4}
+    run = networks.train(least_squares, xp(np.zeros(3)), batches=iter(batches), record=True, **options)
+    assert_close(run.x, x, like=batches[0][0], rtol=64 * xp.eps)
+    assert_close(run.objective, np.mean(losses), rtol=1e3 * xp.eps)
+    assert_close(run.history["objective"], np.asarray(losses), rtol=1e3 * xp.eps)
+    assert run.certificate.value == pytest.approx(np.mean(losses), rel=1e3 * xp.eps)
+    assert (run.n_iter, run.status, run.method) == (4, xs.Status.MAX_ITER, "heavy_ball")
+    half = networks.train(least_squares, xp(np.zeros(3)), batches=batches[:2], **options)
+    later = networks.train(least_squares, half, batches=batches[2:], **options)
+    assert_close(later.x, run.x, rtol=64 * xp.eps)
+    assert_close(later.objective, run.objective, rtol=1e3 * xp.eps)
+    assert later.n_iter == 4
+
+
+def test_a_stream_without_an_end_learns_and_is_stopped(rng):
+    def samples():
+        while True:
+            A = rng.standard_normal((16, 3))
+            yield A, A @ np.ones(3)
+
+    seen = []
+
+    def callback(steps, progress):
+        seen.append(float(progress.objective))
+        return progress.objective < 1e-8
+
+    run = networks.train(least_squares, np.zeros(3), batches=samples(), step=0.1, callback=callback)
+    assert run.status is xs.Status.STOPPED
+    assert run.n_iter == len(seen)
+    assert_close(run.x, np.ones(3), rtol=1e-3)
+    assert seen[0] > 0.1
+    converged = networks.train(least_squares, run, batches=[next(samples())], step=0.1)
+    assert converged.converged
+
+
+def test_rows_of_one_array_and_parameters_of_any_structure(rng):
+    A = xs.Rows(rng.standard_normal((300, 2)) + 3, block=50)
+
+    def loss(p, X):
+        r = X - p["mean"]
+        return np.mean(np.sum(r * r, axis=1)) / 2, {"mean": -np.mean(r, axis=0)}
+
+    run = networks.train(loss, {"mean": np.zeros(2)}, batches=A.batches(size=10, epochs=20), step=0.02, tol=2.0)
+    assert run.converged
+    assert_close(run.x["mean"], A.source.mean(axis=0), atol=0.2)
+
+
+def test_a_step_that_is_too_long_ends_the_stream(rng):
+    def samples():
+        while True:
+            A = rng.standard_normal((16, 3))
+            yield A, A @ np.ones(3)
+
+    with np.errstate(all="ignore"):
+        run = networks.train(least_squares, np.zeros(3), batches=samples(), step=100.0)
+    assert run.status is xs.Status.DIVERGED
+
+
+PAIR = (np.ones((2, 3)), np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "error", "words"),
+    [
+        ([], {"batches": []}, ValueError, "batches: expected at least one batch"),
+        ([], {"batches": 3}, TypeError, "batches: expected an iterable of arrays or tuples of arrays, got int"),
+        ([], {"batches": [PAIR, ([1.0], 2)]}, TypeError, "batches: expected arrays .*got list, int as number 2"),
+        ([], {"batches": [(PAIR[0], np.ones(3))]}, ValueError, r"batches: number 1: samples\[1\]"),
+        (PAIR, {"batches": [PAIR]}, ValueError, "samples: expected none with batches"),
+        ([], {"batches": [PAIR], "epochs": 3}, ValueError, "epochs: expected none with batches"),
+        ([], {"batches": [PAIR], "seed": 3}, ValueError, "seed: expected none with batches"),
+        ([], {"batches": [PAIR], "step": -1.0}, ValueError, "step: expected a positive"),
+        ([], {"batches": [PAIR], "tol": "x"}, TypeError, "tol: "),
+    ],
+)
+def test_what_is_no_stream_is_said(samples, options, error, words):
+    with pytest.raises(error, match=words):
+        networks.train(least_squares, np.zeros(3), *samples, **{"step": 0.1, **options})
+    with pytest.raises(ValueError, match="params: expected a solution of train"):
+        networks.train(least_squares, xs.sgd(xs.LeastSquares, batches=[PAIR]), batches=[PAIR], step=0.1)

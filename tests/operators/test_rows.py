@@ -178,7 +178,11 @@ def test_another_dtype_of_a_file_makes_no_copy(rng, tmp_path, monkeypatch):
     A, y = np.load(tmp_path / "A.npy", mmap_mode="r"), rng.standard_normal(len(A))
     calls = [
         lambda: xs.ridge(A, y, 1.0),
+        lambda: xs.ridge(A, y, 1.0, intercept=True, weights=1 + np.abs(y)),
         lambda: xs.lasso(A, y, 1e3),
+        lambda: xs.nnls(A, y),
+        lambda: xs.newton(xs.LeastSquares(A, y, 0.1, intercept=True)),
+        lambda: xs.sga(xs.LeastSquares(A, y, 0.1), epochs=1, tol=9.0, block=64),
         lambda: xs.gradient_descent(xs.LeastSquares(A, y), tol=0.1),
         lambda: xs.newton(xs.Logistic(A, np.sign(y), 0.1)),
     ]
@@ -200,6 +204,7 @@ def test_another_dtype_of_a_file_makes_no_copy(rng, tmp_path, monkeypatch):
         (lambda A: Rows(lambda: iter([A])), ValueError, r"shape: expected \(n, p\) beside a function"),
         (lambda A: Rows(lambda: iter([A]), shape=A.shape, block=3), ValueError, "block: expected None"),
         (lambda A: Rows(A, shape=(3, 2)), ValueError, r"shape: expected that of the source, \(700, 5\)"),
+        (lambda A: Rows(A, dtype="number"), TypeError, "dtype: expected a dtype of NumPy"),
         (lambda A: Rows(A, block=0), ValueError, "block: expected an integer of at least 1"),
         (lambda A: Rows(A[:, 0]), TypeError, r"source: expected an object with shape \(n, p\)"),
     ],
@@ -229,6 +234,14 @@ def test_wrong_rows_of_a_function_are_said(rng, blocks, kind, words):
     A, y = samples(rng)
     with pytest.raises(kind, match=words):
         xs.ridge(Rows(blocks(A), shape=A.shape), y, 1.0)
+
+
+def test_a_source_with_fewer_rows_than_its_shape_says(rng):
+    A, _ = samples(rng)
+    source = Slices(A)
+    source.shape = (N + 1, P)
+    with pytest.raises(ValueError, match=r"A: expected 701 rows from row 0 on, as its shape says, got 700"):
+        xs.operator_norm(source)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

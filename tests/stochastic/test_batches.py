@@ -128,6 +128,82 @@ def test_the_running_objective_is_of_samples_before_their_steps(rng):
     np.testing.assert_array_equal(solution.history["x"], [np.zeros(3), x[9], x[19], x[24]])
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("loss", ["LeastSquares", "Huber", "Logistic", "Multinomial"])
+def test_an_intercept_is_one_more_variable_centred_as_the_first_batch(rng, name, loss):
+    A, y = data(rng, "Logistic" if loss == "Huber" else loss, n=600, p=4)
+    A = A + 2
+    f = functools.partial(getattr(xs, loss), lam=0.05, intercept=True)
+    solve = functools.partial(getattr(xs, name), f, **GIVEN)
+    found, cuts = solve(batches=cut(A, y, 50)), solve(batches=cut(A, y, 50, 1, 13))
+    assert_close(found.x, cuts.x, rtol=1e-9)
+    assert_close(found.intercept, cuts.intercept, rtol=1e-9)
+    mean = A[:50].mean(axis=0)
+    start = xs.sgd(f(A[:50], y[:50]), epochs=0)  # an intercept that fits the first batch
+    offset = y[:50].mean() if loss == "LeastSquares" else 0.0
+    size = float(found.state.frame.size)
+    whole = np.column_stack([A - mean, size * np.ones(len(A))]), y - offset
+    x, total, k = np.zeros((5, *y.shape[1:])), 0.0, 0
+    x[-1] = (start.intercept - offset) / size
+    for i in range(600):
+        tau = 0.03 / (1 + (k / 50.0 if name == "sgd" else np.sqrt(k / 50.0)))
+        model = getattr(xs, loss)(whole[0][i : i + 1], whole[1][i : i + 1])
+        x = x - tau * (model.gradient(x) + 0.05 * np.concatenate([x[:-1], 0 * x[-1:]]))
+        total, k = total + x, k + 1
+    x = x if name == "sgd" else total / k
+    assert_close(found.x, x[:-1], rtol=1e-6, atol=1e-9)
+    assert_close(found.intercept, size * x[-1] - mean @ x[:-1] + offset, rtol=1e-6, atol=1e-9)
+    part = solve(batches=list(cut(A, y, 50))[:5])
+    later = solve(pickle.loads(pickle.dumps(part)), batches=list(cut(A, y, 50))[5:])
+    assert_close(later.x, found.x, rtol=1e-10)
+    assert_close(later.intercept, found.intercept, rtol=1e-10)
+    assert found.x.shape == (4, *y.shape[1:])
+
+
+def test_an_intercept_and_batches_of_one_class(rng):
+    A = rng.standard_normal((4000, 3)) + 1
+    y = np.where(A.sum(axis=1) - 4 + rng.standard_normal(4000) > 0, 1.0, -1.0)
+    f, seen = functools.partial(xs.Logistic, lam=0.01, intercept=True), []
+    first = y[:8].copy()
+    first[:] = 1.0
+    found = xs.sga(
+        f,
+        batches=[(A[:8], first), *cut(A[8:], y[8:], 1, 30)],
+        record_every=1000,
+        callback=lambda k, progress: seen.append((progress.x, progress.intercept)),
+    )
+    best = xs.newton(f(A, y))
+    assert np.all(np.isfinite(found.x))
+    assert f(A, y).value(np.append(found.x, found.intercept)) < f(A, y).value(np.append(best.x, best.intercept)) + 0.01
+    assert found.intercept == pytest.approx(seen[-1][1])
+    assert found.history["intercept"].shape == found.history["step"].shape
+    np.testing.assert_array_equal(found.history["x"][-1], found.x)
+    with pytest.raises(ValueError, match="batches: expected arrays like those of x0"):
+        xs.sga(functools.partial(xs.Logistic, lam=0.01), found, batches=[(np.ones((2, 4)), np.ones(2))])
+
+
+@pytest.mark.of("sgd")
+def test_an_intercept_on_every_library(xp, rng):
+    A, y = data(rng, "LeastSquares", n=300, p=3)
+    f = functools.partial(xs.LeastSquares, intercept=True)
+    expected = xs.sgd(f, batches=cut(A, y + 3, 60), **GIVEN)
+    found = xs.sgd(f, batches=cut(xp(A), xp(y + 3), 60), **GIVEN)
+    rtol = 2e-4 if "32" in str(found.x.dtype) else 1e-9
+    assert_close(found.x, expected.x, like=found.x, rtol=rtol)
+    assert_close(found.intercept, expected.intercept, rtol=rtol)
+
+
+def test_an_intercept_of_sparse_rows(rng):
+    A, y = data(rng, "Logistic", n=200)
+    A[np.abs(A) < 1] = 0
+    solve = functools.partial(xs.sgd, functools.partial(xs.Logistic, lam=0.05, intercept=True), block=16, **GIVEN)
+    sparse = solve(batches=((scipy.sparse.csr_array(a), b) for a, b in cut(A, y, 40)))
+    dense = solve(batches=cut(A, y, 40))
+    assert_close(dense.state.frame.size, sparse.state.frame.size)
+    assert_close(sparse.x, dense.x, rtol=1e-8)
+    assert_close(sparse.intercept, dense.intercept, rtol=1e-8)
+
+
 def endless(rng, p, n=200, dtype=np.float64, noise=0.0):
     while True:
         A = rng.standard_normal((n, p)).astype(dtype)
@@ -266,7 +342,6 @@ def test_another_library_is_named(xp):
     [
         ({"f": xs.LeastSquares(*ONE)}, TypeError, "f: with batches"),
         ({"f": lambda A, y: 3}, TypeError, "f: with batches"),
-        ({"f": functools.partial(xs.LeastSquares, intercept=True)}, ValueError, "f: expected no intercept"),
         ({"indices": [0, 1]}, ValueError, "indices: expected none with batches"),
         ({"epochs": 2}, ValueError, "epochs: expected none with batches"),
         ({"seed": 1}, ValueError, "seed: expected none with batches"),

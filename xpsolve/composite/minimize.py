@@ -353,5 +353,6 @@ def _finish(problem: Composite, method: str, run: Run[Any], stats: dict[str, Any
         operator=problem.start.f.operator if problem.is_model else None,
         intercept=intercept,
     )
-    delivered: Solution = problem.f.delivered(solution) if problem.is_model else solution
-    return delivered
+    if problem.is_model:
+        solution = problem.f.delivered(solution)
+    return solution

@@ -30,6 +30,7 @@ from xpsolve.arrays import (
 )
 from xpsolve.operators import Dense, aslinearoperator
 from xpsolve.operators.centred import centred
+from xpsolve.operators.entry import unless_converted
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Samples:
     def of(cls, A: Any, y: Array, weights: Array | None, intercept: bool, *, check_finite: bool = True) -> Samples:
         """The problem as it is solved."""
         check_flag(intercept, "intercept")
-        operator = aslinearoperator(A)
+        operator = aslinearoperator(unless_converted(A, y, weights))
         check_not_empty(operator.shape, "A", "(n, p)")
         given = {"y": y} if weights is None else {"y": y, "weights": weights}
         like = operator.like

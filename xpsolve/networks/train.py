@@ -7,14 +7,14 @@ B(k) are the samples of step k.  Each epoch goes through all of them once in a n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpsolve.arrays import (
     Array,
-    Namespace,
     Run,
     check_callable,
     check_count,
@@ -22,13 +22,12 @@ from xpsolve.arrays import (
     check_function,
     check_number,
     check_positive,
-    common_device,
-    common_namespace,
     device_of,
-    enter,
     iterate,
 )
 from xpsolve.capabilities import EAGER, capabilities
+from xpsolve.networks._momentum import entered, moved
+from xpsolve.networks._train_stream import train_on
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 from xpsolve.trace import arrays_in, map_arrays
 
@@ -50,11 +49,12 @@ def train(
     value_and_gradient: Callable[..., tuple[Array, Any]],
     params: Any,
     *samples: Array,
+    batches: Iterable[Any] | None = None,
     step: float,
     momentum: float = 0.9,
     warmup: float | None = None,
     batch: int = 32,
-    epochs: int = 10,
+    epochs: int | None = None,
     seed: int = 0,
     tol: float = 1e-2,
     record: bool = False,
@@ -67,10 +67,14 @@ def train(
     value_and_gradient : callable
         ``value_and_gradient(params, *some)`` of some of the samples to L, 0-d, which is a mean over them, and ∇L in the
         structure of params.
-    params : array, or structure of arrays
-        θ to start from: an array, or arrays in tuples, lists, dicts and dataclasses.
+    params : array, or structure of arrays, or StreamSolution
+        θ to start from: an array, or arrays in tuples, lists, dicts and dataclasses.  With `batches`, what this
+        function returned for the batches so far continues that stream, as if it had not been cut.
     *samples : array, shape (N, …)
-        The samples along the first axis: inputs, targets, ….
+        The samples along the first axis: inputs, targets, …; none with `batches`.
+    batches : iterable of arrays or tuples of arrays, optional
+        A stream that need not end: some samples at a time, each for one step, taken once and forgotten, in an order
+        that has to be random.  It ends with the iterable, or when the callback says so.
     step : float
         τ_0.
     momentum : float
@@ -78,25 +82,27 @@ def train(
     warmup : float, optional
         k_0, in steps; None keeps all steps as long as the first.
     batch : int
-        Samples per step; the last step of an epoch takes what is left.
-    epochs : int
-        Passes through the samples.
+        Samples per step; the last step of an epoch takes what is left.  Of `batches` each is one step.
+    epochs : int, optional
+        Passes through the samples; None is 10.  Not with `batches`.
     seed : int
-        Of the order of samples.
+        Of the order of samples.  Not with `batches`.
     tol : float
-        The loss at which to stop, checked after each epoch.
+        The loss at which to stop, checked after each epoch; of a stream what the certificate is compared with.
     record : bool
         Whether to keep the mean over the batches of every epoch, before the step of each, as "objective"; the first is
-        that of `params`.
+        that of `params`.  Of a stream, the loss of every batch before its step.
     callback : callable, optional
         Called as ``callback(epoch, progress)`` before the first epoch and after each, with a `Progress`, whose x is θ
-        and whose measure is the mean that `record` keeps; a true answer stops.
+        and whose measure is the mean that `record` keeps; of a stream as ``callback(step, progress)`` after every
+        step, with the running ``progress.objective``.  A true answer stops.
 
     Returns
     -------
     Solution
         ``.x`` is θ, in the structure of `params`; ``.n_iter`` counts epochs.  The certificate is the mean
-        loss over all samples, from the returned θ.
+        loss over all samples, from the returned θ.  With `batches` it is a `StreamSolution`, ``.n_iter`` counts steps,
+        and the certificate is ``.objective``: the mean loss of the last twenty batches, of each before its step.
 
     Raises
     ------
@@ -138,11 +144,14 @@ def train(
     >>> run.converged, run.x.round(3)
     (True, array([ 1., -2.,  3.]))
     """
-    xp, params = _entered(params, samples)
+    given = step, tol, batch, 10 if epochs is None else epochs, warmup, momentum, seed, record, callback
+    if batches is not None:
+        _check_alone(samples, epochs, seed)
+        check = functools.partial(_checked, value_and_gradient)
+        return train_on(batches, value_and_gradient, params, lambda theta: check(theta, *given), tol, record, callback)
+    xp, params = entered(params, samples)
     total = samples[0].shape[0]
-    step, warmup, momentum = _checked(
-        value_and_gradient, params, step, tol, batch, epochs, warmup, momentum, seed, record, callback
-    )
+    step, warmup, momentum = _checked(value_and_gradient, params, *given)
     like = samples[0]
     steps_an_epoch = -(-total // batch)
 
@@ -158,10 +167,8 @@ def train(
         for j in range(steps_an_epoch):
             index = there[j * batch : min((j + 1) * batch, total)]
             tau = step if warmup is None else step / (1 + (state.epoch * steps_an_epoch + j) / warmup)
-            value, gradient = value_and_gradient(params, *(xp.take(x, index, axis=0) for x in samples))
-            _check_gradient(gradient, params)
-            speed = _each(lambda v, g: momentum * v - tau * g, speed, gradient)  # noqa: B023
-            params = _each(lambda p, v: p + v, params, speed)
+            some = [xp.take(x, index, axis=0) for x in samples]
+            value, params, speed = moved(value_and_gradient, params, speed, some, tau, momentum)
             terms.append(value)
             sizes.append(index.shape[0])
         return _State(mean(terms, sizes), params, speed, state.epoch + 1)
@@ -181,7 +188,7 @@ def train(
         _State(loss(params), params, map_arrays(xp.zeros_like, params), 0),
         measure=reached,  # a number: read once
         tol=tol,
-        max_iter=epochs,
+        max_iter=10 if epochs is None else epochs,
         check_every=1,
         record=(lambda state: {"objective": state.loss}) if record else None,
         callback=seen_by(callback, lambda state: state.params, lambda state: state.loss),
@@ -213,6 +220,18 @@ def _finished(run: Run[_State], certificate: Certificate, method: str, steps: in
     )
 
 
+def _check_alone(samples: tuple[Array, ...], epochs: Any, seed: Any) -> None:
+    """What does not go with batches."""
+    for name, given, why in (
+        ("samples", samples, "they come in the batches"),
+        ("epochs", epochs is not None, "a stream is taken once; itertools.islice(batches, k) ends it after k batches"),
+        ("seed", seed != 0, "nothing is drawn; the stream has to be in random order"),
+    ):
+        if given:
+            message = f"{name}: expected none with batches: {why}."
+            raise ValueError(message)
+
+
 def _checked(
     value_and_gradient: Any,
     params: Any,
@@ -242,46 +261,3 @@ def _checked(
     check_flag(record, "record")
     check_callable(callback, "callback")
     return step, warmup, momentum
-
-
-def _entered(params: Any, samples: tuple[Array, ...]) -> tuple[Namespace, Any]:
-    """The parameters in one real dtype, where the samples are; these keep theirs, which may be integers."""
-    given = {f"params[{i}]": p for i, p in enumerate(arrays_in(params))}
-    if not given or not samples:
-        message = (
-            f"params, samples: expected an array or a structure of arrays, and at least one array of samples, got "
-            f"{type(params).__qualname__} and {len(samples)}."
-        )
-        raise TypeError(message)
-    named = {f"samples[{i}]": x for i, x in enumerate(samples)}
-    common_namespace(**given, **named)
-    common_device(**given, **named)
-    for name, x in named.items():
-        if x.ndim == 0 or x.shape[0] != samples[0].shape[0] or x.shape[0] == 0:
-            expected = "at least one sample" if name == "samples[0]" else f"{samples[0].shape[0]}, as samples[0] has"
-            message = f"{name}: expected samples along the first axis, {expected}, got shape {tuple(x.shape)}."
-            raise ValueError(message)
-    xp, arrays = enter(**given)
-    entered = iter(arrays)
-    return xp, map_arrays(lambda _: next(entered), params)
-
-
-def _each(function: Callable[[Array, Array], Array], tree: Any, other: Any) -> Any:
-    """`tree` with function(x, y) of each array x in it and its partner y in `other`."""
-    partners = iter(arrays_in(map_arrays(np.asarray, other, leaf=_scalar)))
-    return map_arrays(np.asarray, map_arrays(lambda x: function(x, next(partners)), tree), leaf=_scalar)
-
-
-def _scalar(x: Any) -> bool:
-    """Whether NumPy has converted a 0-d array to a scalar."""
-    return isinstance(x, np.generic)
-
-
-def _check_gradient(gradient: Any, params: Any) -> None:
-    shapes = [
-        [tuple(x.shape) for x in arrays_in(map_arrays(np.asarray, tree, leaf=_scalar))] for tree in (gradient, params)
-    ]
-    if shapes[0] != shapes[1]:
-        expected = f"expected a gradient with arrays of the shapes of params, {shapes[1]}"
-        message = f"value_and_gradient: {expected}, got {shapes[0]}."
-        raise ValueError(message)

@@ -33,6 +33,13 @@ def is_operator(A: Any) -> bool:
     return not is_array(A) and (is_sparse(A) or is_foreign(A) or is_source(A))
 
 
+def unless_converted(A: Any, *others: Array) -> Any:
+    """A itself, or `Rows` of a long file that has another dtype: these are converted block by block."""
+    if not isinstance(A, np.memmap) or not is_long(A):
+        return A
+    return A if all(not is_array(y) or y.dtype == A.dtype for y in others) else Rows(A)
+
+
 def enter_operator(
     A: Any, y: Array, shape: str = "(n,) or (n, k)", *, complex_too: bool = False
 ) -> tuple[Namespace, LinearOperator, Array]:
@@ -41,8 +48,7 @@ def enter_operator(
     Both become complex where one of them is, if they are allowed to be `complex_too`.
     """
     entered = enter_numbers if complex_too else enter
-    if isinstance(A, np.memmap) and is_array(y) and A.dtype != y.dtype and is_long(A):
-        A = Rows(A)  # converted block by block
+    A = unless_converted(A, y)
     if is_operator(A):
         operator = aslinearoperator(A)
         check_not_empty(operator.shape, "A", "(n, p)")

@@ -132,8 +132,12 @@ class Rows(LinearOperator):
             message = f"shape: expected that of the source, {tuple(source.shape)}, got {self.shape}."
             raise ValueError(message)
         self.source, self.block = source, block
-        own = None if made else source.dtype
-        self._like = np.zeros(0, dtype=(own or "float64") if dtype is None else dtype)
+        own = np.dtype("float64") if made else source.dtype
+        try:
+            self._like = np.zeros(0, dtype=own if dtype is None else dtype)
+        except TypeError:
+            message = f"dtype: expected a dtype of NumPy or None, got {dtype!r}."
+            raise TypeError(message) from None
         self.factor: Array | None = None  # what the rows are multiplied by when they are read, 0-d or (p,)
 
     @property
@@ -159,7 +163,11 @@ class Rows(LinearOperator):
 
     def rows(self, start: int, stop: int) -> Array:
         """Some rows of a source with slices, in memory."""
-        return self._checked(self.source[start:stop], 1)
+        block = self._checked(self.source[start:stop], 1)
+        if block.shape[0] != stop - start:
+            message = f"A: expected {stop - start} rows from row {start} on, as its shape says, got {block.shape[0]}."
+            raise ValueError(message)
+        return block
 
     def row_blocks(self) -> Iterator[Array]:
         """One pass: all blocks, from the first row to the last."""

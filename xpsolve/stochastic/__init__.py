@@ -1,6 +1,5 @@
 """Objectives of linear models, and the methods that descend on them."""
 
-from xpsolve.stochastic.batches import StreamSolution
 from xpsolve.stochastic.coordinate_descent import coordinate_descent
 from xpsolve.stochastic.gradient_descent import gradient_descent
 from xpsolve.stochastic.linear_model import LinearModel
@@ -15,7 +14,6 @@ __all__ = [
     "LinearModel",
     "Logistic",
     "Multinomial",
-    "StreamSolution",
     "coordinate_descent",
     "gradient_descent",
     "newton",

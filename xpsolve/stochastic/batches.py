@@ -17,15 +17,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpsolve.arrays import Array, device_of, holds, namespace_of, safe_norm
-from xpsolve.solution import Certificate, Progress, Solution, Status, finish
+from xpsolve.solution import Certificate, Progress, Status, StreamSolution, finish
+from xpsolve.stochastic._intercept import Frame
 from xpsolve.stochastic._run import begin
 from xpsolve.stochastic._units import Units
+from xpsolve.stochastic._weights import part_of_a_stream
 from xpsolve.stochastic.compiled_steps import why_not
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.steps import Method, by_rows, pace_of_stream
@@ -55,35 +57,8 @@ class StreamState(NamedTuple):
     objective: Array  # means over recent batches, before their steps, 0-d: of f,
     gradient: Array  # of ‖D∇f‖,
     at_zero: Array  # and of that at x = 0
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class StreamSolution(Solution):
-    """The answer of `sgd` or `sga` for a stream of batches.
-
-    Parameters
-    ----------
-    x, method, certificate, n_iter, history, stats, ended, advice, intercept
-        As in `Solution`; `n_iter` counts all steps, those before a continuation too.
-    objective : array, 0-d
-        The mean of the objective over the last twenty batches or so, of each before its steps, at the x of that moment.
-    state : tuple
-        What the same function continues from when it is given the solution as x0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xpsolve as xs
-    >>> A = np.random.default_rng(0).standard_normal((500, 2))
-    >>> batches = [(A[i : i + 50], A[i : i + 50] @ np.ones(2)) for i in range(0, 500, 50)]
-    >>> half = xs.sgd(xs.LeastSquares, batches=batches[:5], step0=0.05, tol=1.0)
-    >>> whole = xs.sgd(xs.LeastSquares, half, batches=batches[5:], tol=1.0)
-    >>> whole.n_iter, whole.x.round(3)
-    (500, array([1., 1.]))
-    """
-
-    objective: Any = None
-    state: Any = None
+    frame: Frame | None = None  # the variables of a model with an intercept: centred as the first batch is
+    zero: Array | None = None  # x = 0 there, with an intercept that fits the first batch
 
 
 class Way(NamedTuple):
@@ -104,10 +79,11 @@ def descend(f: Any, x0: Any, batches: Any, o: Options, way: Way) -> StreamSoluti
         message = "batches: expected at least one batch (A, y), got none."
         raise ValueError(message)
     state, first = _begun(head, x0, o, way)
-    pace = pace_of_stream(o, first, compiled=not why_not(head))
+    pace = pace_of_stream(o, first, compiled=not why_not(first.model))
     reason, next_record, kept = "", state.steps, []
-    for number, model in enumerate(itertools.chain([head], models), start=1):
-        _check_alike(model, first.model, number)
+    for number, given in enumerate(itertools.chain([head], models), start=1):
+        _check_alike(given, head, number)
+        model = given if state.frame is None else given.in_frame_of(state.frame)
         lam, tau0 = o.planned(model)
         stream = replace(first, start=replace(first.start, f=model, units=Units(model)), lam=lam)
         if not state.given:
@@ -115,18 +91,20 @@ def descend(f: Any, x0: Any, batches: Any, o: Options, way: Way) -> StreamSoluti
         x = stream.shaped(way.answer(state.iterate, state.steps))
         state = _seen(state, model, x)
         if o.record_every is not None and state.steps >= next_record:
-            kept.append(_kept(state, x))
+            kept.append(_kept(state, model, x))
             next_record = state.steps + o.record_every
         state, finite = _through(stream, state, o, way, pace)
         x = stream.shaped(way.answer(state.iterate, state.steps))
         if not finite:
             reason = "not finite"
             break
-        if o.callback is not None and o.callback(state.steps, Progress(x, _measure(state), None, state.objective)):
-            reason = "callback"
-            break
+        if o.callback is not None:
+            shown, intercept = model.split(x)
+            if o.callback(state.steps, Progress(shown, _measure(state), intercept, state.objective)):
+                reason = "callback"
+                break
     if o.record_every is not None:
-        kept.append(_kept(state, x))
+        kept.append(_kept(state, model, x))
     stats = {
         "host_reads": pace.reads + number,  # λ of each batch
         "batches": state.batches,
@@ -159,11 +137,13 @@ def _solution(
         ended = Status.MAX_ITER
     history = None
     if kept:
-        history = {key: xp.stack([one[key] for one in kept]) for key in ("x", "objective", "certificate")}
+        history = {key: xp.stack([one[key] for one in kept]) for key in kept[0] if key != "step"}
         history["step"] = np.asarray([one["step"] for one in kept])
+    shown, intercept = last.split(x)
     return finish(
         name,
-        x,
+        shown,
+        intercept=intercept,
         method=name,
         certificate=certificate,
         reason=reason,
@@ -219,7 +199,8 @@ def _model(f: Any, pair: Any, number: int) -> LinearModel:
         message = f"batches: expected pairs (A, y), got {what} as number {number}."
         raise TypeError(message)
     try:
-        model = f(*pair)
+        with part_of_a_stream():
+            model = f(*pair)
         if isinstance(model, LinearModel):
             first_of_run(model, None)
     except (TypeError, ValueError) as error:
@@ -232,12 +213,6 @@ def _model(f: Any, pair: Any, number: int) -> LinearModel:
             f"got one that returns {kind}."
         )
         raise TypeError(message)
-    if model.intercept:
-        message = (
-            "f: expected no intercept with batches, whose means are not known beforehand. "
-            "Append a column of ones to A, whose entry of x is then the intercept."
-        )
-        raise ValueError(message)
     return model
 
 
@@ -263,26 +238,30 @@ def _begun(model: LinearModel, x0: Any, o: Options, way: Way) -> tuple[StreamSta
             "Its x starts a new one, with x0=solution.x."
         )
         raise ValueError(message)
-    xp = model.xp
+    xp, frame, (first_x, runs) = model.xp, None, first_of_run(model, None if state is not None else x0)
+    if model.intercept:
+        frame = model.centred().frame if state is None else state.frame
+        model = model if frame is None else model.in_frame_of(frame)
     start = begin(model, None, Units(model))
     if state is None:
-        x, runs = first_of_run(model, x0)
         if runs is not None:
             message = f"x0: expected shape {model.shape} with batches, got {tuple(x0.shape)}."
             raise ValueError(message)
-        x = start.x if x is None else x
+        x = start.x if first_x is None else model.inside(first_x)
         X = x if len(model.shape) == 2 else x[..., None]
         zero = xp.zeros((), dtype=model.y.dtype, device=device_of(model.y))
         assert start.weights is not None
         state = StreamState(way.first(X), 0, 0, math.inf, False, _WARMUP / o.batch, start.weights, zero, zero, zero)
+        state = state._replace(frame=frame, zero=None if frame is None else start.x)
     else:
         X = state.iterate[0]
         shape = tuple(X.shape)
-        alike = shape == (*model.shape, 1)[:2] and namespace_of(X) is xp
+        alike = shape == (*model.shape, 1)[:2] and namespace_of(X) is xp and (state.frame is None) != model.intercept
         if not alike or X.dtype != model.y.dtype or device_of(X) != device_of(model.y):
             message = (
                 f"batches: expected arrays like those of x0, {namespace_of(X).__name__} {X.dtype} with {shape[0]} "
-                f"features, got {xp.__name__} {model.y.dtype} with {model.shape[0]} as number 1."
+                f"features{'' if state.frame is None else ', that of an intercept included'}, got {xp.__name__} "
+                f"{model.y.dtype} with {model.shape[0]} as number 1."
             )
             raise ValueError(message)
     if o.step0 is not None:
@@ -295,11 +274,12 @@ def _begun(model: LinearModel, x0: Any, o: Options, way: Way) -> tuple[StreamSta
 def _seen(state: StreamState, model: LinearModel, x: Array) -> StreamState:
     """With a batch in the means: the mean of all at first, later one that forgets."""
     value, g = model.value_and_gradient(x)
-    _, g0, _ = model.first_gradient()
+    g0 = model.first_gradient()[1] if state.zero is None else model.gradient(state.zero)
     new = (value, safe_norm(g * state.D), safe_norm(g0 * state.D))
     part = 1 / min(state.batches + 1, _RECENT)
     objective, gradient, at_zero = (
-        old + part * (now - old) if state.batches else now for old, now in zip(state[-3:], new, strict=True)
+        old + part * (now - old) if state.batches else now
+        for old, now in zip((state.objective, state.gradient, state.at_zero), new, strict=True)
     )
     return state._replace(batches=state.batches + 1, objective=objective, gradient=gradient, at_zero=at_zero)
 
@@ -316,8 +296,10 @@ def _measure(state: StreamState) -> Array:
     return xp.where(zero == 0, xp.full_like(zero, xp.inf), state.gradient / _positive(zero))
 
 
-def _kept(state: StreamState, x: Array) -> dict[str, Any]:
-    return {"step": state.steps, "x": x, "objective": state.objective, "certificate": _measure(state)}
+def _kept(state: StreamState, model: LinearModel, x: Array) -> dict[str, Any]:
+    x, intercept = model.split(x)
+    kept = {"step": state.steps, "x": x, "objective": state.objective, "certificate": _measure(state)}
+    return kept if intercept is None else {**kept, "intercept": intercept}
 
 
 def _through(stream: Stream, state: StreamState, o: Options, way: Way, pace: Any) -> tuple[StreamState, bool]:

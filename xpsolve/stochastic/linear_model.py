@@ -42,7 +42,7 @@ from xpsolve.arrays import (
     weighted_gram,
 )
 from xpsolve.operators import Dense, LinearOperator, Rows, Sparse, eigenvalue_bound
-from xpsolve.operators.centred import Centred
+from xpsolve.operators.centred import Centred, centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.operators.sparse import sparse_column_sizes, sparse_product, with_numbers
 from xpsolve.stochastic._intercept import Frame, WithIntercept, in_frame
@@ -341,6 +341,16 @@ class LinearModel:
         offset, margins = (c, 0 * c) if self.has_units else (None, c)
         slopes = other._slopes(self.xp.zeros_like(self.y) + margins)
         other.operator, other.frame = in_frame(self.operator, self._shares(), slopes, offset)
+        return other
+
+    def in_frame_of(self, frame: Frame) -> LinearModel:
+        """The same model with an intercept in the variables of another one of its kind."""
+        other, operator = copy.copy(self), self.operator
+        assert isinstance(operator, WithIntercept)
+        if frame.offset is not None:
+            other.y = self.y - frame.offset
+        other.operator = WithIntercept(centred(operator.operator, frame.mean), frame.size).explicit()
+        other.frame = frame
         return other
 
     def inside(self, x: Array) -> Array:

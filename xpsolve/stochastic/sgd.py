@@ -151,8 +151,9 @@ def sgd(
     batches : iterable of pairs (A_i, y_i), optional
         A stream of samples, a few rows at a time, (n_i, p) and n_i observations with any n_i ≥ 1; a generator that
         never ends will do.  Rows are taken once and in their order, which has to be random, and forgotten.  The stream
-        ends with the iterable, or when the callback says so; ``itertools.islice`` limits it.  Without an intercept, for
-        which A can have a column of ones.  Weights are relative to those of the same batch.
+        ends with the iterable, or when the callback says so; ``itertools.islice`` limits it.  Weights
+        are relative to those of the same batch.  With an intercept steps are taken in variables that are centred by the
+        means of the first batch.
     indices : sequence of int, shape (K,) or (runs, K), optional
         Sample numbers of the steps, on the host, so that runs agree on all libraries.  None draws them at random.  Not
         with `batches`.
