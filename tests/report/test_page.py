@@ -223,7 +223,7 @@ def test_what_varies_where_a_solver_stops_is_drawn_as_convergence_and_not_fitted
         suite.add(f"l.Gap.{name}", grid, value, meta)
     page = report.build(suite.write(), tmp_path / "report").parent / "lasso.html"
     assert [image["src"] for image in Page(page.read_text()).images] == ["figures/l-Gap-time_solve.svg"]
-    assert "Lasso to a gap: fista is the first at 1e-08, after 4 s" in page.read_text()
+    assert "Lasso to a gap: fista is the first at 1e-08, after 4" in page.read_text()
     assert pd.read_csv(page.parent / "scaling.csv").empty
 
 
