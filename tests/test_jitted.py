@@ -147,7 +147,7 @@ def test_a_solve_that_stops_early_says_so_where_it_was_called(solve):
         assert after[0].lineno == before[0].lineno
         told = str(after[0].message)
         assert told.split(": ")[0] == str(before[0].message).split(": ")[0]
-        assert told.endswith(found.advice[xs.Status.MAX_ITER])
+        assert found.advice[xs.Status.MAX_ITER] in told
         assert f"after {found.n_iter} iterations" in told
 
 

@@ -62,9 +62,9 @@ def ridge_cv(
     >>> import numpy as np
     >>> import xpsolve as xs
     >>> A = np.random.default_rng(0).standard_normal((100, 5))
-    >>> found = xs.ridge_cv(A, A[:, 0] + 0.1, np.geomspace(0.01, 100, 9))
+    >>> found = xs.ridge_cv(A, A[:, 0] + 0.1, [0.01, 0.1, 1.0, 10.0, 100.0])
     >>> found.lam.shape, found.scores.shape
-    ((), (9,))
+    ((), (5,))
 
     Parameters
     ----------
