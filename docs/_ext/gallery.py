@@ -39,7 +39,20 @@ log = logging.getLogger(__name__)
 
 def module_of(picture: Picture) -> Path:
     """The file whose code draws it."""
-    return Path(inspect.getsourcefile(picture.draw) or "")
+    return Path(inspect.getsourcefile(inspect.unwrap(picture.draw)) or "")
+
+
+def code_of(picture: Picture) -> dict[str, str]:
+    """The functions and classes of that file that draw it, by name in the order of the file: its own and what it uses."""
+    text = module_of(picture).read_text("utf-8")
+    nodes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    found, left = set(), [inspect.unwrap(picture.draw).__name__]
+    while left:
+        name = left.pop()
+        if name in nodes and name not in found:
+            found.add(name)
+            left += [node.id for node in ast.walk(nodes[name]) if isinstance(node, ast.Name)]
+    return {name: ast.get_source_segment(text, node) or "" for name, node in nodes.items() if name in found}
 
 
 def name_in_words(picture: Picture) -> str:
@@ -56,6 +69,10 @@ def with_code(text: str) -> str:
 def page(picture: Picture, root: Path) -> str:
     """One figure, what it shows, and the code."""
     source = module_of(picture).relative_to(root)
+    parts = "\n".join(
+        f"```{{literalinclude}} ../../{source}\n:language: python\n:pyobject: {name}\n```\n"
+        for name in code_of(picture)
+    )
     return f"""# {name_in_words(picture)}
 
 ```{{picture}} {picture.name}
@@ -66,11 +83,9 @@ def page(picture: Picture, root: Path) -> str:
 
 To draw it yourself, also on another backend: `xpsolve figures --only {picture.name} --backend numpy`.
 
-```{{literalinclude}} ../../{source}
-:language: python
-:caption: {source}
-```
-"""
+The code, from [{source}](../../{source}), which has the imports and constants:
+
+{parts}"""
 
 
 def index() -> str:
@@ -142,7 +157,7 @@ def uses() -> dict[str, list[Picture]]:
     """The figures whose code has xs.NAME, by the full name."""
     found: dict[str, list[Picture]] = {}
     for picture in PICTURES.values():
-        for name in sorted(set(re.findall(r"\bxs((?:\.\w+)+)", module_of(picture).read_text("utf-8")))):
+        for name in sorted(set(re.findall(r"\bxs((?:\.\w+)+)", "\n".join(code_of(picture).values())))):
             found.setdefault(f"xpsolve{name}", []).append(picture)
     return found
 
