@@ -43,7 +43,7 @@ def module_of(picture: Picture) -> Path:
 
 
 def code_of(picture: Picture) -> dict[str, str]:
-    """The functions and classes of that file that draw it, by name in the order of the file: its own and what it uses."""
+    """The functions and classes of that file that draw it, by name, in the order of the file."""
     text = module_of(picture).read_text("utf-8")
     nodes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     found, left = set(), [inspect.unwrap(picture.draw).__name__]
@@ -69,10 +69,8 @@ def with_code(text: str) -> str:
 def page(picture: Picture, root: Path) -> str:
     """One figure, what it shows, and the code."""
     source = module_of(picture).relative_to(root)
-    parts = "\n".join(
-        f"```{{literalinclude}} ../../{source}\n:language: python\n:pyobject: {name}\n```\n"
-        for name in code_of(picture)
-    )
+    included = f"```{{literalinclude}} ../../{source}\n:language: python\n:pyobject: "
+    parts = "\n".join(f"{included}{name}\n```\n" for name in code_of(picture))
     return f"""# {name_in_words(picture)}
 
 ```{{picture}} {picture.name}

@@ -59,7 +59,7 @@ class Rows(LinearOperator):
     Parameters
     ----------
     source : array-like or callable
-        What has ``shape`` (n, p), ``dtype`` and slices of rows: a data set of h5py, an array of Zarr, a `numpy.memmap`.
+        What has ``shape`` (n, p), ``dtype`` and slices of rows: a data set of h5py, an array of Zarr, a memmap of NumPy.
         Or a function without arguments that returns an iterator of blocks (n_i, p), a new one at each call, with the
         same rows in the same order: each pass over the matrix is one call.
     shape : tuple of int, optional
@@ -84,7 +84,7 @@ class Rows(LinearOperator):
     Notes
     -----
     Functions that take A take such a data set as it is; `Rows` gives it a dtype or blocks, or makes one of a function.
-    A `numpy.memmap` is taken as an array where its dtype is that of y; as `Rows` the stochastic methods go through it
+    A ``numpy.memmap`` is taken as an array where its dtype is that of y; as `Rows` the stochastic methods go through it
     chunk by chunk.  y has to be in memory.
 
     Examples
