@@ -59,7 +59,7 @@ class Rows(LinearOperator):
     Parameters
     ----------
     source : array-like or callable
-        What has ``shape`` (n, p), ``dtype`` and slices of rows: a data set of h5py, an array of Zarr, a memmap of NumPy.
+        What has ``shape`` (n, p), ``dtype`` and slices of rows: data sets of h5py, arrays of Zarr, a memmap of NumPy.
         Or a function without arguments that returns an iterator of blocks (n_i, p), a new one at each call, with the
         same rows in the same order: each pass over the matrix is one call.
     shape : tuple of int, optional
