@@ -33,9 +33,10 @@ def explain(usable: pd.DataFrame, verdict: Verdict) -> Verdict:
     launching = (usable["launching"] / usable["value"]).to_numpy(dtype=np.float64)
     told = {} if verdict.cause is None else dict(verdict.cause.numbers)
     if verdict.kind == Kind.FLOOR_BOUND:
-        if np.isfinite(launching[0]):
+        # more than all of the time: a compiler has joined the calls that are counted
+        if launching[0] <= 1:
             told |= {"launching": float(launching[0]), "launches": float(usable["launches"].iloc[0])}
-        return replace(verdict, cause=Cause("launches" if launching[0] >= LAUNCHING else "calls", told))
+        return replace(verdict, cause=Cause("launches" if LAUNCHING <= launching[0] <= 1 else "calls", told))
     limits = usable["share"].to_numpy(dtype=np.float64)
     if np.isnan(limits).any():
         return verdict
@@ -46,7 +47,7 @@ def explain(usable: pd.DataFrame, verdict: Verdict) -> Verdict:
             return verdict
         cached = "cache" if first > 1 else "outgrown"
         return replace(verdict, cause=Cause(cached if usable["bound"].iloc[0] == "memory" else "rates", ends))
-    if launching[0] >= LAUNCHING and launching[-1] < launching[0] / CHANGED:
+    if LAUNCHING <= launching[0] <= 1 and launching[-1] < launching[0] / CHANGED:
         return replace(verdict, cause=Cause("launches", {"launching": float(launching[0])}))
     if last <= CHANGED * first:
         return verdict
