@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -186,12 +188,16 @@ class CountedRows:
     """
 
     def __init__(self, values: np.ndarray, length: int) -> None:
+        self.values, self.length, self.read = values, length, 0
+
+    @cached_property
+    def array(self) -> Any:
+        """The rows as an array of Dask."""
         import dask.array as da
 
-        self.values, self.length, self.read = values, length, 0
-        index = da.from_array(np.arange(len(values)), chunks=length)
+        values, index = self.values, da.from_array(np.arange(len(self.values)), chunks=self.length)
         chunks = (index.chunks[0], (values.shape[1],))
-        self.array = index.map_blocks(self._rows, new_axis=1, chunks=chunks, dtype=values.dtype, meta=values[:0])
+        return index.map_blocks(self._rows, new_axis=1, chunks=chunks, dtype=values.dtype, meta=values[:0])
 
     def _rows(self, index: np.ndarray) -> np.ndarray:
         self.read += len(index)

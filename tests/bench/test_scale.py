@@ -1,6 +1,7 @@
 """Data that are not in memory, and curves of convergence: what their benchmarks count and measure."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,12 @@ def scale(monkeypatch):
 def test_passes_over_chunks(scale, method, passes):
     pytest.importorskip("dask")
     assert scale.Passes().track_passes("dask", method) == passes
+
+
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
+def test_a_stream_is_counted_without_dask(scale, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask.array", None)
+    assert scale.Passes().track_passes("numpy", "sgd") == 1
 
 
 def test_rows_are_counted_whenever_they_are_read(scale, monkeypatch):
