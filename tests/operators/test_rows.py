@@ -227,6 +227,8 @@ def test_what_is_no_source_is_refused(rng, make, kind, words):
         ),
         (lambda A: lambda: [A[:, 0]], ValueError, r"got \(700,\) as number 1"),
         (lambda A: lambda: 3, TypeError, "A: expected a function that makes an iterator .* returns int"),
+        (lambda A: lambda: [1j * A], TypeError, "A: expected numbers that float64 can hold, got complex128 in block 1"),
+        (lambda A: lambda: [A[:9], A[9:].astype(str)], TypeError, "A: expected numbers .* got <U32 in block 2"),
         (lambda A: (lambda once: lambda: once)(iter([A])), ValueError, "in each pass, got 0. The function has to make"),
     ],
 )

@@ -270,6 +270,10 @@ class Rows(LinearOperator):
         if array.ndim != 2 or array.shape[1] != self.shape[1]:
             message = f"A: expected blocks of shape (n_i, {self.shape[1]}), got {array.shape} as number {number}."
             raise ValueError(message)
+        if not np.can_cast(array.dtype, self._like.dtype, "same_kind"):
+            message = f"A: expected numbers that {self._like.dtype} can hold, got {array.dtype} in block {number}. "
+            message += "Say what they are computed with: xs.Rows(…, dtype=…)."
+            raise TypeError(message)
         array = array if array.dtype == self._like.dtype else array.astype(self._like.dtype)
         return array if self.factor is None else array * self.factor
 
