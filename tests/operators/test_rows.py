@@ -140,6 +140,8 @@ def test_integers_become_what_y_is(rng):
     A = rng.integers(-3, 4, (60, 4))
     y = rng.standard_normal(60)
     assert_close(xs.ridge(Slices(A), y, 1.0).x, xs.ridge(A, y, 1.0).x, rtol=1e-12)
+    assert xs.dot_test(Slices(A)) < 1e-14
+    assert_close(xs.operator_norm(Slices(A)), np.linalg.norm(A, 2), rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [2.0**-300, 2.0**300])

@@ -347,6 +347,7 @@ def _with_vector(A: Any, like: Array | None) -> tuple[LinearOperator, Array]:
     if found is None:
         message = "like: expected an array of the library and dtype to work in, as A has none of its own."
         raise TypeError(message)
+    found = as_floating(found, "A")  # of a file it may be integers
     return operator, cast(found, complex_dtype(found)) if operator.complex else found
 
 
