@@ -211,8 +211,8 @@ def _scatter(both: pd.DataFrame, suffix: str) -> np.ndarray[Any, np.dtype[np.flo
 def scaling_table(lines: list[Series]) -> pd.DataFrame:
     """One row per fitted series: what ``scaling.csv`` holds.
 
-    Exponent with its interval, the theory's, the kind of the verdict, its cause and the evidence; constant and factor of
-    t = a + b·x^α; of t = c + d·cost the constant c, and its part of the time at the median size.
+    Exponent with its interval, the theory's, the kind of the verdict, its cause and the evidence; constant and factor
+    of t = a + b·x^α; of t = c + d·cost the constant c, and its part of the time at the median size.
     """
     columns = (
         "machine environment benchmark family title mode params x points invalid x_min x_max of sessions alpha low "
