@@ -38,33 +38,40 @@ def held(suite):
     return peers.contests(table.tidy(found), found.facts)
 
 
-def outcomes(contest):
-    return {entrant.library: entrant.outcome for entrant in contest.entrants}
+def outcomes(found):
+    return dict(zip(found["library"], found["outcome"], strict=True))
+
+
+def against(found):
+    """What the table says of ours beside each library, without the interval."""
+    ((_, shown),) = peers.tables(found, lambda *_: "")
+    at = {name: shown.columns.index(name) for name in ("library", "xpsolve is")}
+    return {row[at["library"]].text: row[at["xpsolve is"]].text.split(" [")[0] for row in shown.rows}
 
 
 def test_the_winner_is_said_to_win_whoever_it_is(suite):
-    (contest,) = held(race(suite, {"xpsolve": 2.0, "celer": 1.0, "scikit-learn": 5.0}))
-    assert [e.library for e in contest.entrants] == ["celer", "xpsolve", "scikit-learn", "skglm"]
-    assert outcomes(contest) == {"celer": "fastest", "xpsolve": "", "scikit-learn": "", "skglm": "not installed"}
-    said = {e.library: e.ours and e.ours.sentence.split(" [")[0] for e in contest.entrants}
-    assert said == {"celer": "2× slower", "xpsolve": None, "scikit-learn": "2.5× faster", "skglm": None}
-    assert [e.version for e in contest.entrants] == ["0.7.4", "0.1.0", "1.9.1", "–"]
+    found = held(race(suite, {"xpsolve": 2.0, "celer": 1.0, "scikit-learn": 5.0}))
+    assert found["library"].tolist() == ["celer", "xpsolve", "scikit-learn", "skglm"]
+    assert outcomes(found) == {"celer": "fastest", "xpsolve": "", "scikit-learn": "", "skglm": "not installed"}
+    said = against(found)
+    assert said == {"celer": "2× slower", "xpsolve": "–", "scikit-learn": "2.5× faster", "skglm": "–"}
+    assert found["version"].tolist() == ["0.7.4", "0.1.0", "1.9.1", "–"]
 
 
 def test_times_that_cannot_be_told_apart_are_level(suite):
-    (contest,) = held(race(suite, {"xpsolve": 1.03, "celer": 1.0}))
-    assert outcomes(contest)["xpsolve"] == outcomes(contest)["celer"] == "among the fastest"
-    ours = next(e.ours for e in contest.entrants if e.library == "celer")
-    assert ours.low < 1 < ours.high
-    assert ours.sentence.startswith("level [")
+    found = held(race(suite, {"xpsolve": 1.03, "celer": 1.0}))
+    assert outcomes(found)["xpsolve"] == outcomes(found)["celer"] == "among the fastest"
+    celer = found.set_index("library").loc["celer"]
+    assert celer["low"] < 1 < celer["high"]
+    assert against(found)["celer"] == "level"
 
 
 def test_an_answer_that_missed_its_accuracy_is_shown_and_compared_with_nothing(suite):
-    (contest,) = held(race(suite, {"xpsolve": 2.0, "celer": 0.1, "scikit-learn": 3.0}, {"celer": 1e-3}))
-    assert outcomes(contest)["celer"] == "not at equal accuracy"
-    assert outcomes(contest)["xpsolve"] == "fastest"
-    assert next(e.ours for e in contest.entrants if e.library == "celer") is None
-    ((_, shown),) = peers.tables([contest], lambda *_: "")
+    found = held(race(suite, {"xpsolve": 2.0, "celer": 0.1, "scikit-learn": 3.0}, {"celer": 1e-3}))
+    assert outcomes(found)["celer"] == "not at equal accuracy"
+    assert outcomes(found)["xpsolve"] == "fastest"
+    assert against(found)["celer"] == "–"
+    ((_, shown),) = peers.tables(found, lambda *_: "")
     cells = next(row for row in shown.rows if row[1].text == "celer")
     assert cells[2].mark == "invalid"
     assert cells[3].text.startswith("○ ")
@@ -72,42 +79,42 @@ def test_an_answer_that_missed_its_accuracy_is_shown_and_compared_with_nothing(s
 
 
 def test_where_ours_missed_there_is_no_ratio_and_yet_a_winner(suite):
-    (contest,) = held(race(suite, {"xpsolve": 0.1, "celer": 1.0, "scikit-learn": 2.0}, {"xpsolve": 1.0}))
-    assert outcomes(contest)["celer"] == "fastest"
-    assert all(e.ours is None for e in contest.entrants)
+    found = held(race(suite, {"xpsolve": 0.1, "celer": 1.0, "scikit-learn": 2.0}, {"xpsolve": 1.0}))
+    assert outcomes(found)["celer"] == "fastest"
+    assert found["times"].isna().all()
 
 
 def test_a_time_without_an_error_takes_no_part(suite):
-    (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": 2.0}, checked=False))
-    assert set(outcomes(contest).values()) == {"accuracy not measured", "not installed"}
-    found = peers.standing([contest])
-    assert (found.cases, found.decided, found.wins) == (1, 0, {})
-    assert found.undecided[0][0] == "Lasso (wide)"
-    assert "xpsolve: accuracy not measured" in found.undecided[0][1]
+    found = held(race(suite, {"xpsolve": 1.0, "celer": 2.0}, checked=False))
+    assert set(outcomes(found).values()) == {"accuracy not measured", "not installed"}
+    found = peers.standing(found)
+    assert (found["cases"], found["decided"], found["wins"]) == (1, 0, {})
+    assert found["undecided"][0][0] == "Lasso (wide)"
+    assert "xpsolve: accuracy not measured" in found["undecided"][0][1]
 
 
 def test_a_failure_is_named(suite):
-    (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": None}))
-    assert outcomes(contest)["celer"] == "failed"
-    assert outcomes(contest)["xpsolve"] == ""  # with one library there is no winner
+    found = held(race(suite, {"xpsolve": 1.0, "celer": None}))
+    assert outcomes(found)["celer"] == "failed"
+    assert outcomes(found)["xpsolve"] == ""  # with one library there is no winner
 
 
 def test_a_library_that_is_there_and_was_not_asked_for_is_left_out(suite):
-    (contest,) = held(race(suite, {"xpsolve": 1.0, "celer": 2.0}))
-    assert "scikit-learn" not in outcomes(contest)
+    found = held(race(suite, {"xpsolve": 1.0, "celer": 2.0}))
+    assert "scikit-learn" not in outcomes(found)
 
 
 def test_before_ours_is_measured_nobody_has_won(suite):
     found = held(race(suite, {"celer": 1.0, "scikit-learn": 5.0}))
-    assert set(outcomes(found[0]).values()) == {"", "not installed"}
-    assert peers.standing(found).undecided[0][1].endswith("xpsolve: not measured yet")
+    assert set(outcomes(found).values()) == {"", "not installed"}
+    assert peers.standing(found)["undecided"][0][1].endswith("xpsolve: not measured yet")
 
 
 def test_the_lead_counts_wins(suite):
     race(suite, {"xpsolve": 2.0, "celer": 1.0}, title="One", cases=("wide", "tall"))
     race(suite, {"xpsolve": 1.0, "celer": 3.0}, title="Two")
     found = peers.standing(held(suite))
-    assert (found.cases, found.decided, found.wins) == (3, 3, {"celer": 2, "xpsolve": 1})
+    assert (found["cases"], found["decided"], found["wins"]) == (3, 3, {"celer": 2, "xpsolve": 1})
 
 
 @pytest.mark.parametrize(("spread", "ends"), [(1.3, (2 / 1.3**2**0.5, 2 * 1.3**2**0.5)), (1.0, None)])

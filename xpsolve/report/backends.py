@@ -1,6 +1,6 @@
 """One solver on every backend: speed and error side by side, launch-bound problems, processor against accelerator.
 
-Rows that differ only in their ``backend`` form one match.  Tables show the smallest and the largest size of each
+Rows that differ only in their ``backend`` are one problem.  Tables show the smallest and the largest size of each
 series: the cost of a call, and the speed of the arithmetic.
 """
 
@@ -8,85 +8,59 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from xpsolve.report.crossover import crossover
-from xpsolve.report.digest import LEVEL, Cell, RunName, Table, measure, readable, seconds, table, times, view
-from xpsolve.report.figures import Dot, Race
+from xpsolve.report.digest import DASH, LEVEL, Cell, RunName, Table, measure, table
 from xpsolve.report.findings import Series
-from xpsolve.report.formats import error, number
+from xpsolve.report.formats import error, number, readable, seconds, times
 from xpsolve.report.peers import ratio, takes_part
-
-__all__ = ["Match", "dots", "errors_table", "matches", "panels", "races", "races_table", "speed_table"]
-__all__ += ["throughput_table", "wins"]
 
 REFERENCE = "numpy"
 PANELS = 6
 
 
-@dataclass(frozen=True)
-class Match:
-    """One problem on several backends."""
-
-    machine: str
-    environment: str
-    family: str
-    title: str
-    case: str  # parameters but the backend, in words
-    line: str  # parameters but the backend and the abscissa
-    x: float
-    rows: Mapping[str, Any]  # of the tidy table, by backend
-
-    @property
-    def able(self) -> dict[str, float]:
-        """Times of correct answers by backend, the fastest first."""
-        sound = {name: float(row["value"]) for name, row in self.rows.items() if row["valid"] and row["steady"]}
-        return dict(sorted(sound.items(), key=lambda item: item[1]))
-
-    @property
-    def winner(self) -> str:
-        """The fastest backend; empty where the next is as fast, or there is none."""
-        times = list(self.able.items())
-        return times[0][0] if len(times) > 1 and times[1][1] >= LEVEL * times[0][1] else ""
-
-
-def matches(frame: pd.DataFrame) -> list[Match]:
-    """Problems that several backends solved in one run, in the order of benchmarks."""
-    groups: dict[tuple[str, ...], dict[str, Any]] = {}
-    for _, row in _timed(frame).iterrows():
-        where = (*(str(row[c]) for c in ("machine", "environment", "benchmark")), _without(row["params"]))
-        groups.setdefault(where, {})[str(row["backend"])] = row
-    found = []
-    for (machine, environment, _, rest), rows in groups.items():
-        if len(rows) > 1:
-            one = next(iter(rows.values()))
-            case, line = readable(rest), readable(_without(one["series"]))
-            found.append(Match(machine, environment, one["family"], one["title"], case, line, float(one["x"]), rows))
-    return found
-
-
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:
-    if frame.empty:
-        return frame
+    """Times on a backend, with the parameters but the backend in ``rest``, and but the abscissa too in ``line``."""
     chosen = frame["current"] & (frame["role"] == "time") & (frame["status"] == "ok") & (frame["backend"] != "")
-    return frame[chosen & ~takes_part(frame)]
+    rows = frame[chosen & ~takes_part(frame)]
+    return rows.assign(rest=rows["params"].map(_without), line=rows["series"].map(_without))
 
 
 def _without(params: str) -> str:
     return json.dumps({k: v for k, v in json.loads(params).items() if k != "backend"}, sort_keys=True)
 
 
-def wins(found: Sequence[Match]) -> dict[str, int]:
+def matches(frame: pd.DataFrame) -> pd.DataFrame:
+    """Problems that several backends solved in one run, a row for each backend.
+
+    Beside the tidy table: the number of the ``problem`` and its ``case`` in words; who is ``able``, with a right answer
+    and a steady time; and the ``winner`` of the problem, empty where the next is as fast, or there is none.
+    """
+    rows = _timed(frame)
+    rows["problem"] = rows.groupby(["machine", "environment", "benchmark", "rest"], sort=False).ngroup()
+    rows["case"], rows["able"] = rows["rest"].map(readable), rows["valid"] & rows["steady"]
+    rows = rows[rows.groupby("problem")["backend"].transform("size") > 1]
+    able = rows[rows["able"]].sort_values("value")
+    fastest, rest = able.drop_duplicates("problem"), able[able.duplicated("problem")].drop_duplicates("problem")
+    ahead = _same(fastest, rest)["value"] >= LEVEL * fastest["value"]
+    winners = dict(zip(fastest["problem"][ahead], fastest["backend"][ahead], strict=True))
+    return rows.assign(winner=[winners.get(problem, "") for problem in rows["problem"]])
+
+
+def _same(rows: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """For each row the one of `reference` with the same problem, of which there is at most one."""
+    return rows[["problem"]].merge(reference, on="problem", how="left").set_axis(rows.index)
+
+
+def wins(found: pd.DataFrame) -> dict[str, int]:
     """How often each backend is the fastest, the most often first; under "" how often none is."""
-    won = Counter(one.winner for one in found)
-    there = {name for one in found for name in one.rows}
-    return {name: won[name] for name in [*sorted(there, key=lambda name: (-won[name], name)), ""]}
+    won = found.drop_duplicates("problem")["winner"].value_counts()
+    names = sorted(found["backend"].unique(), key=lambda name: (-won.get(name, 0), name))
+    return {name: int(won.get(name, 0)) for name in [*names, ""]}
 
 
 def panels(lines: Sequence[Series]) -> dict[str, dict[str, Series]]:
@@ -106,62 +80,54 @@ def panels(lines: Sequence[Series]) -> dict[str, dict[str, Series]]:
     return {family: best[family][1] for family in sorted(ranked)}
 
 
-def _ends(found: Sequence[Match]) -> list[Match]:
+def _ends(found: pd.DataFrame) -> pd.DataFrame:
     """The smallest and the largest size of each series; all of those that have no abscissa."""
-    series: dict[tuple[str, ...], list[Match]] = {}
-    for one in found:
-        case = one.case if math.isnan(one.x) else one.line
-        series.setdefault((one.machine, one.environment, one.title, case), []).append(one)
-    ends = []
-    for members in series.values():
-        ordered = sorted(members, key=lambda one: one.x)
-        ends += ordered[:1] if len(ordered) == 1 else [ordered[0], ordered[-1]]
-    return ends
+    series = found.groupby(["machine", "environment", "title", "line"], sort=False)
+    low, high = (series["x"].transform(end) for end in ("min", "max"))
+    ends = found.assign(place=series.ngroup())[found["x"].isna() | (found["x"] == low) | (found["x"] == high)]
+    return ends.sort_values(["place", "x"], kind="stable")
 
 
-def _side_by_side(found: Sequence[Match], run: RunName, cell: Callable[[Match, Any], Cell]) -> Table:
-    names = list(dict.fromkeys(name for one in found for name in one.rows))
+def _side_by_side(found: pd.DataFrame, run: RunName, cell: Callable[[Mapping[str, Any]], Cell]) -> Table:
+    """A row for each problem, a column for each backend."""
+    names = list(found["backend"].unique())
     rows = []
-    for one in _ends(found):
-        cells = {name: cell(one, one.rows[name]) if name in one.rows else Cell("–") for name in names}
-        rows.append(((one.machine, one.environment), {"benchmark": one.title, "at": one.case, **cells}))
-    return table(run, rows)
+    for _, problem in _ends(found).groupby("problem", sort=False):
+        cells = {row["backend"]: cell(row) for row in problem.to_dict("records")}
+        rows.append({**problem.iloc[0], **dict.fromkeys(names, DASH), **cells})
+    return table(rows, {"benchmark": "title", "at": "case", **{name: name for name in names}}, run)
 
 
-def speed_table(found: Sequence[Match], run: RunName) -> Table:
+def speed_table(found: pd.DataFrame, run: RunName) -> Table:
     """Times side by side, one column per backend; hollow times belong to doubtful answers."""
 
-    def cell(one: Match, row: Any) -> Cell:
-        hollow, name = row["backend"] not in one.able, row["backend"]
-        mark = "invalid" if hollow else "fastest" if name == one.winner else ""
-        return measure(row["value"], lambda t: f"{'○ ' if hollow else ''}{seconds(t)}", mark)
+    def cell(row: Mapping[str, Any]) -> Cell:
+        if not row["able"]:
+            return measure(row["value"], lambda t: f"○ {seconds(t)}", "invalid")
+        return measure(row["value"], seconds, "fastest" if row["backend"] == row["winner"] else "")
 
     return _side_by_side(found, run, cell)
 
 
-def errors_table(found: Sequence[Match], run: RunName) -> Table:
+def errors_table(found: pd.DataFrame, run: RunName) -> Table:
     """Errors side by side, one column per backend, of problems whose error was measured."""
-    checked = [one for one in found if any(not math.isnan(row["error"]) for row in one.rows.values())]
-    return _side_by_side(checked, run, lambda one, row: measure(row["error"], error, "" if row["valid"] else "invalid"))
+    checked = found[found["error"].notna().groupby(found["problem"]).transform("any")]
+    return _side_by_side(checked, run, lambda row: measure(row["error"], error, "" if row["valid"] else "invalid"))
 
 
-def dots(found: Sequence[Match]) -> list[Dot]:
-    """Times as multiples of NumPy's, or of the first backend where NumPy is missing."""
-    told = []
-    for one in _ends(found):
-        reference = REFERENCE if REFERENCE in one.rows else next(iter(one.rows))
-        for name, row in one.rows.items():
-            if name != reference and min(row["value"], one.rows[reference]["value"]) > 0:
-                r = ratio(row, one.rows[reference])
-                told.append(Dot(one.title, one.case, name, r.value, r.low, r.high, name not in one.able))
-    return told
+def dots(found: pd.DataFrame) -> pd.DataFrame:
+    """Times as multiples of NumPy's, or of the first backend where NumPy is missing, as `figures.ratios` draws them."""
+    ends = _ends(found)
+    first = ends.sort_values("backend", key=lambda names: names != REFERENCE, kind="stable").drop_duplicates("problem")
+    beside = _same(ends, first)
+    value, low, high = ratio(ends, beside)
+    shown = ends.assign(group=ends["title"], row=ends["case"], name=ends["backend"], value=value, low=low, high=high)
+    return shown.assign(hollow=~ends["able"])[~ends.index.isin(first.index) & (value > 0) & (value < math.inf)]
 
 
 def throughput_table(frame: pd.DataFrame, run: RunName) -> Table:
     """How launch-bound a problem is: one call at a time against many calls in a row."""
     rows = _timed(frame)
-    if not rows.empty:
-        rows = rows[(rows["mode"] == "throughput") & rows["valid"] & (rows["value"] > 0) & (rows["latency"] > 0)]
     columns = {
         "benchmark": "title",
         "at": lambda row: readable(row["params"]),
@@ -169,52 +135,46 @@ def throughput_table(frame: pd.DataFrame, run: RunName) -> Table:
         "one of many calls": ("value", seconds),
         "ratio": lambda row: measure(row["latency"] / row["value"], times),
     }
-    return view(rows, columns, run)
+    chosen = (rows["mode"] == "throughput") & rows["valid"] & (rows["value"] > 0) & (rows["latency"] > 0)
+    return table(rows[chosen], columns, run)
 
 
-def races(frame: pd.DataFrame) -> list[Race]:
-    """The best time of any processor against the best of any accelerator, wherever both solved two sizes or more.
+def races(frame: pd.DataFrame) -> pd.DataFrame:
+    """The best time of any processor and that of any accelerator, a row for each size that both were measured at.
 
-    Of one machine or of several; any device but "cpu" is an accelerator; the largest gain comes first.
+    Of one machine or of several; any device but "cpu" is an accelerator, whose columns end in ``_accelerator``.  Each
+    ``race`` of two sizes or more has its ``finding``, the size ``at`` which one overtakes the other, and the ``gain``,
+    by which factor the accelerator is faster at the largest size; the largest gain comes first.
     """
-    best: dict[tuple[str, str], dict[float, dict[bool, tuple[float, str]]]] = {}
-    heads: dict[tuple[str, str], Any] = {}
-    for _, row in _timed(frame).iterrows():
-        if not (row["valid"] and row["steady"] and row["x_name"] and row["value"] > 0):
-            continue
-        line = (str(row["benchmark"]), _without(row["series"]))
-        heads.setdefault(line, row)
-        accelerated = row["device"] not in ("cpu", "")
-        here = best.setdefault(line, {}).setdefault(float(row["x"]), {})
-        entry = (float(row["value"]), f"{row['backend']}, {row['machine']}")
-        here[accelerated] = min(here.get(accelerated, (math.inf, "")), entry)
+    rows = _timed(frame)
+    rows = rows[rows["valid"] & rows["steady"] & (rows["x_name"] != "") & (rows["value"] > 0)]
+    same_size, processor = ["benchmark", "line", "x"], rows["device"].isin(("cpu", ""))
+    named = rows.assign(who=rows["backend"] + ", " + rows["machine"])
+    ours, theirs = (named[chosen].sort_values("value").drop_duplicates(same_size) for chosen in (processor, ~processor))
+    both = ours.merge(theirs, on=same_size, suffixes=("", "_accelerator")).sort_values("x")
     found = []
-    for line, sizes in best.items():
-        x = sorted(size for size, both in sizes.items() if len(both) == 2)
-        if len(x) > 1:
-            cpu, gpu = ([sizes[size][device] for size in x] for device in (False, True))
-            times = ([t for t, _ in cpu], [t for t, _ in gpu])
-            crossing = crossover(x, *times)
-            at = crossing.at if np.isfinite(crossing.at) and crossing.right == 1 else math.inf
-            case, head = readable(line[1]), heads[line]
-            title = f"{head['title']} ({case})" if case else str(head["title"])
-            found.append(Race(title, str(head["x_name"]), x, times, (cpu[-1][1], gpu[-1][1]), at))
-    return sorted(found, key=lambda race: race.times[1][-1] / race.times[0][-1])
+    for (_, line), sizes in both.groupby(["benchmark", "line"]):
+        if len(sizes) > 1:
+            last, case = sizes.iloc[-1], readable(line)
+            met = crossover(sizes["x"], sizes["value"], sizes["value_accelerator"])
+            finding = met.sentence((last["who"], last["who_accelerator"]), last["x_name"])
+            race = f"{last['title']} ({case})" if case else last["title"]
+            gain = last["value"] / last["value_accelerator"]
+            found.append(sizes.assign(race=race, at=met.at, finding=finding, gain=gain))
+    return pd.concat(found).sort_values("gain", ascending=False, kind="stable") if found else pd.DataFrame()
 
 
-def races_table(found: Sequence[Race]) -> Table:
+def races_table(points: pd.DataFrame) -> Table:
     """Where the accelerator overtakes, and by how much it leads at the largest size."""
-    rows = []
-    for one in found:
-        gain, last = one.times[0][-1] / one.times[1][-1], f"{one.x_name} = {number(one.x[-1])}"
-        how = "is faster throughout" if gain > 1 else f"does not catch up by {last}"
-        cells = {
-            "benchmark": one.title,
-            "the accelerator": f"overtakes at {one.x_name} ≈ {number(one.at)}" if math.isfinite(one.at) else how,
-            "at the largest size": last,
-            "it is": Cell(f"{number(gain)} × faster" if gain >= 1 else f"{number(1 / gain)} × slower", gain),
-            "accelerator": one.names[1],
-            "processor": one.names[0],
-        }
-        rows.append((("", ""), cells))
-    return table(lambda *_: "", rows)
+
+    def gain(row: Mapping[str, Any]) -> Cell:
+        faster, slower = row["gain"], 1 / row["gain"]
+        return Cell(f"{number(faster)} × faster" if faster >= 1 else f"{number(slower)} × slower", faster)
+
+    columns = {
+        "benchmark": "race",
+        "finding": "finding",
+        "at the largest size": lambda row: f"{row['x_name']} = {number(row['x'])}",
+        "the accelerator is": gain,
+    }
+    return table(points.groupby("race", sort=False).tail(1) if len(points) else [], columns, lambda *_: "")

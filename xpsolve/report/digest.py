@@ -1,112 +1,77 @@
-"""The tables of a report, as plain text cells: exponents, who is fastest where, limits, counts, values."""
+"""The tables of a report, as plain text cells: exponents, who is fastest where, limits, values."""
 
 from __future__ import annotations
 
-import functools
 import itertools
-import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from xpsolve.report.findings import RIVALS, Pair, Series
-from xpsolve.report.formats import error, exponent, interval, number, quantity, share
+from xpsolve.report.formats import error, exponent, interval, number, quantity, readable, seconds, share, times
 from xpsolve.report.verdict import Kind, Verdict, sentence
 
-__all__ = [
-    "LEVEL",
-    "Cell",
-    "RunName",
-    "Table",
-    "counts",
-    "crossings",
-    "elsewhere",
-    "exponents",
-    "fastest",
-    "grows",
-    "interval_cell",
-]
-__all__ += [
-    "joint",
-    "key",
-    "limits",
-    "measure",
-    "missing",
-    "readable",
-    "table",
-    "text",
-    "values",
-    "verdict",
-    "with_run",
-]
+LEVEL = 1.05  # a lead below this is within run-to-run noise
+VERDICTS = [kind.value for kind in (Kind.DIFFERS, Kind.FLOOR_BOUND, Kind.NOT_MEASURABLE, Kind.NO_THEORY, Kind.AGREES)]
+
+RunName = Callable[[str, str], str]
+"""Name of the run of a machine and environment; empty where there is only one."""
+Link = Callable[[str], str]
+"""The page of a family; empty where there is none."""
 
 
 class Cell(NamedTuple):
-    """The text of a cell, its sort key, its mark, the page with more about it, and a small figure as SVG."""
+    """The text of a cell, its sort key, its mark, the page with more about it, and a verdict to draw beside it."""
 
     text: str
     key: float | str = ""
     mark: str = ""
     link: str = ""
-    figure: str = ""
+    drawn: Verdict | None = None
+
+
+DASH = Cell("–")
 
 
 @dataclass(frozen=True)
 class Table:
     """Columns and rows; empty tables are false and left out of the page."""
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Cell]] = ()
 
     def __bool__(self) -> bool:
         return bool(self.rows)
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, to be set flush right."""
-        keys = [row[column].key for row in self.rows]
-        return any(isinstance(key, float) for key in keys) and all(isinstance(key, float) or key == "" for key in keys)
+        keys = [row[column].key for row in self.rows if row[column].key != ""]
+        return bool(keys) and all(isinstance(key, float) for key in keys)
 
 
-LEVEL = 1.05  # a lead below this is within run-to-run noise
-LEVEL_RACE = "no clear winner"
-VERDICTS = [kind.value for kind in (Kind.DIFFERS, Kind.FLOOR_BOUND, Kind.NOT_MEASURABLE, Kind.NO_THEORY, Kind.AGREES)]
+def table(rows: Any, columns: Mapping[str, Any], run: RunName) -> Table:
+    """A table of rows, each with its machine and environment: dictionaries, or a frame.
 
-RunName = Callable[[str, str], str]
-"""Name of the run of a machine and environment; empty where there is only one."""
-
-
-def table(run: RunName, rows: Iterable[tuple[Any, dict[str, Any]]]) -> Table:
-    """A table of rows, each the run's machine and environment and its cells by column; words become cells of words."""
-    found = [
-        (
-            run(str(where[0]), str(where[1])),
-            {name: one if isinstance(one, Cell) else text(one) for name, one in cells.items()},
-        )
-        for where, cells in rows
-    ]
-    return with_run(list(found[0][1]) if found else [], [(name, list(cells.values())) for name, cells in found])
-
-
-def view(frame: pd.DataFrame, columns: Mapping[str, Any], run: RunName) -> Table:
-    """A table of rows of a frame, from each heading to its cells.
-
-    These are of a column of words, by its name; of one of numbers, by its name and how they are shown; or what a
-    function makes of a row.
+    `columns` has for each heading the name of a value in words, name and format of a number, or a function of the row.
+    Those in which no row has anything are left out.
     """
+    rows = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows
+    cells = [[_cell(row, source) for source in columns.values()] for row in rows]
+    kept = [i for i in range(len(columns)) if any(row[i].text != "–" for row in cells)]
+    names = [run(str(row["machine"]), str(row["environment"])) for row in rows]
+    shown = [(name, [row[i] for i in kept]) for name, row in zip(names, cells, strict=True)]
+    return with_run([list(columns)[i] for i in kept], shown)
 
-    def cell(row: Any, source: Any) -> Any:
-        if callable(source):
-            return source(row)
-        return text(row[source]) if isinstance(source, str) else measure(row[source[0]], source[1])
 
-    found = frame.to_dict("records")
-    where = ((row["machine"], row["environment"]) for row in found)
-    cells = ({header: cell(row, source) for header, source in columns.items()} for row in found)
-    return table(run, zip(where, cells, strict=True))
+def _cell(row: Mapping[str, Any], source: Any) -> Cell:
+    if isinstance(source, tuple):
+        return measure(row[source[0]], source[1])
+    value = source(row) if callable(source) else row[source]
+    return value if isinstance(value, Cell) else text(value)
 
 
 def with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
@@ -116,39 +81,14 @@ def with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
     return Table(["machine", *columns], [[text(name), *cells] for name, cells in rows])
 
 
-seconds = functools.partial(quantity, name="seconds")
-
-
-def times(ratio: Any) -> str:
-    """A ratio, with its sign."""
-    return f"{number(ratio)} ×"
-
-
 def text(words: Any, mark: str = "", link: str = "") -> Cell:
     """A cell of words, which sorts by them."""
     return Cell(str(words) or "–", str(words), mark, link)
 
 
 def measure(value: Any, show: Callable[[Any], str] = number, mark: str = "") -> Cell:
-    """A cell of a number, which sorts by it."""
-    return Cell(show(value), key(value), mark)
-
-
-def key(value: Any) -> float | str:
-    """The sort key of a number; one that is not finite sorts last."""
-    return float(value) if math.isfinite(float(value)) else ""
-
-
-def readable(params: str | dict[str, Any]) -> str:
-    """Parameters in words, such as ``numpy, normal, n = 2000``."""
-    given = json.loads(params) if isinstance(params, str) else params
-    return ", ".join(str(v) if isinstance(v, str) else f"{k} = {number(v)}" for k, v in given.items())
-
-
-def _span(x: Iterable[float], name: str) -> str:
-    sizes = sorted(x)
-    ends = number(sizes[0]) if sizes[0] == sizes[-1] else f"{number(sizes[0])} … {number(sizes[-1])}"
-    return f"{name} = {ends}".replace(" ", "\u00a0")
+    """A cell of a number, which sorts by it; one that is not finite sorts last."""
+    return Cell(show(value), float(value) if math.isfinite(float(value)) else "", mark)
 
 
 def verdict(found: Verdict) -> Cell:
@@ -156,34 +96,34 @@ def verdict(found: Verdict) -> Cell:
     return Cell(found.kind, f"{VERDICTS.index(found.kind)} {found.kind}", found.kind.replace(" ", "-"))
 
 
-def grows(found: Verdict, variable: str) -> Cell:
-    """A measured exponent with its interval, where the digits mean something."""
-    low, high = found.interval
-    if not found.measured or high - low > 3:
-        return Cell("–")
-    return Cell(f"{variable}^{exponent(found.value)} {interval(low, high)}", found.value)
+def grows(line: Series) -> Cell:
+    """A measured exponent with its interval and its picture, where the digits mean something."""
+    low, high = line.verdict.interval
+    if not line.verdict.measured or high - low > 3:
+        return DASH
+    words = f"{line.variable}^{exponent(line.verdict.value)} {interval(low, high)}"
+    return Cell(words, line.verdict.value, drawn=line.verdict)
 
 
-def exponents(lines: Sequence[Series], run: RunName, link: Callable[[str], str] = lambda _: "") -> Table:
+def span(low: float, high: float, name: str) -> str:
+    """Sizes from the smallest to the largest."""
+    ends = number(low) if low == high else f"{number(low)} … {number(high)}"
+    return f"{name} = {ends}".replace(" ", "\u00a0")
+
+
+def exponents(lines: Sequence[Series], run: RunName, link: Link = lambda _: "") -> Table:
     """One row per series, the ones that need a look first: the verdict, its exponents, and why."""
-    return table(
-        run,
-        (
-            (
-                line.key,
-                {
-                    "benchmark": text(line.head["title"], link=link(str(line.head["family"]))),
-                    "series": line.label,
-                    "verdict": verdict(line.verdict),
-                    "time grows as": grows(line.verdict, line.variable),
-                    "theory": measure(line.theory, exponent),
-                    "sizes": _span(line.points["x"], line.head["x_name"]),
-                    "why": sentence(line.verdict),
-                },
-            )
-            for line in sorted(lines, key=lambda line: VERDICTS.index(line.verdict.kind))
-        ),
-    )
+    ordered = sorted(lines, key=lambda line: VERDICTS.index(line.verdict.kind))
+    columns = {
+        "benchmark": lambda row: text(row["title"], link=link(row["family"])),
+        "series": lambda row: row["line"].label,
+        "verdict": lambda row: verdict(row["line"].verdict),
+        "time grows as": lambda row: grows(row["line"]),
+        "theory": lambda row: measure(row["line"].verdict.theory, exponent),
+        "sizes": lambda row: span(row["line"].points["x"].min(), row["line"].points["x"].max(), row["x_name"]),
+        "why": lambda row: sentence(row["line"].verdict),
+    }
+    return table([dict(line.head, line=line) for line in ordered], columns, run)
 
 
 def joint(found: pd.DataFrame, run: RunName) -> Table:
@@ -194,70 +134,63 @@ def joint(found: pd.DataFrame, run: RunName) -> Table:
         "verdict": lambda row: text(row["kind"], row["kind"].replace(" ", "-")),
         "in": "length",
         "exponent": ("exponent", exponent),
-        "95 % interval": lambda row: Cell(interval(row["low"], row["high"]), key(row["low"])),
+        "95 % interval": lambda row: measure(row["low"], lambda low: interval(low, row["high"])),
         "theory": ("theory", exponent),
-        "sizes": lambda row: _span((row["smallest"], row["largest"]), row["length"]),
+        "sizes": lambda row: span(row["smallest"], row["largest"], row["length"]),
         "cause": "cause",
     }
-    return view(found, columns, run)
+    return table(found, columns, run)
 
 
-def fastest(
-    lines: Sequence[Series], run: RunName, link: Callable[[str], str] = lambda _: "", rivals: Sequence[str] = RIVALS
-) -> Table:
-    """Which is fastest at which sizes, where methods or backends compete on the same work."""
-    arenas: dict[tuple[str, str, str, str], list[Series]] = {}
-    for line in lines:
-        common = readable({k: v for k, v in line.params.items() if k not in RIVALS})
-        arenas.setdefault((*line.key[:2], str(line.head["title"]), common), []).append(line)
-    rows = []
-    for (machine, environment, title, common), members in arenas.items():
-        head = members[0].head
-        what = text(f"{title} ({common})" if common else title, link=link(str(head["family"])))
-        for who, sizes, lead in _stretches(members, rivals):
-            ahead = Cell(f"{lead:.2f} ×", lead)
-            cells = {
-                "benchmark": what,
-                "sizes": _span(sizes, head["x_name"]),
-                "fastest": who,
-                "ahead of the next by": ahead,
-            }
-            rows.append(((machine, environment), cells))
-    return table(run, rows)
-
-
-def _stretches(lines: Sequence[Series], rivals: Sequence[str]) -> list[tuple[str, list[float], float]]:
-    """Neighbouring sizes with one winner: who, where, and its median lead over the next."""
-    names = [", ".join(str(line.params[name]) for name in rivals if name in line.params) for line in lines]
-    points = pd.concat([line.valid.assign(who=name) for line, name in zip(lines, names, strict=True)])
-    points = points[points["who"] != ""].sort_values("value").drop_duplicates(["x", "who"])  # the best of each name
-    races = []
-    for x, here in points.groupby("x"):
-        if len(here) > 1:
-            first, second = here["value"].nsmallest(2)
-            races.append(
-                (float(x), str(here["who"].iloc[0]) if second >= LEVEL * first else LEVEL_RACE, second / first)
-            )
-    stretches = ((who, list(group)) for who, group in itertools.groupby(races, key=lambda race: race[1]))
-    return [(who, [x for x, *_ in part], statistics.median(lead for *_, lead in part)) for who, part in stretches]
+def fastest(lines: Sequence[Series], run: RunName, link: Link = lambda _: "", rivals: Sequence[str] = RIVALS) -> Table:
+    """Which is fastest at which sizes, by what median factor, where methods or backends compete on the same work."""
+    if not lines:
+        return Table()
+    arena = ["machine", "environment", "family", "title", "equal", "x_name"]
+    named = [
+        line.valid.assign(
+            who=", ".join(str(line.params[name]) for name in rivals if name in line.params),
+            equal=readable({name: value for name, value in line.params.items() if name not in RIVALS}),
+        )
+        for line in lines
+    ]
+    points = pd.concat(named).query("who != ''").sort_values("value").drop_duplicates([*arena, "x", "who"])
+    found = []
+    for key, rows in points.groupby(arena, sort=False):
+        races = []
+        for x, here in rows.groupby("x"):
+            if len(here) > 1:
+                lead = here["value"].iloc[1] / here["value"].iloc[0]
+                races.append((x, here["who"].iloc[0] if lead >= LEVEL else "no clear winner", lead))
+        for who, part in itertools.groupby(races, key=lambda race: race[1]):
+            sizes, _, leads = zip(*part, strict=True)
+            ends = {"who": who, "low": sizes[0], "high": sizes[-1], "lead": statistics.median(leads)}
+            found.append(dict(zip(arena, key, strict=True)) | ends)
+    columns = {
+        "benchmark": lambda row: text(row["title"], link=link(row["family"])),
+        "at equal": "equal",
+        "sizes": lambda row: span(row["low"], row["high"], row["x_name"]),
+        "fastest": "who",
+        "ahead of the next by": ("lead", "{:.2f} ×".format),
+    }
+    return table(found, columns, run)
 
 
 def crossings(pairs: Sequence[Pair], run: RunName) -> Table:
     """Finite crossings first, then the bounds on those of methods; which backend wins is in `fastest`."""
-    met = [pair for pair in pairs if math.isfinite(pair.crossing.at)]
-    ordered = met + [pair for pair in pairs if pair not in met and pair.rival == "method"]
-    return table(
-        run,
-        (
-            (one.first.key, {"benchmark": one.first.head["title"], "at equal": one.shared, "finding": one.sentence})
-            for one in ordered
-        ),
-    )
+    shown = [pair for pair in pairs if math.isfinite(pair.crossing.at) or pair.rival == "method"]
+    ordered = sorted(shown, key=lambda pair: not math.isfinite(pair.crossing.at))
+    columns = {
+        "benchmark": "title",
+        "at equal": lambda row: row["pair"].shared,
+        "finding": lambda row: row["pair"].sentence,
+    }
+    return table([dict(pair.first.head, pair=pair) for pair in ordered], columns, run)
 
 
 def limits(lines: Sequence[Series], run: RunName) -> Table:
     """How near each series comes to the machine's limits at its largest size."""
-    known = ((line.label, line.valid[line.valid["share"].notna()]) for line in lines)
+    last = [line.valid.dropna(subset="share").tail(1).assign(label=line.label) for line in lines]
     columns = {
         "benchmark": "title",
         "series": "label",
@@ -268,61 +201,49 @@ def limits(lines: Sequence[Series], run: RunName) -> Table:
         "share of limit": ("share", share),
         "bound by": "bound",
     }
-    return view(
-        pd.DataFrame([{**points.iloc[-1], "label": label} for label, points in known if len(points)]), columns, run
-    )
+    return table([row for one in last for row in one.to_dict("records")], columns, run)
 
 
-def counts(frame: pd.DataFrame, run: RunName) -> Table:
-    """Counted operations beside those of the costs."""
+def values(frame: pd.DataFrame, run: RunName) -> Table:
+    """Plain values with their interval and error, and what the cost functions state of counts and memory."""
+    several = frame["title"].nunique() > 1
 
-    def stated(row: Any) -> float:
-        return float(row.get(row["quantity"], math.nan)) if row["quantity"] != "error" else math.nan
+    def shown(value: float, row: Mapping[str, Any]) -> Cell:
+        whole = row["role"] == "count" and math.isfinite(value) and value == int(value)
+        return measure(value, lambda v: f"{v:,.0f}".replace(",", "\u202f") if whole else quantity(v, row["quantity"]))
 
-    def compared(row: Any) -> Cell:
-        known = stated(row)
-        word = "exceeds" if row["value"] > known else "equal" if row["value"] == known else "within"
-        return Cell("–") if math.isnan(known) else text(word, word)
-
-    columns = {
-        "benchmark": "title",
-        "parameters": lambda row: readable(row["params"]),
-        "quantity": "quantity",
-        "counted": ("value", _exact),
-        "stated": lambda row: measure(stated(row), _exact),
-        "is": compared,
-    }
-    return view(frame, columns, run)
-
-
-def _exact(value: float) -> str:
-    return f"{value:,.0f}".replace(",", "\u202f") if math.isfinite(value) and value == int(value) else number(value)
-
-
-def values(frame: pd.DataFrame, run: RunName, *, title: bool = True) -> Table:
-    """Plain values with their interval, error and status."""
-    shown = {
-        "benchmark": title,
-        "99 % interval": frame["lower"].notna().any(),
-        "error": frame["error"].notna().any(),
-        "share of limit": frame["share"].notna().any(),
-        "stated": (frame["role"] == "memory").any() and frame["memory"].notna().any(),
-    }
-
-    def value(row: Any) -> Cell:
-        measured = measure(row["value"], functools.partial(quantity, name=str(row["quantity"])))
-        return measured if row["status"] == "ok" else text(row["status"], row["status"])
+    def compared(row: Mapping[str, Any]) -> str | Cell:
+        value, known = row["value"], _stated(row)
+        word = "exceeds" if value > known else "equal" if value == known else "within" if value < known else ""
+        return text(word, word) if row["role"] == "count" else ""
 
     columns = {
-        "benchmark": "title",
+        "benchmark": lambda row: row["title"] if several else "",
         "parameters": lambda row: readable(row["params"]),
-        "value": value,
-        "99 % interval": lambda row: interval_cell(row, str(row["quantity"])),
+        "quantity": lambda row: row["quantity"] if row["role"] == "count" else "",
+        "value": lambda row: shown(row["value"], row),
+        "99 % interval": interval_cell,
         "error": lambda row: measure(row["error"], error, "" if row["valid"] else "invalid"),
         "share of limit": ("share", share),
-        "stated": ("memory", functools.partial(quantity, name="bytes")),
+        "stated": lambda row: shown(_stated(row), row),
+        "is": compared,
     }
-    return view(frame, {header: source for header, source in columns.items() if shown.get(header, True)}, run)
+    return table(frame, columns, run)
+
+
+def _stated(row: Mapping[str, Any]) -> float:
+    """What the cost functions say of a count or of memory; NaN where they do not."""
+    name = {"memory": "memory", "count": row["quantity"]}.get(row["role"], "")
+    return math.nan if name == "error" else float(row.get(name, math.nan))
+
+
+def interval_cell(row: Mapping[str, Any]) -> Cell:
+    """The 99 % interval of a row of the tidy table."""
+    low, high = (quantity(row[end], row["quantity"]) for end in ("lower", "upper"))
+    if math.isnan(row["lower"]) or math.isnan(row["upper"]):
+        return DASH
+    # Below zero is asv's model for very few samples.
+    return Cell(f"{low} … {high}", row["lower"]) if row["lower"] > 0 else Cell(f"below {high}", 0.0)
 
 
 def elsewhere(found: pd.DataFrame, run: RunName) -> Table:
@@ -336,34 +257,27 @@ def elsewhere(found: pd.DataFrame, run: RunName) -> Table:
     columns = {
         "benchmark": "title",
         "series": lambda row: readable(row["series"]),
-        "sizes": lambda row: _span((row["smallest"], row["largest"]), row["x_name"]),
+        "sizes": lambda row: span(row["smallest"], row["largest"], row["x_name"]),
         "faster from": lambda row: size(row["overtakes"], -math.inf),
         "launch-bound up to": lambda row: size(row["launch_bound_to"], row["largest"]),
         "speed-up at the largest": ("speedup", times),
     }
-    return view(found, columns, run)
+    return table(found, columns, run)
 
 
 def missing(frame: pd.DataFrame, run: RunName) -> Table:
     """What was requested and has no value, and why: a failure by its point, a missing backend in one row."""
-    columns = ("what", "parameters or backend", "why", "message")
     gone = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")]
-    rows = []
-    for _, row in gone[gone["status"] == "failed"].iterrows():
-        words = (row["benchmark"], readable(row["params"]), row["reason"] or "failed", row["detail"])
-        rows.append(((row["machine"], row["environment"]), dict(zip(columns, words, strict=True))))
-    same = ["machine", "environment", "backend", "reason", "detail"]
-    for (*where, backend, reason, detail), part in gone[gone["status"] != "failed"].groupby(same, sort=False):
-        benchmarks = part["benchmark"].nunique()
-        what = f"{number(benchmarks)} benchmark{'s' if benchmarks > 1 else ''}, {number(len(part))} points"
-        rows.append((where, dict(zip(columns, (what, backend, reason or "no attempt", detail), strict=True))))
-    return table(run, rows)
-
-
-def interval_cell(row: Any, name: str) -> Cell:
-    """The 99 % interval of a row of the tidy table."""
-    if math.isnan(row["lower"]) or math.isnan(row["upper"]):
-        return Cell("–")
-    if row["lower"] <= 0:  # asv's model for very few samples
-        return Cell(f"below {quantity(row['upper'], name)}", 0.0)
-    return Cell(f"{quantity(row['lower'], name)} … {quantity(row['upper'], name)}", float(row["lower"]))
+    failed = gone["status"] == "failed"
+    gone = gone.assign(
+        alone=gone["benchmark"].where(failed, ""), where=gone["params"].map(readable).where(failed, gone["backend"])
+    )
+    same = ["machine", "environment", "alone", "where", "reason", "detail"]
+    columns = {
+        "what": lambda row: row["alone"] or f"{row['nunique']} benchmark{'s' if row['nunique'] > 1 else ''}",
+        "points": ("size", number),
+        "parameters or backend": "where",
+        "why": "reason",
+        "message": "detail",
+    }
+    return table(gone.groupby(same, sort=False)["benchmark"].agg(["nunique", "size"]).reset_index(), columns, run)

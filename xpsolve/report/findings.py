@@ -19,12 +19,10 @@ import pandas as pd
 
 from xpsolve.report.crossover import Crossover, crossover
 from xpsolve.report.fit import PowerLaw, constant, expected, fit_power_law, local_slopes
-from xpsolve.report.formats import interval
+from xpsolve.report.formats import interval, readable
 from xpsolve.report.reasons import explain
 from xpsolve.report.sessions import RUN, Z99, Spread, spreads
-from xpsolve.report.verdict import Kind, Obstacle, Verdict, judge, sentence
-
-__all__ = ["Pair", "Series", "against", "crossings", "scaling_table", "series"]
+from xpsolve.report.verdict import Kind, Obstacle, Verdict, judge
 
 RIVALS = ("method", "backend")
 BENT = 0.5  # a cost whose local exponents differ by more has no single exponent
@@ -44,16 +42,6 @@ class Series:
     spread: Spread | None = None  # what differs between sessions; None where there was one
 
     @property
-    def theory(self) -> float:
-        """The exponent of the theory; NaN without one."""
-        return self.verdict.theory
-
-    @property
-    def reason(self) -> str:
-        """Why the verdict is what it is, in words."""
-        return sentence(self.verdict)
-
-    @property
     def head(self) -> pd.Series:
         """The first row: everything that is the same along the line."""
         return self.points.iloc[0]
@@ -66,15 +54,8 @@ class Series:
 
     @property
     def label(self) -> str:
-        """The fixed parameters in words, such as ``normal, numpy``."""
-        return self.named(self.params)
-
-    def named(self, params: dict[str, Any]) -> str:
-        """Some of the fixed parameters in words; the title where there are none."""
-        order = {"method": 0, "backend": 1, "dtype": 2}
-        ordered = sorted(params.items(), key=lambda item: (order.get(item[0], 3), item[0]))
-        words = (value if isinstance(value, str) else f"{name} = {value}" for name, value in ordered)
-        return ", ".join(words) or str(self.head["title"])
+        """The fixed parameters in words, such as ``normal, numpy``; the title where there are none."""
+        return readable(self.params) or str(self.head["title"])
 
     @property
     def valid(self) -> pd.DataFrame:
@@ -93,20 +74,15 @@ class Pair:
     crossing: Crossover
 
     @property
-    def names(self) -> tuple[str, str]:
-        """What distinguishes the two."""
-        return str(self.first.params[self.rival]), str(self.second.params[self.rival])
-
-    @property
     def shared(self) -> str:
         """What they have in common, in words."""
-        common = {k: v for k, v in self.first.params.items() if k != self.rival}
-        return ", ".join(str(v) if isinstance(v, str) else f"{k} = {v}" for k, v in common.items())
+        return readable({name: value for name, value in self.first.params.items() if name != self.rival})
 
     @property
     def sentence(self) -> str:
         """The finding."""
-        return self.crossing.sentence(self.names, str(self.first.head["x_name"]))
+        names = str(self.first.params[self.rival]), str(self.second.params[self.rival])
+        return self.crossing.sentence(names, str(self.first.head["x_name"]))
 
 
 def series(frame: pd.DataFrame) -> list[Series]:
@@ -137,7 +113,8 @@ def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame, spread: Spread
         return replace(bare, verdict=few)
     known = bool(np.all(work > 0))
     # Where no power of x describes the cost, the time is held against the cost itself.
-    name = "work" if known and _bends(x, work) else bare.variable
+    bent = known and np.ptp(local_slopes(x, work)) > BENT
+    name = "work" if bent else bare.variable
     law = fit_power_law(work if name == "work" else x, t, spread=spread)
     said, of_cost = against(law, (np.sort(work) if name == "work" else work) if known else None, lost)
     return Series(key, points, law, explain(valid, said), name, of_cost, spread)
@@ -170,42 +147,29 @@ def against(
     return said, (seconds, part)
 
 
-def _bends(x: Any, work: Any) -> bool:
-    """Whether no power of x describes a cost: along n·p = const, or where a constant is much of it."""
-    return bool(np.ptp(local_slopes(x, work)) > BENT)
-
-
 def crossings(lines: list[Series]) -> list[Pair]:
     """Compare every two series that differ in their method or backend alone and have two valid sizes in common."""
     found = []
     for one, two in itertools.combinations(lines, 2):
-        if one.key[:3] != two.key[:3]:
-            continue
         differing = [name for name in one.params if one.params[name] != two.params.get(name)]
+        if one.key[:3] != two.key[:3] or len(differing) != 1 or differing[0] not in RIVALS:
+            continue
+        both = one.valid.merge(two.valid, on="x", suffixes=("_1", "_2"))
         # "auto" is one of the others at each size, and crosses nothing
-        if (
-            len(differing) == 1
-            and differing[0] in RIVALS
-            and "auto" not in (one.params[differing[0]], two.params[differing[0]])
-        ):
-            both = one.valid.merge(two.valid, on="x", suffixes=("_1", "_2"))
-            if len(both) > 1:
-                scatter = np.hypot(_scatter(both, "_1"), _scatter(both, "_2"))
-                crossing = crossover(both["x"], both["value_1"], both["value_2"], scatter=scatter, spread=one.spread)
-                found.append(Pair(one, two, differing[0], crossing))
+        if len(both) > 1 and "auto" not in (one.params[differing[0]], two.params[differing[0]]):
+            scatter = np.hypot(_scatter(both, "_1"), _scatter(both, "_2"))
+            crossing = crossover(both["x"], both["value_1"], both["value_2"], scatter=scatter, spread=one.spread)
+            found.append(Pair(one, two, differing[0], crossing))
     return found
 
 
-def _scatter(both: pd.DataFrame, suffix: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _scatter(both: pd.DataFrame, suffix: str) -> Any:
     """Standard deviation of log t, from asv's interval where it has one."""
-    lower, upper = both["lower" + suffix].to_numpy(float), both["upper" + suffix].to_numpy(float)
-    known = (lower > 0) & (upper >= lower)
-    ratio = np.divide(upper, lower, out=np.ones_like(upper), where=known)
-    spread: np.ndarray[Any, np.dtype[np.float64]] = np.where(known, np.log(ratio) / (2 * Z99), 0.05)
+    lower, upper = both["lower" + suffix].astype(float), both["upper" + suffix].astype(float)
+    variance = (np.log(upper.where((lower > 0) & (upper >= lower)) / lower) / (2 * Z99)).fillna(0.05) ** 2
     if "between" + suffix in both:  # which moves a curve as a whole
-        spread = np.sqrt(np.maximum(spread**2 - both["between" + suffix].to_numpy(float) ** 2, 0.0))
-    widened: np.ndarray[Any, np.dtype[np.float64]] = np.maximum(spread, LEAST_SCATTER)
-    return widened
+        variance -= both["between" + suffix].astype(float) ** 2
+    return np.sqrt(variance.clip(lower=LEAST_SCATTER**2)).to_numpy()
 
 
 def scaling_table(lines: list[Series]) -> pd.DataFrame:
@@ -220,30 +184,29 @@ def scaling_table(lines: list[Series]) -> pd.DataFrame:
     ).split()
     rows = []
     for line in lines:
-        law, head, cause = line.law, line.head, line.verdict.cause
-        slopes: list[float] = [] if law is None else local_slopes(law.x, law.t).tolist()
-        fitted = [] if law is None else [law.alpha, law.low, law.high]
+        head, law, cause = line.head, line.law, line.verdict.cause
+        evidence = {} if cause is None else {k: float(f"{v:.4g}") for k, v in cause.numbers.items()}
+        slopes = [] if law is None else local_slopes(law.x, law.t).tolist()
         rows.append(
-            [
-                *line.key[:3],
-                *(head[name] for name in ("family", "title", "mode")),
-                line.key[3],
-                head["x_name"],
-                len(line.valid),
-                len(line.points) - len(line.valid),
-                line.points["x"].min(),
-                line.points["x"].max(),
-                line.variable,
-                1 if line.spread is None else line.spread.count,
-                *(fitted or [math.nan] * 3),
-                interval(line.verdict.interval[0], line.verdict.interval[1]),
-                line.theory,
-                line.verdict.kind.value,
-                "" if cause is None else cause.kind,
-                "{}" if cause is None else json.dumps({k: float(f"{v:.4g}") for k, v in cause.numbers.items()}),
-                *([math.nan] * 3 if law is None else [law.a, law.b, law.rms]),
-                *line.constant,
-                json.dumps([round(slope, 3) for slope in slopes]),
-            ]
+            {
+                **{name: head[name] for name in columns[:6]},
+                **{name: getattr(law, name, math.nan) for name in ("alpha", "low", "high", "a", "b", "rms")},
+                "params": line.key[3],
+                "x": head["x_name"],
+                "points": len(line.valid),
+                "invalid": len(line.points) - len(line.valid),
+                "x_min": line.points["x"].min(),
+                "x_max": line.points["x"].max(),
+                "of": line.variable,
+                "sessions": 1 if line.spread is None else line.spread.count,
+                "interval": interval(*line.verdict.interval),
+                "theory": line.verdict.theory,
+                "kind": line.verdict.kind.value,
+                "cause": "" if cause is None else cause.kind,
+                "evidence": json.dumps(evidence),
+                "constant": line.constant[0],
+                "constant_share": line.constant[1],
+                "local_slopes": json.dumps([round(slope, 3) for slope in slopes]),
+            }
         )
     return pd.DataFrame(rows, columns=columns)

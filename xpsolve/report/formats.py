@@ -1,24 +1,17 @@
-"""Numbers as a reader needs them: three figures, a unit with its prefix, an exponent with its interval.
+"""Numbers and parameters as a reader needs them: three figures, a unit with its prefix, an exponent with its interval.
 
-All take what `float` takes; NaN is a dash.
+Numbers are what `float` takes; NaN is a dash.
 """
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["error", "exponent", "interval", "number", "quantity", "share"]
-
-_SYMBOLS = {
-    "seconds": "s",
-    "seconds per launch": "s",
-    "seconds per call": "s",
-    "byte/s": "B/s",
-    "bytes": "B",
-    "flops": "flop",
-    "flop/s": "flop/s",
-}
+_SYMBOLS = {"byte/s": "B/s", "bytes": "B", "flops": "flop", "flop/s": "flop/s"}
+_FIRST = ["method", "backend", "dtype"]
 _THIN = "\u202f"
 
 
@@ -44,7 +37,7 @@ def quantity(value: Any, name: str) -> str:
     """
     from matplotlib.ticker import EngFormatter
 
-    value, symbol = float(value), _SYMBOLS.get(name)
+    value, symbol = float(value), "s" if name.startswith("seconds") else _SYMBOLS.get(name)
     if "error" in name:
         return error(value)
     if symbol is None or not math.isfinite(value):
@@ -52,10 +45,19 @@ def quantity(value: Any, name: str) -> str:
     return str(EngFormatter(unit=symbol, sep=_THIN)(float(f"{value:.3g}")))
 
 
+def seconds(value: Any) -> str:
+    """A time."""
+    return quantity(value, "seconds")
+
+
+def times(value: Any) -> str:
+    """A ratio, with its sign."""
+    return f"{number(value)} ×"
+
+
 def error(value: Any) -> str:
     """A relative error, by its order: one decimal and an exponent."""
-    value = float(value)
-    return number(value) if not math.isfinite(value) or value == 0 else f"{value:.1e}"
+    return f"{float(value):.1e}" if value and math.isfinite(float(value)) else number(value)
 
 
 def exponent(value: Any) -> str:
@@ -65,7 +67,7 @@ def exponent(value: Any) -> str:
 
 def interval(low: Any, high: Any) -> str:
     """Two exponents in brackets."""
-    return "–" if math.isnan(float(low)) or math.isnan(float(high)) else f"[{exponent(low)}, {exponent(high)}]"
+    return "–" if math.isnan(float(low) + float(high)) else f"[{exponent(low)}, {exponent(high)}]"
 
 
 def share(value: Any) -> str:
@@ -78,3 +80,19 @@ def share(value: Any) -> str:
     if not math.isfinite(per_cent):
         return number(per_cent)
     return f"{per_cent:.0f} %" if per_cent >= 9.95 else f"{per_cent:.2g} %"
+
+
+def readable(params: str | Mapping[str, Any]) -> str:
+    """Parameters in words, the method and the backend first.
+
+    >>> readable('{"backend": "numpy", "method": "svd", "n": 20}')
+    'svd, numpy, n = 20'
+    """
+    given = json.loads(params) if isinstance(params, str) else params
+    ordered = [*(name for name in _FIRST if name in given), *sorted(set(given) - set(_FIRST))]
+    return ", ".join(_word(name, given[name]) for name in ordered)
+
+
+def _word(name: str, value: Any) -> str:
+    shown = number(value) if type(value) in (int, float) else value
+    return value if isinstance(value, str) else f"{name} = {shown}"

@@ -16,8 +16,7 @@ from typing import Any
 import pandas as pd
 
 from xpsolve.report import noise
-from xpsolve.report.digest import readable
-from xpsolve.report.formats import error, exponent, interval, number, quantity
+from xpsolve.report.formats import error, exponent, interval, number, quantity, readable
 from xpsolve.report.sides import SHOWN, SIDED, Side, load
 
 __all__ = ["Change", "Side", "Verdict", "compare", "load", "markdown"]

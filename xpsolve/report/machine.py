@@ -9,7 +9,7 @@ import pandas as pd
 
 from xpsolve.report import figures, predicted
 from xpsolve.report.findings import Series
-from xpsolve.report.formats import number, share
+from xpsolve.report.formats import number, readable, share
 from xpsolve.report.runs import Runs
 from xpsolve.report.sections import Figure, slug
 
@@ -46,7 +46,7 @@ def rooflines(lines: Sequence[Series], ceilings: pd.DataFrame, runs: Runs) -> li
         if len(usable):
             dtype = str(line.params.get("dtype", "float64"))
             rest = {k: v for k, v in line.params.items() if k not in ("backend", "dtype")}
-            label = f"{line.head['title']} ({line.named(rest)})" if rest else str(line.head["title"])
+            label = f"{line.head['title']} ({readable(rest)})" if rest else str(line.head["title"])
             key = (*line.key[:2], str(line.params.get("backend", "")), dtype)
             placed.setdefault(key, []).append(usable.assign(label=label, line=len(placed.get(key, []))))
     for (machine, environment, backend, dtype), parts in placed.items():

@@ -6,7 +6,7 @@ gallery and the methods, each only where there is something to show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,25 +15,32 @@ from markupsafe import Markup
 
 from xpsolve.report import backends, digest, elsewhere, figures, machine, news, peers, predicted, sections, summary
 from xpsolve.report.asv import Measurements
-from xpsolve.report.digest import Table
+from xpsolve.report.digest import Link
 from xpsolve.report.findings import Pair, Series
 from xpsolve.report.formats import number
 from xpsolve.report.gallery import Drawn
 from xpsolve.report.model import GPUS
 from xpsolve.report.runs import Runs
-from xpsolve.report.sections import Figure, Section, slug
+from xpsolve.report.sections import Figure, Section, figure_of, slug
 from xpsolve.report.table import UNSTEADY
 from xpsolve.report.verdict import AGREEMENT, Tally
 from xpsolve.report.words import environment, said
-
-__all__ = ["MARK", "Page", "Report", "pages", "render"]
 
 MARK = '<meta name="generator" content="xpsolve report">'
 """In the head of every page: by which pages of an earlier report are distinguished from the reader's own files."""
 
 RACES = 6
 DOTS = 60  # more ratios in one figure cannot be read
-_OWN = ("index", "exponents", "peers", "backends", "machine", "predicted-gpu", "gallery", "methods")
+OWN = {
+    "index": "Summary",
+    "exponents": "Exponents",
+    "peers": "Peers",
+    "backends": "Backends",
+    "machine": "Machine",
+    "predicted-gpu": "Predicted GPU",
+    "gallery": "Gallery",
+    "methods": "Methods",
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,7 @@ class Page:
     file: str
     label: str
     template: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    family: bool = False
+    values: Mapping[str, Any]
 
     @property
     def figures(self) -> Iterator[Figure]:
@@ -74,42 +80,37 @@ def pages(report: Report) -> list[Page]:
     shown = now[now["status"] != "skipped"]
     own = shown[~peers.takes_part(shown)]
     families = sections.families(own, report.lines, report.pairs, report.joined, runs)
-    link = _links(families)
-    gallery = {"sections": sections.gallery(report.drawn)} if report.drawn else None
-    made = [
-        ("index", "Summary", _index(report, now, own, runs, link)),
-        *((link(section.name), section.heading, {"section": section}) for section in families),
-        ("exponents", "Exponents", _exponents(report, runs, link)),
-        ("peers", "Peers", _peers(report, now, runs)),
-        ("backends", "Backends", _backends(now, runs)),
-        ("machine", "Machine", _machine(report.lines, shown, runs)),
-        ("predicted-gpu", "Predicted GPU", _elsewhere(own, runs)),
-        ("gallery", "Gallery", gallery),
-        ("methods", "Methods", _methods(report, now, own, runs)),
-    ]
-    return [
-        Page(f"{name}.html", label, f"{name}.html", values)
-        if name in _OWN
-        else Page(name, label, "family.html", values, family=True)
-        for name, label, values in made
-        if values is not None
-    ]
+    files = _files(families)
+    contests = peers.contests(now, report.found.facts)
+    values = {
+        "index": _index(report, now, own, contests, runs, lambda family: files.get(family, "")),
+        "exponents": _exponents(report, runs, lambda family: files.get(family, "")),
+        "peers": _peers(contests, runs),
+        "backends": _backends(now[now["status"] == "ok"], runs),
+        "machine": _machine(report.lines, shown, runs),
+        "predicted-gpu": _elsewhere(own, runs),
+        "gallery": {"sections": sections.gallery(report.drawn)} if report.drawn else {},
+        "methods": _methods(report, now, own, runs),
+    }
+    first, *made = [Page(f"{name}.html", label, f"{name}.html", values[name]) for name, label in OWN.items()]
+    about = [Page(files[one.name], one.heading, "family.html", {"section": one}) for one in families]
+    return [first, *about, *(page for page in made if page.values)]
 
 
-def _links(found: Sequence[Section]) -> Callable[[str], str]:
-    """The page of each family; nothing for one that has none."""
+def _files(found: Sequence[Section]) -> dict[str, str]:
+    """The page of each family."""
     files: dict[str, str] = {}
     for section in found:
         name = slug(section.name).lower() or "family"
-        name = f"family-{name}" if name in _OWN else name
+        name = f"family-{name}" if name in OWN else name
         while f"{name}.html" in files.values():
             name += "-2"
         files[section.name] = f"{name}.html"
-    return lambda family: files.get(family, "")
+    return files
 
 
 def _index(
-    report: Report, now: pd.DataFrame, own: pd.DataFrame, runs: Runs, link: Callable[[str], str]
+    report: Report, now: pd.DataFrame, own: pd.DataFrame, contests: pd.DataFrame, runs: Runs, link: Link
 ) -> dict[str, Any]:
     times = own[(own["role"] == "time") & (own["status"] == "ok")]
     changes = news.news(report.frame)
@@ -118,9 +119,8 @@ def _index(
     facts = {
         "tally": Tally.of(line.verdict for line in report.lines),
         "clear": [(pair, link(str(pair.first.head["family"]))) for pair in clear],
-        "compared": len(compared),
         "wins": backends.wins(compared),
-        "standing": peers.standing(peers.contests(now, report.found.facts)),
+        "standing": peers.standing(contests),
         "error": predicted.error(predicted.points(own)),
         "chosen": predicted.choices_sentence(predicted.choices(own)),
         "wrong": int((~times["valid"]).sum()),
@@ -142,74 +142,64 @@ def _index(
     }
 
 
-def _exponents(report: Report, runs: Runs, link: Callable[[str], str]) -> dict[str, Any] | None:
-    return (
-        report.lines
-        and {
-            "tally": Tally.of(line.verdict for line in report.lines),
-            "exponents": digest.exponents(report.lines, runs.name, link),
-            "joint": digest.joint(report.joined, runs.name),
-            "joint_words": sections.JOINT,
-        }
-    ) or None
+def _exponents(report: Report, runs: Runs, link: Link) -> dict[str, Any]:
+    found = {
+        "tally": Tally.of(line.verdict for line in report.lines),
+        "exponents": digest.exponents(report.lines, runs.name, link),
+        "joint": digest.joint(report.joined, runs.name),
+    }
+    return found if report.lines else {}
 
 
-def _peers(report: Report, now: pd.DataFrame, runs: Runs) -> dict[str, Any] | None:
-    held = peers.contests(now, report.found.facts)
-    dots = peers.dots(held, runs.name)
-    drawn = []
-    if dots:
-        ahead, behind = sum(dot.low > 1 for dot in dots), sum(dot.high < 1 for dot in dots)
+def _peers(contests: pd.DataFrame, runs: Runs) -> dict[str, Any]:
+    dots, drawn = peers.dots(contests, runs.name), []
+    if len(dots):
+        ahead, behind = int((dots["low"] > 1).sum()), int((dots["high"] < 1).sum())
         title = (
             f"At equal measured accuracy {peers.OURS} is faster in {ahead} of {len(dots)} comparisons with another "
             f"library, slower in {behind}, level in {len(dots) - ahead - behind}"
         )
         svg = figures.ratios(dots, title, f"time / time of {peers.OURS}: right of 1, {peers.OURS} is faster")
-        drawn.append(Figure("peers.svg", svg, title, _told(dots)))
-    standing = peers.standing(held)
-    values = {
+        drawn = [Figure("peers.svg", svg, title, _told(dots))]
+    standing = peers.standing(contests)
+    found = {
         "lead": "".join(said("held.txt", standing=standing)),
-        "undecided": standing.undecided,
+        "undecided": standing["undecided"],
         "figures": drawn,
-        "tables": peers.tables(held, runs.name),
+        "tables": peers.tables(contests, runs.name),
     }
-    return values if held else None
+    return found if len(contests) else {}
 
 
-def _told(dots: Sequence[figures.Dot]) -> str:
-    return "; ".join(f"{dot.group}, {dot.row}, {dot.name}: {number(dot.value)}" for dot in dots) + "."
+def _told(dots: pd.DataFrame) -> str:
+    ratios = zip(dots["group"], dots["row"], dots["name"], dots["value"].map(number), strict=True)
+    return "; ".join(f"{group}, {row}, {name}: {value}" for group, row, name, value in ratios) + "."
 
 
-def _backends(now: pd.DataFrame, runs: Runs) -> dict[str, Any] | None:
-    rows = now[now["status"] == "ok"]
+def _backends(rows: pd.DataFrame, runs: Runs) -> dict[str, Any]:
     matches, races = backends.matches(rows), backends.races(rows)
-    launching = backends.throughput_table(rows, runs.name)
-    drawn, groups = [], dict[tuple[str, str], list[backends.Match]]()
-    for one in matches:
-        groups.setdefault((runs.name(one.machine, one.environment), one.family), []).append(one)
-    for (run, family), members in groups.items():
-        if dots := backends.dots(members):
-            title = f"{family[:1].upper()}{family[1:]}: time as a multiple of NumPy's, smallest and largest sizes"
-            title = f"{run}: {title}" if run else title
-            svg = figures.ratios(dots[:DOTS], title, "time / time on NumPy: left of 1, faster than NumPy")
-            drawn.append(Figure(f"{slug(f'{run}-backends-{family}')}.svg", svg, title, _told(dots)))
-    contests = []
-    if races:
-        ahead = sum(race.times[1][-1] < race.times[0][-1] for race in races)
-        title = f"Processor and accelerator: the accelerator is faster at the largest size in {ahead} of {len(races)}"
-        alt = "; ".join(" ".join(cell.text for cell in row[:4]) for row in backends.races_table(races).rows)
-        contests = [Figure("devices.svg", figures.races(races[:RACES], title), title, f"{alt}.")]
+    drawn, contests = [], []
+    found = backends.dots(matches).groupby(["machine", "environment", "family"], sort=False)
+    for (host, python, family), dots in found:
+        title = f"{family[:1].upper()}{family[1:]}: time as a multiple of NumPy's, smallest and largest sizes"
+        svg = figures.ratios(dots.head(DOTS), title, "time / time on NumPy: left of 1, faster than NumPy")
+        drawn.append(figure_of(runs.name(host, python), ("backends", family), svg, title, _told(dots)))
+    if len(races):
+        gains = races.groupby("race", sort=False)["gain"].first()
+        title = f"The accelerator is faster than the processor at the largest size in {sum(gains > 1)} of {len(gains)}"
+        alt = "; ".join(f"{race}: {number(gain)} times as fast" for race, gain in gains.items())
+        svg = figures.races(races[races["race"].isin(gains.index[:RACES])], title)
+        contests = [Figure("devices.svg", svg, title, f"{alt}.")]
     values = {
-        "compared": len(matches),
-        "lead": "".join(said("fastest.txt", compared=len(matches), wins=backends.wins(matches))),
+        "lead": "".join(said("fastest.txt", wins=backends.wins(matches))),
         "figures": drawn,
         "speed": backends.speed_table(matches, runs.name),
         "errors": backends.errors_table(matches, runs.name),
-        "launching": launching,
+        "launching": backends.throughput_table(rows, runs.name),
         "race_figures": contests,
         "races": backends.races_table(races),
     }
-    return values if matches or races or launching else None
+    return values if values["speed"] or values["races"] or values["launching"] else {}
 
 
 def _machine(lines: Sequence[Series], shown: pd.DataFrame, runs: Runs) -> dict[str, Any]:
@@ -217,11 +207,10 @@ def _machine(lines: Sequence[Series], shown: pd.DataFrame, runs: Runs) -> dict[s
     points, choices = predicted.points(shown), predicted.choices(shown)
     return {
         "runs": runs.facts,
-        "spent": summary.where_time_goes(lines) if summary.overview(lines) else [],
+        "spent": summary.where_time_goes(lines) if backends.panels(lines) else [],
         "rooflines": machine.rooflines(lines, ceilings, runs),
-        "ceilings": digest.values(ceilings, runs.name) if len(ceilings) else Table([], []),
+        "ceilings": digest.values(ceilings, runs.name),
         "limits": digest.limits(lines, runs.name),
-        "limits_words": sections.LIMITS,
         "predictions": machine.predictions(points, runs),
         "errors": predicted.errors_table(points, runs.name),
         "chosen": predicted.choices_sentence(choices),
@@ -229,26 +218,23 @@ def _machine(lines: Sequence[Series], shown: pd.DataFrame, runs: Runs) -> dict[s
     }
 
 
-def _elsewhere(own: pd.DataFrame, runs: Runs) -> dict[str, Any] | None:
+def _elsewhere(own: pd.DataFrame, runs: Runs) -> dict[str, Any]:
     """What published figures of a GPU promise; none where one was measured, or nothing states its cost."""
     measured = (own["status"] == "ok") & ~own["device"].isin(("cpu", ""))
     name, gpu = next(iter(GPUS.items()))
     points = elsewhere.predict_machine(own, gpu)
     points = points[points["here"] > 0]
     if measured.any() or points.empty:
-        return None
+        return {}
     faster, bound = int((points["speedup"] > 1).sum()), int(points["launch_bound"].sum())
     title = (
         f"Predicted, not measured: {name} would be faster in {faster} of {len(points)} cases, and bound by launches "
         f"in {bound}"
     )
     alt = "Log-log plot of predicted speed-up against the time measured here, a marker for each family."
-    return {
-        "gpu": name,
-        "limits": gpu,
-        "figures": [Figure("predicted-gpu.svg", figures.elsewhere(points, title), title, alt)],
-        "series": digest.elsewhere(elsewhere.predict_series(points), runs.name),
-    }
+    drawn = [Figure("predicted-gpu.svg", figures.elsewhere(points, title), title, alt)]
+    series = digest.elsewhere(elsewhere.predict_series(points), runs.name)
+    return {"gpu": name, "limits": gpu, "figures": drawn, "series": series}
 
 
 def _methods(report: Report, now: pd.DataFrame, own: pd.DataFrame, runs: Runs) -> dict[str, Any]:
@@ -265,20 +251,18 @@ def _methods(report: Report, now: pd.DataFrame, own: pd.DataFrame, runs: Runs) -
 
 def render(found: Sequence[Page]) -> dict[str, str]:
     """Lay out pages: relative file names and their contents, ``index.html`` last."""
-    by_name = {page.file: page.values for page in found}
+    values = {page.file: page.values for page in found}
     shared = {
         "mark": Markup(MARK),
-        "pages": [page for page in found if not page.family],
-        "families": [page for page in found if page.family],
-        "runs": by_name["machine.html"]["runs"],
+        "pages": [page for page in found if page.template != "family.html"],
+        "families": [page for page in found if page.template == "family.html"],
+        "runs": values["machine.html"]["runs"],
     }
-    files = {f"figures/{figure.name}": figure.svg for page in found for figure in page.figures}
-    files |= {
-        f"figures/{figure.narrow_name}": figure.narrow for page in found for figure in page.figures if figure.narrow
-    }
-    contests = by_name.get("peers.html", {}).get("tables", [])
-    markdown = environment().get_template("summary.md")
-    files["summary.md"] = markdown.render(**shared, **by_name["index.html"], peers=contests)
-    for page in sorted(found, key=lambda page: page.file == "index.html"):
+    drawn = [figure for page in found for figure in page.figures]
+    files = {f"figures/{figure.name}": figure.svg for figure in drawn}
+    files |= {f"figures/{figure.narrow_name}": figure.narrow for figure in drawn if figure.narrow}
+    contests = values.get("peers.html", {}).get("tables", [])
+    files["summary.md"] = environment().get_template("summary.md").render(**shared, **found[0].values, peers=contests)
+    for page in [*found[1:], found[0]]:
         files[page.file] = environment().get_template(page.template).render({**shared, **page.values, "page": page})
     return files

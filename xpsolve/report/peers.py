@@ -13,74 +13,56 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from xpsolve.report.digest import Cell, RunName, Table, interval_cell, key, measure, readable, table, text
-from xpsolve.report.figures import Dot
+from xpsolve.report.digest import RunName, Table, interval_cell, measure, table, text
 from xpsolve.report.findings import LEAST_SCATTER
-from xpsolve.report.formats import error, number, quantity
+from xpsolve.report.formats import error, number, readable, seconds
 from xpsolve.report.sessions import Z99
 
-__all__ = ["Contest", "Entrant", "Ratio", "Standing", "contests", "dots", "ratio", "standing", "tables", "takes_part"]
-
 OURS = "xpsolve"
+CASE = ["machine", "environment", "benchmark", "title", "case"]
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A time as a multiple of another, with its 99 % interval."""
+class Ratio(NamedTuple):
+    """Times as multiples of others, with their 99 % interval: numbers, or columns of them."""
 
-    value: float
-    low: float
-    high: float
-
-    @property
-    def level(self) -> bool:
-        """Whether the interval holds 1."""
-        return self.low <= 1 <= self.high
+    value: Any
+    low: Any
+    high: Any
 
     @property
     def sentence(self) -> str:
-        """The ratio in words, for the time in the denominator."""
-        if self.level:
+        """The ratio in words, for the time in the denominator; a dash where there is none."""
+        if math.isnan(self.value):
+            return "–"
+        if self.low <= 1 <= self.high:
             return f"level [{number(self.low)}, {number(self.high)}]"
         if self.value > 1:
             return f"{number(self.value)}× faster [{number(self.low)}, {number(self.high)}]"
         return f"{number(1 / self.value)}× slower [{number(1 / self.high)}, {number(1 / self.low)}]"
 
 
-@dataclass(frozen=True)
-class Entrant:
-    """One library in a contest."""
+def ratio(one: Any, other: Any) -> Ratio:
+    """How many times longer one time is than another; each has "value", "lower" and "upper", numbers or columns.
 
-    library: str
-    version: str
-    row: Any  # of the tidy table; its numbers are NaN where there is no time
-    outcome: str  # "fastest", "among the fastest", "", or why it takes no part
-    ours: Ratio | None  # its time as a multiple of ours
-
-    @property
-    def compared(self) -> bool:
-        """Whether it takes part."""
-        return self.outcome in _PLACES
+    The interval is that of the module's docstring; no time is assumed to be known better than runs of several processes
+    agree.
+    """
+    value = one["value"] / other["value"]
+    down = np.hypot(_distance(one, "lower"), _distance(other, "upper"))
+    up = np.hypot(_distance(one, "upper"), _distance(other, "lower"))
+    return Ratio(value, value * np.exp(-down), value * np.exp(up))
 
 
-_PLACES = ("fastest", "among the fastest", "")
-
-
-@dataclass(frozen=True)
-class Contest:
-    """All libraries on one problem, the fastest first and those that take no part last."""
-
-    machine: str
-    environment: str
-    title: str
-    case: str
-    entrants: Sequence[Entrant]
+def _distance(time: Any, end: str) -> Any:
+    """From the median to an end of its interval, in logarithms."""
+    known = np.asarray(time[end] / time["value"])
+    return np.abs(np.log(np.where(known > 0, known, 1.0))).clip(Z99 * LEAST_SCATTER)
 
 
 def takes_part(frame: pd.DataFrame) -> pd.Series:
@@ -88,153 +70,102 @@ def takes_part(frame: pd.DataFrame) -> pd.Series:
     return frame["library"].notna() if "library" in frame else pd.Series(False, index=frame.index)
 
 
-def ratio(one: Any, other: Any) -> Ratio:
-    """How many times longer one time is than another; each has "value", "lower" and "upper".
+def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Contests among the current times, a row for each library: the fastest first, those that take no part last.
 
-    The interval is that of the module's docstring; no time is assumed to be known better than runs of several processes
-    agree.
+    To the columns of the tidy table it adds ``case``, the ``version`` of the library, whether it is ``compared``, its
+    ``outcome`` ("fastest", "among the fastest", "", or why it is not compared), and its time as a multiple of ours in
+    ``times``, ``low`` and ``high``.  `facts` are by machine; their "libraries" are versions, None for one that is not
+    installed.
     """
-    value = one["value"] / other["value"]
-    down = math.hypot(_distance(one, "lower"), _distance(other, "upper"))
-    up = math.hypot(_distance(one, "upper"), _distance(other, "lower"))
-    return Ratio(value, value * math.exp(-down), value * math.exp(up))
-
-
-def _distance(time: Any, end: str) -> float:
-    """From the median to an end of its interval, in logarithms."""
-    known = time[end] / time["value"]
-    return max(abs(math.log(known)) if known > 0 else 0.0, Z99 * LEAST_SCATTER)
-
-
-def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> list[Contest]:
-    """Contests among the current times, in the order of benchmarks.
-
-    `facts` are by machine; their "libraries" are versions, None for one that is not installed.
-    """
-    if frame.empty:
-        return []
+    frame = frame if "library" in frame else frame.assign(library=None)
     rows = frame[takes_part(frame) & frame["current"] & (frame["role"] == "time")]
-    groups: dict[tuple[str, str, str, str, str], list[Any]] = {}
-    for _, row in rows.iterrows():
-        params = json.loads(row["params"])
-        del params["library"]
-        where = (row["machine"], row["environment"], row["benchmark"], row["title"], readable(params))
-        groups.setdefault(where, []).append(row)
-    found = []
-    for (machine, environment, _, title, case), members in groups.items():
-        versions = facts.get(machine, {}).get("libraries")
-        versions = versions if isinstance(versions, dict) else {}
-        entrants = _ranked(members, versions)
-        if any(entrant.row["status"] != "skipped" for entrant in entrants):
-            found.append(Contest(machine, environment, title, case, entrants))
-    return found
+    known = {machine: found.get("libraries") for machine, found in facts.items()}
+    known = {machine: versions for machine, versions in known.items() if isinstance(versions, dict)}
+    places = zip(rows["machine"], rows["library"], strict=True)
+    versions = [known.get(machine, {}).get(library, "") for machine, library in places]
+    skipped = rows["status"] == "skipped"
+    hindrances = {
+        "not installed": skipped & np.array([version is None for version in versions], dtype=bool),
+        "not requested": skipped,
+        "failed": rows["status"] == "failed",
+        "accuracy not measured": ~rows["checked"],
+        "not at equal accuracy": ~rows["valid"],
+        "too unsteady": ~rows["steady"],
+    }
+    rows = rows.assign(
+        case=rows["params"].map(_without_library),
+        version=[str(version or "–") for version in versions],
+        outcome=np.select(list(hindrances.values()), list(hindrances), ""),
+        **dict.fromkeys(("times", "low", "high"), math.nan),
+    )
+    rows["compared"] = rows["outcome"] == ""
+    for _, case in rows.groupby(CASE):
+        able = case[case["compared"]].sort_values("value")
+        for place, ours in able[able["library"] == OURS].iterrows():
+            others = able.drop(index=place)
+            rows.loc[others.index, ["times", "low", "high"]] = np.transpose(ratio(others, ours))
+        # With one library there is no winner, and before ours is measured none either.
+        waiting = (case["library"] == OURS) & (case["outcome"] == "not requested")
+        if len(able) > 1 and not waiting.any():
+            front = able.index[ratio(able, able.iloc[0]).low <= 1]
+            rows.loc[front, "outcome"] = "fastest" if len(front) == 1 else "among the fastest"
+    there = (rows["status"] != "skipped").groupby([rows[name] for name in CASE]).transform("any")
+    rows = rows[there & (rows["outcome"] != "not requested")]
+    ranks = {"order": True, "compared": False, "value": True, "library": True}
+    order = rows.groupby(CASE, sort=False).ngroup()
+    return rows.assign(order=order).sort_values(list(ranks), ascending=list(ranks.values()))
 
 
-def _ranked(rows: Sequence[Any], versions: Mapping[str, Any]) -> list[Entrant]:
-    """One entrant a row; a library that is installed but was not requested is left out."""
-    outcomes = [_hindrance(row, versions) for row in rows]
-    able = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome == ""]
-    best = min(able, key=lambda row: float(row["value"]), default=None)
-    front = {row["library"] for row in able if ratio(row, best).level}  # including the best
-    ours = next((row for row in able if row["library"] == OURS), None)
-    # If xpsolve was not measured, for lack of time, there is no result yet.
-    over = not any(row["library"] == OURS and outcome is None for row, outcome in zip(rows, outcomes, strict=True))
-    entrants = []
-    for row, outcome in zip(rows, outcomes, strict=True):
-        if outcome is None:
-            continue
-        library, place, against = str(row["library"]), outcome, None
-        if outcome == "":
-            # With one library there is no winner.
-            if over and len(able) > 1 and library in front:
-                place = "fastest" if len(front) == 1 else "among the fastest"
-            if ours is not None and row is not ours:
-                against = ratio(row, ours)
-        entrants.append(Entrant(library, str(versions.get(library) or "–"), row, place, against))
-    return sorted(entrants, key=lambda e: (not e.compared, math.isnan(e.row["value"]), e.row["value"], e.library))
+def _without_library(params: str) -> str:
+    return readable({name: value for name, value in json.loads(params).items() if name != "library"})
 
 
-def _hindrance(row: Any, versions: Mapping[str, Any]) -> str | None:
-    """Why a row takes no part: "" where it does, None where it was not requested."""
-    if row["status"] == "skipped":
-        absent = row["library"] in versions and versions[row["library"]] is None
-        return "not installed" if absent else None
-    if row["status"] == "failed":
-        return "failed"
-    if not row["checked"]:
-        return "accuracy not measured"
-    if not row["valid"]:
-        return "not at equal accuracy"
-    return "" if row["steady"] else "too unsteady"
-
-
-def tables(found: Sequence[Contest], run: RunName) -> list[tuple[str, Table]]:
+def tables(found: pd.DataFrame, run: RunName) -> list[tuple[str, Table]]:
     """One table for each title, a row for each library in each case."""
-    titles = dict.fromkeys(contest.title for contest in found)
-    return [(title, _table([contest for contest in found if contest.title == title], run)) for title in titles]
+    doubtful, ahead = ~found["compared"], found["outcome"] != ""
+    marked = found.assign(
+        mark=np.select([doubtful, ahead], ["invalid", "fastest"], ""),
+        hollow=np.where(doubtful & (found["status"] == "ok"), "○ ", ""),
+    )
+    columns = {
+        "case": lambda row: text(row["case"], "whole"),
+        "library": lambda row: text(row["library"], "fastest" if row["mark"] == "fastest" else "whole"),
+        "outcome": lambda row: text(row["outcome"], row["mark"]),
+        "time": lambda row: measure(row["value"], lambda took: row["hollow"] + seconds(took)),
+        f"{OURS} is": lambda row: measure(
+            row["times"], lambda _: Ratio(row["times"], row["low"], row["high"]).sentence
+        ),
+        "error": lambda row: measure(row["error"], error, "" if row["valid"] else "invalid"),
+        "99 % interval": interval_cell,
+        "version": "version",
+    }
+    return [(str(title), table(rows, columns, run)) for title, rows in marked.groupby("title", sort=False)]
 
 
-def _table(found: Sequence[Contest], run: RunName) -> Table:
-    cases = any(contest.case for contest in found)
-    rows = []
-    for contest in found:
-        for entrant in contest.entrants:
-            row, against = entrant.row, entrant.ours
-            timed = row["status"] == "ok"
-            mark = "fastest" if entrant.compared and entrant.outcome else "" if entrant.compared else "invalid"
-            took = f"{'○ ' if timed and not entrant.compared else ''}{quantity(row['value'], 'seconds')}"
-            cells = {
-                **({"case": text(contest.case, "whole")} if cases else {}),
-                "library": text(entrant.library, mark if mark == "fastest" else "whole"),
-                "outcome": text(entrant.outcome, mark),
-                "time": Cell(took, key(row["value"])),
-                f"{OURS} is": Cell("–") if against is None else Cell(against.sentence, against.value),
-                "error": measure(row["error"], error, "" if row["valid"] else "invalid"),
-                "99 % interval": interval_cell(row, "seconds") if timed else Cell("–"),
-                "version": entrant.version,
-            }
-            rows.append(((contest.machine, contest.environment), cells))
-    return table(run, rows)
+def dots(found: pd.DataFrame, run: RunName) -> pd.DataFrame:
+    """The time of each other library as a multiple of ours, wherever both take part, as `figures.ratios` draws it."""
+    beside = found[found["times"].notna()].sort_values(["order", "library"])
+    runs = (run(*where) for where in zip(beside["machine"], beside["environment"], strict=True))
+    group = [": ".join(filter(None, words)) for words in zip(runs, beside["title"], strict=True)]
+    return beside.assign(group=group, row=beside["case"], name=beside["library"], value=beside["times"], hollow=False)
 
 
-def dots(found: Sequence[Contest], run: RunName) -> list[Dot]:
-    """The time of each other library as a multiple of ours, wherever both take part."""
-    told: list[Dot] = []
-    for contest in found:
-        group = ": ".join(word for word in (run(contest.machine, contest.environment), contest.title) if word)
-        told += [
-            Dot(group, contest.case, one.library, one.ours.value, one.ours.low, one.ours.high)
-            for one in sorted(contest.entrants, key=lambda entrant: entrant.library)
-            if one.compared and one.ours is not None
-        ]
-    return told
+def standing(found: pd.DataFrame) -> dict[str, Any]:
+    """How many cases there are, how many ``decided``, and how often each library ``wins``, most often first.
 
-
-@dataclass(frozen=True)
-class Standing:
-    """How often each library is the fastest, or among them, of how many cases; and why the others have no winner."""
-
-    cases: int
-    wins: Mapping[str, int]
-    undecided: Sequence[tuple[str, str]]  # a case, and what hindered its libraries
-
-    @property
-    def decided(self) -> int:
-        """Cases with a winner."""
-        return self.cases - len(self.undecided)
-
-
-def standing(found: Sequence[Contest]) -> Standing:
-    """Sum up contests, the library that wins most often first."""
-    decided = [c for c in found if any(e.compared and e.outcome for e in c.entrants)]
-    won = Counter(e.library for c in decided for e in c.entrants if e.compared and e.outcome)
-    there = {e.library for c in decided for e in c.entrants if e.compared}
-    wins = {library: won[library] for library in sorted(there, key=lambda library: (-won[library], library))}
+    ``undecided`` has each case without a winner, and what hindered its libraries.
+    """
+    won: Counter[str] = Counter()
     undecided = []
-    for contest in (contest for contest in found if contest not in decided):
-        why = [f"{e.library}: {e.outcome}" for e in contest.entrants if not e.compared]
-        if not any(e.library == OURS for e in contest.entrants):
+    for (*_, title, case), rows in found.groupby(CASE, sort=False):
+        able = rows[rows["compared"]]
+        if able["outcome"].any():
+            won.update(dict(zip(able["library"], (able["outcome"] != "").astype(int), strict=True)))
+            continue
+        why = [f"{row.library}: {row.outcome}" for row in rows[~rows["compared"]].itertuples()]
+        if OURS not in set(rows["library"]):
             why.append(f"{OURS}: not measured yet")
-        where = f"{contest.title} ({contest.case})" if contest.case else contest.title
-        undecided.append((where, "; ".join(why) or "one library alone"))
-    return Standing(len(found), wins, undecided)
+        undecided.append((f"{title} ({case})" if case else title, "; ".join(why) or "one library alone"))
+    cases, wins = found.groupby(CASE).ngroups, sorted(won.items(), key=lambda one: (-one[1], one[0]))
+    return {"cases": cases, "decided": cases - len(undecided), "wins": dict(wins), "undecided": undecided}

@@ -17,8 +17,8 @@ import pandas as pd
 from scipy import stats
 
 from xpsolve.report import peers
-from xpsolve.report.digest import LEVEL, Cell, RunName, Table, readable, text, with_run
-from xpsolve.report.formats import number
+from xpsolve.report.digest import LEVEL, Cell, RunName, Table, text, with_run
+from xpsolve.report.formats import number, readable
 from xpsolve.report.words import said
 
 __all__ = ["Choice", "Error", "choices", "choices_sentence", "choices_table", "error", "errors_table", "points"]

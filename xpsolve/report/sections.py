@@ -6,22 +6,22 @@ Nothing here knows a family by name: a new benchmark class gets its figure, its 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from xpsolve.report import digest, figures
 from xpsolve.report.digest import Table
 from xpsolve.report.findings import Pair, Series
-from xpsolve.report.formats import number, quantity
+from xpsolve.report.formats import number, readable, seconds
 from xpsolve.report.gallery import Drawn
 from xpsolve.report.runs import Runs
+from xpsolve.report.style import MARKERS
+from xpsolve.report.verdict import sentence
 from xpsolve.report.words import said
 
-__all__ = ["STOPS", "Figure", "Section", "families", "gallery", "slug"]
-
-PER_FIGURE = 6
 STOPS = "digits"
 """The abscissa d of a benchmark of the time to an error of 10^−d: what is drawn is convergence, not scaling."""
 
@@ -34,7 +34,7 @@ class Figure:
     svg: str
     title: str
     alt: str
-    table: Table = field(default_factory=lambda: Table([], []))
+    table: Table = field(default_factory=Table)
     caption: str = ""
     narrow: str = ""  # the same for the width of a phone
 
@@ -50,14 +50,20 @@ class Figure:
         return (475, 300) if found is None else (round(float(found[1])), round(float(found[2])))
 
 
+def figure_of(run: str, name: Iterable[str], svg: str, title: str, alt: str, **more: Any) -> Figure:
+    """A figure of one run, whose name is in that of the file and in the title where there are several runs."""
+    file = slug("-".join(word for word in (run, *name) if word))
+    return Figure(f"{file}.svg", svg, f"{run}: {title}" if run else title, alt, **more)
+
+
 @dataclass
 class Section:
-    """One family of benchmarks: figures, and tables with a heading and a line on it each, the last of them folded."""
+    """One family: figures, tables with their headings, and what was counted."""
 
     name: str
     figures: list[Figure] = field(default_factory=list)
-    tables: list[tuple[str, str, Table]] = field(default_factory=list)
-    folded: list[tuple[str, str, Table]] = field(default_factory=list)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
+    counts: Table = field(default_factory=Table)
 
     @property
     def heading(self) -> str:
@@ -74,46 +80,31 @@ def families(
     """
     sections: list[Section] = []
     drawn = {line.key for line in lines}
-    for family, rows in shown.groupby("family", sort=True):
+    for family, rows in sorted(shown.groupby("family"), key=lambda one: (one[0] == "other", one[0])):
         own = [line for line in lines if line.head["family"] == family]
         done = rows[rows["status"] == "ok"]
         stopped = done[(done["role"] == "time") & (done["x_name"] == STOPS)]
-        section = Section(str(family), [*_scaling(own, pairs, runs), *_convergence(stopped, runs)])
-        inside = [pair for pair in pairs if pair.first in own]
-        section.tables = [
-            ("Scaling", "", digest.exponents(own, runs.name)),
-            ("In all sizes together", JOINT, digest.joint(joined[joined["family"] == family], runs.name)),
-            ("Where one overtakes another", "", digest.crossings(inside, runs.name)),
-            ("Fastest methods", "", digest.fastest(own, runs.name)),
-            ("Distance to the machine's limits", LIMITS, digest.limits(own, runs.name)),
-        ]
         keys = done[["machine", "environment", "benchmark", "series"]].itertuples(index=False, name=None)
         in_figure = pd.Series([key in drawn for key in keys], index=done.index) | done.index.isin(stopped.index)
         # Errors are beside their times, ceilings and counts in tables of their own, failures in a list.
         listed = done[~in_figure & ~done["role"].isin(("error", "baseline", "ceiling", "count"))]
-        for title, part in listed.groupby("title", sort=False):
-            section.tables.append((str(title), "", digest.values(part, runs.name, title=False)))
-        section.tables = [one for one in section.tables if one[2]]
-        counted = digest.counts(done[done["role"] == "count"], runs.name)
-        section.folded = [("Counted operations", COUNTS, counted)] if counted else []
-        sections.append(section)
-    ordered = sorted(sections, key=lambda section: section.name == "other")
-    return [section for section in ordered if section.figures or section.tables or section.folded]
-
-
-JOINT = (
-    "One law for all benchmarks of a method, log t = c + α log n + β log p + γ log L, with a level c of its own for "
-    "each of them. Sweeps that a constant dominates and launch-bound points are left out."
-)
-LIMITS = (
-    "Limit: the largest of flops / arithmetic rate, bytes / bandwidth and launches × launch time, with the rates "
-    "measured in the same run. Largest size of each series. The bandwidth is the best at any size, that of a cache "
-    "where small data were measured."
-)
-COUNTS = (
-    "Counted while solving, not timed: the same on every machine. Stated: what the cost functions say; flops are those "
-    "of matrix products and factorisations."
-)
+        tables = [
+            ("Scaling", digest.exponents(own, runs.name)),
+            ("In all sizes together", digest.joint(joined[joined["family"] == family], runs.name)),
+            ("Where one overtakes another", digest.crossings([pair for pair in pairs if pair.first in own], runs.name)),
+            ("Fastest methods", digest.fastest(own, runs.name)),
+            ("Distance to the machine's limits", digest.limits(own, runs.name)),
+            *((title, digest.values(part, runs.name)) for title, part in listed.groupby("title", sort=False)),
+        ]
+        made = Section(
+            str(family),
+            [*_scaling(own, pairs, runs), *_convergence(stopped, runs)],
+            [(heading, table) for heading, table in tables if table],
+            digest.values(done[done["role"] == "count"], runs.name),
+        )
+        if made.figures or made.tables or made.counts:
+            sections.append(made)
+    return sections
 
 
 def _scaling(lines: Sequence[Series], pairs: Sequence[Pair], runs: Runs) -> list[Figure]:
@@ -124,57 +115,47 @@ def _scaling(lines: Sequence[Series], pairs: Sequence[Pair], runs: Runs) -> list
     for (machine, environment, benchmark), members in plots.items():
         for part in _split(members):
             clear = [pair for pair in pairs if pair.first in part and pair.second in part and pair.crossing.clear]
-            run, title = runs.name(machine, environment), _title(part, clear)
-            name = "-".join(word for word in (run, benchmark, "" if part == members else part[0].label) if word)
-            points = pd.concat([line.points for line in part])
-            found.append(
-                Figure(
-                    f"{slug(name)}.svg",
-                    # More than two crossings hide each other: they are in the table.
-                    figures.scaling(part, clear if len(clear) < 3 else [], title),
-                    f"{run}: {title}" if run else title,
-                    _alt(part),
-                    digest.values(points, runs.name, title=False),
-                )
-            )
+            params = part[0].params
+            common = {
+                name: params[name] for name in params if all(line.params.get(name) == params[name] for line in part)
+            }
+            names = [readable({k: v for k, v in line.params.items() if k not in common}) for line in part]
+            title = _title(part, readable(common), names, clear)
+            # More than two crossings hide each other: they are in the table.
+            svg = figures.scaling(part, names, clear if len(clear) < 3 else [], title)
+            numbers = digest.values(pd.concat([line.points for line in part]), runs.name)
+            name = (benchmark, "" if part == members else part[0].label)
+            found.append(figure_of(runs.name(machine, environment), name, svg, title, _alt(part), table=numbers))
     return found
 
 
 def _split(members: list[Series]) -> list[list[Series]]:
-    """At most six lines a figure, and one figure per backend where methods differ too."""
-    if len(members) <= PER_FIGURE and len({line.params.get("method") for line in members}) == 1:
+    """As many lines a figure as there are markers, and one figure per backend where methods differ too."""
+    most = len(MARKERS)
+    if len(members) <= most and len({line.params.get("method") for line in members}) == 1:
         return [members]
     groups: dict[str, list[Series]] = {}
     for line in members:
         groups.setdefault(str(line.params.get("backend", "")), []).append(line)
-    return [part[i : i + PER_FIGURE] for part in groups.values() for i in range(0, len(part), PER_FIGURE)]
+    return [part[i : i + most] for part in groups.values() for i in range(0, len(part), most)]
 
 
-def _title(lines: Sequence[Series], clear: Sequence[Pair]) -> str:
+def _title(lines: Sequence[Series], common: str, names: Sequence[str], clear: Sequence[Pair]) -> str:
     """The finding of a figure, in one sentence."""
+    kinds: dict[str, list[str]] = {kind: [] for kind in digest.VERDICTS}
+    for line, name in zip(lines, names, strict=True):
+        kinds[line.verdict.kind].append(name)
     first = lines[0]
-    common = {k: v for k, v in first.params.items() if all(line.params.get(k) == v for line in lines)}
-    kinds: dict[str, list[str]] = {}
-    for line in sorted(lines, key=lambda line: digest.VERDICTS.index(line.verdict.kind)):
-        kinds.setdefault(line.verdict.kind, []).append(
-            line.named({k: line.params[k] for k in line.params if k not in common})
-        )
-    values = {
-        "what": f"{first.head['title']} ({first.named(common)})" if common else first.head["title"],
-        "crossing": clear[0].sentence if clear else "",
-        "first": first if len(lines) == 1 else None,
-        "grows": digest.grows(first.verdict, first.variable).text,
-        "kinds": kinds,
-        "count": len(lines),
-    }
-    return " ".join(said("title.txt", **values))
+    facts = {"what": f"{first.head['title']} ({common})" if common else first.head["title"], "kinds": kinds}
+    facts |= {"grows": digest.grows(first).text, "verdict": first.verdict, "why": sentence(first.verdict)}
+    return " ".join(said("title.txt", clear=clear, count=len(lines), **facts))
 
 
 def _alt(lines: Sequence[Series]) -> str:
     ends = [(line.label, line.points.iloc[0], line.points.iloc[-1]) for line in lines]
     told = "; ".join(
-        f"{label}: from {quantity(low['value'], 'seconds')} at {low['x_name']} = {number(low['x'])} "
-        f"to {quantity(high['value'], 'seconds')} at {number(high['x'])}"
+        f"{label}: from {seconds(low['value'])} at {low['x_name']} = {number(low['x'])} "
+        f"to {seconds(high['value'])} at {number(high['x'])}"
         for label, low, high in ends
     )
     return f"Log-log plot of time against {lines[0].head['x_name']}. {told}."
@@ -185,18 +166,16 @@ def _convergence(rows: pd.DataFrame, runs: Runs) -> list[Figure]:
     found = []
     for (machine, environment, benchmark), part in rows.groupby(["machine", "environment", "benchmark"], sort=False):
         right = part[part["valid"]].assign(reached=lambda rows: 10.0 ** -rows["x"])
-        lines = {digest.readable(series): points for series, points in right.groupby("series", sort=False)}
+        lines = {readable(series): points for series, points in right.groupby("series", sort=False)}
         best = right[right["x"] == right["x"].max()].nsmallest(1, "value")
         if best.empty:  # no answer was as exact as it was asked to be
             continue
         first, run = best.iloc[0], runs.name(str(machine), str(environment))
-        took, reached = quantity(first["value"], "seconds"), f"{first['reached']:.0e}"
-        title = f"{first['title']}: {digest.readable(first['series'])} is the first at {reached}, after {took}"
-        svg = figures.convergence(list(lines.values()), list(lines), "error", title)
+        title = f"{first['title']}: {readable(first['series'])} is the first at {first['reached']:.0e}"
+        title = f"{title}, after {seconds(first['value'])}"
         alt = f"Log-log plot of the error reached against seconds, a line for each of {', '.join(lines)}."
-        shown = digest.values(part, runs.name, title=False)
-        name = slug("-".join(word for word in (run, str(benchmark)) if word))
-        found.append(Figure(f"{name}.svg", svg, f"{run}: {title}" if run else title, alt, shown))
+        numbers = digest.values(part, runs.name)
+        found.append(figure_of(run, [benchmark], figures.convergence(lines, title), title, alt, table=numbers))
     return found
 
 
@@ -204,7 +183,7 @@ def gallery(drawn: Mapping[Drawn, str]) -> list[Section]:
     """Figures of the gallery, a section for each family in the order in which they were drawn."""
     sections: dict[str, Section] = {}
     for one, svg in drawn.items():
-        caption = f"{one.caption} Drawn with {one.ran}, on {one.backend}, in {quantity(one.seconds, 'seconds')}."
+        caption = f"{one.caption} Drawn with {one.ran}, on {one.backend}, in {seconds(one.seconds)}."
         figure = Figure(f"gallery-{one.name}.svg", svg, one.title, one.alt, caption=caption)
         sections.setdefault(one.family, Section(one.family)).figures.append(figure)
     return list(sections.values())

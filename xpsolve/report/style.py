@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from xpsolve.report.formats import number, quantity
+import numpy as np
 
-__all__ = ["COLOURS", "FAINT", "INK", "MARKERS", "STYLE", "TITLE", "drawing", "label_ends", "note", "panels"]
-__all__ += ["power_of_ten", "scale", "svg"]
+from xpsolve.report.formats import number, quantity
 
 INK, FAINT = "#24292f", "#8c959f"
 # Okabe and Ito's palette without its yellow, each with the shade that replaces it on a dark page.
@@ -111,7 +110,7 @@ def scale(axes: Any, **kinds: Any) -> None:
 
     Ticks are "powers" of ten, plain "ratios", values of a quantity such as "seconds", or the numbers that are given.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
     for name, kind in kinds.items():
         axis = getattr(axes, f"{name}axis")
@@ -122,12 +121,12 @@ def scale(axes: Any, **kinds: Any) -> None:
         elif kind == "powers":
             axis.set_major_formatter(power_of_ten)
         else:
-            low, high = getattr(axes, f"get_{name}lim")()
+            low, high = axis.get_view_interval()
             # Powers of ten alone would leave a short axis with one number or none.
-            steps: tuple[float, ...] = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
-            steps = (1, 1.2, 1.5, 2, 3, 5, 8) if high < 4 * low else steps
+            spans = {4: (1, 1.2, 1.5, 2, 3, 5, 8), 60: (1, 2, 5), 1000: (1, 3), math.inf: (1,)}
+            steps = next(steps for span, steps in spans.items() if high < span * low)
             axis.set_major_locator(LogLocator(subs=steps, numticks=12))
-            axis.set_major_formatter(FuncFormatter(lambda value, _, kind=kind: quantity(value, kind)))
+            axis.set_major_formatter(lambda value, _, kind=kind: quantity(value, kind))
         axis.set_minor_formatter(NullFormatter())
 
 
@@ -144,14 +143,9 @@ def label_ends(axes: Any, ends: Iterable[tuple[float, float, str, str]], *, room
     """
     to_axes = axes.transScale + axes.transLimits
     wanted = sorted((float(to_axes.transform((x, y))[1]), text, colour) for x, y, text, colour in ends)
-    places: list[float] = []
-    for place, *_ in wanted:
-        places.append(max(place, places[-1] + room if places else 0.03))
-    if places and places[-1] > 1.0:
-        places[-1] = 1.0
-        for i in range(len(places) - 2, -1, -1):
-            places[i] = min(places[i], places[i + 1] - room)
-    for place, (end, text, colour) in zip(places, wanted, strict=True):
+    step = room * np.arange(len(wanted))
+    places = np.maximum.accumulate(np.maximum([height for height, *_ in wanted] - step, 0.03)) + step
+    for place, (end, text, colour) in zip(np.minimum(places, 1 - step[::-1]), wanted, strict=True):
         if leaders:
             axes.plot((1, 1.03), (end, place), color=colour, linewidth=0.7, transform=axes.transAxes, clip_on=False)
         where = {"transform": axes.transAxes, "va": "center", "linespacing": 1.15}

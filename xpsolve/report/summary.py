@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from xpsolve.report import backends, digest, figures
-from xpsolve.report.digest import Cell, RunName, Table, readable, table, text
+from xpsolve.report.digest import Cell, Link, RunName, Table, table, text
 from xpsolve.report.findings import Series
-from xpsolve.report.formats import exponent, number, share
-from xpsolve.report.sections import Figure
-
-__all__ = ["histories", "late", "overview", "scaling", "unmeasured", "where_time_goes"]
+from xpsolve.report.formats import exponent, number, readable, share
+from xpsolve.report.sections import Figure, figure_of
 
 COMMITS = 3  # a history has as many or more
 BARS = 14
 
 
-def scaling(lines: Sequence[Series], run: RunName, link: Callable[[str], str]) -> Table:
+def scaling(lines: Sequence[Series], run: RunName, link: Link) -> Table:
     """One line per family: of its series that can be judged the one with the most work, and how many agree."""
     groups: dict[tuple[str, str, str], list[Series]] = {}
     for line in lines:
         groups.setdefault((*line.key[:2], str(line.head["family"])), []).append(line)
     rows = []
-    for where, members in sorted(groups.items(), key=lambda item: item[0]):
-        told = max(members, key=_weight)
-        judged = [line for line in members if line.verdict.judged]
-        agreeing = sum(line.verdict.kind == "agrees" for line in judged)
-        cells = {
-            "family": text(where[2], link=link(where[2])),
-            "verdict": digest.verdict(told.verdict),
-            "exponent from 0 to 3": Cell("", figure=figures.strip(told.verdict)),
-            "time grows as": digest.grows(told.verdict, told.variable),
-            "theory": digest.measure(told.theory, exponent),
-            "in its heaviest series": f"{told.head['title']} ({told.label})" if told.params else told.head["title"],
-            "agree": Cell(f"{agreeing} of {len(judged)} judged", agreeing / len(judged) if judged else ""),
-        }
-        rows.append((where, cells))
-    return table(run, rows)
+    for _, members in sorted(groups.items(), key=lambda item: item[0]):
+        judged = [line.verdict.kind == "agrees" for line in members if line.verdict.judged]
+        agree = Cell(f"{sum(judged)} of {len(judged)} judged", sum(judged) / len(judged) if judged else "")
+        heaviest = max(members, key=_weight)
+        rows.append(dict(heaviest.head, line=heaviest, agree=agree))
+    columns = {
+        "family": lambda row: text(row["family"], link=link(row["family"])),
+        "verdict": lambda row: digest.verdict(row["line"].verdict),
+        "time grows as": lambda row: digest.grows(row["line"]),
+        "theory": lambda row: digest.measure(row["line"].verdict.theory, exponent),
+        "in its heaviest series": lambda row: row["title"] + (f" ({row['line'].label})" if row["line"].params else ""),
+        "agree": "agree",
+    }
+    return table(rows, columns, run)
 
 
 def _weight(line: Series) -> tuple[bool, float, float]:
-    flops = float(line.points["flops"].max())
-    return line.verdict.judged, flops if math.isfinite(flops) else 0.0, -float(line.points["value"].max())
+    return line.verdict.judged, np.nan_to_num(line.points["flops"].max()), -line.points["value"].max()
 
 
 def overview(lines: Sequence[Series]) -> list[Figure]:
@@ -55,17 +50,18 @@ def overview(lines: Sequence[Series]) -> list[Figure]:
     if not panels:
         return []
     names = list(dict.fromkeys(name for one in panels.values() for name in one))
-    first = []
-    for one in panels.values():
-        last = {name: line.valid.iloc[-1] for name, line in one.items()}
-        size = min(point["x"] for point in last.values())
-        first.append(min(one, key=lambda name: _at(one[name], size)))
-    ahead = max(names, key=first.count)
+    first = {}
+    for family, one in panels.items():
+        points = pd.concat([line.valid.assign(name=name) for name, line in one.items()])
+        size = points.groupby("name")["x"].max().min()
+        first[family] = points[points["x"] == size].nsmallest(1, "value")["name"].iloc[0]
+    won = pd.Series(list(first.values())).value_counts()
+    ahead = max(names, key=lambda name: won.get(name, 0))
     title = (
         f"One source on {len(names)} backends: at the largest size that all ran, {ahead} is the fastest "
-        f"in {first.count(ahead)} of {len(panels)} {'family' if len(panels) == 1 else 'families'}"
+        f"in {won[ahead]} of {len(panels)} {'family' if len(panels) == 1 else 'families'}"
     )
-    told = "; ".join(f"{family}: {name}" for family, name in zip(panels, first, strict=True))
+    told = "; ".join(f"{family}: {name}" for family, name in first.items())
     alt = (
         f"Log-log plots of time against size, a panel for each family, a line for each backend. The fastest in {told}."
     )
@@ -73,38 +69,29 @@ def overview(lines: Sequence[Series]) -> list[Figure]:
     return [Figure("overview.svg", wide, title, alt, narrow=narrow)]
 
 
-def _at(line: Series, size: float) -> float:
-    here = line.valid[line.valid["x"] == size]["value"]
-    return float(here.iloc[0]) if len(here) else math.inf
-
-
 def where_time_goes(lines: Sequence[Series]) -> list[Figure]:
     """The parts of the time of each family's heaviest series at its largest size, by costs and ceilings."""
-    rows: dict[str, list[float]] = {}
+    known = [line for line in lines if line.valid["predicted"].notna().any()]
     heaviest: dict[str, Series] = {}
-    for line in lines:
-        family = str(line.head["family"])
-        known = line.valid["predicted"].notna().any()
-        if known and (family not in heaviest or _weight(line) > _weight(heaviest[family])):
-            heaviest[family] = line
-    for family, line in list(heaviest.items())[:BARS]:
-        last = line.valid[line.valid["predicted"].notna()].iloc[-1]
-        work, launching = (float(np.nan_to_num(last[name] / last["value"])) for name in ("work", "launching"))
-        whole = max(1.0, work + launching)
-        name = f"{family}: {readable(line.key[3])}, {last['x_name']} = {number(last['x'])}"
-        rows[name] = [work / whole, launching / whole, max(0.0, 1 - work - launching)]
-    if not rows:
+    for line in sorted(known, key=_weight):
+        heaviest[line.head["family"]] = line
+    if not known:
         return []
-    shares = pd.DataFrame.from_dict(rows, orient="index", columns=["arithmetic and memory", "launching", "the rest"])
-    middle = float(np.median(shares["the rest"]))
+    last = pd.DataFrame([line.valid.dropna(subset="predicted").iloc[-1] for line in heaviest.values()]).head(BARS)
+    params = last["series"].map(readable)
+    last.index = last["family"] + ": " + params + ", " + last["x_name"] + " = " + last["x"].map(number)
+    taken = last[["work", "launching"]].astype(float).div(last["value"], axis=0).fillna(0.0)
+    shares = taken.div(taken.sum(axis=1).clip(lower=1.0), axis=0)
+    shares.columns = ["arithmetic and memory", "launching"]
+    shares["the rest"] = (1 - taken.sum(axis=1)).clip(0.0)
+    shares = shares.sort_index()
     title = (
-        f"Where time goes at the largest sizes: half of the families spend {share(1 - middle)} or more "
-        "on arithmetic, memory and launching"
+        f"Where time goes at the largest sizes: half of the families spend {share(1 - shares['the rest'].median())} or "
+        "more on arithmetic, memory and launching"
     )
-    alt = "; ".join(
-        f"{name}: {share(rest)} unexplained by the machine's limits" for name, rest in shares["the rest"].items()
-    )
-    return [Figure("where-time-goes.svg", figures.parts(shares, title), title, f"Bars of the parts of a time. {alt}.")]
+    told = (f"{name}: {share(rest)} unexplained by the machine's limits" for name, rest in shares["the rest"].items())
+    alt = f"Bars of the parts of a time. {'; '.join(told)}."
+    return [Figure("where-time-goes.svg", figures.parts(shares, title), title, alt)]
 
 
 def histories(frame: pd.DataFrame, run: RunName) -> list[Figure]:
@@ -112,21 +99,19 @@ def histories(frame: pd.DataFrame, run: RunName) -> list[Figure]:
     found: list[Figure] = []
     times = frame[(frame["role"] == "time") & (frame["status"] == "ok") & frame["valid"] & (frame["value"] > 0)]
     for (machine, environment), rows in times.groupby(["machine", "environment"], sort=False):
-        ordered = rows.sort_values(["date", "current"], kind="stable")["commit"].drop_duplicates()
+        ordered = rows.sort_values(["date", "current"], kind="stable")["commit"].unique()
         keys = ["family", "benchmark", "params"]
         grid = rows.drop_duplicates([*keys, "commit"]).pivot(index="commit", columns=keys, values="value")
         grid = grid.reindex(ordered).dropna(axis=1)
-        if len(ordered) < COMMITS or grid.empty:
-            continue
-        ratios = grid / grid.iloc[0]
-        families = {str(family): ratios[family] for family in ratios.columns.unique("family")}
-        name, last = run(str(machine), str(environment)), float(ratios.iloc[-1].median())
-        title = f"{grid.shape[1]} times over {len(ordered)} commits: the median is now {number(last)} of the first"
-        title = f"{name}: {title}" if name else title
-        svg = figures.history(families, [commit[:7] for commit in ordered], title)
-        told = "; ".join(f"{family}: {number(part.iloc[-1].median())}" for family, part in families.items())
-        alt = f"Small multiples of times over commits, relative to the first. Median at the last commit, {told}."
-        found.append(Figure(f"history{f'-{len(found) + 1}' if found else ''}.svg", svg, title, alt))
+        if len(ordered) >= COMMITS and len(grid.columns):
+            ratios = grid / grid.iloc[0]
+            families = {str(family): ratios[family] for family in ratios.columns.unique("family")}
+            now = number(ratios.iloc[-1].median())
+            title = f"{grid.shape[1]} times over {len(ordered)} commits: the median is now {now} of the first"
+            told = "; ".join(f"{family}: {number(part.iloc[-1].median())}" for family, part in families.items())
+            alt = f"Small multiples of times over commits, relative to the first. Median at the last commit, {told}."
+            name = run(str(machine), str(environment))
+            found.append(figure_of(name, ["history"], figures.history(families, title), title, alt))
     return found
 
 
@@ -135,17 +120,14 @@ def late(now: pd.DataFrame) -> dict[str, Any]:
     gone = now[now["reason"] == "over budget"]
     sweeps = ["group", "backend", "series"]
     done = set(now.loc[now["status"] == "ok", sweeps].itertuples(index=False, name=None))
-    return (
-        {}
-        if gone.empty
-        else {
-            "points": len(gone),
-            "asked": len(gone) + int((now["status"] != "skipped").sum()),
-            "families": sorted(set(gone["family"])),
-            "sweeps": len(set(gone[sweeps].itertuples(index=False, name=None)) - done),
-            "why": sorted({detail for detail in gone["detail"] if detail}),
-        }
-    )
+    found = {
+        "points": len(gone),
+        "asked": len(gone) + int((now["status"] != "skipped").sum()),
+        "families": sorted(set(gone["family"])),
+        "sweeps": len(set(gone[sweeps].itertuples(index=False, name=None)) - done),
+        "why": sorted(set(gone["detail"]) - {""}),
+    }
+    return {} if gone.empty else found
 
 
 def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -9,9 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from xpsolve.report import formats
-
-__all__ = ["environment", "listed", "said"]
+from xpsolve.report.formats import error, exponent, interval, number, quantity, share
 
 
 def listed(words: Sequence[Any], most: int = 99) -> str:
@@ -26,9 +24,13 @@ def listed(words: Sequence[Any], most: int = 99) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
+def _markdown(words: Any) -> str:
+    return html.escape(str(words), quote=False).replace("|", "\\|").replace("\n", " ")
+
+
 @functools.cache
 def environment() -> Environment:
-    """Templates of pages escape what they show, as a machine may have any name; Markdown has a filter for it."""
+    """Templates of pages escape what they show, as a machine may have any name; Markdown has the filter ``md``."""
     made = Environment(
         loader=PackageLoader("xpsolve.report"),
         autoescape=lambda name: name is not None and name.endswith(".html"),
@@ -36,8 +38,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({name: getattr(formats, name) for name in formats.__all__}, listed=listed)
-    made.filters["md"] = lambda words: html.escape(str(words), quote=False).replace("|", "\\|").replace("\n", " ")
+    made.filters.update({show.__name__: show for show in (error, exponent, interval, number, quantity, share, listed)})
+    made.filters["md"] = _markdown
     return made
 
 
