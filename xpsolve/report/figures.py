@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,8 +20,6 @@ from xpsolve.report.findings import Pair, Series
 from xpsolve.report.formats import exponent, number, quantity
 from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, drawing, label_ends, note, scale
 
-NARROW = 44  # characters of a name left of an axis
-
 
 def styles() -> Iterator[dict[str, Any]]:
     """Colour, marker and filled or not: enough for six dozen lines before any looks like another."""
@@ -31,7 +29,9 @@ def styles() -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def multiples(title: str, count: int, columns: int, *, above: float, each: float, **options: Any) -> Iterator[Any]:
+def multiples(
+    title: str, count: int, columns: int, *, above: float, each: float, **options: Any
+) -> Iterator[tuple[Any, Any, list[str]]]:
     """Small multiples: yield the figure, as many axes, and the list of `drawing`; heights are in inches."""
     rows, columns = -(-count // columns), min(columns, count)
     options |= {"rows": rows, "height": above + each * rows, "squeeze": False}
@@ -47,7 +47,7 @@ def scaling(lines: Sequence[Series], names: Sequence[str], pairs: Sequence[Pair]
         named = [textwrap.fill(name, 15) for name in names]
         ends = [_line(axes, *one) for one in zip(lines, COLOURS, MARKERS, named, strict=False)]
         size = str(lines[0].head["x_name"])
-        scale(axes, x="size", y="seconds")
+        scale(axes, x=_sizes(line.points for line in lines), y="seconds")
         axes.set(xlabel=size, ylabel="time")
         for i, crossing in enumerate(pair.crossing for pair in pairs):
             low, high = max(crossing.low, crossing.first), min(crossing.high, crossing.last)
@@ -57,6 +57,16 @@ def scaling(lines: Sequence[Series], names: Sequence[str], pairs: Sequence[Pair]
             note(axes, f"{size} = {number(crossing.at)}", where, (5, 0), xycoords=("data", "axes fraction"))
         label_ends(axes, ends, room=0.062 * max(words.count("\n") + 1 for _, _, words, _ in ends))
     return out[0]
+
+
+def _sizes(found: Iterable[pd.DataFrame]) -> list[float]:
+    """Of the measured sizes, which are the best ticks, those whose names do not touch."""
+    sizes = sorted({float(x) for points in found for x in points["x"]})
+    ticks = sizes[:1]
+    for size in sizes:
+        if math.log(size / ticks[-1]) > 0.09 * math.log(sizes[-1] / sizes[0]):
+            ticks.append(size)
+    return ticks
 
 
 def _points(axes: Any, points: pd.DataFrame, colour: str, marker: str) -> None:
@@ -102,7 +112,8 @@ def backends(panels: Mapping[str, Mapping[str, Series]], title: str, columns: in
                 _points(one, line.points, *look[name])
                 one.plot(line.valid["x"], line.valid["value"], color=look[name][0], linewidth=1.0)
             head = next(iter(lines.values())).head
-            scale(one, x="size", y="seconds")
+            sizes = _sizes(line.points for line in lines.values())
+            scale(one, x=sizes[:: -(-len(sizes) // 4)], y="seconds")
             one.set_title(family, loc="left", fontweight="bold")
             one.set_xlabel(textwrap.fill(f"{head['title']}, {head['x_name']}", 34), fontsize=8.5)
         for name, (colour, marker) in look.items():
@@ -189,21 +200,18 @@ def ratios(points: pd.DataFrame, title: str, abscissa: str) -> str:
     Each row of `points` is a ratio: its ``group``, ``row`` and ``name``, ``value``, ``low`` and ``high``, and whether
     it is ``hollow``, that of a doubtful answer.
     """
-    names: list[str] = []
-    headings: list[int] = []
+    from matplotlib.transforms import blended_transform_factory
+
     places: dict[tuple[str, str], int] = {}
-    for group, members in points.groupby("group", sort=False):
-        heading = textwrap.wrap(group, NARROW)
-        headings += range(len(names), len(names) + len(heading))
-        names += heading
-        for row in members["row"].unique():
-            places[group, row] = len(names)
-            names.append(textwrap.shorten(row or "–", NARROW, placeholder=" …"))
+    for headings, (group, within) in enumerate(points.groupby("group", sort=False), start=1):
+        for row in within["row"].unique():
+            places[group, row] = headings + len(places)
+    line = np.array([places[where] for where in zip(points["group"], points["row"], strict=True)])
     # Names of one row are a little apart, otherwise equal ratios would hide each other.
     rows = points.groupby(["group", "row"], sort=False)
     apart = (rows.cumcount() + 0.5) / rows["name"].transform("size") - 0.5
-    placed = points.assign(y=[places[key] for key in zip(points["group"], points["row"], strict=True)] + 0.6 * apart)
-    with drawing(title, height=1.2 + 0.215 * len(names)) as (figure, axes, out):
+    placed, last = points.assign(line=line, y=line + 0.6 * apart), line.max()
+    with drawing(title, height=1.4 + 0.215 * last) as (figure, axes, out):
         for (name, part), look in zip(placed.groupby("name", sort=False), styles(), strict=False):
             bars = [part["value"] - part["low"], part["high"] - part["value"]]
             axes.errorbar(part["value"], part["y"], xerr=bars, fmt="none", ecolor=look["color"], elinewidth=1.0)
@@ -211,15 +219,23 @@ def ratios(points: pd.DataFrame, title: str, abscissa: str) -> str:
             for hollow, some in part.groupby("hollow"):
                 face = "none" if hollow else look["markerfacecolor"]
                 axes.plot(some["value"], some["y"], linestyle="none", **{**look, "markerfacecolor": face})
-        axes.axvline(1.0, color=INK, linewidth=0.9)
-        axes.set_xlim(min(points["low"].min() / 1.2, 0.8), max(points["high"].max() * 1.2, 1.25))
+        limits = min(points["low"].min() / 1.2, 0.8), max(points["high"].max() * 1.2, 1.25)
+        axes.set(xlim=limits, ylim=(last + 0.6, -0.6), xlabel=abscissa)
         scale(axes, x="ratio")
-        axes.set_yticks(range(len(names)), names, fontsize=9)
-        for heading in headings:
-            axes.get_yticklabels()[heading].set_fontweight("bold")
+        names = [textwrap.shorten(row or "–", 44, placeholder=" …") for _, row in places]
+        axes.set_yticks(list(places.values()), names, fontsize=9)
         axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False, axis="y")
-        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=abscissa)
+        axes.grid(visible=False)
+        axes.spines["left"].set_visible(False)
+        ticks = [tick for tick in axes.get_xticks() if limits[0] < tick < limits[1]]
+        for group, within in placed.groupby("group", sort=False):
+            # Headings begin left of the axes and may be longer than what is there: no line crosses them.
+            top, bottom = within["line"].min() - 0.5, within["line"].max() + 0.5
+            axes.vlines(ticks, top, bottom, color=FAINT, alpha=0.25, linewidth=0.6)
+            axes.vlines(1.0, top, bottom, color=INK, linewidth=0.9)
+            where = {"transform": blended_transform_factory(figure.transFigure, axes.transData), "va": "center"}
+            heading = textwrap.shorten(group, 64, placeholder=" …")
+            axes.text(0.008, top - 0.5, heading, fontsize=9, fontweight="bold", **where).set_in_layout(False)
         figure.legend(loc="outside lower left", ncols=5, handlelength=1.2)
     return out[0]
 
@@ -235,7 +251,7 @@ def races(points: pd.DataFrame, title: str) -> str:
                 one.plot(rows["x"], rows["value" + suffix], **look)
             if math.isfinite(last["at"]):
                 one.axvline(last["at"], color=INK, linewidth=0.8)
-            scale(one, x="size", y="seconds")
+            scale(one, x=_sizes([rows]), y="seconds")
             one.set_title(textwrap.fill(race, 38), fontsize=9.5, loc="left")
             one.set_xlabel(last["x_name"])
             one.legend(loc="upper left", fontsize=8.5)

@@ -80,8 +80,9 @@ def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> pd.
     """
     frame = frame if "library" in frame else frame.assign(library=None)
     rows = frame[takes_part(frame) & frame["current"] & (frame["role"] == "time")]
-    known = {machine: found.get("libraries") for machine, found in facts.items()}
-    known = {machine: versions for machine, versions in known.items() if isinstance(versions, dict)}
+    known = {
+        machine: found["libraries"] for machine, found in facts.items() if isinstance(found.get("libraries"), dict)
+    }
     places = zip(rows["machine"], rows["library"], strict=True)
     versions = [known.get(machine, {}).get(library, "") for machine, library in places]
     skipped = rows["status"] == "skipped"
