@@ -23,7 +23,7 @@ def test_values_follow_the_product_of_parameters(suite):
     assert points[0].value == 0.01
     assert points[0].lower == pytest.approx(0.0097)
     assert points[0].commit == suite.COMMIT
-    assert points[0].meta["x"] == "n"
+    assert points[0].meta.x == "n"
 
 
 def test_a_benchmark_that_failed_everywhere_is_a_bare_null(suite):

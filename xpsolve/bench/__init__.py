@@ -5,8 +5,8 @@ which time, ``runner`` measures and saves, ``ledger`` stores what was measured, 
 asv does the measuring and keeps its own format, so that ``asv publish`` and ``asv compare`` read it.
 """
 
-from xpsolve.bench.profiles import PROFILES, Profile
+from xpsolve.bench.profiles import PROFILES
 from xpsolve.bench.runner import Observer, Outcome, run
 from xpsolve.bench.suite import BenchError
 
-__all__ = ["PROFILES", "BenchError", "Observer", "Outcome", "Profile", "run"]
+__all__ = ["PROFILES", "BenchError", "Observer", "Outcome", "run"]

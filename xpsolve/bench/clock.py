@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,10 +14,8 @@ from xpsolve.bench.suite import Point
 _GRACE = 0.02  # share of the budget that the last point may take beyond it
 _SHARE = 0.1  # of the budget, which any one point may take
 _MOST = 3.0  # how many times its prediction one point may count towards the pace of its backend
-_TRUST, _TRUST_HERE = (
-    3.0,
-    0.3,
-)  # seconds of observation that weigh as much as a prediction: of a backend, of a class
+_TRUST = 3.0  # seconds of observation that weigh as much as a prediction, of a backend
+_TRUST_HERE = 0.3  # and of a class
 
 
 @dataclass
@@ -44,34 +43,21 @@ class Clock:
 
     A process takes as much longer to open than predicted as those before it.  The work of a point takes its prediction
     times the pace of its backend times that of its class on all backends.
-
-    Parameters
-    ----------
-    budget : float or None
-        Seconds of the run, None for no limit.
-    openings : mapping of str to float
-        Predicted seconds to open a process, by backend.
-    predicted : mapping of str to float
-        Predicted seconds of work, by a point's text.
-    start : float
-        When the run began, by `time.monotonic`.
-    later : float
-        Seconds of the budget to keep for each point measured, for what is done with it after the run.
-    kept : float
-        Seconds of the budget to keep for later sessions.
     """
 
-    budget: float | None
-    openings: Mapping[str, float]
-    predicted: Mapping[str, float]
+    budget: float | None  # seconds of the run, None for no limit
+    openings: Mapping[str, float]  # predicted seconds to open a process, by backend
+    predicted: Mapping[str, float]  # predicted seconds of work, by a point's text
     start: float = field(default_factory=lambda: time.monotonic())
-    later: float = 0.0
-    kept: float = 0.0
+    later: float = 0.0  # seconds to keep for each point measured, for what is done with it after the run
+    kept: float = 0.0  # seconds to keep for later sessions
     _points: int = 0
     _opened: set[str] = field(default_factory=set)
     _openings: Pace = field(default_factory=lambda: Pace(_TRUST))
-    _backends: dict[str, Pace] = field(default_factory=dict)
-    _classes: dict[str, dict[str, Pace]] = field(default_factory=dict)
+    _backends: dict[str, Pace] = field(default_factory=lambda: defaultdict(lambda: Pace(_TRUST)))
+    _classes: dict[str, dict[str, Pace]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(lambda: Pace(0.0)))
+    )
 
     def add(self, point: Point, found: Measured) -> float:
         """Observe a point; return the seconds of its work, without those of opening its process."""
@@ -83,23 +69,18 @@ class Clock:
         if found.opened:
             self._opened.add(point.backend)
             self._openings.add(self.openings.get(point.backend, 0.0), opening * share)
-        work = expected * share
-        own = self.predicted[point.text]
-        self._classes.setdefault(point.slice, {}).setdefault(point.backend, Pace(0.0)).add(own, work)
+        work, own = expected * share, self.predicted[point.text]
+        self._classes[point.slice][point.backend].add(own, work)
         # One point that takes far longer than predicted is no measure of the machine.
-        self._backends.setdefault(point.backend, Pace(_TRUST)).add(own, min(work, _MOST * own))
+        self._backends[point.backend].add(own, min(work, _MOST * own))
         return work
-
-    def _pace(self, backend: str) -> float:
-        pace = self._backends.get(backend)
-        return pace.ratio if pace else 1.0
 
     def work(self, point: Point) -> float:
         """Seconds of a point in a process that is open, and later."""
-        here = self._classes.get(point.slice, {})
-        expected = sum(seen.predicted * self._pace(backend) for backend, seen in here.items())
+        here = self._classes[point.slice]
+        expected = sum(seen.predicted * self._backends[backend].ratio for backend, seen in here.items())
         of_class = Pace(_TRUST_HERE, expected, sum(seen.observed for seen in here.values()))
-        return self.predicted[point.text] * self._pace(point.backend) * of_class.ratio + self.later
+        return self.predicted[point.text] * self._backends[point.backend].ratio * of_class.ratio + self.later
 
     def opening(self, backend: str) -> float:
         """Seconds to open the process of a backend, 0 for one that is open."""
@@ -110,14 +91,10 @@ class Clock:
         self._opened.clear()
 
     @property
-    def spent(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self.start
-
-    @property
     def room(self) -> float:
         """Seconds that are left of the budget."""
-        return math.inf if self.budget is None else self.budget - self.spent - self.later * self._points - self.kept
+        spent = time.monotonic() - self.start
+        return math.inf if self.budget is None else self.budget - spent - self.later * self._points - self.kept
 
     def patience(self, point: Point, room: float) -> float:
         """Seconds after which a point under way is ended so that others have time; `room` are left for it."""

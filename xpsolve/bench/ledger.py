@@ -22,8 +22,8 @@ from xpsolve.bench.suite import Point
 from xpsolve.files import write_text
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; a missing one is empty, a broken or foreign one is named and skipped."""
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a ledger; a missing one is empty, a broken or foreign file is named and skipped."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -34,7 +34,18 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("entries"), dict):
         warnings.warn(f"{path} is not a ledger and is skipped", stacklevel=2)
         return {}
+    content["entries"] = {text: entry for text, entry in content["entries"].items() if _well_formed(entry)}
     return content
+
+
+def _well_formed(entry: Any) -> bool:
+    try:
+        rank, seconds = entry["rank"], entry["seconds"]
+        samples = [value for session in entry.get("sessions", ()) for value in session["samples"] or [None]]
+    except (AttributeError, LookupError, TypeError):
+        return False
+    numbers = isinstance(rank, int) and isinstance(seconds, int | float)
+    return numbers and all(isinstance(value, float) for value in samples)
 
 
 def set_aside(path: Path) -> Path:
@@ -47,52 +58,19 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def _well_formed(entries: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        text: entry
-        for text, entry in entries.items()
-        if isinstance(entry, dict)
-        and isinstance(entry.get("rank"), int)
-        and isinstance(entry.get("seconds"), int | float)
-        and _are_sessions(entry.get("sessions", []))
-    }
-
-
-def _are_sessions(sessions: Any) -> bool:
-    return isinstance(sessions, list) and all(
-        isinstance(one, dict)
-        and isinstance(one.get("samples"), list)
-        and one["samples"]
-        and all(isinstance(value, float) for value in one["samples"])
-        for one in sessions
-    )
-
-
 @dataclass
 class Ledger:
-    """Measured points of one machine at one commit.
+    """Measured points of one machine at one commit."""
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file; its suffix is not ``.json``, which asv would take for results.
-    tree : str
-        Digest of the sources; entries of other sources are not used.
-    entries : dict
-        By a point's text: version, rank and name of the profile, seconds; of a time also its ``sessions``, each with
-        the date at which it was measured (``at``) and its ``samples`` in seconds.
-    missed : dict
-        By the text of a point that has no value: ``reason`` ("failed", "timed out", "out of memory", "over
-        budget") and ``detail``, a line that says more.
-    facts : dict
-        Of the last run at this commit.
-    """
-
-    path: Path
-    tree: str
+    path: Path  # its suffix is not ``.json``, which asv would take for results
+    tree: str  # digest of the sources; entries of other sources are not used
+    # By a point's text: version, rank and name of the profile, seconds; of a time also its ``sessions``, each with the
+    # date at which it was measured (``at``) and its ``samples`` in seconds.
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # By the text of a point that has no value: ``reason`` ("failed", "timed out", "out of memory", "over budget") and
+    # ``detail``, a line that says more.
     missed: dict[str, dict[str, str]] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)  # of the last run at this commit
 
     @classmethod
     def open(cls, folder: Path, commit: str, tree: str) -> Ledger:
@@ -101,13 +79,13 @@ class Ledger:
         A file that is no ledger is set aside under another name.
         """
         path = folder / f"{commit[:8]}.ledger"
-        content = read_object(path)
+        content = _read(path)
         if not content and path.exists():
             set_aside(path)
         if content.get("tree") != tree:
             return cls(path, tree)
         missed = content.get("missed")
-        return cls(path, tree, _well_formed(content["entries"]), missed if isinstance(missed, dict) else {})
+        return cls(path, tree, content["entries"], missed if isinstance(missed, dict) else {})
 
     def _known(self, point: Point, profile: Profile) -> dict[str, Any] | None:
         """What was measured of a point at least as carefully as this profile does."""
@@ -159,23 +137,13 @@ class Ledger:
 
 
 def durations(folder: Path, profile: Profile) -> dict[str, float]:
-    """Seconds that points took on this machine under this profile, at any commit.
+    """Seconds that points took on this machine under this profile, at the latest of all commits, by a point's text.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The machine's folder among the results.
-    profile : Profile
-        Other profiles sample differently and are not used.
-
-    Returns
-    -------
-    dict of str to float
-        By a point's text; where several commits measured it, the latest file's.
+    Other profiles sample differently and are not used.
     """
     known: dict[str, float] = {}
     for path in sorted(folder.glob("*.ledger"), key=lambda p: p.stat().st_mtime):
-        for text, entry in _well_formed(read_object(path).get("entries", {})).items():
+        for text, entry in _read(path).get("entries", {}).items():
             if entry["rank"] == profile.rank:
                 known[text] = float(entry["seconds"])
     return known

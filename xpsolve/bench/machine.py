@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -35,24 +34,13 @@ _SOURCES = ("xpsolve", "benchmarks")
 # --- backends ----------------------------------------------------------------------------------------
 
 
-def probe(names: Collection[str] = backends.NAMES) -> dict[str, Any]:
-    """Examine backends from inside this process: what is there, and how long a process takes to open it.
+def probe(names: Collection[str]) -> dict[str, Any]:
+    """Examine backends from inside this process.
 
-    Parameters
-    ----------
-    names : collection of str
-        Which ones.
+    ``"backends"`` has by name ``available``, ``reason``, ``version``, ``device`` and ``startup``, the seconds that a
+    process takes to open it; ``"blas"`` the thread pools that NumPy loaded.
 
-    Returns
-    -------
-    dict
-        ``"backends"``: by name, ``available``, ``reason``, ``version``, ``device`` and ``startup``
-        (seconds); ``"blas"``: the thread pools that NumPy loaded.
-
-    Examples
-    --------
-    >>> from xpsolve.bench import machine
-    >>> machine.probe(["numpy"])["backends"]["numpy"]["available"]
+    >>> probe(["numpy"])["backends"]["numpy"]["available"]
     True
     """
     from threadpoolctl import threadpool_info
@@ -81,24 +69,9 @@ def probe(names: Collection[str] = backends.NAMES) -> dict[str, Any]:
 
 
 def look(root: Path, names: Collection[str] = backends.NAMES) -> dict[str, Any]:
-    """`probe`, in a child process that leaves nothing behind here.
+    """`probe` with the xpsolve of the tree at `root`, in a child process that leaves nothing behind here.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The tree whose xpsolve is used.
-    names : collection of str
-        Which backends.
-
-    Returns
-    -------
-    dict
-        As `probe`.
-
-    Raises
-    ------
-    BenchError
-        If the child fails, for example because a library crashes.
+    Raises `BenchError` if the child fails, for example because a library crashes.
     """
     code = "import json, sys; from xpsolve.bench.machine import probe; print(json.dumps(probe(sys.argv[1:])))"
     done = subprocess.run(
@@ -120,49 +93,25 @@ def look(root: Path, names: Collection[str] = backends.NAMES) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Sources:
-    """Which sources are measured.
+    """Which sources are measured."""
 
-    Parameters
-    ----------
-    commit : str
-        Hash of the commit; where there is none, the digest of the sources stands for it.
-    versioned : bool
-        Whether `commit` is git's.
-    dirty : bool
-        Whether the sources differ from the commit.
-    tree : str
-        Digest of the sources on disk.
-    date : int
-        Of the commit, else now, in milliseconds since 1970.
-    """
-
-    commit: str
-    versioned: bool
-    dirty: bool
-    tree: str
-    date: int
+    commit: str  # its hash; where there is none, the digest of the sources
+    versioned: bool  # whether `commit` is git's
+    dirty: bool  # whether the sources differ from the commit
+    tree: str  # digest of the sources on disk
+    date: int  # of the commit, else now, in milliseconds since 1970
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    if shutil.which("git") is None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
         return None
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
 def sources(root: Path) -> Sources:
-    """State of the sources under `root`, with git or without.
-
-    Parameters
-    ----------
-    root : pathlib.Path
-        The folder that holds ``asv.conf.json``.
-
-    Returns
-    -------
-    Sources
-        Commit, whether it is really what is on disk, and a digest that says so.
-    """
+    """State of the sources in the folder of ``asv.conf.json``, with git or without."""
     digest = hashlib.sha1(usedforsecurity=False)
     for folder in _SOURCES:
         for path in sorted((root / folder).rglob("*.py")):
@@ -188,32 +137,15 @@ def _slug(text: str) -> str:
 
 
 def register(name: str | None, found: dict[str, Any], path: Path | None = None) -> dict[str, str]:
-    """asv's description of this machine, kept in its ``~/.asv-machine.json``.
+    """asv's description of this machine, kept in its ``~/.asv-machine.json``; ``"machine"`` is the name.
 
-    The host's name is a poor name for a machine: it changes in containers.  Without a `name`, the one
-    machine that asv knows here is taken, else one is made from processor, cores and accelerator.
+    The host's name is a poor name for a machine: it changes in containers.  Without a `name`, the one machine that asv
+    knows here is taken, else one is made from processor, cores and the accelerator in `found`, the result of `look`.
 
     asv by itself uses the host's name.  If nothing is stored under it, the machine is stored under it too, so that
     a bare ``asv run`` works and saves its results with ours.
 
-    Parameters
-    ----------
-    name : str, optional
-        What to call it.
-    found : dict
-        Result of `look`, for the accelerator.
-    path : pathlib.Path, optional
-        asv's file, for tests.
-
-    Returns
-    -------
-    dict of str to str
-        asv's fields; ``"machine"`` is the name.
-
-    Raises
-    ------
-    BenchError
-        If the name cannot be a folder's, or asv's file is broken.
+    Raises `BenchError` if the name cannot be a folder's, or asv's file is broken.
     """
     from asv import util
     from asv.machine import Machine, MachineCollection
@@ -236,9 +168,23 @@ def register(name: str | None, found: dict[str, Any], path: Path | None = None) 
     described = {**fields, **known.get(name, {}), "machine": name}
     wanted = {name: described, host: known.get(host, described)}
     if any(known.get(key) != entry for key, entry in wanted.items()):
-        content = {**known, **wanted, "version": MachineCollection.api_version}
-        write_text(path, json.dumps(content, indent=4, sort_keys=True) + "\n")
+        _write_json(path, {**known, **wanted, "version": MachineCollection.api_version})
     return described
+
+
+def write(folder: Path, described: dict[str, str]) -> None:
+    """Put asv's ``machine.json`` into a machine's folder, and take away the ``facts.json`` of earlier versions.
+
+    asv takes every other JSON file there for results, and warns; the ledger has the facts.
+    """
+    from asv.machine import Machine
+
+    _write_json(folder / "machine.json", {**described, "version": Machine.api_version})
+    (folder / "facts.json").unlink(missing_ok=True)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=4, sort_keys=True) + "\n")
 
 
 def _cores() -> int:
@@ -247,25 +193,7 @@ def _cores() -> int:
 
 
 def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, str]:
-    """Sizes of the first core's caches, as Linux reports them.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The folder with these files.
-
-    Returns
-    -------
-    dict of str to str
-        Such as ``{"L1d": "32 KiB", "L2": "512 KiB"}``; empty where the system gives no sizes.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from xpsolve.bench import machine
-    >>> machine.caches(Path("no-such-folder"))
-    {}
-    """
+    """Sizes of the first core's caches, as Linux reports them: ``{"L1d": "32 KiB", "L2": "512 KiB"}``."""
     found = {}
     for index in sorted(folder.glob("index*")):
         try:
@@ -278,24 +206,7 @@ def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[st
 
 
 def versions(libraries: Collection[str]) -> dict[str, str | None]:
-    """Versions of installed distributions; none of them is imported.
-
-    Parameters
-    ----------
-    libraries : collection of str
-        Names used by an installer, such as "scikit-learn".
-
-    Returns
-    -------
-    dict
-        By name, None for one that is not installed.
-
-    Examples
-    --------
-    >>> from xpsolve.bench import machine
-    >>> machine.versions(["no-such-library"])
-    {'no-such-library': None}
-    """
+    """Versions of distributions by the names that an installer uses, None for one that is not installed."""
     found: dict[str, str | None] = {}
     for name in libraries:
         try:
@@ -313,26 +224,7 @@ def facts(
     profile: str,
     libraries: Collection[str] = (),
 ) -> dict[str, Any]:
-    """What the ledger beside the results keeps of a run.
-
-    Parameters
-    ----------
-    described : dict
-        Result of `register`.
-    found : dict
-        Result of `look`.
-    source : Sources
-        What is measured.
-    profile : str
-        Name of the profile.
-    libraries : collection of str
-        Other libraries that the suite measures.
-
-    Returns
-    -------
-    dict
-        One JSON object: machine, libraries, commit.
-    """
+    """What the ledger keeps of a run: results of `register`, `look` and `sources`, and versions of other libraries."""
     import psutil
 
     return {
@@ -350,22 +242,7 @@ def facts(
             for name, backend in found["backends"].items()
         },
         "libraries": versions(libraries),
-        "commit": source.commit,
-        "versioned": source.versioned,
-        "dirty": source.dirty,
-        "tree": source.tree,
+        **vars(source),
         "profile": profile,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),  # of the run, not of the commit
     }
-
-
-def write(folder: Path, described: dict[str, str]) -> None:
-    """Put asv's ``machine.json`` into a machine's folder, and take away the ``facts.json`` of earlier versions.
-
-    asv takes every other JSON file there for results, and warns; the ledger has the facts.
-    """
-    from asv.machine import Machine
-
-    versioned = {**described, "version": Machine.api_version}
-    write_text(folder / "machine.json", json.dumps(versioned, indent=4, sort_keys=True) + "\n")
-    (folder / "facts.json").unlink(missing_ok=True)

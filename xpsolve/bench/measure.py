@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from types import TracebackType
 from typing import Any
 
 from xpsolve.bench import child
@@ -31,30 +30,19 @@ _UNQUIET = 1.3  # median over shortest sample: on an idle machine it stays below
 
 @dataclass(frozen=True)
 class Measured:
-    """What a child process returned.
+    """What a child process returned."""
 
-    Parameters
-    ----------
-    asv : tuple
-        Result, samples and number, as asv stores them.
-    code : int
-        0, or why there is no value.
-    output : str
-        What the process printed.
-    started : datetime.datetime
-        When.
-    seconds : float
-        How long it took.
-    opened : bool
-        Whether the process of its backend was started for it.
-    """
-
-    asv: tuple[Any, Any, Any]
-    code: int
-    output: str
+    asv: tuple[Any, Any, Any]  # result, samples and number, as asv stores them
+    code: int  # 0, or why there is no value
+    output: str  # what the process printed
     started: datetime
-    seconds: float
-    opened: bool = False
+    seconds: float  # how long it took
+    opened: bool = False  # whether the process of its backend was started for it
+
+    @property
+    def last_line(self) -> str:
+        """The last that the process printed."""
+        return self.output.splitlines()[-1].strip() if self.output else "no message"
 
     @property
     def reason(self) -> str:
@@ -62,9 +50,9 @@ class Measured:
         if self.code == TIMED_OUT:
             return "timed out"
         # A process that takes all the memory is killed by the system, without a message.
-        last = last_line(self.output).lower()
-        killed = self.code == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False
-        return "out of memory" if killed or any(word in last for word in _NO_MEMORY) else "failed"
+        killed = hasattr(signal, "SIGKILL") and self.code == -signal.SIGKILL
+        said = self.last_line.lower()
+        return "out of memory" if killed or any(word in said for word in _NO_MEMORY) else "failed"
 
     @property
     def median(self) -> float:
@@ -81,11 +69,6 @@ class Children:
     """The processes that measure: one for each backend, which stay open during the run.
 
     Another library has one of its own for a slice, and a benchmark of memory one for each point.
-
-    Parameters
-    ----------
-    suite : Suite
-        Whose benchmarks they run.
     """
 
     def __init__(self, suite: Suite) -> None:
@@ -95,9 +78,7 @@ class Children:
     def __enter__(self) -> Children:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in self._open.values():
             process.stop()
 
@@ -109,16 +90,18 @@ class Children:
     def measure(self, point: Point, profile: Profile, patience: float) -> Measured:
         """Measure one point, which has so many seconds besides the benchmark's own limit."""
         started, before = datetime.now(UTC), time.monotonic()
-        allowed = _timeout(self._suite, point)
+        benchmark = self._suite.benchmarks[point.benchmark]
+        name = f"{point.benchmark}-{point.index}" if benchmark["params"] else point.benchmark  # as asv has it
+        allowed = float(benchmark.get("timeout") or self._suite.conf.get("default_benchmark_timeout", 60.0))
         timeout = max(min(allowed, patience), 0.1)
         key = (point.backend, str(point.params.get("library", "")))
         # The largest memory of a process is that of all it ever did.
-        alone = self._suite.benchmarks[point.benchmark].get("type") == "peakmemory"
+        alone = benchmark.get("type") == "peakmemory"
         known = None if alone else self._open.pop(key, None)
         process = known or _Child(self._suite)
         value, kept = None, False
         try:
-            value, code, output = process.ask(_asv_name(self._suite, point), profile.attributes, timeout)
+            value, code, output = process.ask(name, profile.attributes, timeout)
             kept = not alone
         except TimeoutError:
             code, output = TIMED_OUT if timeout == allowed else GIVEN_UP, f"took longer than {timeout:g} s"
@@ -159,6 +142,10 @@ class _Child:
             self._answers.put(line)
         self._answers.put(b"")
 
+    def _printed(self, since: int = 0) -> str:
+        self._said.seek(since)
+        return self._said.read().decode(errors="replace").strip()
+
     def ask(self, name: str, attributes: dict[str, Any], timeout: float) -> tuple[Any, int, str]:
         """Value, code and output of a point; `TimeoutError` where none comes, `EOFError` if the process has ended."""
         assert self._process.stdin is not None
@@ -173,20 +160,14 @@ class _Child:
             raise EOFError from None
         if not line:
             raise EOFError
-        answer = json.loads(line)
-        self._said.seek(before)
-        said = self._said.read().decode(errors="replace").strip()
+        answer, said = json.loads(line), self._printed(before)
         if "error" in answer:
             return None, 1, "\n".join(filter(None, (said, answer["error"].strip())))
         return answer["value"], 0, said
 
     def ended(self) -> tuple[int, str]:
-        """Exit code and last output of a process that has ended."""
-        code = self._process.wait()
-        self._said.seek(0)
-        said = self._said.read().decode(errors="replace").strip()
-        # One that ends with 0 amid a benchmark has failed all the same.
-        return code or 1, said
+        """Exit code and output of a process that has ended; one that ends with 0 amid a benchmark has failed too."""
+        return self._process.wait() or 1, self._printed()
 
     def stop(self) -> None:
         """End it in any case."""
@@ -197,17 +178,3 @@ class _Child:
             with contextlib.suppress(OSError):  # it may be closed at the other end
                 None if stream is None else stream.close()
         self._folder.cleanup()
-
-
-def _asv_name(suite: Suite, point: Point) -> str:
-    return f"{point.benchmark}-{point.index}" if suite.benchmarks[point.benchmark]["params"] else point.benchmark
-
-
-def _timeout(suite: Suite, point: Point) -> float:
-    declared = suite.benchmarks[point.benchmark].get("timeout")
-    return float(declared or suite.conf.get("default_benchmark_timeout", 60.0))
-
-
-def last_line(output: str) -> str:
-    """The last output of a process."""
-    return output.splitlines()[-1].strip() if output else "no message"

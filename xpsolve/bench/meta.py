@@ -16,51 +16,23 @@ _ITEMSIZE = {"float32": 4, "float64": 8}
 class BenchmarkMeta:
     """The declaration of one benchmark function.
 
-    Parameters
-    ----------
-    family, title : str
-        The page and the figure that it belongs to.
-    role : str
-        What it measures: "time", "error", "count", "memory", "ceiling" or "history".
-    quantity : str
-        Unit of its values.
-    x : str, optional
-        The parameter on the abscissa.
-    cost : str, optional
-        A function of `xpsolve.costs`.
-    fixed : dict
-        What the grid does not vary.
-    derived : dict of str to int
-        ``{"p": c}``: the length p is c // x.
-    mode : str, optional
-        "latency" or "throughput", of a time.
-    pair : str, optional
-        The class that makes the calls of a throughput one at a time.
-    tol : float, optional
-        Largest error of a valid answer.
-    profiles : dict
-        For each short profile that takes part of the grid, the allowed values by parameter.
-
-    Examples
-    --------
-    >>> from xpsolve.bench.meta import BenchmarkMeta
     >>> meta = BenchmarkMeta.read({"role": "time", "x": "n", "cost": "ridge", "derived": {"p": 600}})
     >>> meta.arguments({"backend": "numpy", "n": 20, "dtype": "float32"})
     {'n': 20, 'p': 30, 'itemsize': 4}
     """
 
-    family: str = ""
-    title: str = ""
-    role: str = ""
-    quantity: str = ""
-    x: str | None = None
-    cost: str | None = None
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    derived: Mapping[str, int] = field(default_factory=dict)
-    mode: str | None = None
-    pair: str | None = None
-    tol: float | None = None
-    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    family: str = ""  # the page that it belongs to
+    title: str = ""  # and the figure there
+    role: str = ""  # what it measures: "time", "error", "count", "memory", "ceiling" or "history"
+    quantity: str = ""  # unit of its values
+    x: str | None = None  # the parameter on the abscissa
+    cost: str | None = None  # a function of `xpsolve.costs`
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # what the grid does not vary
+    derived: Mapping[str, int] = field(default_factory=dict)  # {"p": c}: the length p is c // x
+    mode: str | None = None  # "latency" or "throughput", of a time
+    pair: str | None = None  # the class that makes the calls of a throughput one at a time
+    tol: float | None = None  # largest error of a valid answer
+    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of each short one, values by parameter
 
     @classmethod
     def read(cls, declared: Any) -> BenchmarkMeta:
@@ -80,13 +52,7 @@ class BenchmarkMeta:
 
     @property
     def function(self) -> Any:
-        """The cost function, None where none is named.
-
-        Raises
-        ------
-        ValueError
-            If `xpsolve.costs` has no function of that name.
-        """
+        """The cost function, None where none is named; ValueError if `xpsolve.costs` has none of that name."""
         if not self.cost:
             return None
         function = getattr(costs, self.cost, None)
@@ -104,10 +70,7 @@ class BenchmarkMeta:
     def theory(self, params: Mapping[str, Any]) -> costs.Cost | None:
         """The textbook cost at one point, None where none is declared.
 
-        Raises
-        ------
-        TypeError, ValueError
-            If the function does not exist, or does not take the point.
+        TypeError or ValueError where the function does not exist, or does not take the point.
         """
         cost = None if self.function is None else self.function(**self.arguments(params))
         return cost if isinstance(cost, costs.Cost) else None

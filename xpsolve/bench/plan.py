@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from xpsolve import costs
+from xpsolve.bench.clock import Clock
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import COUNTS, Point, Suite
 
@@ -35,36 +37,14 @@ _REFERENCE = "numpy"
 _NEEDED, _COUNTED, _REST = range(3)  # in this order
 
 
-class Estimate(Protocol):
-    """An estimate of how long things take."""
-
-    def work(self, point: Point) -> float:
-        """Seconds of a point in a process that is open."""
-
-    def opening(self, backend: str) -> float:
-        """Seconds to open a process with a backend."""
-
-
 @dataclass(frozen=True)
 class Slice:
-    """Points that are measured one after another and saved together.
+    """Points that are measured one after another and saved together."""
 
-    Parameters
-    ----------
-    name : str
-        The benchmark class, or "counts" and a family's module.
-    points : tuple of Point
-        In the order of measuring.
-    seconds : tuple of float
-        Predicted for each of them; the first of each backend pays for its process.
-    essential : bool
-        Whether the slices before it must leave time for it.
-    """
-
-    name: str
-    points: tuple[Point, ...]
-    seconds: tuple[float, ...]
-    essential: bool = False
+    name: str  # the benchmark class, or "counts" and a family's module
+    points: tuple[Point, ...]  # in the order of measuring
+    seconds: tuple[float, ...]  # predicted for each of them; the first of each backend pays for its process
+    essential: bool = False  # whether the slices before it must leave time for it
 
     @property
     def predicted(self) -> float:
@@ -73,39 +53,23 @@ class Slice:
 
     def by_backend(self) -> dict[str, float]:
         """Predicted seconds by backend."""
-        total: dict[str, float] = {}
+        total: dict[str, float] = defaultdict(float)
         for point, seconds in zip(self.points, self.seconds, strict=True):
-            total[point.backend] = total.get(point.backend, 0.0) + seconds
+            total[point.backend] += seconds
         return total
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """Points that differ in the abscissa alone: a line of a figure, its times and the errors beside them.
+    """Points that differ in the abscissa alone: a line of a figure, its times and the errors beside them."""
 
-    Parameters
-    ----------
-    slice : str
-        Where it is measured.
-    family, backend : str
-        To which it belongs.
-    others : str
-        The other parameters, the backend not among them.
-    timed : bool
-        Whether there are times in it.
-    theory : bool
-        Whether a cost says how they should grow.
-    sizes : tuple of tuple of Point
-        The points of each size, in increasing order.
-    """
-
-    slice: str
+    slice: str  # where it is measured
     family: str
     backend: str
-    others: str
-    timed: bool
-    theory: bool
-    sizes: tuple[tuple[Point, ...], ...]
+    others: str  # the other parameters, the backend not among them
+    timed: bool  # whether there are times in it
+    theory: bool  # whether a cost says how they should grow
+    sizes: tuple[tuple[Point, ...], ...]  # the points of each size, in increasing order
 
     @property
     def spread(self) -> list[tuple[Point, ...]]:
@@ -117,19 +81,7 @@ class Sweep:
 def predict(suite: Suite, point: Point, profile: Profile) -> float:
     """Seconds that a point will take in a process that is open, from declared costs and a machine's usual rates.
 
-    Parameters
-    ----------
-    suite : Suite
-        Where the point's meta data are.
-    point : Point
-        What would be measured.
-    profile : Profile
-        How often.
-
-    Returns
-    -------
-    float
-        An estimate that orders slices; the run corrects its scale by what it observes.
+    An estimate that orders slices; the run corrects its scale by what it observes.
     """
     meta = suite.meta(point.benchmark)
     cost, once, data = meta.theory(point.params), _UNKNOWN, 0.0
@@ -151,20 +103,7 @@ def predict(suite: Suite, point: Point, profile: Profile) -> float:
 
 
 def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
-    """Group points into sweeps.
-
-    Parameters
-    ----------
-    suite : Suite
-        Where their meta data are.
-    points : iterable of Point
-        Everything that is requested, including what was measured before.
-
-    Returns
-    -------
-    list of Sweep
-        In the order of the first point of each.
-    """
+    """Group points, measured before or not, into sweeps, in the order of the first point of each."""
     found: dict[tuple[str, str, str, str], dict[Any, list[Point]]] = {}
     for point in points:
         meta = suite.meta(point.benchmark)
@@ -176,58 +115,44 @@ def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
     for key, sizes in found.items():
         times = [p for size in sizes.values() for p in size if p.role == "time"]
         theory = any(suite.meta(p.benchmark).cost for p in times)
-        made.append(Sweep(*key, bool(times), theory, tuple(map(tuple, _sorted(sizes)))))
+        ordered = sorted(sizes, key=lambda x: (x, "") if isinstance(x, int | float) else (0, str(x)))
+        made.append(Sweep(*key, bool(times), theory, tuple(tuple(sizes[x]) for x in ordered)))
     return made
 
 
-def _sorted(sizes: Mapping[Any, list[Point]]) -> list[list[Point]]:
-    return [sizes[x] for x in sorted(sizes, key=lambda x: (x, "") if isinstance(x, int | float) else (0, str(x)))]
-
-
-def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
+def essential(lines: Sequence[Sweep], clock: Clock) -> list[Sweep]:
     """The sweeps that every report needs.
 
-    Parameters
-    ----------
-    lines : sequence of Sweep
-        Everything that is requested.
-    estimate : Estimate
-        What they take.
-
-    Returns
-    -------
-    list of Sweep
-        The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes and with a theory where
-        there is one; for every other backend, the same of three families, the cheapest on all of them, with that on
-        NumPy beside each.
+    The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes and with a theory where there
+    is one; for every other backend, the same of three families, the cheapest on all of them, with that on NumPy beside
+    each.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
     def price(line: Sweep) -> float:
-        return sum(estimate.work(p) for size in line.spread for p in size)
+        return sum(clock.work(p) for size in line.spread for p in size)
 
     def best(candidates: Iterable[Sweep]) -> Sweep:
         return min(candidates, key=lambda line: (-min(len(line.sizes), SIZES), not line.theory, price(line)))
 
-    chosen = [line for line in lines if line.family == CEILINGS and line.backend == _REFERENCE]
-    reference: dict[str, Sweep] = {}
+    groups: dict[tuple[str, str], list[Sweep]] = {}
     for line in timed:
-        if line.backend == _REFERENCE and line.family not in reference:
-            reference[line.family] = best(o for o in timed if (o.family, o.backend) == (line.family, _REFERENCE))
-    chosen += reference.values()
-    beside = {(line.slice, line.others): line for line in timed if line.backend == _REFERENCE}
+        groups.setdefault((line.family, line.backend), []).append(line)
+    reference = {family: best(here) for (family, backend), here in groups.items() if backend == _REFERENCE}
     compared: dict[str, dict[str, Sweep]] = {}  # by family and backend
-    for line in timed:
-        if line.backend != _REFERENCE and line.backend not in compared.get(line.family, ()):
-            own = reference.get(line.family)
-            here = [o for o in timed if (o.family, o.backend) == (line.family, line.backend)]
-            same = [o for o in here if own and (o.slice, o.others) == (own.slice, own.others)]
-            compared.setdefault(line.family, {})[line.backend] = best(same or here)
+    for (family, backend), here in groups.items():
+        if backend != _REFERENCE:
+            own = reference.get(family)
+            same = [line for line in here if own and (line.slice, line.others) == (own.slice, own.others)]
+            compared.setdefault(family, {})[backend] = best(same or here)
 
     def rank(family: str) -> tuple[int, int, float]:
         found = compared[family].values()
         return -len(found), -min(min(len(line.sizes), SIZES) for line in found), sum(map(price, found))
 
+    chosen = [line for line in lines if line.family == CEILINGS and line.backend == _REFERENCE]
+    chosen += reference.values()
+    beside = {(line.slice, line.others): line for line in timed if line.backend == _REFERENCE}
     ranked = sorted(compared, key=rank)
     for backend in dict.fromkeys(line.backend for line in timed if line.backend != _REFERENCE):
         for family in [family for family in ranked if backend in compared[family]][:FAMILIES]:
@@ -237,31 +162,16 @@ def essential(lines: Sequence[Sweep], estimate: Estimate) -> list[Sweep]:
 
 
 def choose(
-    lines: Sequence[Sweep], first: Collection[Sweep], pending: Collection[str], estimate: Estimate, room: float
+    lines: Sequence[Sweep], first: Collection[Sweep], pending: Collection[str], clock: Clock, room: float
 ) -> list[Slice]:
-    """What to measure in the time left, and in which order.
+    """What to measure in the seconds left, and in which order.
 
-    Parameters
-    ----------
-    lines : sequence of Sweep
-        Everything that is requested.
-    first : collection of Sweep
-        Those that are `essential`.
-    pending : collection of str
-        Texts of the points that are not measured yet; the others cost nothing.
-    estimate : Estimate
-        What they take.
-    room : float
-        Seconds; infinity is no limit.
-
-    Returns
-    -------
-    list of Slice
-        In the order of measuring.
+    Of all `lines` those that are `essential` come first; points that are not `pending`, by their texts, are measured
+    already and cost nothing.  Without a limit, `room` is infinite.
     """
     if math.isinf(room):
-        return slices([p for line in lines for size in line.sizes for p in size if p.text in pending], estimate)
-    chosen = _Chosen(pending, estimate, room)
+        return slices([p for line in lines for size in line.sizes for p in size if p.text in pending], clock)
+    chosen = _Chosen(pending, clock, room)
     parts = {line: line.spread for line in first}
     # Where even this is too much, the slowest sweeps are measured at their smallest sizes.
     slowest = sorted(parts, key=lambda line: -chosen.work(line.spread))
@@ -291,8 +201,8 @@ def choose(
 class _Chosen:
     """Points taken so far, and the time that is left."""
 
-    def __init__(self, pending: Collection[str], estimate: Estimate, room: float) -> None:
-        self._pending, self._estimate, self._room = pending, estimate, room
+    def __init__(self, pending: Collection[str], clock: Clock, room: float) -> None:
+        self._pending, self._clock, self._room = pending, clock, room
         self._taken: dict[str, int] = {}  # texts, and the phase of each
         self._points: list[Point] = []
         self._open: set[str] = set()
@@ -301,19 +211,19 @@ class _Chosen:
         return [p for size in part for p in size if p.text in self._pending and p.text not in self._taken]
 
     def work(self, part: Iterable[tuple[Point, ...]]) -> float:
-        return sum(self._estimate.work(p) for p in self._new(part))
+        return sum(self._clock.work(p) for p in self._new(part))
 
     def price(self, parts: Mapping[Sweep, list[tuple[Point, ...]]]) -> float:
         """Of several sweeps, processes included."""
         backends = {line.backend for line, part in parts.items() if self._new(part)}
-        return sum(map(self._estimate.opening, backends)) + sum(map(self.work, parts.values()))
+        return sum(map(self._clock.opening, backends)) + sum(map(self.work, parts.values()))
 
     def take(self, phase: int, line: Sweep, part: list[tuple[Point, ...]]) -> bool:
         """Take a part of a sweep if there is time for it."""
         new = self._new(part)
         if not new:
             return True
-        price = self.work(part) + (0.0 if line.backend in self._open else self._estimate.opening(line.backend))
+        price = self.work(part) + (0.0 if line.backend in self._open else self._clock.opening(line.backend))
         if price > self._room:
             return False
         self._room -= price
@@ -343,27 +253,16 @@ class _Chosen:
             return phase, phase == _NEEDED and point.slice not in compared  # where backends are compared first
 
         for key, points in itertools.groupby(sorted(self._points, key=turn), key=turn):
-            part = slices(list(points), self._estimate, opened)
+            part = slices(list(points), self._clock, opened)
             made += [replace(one, essential=key[0] == _NEEDED) for one in part]
         return made
 
 
-def slices(points: Sequence[Point], estimate: Estimate, opened: set[str] | None = None) -> list[Slice]:
+def slices(points: Sequence[Point], clock: Clock, opened: set[str] | None = None) -> list[Slice]:
     """Group points into slices, cheapest first.
 
-    Parameters
-    ----------
-    points : sequence of Point
-        What is to be measured.
-    estimate : Estimate
-        What they take.
-    opened : set of str, optional
-        Backends whose processes are open by then; those opened here are added.
-
-    Returns
-    -------
-    list of Slice
-        Each ordered by its parameters but the backend, then by function, then by backend.
+    Each is ordered by its parameters but the backend, then by function, then by backend.  Processes of backends in
+    `opened` are open by then; those opened here are added.
     """
     opened = set() if opened is None else opened
     functions = {p.benchmark: i for i, p in reversed(list(enumerate(points)))}
@@ -372,14 +271,13 @@ def slices(points: Sequence[Point], estimate: Estimate, opened: set[str] | None 
         others = tuple((isinstance(v, str), v) for k, v in point.params.items() if k != "backend")
         return (point.group, *others, functions[point.benchmark], point.index)
 
+    def seconds(members: Iterable[Point]) -> Iterator[float]:
+        for point in members:
+            opening = 0.0 if point.backend in opened else clock.opening(point.backend)
+            opened.add(point.backend)
+            yield clock.work(point) + opening
+
     groups = itertools.groupby(sorted(points, key=lambda p: p.slice), key=lambda p: p.slice)
     ordered = [(name, tuple(sorted(members, key=turn))) for name, members in groups]
-    ordered.sort(key=lambda named: sum(map(estimate.work, named[1])))
-    return [Slice(name, members, tuple(_seconds(members, estimate, opened))) for name, members in ordered]
-
-
-def _seconds(points: Iterable[Point], estimate: Estimate, opened: set[str]) -> Iterator[float]:
-    for point in points:
-        opening = 0.0 if point.backend in opened else estimate.opening(point.backend)
-        opened.add(point.backend)
-        yield estimate.work(point) + opening
+    ordered.sort(key=lambda named: sum(map(clock.work, named[1])))
+    return [Slice(name, members, tuple(seconds(members))) for name, members in ordered]

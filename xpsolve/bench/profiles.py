@@ -18,35 +18,18 @@ from xpsolve.bench.suite import BenchError, Point, Suite
 
 @dataclass(frozen=True)
 class Profile:
-    """How a run samples.
+    """How a run samples."""
 
-    Parameters
-    ----------
-    name : str
-        What it is called, in benchmarks' declarations too.
-    rank : int
-        A point measured at a higher rank need not be measured at a lower one.
-    repeat : tuple of (int, int, float), optional
-        asv's ``repeat``: least and most samples, and seconds after which the least are enough; None
-        leaves it to the benchmarks.
-    warmup_time : float, optional
-        Seconds of warm-up; never 0, since the first call also makes the data.
-    budget : float, optional
-        Seconds that a run may take, where the user names no budget.
-    sessions : tuple of (int, int)
-        In how many sessions a time is measured at least, and at most where they differ: see `xpsolve.bench.sessions`.
-    """
-
-    name: str
-    rank: int
-    repeat: tuple[int, int, float] | None = None
-    warmup_time: float | None = None
-    budget: float | None = None
-    sessions: tuple[int, int] = (1, 1)
+    name: str  # what it is called, in benchmarks' declarations too
+    rank: int  # a point measured at a higher rank need not be measured at a lower one
+    repeat: tuple[int, int, float] | None = None  # asv's: least and most samples, seconds after which least are enough
+    warmup_time: float | None = None  # seconds; never 0, since the first call also makes the data
+    budget: float | None = None  # seconds that a run may take, where the user names no budget
+    sessions: tuple[int, int] = (1, 1)  # in how many a time is measured, at least and at most: see bench.sessions
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The benchmark attributes that it overrides."""
+        """The benchmark attributes that it overrides; others are left to the benchmarks."""
         wanted = {"repeat": self.repeat, "warmup_time": self.warmup_time}
         return {name: value for name, value in wanted.items() if value is not None}
 
@@ -62,91 +45,28 @@ PROFILES: Mapping[str, Profile] = {
 
 
 def get(name: str) -> Profile:
-    """The profile of that name.
-
-    Parameters
-    ----------
-    name : str
-        "smoke", "quick" or "full".
-
-    Returns
-    -------
-    Profile
-        How to sample.
-
-    Raises
-    ------
-    BenchError
-        If there is no such profile.
-
-    Examples
-    --------
-    >>> from xpsolve.bench import profiles
-    >>> profiles.get("quick").budget
-    300.0
-    """
+    """The profile of that name; `BenchError` if there is none."""
     if name not in PROFILES:
         raise BenchError(f"profile: expected one of {', '.join(PROFILES)}, got {name!r}.")
     return PROFILES[name]
 
 
-def belongs(profile: Profile, declared: Mapping[str, Any] | None, params: Mapping[str, Any]) -> bool:
-    """Whether a profile takes a parameter tuple.
+def _takes(profile: Profile, declared: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Whether a profile takes a tuple: "full" takes all, the others what the benchmark declares for them.
 
-    Parameters
-    ----------
-    profile : Profile
-        Which profile.
-    declared : mapping or None
-        The benchmark's ``profiles``: for each profile that takes it, values by parameter; a parameter
-        not named is taken whole.
-    params : mapping of str to object
-        The tuple.
-
-    Returns
-    -------
-    bool
-        "full" takes everything, the others what is declared.
-
-    Examples
-    --------
-    >>> from xpsolve.bench.profiles import PROFILES, belongs
-    >>> belongs(PROFILES["quick"], {"quick": {"n": [10]}}, {"backend": "torch", "n": 10})
-    True
-    >>> belongs(PROFILES["smoke"], {"quick": {}}, {"n": 10})
-    False
+    A parameter that the declaration does not name is taken whole.
     """
     if profile.name == "full":
         return True
-    wanted = (declared or {}).get(profile.name)
-    if wanted is None:
-        return False
-    return all(params.get(name) in values for name, values in wanted.items())
+    wanted = declared.get(profile.name)
+    return wanted is not None and all(params.get(name) in values for name, values in wanted.items())
 
 
 def select(suite: Suite, profile: Profile, backends: Collection[str], only: str | None = None) -> list[Point]:
-    """Points that a run asks for.
+    """Points that a run asks for, in the suite's order.
 
-    Parameters
-    ----------
-    suite : Suite
-        What there is.
-    profile : Profile
-        How much of it.
-    backends : collection of str
-        On which backends.
-    only : str, optional
-        Regular expression searched in ``name(tuple)``, as asv's ``--bench``.
-
-    Returns
-    -------
-    list of Point
-        In the suite's order.
-
-    Raises
-    ------
-    BenchError
-        If `only` is not a regular expression, or nothing is left.
+    `only` is a regular expression searched in ``name(tuple)``, as asv's ``--bench``.  Raises `BenchError` if it is not
+    valid, or nothing is left.
     """
     try:
         pattern = re.compile(only or "")
@@ -157,12 +77,9 @@ def select(suite: Suite, profile: Profile, backends: Collection[str], only: str 
         for p in suite.points
         if p.backend in backends
         and pattern.search(p.text)
-        and belongs(profile, suite.meta(p.benchmark).profiles, p.params)
+        and _takes(profile, suite.meta(p.benchmark).profiles, p.params)
     ]
     if not chosen:
-        raise BenchError(
-            f"nothing to measure: no point of profile {profile.name!r} on {', '.join(backends)}"
-            + (f" matches {only!r}; names look like {suite.points[0].text}" if only and suite.points else "")
-            + "."
-        )
+        hint = f" matches {only!r}; names look like {suite.points[0].text}" if only and suite.points else ""
+        raise BenchError(f"nothing to measure: no point of profile {profile.name!r} on {', '.join(backends)}{hint}.")
     return chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -18,21 +18,8 @@ _BUSY = 0.5  # load at the start, as a share of the cores, from which times cann
 def human(seconds: float) -> str:
     """A duration to the precision at which it is known.
 
-    Parameters
-    ----------
-    seconds : float
-        How long.
-
-    Returns
-    -------
-    str
-        As "8 s", "2 min 10 s" or "1 h 5 min".
-
-    Examples
-    --------
-    >>> from xpsolve.bench.progress import human
-    >>> human(130.4), human(3900)
-    ('2 min 10 s', '1 h 5 min')
+    >>> human(8.2), human(130.4), human(3900)
+    ('8 s', '2 min 10 s', '1 h 5 min')
     """
     whole = max(round(seconds), 0)
     if whole < 60:
@@ -43,14 +30,16 @@ def human(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-class Bar(Observer):
-    """A progress bar on a terminal, a line for each slice where output goes to a file.
+def _points(slices: Sequence[Slice]) -> int:
+    return sum(len(s.points) for s in slices)
 
-    Parameters
-    ----------
-    console : rich.console.Console
-        Where to write.
-    """
+
+def _length(slices: Sequence[Slice], later: float = 0.0) -> str:
+    return human(sum(s.predicted for s in slices) + later)
+
+
+class Bar(Observer):
+    """A progress bar on a terminal, a line for each slice where output goes to a file."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -69,56 +58,47 @@ class Bar(Observer):
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def _update(self, more: int | None = None, **fields: Any) -> None:
+        """Change the bar, if there is one; `more` points are to be measured than so far."""
+        if self._task is not None:
+            if more is not None:
+                fields["total"] = self._progress.tasks[0].completed + more
+            self._progress.update(self._task, **fields)
 
     def planned(self, slices: Sequence[Slice], outcome: Outcome) -> None:
         """Say what is going to happen."""
-        count = sum(len(s.points) for s in slices)
-        length = human(sum(s.predicted for s in slices) + outcome.later)
+        say, length = self._console.print, _length(slices, outcome.later)
         if outcome.busy > _BUSY:
-            self._console.print(
-                f"[yellow]This machine is busy[/yellow] (load {outcome.busy:.0%} of its cores): times will scatter."
-            )
+            say(f"[yellow]This machine is busy[/yellow] (load {outcome.busy:.0%} of its cores): times will scatter.")
         if outcome.resumed:
-            self._console.print(f"{outcome.resumed} points were measured before and are kept.")
+            say(f"{outcome.resumed} points were measured before and are kept.")
         if not slices:
-            self._console.print("Nothing is left to measure, or there is no time for it.")
+            say("Nothing is left to measure, or there is no time for it.")
             return
         where = f"in {len(slices)} slices on" if len(slices) > 1 else "on"
-        self._console.print(f"Measuring {count} points {where} [bold]{outcome.machine}[/bold], about {length}.")
-        self._task = self._progress.add_task("", total=count, left=length)
+        say(f"Measuring {_points(slices)} points {where} [bold]{outcome.machine}[/bold], about {length}.")
+        self._task = self._progress.add_task("", total=_points(slices), left=length)
 
     def again(self, slices: Sequence[Slice]) -> None:
         """Say that times are measured once more."""
-        count = sum(len(s.points) for s in slices)
-        self._console.print(
-            f"{count} times once more, in new processes, about {human(sum(s.predicted for s in slices))}."
-        )
-        if self._task is not None:
-            self._progress.update(self._task, total=self._progress.tasks[0].completed + count)
+        self._console.print(f"{_points(slices)} times once more, in new processes, about {_length(slices)}.")
+        self._update(more=_points(slices))
 
     def corrected(self, slices: Sequence[Slice]) -> None:
         """Say how long it takes at this machine's pace."""
-        count = sum(len(s.points) for s in slices)
-        self._console.print(
-            f"At this machine's pace: {count} more points, about {human(sum(s.predicted for s in slices))}."
-        )
-        if self._task is not None:
-            done = self._progress.tasks[0].completed
-            self._progress.update(self._task, total=done + count)
+        self._console.print(f"At this machine's pace: {_points(slices)} more points, about {_length(slices)}.")
+        self._update(more=_points(slices))
 
     def began(self, part: Slice, left: float) -> None:
         """Name the slice."""
-        if self._task is not None:
-            self._progress.update(self._task, description=part.name, left=human(left))
+        self._update(description=part.name, left=human(left))
 
     def measured(self, point: Point, left: float) -> None:
         """Move the bar."""
-        if self._task is not None:
-            self._progress.update(self._task, advance=1, left=human(left))
+        self._update(advance=1, left=human(left))
 
     def ended(self, part: Slice, seconds: float, left: float) -> None:
         """Without a bar, say that a slice is done."""

@@ -11,19 +11,18 @@ import math
 import os
 import platform
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from xpsolve.arrays import backends as known_backends
 from xpsolve.bench import ledger as ledgers
 from xpsolve.bench import machine as machines
 from xpsolve.bench import plan, profiles
 from xpsolve.bench.clock import Clock
-from xpsolve.bench.measure import GIVEN_UP, Children, Measured, last_line
-from xpsolve.bench.plan import Slice, Sweep
+from xpsolve.bench.measure import GIVEN_UP, Children, Measured
+from xpsolve.bench.plan import Slice
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.sessions import WIDE, width
 from xpsolve.bench.store import Store, write_benchmarks
@@ -35,43 +34,19 @@ _CALIBRATED = 10.0  # seconds of measuring after which the plan knows this machi
 
 @dataclass
 class Outcome:
-    """What a run did.
+    """What a run did."""
 
-    Parameters
-    ----------
-    machine : str
-        Its name among the results.
-    results : pathlib.Path
-        asv's results folder.
-    measured, resumed : int
-        Points measured now, and found measured before.
-    repeated : int
-        Points measured a second time because something else disturbed the first.
-    failed : list of (str, str)
-        Points that raised or ran out of time, and the last line of what they printed.
-    left_out : list of Slice
-        What did not fit into the budget.
-    later : float
-        Predicted seconds of the sessions after the first.
-    busy : float
-        Work that the machine had besides, at the start, as a share of its cores.
-    interrupted : bool
-        Whether the run was stopped; everything measured is saved all the same.
-    seconds : float
-        How long it took.
-    """
-
-    machine: str
-    results: Path
-    measured: int = 0
-    resumed: int = 0
-    repeated: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    left_out: list[Slice] = field(default_factory=list)
-    later: float = 0.0
-    busy: float = 0.0
-    interrupted: bool = False
-    seconds: float = 0.0
+    machine: str  # its name among the results
+    results: Path  # asv's results folder
+    measured: int = 0  # points
+    resumed: int = 0  # points that were measured before
+    repeated: int = 0  # points measured a second time because something else disturbed the first
+    failed: list[tuple[str, str]] = field(default_factory=list)  # points, and the last line that they printed
+    left_out: list[Slice] = field(default_factory=list)  # what did not fit into the budget
+    later: float = 0.0  # predicted seconds of the sessions after the first
+    busy: float = 0.0  # work that the machine had besides, at the start, as a share of its cores
+    interrupted: bool = False  # everything measured is saved all the same
+    seconds: float = 0.0  # how long it took
 
 
 class Observer:
@@ -96,106 +71,35 @@ class Observer:
         """A slice ended, and its results are saved."""
 
 
-def choose_backends(wanted: Collection[str], found: dict[str, Any]) -> list[str]:
-    """Names of the backends to measure.
-
-    Parameters
-    ----------
-    wanted : collection of str
-        As the user named them; none is all that are available.
-    found : dict
-        ``"backends"`` of `xpsolve.bench.machine.look`.
-
-    Returns
-    -------
-    list of str
-        In the order of ``xpsolve.arrays.backends.NAMES``.
-
-    Raises
-    ------
-    BenchError
-        If one does not exist or cannot be used here.
-
-    Examples
-    --------
-    >>> from xpsolve.bench.runner import choose_backends
-    >>> choose_backends([], {"numpy": {"available": True}, "cupy": {"available": False}})
-    ['numpy']
-    """
-    check_names(wanted)
-    for name in wanted:
-        if not found[name]["available"]:
-            raise BenchError(f"backend {name!r} cannot be used here: {found[name]['reason']}.")
-    return [name for name, b in found.items() if b["available"] and (not wanted or name in wanted)]
-
-
-def check_names(wanted: Collection[str]) -> None:
-    """Raise `BenchError` for a backend that does not exist, naming those that do."""
-    for name in wanted:
-        if name not in known_backends.NAMES:
-            raise BenchError(f"backend: expected one of {', '.join(known_backends.NAMES)}, got {name!r}.")
-
-
 def run(
-    root: Path,
-    profile: str = "quick",
+    root: Path,  # the folder that holds ``asv.conf.json``
+    profile: str = "quick",  # "smoke", "quick" or "full"
     *,
-    backends: Collection[str] = (),
-    only: str | None = None,
-    budget: float | None = None,
-    later: float = 0.0,
-    machine: str | None = None,
-    results: Path | None = None,
-    observer: Observer | None = None,
+    backends: Collection[str] = (),  # none is all that are available
+    only: str | None = None,  # regular expression that ``name(tuple)`` of a point must contain
+    budget: float | None = None,  # seconds that the run may take; inf is no limit, None the profile's own
+    later: float = 0.0,  # seconds of it to keep for each point measured, for what is done with it after the run
+    machine: str | None = None,  # name of this one among the results; see `xpsolve.bench.machine.register`
+    results: Path | None = None,  # asv's results folder; None is the configuration's
+    observer: Observer | None = None,  # informed about the progress
 ) -> Outcome:
-    """Measure a profile of the suite in the current environment.
+    """Measure a profile of the suite in the current environment; what does not fit in the budget is left out.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The folder that holds ``asv.conf.json``.
-    profile : str
-        "smoke", "quick" or "full".
-    backends : collection of str
-        Which ones; none is all that are available.
-    only : str, optional
-        Regular expression that ``name(tuple)`` of a point must contain.
-    budget : float, optional
-        Seconds that the run may take, ``inf`` is no limit.  None is the profile's own.  What does not fit is left
-        out by points: see `xpsolve.bench.plan`.
-    later : float, optional
-        Seconds of the budget to keep for each point that is measured, for what is done with it after the run.
-    machine : str, optional
-        Name of this machine among the results; see `xpsolve.bench.machine.register`.
-    results : pathlib.Path, optional
-        asv's results folder; None is the configuration's.
-    observer : Observer, optional
-        Informed about the progress.
-
-    Returns
-    -------
-    Outcome
-        What was measured, resumed, left out, and what failed.
-
-    Raises
-    ------
-    BenchError
-        If there is nothing to measure, or something requested does not exist.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from xpsolve.bench import run
-    >>> outcome = run(Path("."), "smoke", only="ceilings")         # doctest: +SKIP
+    Raises `BenchError` if there is nothing to measure, or something requested does not exist.
     """
     start = time.monotonic()
     if budget is not None and not budget > 0:
         raise BenchError(f"budget: expected a positive number of seconds, got {budget!r}.")
     chosen = profiles.get(profile)
-    check_names(backends)
+    for name in backends:
+        if name not in known_backends.NAMES:
+            raise BenchError(f"backend: expected one of {', '.join(known_backends.NAMES)}, got {name!r}.")
     suite = load(root)
     found = machines.look(suite.root)
-    names = choose_backends(backends, found["backends"])
+    for name in backends:
+        if not found["backends"][name]["available"]:
+            raise BenchError(f"backend {name!r} cannot be used here: {found['backends'][name]['reason']}.")
+    names = [n for n, b in found["backends"].items() if b["available"] and (not backends or n in backends)]
     wanted = profiles.select(suite, chosen, names, only)
 
     source = machines.sources(suite.root)
@@ -203,17 +107,7 @@ def run(
     place = (results or suite.results).resolve()
     folder = place / described["machine"]
     facts = machines.facts(described, found, source, chosen.name, suite.libraries)
-    holder = f"process {os.getpid()} on {platform.node()}, since {datetime.now():%H:%M on %d %B %Y}"
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(lock(folder / ".lock", holder))
-        except BlockingIOError as other:
-            raise BenchError(
-                f"another `xpsolve bench` ({other or 'unknown process'}) writes to {folder}: wait until it "
-                "has ended, or write to another folder with --results. Two at once would disturb each other."
-            ) from None
-        for stale in folder.glob(".*.part"):  # of a run that was killed as it wrote
-            stale.unlink(missing_ok=True)
+    with _held(folder):
         machines.write(folder, described)
         write_benchmarks(suite, place)
         store = Store(suite, folder, described, source)
@@ -229,28 +123,47 @@ def run(
         limit = chosen.budget if budget is None else budget
         clock = Clock(None if limit is None or math.isinf(limit) else limit, openings, predicted, start, later)
         outcome = Outcome(described["machine"], place, resumed=len(done), busy=facts["load"])
-        lines = plan.sweeps(suite, wanted)
-        going = _Run(chosen, store, clock, outcome, observer or Observer(), wanted, lines, plan.essential(lines, clock))
-        going.go()
+        _Run(chosen, store, clock, outcome, observer or Observer(), wanted).go()
         outcome.seconds = time.monotonic() - start
         return outcome
 
 
-@dataclass
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a machine's folder, freed of what a run left there that was killed as it wrote."""
+    holder = f"process {os.getpid()} on {platform.node()}, since {datetime.now():%H:%M on %d %B %Y}"
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(folder / ".lock", holder))
+        except BlockingIOError as other:
+            raise BenchError(
+                f"another `xpsolve bench` ({other or 'unknown process'}) writes to {folder}: wait until it "
+                "has ended, or write to another folder with --results. Two at once would disturb each other."
+            ) from None
+        for stale in folder.glob(".*.part"):
+            stale.unlink(missing_ok=True)
+        yield
+
+
 class _Run:
     """A run under way."""
 
-    profile: Profile
-    store: Store
-    clock: Clock
-    outcome: Outcome
-    observer: Observer
-    wanted: list[Point]
-    lines: list[Sweep]
-    essential: list[Sweep]
-    pending: dict[str, Point] = field(default_factory=dict)  # by their texts, those that this session still measures
-    left: list[Point] = field(default_factory=list)  # those that had no time when their turn came
-    measured: set[str] = field(default_factory=set)
+    def __init__(
+        self,
+        profile: Profile,
+        store: Store,
+        clock: Clock,
+        outcome: Outcome,
+        observer: Observer,
+        wanted: list[Point],
+    ) -> None:
+        self.profile, self.store, self.clock = profile, store, clock
+        self.outcome, self.observer, self.wanted = outcome, observer, wanted
+        self.lines = plan.sweeps(store.suite, wanted)
+        self.essential = plan.essential(self.lines, clock)
+        self.pending: dict[str, Point] = {}  # by their texts, those that this session still measures
+        self.left: list[Point] = []  # those that had no time when their turn came
+        self.measured: set[str] = set()
 
     def plan(self) -> list[Slice]:
         """What of the rest fits in the time left, at the pace observed."""
@@ -260,14 +173,14 @@ class _Run:
         """Measure in one session after another, each in processes of its own; save after each slice."""
         least, most = self.profile.sessions
         for session in range(1, most + 1):
-            self.pending = self._due(session)
+            self.pending = {p.text: p for p in self._due(session)}
             if not self.pending and session > 1:
                 continue
             self.clock.kept = 0.0
             if session < least and not math.isinf(self.clock.room):
                 self.clock.kept = self.clock.room * (least - session) / (least - session + 1)
             with Children(self.store.suite) as children:
-                self._go(children, session)
+                self._session(children, session)
             self.clock.closed()
             if self.outcome.interrupted:
                 return
@@ -275,30 +188,24 @@ class _Run:
                 self._note_left_out()
         self.store.ledger.save()
 
-    def _due(self, session: int) -> dict[str, Point]:
+    def _due(self, session: int) -> list[Point]:
         """What a session measures: all that was not, then times again, and at last those that bend from run to run."""
         ledger, profile = self.store.ledger, self.profile
         due = [p for p in self.wanted if not ledger.done(p, profile, session)]
         if session > 1:
             due = [p for p in due if p.role == "time" and ledger.done(p, profile)]
-        if session > profile.sessions[0]:
-            samples = {p.text: ledger.samples(p, profile) for p in due}
-            widths = {line: width(line, samples, self._abscissa(line)) for line in self.lines}
-            wide = sorted(
-                (line for line in self.lines if widths[line] > WIDE), key=lambda line: (not line.theory, -widths[line])
-            )
-            due = self._affordable(wide, {p.text for p in due})
-        return {p.text: p for p in due}
+        return due if session <= profile.sessions[0] else self._widest(due)
 
-    def _abscissa(self, line: Sweep) -> str | None:
-        return self.store.suite.meta(line.sizes[0][0].benchmark).x
-
-    def _affordable(self, wide: Sequence[Sweep], due: Collection[str]) -> list[Point]:
-        """Points of whole sweeps, as many as there is time for."""
-        chosen: list[Point] = []
+    def _widest(self, due: list[Point]) -> list[Point]:
+        """Of these the points of whole sweeps with a wide interval, as many as there is time for."""
+        suite = self.store.suite
+        samples = {p.text: self.store.ledger.samples(p, self.profile) for p in due}
+        widths = {line: width(line, samples, suite.meta(line.sizes[0][0].benchmark).x) for line in self.lines}
+        wide = [line for line in self.lines if widths[line] > WIDE]
         room = self.clock.room - sum(map(self.clock.opening, {line.backend for line in wide}))
-        for line in wide:
-            new = [p for size in line.sizes for p in size if p.text in due]
+        chosen: list[Point] = []
+        for line in sorted(wide, key=lambda line: (not line.theory, -widths[line])):
+            new = [p for size in line.sizes for p in size if p.text in samples]
             room -= sum(map(self.clock.work, new))
             if room < 0:
                 break
@@ -311,15 +218,14 @@ class _Run:
         for point in left:
             self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {self.clock.budget:.3g} s")
 
-    def _go(self, children: Children, session: int) -> None:
-        rest, known, measuring = self.plan(), False, time.monotonic()
+    def _session(self, children: Children, session: int) -> None:
+        rest, known, measuring = self.plan(), session > 1, time.monotonic()
         if session == 1:
             times = sum(t for s in rest for p, t in zip(s.points, s.seconds, strict=True) if p.role == "time")
             room = self.clock.room + self.clock.kept - sum(s.predicted for s in rest)
             self.outcome.later = min((self.profile.sessions[0] - 1) * times, room)
             self.observer.planned(rest, self.outcome)
         else:
-            known = True
             self.observer.again(rest)
         while rest:
             part, later = rest[0], rest[1:]
@@ -342,7 +248,8 @@ class _Run:
     def measure(self, children: Children, part: Slice, later: list[Slice]) -> None:
         """The points of a slice, then once more those that something else disturbed."""
         clock, here = self.clock, part.predicted
-        after, needed = (sum(s.predicted for s in later if s.essential or not only) for only in (False, True))
+        after = sum(s.predicted for s in later)
+        needed = sum(s.predicted for s in later if s.essential)
         before = len(self.pending)
         disturbed: list[tuple[Point, Measured]] = []
         for point, expected in zip(part.points, part.seconds, strict=True):
@@ -361,7 +268,7 @@ class _Run:
             self.measured.add(point.text)
             self.outcome.measured = len(self.measured)
             if found.code != 0:
-                self.outcome.failed.append((point.text, last_line(found.output)))
+                self.outcome.failed.append((point.text, found.last_line))
             if found.disturbed:
                 disturbed.append((point, found))
             self.observer.measured(point, here + after)

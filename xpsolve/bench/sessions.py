@@ -22,24 +22,9 @@ WIDE = 0.1
 def width(line: Sweep, samples: Mapping[str, Sequence[Sequence[float]]], abscissa: str | None) -> float:
     """Width of the 95 % interval of a slope in log-log, from how much the sessions of a sweep differ.
 
-    Parameters
-    ----------
-    line : Sweep
-        Its sizes.
-    samples : mapping of str to sequence
-        By a point's text the samples of each session.
-    abscissa : str or None
-        The parameter that the sizes differ in.
+    `samples` has by a point's text those of each session, and `abscissa` is the parameter that the sizes differ in.
+    The width is 0 where there are not two sessions of three sizes, so that nothing is known.
 
-    Returns
-    -------
-    float
-        0 where there are not two sessions of three sizes, so that nothing is known.
-
-    Examples
-    --------
-    >>> from xpsolve.bench.plan import Sweep
-    >>> from xpsolve.bench.sessions import width
     >>> from xpsolve.bench.suite import Point
     >>> points = [Point("m.C.time_x", i, {"n": 10**i}, str(i), "1", "time") for i in range(4)]
     >>> line = Sweep("m.C", "m", "numpy", "{}", True, False, tuple((p,) for p in points))

@@ -12,7 +12,7 @@ from typing import Any
 
 from xpsolve.bench import ledger as ledgers
 from xpsolve.bench import machine as machines
-from xpsolve.bench.measure import Measured, last_line
+from xpsolve.bench.measure import Measured
 from xpsolve.bench.profiles import Profile
 from xpsolve.bench.suite import Point, Suite
 from xpsolve.files import write_text
@@ -22,8 +22,6 @@ class Store:
     """asv's results of one machine and commit, and the ledger beside them."""
 
     def __init__(self, suite: Suite, folder: Path, described: dict[str, str], source: machines.Sources) -> None:
-        from asv.results import Results
-
         self.suite, self.folder = suite, folder
         python = ".".join(platform.python_version_tuple()[:2])
         # asv would name the environment after the path of its Python: another checkout, another series.
@@ -31,8 +29,7 @@ class Store:
         run = {**described, "python": python}
         self._made_of: tuple[Any, ...] = (run, {}, source.commit, source.date, python, environment, {})
         self._added: list[dict[str, Any]] = []
-        self.results = Results(*self._made_of)
-        self._load(folder.parent)
+        self._load()
         self.ledger = ledgers.Ledger.open(folder, source.commit, source.tree)
         if not self.path.is_file():
             self.ledger.entries.clear()
@@ -50,17 +47,18 @@ class Store:
             return None
         return found.st_mtime_ns, found.st_size
 
-    def _load(self, results: Path) -> None:
+    def _load(self) -> None:
+        """Read asv's file; one that is no result file is set aside."""
         from asv import util
+        from asv.results import Results
 
+        self.results = Results(*self._made_of)
         try:
-            self.results.load_data(str(results))
+            self.results.load_data(str(self.folder.parent))
         except (util.UserError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             aside = ledgers.set_aside(self.path)
-            warnings.warn(
-                f"{self.path} is no result file of asv and was set aside as {aside.name}: {error}",
-                stacklevel=2,
-            )
+            message = f"{self.path} is no result file of asv and was set aside as {aside.name}: {error}"
+            warnings.warn(message, stacklevel=2)
         self._seen = self._stamp()
 
     def add(self, point: Point, profile: Profile, found: Measured, seconds: float, *, instead: bool = False) -> None:
@@ -75,13 +73,13 @@ class Store:
         before = self.ledger.samples(point, profile)
         if found.code != 0 and before:
             return
+        pooled = samples
         if samples is not None:
-            known = before[:-1] if instead else before
-            pooled = [*(value for session in known for value in session), *samples]
+            pooled = [value for session in (before[:-1] if instead else before) for value in session] + list(samples)
         benchmark = self.suite.benchmarks[point.benchmark]
         size = math.prod(len(values) for values in benchmark["params"])
         columns: list[list[Any]] = [[math.nan] * size, [None] * size, [None] * size]
-        for column, value in zip(columns, (result, None if samples is None else pooled, number), strict=True):
+        for column, value in zip(columns, (result, pooled, number), strict=True):
             column[point.index] = value
         self._added.append(
             {
@@ -97,7 +95,7 @@ class Store:
             self.ledger.record(point, profile, seconds, samples, instead=instead)
         else:
             self.ledger.entries.pop(point.text, None)  # asv has just put the failure over the value
-            self.ledger.miss(point, found.reason, last_line(found.output))
+            self.ledger.miss(point, found.reason, found.last_line)
 
     def _put(self, added: dict[str, Any]) -> None:
         before = self.results.duration.get(added["benchmark"]["name"]) or 0.0
@@ -105,11 +103,8 @@ class Store:
 
     def save(self) -> None:
         """Write asv's file and the ledger, in this order: a point is done only once it is kept."""
-        from asv.results import Results
-
         if self._stamp() != self._seen:  # asv itself wrote to it meanwhile: what we measured is added to that
-            self.results = Results(*self._made_of)
-            self._load(self.folder.parent)
+            self._load()
             for added in self._added:
                 self._put(added)
         with tempfile.TemporaryDirectory() as scratch:

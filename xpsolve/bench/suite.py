@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,37 +27,14 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Point:
-    """One benchmark function at one tuple of parameters: what one process measures.
+    """One benchmark function at one tuple of parameters: what one process measures."""
 
-    Parameters
-    ----------
-    benchmark : str
-        asv's name, as ``ridge.InSamples.time_solve``.
-    index : int
-        Place of the tuple in the product of the parameters, the last one fastest.
-    params : mapping of str to object
-        The tuple, by name.
-    text : str
-        Name and tuple as asv matches them with ``--bench``.
-    version : str
-        asv's version of the benchmark; another version is another measurement.
-    role : str
-        What it measures, as the benchmark declares it: "time", "error", "count", …
-
-    Examples
-    --------
-    >>> from xpsolve.bench.suite import Point
-    >>> point = Point("ridge.InSamples.time_solve", 0, {"backend": "torch", "n": 10}, "…", "1")
-    >>> point.group, point.backend
-    ('ridge.InSamples', 'torch')
-    """
-
-    benchmark: str
-    index: int
+    benchmark: str  # asv's name, as ``ridge.InSamples.time_solve``
+    index: int  # place of the tuple in the product of the parameters, the last one fastest
     params: Mapping[str, Any]
-    text: str
-    version: str
-    role: str = ""
+    text: str  # name and tuple as asv matches them with ``--bench``
+    version: str  # asv's version of the benchmark; another version is another measurement
+    role: str = ""  # what it measures, as the benchmark declares it: "time", "error", "count", …
 
     @property
     def group(self) -> str:
@@ -77,24 +54,10 @@ class Point:
 
 
 def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:
-    """Every point of one benchmark, as asv's ``benchmarks.json`` describes it.
+    """Every point of an entry of asv's ``benchmarks.json``, in asv's order.
 
-    Parameters
-    ----------
-    benchmark : mapping
-        One entry of that file: ``name``, ``version``, ``params`` (lists of ``repr``), ``param_names``.
-
-    Yields
-    ------
-    Point
-        In asv's order.
-
-    Examples
-    --------
-    >>> from xpsolve.bench.suite import points
-    >>> entry = {"name": "m.C.time_x", "version": "1", "params": [["'numpy'"], ["1", "2"]],
-    ...          "param_names": ["backend", "n"]}
-    >>> [p.text for p in points(entry)]
+    >>> grid = {"params": [["'numpy'"], ["1", "2"]], "param_names": ["backend", "n"]}
+    >>> [p.text for p in points({"name": "m.C.time_x", "version": "1", **grid})]
     ["m.C.time_x('numpy', 1)", "m.C.time_x('numpy', 2)"]
     """
     name, version = benchmark["name"], str(benchmark["version"])
@@ -108,21 +71,11 @@ def points(benchmark: Mapping[str, Any]) -> Iterator[Point]:
 
 @dataclass(frozen=True)
 class Suite:
-    """The benchmarks found beside an ``asv.conf.json``.
+    """The benchmarks found beside an ``asv.conf.json``."""
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The folder of that file.
-    conf : mapping
-        Its content.
-    benchmarks : mapping of str to dict
-        What asv discovered, by name.
-    """
-
-    root: Path
-    conf: Mapping[str, Any]
-    benchmarks: Mapping[str, dict[str, Any]]
+    root: Path  # the folder of that file
+    conf: Mapping[str, Any]  # its content
+    benchmarks: Mapping[str, dict[str, Any]]  # what asv discovered, by name
 
     @property
     def folder(self) -> Path:
@@ -149,13 +102,6 @@ class Suite:
         return BenchmarkMeta.read(self.benchmarks[benchmark].get("meta"))
 
 
-def script() -> str:
-    """asv's own entry point for child processes, which discover and run single benchmarks."""
-    from asv.runner import BENCHMARK_RUN_SCRIPT
-
-    return str(BENCHMARK_RUN_SCRIPT)
-
-
 def child_environment(root: Path) -> dict[str, str]:
     """Environment of every child: the xpsolve of the tree at `root`, else the one that runs here; the whole grid."""
     here = str(Path(__file__).parents[2])
@@ -165,24 +111,12 @@ def child_environment(root: Path) -> dict[str, str]:
 
 
 def load(root: Path) -> Suite:
-    """Read the configuration and let asv discover the benchmarks, in a process of its own.
+    """Read the configuration in a folder and let asv discover the benchmarks, in a process of its own.
 
-    Parameters
-    ----------
-    root : pathlib.Path
-        The folder that holds ``asv.conf.json``.
-
-    Returns
-    -------
-    Suite
-        What can be measured.
-
-    Raises
-    ------
-    BenchError
-        If there is no configuration, or the benchmarks cannot be imported.
+    Raises `BenchError` if there is no configuration, or the benchmarks cannot be imported.
     """
     from asv import util
+    from asv.runner import BENCHMARK_RUN_SCRIPT
 
     root = root.resolve()
     path = root / "asv.conf.json"
@@ -192,20 +126,23 @@ def load(root: Path) -> Suite:
             "package: run this from a clone of xpsolve, or name one with --root."
         )
     try:
-        conf = util.load_json(str(path), js_comments=True)
+        suite = Suite(root, util.load_json(str(path), js_comments=True), {})
     except (util.UserError, ValueError) as error:
         raise BenchError(f"{path} is not readable: {error}") from error
-    folder = root / str(conf.get("benchmark_dir", "benchmarks"))
-    if not (folder / "__init__.py").is_file():
-        raise BenchError(f"{folder}: no benchmark package there (an __init__.py is missing).")
+    if not (suite.folder / "__init__.py").is_file():
+        raise BenchError(f"{suite.folder}: no benchmark package there (an __init__.py is missing).")
     with tempfile.TemporaryDirectory() as scratch:
         found = Path(scratch) / "benchmarks.json"
-        command = [sys.executable, script(), "discover", str(folder), str(found)]
         done = subprocess.run(
-            command, cwd=scratch, env=child_environment(root), capture_output=True, text=True, check=False
+            [sys.executable, str(BENCHMARK_RUN_SCRIPT), "discover", str(suite.folder), str(found)],
+            cwd=scratch,
+            env=child_environment(root),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip()
-            raise BenchError(f"the benchmarks in {folder} cannot be imported:\n{reason}")
-        entries = json.loads(found.read_text(encoding="utf-8"))
-    return Suite(root, conf, {entry["name"]: entry for entry in sorted(entries, key=lambda e: str(e["name"]))})
+            raise BenchError(f"the benchmarks in {suite.folder} cannot be imported:\n{reason}")
+        entries = sorted(json.loads(found.read_text(encoding="utf-8")), key=lambda entry: str(entry["name"]))
+    return replace(suite, benchmarks={entry["name"]: entry for entry in entries})

@@ -21,42 +21,17 @@ TYPICAL_SECONDS = (2.0, 0.035)
 """About what a report takes on one core of a usual machine: of itself, and for each point measured."""
 
 
-def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] | None = None) -> Path:
-    """Make a report from asv results.
+def build(
+    results: Path | Sequence[Path],  # asv's ``results_dir``, or several; the folder ``gallery`` beside is shown too
+    out: Path,  # the folder to write; made if missing
+    *,
+    machines: Sequence[str] | None = None,  # names of those to report on; all of them when left out
+) -> Path:
+    """Make a report from asv results, and return its page ``index.html``.
 
-    Parameters
-    ----------
-    results : Path or sequence of Path
-        asv's ``results_dir``, or several of them.  Figures of the gallery are taken from the folder ``gallery`` beside
-        the first, if there is one.
-    out : Path
-        Folder to write; made if missing.  All files are written beside it and then put into place, ``index.html`` last,
-        so that a full disk leaves an earlier report unchanged.
-    machines : sequence of str, optional
-        Names of the machines to report on; all of them when left out.
-
-    Returns
-    -------
-    Path
-        The page, ``out/index.html``.
-
-    Raises
-    ------
-    NoResultsError
-        If there is nothing to report on.
-    ValueError
-        If `machines` names one that has no results.
-    OSError
-        If `out` cannot be written.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from xpsolve import report
-    >>> report.build(Path("no-such-folder"), Path("report"))
-    Traceback (most recent call last):
-    ...
-    xpsolve.report.asv.NoResultsError: no asv results in 'no-such-folder': measure something ...
+    All files are written beside `out` and then put into place, ``index.html`` last, so that a full disk leaves an
+    earlier report unchanged.  Raises `NoResultsError` if there is nothing to report on, ValueError if `machines` names
+    one that has no results, and OSError if `out` cannot be written.
     """
     # Here, so that `import xpsolve.report` needs none of pandas, matplotlib and jinja2.
     from xpsolve.files import write_folder
@@ -80,14 +55,10 @@ def build(results: Path | Sequence[Path], out: Path, *, machines: Sequence[str] 
     }
     if importlib.util.find_spec("pyarrow") is not None:
         files = {"results.parquet": kept.to_parquet(index=False), **files}
-    else:
-        (out / "results.parquet").unlink(missing_ok=True)
     write_folder(out, files)
-    # Figures and pages of an earlier report would seem to belong to this one.
-    for stale in (out / "figures").glob("*.svg"):
-        if f"figures/{stale.name}" not in files:
-            stale.unlink()
-    for stale in out.glob("*.html"):
-        if stale.name not in files and page.MARK in stale.read_text(encoding="utf-8", errors="replace"):
-            stale.unlink()
+    # Files of an earlier report would seem to belong to this one; pages may be the reader's own.
+    for stale in [out / "results.parquet", *(out / "figures").glob("*.svg"), *out.glob("*.html")]:
+        ours = stale.suffix != ".html" or page.MARK in stale.read_text(encoding="utf-8", errors="replace")
+        if ours and stale.relative_to(out).as_posix() not in files:
+            stale.unlink(missing_ok=True)
     return out / "index.html"

@@ -22,35 +22,16 @@ Vector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Crossover:
-    """Where the first curve stops being the faster one, or starts to be.
+    """Where the first curve stops being the faster one, or starts to be."""
 
-    Parameters
-    ----------
-    at, low, high : float
-        The crossing and its 95 % interval. ``at`` is −inf for "below the smallest size", +inf for "not reached up to
-        the largest"; ``low`` and ``high`` likewise.
-    first, last : float
-        Smallest and largest size measured on both curves.
-    left, right : int
-        Which curve (0 or 1) is faster at the smallest and at the largest sizes.
-    ratio : float
-        Time of the slower over the faster at the size where they differ most.
-
-    Examples
-    --------
-    >>> from xpsolve.report.crossover import crossover
-    >>> crossover([1, 2, 4, 8], [1, 2, 4, 8], [3, 3, 3, 3]).sentence(("linear", "constant"), "n")
-    'constant overtakes linear at n ≈ 3 (2.79 to 3.24)'
-    """
-
-    at: float
-    low: float
+    at: float  # the crossing; −inf for "below the smallest size", +inf for "not reached up to the largest"
+    low: float  # its 95 % interval, which may end at these too
     high: float
-    first: float
+    first: float  # smallest and largest size measured on both curves
     last: float
-    left: int
+    left: int  # which curve (0 or 1) is faster at the smallest and at the largest sizes
     right: int
-    ratio: float
+    ratio: float  # time of the slower over the faster at the size where they differ most
 
     @property
     def clear(self) -> bool:
@@ -58,20 +39,7 @@ class Crossover:
         return bool(np.isfinite([self.at, self.low, self.high]).all()) and self.ratio >= 1.2
 
     def sentence(self, names: tuple[str, str], symbol: str) -> str:
-        """The crossing in words.
-
-        Parameters
-        ----------
-        names : tuple of str
-            Names of the two curves.
-        symbol : str
-            Name of the abscissa.
-
-        Returns
-        -------
-        str
-            One sentence without its full stop.
-        """
+        """The crossing in words, without a full stop, from the names of both curves and of the abscissa."""
         left, right = names[self.left], names[self.right]
         if np.isfinite(self.at):
             low = f"below {number(self.first)}" if self.low == -np.inf else number(self.low)
@@ -90,42 +58,19 @@ def crossover(
     *,
     scatter: npt.ArrayLike = 0.05,
     draws: int = 1000,
-    seed: int = 0,
     spread: Spread | None = None,
 ) -> Crossover:
-    """Find where two curves, measured at the same sizes, cross.
+    """Find where the times of two curves, measured at the same increasing sizes, cross, or on which side they must.
 
-    Parameters
-    ----------
-    x : array_like, shape (k,)
-        Sizes, positive and increasing, k ≥ 2.
-    first, second : array_like, shape (k,)
-        Times of the two contestants.
-    scatter : array_like, scalar or shape (k,)
-        Standard deviation of log first − log second.
-    draws : int, optional
-        Redraws for the interval.
-    seed : int, optional
-        Their seed.
-    spread : Spread, optional
-        What differs between sessions: in every redraw it moves and tilts both curves.
+    `scatter` is the standard deviation of log first − log second, at each size or everywhere; in each of `draws`
+    redraws, `spread` between sessions moves and tilts both curves.  Raises ValueError if there are under two sizes,
+    they do not increase, or a value is not positive.
 
-    Returns
-    -------
-    Crossover
-        The crossing with its interval, or the side on which it must lie.
-
-    Raises
-    ------
-    ValueError
-        If there are under two sizes, they do not increase, or a value is not positive.
-
-    Examples
-    --------
-    >>> from xpsolve.report.crossover import crossover
     >>> c = crossover([1, 2, 4, 8], [1, 2, 4, 8], [3, 3, 3, 3])
     >>> round(c.at, 3), c.left, c.right
     (3.0, 0, 1)
+    >>> c.sentence(("linear", "constant"), "n")
+    'constant overtakes linear at n ≈ 3 (2.79 to 3.24)'
     """
     size, one, two = (np.asarray(v, dtype=np.float64) for v in (x, first, second))
     if size.ndim != 1 or size.size < 2 or not (size.shape == one.shape == two.shape):
@@ -137,24 +82,22 @@ def crossover(
     if not all(np.all(np.isfinite(v)) and np.all(v > 0) for v in (size, one, two)):
         raise ValueError("x, first, second: expected positive finite numbers; leave other points out")
     log_x, gap = np.log(size), np.log(one) - np.log(two)
-    # Converging curves that have not crossed yet cross later; diverging ones crossed before.
-    side = np.inf if abs(gap[-1]) < abs(gap[0]) else -np.inf
-    left_first, at = _zero(log_x, gap)
-    noise = np.random.default_rng(seed).standard_normal((draws, size.size)) * np.broadcast_to(scatter, size.shape)
+    noise = np.random.default_rng(0).standard_normal((draws, size.size)) * np.broadcast_to(scatter, size.shape)
     if spread is not None:
-        rng, place = np.random.default_rng(seed + 1), (log_x - log_x.mean()) / np.ptp(log_x)
+        rng, place = np.random.default_rng(1), (log_x - log_x.mean()) / np.ptp(log_x)
         for level, tilt in (spread.draw(rng, draws), spread.draw(rng, draws)):
             noise += level[:, None] + tilt[:, None] * place
+    left_first, zero = _zero(log_x, gap)
+    found, left = not np.isnan(zero), 0 if left_first else 1
+    # Converging curves that have not crossed yet cross later; diverging ones crossed before.
+    side = np.inf if abs(gap[-1]) < abs(gap[0]) else -np.inf
     zeros = np.array([_zero(log_x, gap + e)[1] for e in noise])
-    zeros = np.where(np.isnan(zeros), side, zeros)
-    low, high = np.quantile(zeros, [0.025, 0.975], method="nearest")
-    found = not np.isnan(at)
-    left = 0 if left_first else 1
-    at = float(np.exp(at)) if found else side
+    ends = np.quantile(np.where(np.isnan(zeros), side, zeros), [0.025, 0.975], method="nearest")
+    at, low, high = (float(np.exp(v)) if np.isfinite(v) else float(v) for v in (zero if found else side, *ends))
     return Crossover(
         at=at,
-        low=float(np.exp(low)) if np.isfinite(low) else float(low),
-        high=float(np.exp(high)) if np.isfinite(high) else float(high),
+        low=low,
+        high=high,
         first=float(size[0]),
         last=float(size[-1]),
         left=left,

@@ -27,7 +27,7 @@ from scipy import stats
 from scipy.optimize import leastsq
 
 from xpsolve.report.sessions import Spread
-from xpsolve.report.verdict import MIN_DECADES, MIN_POINTS
+from xpsolve.report.verdict import MIN_POINTS, spans_enough
 
 __all__ = ["PowerLaw", "constant", "expected", "fit_power_law", "local_slopes"]
 
@@ -41,32 +41,18 @@ FIRM = 0.01  # and taken as certain below this
 class PowerLaw:
     """A fitted t = a + b·x^α.
 
-    Parameters
-    ----------
-    a, b, alpha : float
-        The floor (zero when the data do not support one), the factor and the exponent.
-    low, high : float
-        The 95 % interval of `alpha`; NaN when no draws were asked for or too few points are there.
-    rms : float
-        Root mean square of the log residuals, about the relative scatter.
-    x, t : ndarray
-        The points that were fitted, in increasing x.
-
-    Examples
-    --------
-    >>> from xpsolve.report.fit import fit_power_law
     >>> law = fit_power_law([1, 10, 100, 1000], [2, 20, 200, 2000])
     >>> law(50).round(6).item(), law.resolved
     (100.0, True)
     """
 
-    a: float
+    a: float  # the floor; 0 when the data do not support one
     b: float
     alpha: float
-    low: float
+    low: float  # the 95 % interval of `alpha`; NaN when no draws were asked for or too few points are there
     high: float
-    rms: float
-    x: Vector
+    rms: float  # root mean square of the log residuals, about the relative scatter
+    x: Vector  # the points that were fitted, in increasing x
     t: Vector
 
     def __call__(self, x: npt.ArrayLike) -> Vector:
@@ -74,15 +60,9 @@ class PowerLaw:
         return np.asarray(self.a + self.b * np.asarray(x, dtype=np.float64) ** self.alpha, dtype=np.float64)
 
     @property
-    def decades(self) -> float:
-        """How many powers of ten the abscissa spans."""
-        return float(np.log10(self.x[-1] / self.x[0]))
-
-    @property
     def resolved(self) -> bool:
         """Whether there are enough points, over a wide enough range, for a meaningful exponent."""
-        # The slack admits a nominal decade such as 200…2000 despite rounding in the logarithm.
-        return self.x.size >= MIN_POINTS and self.decades >= MIN_DECADES - 1e-9
+        return self.x.size >= MIN_POINTS and spans_enough(self.x[-1] / self.x[0])
 
     @property
     def vague(self) -> bool:
@@ -91,78 +71,47 @@ class PowerLaw:
 
 
 def fit_power_law(
-    x: npt.ArrayLike,
-    t: npt.ArrayLike,
+    x: npt.ArrayLike,  # sizes, positive, in any order; at least two different ones
+    t: npt.ArrayLike,  # times (or any positive quantity) at those sizes
     *,
-    floor: bool | None = None,
-    draws: int = 200,
-    seed: int = 0,
-    spread: Spread | None = None,
+    floor: bool | None = None,  # whether the model has the floor a; left out, an F-test decides
+    draws: int = 200,  # of the bootstrap for the interval of α; 0 for none
+    spread: Spread | None = None,  # between sessions, which tilts every draw; without it the interval is of one run
 ) -> PowerLaw:
-    """Fit t = a + b·x^α, a ≥ 0, on log residuals.
+    """Fit t = a + b·x^α, a ≥ 0, on log residuals; ValueError where `x` and `t` are not as they must be.
 
-    Parameters
-    ----------
-    x : array_like, shape (k,)
-        Sizes, positive, at least two different ones; any order.
-    t : array_like, shape (k,)
-        Times (or any positive quantity) at those sizes.
-    floor : bool, optional
-        Whether the model has the floor a. Left out, an F-test decides.
-    draws : int, optional
-        Bootstrap draws for the interval of α; 0 for none.
-    seed : int, optional
-        Seed of the draws.
-    spread : Spread, optional
-        What differs between sessions; every draw is tilted by it. Without it the interval holds for one run.
-
-    Returns
-    -------
-    PowerLaw
-        The fitted curve, its exponent and the exponent's 95 % interval.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a value is not positive and finite, or all sizes are the same.
-
-    Examples
-    --------
     >>> from xpsolve.report.fit import fit_power_law
     >>> law = fit_power_law([100, 300, 1000, 3000, 10000], [1.1, 1.3, 2.0, 4.0, 11.0])
     >>> round(law.alpha, 2), round(law.a, 2)
     (1.0, 1.0)
     """
     size, time = _checked(x, t)
-    centred = np.log(size) - np.log(size).mean()
-    log_t = np.log(time)
-    k = size.size
-
-    straight = _line(centred, log_t)
+    log_x, log_t, k = np.log(size), np.log(time), size.size
+    centred = log_x - log_x.mean()
+    straight = float(centred @ log_t / (centred @ centred))
     line = log_t.mean() + straight * centred
-    bent, curve = (straight, line) if k < 3 or floor is False else _bend(centred, log_t, _starts(centred, straight))[1:]
+    log_rho, bent, curve = -np.inf, straight, line
+    if k >= 3 and floor is not False:
+        log_rho, bent, curve = _bend(centred, log_t, _starts(centred, straight))
     rss_line, rss_curve = float(np.sum((log_t - line) ** 2)), float(np.sum((log_t - curve) ** 2))
     p_value = _no_floor(rss_line, rss_curve, k)
-    keep = p_value < SUPPORT if floor is None else floor and k >= 3
-    alpha = bent if keep else straight
-    level = np.log(size).mean()
+    keep = k >= 3 and (p_value < SUPPORT if floor is None else floor)
+    alpha, fitted, rss = (bent, curve, rss_curve) if keep else (straight, line, rss_line)
     low = high = np.nan
     if draws > 0 and k >= MIN_POINTS:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         firm = keep and p_value < FIRM
-        noise = _noise(rng, rss_curve, k - 3, draws, k) if firm else _noise(rng, rss_line, k - 2, draws, k)
+        left, freedom = (rss_curve, k - 3) if firm else (rss_line, k - 2)
+        sigma = np.sqrt(left / rng.chisquare(freedom, draws))
+        noise = sigma[:, None] * rng.standard_normal((draws, k))
         if spread is not None:
             noise += spread.draw(rng, draws)[1][:, None] * centred / np.ptp(centred)
-        low, high = _interval(centred, curve if keep else line, noise, lines=not firm)
+        low, high = _interval(centred, fitted, noise, lines=not firm)
         low, high = min(low, alpha), max(high, alpha)
-    if keep:
-        log_rho, alpha, _ = _bend(centred, log_t, _starts(centred, straight))
-        log_b = float(np.mean(log_t - np.logaddexp(log_rho, alpha * centred)))
-        a, b = float(np.exp(log_b + log_rho)), float(np.exp(log_b - alpha * level))
-    else:
-        a, b = 0.0, float(np.exp(log_t.mean() - alpha * level))
-    rms = float(np.sqrt((rss_curve if keep else rss_line) / k))
-    return PowerLaw(a, b, float(alpha), float(low), float(high), rms, size, time)
+    log_rho = log_rho if keep else -np.inf
+    log_b = float(np.mean(log_t - np.logaddexp(log_rho, alpha * centred)))
+    a, b = float(np.exp(log_b + log_rho)), float(np.exp(log_b - alpha * log_x.mean()))
+    return PowerLaw(a, b, float(alpha), float(low), float(high), float(np.sqrt(rss / k)), size, time)
 
 
 def local_slopes(x: npt.ArrayLike, t: npt.ArrayLike) -> Vector:
@@ -200,10 +149,6 @@ def _checked(x: npt.ArrayLike, t: npt.ArrayLike) -> tuple[Vector, Vector]:
     return size[order], time[order]
 
 
-def _line(centred: Vector, log_t: Vector) -> float:
-    return float(centred @ log_t / (centred @ centred))
-
-
 def _starts(centred: Vector, slope: float) -> list[tuple[float, float]]:
     """Where to begin: a constant well below the first point, near the early ones, and above most of them."""
     steep = slope if abs(slope) > 0.1 else 0.1
@@ -225,27 +170,26 @@ def _bend(centred: Vector, log_t: Vector, starts: Sequence[tuple[float, float]])
         j = -np.column_stack((weight, (1.0 - weight) * centred))
         return np.asarray(j - j.mean(axis=0))
 
-    best, misses = min(
-        (_least(residual, start, jacobian, most=60) for start in starts), key=lambda fit: fit[1] @ fit[1]
-    )
-    return float(best[0]), float(best[1]), log_t - misses
+    (log_rho, alpha), misses = _least(residual, starts, jacobian, most=60)
+    return float(log_rho), float(alpha), log_t - misses
 
 
 def _least(
     residual: Callable[[Vector], Vector],
-    start: tuple[float, ...],
+    starts: Sequence[tuple[float, ...]],
     jacobian: Callable[[Vector], Vector] | None = None,
     *,
     most: int,
 ) -> tuple[Vector, Vector]:
-    """Where Levenberg and Marquardt's method ends from a start, and the residuals there.
+    """The best point where Levenberg and Marquardt's method ends from several starts, and the residuals there.
 
     `leastsq` calls MINPACK as `least_squares` does, at a quarter of the time for a small fit.
     """
-    options = {"ftol": 1e-8, "xtol": 1e-8, "gtol": 1e-8, "maxfev": most, "diag": np.ones(len(start))}
+    options = {"ftol": 1e-8, "xtol": 1e-8, "gtol": 1e-8, "maxfev": most, "diag": np.ones(len(starts[0]))}
     with np.errstate(all="ignore"):  # a covariance that it computes too, of a singular Jacobian
-        q, _, said, *_ = leastsq(residual, start, Dfun=jacobian, full_output=True, **options)
-    return np.asarray(q), np.asarray(said["fvec"])
+        ends = [leastsq(residual, start, Dfun=jacobian, full_output=True, **options) for start in starts]
+    found = [(np.asarray(q), np.asarray(said["fvec"])) for q, _, said, *_ in ends]
+    return min(found, key=lambda fit: fit[1] @ fit[1])
 
 
 def _no_floor(rss_line: float, rss_curve: float, k: int) -> float:
@@ -254,11 +198,6 @@ def _no_floor(rss_line: float, rss_curve: float, k: int) -> float:
         return 1.0
     statistic = (rss_line - rss_curve) / max(rss_curve / (k - 3), 1e-300)
     return float(stats.f.sf(statistic, 1, k - 3))
-
-
-def _noise(rng: np.random.Generator, rss: float, freedom: int, draws: int, k: int) -> Vector:
-    sigma = np.sqrt(rss / rng.chisquare(freedom, draws))
-    return np.asarray(sigma[:, None] * rng.standard_normal((draws, k)), dtype=np.float64)
 
 
 def _interval(centred: Vector, fitted: Vector, noise: Vector, *, lines: bool) -> tuple[float, float]:
@@ -292,8 +231,8 @@ def constant(law: PowerLaw, cost: npt.ArrayLike) -> tuple[float, float, bool]:
         r = log_t - np.log(np.exp(q[0]) + scaled)
         return np.asarray(r - r.mean())
 
-    starts = (np.log(scaled.min()) - 3.0, 0.0, np.log(scaled.max()) + 3.0)
-    best, misses = min((_least(residual, (start,), most=100) for start in starts), key=lambda fit: fit[1] @ fit[1])
+    starts = [(np.log(scaled.min()) - 3.0,), (0.0,), (np.log(scaled.max()) + 3.0,)]
+    best, misses = _least(residual, starts, most=100)
     rho = float(np.exp(best[0]))
     shares = rho / (rho + scaled)
     fits = float(np.sqrt(np.mean(misses**2))) <= max(1.5 * law.rms, 0.1)

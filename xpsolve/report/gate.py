@@ -77,36 +77,19 @@ class Verdict:
         return f"{'next to nothing in common; ' * self.thin}{found}; compared: {what}"
 
 
-def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = noise.LEAST, only: str = "") -> Verdict:
-    """Compare two sets of results.
+def compare(
+    base: Side,
+    new: Side,
+    *,
+    counts_only: bool = False,  # counts and errors alone, which need no quiet machine
+    least: float = noise.LEAST,  # the least factor by which a slowdown is an alarm
+    only: str = "",  # regular expression that ``name(parameters)`` must contain
+) -> Verdict:
+    """Compare two sets of results: what changed, and why it matters.
 
-    Parameters
-    ----------
-    base, new : Side
-        What `load` found.
-    counts_only : bool, optional
-        Compare counts and errors alone, which need no quiet machine.
-    least : float, optional
-        The least factor by which a slowdown is an alarm.
-    only : str, optional
-        Regular expression that ``name(parameters)`` must contain.
+    Raises LookupError if the two have nothing in common that could be compared, ValueError if `least` is not above 1,
+    or `only` no regular expression.
 
-    Returns
-    -------
-    Verdict
-        What changed, and why it matters.
-
-    Raises
-    ------
-    LookupError
-        If the two have nothing in common that could be compared.
-    ValueError
-        If `least` is not above 1, or `only` no regular expression.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.gate import Side, compare
     >>> point = {"machine": "box", "environment": "py", "benchmark": "m.C.track_syncs", "params": '{"n": 2}',
     ...     "role": "count", "quantity": "syncs", "x_name": "n", "x": 2, "series": "{}", "status": "ok",
     ...     "reason": "", "suite": "quick"}
@@ -123,62 +106,59 @@ def compare(base: Side, new: Side, *, counts_only: bool = False, least: float = 
     changes: list[Change] = []
     notes = [f"{side.name}: {warning}" for side in (base, new) for warning in side.warnings]
     roles = _EXACT if counts_only else tuple(_COMPARED)
-    compared = dict.fromkeys((_COMPARED[role] for role in roles), 0)
-    there = dict(compared)
+    compared, there = dict.fromkeys(roles, 0), dict.fromkeys(roles, 0)
     shared = 0
-    for run, other, timed in _runs(base, new, notes, counts_only):
+    for run, other in _runs(base, new, notes, counts_only):
         pairs = _join(_of(base, run), _of(new, other))
         text = pairs["benchmark"] + " " + pairs["params"]
         pairs = pairs[text.map(lambda line: bool(pattern.search(line)))]
         if counts_only:
             pairs = pairs[pairs["role"].isin(_EXACT)]
         for role in roles:
-            there[_COMPARED[role]] += _measured(pairs, role)
+            there[role] += _measured(pairs, role)
         if run is None or other is None:
             continue
         pairs = _same_version(pairs, base, new, notes)
         both = pairs[(pairs["status_base"] == "ok") & (pairs["status_new"] == "ok")]
         shared += len(both)
-        for role, name, check in (("count", "counts", _counts), ("error", "errors", _errors)):
+        for role, check in (("count", _counts), ("error", _errors)):
             points = both[both["role"] == role]
-            compared[name] += len(points)
+            compared[role] += len(points)
             changes += check(points)
         changes += _lost(pairs, new.suite, notes)
-        if timed and _same_machine(base, new, run[0], notes):
+        if run == other and not counts_only and _same_machine(base, new, run[0], notes):
             series, found = _times(both, run[0], least, notes)
-            compared["series of times"] += series
+            compared["time"] += series
             changes += found
     if not shared and all(change.kind == "vanished" for change in changes):
         raise LookupError(f"{base.name} and {new.name} have no measurement in common: nothing can be compared")
-    coverage = {name: (done, there[name]) for name, done in compared.items()}
+    coverage = {_COMPARED[role]: (done, there[role]) for role, done in compared.items()}
     return Verdict(sorted(changes, key=lambda c: (not c.alarm, c.kind, c.benchmark, c.where)), coverage, notes)
 
 
-def _runs(base: Side, new: Side, notes: list[str], counts_only: bool) -> Iterator[tuple[Run | None, Run | None, bool]]:
-    """Which runs to compare, and whether their times can be; None where one set has no such run."""
-    ours, theirs = ([*dict.fromkeys(_keys(side.frame))] for side in (base, new))
+def _runs(base: Side, new: Side, notes: list[str], counts_only: bool) -> Iterator[tuple[Run | None, Run | None]]:
+    """Which runs to compare, times only of one with itself; None where one set has no such run."""
+    ours, theirs = (
+        [*dict.fromkeys(side.frame[["machine", "environment"]].itertuples(index=False, name=None))]
+        for side in (base, new)
+    )
     common = [run for run in ours if run in theirs]
-    for side, runs in ((base, ours), (new, theirs)):
-        for machine, environment in runs:
-            if common and (machine, environment) not in common:
-                notes.append(f"{machine} ({environment}) is in {side.name} only, and is not compared")
-                alone = machine, environment
-                yield (alone, None, False) if side is base else (None, alone, False)
-    if common:
-        yield from ((run, run, not counts_only) for run in common)
+    if not common:
+        for run in theirs:
+            other = max(ours, key=lambda r: len(_join(_of(base, r), _of(new, run), how="inner")))
+            if not counts_only:
+                notes.append(
+                    f"times are not compared: {base.name} is of {' '.join(other)}, {new.name} of {' '.join(run)}; "
+                    "they must come from one machine and environment"
+                )
+            yield other, run
         return
-    for run in theirs:
-        other = max(ours, key=lambda r: len(_join(_of(base, r), _of(new, run), how="inner")))
-        if not counts_only:
-            notes.append(
-                f"times are not compared: {base.name} is of {' '.join(other)}, {new.name} of {' '.join(run)}; "
-                "they must come from one machine and environment"
-            )
-        yield other, run, False
-
-
-def _keys(frame: pd.DataFrame) -> Iterator[Run]:
-    yield from frame[["machine", "environment"]].itertuples(index=False, name=None)
+    for side, runs in ((base, ours), (new, theirs)):
+        for run in runs:
+            if run not in common:
+                notes.append(f"{run[0]} ({run[1]}) is in {side.name} only, and is not compared")
+                yield (run, None) if side is base else (None, run)
+    yield from ((run, run) for run in common)
 
 
 def _of(side: Side, run: Run | None) -> pd.DataFrame:
@@ -203,7 +183,7 @@ def _join(base: pd.DataFrame, new: pd.DataFrame, how: Any = "outer") -> pd.DataF
 def _measured(pairs: pd.DataFrame, role: str) -> int:
     """How many counts, errors or series of times there are on either side, compared or not."""
     known = pairs[pairs["role"].eq(role) & (pairs["status_base"].eq("ok") | pairs["status_new"].eq("ok"))]
-    return _series(known[known["params"].map(_ours).astype(bool)]) if role == "time" else len(known)
+    return _series(known[_are_ours(known)]) if role == "time" else len(known)
 
 
 def _series(points: pd.DataFrame) -> int:
@@ -219,53 +199,51 @@ def _same_version(pairs: pd.DataFrame, base: Side, new: Side, notes: list[str]) 
     return pairs[~pairs["benchmark"].isin(seen)]
 
 
+def _are_ours(points: pd.DataFrame) -> pd.Series:
+    """Which points are not of another library."""
+    return points["params"].map(lambda params: _given(params, "library", _OURS) == _OURS).astype(bool)
+
+
+def _given(params: str, name: str, default: str) -> str:
+    return str(json.loads(params or "{}").get(name, default))
+
+
 # --- exact checks ------------------------------------------------------------------------------------
 
 
-def _lines(points: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    for (benchmark, series), line in points.groupby(["benchmark", "series"], sort=False, dropna=False):
-        yield str(benchmark), "" if pd.isna(series) else readable(str(series)), line.sort_values("x")
+def _lines(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for (benchmark, _), line in points.groupby(["benchmark", "series"], sort=False, dropna=False):
+        yield str(benchmark), line.sort_values("x")
 
 
-def _at(row: pd.Series) -> str:
-    return f"{row['x_name']} = {number(row['x'])}" if row["x_name"] and not pd.isna(row["x"]) else ""
+def _place(row: pd.Series) -> str:
+    """The parameters of a point in words."""
+    series = "" if pd.isna(row["series"]) else readable(str(row["series"]))
+    at = f"{row['x_name']} = {number(row['x'])}" if row["x_name"] and not pd.isna(row["x"]) else ""
+    return ", ".join(filter(None, (series, at)))
 
 
 def _counts(points: pd.DataFrame) -> Iterator[Change]:
-    for benchmark, where, line in _lines(points[points["value_base"] != points["value_new"]]):
+    for benchmark, line in _lines(points[points["value_base"] != points["value_new"]]):
         worse = line[line["value_new"] > line["value_base"]]
         shown = (worse if len(worse) else line).iloc[-1]
         whole = points[(points["benchmark"] == benchmark) & (points["series"] == shown["series"])]
-        verb = "more" if len(worse) else "fewer"
-        yield Change(
-            str(shown["quantity"]),
-            benchmark,
-            ", ".join(filter(None, (where, _at(shown)))),
-            f"{shown['value_base']:.15g}",
-            f"{shown['value_new']:.15g}",
-            f"{verb}, at {len(worse) or len(line)} of {len(whole)} points",
-            bool(len(worse)),
-        )
+        base, new = f"{shown['value_base']:.15g}", f"{shown['value_new']:.15g}"
+        why = f"{'more' if len(worse) else 'fewer'}, at {len(worse) or len(line)} of {len(whole)} points"
+        yield Change(str(shown["quantity"]), benchmark, _place(shown), base, new, why, bool(len(worse)))
 
 
 def _errors(points: pd.DataFrame) -> Iterator[Change]:
     level = pd.concat([points["value_base"], MARGIN * points["tol"].fillna(0.0)], axis=1).max(axis=1)
     missed = (points["value_new"] > points["tol"]) & ~(points["value_base"] > points["tol"])
     grown = points["value_new"] > GROWTH * level
-    for benchmark, where, line in _lines(points[missed | grown]):
+    for benchmark, line in _lines(points[missed | grown]):
         shown = line.loc[(line["value_new"] / line["value_base"].clip(lower=1e-300)).idxmax()]
-        lost = bool(missed[shown.name])
-        yield Change(
-            "error",
-            benchmark,
-            ", ".join(filter(None, (where, _at(shown)))),
-            error(shown["value_base"]),
-            error(shown["value_new"]),
-            f"above its tolerance {error(shown['tol'])}"
-            if lost
-            else f"more than {GROWTH:g} times as large, at {len(line)} points",
-            True,
-        )
+        why = f"more than {GROWTH:g} times as large, at {len(line)} points"
+        if missed[shown.name]:
+            why = f"above its tolerance {error(shown['tol'])}"
+        base, new = error(shown["value_base"]), error(shown["value_new"])
+        yield Change("error", benchmark, _place(shown), base, new, why, True)
 
 
 def _lost(pairs: pd.DataFrame, suite: Mapping[str, str], notes: list[str]) -> Iterator[Change]:
@@ -273,20 +251,20 @@ def _lost(pairs: pd.DataFrame, suite: Mapping[str, str], notes: list[str]) -> It
     # A table of results has one line for all points that failed alike, without their parameters.
     before = pairs[(pairs["status_base"] == "ok") & pairs["params"].ne("")]
     missed = pairs[(pairs["status_new"] == "failed") & pairs["status_base"].ne("failed")]
-    for benchmark, where, line in _lines(missed[missed["status_base"].eq("ok") | missed["params"].eq("")]):
-        at, reason = ", ".join(filter(None, (where, _at(line.iloc[0])))), str(line["reason_new"].iloc[0])
-        yield Change("failed", benchmark, at, "ran", reason or "failed", "it ran, and fails now", True)
+    for benchmark, line in _lines(missed[missed["status_base"].eq("ok") | missed["params"].eq("")]):
+        reason = str(line["reason_new"].iloc[0]) or "failed"
+        yield Change("failed", benchmark, _place(line.iloc[0]), "ran", reason, "it ran, and fails now", True)
     there = set(pairs.loc[pairs["status_new"].isin(["ok", "failed"]), "benchmark"])
     gone = before[~before["benchmark"].isin(there)]
     suites = [set(pairs[name].dropna()) - {""} for name in ("suite_base", "suite_new")]
     other = bool(suites[0] and suites[1] and suites[0] != suites[1])
     excused = set(pairs.loc[pairs["reason_new"].isin(_EXCUSED), "benchmark"])
     # A backend that NEW did not measure at all is no benchmark that vanished.
-    backends = {_backend(params) for params in pairs.loc[pairs["status_new"].eq("ok"), "params"]}
+    backends = set(_backends(pairs[pairs["status_new"].eq("ok")]))
     for name, points in gone.groupby("benchmark", sort=False):
         if suite and name not in suite:
             yield Change("vanished", str(name), "", "measured", "gone", "it is no longer in the suite", True)
-        elif not other and name not in excused and backends & set(points["params"].map(_backend)):
+        elif not other and name not in excused and backends & set(_backends(points)):
             why = "it was not measured; --only compares a part of the suite"
             yield Change("vanished", str(name), "", "measured", "not measured", why, True)
     partly = before["status_new"].ne("ok") & before["status_new"].ne("failed")
@@ -296,12 +274,8 @@ def _lost(pairs: pd.DataFrame, suite: Mapping[str, str], notes: list[str]) -> It
         notes.append(f"BASE is of the profile {', '.join(suites[0])}, NEW of {', '.join(suites[1])}")
 
 
-def _ours(params: str) -> bool:
-    return bool(json.loads(params or "{}").get("library", _OURS) == _OURS)
-
-
-def _backend(params: str) -> str:
-    return str(json.loads(params or "{}").get("backend", "numpy"))
+def _backends(points: pd.DataFrame) -> pd.Series:
+    return points["params"].map(lambda params: _given(params, "backend", "numpy"))
 
 
 # --- times -------------------------------------------------------------------------------------------
@@ -319,20 +293,14 @@ def _same_machine(base: Side, new: Side, machine: str, notes: list[str]) -> bool
 def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> tuple[int, list[Change]]:
     """How many series were compared, and which changed beyond noise."""
     times = both[both["role"] == "time"]
-    usable = (times["value_base"] > 0) & (times["value_new"] > 0)
-    for name in ("valid", "steady"):
-        for side in ("_base", "_new"):
-            usable &= times[name + side].isna() | times[name + side].eq(True)
-    times = times[usable & _alike(times, machine, notes)].copy()
-    # Times of another library are not compared.
-    times = times[times["params"].map(_ours).astype(bool)].astype({"series": object})
+    said = times[["valid_base", "valid_new", "steady_base", "steady_new"]]
+    usable = (said.isna() | said.eq(True)).all(axis=1) & (times["value_base"] > 0) & (times["value_new"] > 0)
+    times = times[usable & _alike(times, machine, notes) & _are_ours(times)].astype({"series": object})
     lines = times[["benchmark", "series"]]
     # Lines of one or two sizes, such as data sets, agree or not as a group.
-    few = times.groupby(["benchmark", "series"])["x"].transform("size") < noise.SIZES
-    times["series"] = times["series"].where(
-        ~few, times["params"].map(lambda params: json.dumps({"backend": _backend(params)}))
-    )
-    times["x"] = times["x"].where(~few)
+    enough = times.groupby(["benchmark", "series"])["x"].transform("size") >= noise.SIZES
+    grouped = _backends(times).map(lambda backend: json.dumps({"backend": backend}))
+    times = times.assign(series=times["series"].where(enough, grouped), x=times["x"].where(enough))
     found = noise.compare(times, ["benchmark", "series"], least=least)
     left = len(times) - sum(len(shift.points) for shift in found.shifts)
     if left:
@@ -372,31 +340,18 @@ def _change(shift: noise.Shift, found: noise.Comparison, kind: str) -> Change:
     ratio = shift.points["value_new"] / shift.points["value_base"] / found.drift
     beyond = sign * ratio.map(math.log) - log
     shown = shift.points.loc[beyond.abs().idxmin()]
-    count = int((beyond > -1e-9).sum())
-    return Change(
-        kind,
-        shift.key[0],
-        ", ".join(filter(None, (readable(shift.key[1]), _at(shown)))),
-        quantity(shown["value_base"], "seconds"),
-        quantity(shown["value_new"], "seconds"),
-        f"×{math.exp(log):.2f} or more {kind} at {count} of {len(shift.points)} sizes; beyond noise from "
-        f"×{math.exp(found.limit):.2f} on",
-        kind == "slower",
+    base, new = quantity(shown["value_base"], "seconds"), quantity(shown["value_new"], "seconds")
+    why = (
+        f"×{math.exp(log):.2f} or more {kind} at {(beyond > -1e-9).sum()} of {len(shift.points)} sizes; beyond noise "
+        f"from ×{math.exp(found.limit):.2f} on"
     )
+    return Change(kind, shift.key[0], _place(shown), base, new, why, kind == "slower")
 
 
 def _steeper(shift: noise.Shift, found: noise.Comparison) -> Change:
-    assert shift.laws is not None
-    base, new = shift.laws
-    return Change(
-        "exponent",
-        shift.key[0],
-        readable(shift.key[1]),
-        f"{exponent(base.alpha)} {interval(base.low, base.high)}",
-        f"{exponent(new.alpha)} {interval(new.low, new.high)}",
-        f"the ratio of times grows as x^{shift.slope:.2f}; beyond noise from {found.slope_limit:.2f} on",
-        True,
-    )
+    base, new = (f"{exponent(law.alpha)} {interval(law.low, law.high)}" for law in shift.laws)
+    why = f"the ratio of times grows as x^{shift.slope:.2f}; beyond noise from {found.slope_limit:.2f} on"
+    return Change("exponent", shift.key[0], readable(shift.key[1]), base, new, why, True)
 
 
 # --- text ------------------------------------------------------------------------------------------

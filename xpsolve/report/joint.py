@@ -37,30 +37,12 @@ COLUMNS += ["kind", "cause", "rms"]
 
 
 def joint_fits(frame: pd.DataFrame, lines: Sequence[Series] | None = None) -> pd.DataFrame:
-    """Exponents of every method in all of its lengths together.
+    """Exponents of every method in all of its lengths together, of the tidy table and its fitted series.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`.
-    lines : sequence of Series, optional
-        Result of `xpsolve.report.findings.series`, if it is there already.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per machine, environment, family, method, backend, dtype, mode and length, for methods of which at least
-        two lengths are swept: ``exponent`` with its 95 % interval ``low``, ``high``; ``theory``, that of the cost at
-        the same points; the ``kind`` of the verdict and its ``cause``, as in `xpsolve.report.verdict`; ``smallest`` and
-        ``largest`` length; ``points``, ``sweeps``, and ``rms``, the scatter of log t about the law.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.joint import joint_fits
-    >>> from xpsolve.report.table import tidy
-    >>> list(joint_fits(tidy(Measurements())).columns[7:10])
-    ['length', 'smallest', 'largest']
+    A row per machine, environment, family, method, backend, dtype, mode and length, for methods of which at least two
+    lengths are swept: ``exponent`` with its 95 % interval ``low``, ``high``; ``theory``, that of the cost at the same
+    points; the ``kind`` of the verdict and its ``cause``, as in `xpsolve.report.verdict`; ``smallest`` and ``largest``
+    length; ``points``, ``sweeps``, and ``rms``, the scatter of log t about the law.
     """
     if frame.empty:
         return pd.DataFrame(columns=COLUMNS)
@@ -69,9 +51,8 @@ def joint_fits(frame: pd.DataFrame, lines: Sequence[Series] | None = None) -> pd
     points = frame[(frame["role"] == "time") & frame["current"] & (frame["status"] == "ok")]
     points = points[points["valid"] & points["steady"] & (points["value"] > 0) & points["x_name"].isin(LENGTHS)]
     points = points[points["bound"] != "launches"]
-    key = ["machine", "environment", *_SWEEP]
-    kept = [tuple(row) not in constant for row in points[key].itertuples(index=False, name=None)]
-    points = points[np.asarray(kept, dtype=bool)]
+    keys = points[["machine", "environment", *_SWEEP]].itertuples(index=False, name=None)
+    points = points[np.array([key not in constant for key in keys], dtype=bool)]
     rows = [row for group, of in points.groupby(_GROUP, sort=False) for row in _fit(group, of)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -80,38 +61,33 @@ def _fit(group: Any, points: pd.DataFrame) -> list[list[Any]]:
     """The rows of one method; none where fewer than two of its lengths are swept."""
     swept = [name for name in LENGTHS if points.groupby(_SWEEP)[name].nunique().gt(1).any()]
     points = points.dropna(subset=swept)
-    design = _centred(points, points[swept])
-    freedom = len(points) - len(swept) - points.groupby(_SWEEP).ngroups
+    design, sweeps = _centred(points, swept), points.groupby(_SWEEP).ngroups
+    freedom = len(points) - len(swept) - sweeps
     # Along n·p = const alone, the two exponents cannot be distinguished.
     if len(swept) < 2 or freedom < 1 or np.linalg.cond(design) > ALIKE:
         return []
-    measured = _centred(points, points[["value"]])[:, 0]
+    measured = _centred(points, ["value"])[:, 0]
     slopes = np.linalg.lstsq(design, measured)[0]
     rss = float(np.sum((measured - design @ slopes) ** 2))
     covariance = np.linalg.inv(design.T @ design) * rss / freedom
     half = float(stats.t.ppf(0.975, freedom)) * np.sqrt(np.diag(covariance))
-    theory = _theory(points, design)
-    rms = math.sqrt(rss / len(points))
+    theory = np.full(len(swept), math.nan)
+    # The exponents of the time that the cost predicts at the same points, else of its flops.
+    stated = [name for name in ("work", "flops") if name in points and (points[name] > 0).all()]
+    if stated:
+        theory = np.linalg.lstsq(design, _centred(points, stated[:1])[:, 0])[0]
     rows = []
     for i, name in enumerate(swept):
         span = points[name].min(), points[name].max()
         ends = slopes[i] - half[i], slopes[i] + half[i]
         judged = judge(slopes[i], ends, theory[i], points=points[name].nunique(), span=span[1] / span[0])
-        counted = len(points), points.groupby(_SWEEP).ngroups
         said = judged.kind.value, judged.cause.kind if judged.cause else ""
-        rows.append([*group, name, *span, *counted, slopes[i], *ends, theory[i], *said, rms])
+        fitted = slopes[i], *ends, theory[i], *said, math.sqrt(rss / len(points))
+        rows.append([*group, name, *span, len(points), sweeps, *fitted])
     return rows
 
 
-def _centred(points: pd.DataFrame, columns: pd.DataFrame) -> Matrix:
+def _centred(points: pd.DataFrame, columns: Sequence[str]) -> Matrix:
     """Logarithms, less their mean over each sweep."""
-    logs = np.log(columns.astype(np.float64))
+    logs = np.log(points[list(columns)].astype(np.float64))
     return np.asarray(logs - logs.groupby([points[name] for name in _SWEEP]).transform("mean"), dtype=np.float64)
-
-
-def _theory(points: pd.DataFrame, design: Matrix) -> Matrix:
-    """Exponents of the cost at the same points: of the time that it predicts, else of its flops."""
-    for name in ("work", "flops"):
-        if name in points and (points[name] > 0).all():
-            return np.asarray(np.linalg.lstsq(design, _centred(points, points[[name]])[:, 0])[0], dtype=np.float64)
-    return np.full(design.shape[1], math.nan)

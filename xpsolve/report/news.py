@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from xpsolve.report import gate
-from xpsolve.report.digest import Cell, RunName, Table, text, with_run
-from xpsolve.report.gate import Change, Side
+from xpsolve.report.digest import RunName, Table, table, text
+from xpsolve.report.gate import Side
 from xpsolve.report.words import said
 
 __all__ = ["News", "changes_table", "news", "sentences"]
@@ -41,8 +41,6 @@ class News:
 
 def news(frame: pd.DataFrame) -> list[News]:
     """Compare each run of the tidy table with the latest earlier commit on the same machine and environment."""
-    if frame.empty:
-        return []
     found = []
     for (machine, python), rows in frame.groupby(["machine", "environment"], sort=False):
         now, earlier = rows[rows["current"]], rows[~rows["current"]]
@@ -75,19 +73,17 @@ def sentences(found: Sequence[News], run: RunName) -> list[str]:
 
 def changes_table(found: Sequence[News], run: RunName, link: Callable[[str], str]) -> Table:
     """Every change, alarms of the gate first; `link` gives the page of a family."""
-
-    def row(change: Change, title: str, family: str) -> list[Cell]:
-        mark = "invalid" if change.alarm else "fastest"
-        return [
-            text(title, link=link(family)),
-            text(change.where or "–"),
-            text(change.kind, mark),
-            *map(text, (change.base, change.new, change.why)),
-        ]
-
     rows = [
-        (run(one.machine, one.environment), row(change, *one.shown[change.benchmark]))
+        {**vars(change), "machine": one.machine, "environment": one.environment, "about": one.shown[change.benchmark]}
         for one in found
         for change in one.verdict.changes
     ]
-    return with_run(["benchmark", "at", "what", "before", "now", "why"], rows)
+    columns = {
+        "benchmark": lambda row: text(row["about"][0], link=link(row["about"][1])),
+        "at": "where",
+        "what": lambda row: text(row["kind"], "invalid" if row["alarm"] else "fastest"),
+        "before": "base",
+        "now": "new",
+        "why": "why",
+    }
+    return table(rows, columns, run)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from scipy import stats
 
 from xpsolve.report.findings import LEAST_SCATTER
 from xpsolve.report.fit import PowerLaw, fit_power_law
-from xpsolve.report.verdict import MIN_DECADES, MIN_POINTS
+from xpsolve.report.verdict import MIN_POINTS, spans_enough
 
 __all__ = ["LEAST", "LEAST_SLOPE", "Comparison", "Shift", "compare"]
 
@@ -56,14 +56,9 @@ class Shift:
     points: pd.DataFrame  # the sizes that both runs measured, in increasing order
     slower: float  # log of the factor by which k sizes became slower; drift divided out
     faster: float  # or faster
-    separate: int  # sizes at which the intervals do not overlap, in the direction of the change
+    separate: bool  # whether at k sizes the intervals do not overlap, in the direction of the change
     slope: float  # growth of log(t_new/t_base) with log x; NaN under 4 sizes or a decade
-    laws: tuple[PowerLaw, PowerLaw] | None = None  # both fits, where the slope is in doubt
-
-    @property
-    def agreeing(self) -> int:
-        """How many sizes must agree."""
-        return _agreeing(len(self.points))
+    laws: tuple[PowerLaw, ...] = ()  # both fits, where the slope is in doubt
 
 
 @dataclass(frozen=True)
@@ -80,41 +75,26 @@ class Comparison:
     @property
     def slowdowns(self) -> list[Shift]:
         """Series that became slower, beyond noise."""
-        return [s for s in self.shifts if s.slower > self.limit and s.separate >= s.agreeing]
+        return [s for s in self.shifts if s.slower > self.limit and s.separate]
 
     @property
     def speedups(self) -> list[Shift]:
         """Series that became faster, beyond noise."""
-        return [s for s in self.shifts if s.faster > self.limit and s.separate >= s.agreeing]
+        return [s for s in self.shifts if s.faster > self.limit and s.separate]
 
     @property
     def steeper(self) -> list[Shift]:
         """Series whose exponent rose beyond noise, and whose largest sizes are slower for it."""
-        return [s for s in self.shifts if s.slope > self.slope_limit and s.laws and s.laws[1].alpha > s.laws[0].alpha]
+        return [s for s in self.shifts if s.laws and s.laws[1].alpha > s.laws[0].alpha]
 
 
 def compare(pairs: pd.DataFrame, by: Sequence[str], *, least: float = LEAST) -> Comparison:
     """Compare the times of two runs of one machine.
 
-    Parameters
-    ----------
-    pairs : pandas.DataFrame
-        A row per point: the columns `by`, the abscissa ``x``, and for both runs time and interval, ``value_base``,
-        ``lower_base``, ``upper_base``, ``value_new``, ``lower_new``, ``upper_new``.
-    by : sequence of str
-        Columns that make a series.
-    least : float, optional
-        Factors below this raise no alarm.
+    `pairs` has a row per point: the columns `by`, which make a series, the abscissa ``x``, and for both runs time and
+    interval, ``value_base``, ``lower_base``, ``upper_base``, ``value_new``, ``lower_new``, ``upper_new``.  Slowdowns by
+    factors below `least` raise no alarm.
 
-    Returns
-    -------
-    Comparison
-        Every series with three sizes or more, drift and noise.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from xpsolve.report.noise import compare
     >>> x = [100.0, 1000.0, 10000.0] * 10
     >>> name = [str(i // 3) for i in range(30)]
     >>> pairs = pd.DataFrame({"name": name, "x": x, "value_base": x, "lower_base": x, "upper_base": x})
@@ -134,8 +114,9 @@ def compare(pairs: pd.DataFrame, by: Sequence[str], *, least: float = LEAST) -> 
     drift = 0.0 if few else float(np.median([np.median(d) for d in changes]))
     shifts = [_shift(key, points, d - drift, drift) for (key, points), d in zip(lines, changes, strict=True)]
     within = [float(np.std(d)) for d in changes]  # where a few series are all there is
-    noise = max(GUESS, *within, 0.0) if few else max(LEAST_SCATTER, _scale([s.faster for s in shifts]))
-    limit = max(math.log(least), _quantile(len(shifts)) * noise, _tail([s.faster for s in shifts]))
+    faster = [s.faster for s in shifts]
+    noise = max(GUESS, *within, 0.0) if few else max(LEAST_SCATTER, _scale(faster))
+    limit = max(math.log(least), _quantile(len(shifts)) * noise, _tail(faster))
     bent = [-s.slope for s in shifts if not math.isnan(s.slope)]
     spread = GUESS if len(bent) < ENOUGH else _scale(bent)
     slope_limit = max(LEAST_SLOPE, _quantile(len(bent)) * spread, _tail(bent))
@@ -143,15 +124,14 @@ def compare(pairs: pd.DataFrame, by: Sequence[str], *, least: float = LEAST) -> 
     return Comparison(shifts, math.exp(drift), noise, limit, slope_limit, few)
 
 
-def _agreeing(sizes: int) -> int:
-    return max(SIZES, math.ceil(sizes / 2))
-
-
 def _shift(key: tuple[str, ...], points: pd.DataFrame, change: Vector, drift: float) -> Shift:
-    k = _agreeing(len(points))
+    k = max(SIZES, math.ceil(len(points) / 2))
     slower, faster = float(np.sort(change)[-k]), float(-np.sort(change)[k - 1])
     gap = _gap(points, "base", "new") - drift if slower > faster else _gap(points, "new", "base") + drift
-    return Shift(key, points, slower, faster, int(np.count_nonzero(gap > 0)), _slope(points["x"], change))
+    slope, x = math.nan, points["x"].to_numpy(dtype=np.float64)
+    if x.size >= MIN_POINTS and np.all(x > 0) and spans_enough(x.max() / x.min()):
+        slope = float(stats.theilslopes(change, np.log(x)).slope)  # one disturbed size does not change it
+    return Shift(key, points, slower, faster, bool(np.count_nonzero(gap > 0) >= k), slope)
 
 
 def _gap(points: pd.DataFrame, below: str, above: str) -> Vector:
@@ -162,25 +142,11 @@ def _gap(points: pd.DataFrame, below: str, above: str) -> Vector:
     return np.asarray(np.log(np.maximum(lower, 1e-300)) - np.log(upper), dtype=np.float64)
 
 
-def _slope(x: pd.Series, change: Vector) -> float:
-    """Median of the slopes between all pairs of sizes (Theil and Sen): one disturbed size does not change it."""
-    size = np.asarray(x, dtype=np.float64)
-    if size.size < MIN_POINTS or not np.all(size > 0) or np.log10(size.max() / size.min()) < MIN_DECADES - 1e-9:
-        return math.nan
-    i, j = np.triu_indices(size.size, 1)
-    apart = size[i] != size[j]
-    return float(np.median((change[j] - change[i])[apart] / np.log(size[j] / size[i])[apart]))
-
-
 def _scale(changes: Sequence[float]) -> float:
     """Standard deviation of the noise: from upper quantiles of changes that noise alone makes, and from the middle."""
     usable = [q for q in _QUANTILES if len(changes) * (1 - q) >= 2] or _QUANTILES[:1]
-    return float(
-        max(
-            stats.median_abs_deviation(changes, scale="normal"),  # fewer than half of the series changed
-            *(np.quantile(changes, q) / stats.norm.ppf(q) for q in usable),
-        )
-    )
+    middle = stats.median_abs_deviation(changes, scale="normal")  # fewer than half of the series changed
+    return float(max(middle, *(np.quantile(changes, q) / stats.norm.ppf(q) for q in usable)))
 
 
 def _tail(changes: Sequence[float]) -> float:
@@ -208,5 +174,5 @@ def _ends_slower(shift: Shift, log_drift: float) -> bool:
 
 
 def _fitted(shift: Shift) -> Shift:
-    base, new = (fit_power_law(shift.points["x"], shift.points["value_" + side]) for side in ("base", "new"))
-    return Shift(shift.key, shift.points, shift.slower, shift.faster, shift.separate, shift.slope, (base, new))
+    points = shift.points
+    return replace(shift, laws=tuple(fit_power_law(points["x"], points["value_" + side]) for side in ("base", "new")))

@@ -31,26 +31,25 @@ def explain(usable: pd.DataFrame, verdict: Verdict) -> Verdict:
     if verdict.kind not in (Kind.DIFFERS, Kind.FLOOR_BOUND):
         return verdict
     launching = (usable["launching"] / usable["value"]).to_numpy(dtype=np.float64)
-    told = {} if verdict.cause is None else dict(verdict.cause.numbers)
+    bent = LAUNCHING <= launching[0] <= 1  # more than all of the time: a compiler has joined the calls that are counted
     if verdict.kind == Kind.FLOOR_BOUND:
-        # more than all of the time: a compiler has joined the calls that are counted
+        told = dict(verdict.cause.numbers) if verdict.cause else {}
         if launching[0] <= 1:
             told |= {"launching": float(launching[0]), "launches": float(usable["launches"].iloc[0])}
-        return replace(verdict, cause=Cause("launches" if LAUNCHING <= launching[0] <= 1 else "calls", told))
+        return replace(verdict, cause=Cause("launches" if bent else "calls", told))
     limits = usable["share"].to_numpy(dtype=np.float64)
     if np.isnan(limits).any():
         return verdict
     first, last = float(limits[0]), float(limits[-1])
-    ends = {"first": first, "last": last}
-    if verdict.value > verdict.theory:
-        if first <= CHANGED * last:
-            return verdict
-        cached = "cache" if first > 1 else "outgrown"
-        return replace(verdict, cause=Cause(cached if usable["bound"].iloc[0] == "memory" else "rates", ends))
-    if LAUNCHING <= launching[0] <= 1 and launching[-1] < launching[0] / CHANGED:
+    if verdict.value < verdict.theory and bent and launching[-1] < launching[0] / CHANGED:
         return replace(verdict, cause=Cause("launches", {"launching": float(launching[0])}))
-    if last <= CHANGED * first:
+    if verdict.value > verdict.theory and first > CHANGED * last:
+        cached = "cache" if first > 1 else "outgrown"
+        kind = cached if usable["bound"].iloc[0] == "memory" else "rates"
+    elif verdict.value <= verdict.theory and last > CHANGED * first:
+        per_call = (usable["flops"] / usable["launches"]).to_numpy(dtype=np.float64)
+        growing = usable["bound"].iloc[-1] == "arithmetic" and per_call[-1] > 2 * per_call[0]
+        kind = "threads" if growing else "calls"
+    else:
         return verdict
-    per_call = (usable["flops"] / usable["launches"]).to_numpy(dtype=np.float64)
-    growing = usable["bound"].iloc[-1] == "arithmetic" and per_call[-1] > 2 * per_call[0]
-    return replace(verdict, cause=Cause("threads" if growing else "calls", ends))
+    return replace(verdict, cause=Cause(kind, {"first": first, "last": last}))

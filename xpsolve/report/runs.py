@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from xpsolve.report.digest import Cell, Table
+from xpsolve.report.digest import Table, text
 
 __all__ = ["Runs"]
 
@@ -20,16 +20,13 @@ class Runs:
     def __init__(self, now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> None:
         found = now.drop_duplicates(["machine", "environment"])
         per_machine = found["machine"].value_counts()
-        self._names = {
-            (row.machine, row.environment): row.machine
-            if per_machine[row.machine] == 1
-            else f"{row.machine} ({Path(row.python).name or row.environment})"
-            for row in found.itertuples()
-        }
-        self.facts = [
-            {"name": self._names[row.machine, row.environment], **_facts(row, facts.get(row.machine, {}))}
-            for row in found.itertuples()
-        ]
+        self._names: dict[tuple[str, str], str] = {}
+        self.facts = []
+        for row in found.itertuples():
+            one = per_machine[row.machine] == 1
+            name = row.machine if one else f"{row.machine} ({Path(row.python).name or row.environment})"
+            self._names[row.machine, row.environment] = name
+            self.facts.append({"name": name, **_facts(row, facts.get(row.machine, {}))})
 
     def name(self, machine: str, environment: str) -> str:
         """What to call a run among others; empty where it is the only one."""
@@ -37,60 +34,61 @@ class Runs:
 
 
 def _facts(row: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The known facts, in the order of interest; ``facts.json`` may be of another commit, or missing."""
+    """The known facts, in the order of interest; ``facts.json`` may be of another commit, missing or malformed."""
+    backends, libraries, caches = (_objects(facts.get(name)) for name in ("backends", "libraries", "caches"))
     blas = facts.get("blas")
-    libraries = [b for b in blas if isinstance(b, dict)] if isinstance(blas, list) else []
-    memory = facts.get("memory_bytes") or facts.get("ram")
+    pools = [one for one in blas if isinstance(one, dict)] if isinstance(blas, list) else []
     dirty = " with uncommitted changes" if facts.get("dirty") and facts.get("commit") == row.commit else ""
-    caches = facts.get("caches")
     lines = {
         "processor": facts.get("cpu"),
         "cores": facts.get("cores") or facts.get("num_cpu"),
-        "caches": ", ".join(f"{name} {size}" for name, size in caches.items()) if isinstance(caches, dict) else None,
-        "memory": f"{float(memory) / 2**30:.1f} GiB" if memory and _is_number(memory) else None,
+        "caches": ", ".join(f"{name} {size}" for name, size in caches.items()),
+        "memory": _gibibytes(facts.get("memory_bytes") or facts.get("ram")),
         "system": facts.get("os"),
         "Python": facts.get("python"),
         "BLAS": "; ".join(
-            f"{b.get('library', '')} {b.get('version') or ''}, {b.get('threads', '?')} threads" for b in libraries
+            f"{b.get('library', '')} {b.get('version') or ''}, {b.get('threads', '?')} threads" for b in pools
         ),
         "profile": facts.get("profile"),
-        "measured": _minutes(facts.get("date")),
+        "measured": _minutes(str(facts.get("date") or "")),
         "commit": f"{row.commit[:10]} of {row.date[:10]}{dirty}",
     }
     return {
         "facts": {name: str(value) for name, value in lines.items() if value},
-        "backends": _backends(facts.get("backends")),
-        "libraries": _libraries(facts.get("libraries")),
+        "backends": Table(
+            ["backend", "version", "device"],
+            [
+                [text(name), text(one.get("version") or ""), text(_device(one))]
+                for name, one in backends.items()
+                if isinstance(one, dict)
+            ],
+        ),
+        "libraries": Table(
+            ["library", "version"],
+            [[text(name), text(version or "not installed")] for name, version in libraries.items()],
+        ),
         "commit": row.commit[:10],
     }
 
 
-def _backends(backends: Any) -> Table:
-    rows = [
-        [
-            Cell(str(name)),
-            Cell(str(b.get("version") or "–")),
-            Cell(str(b.get("device") or "–") if b.get("available") else f"not available: {b.get('reason', '')}"),
-        ]
-        for name, b in (backends.items() if isinstance(backends, dict) else ())
-        if isinstance(b, dict)
-    ]
-    return Table(["backend", "version", "device"], rows)
+def _objects(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
-def _libraries(libraries: Any) -> Table:
-    found = libraries.items() if isinstance(libraries, dict) else ()
-    return Table(["library", "version"], [[Cell(str(n)), Cell(str(v or "not installed"))] for n, v in found])
+def _device(backend: Mapping[str, Any]) -> str:
+    if not backend.get("available"):
+        return f"not available: {backend.get('reason', '')}"
+    return str(backend.get("device") or "")
 
 
-def _minutes(date: Any) -> str:
+def _minutes(date: str) -> str:
     """2025-01-02T03:04:05+00:00 in a readable form."""
-    text = str(date or "")
-    return f"{text[:10]} {text[11:16]} UTC" if text.endswith("+00:00") else text
+    return f"{date[:10]} {date[11:16]} UTC" if date.endswith("+00:00") else date
 
 
-def _is_number(value: Any) -> bool:
+def _gibibytes(memory: Any) -> str:
     try:
-        return math.isfinite(float(value))
+        size = float(memory)
     except (TypeError, ValueError):
-        return False
+        return ""
+    return f"{size / 2**30:.1f} GiB" if math.isfinite(size) else ""

@@ -57,9 +57,9 @@ def spreads(frame: pd.DataFrame) -> dict[tuple[str, str, str], Spread]:
     found = {}
     for run, rows in timed.groupby(RUN, sort=False):
         series = [_logs(points) for _, points in rows.groupby(["benchmark", "series"], sort=False)]
-        spread = _pooled([one for one in series if one is not None])
-        if spread is not None:
-            found[run] = spread
+        usable = [one for one in series if one is not None]
+        if sum(len(d) for _, d in usable) >= ENOUGH:
+            found[run] = _pooled(usable)
     return found
 
 
@@ -75,14 +75,12 @@ def _logs(points: pd.DataFrame) -> tuple[Vector, Vector] | None:
     return (x - x.mean()) / np.ptp(x), t - t.mean(axis=0)
 
 
-def _pooled(series: list[tuple[Vector, Vector]]) -> Spread | None:
-    if sum(len(d) for _, d in series) < ENOUGH:
-        return None
+def _pooled(series: list[tuple[Vector, Vector]]) -> Spread:
     count = max(len(d) for _, d in series)
-    drift = [float(np.median([d[s].mean() for _, d in series if len(d) > s])) for s in range(count)]
+    drift = np.array([np.median([d[s].mean() for _, d in series if len(d) > s]) for s in range(count)])
     levels, tilts, scatter, single = [], [], [], []
     for place, d in series:
-        freed = d - np.array(drift[: len(d)])[:, None]
+        freed = d - drift[: len(d), None]
         lost = np.sqrt(len(d) / (len(d) - 1))  # of a deviation from a mean of few
         level, weight = freed.mean(axis=1), float(place @ place)
         tilt = freed @ place / weight
@@ -104,12 +102,14 @@ def widen(frame: pd.DataFrame, found: Mapping[tuple[str, str, str], Spread]) -> 
     >>> widen(pd.DataFrame({"role": ["time"], "lower": 1.0, "upper": 2.0}), {})["between"].tolist()
     [0.0]
     """
-    runs = frame[RUN].itertuples(index=False, name=None) if found else ()
-    added = [found[run].single / np.sqrt(found[run].count) if run in found else 0.0 for run in runs] or 0.0
-    frame = frame.assign(between=np.where(frame["role"] == "time", added, 0.0))
-    if found:
-        for name, sign in (("lower", -1), ("upper", 1)):
-            half = np.log((frame[name] / frame["value"]).where(lambda ratio: ratio > 0))
-            wider = frame["value"] * np.exp(sign * np.hypot(half, Z99 * frame["between"]))
-            frame[name] = frame[name].where(frame["between"].eq(0) | half.isna(), wider)
-    return frame
+    if not found:
+        return frame.assign(between=0.0)
+    runs = frame[RUN].itertuples(index=False, name=None)
+    added = [found[run].single / np.sqrt(found[run].count) if run in found else 0.0 for run in runs]
+    between = pd.Series(added, index=frame.index).where(frame["role"] == "time", 0.0)
+    wider = {}
+    for name, sign in (("lower", -1), ("upper", 1)):
+        half = np.log((frame[name] / frame["value"]).where(lambda ratio: ratio > 0))
+        end = frame["value"] * np.exp(sign * np.hypot(half, Z99 * between))
+        wider[name] = frame[name].where(between.eq(0) | half.isna(), end)
+    return frame.assign(between=between, **wider)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,36 +34,14 @@ class Side:
 
 
 def load(where: str, results: Path) -> Side:
-    """Find one side of a comparison.
+    """Find one side of a comparison: the commit named, else the one measured last on each machine.
 
-    Parameters
-    ----------
-    where : str
-        A results folder of asv, a report's folder or its results.csv or .parquet, or the beginning of a commit's hash;
-        several runs of one commit with commas between, of which the fastest time counts at each point.
-    results : Path
-        The folder of results in which commits are searched.
+    `where` is a results folder of asv, a report's folder or its results.csv or .parquet, or the beginning of the hash
+    of a commit that is searched in the folder `results`; several runs of one commit with commas between, of which the
+    fastest time counts at each point.
 
-    Returns
-    -------
-    Side
-        The commit named, else the one measured last on each machine.
-
-    Raises
-    ------
-    LookupError
-        If there are no results, or none of that commit.
-    ValueError
-        If a file is no table of results, the hash has several continuations, or runs are of different commits.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from xpsolve.report import sides
-    >>> sides.load("0a1b2c3", Path("no-such-folder"))
-    Traceback (most recent call last):
-    ...
-    xpsolve.report.asv.NoResultsError: no asv results in 'no-such-folder': measure something ...
+    Raises LookupError if there are no results, or none of that commit, ValueError if a file is no table of results, the
+    hash has several continuations, or runs are of different commits.
     """
     if "," in where:
         return _fastest(where, [load(part, results) for part in where.split(",")])
@@ -74,25 +51,26 @@ def load(where: str, results: Path) -> Side:
         return Side(where, _read_table(tables[0]))
     if not path.is_dir() and not re.fullmatch(r"[0-9a-f]{4,40}", where):
         raise LookupError(f"{where!r}: expected a folder, a table or the hash of a commit, and found none")
-    place = path if path.is_dir() else results
-    found = asv.read(place)
+    found = asv.read(path if path.is_dir() else results)
     frame = tidy(found)
-    if path.is_dir():
-        frame = frame[frame["current"]]
-    else:
-        commits = sorted(commit for commit in frame["commit"].unique() if commit.startswith(where))
-        if not commits:
-            known = ", ".join(commit[:8] for commit in frame["commit"].unique())
-            raise LookupError(f"no results of commit {where} in '{results}', which has {known}; measure it first")
-        if len(commits) > 1:
-            raise ValueError(
-                f"{where} is an ambiguous prefix of {len(commits)} commits: {', '.join(commits)}; give more characters"
-            )
-        frame = frame[frame["commit"] == commits[0]]
+    frame = frame[frame["current"] if path.is_dir() else frame["commit"].eq(_commit(where, frame["commit"], results))]
     runs = frame[["machine", "commit"]].drop_duplicates().itertuples(index=False, name=None)
-    facts = {machine: _facts(place / machine, commit) for machine, commit in runs}
+    facts = {machine: found.runs.get((machine, commit), {}) for machine, commit in runs}
     suite = {name: str(entry.get("version")) for name, entry in found.described.items()}
     return Side(where, frame, facts, suite, found.warnings)
+
+
+def _commit(where: str, there: pd.Series, results: Path) -> str:
+    """The one commit whose hash begins so."""
+    commits = sorted(commit for commit in there.unique() if commit.startswith(where))
+    if not commits:
+        known = ", ".join(commit[:8] for commit in there.unique())
+        raise LookupError(f"no results of commit {where} in '{results}', which has {known}; measure it first")
+    if len(commits) > 1:
+        raise ValueError(
+            f"{where} is an ambiguous prefix of {len(commits)} commits: {', '.join(commits)}; give more characters"
+        )
+    return str(commits[0])
 
 
 def _fastest(where: str, sides: list[Side]) -> Side:
@@ -108,19 +86,6 @@ def _fastest(where: str, sides: list[Side]) -> Side:
     facts = {machine: known for side in reversed(sides) for machine, known in side.facts.items()}
     suite = {name: version for side in reversed(sides) for name, version in side.suite.items()}
     return Side(where, best, facts, suite, [line for side in sides for line in side.warnings])
-
-
-def _facts(folder: Path, commit: str) -> Mapping[str, Any]:
-    """What the ledger of a commit says of its machine, else ``facts.json`` where it is of that commit."""
-    for name in (f"{commit[:8]}.ledger", "facts.json"):
-        try:
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
-            facts = content["facts"] if name != "facts.json" else content
-            if facts["commit"] == commit:
-                return dict(facts)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return {}
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ import pandas as pd
 from xpsolve.bench.meta import BenchmarkMeta
 from xpsolve.report.asv import Measurements, Point
 from xpsolve.report.model import KEY, models
-from xpsolve.report.sessions import spreads, widen
+from xpsolve.report.sessions import RUN, spreads, widen
 
 __all__ = ["COLUMNS", "UNSTEADY", "results", "tidy"]
 
@@ -35,7 +35,7 @@ Disturbances only add time: a tail of slow samples does not move the median, a f
 itself was disturbed.
 """
 
-_KEY = ["machine", "environment", "commit"]
+_PLACE = [*RUN, "group", "params"]  # what a time has in common with the error and the baseline beside it
 _THEORY = ["flops", "bytes", "launches", "syncs", "memory"]
 _SAME = (  # what points without a value have in common where one row stands for them
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
@@ -46,35 +46,22 @@ _SAME = (  # what points without a value have in common where one row stands for
 def tidy(measurements: Measurements) -> pd.DataFrame:
     """Join measurements into one table; what could not be joined is added to their warnings.
 
-    Parameters
-    ----------
-    measurements : Measurements
-        What `xpsolve.report.asv.read` found.
+    A row per benchmark and parameters, of every machine and commit:
 
-    Returns
-    -------
-    pandas.DataFrame
-        A row per benchmark and parameters, of every machine and commit.  ``n``, ``p``, ``depth``, ``method`` and
-        ``dtype`` are those of the point, whether the benchmark varies them or keeps them fixed; ``suite`` is the
-        profile that measured it and ``versions`` that of the library which did the work.  Where ``status`` is not
-        "ok", ``reason`` is one of `xpsolve.report.asv.REASONS` and ``detail`` says more.  ``value`` is in SI units
-        with the 99 % interval of asv in ``lower`` and ``upper``, and ``steady`` says whether that interval stays above
-        half the value; where several ``sessions`` measured it (their medians as JSON), the value is their geometric
-        mean and the interval also covers what differs between them, ``between`` as the standard deviation of its
-        logarithm; beside a throughput, ``latency`` is the time of the same call alone, so that value/latency tells how
-        much of it is launching; ``x`` is the abscissa and ``series`` all other parameters as JSON; ``checked`` says
-        whether an error is beside the value and ``valid`` whether it is below its tolerance (unchecked counts as
-        valid); ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound``
-        the largest of the three, ``launching`` the last and ``share`` = floor/value; ``work`` is flops/P + bytes/BW
-        (flops alone without ceilings) and ``predicted`` the time by `xpsolve.report.model`; ``current`` marks the
-        latest commit of each machine and environment.
-
-    Examples
-    --------
-    >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.table import tidy
-    >>> tidy(Measurements()).empty
-    True
+    - ``n``, ``p``, ``depth``, ``method`` and ``dtype`` are those of the point, whether the benchmark varies them or
+      keeps them fixed; ``x`` is the abscissa and ``series`` all other parameters as JSON.
+    - ``suite`` is the profile that measured it, ``versions`` that of the library which did the work; ``current`` marks
+      the commit of each machine and environment that was measured last.
+    - Where ``status`` is not "ok", ``reason`` is as in `xpsolve.report.asv.Point` and ``detail`` says more.
+    - ``value`` is in SI units with asv's 99 % interval in ``lower`` and ``upper``; ``steady`` says whether that
+      interval stays above half the value.  Where several ``sessions`` measured it (their medians as JSON), the value is
+      their geometric mean and the interval also covers what differs between them, ``between`` as the standard deviation
+      of its logarithm.  Beside a throughput, ``latency`` is the time of the same call alone.
+    - ``checked`` says whether an error is beside the value, ``valid`` whether it is below its tolerance (unchecked
+      counts as valid).
+    - ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the
+      largest of the three, ``launching`` the last and ``share`` = floor/value; ``work`` is flops/P + bytes/BW (flops
+      alone without ceilings) and ``predicted`` the time by `xpsolve.report.model`.
     """
     rows = []
     for point in measurements.points:
@@ -87,9 +74,13 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *names, "measured"])
     if frame.empty:
         return frame.drop(columns="measured")
-    frame["current"] = _current(frame)
-    frame = _join_latencies(_subtract_baseline(_join_errors(frame)), measurements)
-    _add_theory(frame, measurements)
+    # The commit that was measured last, per machine and environment.
+    ordered = frame.sort_values("measured", kind="stable")
+    frame["current"] = frame["commit"].eq(ordered.groupby(RUN[:2])["commit"].transform("last"))
+    metas = {point.benchmark: point.meta for point in measurements.points}
+    frame = _join_errors(frame)
+    frame = _join_latencies(_subtract_baseline(frame), {name: meta.pair or "" for name, meta in metas.items()})
+    _add_theory(frame, metas, measurements.warnings)
     _add_floor(frame)
     frame = widen(frame, spreads(frame))
     return frame.drop(columns="measured").reset_index(drop=True)
@@ -115,79 +106,52 @@ def results(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(point: Point) -> dict[str, Any]:
-    meta = point.meta
-    x_name = meta.get("x") if meta.get("x") in point.params else None
-    x = point.params.get(x_name) if x_name is not None else None
-    numeric = isinstance(x, int | float) and not isinstance(x, bool)
+    """The columns of one point that it has by itself, others among them, which the table leaves out."""
+    meta, known = point.meta, point.meta.sizes(point.params)
+    x_name = meta.x if meta.x and _is_number(point.params.get(meta.x)) else ""
     group, _, function = point.benchmark.rpartition(".")
-    role = str(meta.get("role", ""))
-    if role == "memory" and function.endswith("baseline"):
-        role = "baseline"
-    tol = meta.get("tol")
-    known = BenchmarkMeta.read(meta).sizes(point.params)
+    dtype = known.get("dtype")
     return {
+        **vars(point),
         **{name: value for name, value in point.params.items() if name not in COLUMNS},
-        "suite": point.suite,
-        "machine": point.machine,
-        "commit": point.commit,
         "date": datetime.fromtimestamp(point.date / 1000, tz=UTC).isoformat(timespec="seconds"),
-        "measured": point.measured,
-        "environment": point.environment,
-        "python": point.python,
-        "versions": point.versions,
-        "benchmark": point.benchmark,
         "group": group,
-        "family": str(meta.get("family") or "other"),
-        "title": str(meta.get("title") or point.benchmark),
-        "role": role,
-        "quantity": str(meta.get("quantity") or point.unit),
-        "mode": meta.get("mode") or "",
-        "unit": point.unit,
-        "backend": point.backend,
-        "device": point.device,
-        "dtype": _dtype(known.get("dtype")),
+        "family": meta.family or "other",
+        "title": meta.title or point.benchmark,
+        "role": "baseline" if meta.role == "memory" and function.endswith("baseline") else meta.role,
+        "quantity": meta.quantity or point.unit,
+        "mode": meta.mode or "",
+        "dtype": dtype if isinstance(dtype, str) and dtype else "float64",
         "method": str(known.get("method") or ""),
-        **{name: _length(known.get(name)) for name in ("n", "p", "depth")},
-        "x_name": (x_name or "") if numeric else "",
-        "x": float(x) if isinstance(x, int | float) and numeric else math.nan,
+        **{name: _number(known.get(name)) for name in ("n", "p", "depth")},
+        "x_name": x_name,
+        "x": float(point.params[x_name]) if x_name else math.nan,
         "params": _json(point.params),
-        "series": _json({k: v for k, v in point.params.items() if not (numeric and k == x_name)}),
-        "value": point.value,
-        "lower": point.lower,
-        "upper": point.upper,
-        "samples": point.samples,
+        "series": _json({name: value for name, value in point.params.items() if name != x_name}),
         "sessions": json.dumps(point.sessions) if point.sessions else "",
-        "status": point.status,
-        "reason": point.reason,
-        "detail": point.detail,
         "steady": not point.lower < UNSTEADY * point.value,
-        "tol": float(tol) if isinstance(tol, int | float) else math.nan,
+        "tol": _number(meta.tol),
     }
 
 
-def _length(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> float:
+    return float(value) if _is_number(value) else math.nan
 
 
 def _json(params: Mapping[str, Any]) -> str:
     return json.dumps(params, sort_keys=True, default=str)
 
 
-def _current(frame: pd.DataFrame) -> pd.Series:
-    """The commit measured last, per machine and environment."""
-    last = frame.groupby(_KEY, sort=False)["measured"].max().reset_index()
-    last = last.sort_values("measured", kind="stable").groupby(["machine", "environment"], sort=False).tail(1)
-    chosen = set(last[_KEY].itertuples(index=False, name=None))
-    return pd.Series([key in chosen for key in frame[_KEY].itertuples(index=False, name=None)], index=frame.index)
-
-
 def _join_errors(frame: pd.DataFrame) -> pd.DataFrame:
     """The error of the same class at the same parameters is beside each value."""
-    join = [*_KEY, "group", "params"]
-    errors = frame[frame["role"] == "error"].drop_duplicates(join)
-    errors = errors[errors["status"] != "skipped"][[*join, "value", "tol", "status"]]
+    errors = frame[frame["role"] == "error"].drop_duplicates(_PLACE)
+    errors = errors[errors["status"] != "skipped"][[*_PLACE, "value", "tol", "status"]]
     renamed = errors.rename(columns={"value": "error", "tol": "_tol", "status": "_error_status"})
-    joined = frame.drop(columns=["error", "checked", "valid"]).merge(renamed, on=join, how="left")
+    joined = frame.drop(columns=["error", "checked", "valid"]).merge(renamed, on=_PLACE, how="left")
     own = joined["role"] == "error"
     joined["tol"] = joined["tol"].where(own, joined["_tol"])
     # A solve that failed its check by raising is as wrong as one that missed the tolerance.
@@ -198,42 +162,35 @@ def _join_errors(frame: pd.DataFrame) -> pd.DataFrame:
     return joined.drop(columns=["_tol", "_error_status"])
 
 
-def _join_latencies(frame: pd.DataFrame, measurements: Measurements) -> pd.DataFrame:
-    """Beside each throughput the latency of the class that its benchmark names, at the same parameters."""
-    pairs = {point.benchmark: point.meta.get("pair") for point in measurements.points if point.meta.get("pair")}
-    alone = frame[(frame["mode"] == "latency") & (frame["status"] == "ok")]
-    renamed = alone[[*_KEY, "group", "params", "value"]].rename(columns={"group": "_pair", "value": "latency"})
-    paired = frame.drop(columns="latency").assign(_pair=frame["benchmark"].map(lambda name: pairs.get(name, "")))
-    once = renamed.drop_duplicates([*_KEY, "_pair", "params"])
-    return paired.merge(once, on=[*_KEY, "_pair", "params"], how="left").drop(columns="_pair")
-
-
 def _subtract_baseline(frame: pd.DataFrame) -> pd.DataFrame:
     """The peak memory of a process includes its imports and its data: only the remainder is compared."""
-    base = frame[(frame["role"] == "baseline") & (frame["status"] == "ok")]
-    if base.empty:
-        return frame
-    join = [*_KEY, "group", "params"]
-    known = base.drop_duplicates(join).set_index(join)["value"]
-    rows = frame.index[(frame["role"] == "memory") & (frame["status"] == "ok")]
-    for row in rows:
-        frame.loc[row, "value"] -= known.get(tuple(frame.loc[row, join]), 0.0)
-    return frame
+    base = frame[(frame["role"] == "baseline") & (frame["status"] == "ok")].drop_duplicates(_PLACE)
+    beside = frame[_PLACE].merge(base[[*_PLACE, "value"]], on=_PLACE, how="left")["value"]
+    measured = (frame["role"] == "memory") & (frame["status"] == "ok")
+    return frame.assign(value=frame["value"] - beside.where(measured).fillna(0.0))
 
 
-def _add_theory(frame: pd.DataFrame, measurements: Measurements) -> None:
-    metas = {point.benchmark: point.meta for point in measurements.points}
+def _join_latencies(frame: pd.DataFrame, pairs: Mapping[str, str]) -> pd.DataFrame:
+    """Beside each throughput the latency of the class that its benchmark names, at the same parameters."""
+    place = [*RUN, "_pair", "params"]
+    alone = frame[(frame["mode"] == "latency") & (frame["status"] == "ok")]
+    alone = alone[[*_PLACE, "value"]].rename(columns={"group": "_pair", "value": "latency"}).drop_duplicates(place)
+    paired = frame.drop(columns="latency").assign(_pair=frame["benchmark"].map(pairs))
+    return paired.merge(alone, on=place, how="left").drop(columns="_pair")
+
+
+def _add_theory(frame: pd.DataFrame, metas: Mapping[str, BenchmarkMeta], warnings: list[str]) -> None:
     refused: dict[str, str] = {}
     theory = []
     for benchmark, params in frame[["benchmark", "params"]].itertuples(index=False, name=None):
         try:
-            cost = BenchmarkMeta.read(metas[benchmark]).theory(json.loads(params))
+            cost = metas[benchmark].theory(json.loads(params))
         except (TypeError, ValueError, ZeroDivisionError) as error:
             refused.setdefault(benchmark, str(error))
             cost = None
         theory.append([math.nan] * len(_THEORY) if cost is None else [float(getattr(cost, n)) for n in _THEORY])
     frame[_THEORY] = theory
-    measurements.warnings.extend(f"{name}: no theory at some points ({why})" for name, why in refused.items())
+    warnings.extend(f"{name}: no theory at some points ({why})" for name, why in refused.items())
 
 
 def _add_floor(frame: pd.DataFrame) -> None:
@@ -261,7 +218,3 @@ def _add_floor(frame: pd.DataFrame) -> None:
             frame.loc[rows, "predicted"] = sum(parts.values())
     # Of a backend whose ceilings are measured in part, the limit may be nothing.
     frame["share"] = (frame["floor"] / frame["value"]).where(frame["floor"] > 0)
-
-
-def _dtype(dtype: Any) -> str:
-    return dtype if isinstance(dtype, str) and dtype else "float64"

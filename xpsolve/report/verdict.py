@@ -17,23 +17,12 @@ from enum import StrEnum
 
 from xpsolve.report.words import said
 
-__all__ = [
-    "AGREEMENT",
-    "MIN_DECADES",
-    "MIN_POINTS",
-    "Cause",
-    "Kind",
-    "Obstacle",
-    "Tally",
-    "Verdict",
-    "judge",
-    "sentence",
-]
+__all__ = ["AGREEMENT", "MIN_POINTS", "Cause", "Kind", "Obstacle", "Tally", "Verdict", "judge", "sentence"]
 
 AGREEMENT = 0.1  # two exponents closer than this agree, whatever their intervals
 HALF = 0.5  # no end of an interval that agrees is this far from the theory: neighbouring integers are distinguished
 MIN_POINTS = 4
-MIN_DECADES = 1.0
+MIN_SPAN = 10.0  # of the sizes
 
 
 class Kind(StrEnum):
@@ -44,6 +33,9 @@ class Kind(StrEnum):
     FLOOR_BOUND = "floor-bound"
     NO_THEORY = "no theory"
     NOT_MEASURABLE = "not measurable"
+
+
+JUDGED = (Kind.AGREES, Kind.DIFFERS, Kind.FLOOR_BOUND)  # the measurement says something about the theory
 
 
 class Obstacle(StrEnum):
@@ -85,7 +77,7 @@ class Verdict:
     @property
     def judged(self) -> bool:
         """Whether the measurement says something about the theory."""
-        return self.kind in (Kind.AGREES, Kind.DIFFERS, Kind.FLOOR_BOUND)
+        return self.kind in JUDGED
 
     @property
     def measured(self) -> bool:
@@ -99,8 +91,8 @@ class Tally:
     """How many verdicts there are of each kind, and of each obstacle.
 
     >>> one = Tally.of([Verdict(Kind.AGREES), Verdict(Kind.DIFFERS), Verdict(Kind.NO_THEORY)])
-    >>> one.kinds["agrees"], one.judged, one.with_theory
-    (1, 2, 2)
+    >>> one.kinds["agrees"], one.judged
+    (1, 2)
     """
 
     kinds: Mapping[str, int]
@@ -117,12 +109,12 @@ class Tally:
     @property
     def judged(self) -> int:
         """Of those that could be judged."""
-        return sum(self.kinds[kind] for kind in (Kind.AGREES, Kind.DIFFERS, Kind.FLOOR_BOUND))
+        return sum(self.kinds[kind] for kind in JUDGED)
 
-    @property
-    def with_theory(self) -> int:
-        """Of those that state a cost."""
-        return sum(self.kinds.values()) - self.kinds[Kind.NO_THEORY]
+
+def spans_enough(span: float) -> bool:
+    """Whether the largest size is so many times the smallest that an exponent can be measured."""
+    return bool(span >= MIN_SPAN * (1 - 1e-9))  # a nominal decade such as 200…2000 may be rounded
 
 
 def judge(
@@ -135,51 +127,30 @@ def judge(
     lost: Mapping[Obstacle, int] | None = None,
     constant: float = 0.0,
     evidence: Mapping[str, float] | None = None,
-    stated: bool | None = None,
+    stated: bool = False,
 ) -> Verdict:
-    """Compare an exponent with the theory.
+    """Compare an exponent with the theory; `xpsolve.report.reasons.explain` finds the cause of a difference.
 
-    Parameters
-    ----------
-    value : float
-        The measured exponent.
-    ends : tuple of float
-        Its 95 % interval.
-    theory : float
-        The theory's exponent over the same sizes; NaN without one, or where too few points are left to fit it.
-    points : int
-        Different sizes that could be used.
-    span : float
-        The largest of them over the smallest.
-    lost : mapping, optional
-        Sizes that were measured and cannot be used: `Obstacle.TOLERANCE` for wrong answers, `Obstacle.NOISE` for
-        times that were too unsteady.
-    constant : float, optional
-        The part of the time at the median size that is a constant, where one is the greater part at most sizes.
-    evidence : mapping, optional
-        What is known of the scatter, kept where noise is the obstacle.
-    stated : bool, optional
-        Whether there is a theory; left out, `theory` says so.
-
-    Returns
-    -------
-    Verdict
-        Without the cause of a difference, which `xpsolve.report.reasons.explain` finds.
+    The exponent `value` has the 95 % interval `ends` and comes from `points` sizes, the largest `span` times the
+    smallest.  That of the `theory` over the same sizes is NaN without one, or where too few points are left to fit one
+    that is `stated`.  `lost` counts sizes that cannot be used: `Obstacle.TOLERANCE` for wrong answers, `Obstacle.NOISE`
+    for unsteady times.  `constant` is the part of the time at the median size that is a constant, where one is the
+    greater part at most sizes.  `evidence` is what is known of the scatter, kept where noise is the obstacle.
     """
     told = functools.partial(Verdict, value=value, interval=ends, theory=theory)
+
+    def obstructed(why: Obstacle, **numbers: float) -> Verdict:
+        return told(Kind.NOT_MEASURABLE, cause=Cause(why.value, numbers))
+
     if not (stated or math.isfinite(theory)):
         return told(Kind.NO_THEORY)
     if points < MIN_POINTS:
         lost = {why: count for why, count in (lost or {}).items() if count}
         enough = points + sum(lost.values()) >= MIN_POINTS
         why = max(lost, key=lambda obstacle: lost[obstacle]) if lost and enough else Obstacle.POINTS
-        return told(
-            Kind.NOT_MEASURABLE,
-            cause=Cause(why.value, {"points": points, "needed": MIN_POINTS, "lost": lost.get(why, 0)}),
-        )
-    # The slack admits a nominal decade such as 200…2000 despite rounding in the logarithm.
-    if math.log10(span) < MIN_DECADES - 1e-9:
-        return told(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.RANGE.value, {"span": span, "needed": 10**MIN_DECADES}))
+        return obstructed(why, points=points, needed=MIN_POINTS, lost=lost.get(why, 0))
+    if not spans_enough(span):
+        return obstructed(Obstacle.RANGE, span=span, needed=MIN_SPAN)
     if constant > 0:
         return told(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
     low, high = ends
@@ -187,7 +158,7 @@ def judge(
         return told(Kind.DIFFERS, cause=Cause("unexplained"))
     if theory - HALF < low and high < theory + HALF:
         return told(Kind.AGREES)
-    return told(Kind.NOT_MEASURABLE, cause=Cause(Obstacle.NOISE.value, {"width": high - low, **(evidence or {})}))
+    return obstructed(Obstacle.NOISE, width=high - low, **(evidence or {}))
 
 
 def sentence(verdict: Verdict) -> str:
