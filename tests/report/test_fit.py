@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xpsolve.report.findings import against
-from xpsolve.report.fit import fit_power_law, local_slopes
+from xpsolve.report.fit import Scatter, fit_power_law, local_slopes
 from xpsolve.report.verdict import judge, sentence
 
 TWO_DECADES = np.geomspace(100, 10_000, 6)
@@ -39,6 +39,31 @@ def test_the_interval_covers_the_truth(seed):
         widths.append(law.high - law.low)
     assert inside >= 0.9 * trials
     assert np.median(widths) < 0.4  # an interval that holds everything is useless
+
+
+def test_variances_of_many_series_narrow_the_interval_of_one():
+    """Four or five sizes, and noise from a hundredth to half, as different series of one run have it."""
+    rng, series = np.random.default_rng(0), []
+    for i in range(80):
+        x, alpha = np.geomspace(100, 3000, 4 + i % 2), rng.uniform(0.5, 2.5)
+        sigma = 0.05 / np.sqrt(rng.chisquare(2) / 2)
+        series.append((x, alpha, x**alpha * np.exp(sigma * rng.standard_normal(x.size))))
+    scatter = Scatter.pooled(fit_power_law(x, t, floor=True, draws=0) for x, _, t in series)
+    assert scatter.variance**0.5 == pytest.approx(0.05, rel=0.5)
+    inside, narrower = 0, []
+    for x, alpha, t in series:
+        law, alone = (fit_power_law(x, t, draws=60, scatter=given) for given in (scatter, Scatter()))
+        inside += law.low <= alpha <= law.high
+        narrower.append((law.high - law.low) / (alone.high - alone.low))
+    assert 0.9 <= inside / len(series) <= 0.99
+    assert np.median(narrower) < 0.9
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_was_not_timed_says_nothing_of_noise(exact):
+    laws = [fit_power_law(TWO_DECADES, noisy(TWO_DECADES, TWO_DECADES, i), draws=0) for i in range(9)]
+    laws += [fit_power_law(TWO_DECADES, TWO_DECADES, draws=0)] * 5 if exact else []
+    assert Scatter.pooled(laws) == Scatter()
 
 
 def test_one_seed_one_interval_and_any_order():

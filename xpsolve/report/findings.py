@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from xpsolve.report.crossover import Crossover, crossover
-from xpsolve.report.fit import PowerLaw, constant, expected, fit_power_law, local_slopes
+from xpsolve.report.fit import PowerLaw, Scatter, constant, expected, fit_power_law, local_slopes
 from xpsolve.report.formats import interval, readable
 from xpsolve.report.reasons import explain
 from xpsolve.report.sessions import RUN, Z99, Spread, spreads
-from xpsolve.report.verdict import Kind, Obstacle, Verdict, judge
+from xpsolve.report.verdict import MIN_POINTS, Kind, Obstacle, Verdict, judge
 
 RIVALS = ("method", "backend")
 BENT = 0.5  # a cost whose local exponents differ by more has no single exponent
@@ -90,34 +90,44 @@ def series(frame: pd.DataFrame) -> list[Series]:
     if frame.empty:
         return []
     rows = frame[frame["current"] & (frame["role"] == "time") & (frame["status"] == "ok") & (frame["x_name"] != "")]
-    known, found = spreads(rows), []
-    for key, group in rows.groupby(["machine", "environment", "benchmark", "series"], sort=False):
-        points = group.sort_values("x", kind="stable").drop_duplicates("x").reset_index(drop=True)
-        if len(points) > 1:
-            run = points.loc[0, list(RUN)] if known else ()
-            found.append(_fitted(key, points, known.get(tuple(run))))
+    spread, found = spreads(rows), []
+    for _, run in rows.groupby(["machine", "environment"], sort=False):
+        bare = []
+        for key, group in run.groupby(["machine", "environment", "benchmark", "series"], sort=False):
+            points = group.sort_values("x", kind="stable").drop_duplicates("x").reset_index(drop=True)
+            if len(points) > 1:
+                known = spread.get(tuple(points.loc[0, list(RUN)])) if spread else None
+                name = str(points["x_name"].iloc[0])
+                bare.append(Series(key, points, None, Verdict(Kind.NO_THEORY), name, spread=known))
+        scatter = Scatter.pooled(
+            fit_power_law(*_line(one)[1:], floor=True, draws=0) for one in bare if len(one.valid) >= MIN_POINTS
+        )
+        found += [_fitted(one, scatter) for one in bare]
     return found
 
 
-def _fitted(key: tuple[str, str, str, str], points: pd.DataFrame, spread: Spread | None) -> Series:
-    bare = Series(key, points, None, Verdict(Kind.NO_THEORY), str(points["x_name"].iloc[0]))
-    valid = bare.valid
+def _line(one: Series) -> tuple[str, Any, Any]:
+    """What the time is held against, by name and values, and the times: the cost where no power of x describes it."""
+    x, t, work = (one.valid[column].to_numpy(dtype=np.float64) for column in ("x", "value", "work"))
+    bent = np.all(work > 0) and np.ptp(local_slopes(x, work)) > BENT
+    return ("work", work, t) if bent else (one.variable, x, t)
+
+
+def _fitted(bare: Series, scatter: Scatter) -> Series:
+    points, valid = bare.points, bare.valid
     lost = {
         Obstacle.TOLERANCE: int((~points["valid"]).sum()),
         Obstacle.NOISE: int((points["valid"] & ~points["steady"]).sum()),
     }
-    x, t, work = (valid[column].to_numpy(dtype=np.float64) for column in ("x", "value", "work"))
     if len(valid) < 2:
         stated = bool((points["work"] > 0).all())
         few = judge(math.nan, (math.nan, math.nan), math.nan, points=len(valid), span=1.0, lost=lost, stated=stated)
         return replace(bare, verdict=few)
-    known = bool(np.all(work > 0))
-    # Where no power of x describes the cost, the time is held against the cost itself.
-    bent = known and np.ptp(local_slopes(x, work)) > BENT
-    name = "work" if bent else bare.variable
-    law = fit_power_law(work if name == "work" else x, t, spread=spread)
-    said, of_cost = against(law, (np.sort(work) if name == "work" else work) if known else None, lost)
-    return Series(key, points, law, explain(valid, said), name, of_cost, spread)
+    name, x, t = _line(bare)
+    law = fit_power_law(x, t, spread=bare.spread, scatter=scatter)
+    work = np.sort(x) if name == "work" else valid["work"].to_numpy(dtype=np.float64)
+    said, of_cost = against(law, work if np.all(work > 0) else None, lost)
+    return replace(bare, law=law, verdict=explain(valid, said), variable=name, constant=of_cost)
 
 
 def against(

@@ -11,6 +11,8 @@ With five sizes and three unknowns, the fit must be cautious:
   resampling of five residuals would give far too short intervals. Every draw is refitted *with* a floor, supported or
   not, because a floor too small to be seen still bends the line; unless the support is firm (p < 0.01) the interval
   also covers the straight-line fits, because an accident of noise can look like a floor.
+- Four sizes leave one degree of freedom, which alone would allow nearly any exponent.  What the residuals of all series
+  of a run say of their variances is added to what those of one say: see `Scatter`.
 - Where there were several sessions, every draw is tilted as sessions tilt series: see `xpsolve.report.sessions`.
 - The theory is fitted over the same sizes in the same form: the flops n p² + p³/3 have no single exponent, and
   over p = 200…2000 at n = 8000 they rise as p^2.03, not as p².
@@ -18,23 +20,25 @@ With five sizes and three unknowns, the fit must be cautious:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from scipy.optimize import leastsq
+from scipy.optimize import leastsq, minimize
 
 from xpsolve.report.sessions import Spread
 from xpsolve.report.verdict import MIN_POINTS, spans_enough
 
-__all__ = ["PowerLaw", "constant", "expected", "fit_power_law", "local_slopes"]
+__all__ = ["PowerLaw", "Scatter", "constant", "expected", "fit_power_law", "local_slopes"]
 
 Vector = npt.NDArray[np.float64]
 
 SUPPORT = 0.2  # a floor is kept when the F-test against none gives less than this
 FIRM = 0.01  # and taken as certain below this
+ENOUGH = 10  # series, without which nothing is known of a run
+EXACT = 1e-10  # residuals of what was not timed
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,38 @@ class PowerLaw:
         return self.high - self.low > 3
 
 
+@dataclass(frozen=True)
+class Scatter:
+    """What the variances of many fits say of that of one, as s₀² and ν₀ degrees of freedom (Smyth 2004).
+
+    The more alike the variances are, the larger is ν₀; a fit with ν degrees of freedom of its own then has ν + ν₀.
+
+    >>> rng, x = np.random.default_rng(0), np.geomspace(100, 10_000, 6)
+    >>> noisy = [x * np.exp(0.1 * rng.standard_normal(6)) for _ in range(200)]
+    >>> found = Scatter.pooled(fit_power_law(x, t, floor=True, draws=0) for t in noisy)
+    >>> round(found.variance**0.5, 1), found.freedom > 20
+    (0.1, True)
+    """
+
+    variance: float = 0.0
+    freedom: float = 0.0  # 0 where nothing is known
+
+    @classmethod
+    def pooled(cls, laws: Iterable[PowerLaw]) -> Scatter:
+        """The most likely, where s² of a fit is s₀² times an F variable of ν and ν₀ degrees of freedom."""
+        timed = [(law.rms**2 * law.x.size, law.x.size - 3) for law in laws if law.x.size > 3 and law.rms > EXACT]
+        if len(timed) < ENOUGH:
+            return cls()
+        rss, freedom = np.array(timed, dtype=np.float64).T
+        s2 = rss / freedom
+
+        def surprise(q: Vector) -> float:
+            return -float(np.sum(stats.f.logpdf(s2 / np.exp(q[0]), freedom, np.exp(q[1])) - q[0]))
+
+        best = minimize(surprise, (np.log(np.median(s2)), 1.0), method="L-BFGS-B", bounds=((None, None), (-3.0, 6.0)))
+        return cls(*np.exp(best.x).tolist())
+
+
 def fit_power_law(
     x: npt.ArrayLike,  # sizes, positive, in any order; at least two different ones
     t: npt.ArrayLike,  # times (or any positive quantity) at those sizes
@@ -77,6 +113,7 @@ def fit_power_law(
     floor: bool | None = None,  # whether the model has the floor a; left out, an F-test decides
     draws: int = 200,  # of the bootstrap for the interval of α; 0 for none
     spread: Spread | None = None,  # between sessions, which tilts every draw; without it the interval is of one run
+    scatter: Scatter = Scatter(),  # of the fits of a run, beside which the residuals of this one are seen
 ) -> PowerLaw:
     """Fit t = a + b·x^α, a ≥ 0, on log residuals; ValueError where `x` and `t` are not as they must be.
 
@@ -94,7 +131,7 @@ def fit_power_law(
     if k >= 3 and floor is not False:
         log_rho, bent, curve = _bend(centred, log_t, _starts(centred, straight))
     rss_line, rss_curve = float(np.sum((log_t - line) ** 2)), float(np.sum((log_t - curve) ** 2))
-    p_value = _no_floor(rss_line, rss_curve, k)
+    p_value = _no_floor(rss_line, rss_curve, k, scatter)
     keep = k >= 3 and (p_value < SUPPORT if floor is None else floor)
     alpha, fitted, rss = (bent, curve, rss_curve) if keep else (straight, line, rss_line)
     low = high = np.nan
@@ -102,7 +139,8 @@ def fit_power_law(
         rng = np.random.default_rng(0)
         firm = keep and p_value < FIRM
         left, freedom = (rss_curve, k - 3) if firm else (rss_line, k - 2)
-        sigma = np.sqrt(left / rng.chisquare(freedom, draws))
+        left += scatter.freedom * scatter.variance
+        sigma = np.sqrt(left / rng.chisquare(freedom + scatter.freedom, draws))
         noise = sigma[:, None] * rng.standard_normal((draws, k))
         if spread is not None:
             noise += spread.draw(rng, draws)[1][:, None] * centred / np.ptp(centred)
@@ -192,12 +230,13 @@ def _least(
     return min(found, key=lambda fit: fit[1] @ fit[1])
 
 
-def _no_floor(rss_line: float, rss_curve: float, k: int) -> float:
+def _no_floor(rss_line: float, rss_curve: float, k: int, scatter: Scatter) -> float:
     """The p-value of the F-test of the straight line against the bent one."""
     if k < MIN_POINTS or rss_line <= 1e-20 * k:  # the line is exact: a floor cannot improve it
         return 1.0
-    statistic = (rss_line - rss_curve) / max(rss_curve / (k - 3), 1e-300)
-    return float(stats.f.sf(statistic, 1, k - 3))
+    freedom = k - 3 + scatter.freedom
+    variance = (rss_curve + scatter.freedom * scatter.variance) / freedom
+    return float(stats.f.sf((rss_line - rss_curve) / max(variance, 1e-300), 1, freedom))
 
 
 def _interval(centred: Vector, fitted: Vector, noise: Vector, *, lines: bool) -> tuple[float, float]:
