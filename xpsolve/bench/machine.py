@@ -55,13 +55,12 @@ def probe(names: Collection[str]) -> dict[str, Any]:
     for name in names:
         start = time.perf_counter()
         backend = backends.get(name)
-        info = backend.device_info()
         found[name] = {
             "available": backend.available,
             "reason": backend.reason,
             "version": backend.version,
-            "device": info.pop("device", backend.kind),
-            **info,
+            "device": backend.kind,
+            **backend.device_info(),
         }
         spent[backend.library] = spent.get(backend.library, 0.0) + time.perf_counter() - start
         found[name]["startup"] = round(spent[backend.library], 3)

@@ -10,6 +10,7 @@ from typing import Any
 from xpsolve import costs
 
 _ITEMSIZE = {"float32": 4, "float64": 8}
+_KINDS: Any = {"fixed": Mapping, "derived": Mapping, "profiles": Mapping, "tol": int | float}  # others are words
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,14 @@ class BenchmarkMeta:
 
     @classmethod
     def read(cls, declared: Any) -> BenchmarkMeta:
-        """From an entry of ``benchmarks.json``; what another suite declares besides is left out."""
+        """From an entry of ``benchmarks.json``, of other fields nothing; ValueError where a type is unusable."""
         known = declared if isinstance(declared, Mapping) else {}
-        return cls(**{f.name: known[f.name] for f in fields(cls) if known.get(f.name) is not None})
+        found = {f.name: known[f.name] for f in fields(cls) if known.get(f.name) is not None}
+        for name, value in found.items():
+            numbers = value.values() if name == "derived" and isinstance(value, Mapping) else ()
+            if not isinstance(value, _KINDS.get(name, str)) or not all(isinstance(c, int | float) for c in numbers):
+                raise ValueError(f"meta: {name} = {value!r}"[:80])
+        return cls(**found)
 
     def sizes(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """All that is known of one point: fixed, varying and derived."""

@@ -28,11 +28,6 @@ from xpsolve.bench.meta import BenchmarkMeta
 __all__ = ["Measurements", "NoResultsError", "Point", "read"]
 
 _FAILURES = ("out of memory", "timed out", "failed")
-_DECLARED: Mapping[str, Any] = {
-    **dict.fromkeys(("family", "title", "role", "quantity", "x", "cost", "mode", "pair"), str | None),
-    **dict.fromkeys(("fixed", "derived"), dict | None),
-    "tol": int | float | None,
-}
 _LARGEST_GRID = 1_000_000  # points of one benchmark; asv would need weeks for them
 _NOT_RESULTS = ("machine.json", "facts.json")
 
@@ -144,22 +139,12 @@ def _describe(path: Path, warnings: list[str]) -> dict[str, dict[str, Any]]:
     content = _load(path, warnings) or {}
     entries = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
     for name, entry in entries.items():
-        wrong = _malformed(entry.get("meta"))
-        if wrong:
-            warnings.append(f"{path.name}: {name} declares {wrong}, which is not valid; skipped")
-            entry["meta"] = {}
+        try:
+            entry["meta"] = BenchmarkMeta.read(entry.get("meta"))
+        except ValueError as error:
+            warnings.append(f"{path.name}: what {name} declares is not valid ({error}); skipped")
+            entry["meta"] = BenchmarkMeta()
     return entries
-
-
-def _malformed(meta: Any) -> str:
-    """The part of a declaration with an unusable type, or nothing."""
-    if not isinstance(meta, dict):
-        return ""
-    wrong = [f"{name} = {meta[name]!r}" for name, kind in _DECLARED.items() if not isinstance(meta.get(name), kind)]
-    if not wrong:
-        derived = (meta.get("derived") or {}).items()
-        wrong = [f"derived {name} = {value!r}" for name, value in derived if not isinstance(value, int | float)]
-    return wrong[0][:80] if wrong else ""
 
 
 def _read_machine(folder: Path, described: dict[str, dict[str, Any]], found: Measurements) -> None:
@@ -259,7 +244,6 @@ def _points(
         columns.append([None] * size if values is None else values)
         if len(columns[-1]) != size:
             raise ValueError(f"{len(columns[-1])} values of {column} for {size} parameter tuples")
-    meta = BenchmarkMeta.read(entry.get("meta"))
     rows = zip(itertools.product(*reprs), itertools.product(*grid), *columns, strict=True)
     for words, parameters, value, lower, upper, samples in rows:
         number = math.nan if value is None else float(value)
@@ -270,7 +254,7 @@ def _points(
             **common,
             measured=int(record.get("started_at") or 0),
             benchmark=benchmark,
-            meta=meta,
+            meta=entry.get("meta", BenchmarkMeta()),
             unit=str(entry.get("unit", "")),
             params=params,
             value=geometric_mean(known["sessions"]) if known["sessions"] and math.isfinite(number) else number,
