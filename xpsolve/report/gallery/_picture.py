@@ -33,8 +33,9 @@ class Picture:
     def svg(self, backend: Backend) -> str:
         """Run it on `backend` and return the SVG, with its description inside, for a file opened alone."""
         import matplotlib as mpl
+        from cycler import cycler
 
-        with mpl.rc_context({**style.STYLE, "axes.prop_cycle": mpl.cycler(color=list(COLOURS))}):
+        with mpl.rc_context({**style.STYLE, "axes.prop_cycle": cycler(color=list(COLOURS))}):
             figure = self.draw(backend)
             figure.suptitle(self.title, x=0.004, ha="left", fontsize=11)
             text = style.svg(figure)

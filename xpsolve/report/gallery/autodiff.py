@@ -32,9 +32,9 @@ def chain_cost(backend: Backend, *, inner: int = 512, outputs: int = 64, inputs:
     reverse line is flat at first, and they cross at the 64 outputs; counted markers lie on both lines, hollow ones
     of the optimal order on the lower of the two. Right, times of the calls, which cross near the same place.
 
-    Four Gaussian factors, dims n₀, 512, 512, 512, 64, by xs.autodiff.chain_jacobian. Lines: xs.autodiff.chain_cost;
-    markers: xs.count; right: shortest of four calls on the machine that drew it. Reverse grows too once n₀ is large,
-    as A_1 has n₀ columns. After MFDS, §14.3.5, figure 14.12.
+    Four Gaussian factors, dims n₀, 512, 512, 512, 64, by xs.autodiff.chain_jacobian; lines by xs.autodiff.chain_cost,
+    markers by xs.count; times on the machine that drew it. Reverse grows too once n₀ is large, as A_1 has n₀ columns.
+    After MFDS, §14.3.5, figure 14.12.
     """
     rng, counts, seconds = np.random.default_rng(0), [], []
     for n in inputs:
@@ -108,7 +108,7 @@ def computational_graph(backend: Backend) -> Any:
     axes.set_axis_off()
     axes.set(xlim=(-WIDE - 0.05, 4.6 + WIDE + 0.05), ylim=(-0.45, 1.45))
     middle = {"ha": "center", "va": "center"}
-    line = {"color": FAINT, "linewidth": 1.1}
+    line: dict[str, Any] = {"color": FAINT, "linewidth": 1.1}
     for name, ((x, y), words, *_) in NODES.items():
         style = "round,pad=0.02,rounding_size=0.06"
         axes.add_patch(FancyBboxPatch((x - WIDE, y - HIGH), 2 * WIDE, 2 * HIGH, style, fill=False, **line))
@@ -157,9 +157,8 @@ def gradient_cost(backend: Backend, *, sizes: tuple[int, ...] = (4, 16, 64, 256)
     flops: finite differences and forward mode rise together in proportion to p, to 257 for 256; reverse mode is flat
     below the dashed line at 5. Right, times: the same shape, with reverse mode flat at a few.
 
-    Logistic loss of 1000 Gaussian samples with ½‖x‖²; flops by xs.count; times: shortest of five on the machine that
-    drew it. Dashed: the bound of 5 of Baur and Strassen (1983). Forward mode takes p tangents in one sweep. After
-    MFDS, §14.3.4.
+    Logistic loss of 1000 Gaussian samples with ½‖x‖²; flops by xs.count; times on the machine that drew it. Dashed:
+    the bound of 5 of Baur and Strassen (1983). Forward mode takes p tangents in one sweep. After MFDS, §14.3.4.
     """
     found = [ratios(backend, p) for p in sizes]
     figure, pair = panels(2, height=3.6, sharey=True, marked=True)

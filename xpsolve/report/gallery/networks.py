@@ -43,9 +43,8 @@ def convolution_map(backend: Backend, *, sides: tuple[int, ...] = SIDES, kernels
     method. Left, one channel; right, eight to eight. Circles, im2col, fill the rows of small kernels, diamonds, fft,
     those of large ones; squares, shift, lie at kernels of one pixel and near the border.
 
-    xs.convolve in float32, mode "same", by each method on the machine that drew it: shortest of three calls. Numbers:
-    the time of method="auto" over that of the fastest, where above 1.15. The largest layers are left out. After the
-    convolution theorem in MFDS, ch. 2.
+    xs.convolve in float32, mode "same", on the machine that drew it. Numbers: the time of method="auto" over that of
+    the fastest, where above 1.15. The largest layers are left out. After the convolution theorem in MFDS, ch. 2.
     """
     figure, panes = panels(2, height=3.9, sharey=True, marked=True)
     for axes, (name, layer) in zip(panes, LAYERS.items(), strict=True):
@@ -92,9 +91,8 @@ def softmax_jacobian(backend: Backend, *, classes: tuple[int, ...] = (10, 30, 10
     times the others; the matrix-free product with the same matrix, squares, and the diagonal matrix of a sigmoid,
     diamonds, rise slowly towards slope 1.
 
-    Products with a gradient matrix for ten Gaussian samples: (diag(p) − ppᵀ)g by xs.softmax_jacobian, p ⊙ (g − ⟨p, g⟩)
-    by xs.networks.softmax_vjp, and s(1 − s)g for s = xs.networks.sigmoid(x). Shortest of five calls on the machine
-    that drew it. After MFDS, ch. 12.
+    Ten Gaussian samples: (diag(p) − ppᵀ)g by xs.softmax_jacobian, p ⊙ (g − ⟨p, g⟩) by xs.networks.softmax_vjp, and
+    s(1 − s)g for s = xs.networks.sigmoid(x), on the machine that drew it. After MFDS, ch. 12.
     """
     runs = [times(backend, products(backend, m)) for m in classes]
     figure, axes = panels(height=3.6, marked=True)
@@ -135,9 +133,8 @@ def mlp_depth(backend: Backend, *, depths: tuple[int, ...] = (1, 2, 4, 8, 16, 32
     above dashed lines of 3R − 1 products, with the same slope of 1. Right: the ratio of the two, above 1, hardly
     changes with depth and is smaller for wide layers.
 
-    xs.mlp_forward and xs.mlp_backward with tanh in float32 on 128 samples; weights are Gaussian. Dashed: 3R − 1
-    products of the same shapes, A X, AᵀM and M Xᵀ, timed alone on the machine that drew it. Shortest of three calls.
-    After MFDS, §14.3.5, equation 14.24.
+    xs.mlp_forward and xs.mlp_backward with tanh in float32 on 128 samples. Dashed: products of the same shapes, A X,
+    AᵀM and M Xᵀ, timed alone on the machine that drew it. After MFDS, §14.3.5, equation 14.24.
     """
     figure, (left, right) = panels(2, height=3.7, marked=True)
     number = 3 * np.asarray(depths) - 1
@@ -288,10 +285,10 @@ def lista_steps(backend: Backend, *, n_layers: int = 20, m: int = 256, train: in
     from 1.6 to 2.5 while 1/L_S, dashed with a band, rises below them from 1.2 to 2. Right, for half of λ_max, where
     codes are sparser: learned steps rise from 2.7 to 4.4 and settle at 4.2, where 1/L_S is too.
 
-    xs.lista with D of 64 × 256, unsupervised on 300 samples. Dashed, the median of 1/L_S = 1/‖D_S‖² over 50 unseen
-    samples, S the support of their codes, the band from 5 % to 95 %; above, the share of entries that are not 0 after
-    the first and the last layer. Left, steps lie at the bound of fit, 1.5 over the largest L_S of the samples: from
-    2/L_S on they diverge. After P. Ablin et al. (2019), §4; ISTA with the step 1/L as in MFDS, §14.1.4.
+    xs.lista, D of 64 × 256, unsupervised on 300 samples. Dashed, the median of 1/L_S = 1/‖D_S‖² over 50 unseen samples,
+    S the support of their codes, band from 5 % to 95 %; above, the share of entries that are not 0, first and last
+    layer. Left, steps lie at the bound of fit, 1.5 over the largest L_S. After P. Ablin et al. (2019), §4; ISTA as in
+    MFDS, §14.1.4.
     """
     problem = xs.problems.sparse_coding(m=m, samples=train + shown, backend=backend.name, dtype="float32")
     D, seen, unseen = backend.to_numpy(problem.D), problem.X[:train, :], problem.X[train:, :]
@@ -315,14 +312,14 @@ def lista_steps(backend: Backend, *, n_layers: int = 20, m: int = 256, train: in
 
 
 @picture("networks", seconds=2.5)
-def lista_form(backend: Backend, *, n_layers: int = 20, train: int = 1000, lam: float = 0.2) -> Any:
+def lista_form(backend: Backend, *, n_layers: int = 20, train: int = 500, lam: float = 0.2) -> Any:
     """Deep layers of LISTA stay those of ISTA; the first learn something else
 
     Two panels against the layers 1 to 20, for full layers, circles, and coupled ones, squares. Left, the distance of
     the learned weights from the form of ISTA: 0.2 to 0.3 in the first layer, falling to a few hundredths in the last.
     Right, the learned threshold over that of ISTA: up to 1.9 in the first layers, 1 in the last.
 
-    xs.lista with D of 9 × 16, λ = 0.2 λ_max, unsupervised on 1000 samples: 50 steps of gradient descent a layer, then
+    xs.lista with D of 9 × 16, λ = 0.2 λ_max, unsupervised on 500 samples: 50 steps of gradient descent a layer, then
     200 together. ista_form() gives the sine of the angle between (I − W₁, W₂, β) and (DᵀD, Dᵀ, λ), of coupled layers
     between (W₂, β) and (Dᵀ, λ). Minimal deep layers tend to W₁ = I − αDᵀD, W₂ = αDᵀ, β = αλ by theorem 3 of P. Ablin
     et al. (2019); ISTA as in MFDS, §14.1.4.

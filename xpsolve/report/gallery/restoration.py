@@ -48,7 +48,7 @@ RESTORED = (
 def restored(backend: Backend, setting: Setting, size: int) -> tuple[Any, dict[str, tuple[float, Any]]]:
     """The problem, and for each method λ and the picture, where the picture is closest to the truth."""
     blur: dict[str, Any] = {"blur": setting.blur, "width": setting.width, "noise": setting.noise}
-    problem = xs.problems.blurred_picture(shape=(size, size), backend=backend.name, dtype="float32", **blur)
+    problem = xs.problems.blurred_picture(shape=(size, size), backend=backend.name, **blur)
     A, y = problem.A, problem.y
     C, f = xs.operators.cosine_basis(size, block=8, like=y), xs.LeastSquares(A, y)
     step = 1 / float(xs.operator_norm(A)) ** 2  # Ψ is orthonormal: ‖AΨ‖ = ‖A‖, which the transform gives

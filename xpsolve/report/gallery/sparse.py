@@ -133,10 +133,9 @@ def lasso_convergence(backend: Backend, *, p: int = 500, max_iter: int = 3000) -
     as 1/k, FISTA faster and in the end steeply, each with its dashed bound, 1/k and 1/k², above. Right, against the
     seconds of a call: ISTA, FISTA and working sets, a marker for each tolerance.
 
-    Ten spikes blurred by a Gaussian: A is 500 × 500, 1 % of noise, λ = max |Aᵀy| / 100. Dashed, the bounds ‖x*‖²/(2τk)
-    and 2‖x*‖²/(τ(k + 1)²), that of FISTA without its restarts. Right: whole calls of xs.lasso to gaps of 1e-1, 1e-2, …
-    of ½‖y‖² in at most 3000 iterations, on the machine that drew it. P* is the best value of all runs. After MFDS,
-    §14.1.4.
+    Ten spikes blurred by a Gaussian: A is 500 × 500, 1 % of noise, λ = max |Aᵀy| / 100. Bounds: ‖x*‖²/(2τk), and for
+    FISTA without restarts 2‖x*‖²/(τ(k + 1)²). Right: calls of xs.lasso to gaps of 1e-1, 1e-2, … of ½‖y‖² in at most
+    3000 iterations, on the machine that drew it. P* is the best value of all runs. After MFDS, §14.1.4.
     """
     A, y, lam = spikes(backend, p)
     tight, step = 1e3 * float(backend.namespace.finfo(y.dtype).eps), 1 / float(xs.operator_norm(A)) ** 2
@@ -164,8 +163,8 @@ def lasso_convergence(backend: Backend, *, p: int = 500, max_iter: int = 3000) -
             if not run.converged or tol < tight:
                 break
         right.plot(*np.transpose(calls), marker=marker, linewidth=1.0, label=method)
-    limits = {"xlim": (1, max_iter), "ylim": (FLOOR, 100)}
-    set_axes(left, x="powers", y="powers", xlabel="iteration k", ylabel="(P(x) − P*) / ½‖y‖²", **limits)
+    left.set(xlim=(1, max_iter), ylim=(FLOOR, 100))
+    set_axes(left, x="powers", y="powers", xlabel="iteration k", ylabel="(P(x) − P*) / ½‖y‖²")
     set_axes(right, x="seconds", y="powers", xlabel="time of a whole call", legend="lower left")
     return figure
 
@@ -230,10 +229,11 @@ def l_curve(backend: Backend, *, n: int = 200, sigma: float = 0.05) -> Any:
         right.plot(lam, error / np.linalg.norm(truth), **style)
         return residual, size
 
-    found = show(lams, xs.ridge(there, data, backend.asarray(lams)).x, linewidth=1.6)
-    for lam, *place in zip(lams[[24, 48, 96]], *np.asarray(found)[:, [24, 48, 96]], strict=True):
+    residual, size = show(lams, xs.ridge(there, data, backend.asarray(lams)).x, linewidth=1.6)
+    for i in (24, 48, 96):
+        place = residual[i], size[i]
         left.plot(*place, ".", color=FAINT, zorder=3)
-        note(left, f"λ = {power_of_ten(lam)}", place, (5, 4))
+        note(left, f"λ = {power_of_ten(lams[i])}", place, (5, 4))
     for name, marker, rule in (
         ("generalised cross-validation", "o", xs.ridge_cv(there, data, lams)),
         ("discrepancy", "s", xs.discrepancy(there, data, sigma * n**0.5)),

@@ -34,7 +34,7 @@ def tight(f: Any) -> float:
     return 1e3 * float(f.xp.finfo(f.y.dtype).eps)
 
 
-STEPS = {0.02: (1, 1.2), 0.2: (5, 1.5, 1, 1.5), 1.0: (None, None), 1.9: (4, 1.5)}  # τL, where τ < 2/L descends
+STEPS = {0.02: ":", 0.2: "-.", 1.0: "-", 1.9: "--"}  # τL, where τ < 2/L descends
 
 
 @picture("stochastic", seconds=0.5)
@@ -44,17 +44,16 @@ def bgd_logistic(backend: Backend, *, max_iter: int = 500) -> Any:
     Log-log plot of f(x_k) − f* against iterations 1 to 500. Four falling curves for the steps 0.02/L, 0.2/L, 1/L and
     1.9/L; a longer step lies below a shorter one throughout. The bound, a dashed straight line, stays above 1/L.
 
-    Logistic regression on 569 tumours, 30 measurements of mean 0 and variance 1, λ = 0.01: xs.gradient_descent(f,
-    step=τ, record=True) from x = 0, f* by xs.newton. Grey: the bound L‖x*‖²/(2k) of τ = 1/L. After MFDS, §14.2.2,
-    figure 14.3.
+    Logistic regression on 569 tumours, 30 measurements of mean 0 and variance 1, λ = 0.01: xs.gradient_descent from
+    x = 0, f* by xs.newton. Grey: the bound L‖x*‖²/(2k) of τ = 1/L. After MFDS, §14.2.2, figure 14.3.
     """
     f, best, least = tumours(backend)
     L, k = float(f.lipschitz()), np.arange(1, max_iter + 1)
     figure, axes = panels(height=4.1)
-    for step, dashes in STEPS.items():
+    for step, kind in STEPS.items():
         run = xs.gradient_descent(f, step=step / L, tol=tight(f), max_iter=max_iter, record=True)
         excess = backend.to_numpy(run.history["objective"])[1:] - least
-        axes.plot(k[: excess.size], excess, linewidth=1.8, dashes=dashes, label=f"τ = {step:g}/L")
+        axes.plot(k[: excess.size], excess, linewidth=1.8, linestyle=kind, label=f"τ = {step:g}/L")
     axes.plot(k, L * float(best @ best) / 2 / k, label="bound, 1/L", **GUIDE)
     words = {"xlabel": "iteration k", "ylabel": "f(x_k) − f*"}
     set_axes(axes, x="powers", y="powers", xlim=(1, max_iter), ylim=(1e-7, 10), **words)
@@ -121,9 +120,8 @@ def sgd_against_bgd(backend: Backend, *, epochs: int = 150, runs: int = 5) -> An
     far down after one epoch and continue more and more slowly; batch gradient descent, with square markers, starts
     at one epoch above them, falls ever more steeply and crosses them near 80 epochs.
 
-    Logistic regression on 569 tumours, 30 measurements, λ = 0.01: xs.sgd, five runs with τ_k = τ₀/(1 + k/n), thin, and
-    their mean, bold; xs.gradient_descent, one iteration an epoch: n steps of the one cost as much as one of the other.
-    f* by xs.newton. After MFDS, §14.2.3, figure 14.7.
+    Logistic regression on 569 tumours, 30 measurements, λ = 0.01: xs.sgd with τ_k = τ₀/(1 + k/n); xs.gradient_descent,
+    one iteration an epoch: n steps of the one cost as much. f* by xs.newton. After MFDS, §14.2.3, figure 14.7.
     """
     f, _, least = tumours(backend)
     run = xs.sgd(f, f.xp.stack([f.zeros()] * runs), epochs=epochs, record_every=f.n // 4)
@@ -142,7 +140,7 @@ def sgd_against_bgd(backend: Backend, *, epochs: int = 150, runs: int = 5) -> An
     return figure
 
 
-METHODS = {"SGD": (xs.sgd, (1, 1.2)), "SGA": (xs.sga, (5, 2)), "SAG": (xs.sag, (None, None))}
+METHODS: dict[str, tuple[Any, str]] = {"SGD": (xs.sgd, ":"), "SGA": (xs.sga, "--"), "SAG": (xs.sag, "-")}
 FLOOR = 1e-11  # smaller differences of two objectives are rounding
 
 
@@ -153,22 +151,22 @@ def sgd_sga_sag(backend: Backend, *, epochs: int = 120) -> Any:
     f(x) − f* on a logarithmic axis against epochs. SGD, dotted, and SGA, dashed, flatten out between 0.01 and
     0.001, SGA ending below SGD; SAG, solid, falls along a straight line to about 1e-10.
 
-    Logistic regression on 569 tumours, 30 measurements, λ = 0.01: xs.sgd, xs.sga and xs.sag on the same random samples
-    with their own steps; SGA at the mean of the iterates. SAG remembers the last derivative of every sample, n numbers.
-    f* by xs.newton. After MFDS, §14.2.5, figure 14.8.
+    Logistic regression on 569 tumours, λ = 0.01: xs.sgd, xs.sga and xs.sag on the same random samples with their own
+    steps; SGA at the mean of the iterates. SAG remembers n numbers, a derivative per sample. f* by xs.newton. After
+    MFDS, §14.2.5, figure 14.8.
     """
     f, _, least = tumours(backend)
     figure, axes = panels(height=4.0)
-    for name, (method, dashes) in METHODS.items():
+    for name, (method, kind) in METHODS.items():
         history = method(f, epochs=epochs, record_every=f.n, tol=0).history
         excess = (backend.to_numpy(history["objective"]) - least).clip(FLOOR / 10)
-        axes.plot(history["step"] / f.n, excess, linewidth=1.8, dashes=dashes, label=name)
+        axes.plot(history["step"] / f.n, excess, linewidth=1.8, linestyle=kind, label=name)
     set_axes(axes, y="powers", xlim=(0, epochs), ylim=(FLOOR, 1), xlabel="epochs", ylabel="f(x) − f*")
     name_ends(axes, room=0.055)
     return figure
 
 
-MOMENTA = {"gradient descent": (None, (None, None)), "Nesterov": ("nesterov", (5, 2))}
+MOMENTA = {"gradient descent": (None, "-"), "Nesterov": ("nesterov", "--")}
 
 
 def halves(backend: Backend) -> tuple[xs.Multinomial, xs.Multinomial]:
@@ -207,17 +205,16 @@ def digits_multinomial(backend: Backend, *, max_iter: int = 200) -> Any:
     logarithmic axes: Nesterov's falls below 1e-9, the other to 0.005. Right, accuracy on held-out images rises from
     87 %: by Nesterov to that of the minimum, 96 %, within 50 iterations; by gradient descent to just below it in 200.
 
-    Half of the 1797 images of 8 × 8 pixels, at random, are fitted by xs.Multinomial with λ = 0.01 and
-    xs.gradient_descent from X = 0; the other half is named by the largest of the margins ⟨a, x_j⟩. f* and the thin line
-    are by xs.newton. After MFDS, ch. 12.
+    Half of the 1797 images of 8 × 8 pixels, at random, are fitted by xs.Multinomial, λ = 0.01, with
+    xs.gradient_descent; the other half is named by the largest margin. The minimum is by xs.newton. After MFDS, ch. 12.
     """
     f, held_out = halves(backend)
     best = xs.newton(f, tol=max(1e-9, tight(f))).x
     least, reached = float(f.value(best)), accuracy(held_out, best)
     figure, (left, right) = panels(2, height=3.7)
-    for name, (momentum, dashes) in MOMENTA.items():
+    for name, (momentum, kind) in MOMENTA.items():
         objective, shares = descent(f, held_out, momentum, max_iter)
-        style: dict[str, Any] = {"linewidth": 1.8, "dashes": dashes, "label": name}
+        style: dict[str, Any] = {"linewidth": 1.8, "linestyle": kind, "label": name}
         left.plot(range(1, len(shares)), backend.to_numpy(objective)[1:] - least, **style)
         right.plot(range(1, len(shares)), shares[1:], **style)
     right.axhline(reached, color=FAINT, linewidth=1.0)

@@ -68,9 +68,8 @@ def sinkhorn_convergence(backend: Backend, *, n: int = 200, max_iter: int = 1000
     Plain, at the left, the two larger reach 1e-9 after some tens and hundreds of iterations, the smallest is far from
     it after 1000; over-relaxed, at the right, all three reach it within a few hundred.
 
-    200 points against 200 in the unit square, squared distances divided by the largest; xs.sinkhorn. Dots:
-    method='log', on top of 'stabilized', whose iterates are the same. A line jumps where ε-scaling continues with a
-    smaller ε. After MFDS, §14.3.7.
+    200 points against 200 in the unit square, squared distances; xs.sinkhorn. Dots: method='log', whose iterates are
+    those of 'stabilized'. A line jumps where ε-scaling continues with a smaller ε. After MFDS, §14.3.7.
     """
     a, M = squares(backend, n)
     figure, pair = panels(2, height=3.6, sharey=True)
@@ -116,19 +115,16 @@ def sinkhorn_seconds(backend: Backend, *, n: int = 400, seconds: float = 0.6) ->
     the first two, over-relaxed scaling is the first to reach 1e-9, as fast as plain scaling for 0.1 and faster for
     0.01; the log domain is the last, some ten times later. For 0.001 stabilized is the first of the two left.
 
-    400 points against 400 in the unit square, squared distances divided by the largest. xs.sinkhorn, at most 0.6
-    seconds per run; all but 'plain' are over-relaxed. The kernel of scaling would be out of range for ε = 0.001.
-    After MFDS, §14.3.7.
+    400 points against 400 in the unit square, squared distances; xs.sinkhorn, at most 0.6 seconds per run; all but
+    'plain' are over-relaxed. The kernel of scaling would be out of range for ε = 0.001. After MFDS, §14.3.7.
     """
     a, M = squares(backend, n)
     figure, row = panels(3, height=3.4, sharey=True, sharex=True, marked=True)
     timed(a, M, EPS[0], "scaling", 1.0, seconds)  # threads, caches and kernels are awake
     for axes, eps in zip(row, EPS, strict=True):
         for label, (method, relaxation) in METHODS.items():
-            if method == "scaling" and eps < 1 / 650:  # exp(−M/ε) is out of range
-                at, error = [], []
-            else:
-                at, error = timed(a, M, eps, method, relaxation, seconds)
+            in_range = method != "scaling" or eps > 1 / 650  # exp(−M/ε)
+            at, error = timed(a, M, eps, method, relaxation, seconds) if in_range else ([], [])
             axes.plot(at, error, label=label, markersize=4, markevery=max(1, len(at) // 6))
         set_axes(axes, x="powers", y="powers", xlabel=f"seconds, ε = {eps:g}", ylim=(3e-11, 3))
     row[0].set_ylabel(ERROR)
@@ -185,8 +181,7 @@ def colour_transfer(backend: Backend, *, every: int = 4, n: int = 500, eps: floa
     shapes and shading stay.
 
     500 pixels of each photograph as points in the colour cube, xs.sinkhorn on an xs.PointCloud with ε = 0.01; every
-    pixel then goes to the mean colour that the potentials give it, by xs.softmax. After MFDS, §14.3.7; photographs of
-    scikit-learn.
+    pixel goes to the mean colour by the potentials, an xs.softmax. After MFDS, §14.3.7; photographs of scikit-learn.
     """
     rng, images = np.random.default_rng(0), [photograph(name, every) for name in ("china.jpg", "flower.jpg")]
     pixels = [z.reshape(-1, 3) for z in images]
