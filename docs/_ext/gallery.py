@@ -45,25 +45,29 @@ def module_of(picture: Picture) -> Path:
 def code_of(picture: Picture) -> str:
     """What of that file draws it: imports, constants, functions and classes, in the order of the file.
 
-    Without the words of the picture, which stand on its page already.
+    Without the words of the picture, which stand on its page already, and what puts it into the gallery.
     """
     text = module_of(picture).read_text("utf-8")
     statements = ast.parse(text).body
     binding = {name: node for node in statements for name in bound_by(node)}
-    function = inspect.unwrap(picture.draw).__name__
-    found, left = set(), [function]
+    drawing = binding[inspect.unwrap(picture.draw).__name__]
+    drawing.decorator_list.clear()  # it returns a figure where it is run alone
+    used, left = set(), [drawing.name]
     while left:
-        node = binding.get(left.pop())
-        if node is not None and node not in found:
-            found.add(node)
-            left += [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
+        name = left.pop()
+        if name in binding and name not in used:
+            used.add(name)
+            left += [part.id for part in ast.walk(binding[name]) if isinstance(part, ast.Name)]
     lines = text.splitlines()
     parts = []
     for node in statements:
-        if node in found:
+        if not used.isdisjoint(bound_by(node)):
             first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
             own = lines[first - 1 : node.end_lineno]
-            if node is binding[function]:
+            if isinstance(node, ast.ImportFrom):
+                node.names = [one for one in node.names if (one.asname or one.name) in used]
+                own = [ast.unparse(node)]
+            if node is drawing:
                 words = node.body[0]
                 del own[words.lineno - first : words.end_lineno - first + 1]
             gap = "\n\n" if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
