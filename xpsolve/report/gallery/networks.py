@@ -250,7 +250,7 @@ def losses(backend: Backend, data: str, n_layers: int, m: int, train: int, lam: 
     return {name: values - least for name, values in found.items()}
 
 
-@picture("networks", seconds=4.0)
+@picture("networks", seconds=2.5)
 def lista_loss(backend: Backend, *, n_layers: int = 16, m: int = 128, train: int = 400) -> Any:
     """Layers that learned lower the loss of unseen samples faster than ISTA
 
@@ -277,7 +277,7 @@ def curvatures(D: Any, Z: Any) -> Any:
     return np.asarray([np.linalg.norm(D[:, z != 0], 2) ** 2 if np.any(z) else np.nan for z in Z])
 
 
-@picture("networks", seconds=2.5)
+@picture("networks", seconds=1.5)
 def lista_steps(backend: Backend, *, n_layers: int = 20, m: int = 256, train: int = 300, shown: int = 50) -> Any:
     """Learned steps are longer than 1/L, since codes are sparse
 
@@ -311,7 +311,7 @@ def lista_steps(backend: Backend, *, n_layers: int = 20, m: int = 256, train: in
     return figure
 
 
-@picture("networks", seconds=2.5)
+@picture("networks", seconds=2.0)
 def lista_form(backend: Backend, *, n_layers: int = 20, train: int = 500, lam: float = 0.2) -> Any:
     """Deep layers of LISTA stay those of ISTA; the first learn something else
 

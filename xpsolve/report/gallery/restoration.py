@@ -98,7 +98,7 @@ def deblurring(backend: Backend, *, size: int = 96) -> Any:
     by conjugate gradients; xs.lasso by FISTA on cosines in blocks of 8 × 8, an xs.Kronecker product. λ is the best of
     five for the truth, known here only. Setting of MFDS, §14.1.
     """
-    return portraits(backend, DEBLURRED, size, 4.9)
+    return portraits(backend, DEBLURRED, size, 4.5)
 
 
 @picture("lasso", seconds=4.0)

@@ -169,7 +169,7 @@ def lasso_convergence(backend: Backend, *, p: int = 500, max_iter: int = 3000) -
     return figure
 
 
-@picture("lasso", seconds=1.0)
+@picture("lasso", seconds=0.4)
 def choice_of_lambda(backend: Backend) -> Any:
     """Held-out error against λ: one standard error keeps 4 of 10 features
 
