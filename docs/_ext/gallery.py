@@ -42,17 +42,46 @@ def module_of(picture: Picture) -> Path:
     return Path(inspect.getsourcefile(inspect.unwrap(picture.draw)) or "")
 
 
-def code_of(picture: Picture) -> dict[str, str]:
-    """The functions and classes of that file that draw it, by name, in the order of the file."""
+def code_of(picture: Picture) -> str:
+    """What of that file draws it: imports, constants, functions and classes, in the order of the file.
+
+    Without the words of the picture, which stand on its page already, and what puts it into the gallery.
+    """
     text = module_of(picture).read_text("utf-8")
-    nodes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    found, left = set(), [inspect.unwrap(picture.draw).__name__]
+    statements = ast.parse(text).body
+    binding = {name: node for node in statements for name in bound_by(node)}
+    drawing = binding[inspect.unwrap(picture.draw).__name__]
+    drawing.decorator_list.clear()  # it returns a figure where it is run alone
+    used, left = set(), [drawing.name]
     while left:
         name = left.pop()
-        if name in nodes and name not in found:
-            found.add(name)
-            left += [node.id for node in ast.walk(nodes[name]) if isinstance(node, ast.Name)]
-    return {name: ast.get_source_segment(text, node) or "" for name, node in nodes.items() if name in found}
+        if name in binding and name not in used:
+            used.add(name)
+            left += [part.id for part in ast.walk(binding[name]) if isinstance(part, ast.Name)]
+    lines = text.splitlines()
+    parts = []
+    for node in statements:
+        if not used.isdisjoint(bound_by(node)):
+            first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+            own = lines[first - 1 : node.end_lineno]
+            if isinstance(node, ast.ImportFrom):
+                node.names = [one for one in node.names if (one.asname or one.name) in used]
+                own = [ast.unparse(node)]
+            if node is drawing:
+                words = node.body[0]
+                del own[words.lineno - first : words.end_lineno - first + 1]
+            gap = "\n\n" if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
+            parts.append(gap + "\n".join(own) + gap)
+    return re.sub("\n{4,}", "\n\n\n", "\n".join(parts)).strip()
+
+
+def bound_by(node: ast.stmt) -> list[str]:
+    """The names that a statement of a module gives a meaning."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [one.asname or one.name for one in node.names]
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
 
 
 def name_in_words(picture: Picture) -> str:
@@ -69,8 +98,6 @@ def with_code(text: str) -> str:
 def page(picture: Picture, root: Path) -> str:
     """One figure, what it shows, and the code."""
     source = module_of(picture).relative_to(root)
-    included = f"```{{literalinclude}} ../../{source}\n:language: python\n:pyobject: "
-    parts = "\n".join(f"{included}{name}\n```\n" for name in code_of(picture))
     return f"""# {name_in_words(picture)}
 
 ```{{picture}} {picture.name}
@@ -81,9 +108,12 @@ def page(picture: Picture, root: Path) -> str:
 
 To draw it yourself, also on another backend: `xpsolve figures --only {picture.name} --backend numpy`.
 
-The code, from [{source}](../../{source}), which has the imports and constants:
+The code, from [{source}](../../{source}):
 
-{parts}"""
+```python
+{code_of(picture)}
+```
+"""
 
 
 def index() -> str:
@@ -155,7 +185,7 @@ def uses() -> dict[str, list[Picture]]:
     """The figures whose code has xs.NAME, by the full name."""
     found: dict[str, list[Picture]] = {}
     for picture in PICTURES.values():
-        for name in sorted(set(re.findall(r"\bxs((?:\.\w+)+)", "\n".join(code_of(picture).values())))):
+        for name in sorted(set(re.findall(r"\bxs((?:\.\w+)+)", code_of(picture)))):
             found.setdefault(f"xpsolve{name}", []).append(picture)
     return found
 

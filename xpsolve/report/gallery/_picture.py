@@ -1,62 +1,44 @@
-"""A figure of the gallery: a function that draws it, and its words, which are the function's docstring."""
+"""A figure of the gallery: a function that draws it, its words, which are the function's docstring, and their look."""
 
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from xpsolve.arrays.backends import Backend
-from xpsolve.report.style import STYLE, TITLE, svg
+from xpsolve.report import style
+from xpsolve.report.style import COLOURS, FAINT, MARKERS
 from xpsolve.solution import inner_solve
 
 BOOK = "G. Peyré, Mathematical Foundations of Data Sciences"  # MFDS in docstrings
+GUIDE: dict[str, Any] = {"color": FAINT, "linewidth": 0.9, "dashes": (4, 3), "marker": ""}  # a line to compare with
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure of the gallery.
+    """One figure of the gallery; `picture` makes it of a function."""
 
-    Parameters
-    ----------
-    name : str
-        Of its file, in small letters, digits and hyphens.
-    family : str
-        The heading above it.
-    title : str
-        The finding, in one sentence; drawn above the figure.
-    alt : str
-        A description of the figure, for readers who cannot see it.
-    caption : str
-        What was run, with which data, and where the figure comes from.
-    draw : callable
-        From the backend to run on to a matplotlib figure without its title.
-    seconds : float
-        About what it takes on one core of a usual machine.
-    timed : bool
-        Whether it shows times, so that nothing else may run at the same time.
-    """
-
-    name: str
-    family: str
-    title: str
-    alt: str
-    caption: str
-    draw: Callable[..., Any]
-    seconds: float = 1.0
-    timed: bool = False
+    name: str  # of its file, in small letters, digits and hyphens
+    family: str  # the heading above it
+    title: str  # the finding, in one sentence; drawn above the figure
+    alt: str  # a description, for readers who cannot see it
+    caption: str  # what was run, with which data, and where the figure comes from
+    draw: Callable[..., Any]  # from the backend to run on to a matplotlib figure without its title
+    seconds: float = 1.0  # about what it takes on one core of a usual machine
+    timed: bool = False  # whether it shows times, so that nothing else may run at the same time
 
     def svg(self, backend: Backend) -> str:
         """Run it on `backend` and return the SVG, with its description inside, for a file opened alone."""
         import matplotlib as mpl
+        from cycler import cycler
 
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context({**style.STYLE, "axes.prop_cycle": cycler(color=list(COLOURS))}):
             figure = self.draw(backend)
-            figure.suptitle(textwrap.fill(self.title, TITLE), x=0.004, ha="left", fontsize=11)
-            text = svg(figure)
+            figure.suptitle(self.title, x=0.004, ha="left", fontsize=11)
+            text = style.svg(figure)
         start = text.index(">", text.index("<svg")) + 1
         words = f"<title>{escape(self.title)}</title><desc>{escape(self.alt)}</desc>"
         return f"{text[:start]}{words}{text[start:]}"
@@ -75,3 +57,32 @@ def picture(family: str, *, seconds: float, timed: bool = False) -> Callable[[Ca
         return Picture(name, family, title, alt, caption, inner_solve()(draw), seconds, timed)
 
     return made
+
+
+def panels(columns: int = 1, *, marked: bool = False, **options: Any) -> Any:
+    """A figure and its axes, whose lines have the colours of the palette in turn and, if `marked`, a marker each."""
+    figure, axes = style.panels(columns, **options)
+    for one in figure.axes:
+        one.set_prop_cycle(color=list(COLOURS), **({"marker": list(MARKERS)} if marked else {}))
+    return figure, axes
+
+
+def name_ends(axes: Any, *, room: float, **options: Any) -> None:
+    """Write the label of each line at its right end, in its colour, in place of a legend; see `label_ends`."""
+    named = [line for line in axes.lines if not line.get_label().startswith("_")]
+    ends = [(*line.get_xydata()[-1], line.get_label(), line.get_color()) for line in named]
+    axes.set_prop_cycle(color=list(COLOURS))  # leaders are plain lines
+    style.label_ends(axes, ends, room=room, **options)
+
+
+def set_axes(axes: Any, *, x: Any = None, y: Any = None, legend: str | None = None, **properties: Any) -> None:
+    """Set properties of axes that are drawn, the ticks of logarithmic `x` and `y` as `scale` does, and a legend."""
+    axes.set(**properties)
+    style.scale(axes, **{name: kind for name, kind in (("x", x), ("y", y)) if kind is not None})
+    if legend:
+        axes.legend(loc=legend, handlelength=2.4)
+
+
+def per_cent(value: float, _: Any = None) -> str:
+    """Name a tick of an axis of shares."""
+    return f"{100 * value:.0f} %"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from xml.etree import ElementTree
@@ -19,6 +19,7 @@ from xpsolve.files import write_text
 from xpsolve.report.gallery._picture import Picture
 
 FILE, VERSION = "gallery.json", 1
+WORDS = ("name", "family", "title", "alt", "caption")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,10 @@ class Drawn:
     seconds: float
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, (int | float) if field.name == "seconds" else str):
-                raise TypeError(f"{field.name}: unexpected {value!r}")
-        # It becomes part of a path.
-        if not re.fullmatch(r"[a-z0-9-]+", self.name):
+        for key, value in vars(self).items():
+            if not isinstance(value, (int | float) if key == "seconds" else str):
+                raise TypeError(f"{key}: unexpected {value!r}")
+        if not re.fullmatch(r"[a-z0-9-]+", self.name):  # it becomes part of a path
             raise ValueError(f"name: expected small letters, digits and hyphens, got {self.name!r}")
 
 
@@ -59,12 +58,11 @@ def run(picture: Picture, backend: Backend) -> tuple[str, float]:
 
 def note(picture: Picture, backend: Backend, out: Path, text: str, seconds: float, place: Sequence[str] = ()) -> Drawn:
     """Write a figure into a folder, and into its list: in the order of `place`, the others in the places they have."""
-    words = {key: getattr(picture, key) for key in ("name", "family", "title", "alt", "caption")}
+    words = {key: getattr(picture, key) for key in WORDS}
     ran = f"xpsolve {xpsolve.__version__}, {backend.library} {backend.version}"
     drawn = Drawn(**words, backend=backend.name, ran=ran, seconds=seconds)
     write_text(out / f"{drawn.name}.svg", text)
-    noted = {other.name: other for other in read(out)[0]}
-    noted[drawn.name] = drawn  # an earlier one keeps its place
+    noted = {other.name: other for other in read(out)[0]} | {drawn.name: drawn}  # an earlier one keeps its place
     order = {name: i for i, name in enumerate(place)}
     figures = [asdict(one) for one in sorted(noted.values(), key=lambda one: order.get(one.name, len(order)))]
     write_text(out / FILE, json.dumps({"version": VERSION, "figures": figures}, indent=1, ensure_ascii=False) + "\n")
@@ -73,18 +71,16 @@ def note(picture: Picture, backend: Backend, out: Path, text: str, seconds: floa
 
 def read(folder: Path) -> tuple[dict[Drawn, str], list[str]]:
     """What a folder holds, from each figure to its SVG, and a line for each thing that had to be left out."""
-    path = folder / FILE
+    path, found, warnings = folder / FILE, dict[Drawn, str](), list[str]()
     if not path.exists():
-        return {}, []
+        return found, warnings
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        return {}, [f"{path}: not readable as JSON ({error}); skipped"]
+        return found, [f"{path}: not readable as JSON ({error}); skipped"]
     figures = content.get("figures") if isinstance(content, dict) and content.get("version") == VERSION else None
     if not isinstance(figures, list):
-        return {}, [f"{path}: not a list of figures of version {VERSION}; skipped, `xpsolve figures` writes it anew"]
-    found: dict[Drawn, str] = {}
-    warnings = []
+        return found, [f"{path}: not a list of figures of version {VERSION}; skipped, `xpsolve figures` writes it anew"]
     for i, entry in enumerate(figures):
         try:
             drawn = Drawn(**entry)

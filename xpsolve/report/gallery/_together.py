@@ -18,6 +18,7 @@ from xpsolve.report.gallery._picture import Picture
 from xpsolve.report.gallery._record import Drawn, note, run
 
 LEFT_OUT = "left-out.txt"  # names of the figures for which there was no time, one per line
+Run = tuple[str, float]  # what `run` returns
 
 
 def draw_all(
@@ -34,32 +35,25 @@ def draw_all(
     Only those named in `only` if there are any, and none that at the pace of those before it would end after so many
     `seconds`.  Yields each as it is finished, with what was drawn, why it could not be, or None for lack of time.
     """
-    start, place = perf_counter(), list(pictures)
+    start, spent, typical, left = perf_counter(), 1.0, 1.0, list[str]()
     wanted = sorted((p for name, p in pictures.items() if not only or name in only), key=lambda p: p.seconds)
-    spent = typical = 1.0
-    left: list[str] = []
     quiet, timed = [p for p in wanted if not p.timed], [p for p in wanted if p.timed]
-    workers = min(_cores(), len(quiet) // 2)
 
     def fits(picture: Picture) -> bool:
         return perf_counter() - start + picture.seconds * spent / typical <= seconds
 
-    done = _side_by_side(quiet, backend, workers, fits) if workers > 1 else _one_by_one(quiet, backend, fits)
-    for results in (done, _one_by_one(timed, backend, fits)):
+    for results in (_side_by_side(quiet, backend, fits), _one_by_one(timed, backend, fits)):
         for picture, found in results:
-            if found is None:
-                left.append(picture.name)
-                yield picture, None
-            elif isinstance(found, Exception):
-                yield picture, found
+            if isinstance(found, tuple):
+                spent, typical = spent + found[1], typical + picture.seconds
+                yield picture, note(picture, backends.get(backend), out, *found, list(pictures))
             else:
-                text, took = found
-                spent, typical = spent + took, typical + picture.seconds
-                yield picture, note(picture, backends.get(backend), out, text, took, place)
+                if found is None:
+                    left.append(picture.name)
+                yield picture, found
+    (out / LEFT_OUT).unlink(missing_ok=True)
     if left:
         write_text(out / LEFT_OUT, "".join(f"{name}\n" for name in left))
-    else:
-        (out / LEFT_OUT).unlink(missing_ok=True)
 
 
 def left_out(folder: Path) -> list[str]:
@@ -68,26 +62,26 @@ def left_out(folder: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split() if path.is_file() else []
 
 
-Result = tuple[Picture, tuple[str, float] | Exception | None]
-
-
-def _one_by_one(pictures: Sequence[Picture], backend: str, fits: Callable[[Picture], bool]) -> Iterator[Result]:
+def _one_by_one(
+    pictures: Sequence[Picture], backend: str, fits: Callable[[Picture], bool]
+) -> Iterator[tuple[Picture, Run | Exception | None]]:
     for picture in pictures:
-        if not fits(picture):
-            yield picture, None
-            continue
         try:
-            yield picture, run(picture, backends.get(backend))
+            found: Run | Exception | None = run(picture, backends.get(backend)) if fits(picture) else None
         except Exception as error:  # a library may raise anything; the other figures do not depend on it
-            yield picture, error
+            found = error
+        yield picture, found
 
 
 def _side_by_side(
-    pictures: Sequence[Picture], backend: str, workers: int, fits: Callable[[Picture], bool]
-) -> Iterator[Result]:
-    waiting, running = list(pictures), dict[Future[tuple[str, float]], Picture]()
-    # A fork would inherit the threads of BLAS in whatever state they are.
-    spawn = multiprocessing.get_context("spawn")
+    pictures: Sequence[Picture], backend: str, fits: Callable[[Picture], bool]
+) -> Iterator[tuple[Picture, Run | Exception | None]]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers, waiting, running = min(cores, len(pictures) // 2), list(pictures), dict[Future[Run], Picture]()
+    if workers < 2:
+        yield from _one_by_one(pictures, backend, fits)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit the threads of BLAS in whatever state they are
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_alone) as pool:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -97,13 +91,8 @@ def _side_by_side(
                 else:
                     yield picture, None
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                picture, error = running.pop(future), future.exception()
-                if isinstance(error, Exception):
-                    yield picture, error
-                elif error is None:
-                    yield picture, future.result()
-                else:
-                    raise error
+                error = future.exception()
+                yield running.pop(future), error if isinstance(error, Exception) else future.result()
 
 
 def _alone() -> None:
@@ -114,11 +103,7 @@ def _alone() -> None:
     threadpool_limits(1)
 
 
-def _run_named(name: str, backend: str) -> tuple[str, float]:
+def _run_named(name: str, backend: str) -> Run:
     from xpsolve.report import gallery  # which imports this file
 
     return run(gallery.PICTURES[name], backends.get(backend))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

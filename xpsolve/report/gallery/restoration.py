@@ -9,86 +9,19 @@ Sources: L. Rudin, S. Osher & E. Fatemi, Physica D 60 (1992); MFDS §14.1, and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
-from xpsolve.operators import cosine_basis
-from xpsolve.penalties import NonNegative, TotalVariation
-from xpsolve.report.gallery._picture import picture
-from xpsolve.report.style import panels
-from xpsolve.solution import inner_solve
-
-
-class Found(NamedTuple):
-    """What a method found."""
-
-    lam: float
-    x: Any
-
-
-def best(problem: Any, solvers: Mapping[str, Callable[[float], Any]], lams: Mapping[str, Any]) -> dict[str, Found]:
-    """λ and the picture with the best PSNR by each solver."""
-    tried = {name: [Found(float(lam), solve(float(lam))) for lam in lams[name]] for name, solve in solvers.items()}
-    return {name: max(found, key=lambda one: problem.psnr(one.x)) for name, found in tried.items()}
-
-
-def show(row: Any, backend: Backend, problem: Any, observed: str, found: Mapping[str, Found], between: str) -> None:
-    """The truth, what was observed, and what each method found, with λ and the PSNR, `between` it and the name."""
-    shown = {"truth": problem.x_true, observed: problem.y, **{name: one.x for name, one in found.items()}}
-    for axes, (name, x) in zip(row, shown.items(), strict=True):
-        pixels = backend.to_numpy(x).reshape(problem.shape)
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(name if name == "truth" else f"{name}{between}{problem.psnr(x):.1f} dB")
-        if name in found:
-            axes.set_xlabel(f"λ = {found[name].lam:.1e}".replace("e-0", "e-"), fontsize=9)
-
-
-BLURS = {"gaussian": 1.5, "motion": 9.0}
-LAMS = {"ridge": np.geomspace(1e-3, 1e-1, 7), "lasso": np.geomspace(1e-4, 1e-2, 7)}
-
-
-def deblurred(backend: Backend, blur: str, size: int, block: int = 8) -> tuple[Any, dict[str, Found]]:
-    """The problem, and λ and the picture with the best PSNR by ridge and by the lasso in cosines."""
-    problem = xs.problems.blurred_picture(shape=(size, size), blur=blur, width=BLURS[blur], backend=backend.name)
-    A, y = problem.A, problem.y
-    C = cosine_basis(size, block=block, like=y)
-    cosines = xs.Kronecker(C, C)
-    step = 1 / float(xs.operator_norm(A)) ** 2  # Ψ is orthonormal: ‖AΨ‖ = ‖A‖, which the transform gives
-    solvers = {
-        "ridge": lambda lam: xs.ridge(A, y, lam, method="cg", tol=1e-4).x,
-        "lasso": lambda lam: cosines @ xs.lasso(A @ cosines, y, lam, method="fista", step=step, tol=1e-4).x,
-    }
-    return problem, best(problem, solvers, LAMS)
-
-
-@picture("lasso", seconds=3.8)
-def deblurring(backend: Backend, *, size: int = 96) -> Any:
-    """Pictures deblurred: ridge regression, and the lasso in cosines of blocks
-
-    Two rows of four grey portraits: the truth, the blurred picture, and what ridge and the lasso restore, each with
-    its peak signal-to-noise ratio. Above the blur is Gaussian, and ridge is closer to the truth by a decibel; below
-    it is that of motion, where ridge leaves ripples along it and the lasso is closer by a decibel.
-
-    The portrait of Grace Hopper on 96 × 96 pixels, in [0, 1], blurred by a periodic xs.Convolution, with white
-    noise of deviation 0.01 (xs.problems.blurred_picture). Ridge by conjugate gradients on the pixels; the lasso by
-    FISTA on the coefficients of orthonormal cosines in blocks of 8 × 8, an xs.Kronecker product. λ is that of seven
-    with which the picture is closest to the truth, which is known here and would not be elsewhere. Setting of MFDS,
-    §14.1.
-    """
-    figure, rows = panels(4, rows=len(BLURS), height=4.3, images=True)
-    for row, (blur, width) in zip(rows, BLURS.items(), strict=True):
-        problem, found = deblurred(backend, blur, size)
-        row[0].set_ylabel(f"{blur}, {width:g} pixels")
-        show(row, backend, problem, "blurred", found, ", ")
-    return figure
+from xpsolve.report.gallery._picture import panels, picture
 
 
 class Setting(NamedTuple):
-    """How the picture was spoiled, and the values of λ that are tried."""
+    """How the picture was spoiled, and the values of λ that each method tries."""
 
     label: str
     observed: str
@@ -98,56 +31,86 @@ class Setting(NamedTuple):
     lams: dict[str, Any]
 
 
-def _four(**ends: tuple[float, float]) -> dict[str, Any]:
-    return {name.replace("_", " "): np.geomspace(low, high, 4) for name, (low, high) in ends.items()}
-
-
-_BLURRED = _four(ridge=(3e-3, 2e-2), Haar_lasso=(4e-4, 2e-3), total_variation=(3e-4, 1e-3))
-_NOISY = _four(ridge=(3e-2, 1e-1), Haar_lasso=(5e-2, 2e-1), total_variation=(4e-2, 1e-1))
-SETTINGS = (
-    Setting("noise", "noisy", "gaussian", 0.05, 0.1, _NOISY),  # a kernel of one pixel: A is the identity
-    Setting("Gaussian blur", "blurred", "gaussian", 1.5, 0.01, _BLURRED),
-    Setting("motion blur", "blurred", "motion", 9.0, 0.01, _BLURRED),
+COSINES = {"ridge": np.geomspace(1e-3, 1e-1, 5), "cosine lasso": np.geomspace(1e-4, 1e-2, 5)}
+NOISY = {"ridge": (0.03, 0.05, 0.1), "Haar lasso": (0.05, 0.1, 0.2), "total variation": (0.04, 0.06, 0.1)}
+BLURRED = {"ridge": (3e-3, 8e-3, 2e-2), "Haar lasso": (4e-4, 9e-4, 2e-3), "total variation": (3e-4, 5e-4, 1e-3)}
+DEBLURRED = (
+    Setting("Gaussian, 1.5 pixels", "blurred", "gaussian", 1.5, 0.01, COSINES),
+    Setting("motion, 9 pixels", "blurred", "motion", 9.0, 0.01, COSINES),
+)
+RESTORED = (
+    Setting("noise", "noisy", "gaussian", 0.05, 0.1, NOISY),  # a kernel of one pixel: A is the identity
+    Setting("Gaussian blur", "blurred", "gaussian", 1.5, 0.01, BLURRED),
+    Setting("motion blur", "blurred", "motion", 9.0, 0.01, BLURRED),
 )
 
 
-@inner_solve()
-def restored(backend: Backend, setting: Setting, size: int) -> tuple[Any, dict[str, Found]]:
-    """The problem, and what each method finds at its best λ."""
-    shape = (size, size)
-    options: dict[str, Any] = {"blur": setting.blur, "width": setting.width, "noise": setting.noise}
-    problem = xs.problems.blurred_picture(shape=shape, backend=backend.name, **options)
+def restored(backend: Backend, setting: Setting, size: int) -> tuple[Any, dict[str, tuple[float, Any]]]:
+    """The problem, and for each method λ and the picture, where the picture is closest to the truth."""
+    blur: dict[str, Any] = {"blur": setting.blur, "width": setting.width, "noise": setting.noise}
+    problem = xs.problems.blurred_picture(shape=(size, size), backend=backend.name, **blur)
     A, y = problem.A, problem.y
-    waves = xs.operators.Wavelet(shape).T
-    step = 1 / float(xs.operator_norm(A)) ** 2  # W is orthogonal: ‖AWᵀ‖ = ‖A‖, which the transform gives
-    f = xs.LeastSquares(A, y)  # the mean over the samples, so that λ is divided by their number
-    solvers = {
+    C, f = xs.operators.cosine_basis(size, block=8, like=y), xs.LeastSquares(A, y)
+    step = 1 / float(xs.operator_norm(A)) ** 2  # Ψ is orthonormal: ‖AΨ‖ = ‖A‖, which the transform gives
+
+    def lasso_in(basis: Any) -> Callable[[float], Any]:
+        return lambda lam: basis @ xs.lasso(A @ basis, y, lam, method="fista", step=step, tol=1e-4).x
+
+    smooth = partial(xs.penalties.TotalVariation, shape=problem.shape)  # of a mean over f.n samples
+    solvers: dict[str, Callable[[float], Any]] = {
         "ridge": lambda lam: xs.ridge(A, y, lam, method="cg", tol=1e-4).x,
-        "Haar lasso": lambda lam: waves @ xs.lasso(A @ waves, y, lam, method="fista", step=step, tol=1e-4).x,
-        "total variation": lambda lam: xs.minimize(f, TotalVariation(lam / f.n, shape) + NonNegative(), tol=5e-5).x,
+        "cosine lasso": lasso_in(xs.Kronecker(C, C)),
+        "Haar lasso": lasso_in(xs.operators.Wavelet(problem.shape).T),
+        "total variation": lambda lam: xs.minimize(f, smooth(lam / f.n) + xs.penalties.NonNegative(), tol=1e-4).x,
     }
-    return problem, best(problem, solvers, setting.lams)
+    found = {}
+    for name, lams in setting.lams.items():
+        tried = [(float(lam), solvers[name](float(lam))) for lam in lams]
+        found[name] = max(tried, key=lambda one: problem.psnr(one[1]))
+    return problem, found
 
 
-@picture("lasso", seconds=7.0)
+def portraits(backend: Backend, settings: Sequence[Setting], size: int, height: float) -> Any:
+    """Rows of the truth, of what was observed, and of what each method finds, with its PSNR and λ."""
+    figure, rows = panels(2 + len(settings[0].lams), rows=len(settings), height=height, images=True)
+    for row, setting in zip(rows, settings, strict=True):
+        problem, found = restored(backend, setting, size)
+        shown = {"truth": problem.x_true, setting.observed: problem.y} | {name: x for name, (_, x) in found.items()}
+        for axes, (name, x) in zip(row, shown.items(), strict=True):
+            pixels = backend.to_numpy(x).reshape(problem.shape)
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set_title(name if name == "truth" else f"{name}\n{problem.psnr(x):.1f} dB")
+        for axes, (lam, _) in zip(row[2:], found.values(), strict=True):
+            axes.set_xlabel(f"λ = {lam:.1e}".replace("e-0", "e-"), fontsize=9)
+        row[0].set_ylabel(setting.label)
+    return figure
+
+
+@picture("lasso", seconds=2.0)
+def deblurring(backend: Backend, *, size: int = 96) -> Any:
+    """Pictures deblurred: ridge regression, and the lasso in cosines of blocks
+
+    Two rows of four grey portraits: the truth, the blurred picture, and what ridge and the lasso restore, with the
+    peak signal-to-noise ratio. Gaussian blur, above: ridge is closer to the truth by a decibel. Motion, below:
+    ridge leaves ripples along it, and the lasso is closer by a decibel.
+
+    Grace Hopper on 96 × 96 pixels, in [0, 1], blurred by a periodic xs.Convolution, with white noise of 0.01. xs.ridge
+    by conjugate gradients; xs.lasso by FISTA on cosines in blocks of 8 × 8, an xs.Kronecker product. λ is the best of
+    five for the truth, known here only. Setting of MFDS, §14.1.
+    """
+    return portraits(backend, DEBLURRED, size, 4.5)
+
+
+@picture("lasso", seconds=4.0)
 def total_variation(backend: Backend, *, size: int = 96) -> Any:
     """Noisy and blurred pictures restored by total variation
 
     Three rows of five grey portraits: the truth, the noisy or blurred picture, and what ridge, the lasso in Haar
-    wavelets and total variation restore, each with its peak signal-to-noise ratio. Total variation is the closest
-    to the truth in every row, by one to three decibels: its areas are smooth and its edges sharp, where ridge keeps
-    the noise or leaves ripples and the lasso shows squares.
+    wavelets and total variation restore, with the peak signal-to-noise ratio. Total variation is closest to the
+    truth, by one to three decibels: smooth areas and sharp edges, where ridge keeps noise and the lasso shows squares.
 
-    The portrait of Grace Hopper on 96 × 96 pixels, in [0, 1], with white noise of deviation 0.1, or blurred by a
-    periodic xs.Convolution with noise of deviation 0.01. Ridge by conjugate gradients on the pixels, which can only
-    shrink them where there is no blur; the lasso by FISTA on the coefficients of xs.operators.Wavelet; total
-    variation with x ≥ 0 by the primal–dual method of xs.minimize. λ multiplies the penalty beside ½‖Ax − y‖², and
-    is that of four with which the picture is closest to the truth, which is known here and would not be elsewhere.
-    Setting of MFDS, §14.1.
+    Grace Hopper on 96 × 96 pixels, with white noise of 0.1, or blurred by xs.Convolution with noise of 0.01. xs.ridge
+    by conjugate gradients; xs.lasso by FISTA on xs.operators.Wavelet; total variation with x ≥ 0 by the primal–dual
+    method of xs.minimize. λ is the best of three for the truth, known here only. Setting of MFDS, §14.1.
     """
-    figure, rows = panels(5, rows=len(SETTINGS), height=5.9, images=True)
-    for row, setting in zip(rows, SETTINGS, strict=True):
-        problem, found = restored(backend, setting, size)
-        row[0].set_ylabel(setting.label)
-        show(row, backend, problem, setting.observed, found, "\n")
-    return figure
+    return portraits(backend, RESTORED, size, 5.9)

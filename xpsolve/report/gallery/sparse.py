@@ -13,58 +13,47 @@ import numpy as np
 
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
-from xpsolve.report.gallery._clock import shortest
-from xpsolve.report.gallery._picture import picture
-from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, label_ends, note, panels, power_of_ten, scale
+from xpsolve.report.gallery._clock import times
+from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, picture, set_axes
+from xpsolve.report.style import COLOURS, FAINT, INK, note, power_of_ten
 
-BALLS, SLOPE = (0.5, 0.75, 1.0, 1.5, 2.0), (0.6, 1.0)
-
-
-def boundary(backend: Backend, q: float) -> Any:
-    """Points (2, k) with Σ|x_i|^q = 1: directions of all angles, each divided by its own length."""
-    xp = backend.namespace
-    angles = backend.asarray(np.linspace(0.0, 2 * np.pi, 721))  # every half degree, the corners among them
-    directions = xp.stack([xp.cos(angles), xp.sin(angles)])
-    return directions / xp.sum(xp.abs(directions) ** q, axis=0) ** (1 / q)
+SLOPE = (0.6, 1.0)
 
 
-def contact(backend: Backend, q: float) -> Any:
-    """The first x (2,) of a growing ball on a line ⟨a, x⟩ = c, where c is such that its length is 1."""
-    a, one = backend.asarray([SLOPE]), backend.asarray([1.0])
+def ball(backend: Backend, q: float) -> tuple[Any, Any]:
+    """Points (2, k) with Σ|x_i|^q = 1, and the first x (2,) of the growing ball on a line ⟨a, x⟩ = c, scaled alike."""
+    xp, a, one = backend.namespace, backend.asarray([SLOPE]), backend.asarray([1.0])
+    angles = backend.asarray(np.linspace(0.0, 2 * np.pi, 361))  # the corners among them
+    points = xp.stack([xp.cos(angles), xp.sin(angles)])
+    points = points / xp.sum(xp.abs(points) ** q, axis=0) ** (1 / q)
     if q == 1:
         x = xs.basis_pursuit(a, one).x
     elif q == 2:
         x = xs.lstsq(a, one).x
-    else:  # no solver: the best of the points on the boundary
-        xp, points = backend.namespace, boundary(backend, q)
+    else:  # no solver: the best of the points
         x = points[:, int(xp.argmax((a @ points)[0, :]))]
-    x = backend.to_numpy(x)
-    return x / np.sum(np.abs(x) ** q) ** (1 / q)
+    return backend.to_numpy(points), backend.to_numpy(x / xp.sum(xp.abs(x) ** q) ** (1 / q))
 
 
 @picture("lasso", seconds=0.2)
 def lq_balls(backend: Backend) -> Any:
     """Of the balls Σ|x_i|^q ≤ 1 only that of q = 1 is convex and pointed
 
-    Five unit balls of the plane with the line each touches first. For q = 0.5 and 0.75 they are stars drawn in
-    towards 0, for q = 1 a square on its corner: the line touches a corner, on the vertical axis. For q = 1.5 a
-    swollen square and for q = 2 a disc: the line touches them off the axes.
+    Five unit balls of the plane with the line each touches first. For q = 0.5 and 0.75 they are stars, for q = 1 a
+    square on its corner: the line touches a corner, on the vertical axis. For q = 1.5 a swollen square and for q = 2
+    a disc: the line touches them off the axes.
 
     The dot is the smallest x in ℓ^q with ⟨a, x⟩ = c, a = (0.6, 1): by xs.basis_pursuit for q = 1, by xs.lstsq for
-    q = 2, the best of 721 points of the boundary for the others. For q ≤ 1 it has a single coordinate other than 0.
-    After MFDS, figure 14.1.
+    q = 2, else the best point of the boundary. For q ≤ 1 one coordinate is 0. After MFDS, figure 14.1.
     """
-    blue, orange, *_ = COLOURS
-    figure, row = panels(len(BALLS), height=2.15, images=True, sharey=True)
-    for axes, q in zip(row, BALLS, strict=True):
+    figure, row = panels(5, height=2.15, images=True, sharey=True)
+    for axes, q in zip(row, (0.5, 0.75, 1.0, 1.5, 2.0), strict=True):
+        points, x = ball(backend, q)
         axes.axhline(0, color=FAINT, linewidth=0.6)
         axes.axvline(0, color=FAINT, linewidth=0.6)
-        x1, x2 = backend.to_numpy(boundary(backend, q))
-        axes.fill(x1, x2, facecolor=blue, alpha=0.15, linewidth=0)
-        axes.plot(x1, x2, color=blue)
-        x, along = contact(backend, q), np.asarray([-1.5, 1.5])
-        axes.plot(along, (np.dot(SLOPE, x) - SLOPE[0] * along) / SLOPE[1], color=INK, linewidth=0.9)
-        axes.plot(*x, "o", color=orange, markersize=5.5)
+        axes.fill(*points, facecolor=("C0", 0.15), edgecolor="C0", linewidth=1.4)
+        axes.axline(x, slope=-SLOPE[0] / SLOPE[1], color=INK, linewidth=0.9)
+        axes.plot(*x, "o", color="C1", markersize=5.5)
         axes.set(xlim=(-1.35, 1.35), ylim=(-1.25, 1.6), aspect="equal", xlabel=f"q = {q:g}")
         axes.spines[:].set_visible(False)
     return figure
@@ -74,39 +63,36 @@ def lq_balls(backend: Backend) -> Any:
 def soft_threshold(backend: Backend) -> Any:
     """Soft thresholding moves what it keeps towards 0; hard thresholding jumps
 
-    Two curves against x between −3 and 3 with λ = 1. Both are 0 between −λ and λ. Beyond, the soft threshold is a
-    line at distance λ from the diagonal, without a jump; the hard threshold jumps to the diagonal.
+    Two curves against x between −3 and 3 with λ = 1, both 0 between −λ and λ. Beyond, the soft threshold is a line at
+    distance λ from the diagonal, without a jump; the hard threshold jumps to the diagonal.
 
-    xs.soft_threshold(x, 1) = sign(x)·max(|x| − 1, 0) at 601 points. It is the proximal map of λ|x|, and continuous;
-    hard thresholding is that of ½λ²·1_{x ≠ 0}. After MFDS, §14.1.4, equation 14.7.
+    xs.soft_threshold(x, 1) = sign(x)·max(|x| − 1, 0), the proximal map of λ|x|, is continuous; hard thresholding is
+    that of ½λ²·1_{x ≠ 0}. After MFDS, §14.1.4, equation 14.7.
     """
-    xp = backend.namespace
-    x = backend.asarray(np.linspace(-3.0, 3.0, 601))
-    soft, hard = xs.soft_threshold(x, 1.0), xp.where(xp.abs(x) > 1, x, xp.zeros_like(x))
-    x, soft, hard = (backend.to_numpy(values) for values in (x, soft, hard))
-    blue, orange, *_ = COLOURS
+    x = np.linspace(-3.0, 3.0, 61)
+    soft = backend.to_numpy(xs.soft_threshold(backend.asarray(x), 1.0))
     figure, axes = panels(height=3.9)
-    axes.plot(x, x, color=FAINT, linewidth=0.8)
-    axes.text(0.42, 0.52, "x", color=FAINT, ha="right", va="bottom")
-    axes.plot(x, soft, color=blue, linewidth=2.4)
+    axes.axline((0, 0), slope=1, color=FAINT, linewidth=0.8)
+    axes.plot(x, soft, linewidth=2.4)
     # Three pieces: the hard threshold jumps, and a line across the jump would be no value of it.
-    for piece in (x < -1, abs(x) <= 1, x > 1):
-        axes.plot(x[piece], hard[piece], color=orange, dashes=(5, 3))
-    axes.plot([-1, 1], [-1, 1], "o", color=orange, markerfacecolor="none", markersize=5)
-    axes.text(1.95, 0.7, "soft", color=blue, ha="left", va="top")
-    axes.text(1.55, 1.75, "hard", color=orange, ha="right", va="bottom")
+    for ends, values in (((-3, -1), (-3, -1)), ((-1, 1), (0, 0)), ((1, 3), (1, 3))):
+        axes.plot(ends, values, color="C1", dashes=(5, 3))
+    axes.plot([-1, 1], [-1, 1], "o", color="C1", markerfacecolor="none", markersize=5)
+    note(axes, "x", (0.45, 0.5), color=FAINT, fontsize=10, ha="right")
+    note(axes, "soft", (2.0, 1.0), (4, -16), color="C0", fontsize=10)
+    note(axes, "hard", (1.6, 1.6), (-6, 5), color="C1", fontsize=10, ha="right")
     axes.set_xticks([-2, -1, 0, 1, 2], ["−2", "−λ", "0", "λ = 1", "2"])
     axes.set_yticks([-2, -1, 0, 1, 2], ["−2", "−1", "0", "1", "2"])
     axes.set(xlim=(-3, 3), ylim=(-3, 3), xlabel="x", ylabel="threshold of x")
     return figure
 
 
-@picture("lasso", seconds=1.4)
+@picture("lasso", seconds=0.2)
 def lasso_path(backend: Backend) -> Any:
     """Diabetes data: as λ falls, the lasso selects features one by one
 
-    The ten coefficients against λ / max |Aᵀy|, from 1 at the left to 0.001 at the right. All start at 0; bmi and s5
-    enter first and grow to about 25 and 35, then bp, s3 and sex; at small λ the correlated s1 and s2 run apart.
+    Ten coefficients against λ / max |Aᵀy|, from 1 at the left to 0.001 at the right. All start at 0; bmi and s5 enter
+    first and grow to about 25 and 35, then bp, s3 and sex; at small λ the correlated s1 and s2 run apart.
 
     442 patients, 10 features of mean 0 and variance 1; xs.lasso_path at 100 values of λ, each certified to a duality
     gap of 1e-6·½‖y‖². Coefficients are of a feature's standard deviation. After MFDS, §14.1.3.
@@ -114,38 +100,32 @@ def lasso_path(backend: Backend) -> Any:
     data = xs.problems.diabetes(backend=backend.name)
     path = xs.lasso_path(data.A, data.y)
     lams, x = backend.to_numpy(path.lams), backend.to_numpy(path.x)
-    shares = lams / lams[0]
     figure, axes = panels(height=4.4)
     axes.axhline(0, color=FAINT, linewidth=0.8)
-    styles = [(colour, dashes) for dashes in ((None, None), (4, 1.5)) for colour in COLOURS]
-    ends = []
-    for values, name, (colour, dashes) in zip(x.T, data.feature_names, styles, strict=False):
-        axes.plot(shares, values, color=colour, linewidth=1.6, dashes=dashes)
-        ends.append((shares[-1], values[-1], name, colour))
-    scale(axes, x="powers")
+    axes.set_prop_cycle(color=[*COLOURS] * 2, linestyle=["-"] * len(COLOURS) + ["--"] * len(COLOURS))
+    axes.plot(lams / lams[0], x, linewidth=1.6, label=data.feature_names)
     # From the largest λ down: lines end where there is space for names.
-    axes.set(xlim=(shares[0], shares[-1]), xlabel="λ / max |Aᵀy|", ylabel="coefficient")
-    label_ends(axes, ends, room=0.058, leaders=True)
+    set_axes(axes, x="powers", xlim=(1, lams[-1] / lams[0]), xlabel="λ / max |Aᵀy|", ylabel="coefficient")
+    name_ends(axes, room=0.058, leaders=True)
     return figure
 
 
-METHODS = dict(zip(("ista", "fista", "working_set"), zip(COLOURS, MARKERS, strict=False), strict=False))
 FLOOR = 1e-12  # smaller differences of two objectives are rounding
 
 
-def spikes(backend: Backend, p: int = 500, width: float = 4.0) -> tuple[Any, Any, float]:
-    """Ten spikes of ±1 blurred by a periodic Gaussian, with 1 % of noise: A, y and λ = ‖Aᵀy‖_∞ / 100."""
-    rng = np.random.default_rng(0)
-    away = np.arange(p)[:, None] - np.arange(p)
+def spikes(backend: Backend, p: int, width: float = 4.0) -> tuple[Any, Any, float]:
+    """Ten spikes of ±1 blurred by a periodic Gaussian, with 1 % of noise, ½‖y‖² = 1: A, y and λ = max |Aᵀy| / 100."""
+    rng, away = np.random.default_rng(0), np.arange(p)[:, None] - np.arange(p)
     A = np.exp(-(np.minimum(away % p, -away % p) ** 2) / (2 * width**2))
     x = np.zeros(p)
     x[rng.permutation(p)[:10]] = rng.choice([-1.0, 1.0], 10)
     y = A @ x
     y += 0.01 * np.linalg.norm(y) / np.sqrt(p) * rng.standard_normal(p)
+    y *= np.sqrt(2) / np.linalg.norm(y)
     return backend.asarray(A), backend.asarray(y), 0.01 * float(np.max(np.abs(A.T @ y)))
 
 
-@picture("lasso", seconds=8.1, timed=True)
+@picture("lasso", seconds=4.0, timed=True)
 def lasso_convergence(backend: Backend, *, p: int = 500, max_iter: int = 3000) -> Any:
     """ISTA and FISTA below their bounds, and working sets against time
 
@@ -153,133 +133,112 @@ def lasso_convergence(backend: Backend, *, p: int = 500, max_iter: int = 3000) -
     as 1/k, FISTA faster and in the end steeply, each with its dashed bound, 1/k and 1/k², above. Right, against the
     seconds of a call: ISTA, FISTA and working sets, a marker for each tolerance.
 
-    Ten spikes blurred by a Gaussian: A is 500 × 500, 1 % of noise, λ = max |Aᵀy| / 100. Left: the objective after
-    every iteration, by record=True; dashed, the bounds ‖x*‖²/(2τk) and 2‖x*‖²/(τ(k + 1)²), that of FISTA without
-    its restarts. Right: each marker is one whole call of xs.lasso, nothing recorded, its step found anew, to a
-    duality gap of 1e-1, 1e-2, … of ½‖y‖² in at most 3000 iterations: shortest of three on the machine that drew it,
-    and the objective of the x returned. P* is the best value that any of the runs found; values within 1e-12 of it
-    are below the axes. After MFDS, §14.1.4.
+    Ten spikes blurred by a Gaussian: A is 500 × 500, 1 % of noise, λ = max |Aᵀy| / 100. Bounds: ‖x*‖²/(2τk), and for
+    FISTA without restarts 2‖x*‖²/(τ(k + 1)²). Right: calls of xs.lasso to gaps of 1e-1, 1e-2, … of ½‖y‖² in at most
+    3000 iterations, on the machine that drew it. P* is the best value of all runs. After MFDS, §14.1.4.
     """
     A, y, lam = spikes(backend, p)
-    xp = backend.namespace
-    tight, half = 1e3 * float(xp.finfo(y.dtype).eps), 0.5 * float(y @ y)
-    step = 1 / float(xs.operator_norm(A)) ** 2
+    tight, step = 1e3 * float(backend.namespace.finfo(y.dtype).eps), 1 / float(xs.operator_norm(A)) ** 2
+    solve = partial(xs.lasso, A, y, lam, max_iter=max_iter)
 
-    def objective(x: Any) -> float:
-        r = A @ x - y
-        return 0.5 * float(r @ r) + lam * float(xp.sum(xp.abs(x)))
+    def objective(run: Any) -> Any:
+        return backend.to_numpy(run.history["objective"])
 
-    x_star = xs.lasso(A, y, lam, method="working_set", tol=tight).x
-    steps: dict[str, Any] = {}
-    calls: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
-    for method in ("ista", "fista"):
-        run = xs.lasso(A, y, lam, method=method, step=step, tol=tight, max_iter=max_iter, record=True)
-        steps[method] = backend.to_numpy(run.history["objective"])[1:]
-    for method, found in calls.items():
-        for tol in 10.0 ** -np.arange(1, 11):
-            options: dict[str, Any] = {"method": method, "tol": max(float(tol), tight), "max_iter": max_iter}
-            seconds, solution = shortest(backend, partial(xs.lasso, A, y, lam, **options), 3)
-            found.append((seconds, objective(solution.x)))
-            if not solution.converged or tol < tight:
-                break
-
-    least = min(objective(x_star), *(values.min() for values in steps.values()))
-    size = float(x_star @ x_star) / step / half  # ‖x*‖²/τ over ½‖y‖²
+    best = solve(method="working_set", tol=tight, record=True)
+    steps = {m: objective(solve(method=m, step=step, tol=tight, record=True))[1:] for m in ("ista", "fista")}
+    least = min(objective(best)[-1], *(values.min() for values in steps.values()))
+    k, size = np.arange(1, max_iter + 1), float(best.x @ best.x) / step  # ‖x*‖²/τ
+    bounds = ((size / 2 / k, "1/k"), (2 * size / (k + 1) ** 2, "1/k²"))
     figure, (left, right) = panels(2, height=3.9, sharey=True)
-    k = np.arange(1, max_iter + 1)
-    for method, bound, law in (("ista", size / 2 / k, "1/k"), ("fista", 2 * size / (k + 1) ** 2, "1/k²")):
-        colour, place = METHODS[method][0], max_iter // 4
-        excess = (steps[method] - least) / half
-        left.plot(k[: excess.size], excess, color=colour, linewidth=1.6)
-        left.plot(k, bound, color=colour, linewidth=0.9, dashes=(4, 3))
-        note(left, law, (place, bound[place]), (3, 3), color=colour)
-    for method, (colour, marker) in METHODS.items():
-        seconds, values = np.transpose(calls[method])
-        excess = np.maximum((values - least) / half, FLOOR / 100)
-        right.plot(seconds, excess, color=colour, marker=marker, linewidth=1.0, label=method)
-    scale(left, x="powers", y="powers")
-    scale(right, x="seconds", y="powers")
-    left.set(xlabel="iteration k", ylabel="(P(x) − P*) / ½‖y‖²", xlim=(1, max_iter), ylim=(FLOOR, 100))
-    right.set(xlabel="time of a whole call")
-    right.legend(loc="lower left")
+    for colour, values, (bound, law) in zip(COLOURS, steps.values(), bounds, strict=False):
+        left.plot(k[: values.size], values - least, color=colour, linewidth=1.6)
+        left.plot(k, bound, **GUIDE | {"color": colour})
+        note(left, law, (max_iter // 4, bound[max_iter // 4]), (3, 3), color=colour)
+    for method, marker in {"ista": "o", "fista": "s", "working_set": "D"}.items():
+        calls = []
+        for tol in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10):
+            run = solve(method=method, tol=max(tol, tight), record=True)
+            seconds = times(backend, {"": partial(solve, method=method, tol=max(tol, tight))}, rounds=1)[""]
+            calls.append((seconds, max(objective(run)[-1] - least, FLOOR / 100)))
+            if not run.converged or tol < tight:
+                break
+        right.plot(*np.transpose(calls), marker=marker, linewidth=1.0, label=method)
+    left.set(xlim=(1, max_iter), ylim=(FLOOR, 100))
+    set_axes(left, x="powers", y="powers", xlabel="iteration k", ylabel="(P(x) − P*) / ½‖y‖²")
+    set_axes(right, x="seconds", y="powers", xlabel="time of a whole call", legend="lower left")
     return figure
 
 
-@picture("lasso", seconds=2.0)
+@picture("lasso", seconds=0.4)
 def choice_of_lambda(backend: Backend) -> Any:
     """Held-out error against λ: one standard error keeps 4 of 10 features
 
-    Two panels of the mean squared error of prediction against λ, with standard errors as bars. Left, ridge by leave
-    one out; right, the lasso by ten folds. Both are flat for small λ and rise steeply for large λ. Dashed lines
-    mark the least error and, for the lasso, the larger λ within one standard error of it, with fewer features.
+    Two panels of the mean squared error of prediction against λ, with standard errors as bars: ridge by leave one
+    out, and the lasso by ten folds. Both are flat for small λ and rise steeply for large λ. Dashed lines mark the
+    least error and, for the lasso, the larger λ within one standard error of it, with fewer features.
 
-    442 patients, 10 features. found = xs.lasso_cv(A, y), or found = xs.ridge_cv(A, y, lams, method='loo'), holds
-    the curve, which two lines draw: plt.errorbar(found.lams, found.scores, found.spread) and
-    plt.axvline(found.lam). After T. Hastie, R. Tibshirani and J. Friedman, The Elements of Statistical Learning,
-    Figure 3.8; the penalties as in MFDS, §14.1.
+    442 patients, 10 features: xs.ridge_cv(A, y, lams, method='loo') and xs.lasso_cv(A, y, rule='one standard error')
+    have the curve as lams, scores and spread. After T. Hastie, R. Tibshirani and J. Friedman, The Elements of
+    Statistical Learning, Figure 3.8; the penalties as in MFDS, §14.1.
     """
     data = xs.problems.diabetes(backend=backend.name)
-    colour, _, other, *_ = COLOURS
     ridge = xs.ridge_cv(data.A, data.y, backend.asarray(np.geomspace(1e-2, 1e3, 60)), method="loo")
-    simple = xs.lasso_cv(data.A, data.y, n_lams=60, rule="one standard error")
-    best = xs.lasso_cv(data.A, data.y, backend.asarray(backend.to_numpy(simple.lams)))
+    lasso = xs.lasso_cv(data.A, data.y, n_lams=60, rule="one standard error")
     figure, (left, right) = panels(2, height=3.9, sharey=True)
-    for axes, found in ((left, ridge), (right, best)):
+    for axes, found in ((left, ridge), (right, lasso)):
         lams, scores, spread = (backend.to_numpy(v) for v in (found.lams, found.scores, found.spread))
-        axes.errorbar(lams, scores, spread, color=colour, ecolor=FAINT, elinewidth=0.8, linewidth=1.6)
-        axes.set(xlabel="λ")
-        scale(axes, x="powers")
-    dashed: dict[str, Any] = {"linewidth": 1.0, "dashes": (4, 3)}
-    left.axvline(float(ridge.lam), color=colour, **dashed)
-    for found, name, shade in ((best, "best", colour), (simple, "one standard error", other)):
-        count = int(np.count_nonzero(backend.to_numpy(found.x)))
-        right.axvline(float(found.lam), label=f"{name}, {count} features", color=shade, **dashed)
-    right.legend(loc="upper left")
-    left.set(ylabel="mean squared error of prediction", title="ridge, leave one out")
-    right.set(title="lasso, ten folds")
+        axes.errorbar(lams, scores, spread, ecolor=FAINT, elinewidth=0.8, linewidth=1.6)
+    best = float(lams[np.argmin(scores)])  # of the lasso
+    for axes, lam, x, name, colour in (
+        (left, float(ridge.lam), ridge.x, "best", "C0"),
+        (right, best, xs.lasso(data.A, data.y, best).x, "best", "C0"),
+        (right, float(lasso.lam), lasso.x, "one standard error", "C2"),
+    ):
+        label = f"{name}, {np.count_nonzero(backend.to_numpy(x))} features"
+        axes.axvline(lam, ymax=0.76, label=label, color=colour, linewidth=1.0, dashes=(4, 3))
+    error = "mean squared error of prediction"
+    set_axes(left, x="powers", xlabel="λ", ylabel=error, title="ridge, leave one out", legend="upper left")
+    set_axes(right, x="powers", xlabel="λ", title="lasso, ten folds", legend="upper left")
     return figure
 
 
-@picture("ridge", seconds=1.0)
+@picture("ridge", seconds=0.3)
 def l_curve(backend: Backend, *, n: int = 200, sigma: float = 0.05) -> Any:
     """L-curve: the rules choose a λ near the corner
 
-    Left, a curve in the shape of an L: the norm of x falls steeply while the residual stays, and beyond a corner
-    the residual grows while the norm stays. Right, the error of x against λ falls and rises again. The markers of
-    generalised cross-validation and of the discrepancy principle lie near the corner and near the least error.
+    Left, an L: the norm of x falls steeply while the residual stays, and beyond a corner the residual grows while the
+    norm stays. Right, the error of x against λ falls and rises again. The markers of generalised cross-validation and
+    of the discrepancy principle lie near the corner and near the least error.
 
-    A signal of 200 numbers, blurred by a Gaussian, with normal noise of the standard deviation 0.05: xs.ridge with
-    120 values of λ from one factorisation, and the choices of xs.ridge_cv and, for known noise, of xs.discrepancy.
-    After P. C. Hansen, SIAM Review 34 (1992); ridge regression as in MFDS, §14.1.2.
+    200 numbers, blurred by a Gaussian, with normal noise of deviation 0.05: xs.ridge with 109 values of λ from one
+    factorisation, and the choices of xs.ridge_cv and, for known noise, xs.discrepancy. After P. C. Hansen, SIAM
+    Review 34 (1992); ridge regression as in MFDS, §14.1.2.
     """
-    t = np.linspace(0, 1, n)
+    t, lams = np.linspace(0, 1, n), np.geomspace(1e-8, 10, 9 * 12 + 1)
     A = np.exp(-0.5 * ((t[:, None] - t) / 0.03) ** 2)
     A /= A.sum(axis=1, keepdims=True)
     truth = np.sin(2 * np.pi * t) + np.where((t > 0.35) & (t < 0.6), 1.0, 0.0)
     y = A @ truth + sigma * np.random.default_rng(0).standard_normal(n)
-    there, data, lams = backend.asarray(A), backend.asarray(y), np.geomspace(1e-8, 10, 120)
-    X = backend.to_numpy(xs.ridge(there, data, backend.asarray(lams)).x)
-    residual, size = (np.linalg.norm(V, axis=1) for V in (X @ A.T - y, X))
-    rules = {
-        "generalised cross-validation": xs.ridge_cv(there, data, lams),
-        "discrepancy": xs.discrepancy(there, data, sigma * n**0.5),
-    }
+    there, data = backend.asarray(A), backend.asarray(y)
     figure, (left, right) = panels(2, height=3.9)
-    first, *others = COLOURS
-    left.plot(residual, size, color=first, linewidth=1.6)
-    right.plot(lams, np.linalg.norm(X - truth, axis=1) / np.linalg.norm(truth), color=first, linewidth=1.6)
-    for lam in (1e-6, 1e-4, 1.0):
-        i = int(np.argmin(np.abs(np.log(lams / lam))))
-        left.plot(residual[i], size[i], ".", color=FAINT, zorder=3)
-        note(left, f"λ = {power_of_ten(lam)}", (residual[i], size[i]), (5, 4))
-    for (name, found), colour, marker in zip(rules.items(), others, MARKERS, strict=False):
-        x = backend.to_numpy(found.x)
-        style = {"color": colour, "marker": marker, "markersize": 6.5, "linestyle": "none", "zorder": 4}
-        left.plot(np.linalg.norm(A @ x - y), np.linalg.norm(x), **style)
-        right.plot(float(found.lam), np.linalg.norm(x - truth) / np.linalg.norm(truth), label=name, **style)
-    left.set(xlabel="‖Ax − y‖", ylabel="‖x‖")
-    right.set(xlabel="λ", ylabel="error of x, relative")
-    for axes in (left, right):
-        scale(axes, x="powers", y="powers")
-    right.legend(loc="upper center")
+
+    def show(lam: Any, x: Any, **style: Any) -> tuple[Any, Any]:
+        x = backend.to_numpy(x)
+        residual, size, error = (np.linalg.norm(v, axis=-1) for v in (x @ A.T - y, x, x - truth))
+        left.plot(residual, size, **style)
+        right.plot(lam, error / np.linalg.norm(truth), **style)
+        return residual, size
+
+    residual, size = show(lams, xs.ridge(there, data, backend.asarray(lams)).x, linewidth=1.6)
+    for i in (24, 48, 96):
+        place = residual[i], size[i]
+        left.plot(*place, ".", color=FAINT, zorder=3)
+        note(left, f"λ = {power_of_ten(lams[i])}", place, (5, 4))
+    for name, marker, rule in (
+        ("generalised cross-validation", "o", xs.ridge_cv(there, data, lams)),
+        ("discrepancy", "s", xs.discrepancy(there, data, sigma * n**0.5)),
+    ):
+        show(float(rule.lam), rule.x, label=name, marker=marker, markersize=6.5, linestyle="none", zorder=4)
+    set_axes(left, x="powers", y="powers", xlabel="‖Ax − y‖", ylabel="‖x‖")
+    set_axes(right, x="powers", y="powers", xlabel="λ", ylabel="error of x, relative", legend="upper center")
     return figure
