@@ -88,9 +88,17 @@ class Cost:
         )
 
     def __mul__(self, times: int) -> Cost:
-        sums = (self.flops, self.bytes, self.launches, self.syncs)
-        more = (self.products, self.results, self.taped)
-        return Cost(*(times * s for s in sums), self.memory, self.operand, *(times * s for s in more))
+        return Cost(
+            self.flops * times,
+            self.bytes * times,
+            self.launches * times,
+            self.syncs * times,
+            self.memory,
+            self.operand,
+            self.products * times,
+            self.results * times,
+            self.taped * times,
+        )
 
     __rmul__ = __mul__
 
