@@ -96,25 +96,18 @@ class Model:
             np.asarray(more[name], dtype=np.float64) for name in ("operand", "products", "results", "taped")
         )
         given = products > 0
+        sizes, rates = zip(*(self.matrices or ((1.0, self.bytes_per_s),)), strict=True)
+        streaming = np.exp(np.interp(np.log(np.maximum(operand, 1.0)), np.log(sizes), np.log(rates)))
+        sizes, rates = zip(*(self.copies or ((1.0, self.bytes_per_s),)), strict=True)  # the last is beyond any cache
         array = np.where(given, results / np.maximum(products, 1), memory)
         moved = 2.0 * memory + np.where(given, 3.0 * array * np.maximum(launches - products, 0), bytes)
         return {
             "arithmetic": flops / self.flops_per_s,
-            "memory": np.where(given, bytes / self._streaming(operand), 0.0),
+            "memory": np.where(given, bytes / streaming, 0.0),
             "launches": self.call_s + (launches - taped) * self.launch_s + taped * self.tape_s,
-            "elementwise": moved / self._moving(2.0 * array),
+            "elementwise": moved / np.where(2.0 * array > sizes[-2:][0], rates[-1], stats.hmean(rates)),
             "host reads": syncs * self.sync_s,
         }
-
-    def _streaming(self, size: Any) -> Any:
-        """Bandwidth of reading a matrix of that many bytes again and again."""
-        sizes, rates = zip(*(self.matrices or ((1.0, self.bytes_per_s),)), strict=True)
-        return np.exp(np.interp(np.log(np.maximum(size, 1.0)), np.log(sizes), np.log(rates)))
-
-    def _moving(self, size: Any) -> Any:
-        """Bandwidth of elementwise work that moves so many bytes: the mean of all, or that of the largest beyond."""
-        sizes, rates = zip(*(self.copies or ((1.0, self.bytes_per_s),)), strict=True)
-        return np.where(size > sizes[-2] if len(sizes) > 1 else False, rates[-1], stats.hmean(rates))
 
 
 def _rates(rows: pd.DataFrame, entries: int, least: float) -> _Rates:
@@ -134,8 +127,7 @@ GPUS = {  # float64 products, with tensor cores where there are some, and bandwi
     "NVIDIA A100 80 GB SXM": _gpu(19.5e12, 2.04e12),
     "NVIDIA V100 SXM2": _gpu(7.8e12, 0.9e12),
 }
-"""Machines that one may not have, as published.  Their times are predicted, not measured, and hardly reached: a
-factorisation stays far below the rate of products there."""
+"""Machines that one may not have, as published: hardly reached, and by a factorisation not at all."""
 
 
 def models(frame: pd.DataFrame) -> dict[tuple[str, ...], Model]:
