@@ -4,8 +4,8 @@ Rates of matrix products, of streaming through memory and of launching, per back
 of an algorithm is the largest of flops / rate, bytes / bandwidth and launches × time per launch.
 Each value is the best of several runs, since a ceiling is what was reached at least once.
 
-What a time is predicted from besides is no limit: a launch with the checks and the Python around it, and the bandwidth
-of elementwise work where it fits a cache and where it does not.
+What a time is predicted from besides is no limit: products with a thin matrix, the bandwidth of elementwise work where
+it fits a cache and where it does not, and a launch with the checks and the Python around it.
 """
 
 from __future__ import annotations
@@ -80,6 +80,18 @@ class Gram(_FlopRate):
         return lambda: A.T @ A, 4.0 * n**3
 
 
+class Thin(_FlopRate):
+    """Rate of a square matrix times one of 64 columns, 128 n² flops, as layers and blocks of vectors have them."""
+
+    title = "Product with a thin matrix"
+    params = (BACKENDS, _DTYPES, (256, 512, 1024))
+    profiles = {"quick": {"dtype": ["float64"], "n": [512]}}
+
+    def prepare(self, backend, dtype, n):
+        A, B = _normal(backend, dtype, n, n), _normal(backend, dtype, n, 64)
+        return lambda: A @ B, 128.0 * n**2
+
+
 class Stream(_ByteRate):
     """Bandwidth of reading a matrix once: A x with A (n, 1000), from a cache to far larger than any."""
 
@@ -132,7 +144,10 @@ class Launch(_Ceiling):
 
 
 class Call(_Ceiling):
-    """Time of a launch inside a solver, with its share of checks, Python and certificate, where nothing is large."""
+    """Time of a launch inside a solver, with its share of checks, Python and certificate, where nothing is large.
+
+    "softmax" is a call of few launches, and "grad" has them on a tape.
+    """
 
     title = "A launch inside a solver"
     x = None

@@ -51,7 +51,7 @@ def test_it_overtakes_where_the_two_times_are_equal(points):
 
 @pytest.mark.parametrize(("launch", "expected"), [(1e6, math.inf), (0.0, -math.inf)])
 def test_a_machine_may_be_slower_or_faster_throughout(points, launch, expected):
-    model = Model(costs.Ceilings(1e18, 1e18, launch), 1e18, 1e18, launch)
+    model = Model(costs.Ceilings(1e18, 1e18, launch), 1e18, 1e18, launch, launch)
     (row,) = predict_series(points(model)).to_dict("records")
     assert row["overtakes"] == expected
     assert np.isnan(row["launch_bound_to"]) == (launch == 0)

@@ -9,7 +9,7 @@ from xpsolve.report import asv, predicted, table
 from xpsolve.report.model import GPUS, Model, models
 
 GRID = {"backend": ["numpy"], "method": ["normal", "woodbury"], "n": [100, 1000, 10_000]}
-MODEL = Model(costs.Ceilings(5e10, 2e10, 1e-6), 5e10, 2e10, 1e-6)
+MODEL = Model(costs.Ceilings(5e10, 2e10, 1e-6), 5e10, 2e10, 1e-6, 1e-6)
 
 
 def planted(suite, time, grid=GRID, error=None):
@@ -92,25 +92,80 @@ def test_one_method_is_no_choice(suite):
     assert not predicted.choices(planted(suite, lambda **_: 1.0, {**GRID, "method": ["normal"]}))
 
 
-def test_the_model_is_made_of_typical_ceilings_and_the_limits_of_the_best(suite):
+def ceilings(suite, *, call=None):
+    """Of a machine with two caches, where a gradient of 11 launches and a softmax of 7 take 110 and 24 µs."""
     given = {"backend": ["numpy"], "dtype": ["float64"]}
-    sizes = {30_000: 1e11, 1_000_000: 5e10, 20_000_000: 1.5e10}
+    copies = {30_000: 1e11, 1_000_000: 5e10, 20_000_000: 1e10}
+    calls = {"ridge": 1e-6, "lasso": 4e-6, "softmax": 24e-6 / 7, "grad": 10e-6} if call is None else call
     for name, quantity, grid, value in (
-        ("Gemm.track_rate", "flop/s", {"n": [256, 1024, 2048]}, lambda n: {256: 3e10, 1024: 5e10, 2048: 4e10}[n]),
+        ("Gemm.track_rate", "flop/s", {"n": [256, 1024]}, lambda n: {256: 3e10, 1024: 6e10}[n]),
+        ("Thin.track_rate", "flop/s", {"n": [512]}, lambda n: 2e10),
         ("Stream.track_rate", "byte/s", {"n": [200, 20000]}, lambda n: 6e10 if n == 200 else 2e10),
-        ("Copy.track_rate", "byte/s", {"n": list(sizes)}, sizes.get),
+        ("Copy.track_rate", "byte/s", {"n": list(copies)}, copies.get),
         ("Launch.track_latency", "seconds per launch", {"n": [200]}, lambda n: 3e-7),
-        ("Call.track_latency", "seconds per call", {"n": [1, 2]}, lambda n: {1: 1e-6, 2: 4e-6}[n]),
+        ("Call.track_latency", "seconds per call", {"solver": list(calls)}, lambda solver: calls[solver]),
+    ):
+        meta = suite.meta(name, "ceiling", quantity, "n", family="ceilings")
+        suite.add(
+            f"ceilings.{name}", {**given, **grid}, lambda *, v=value, backend, dtype, **one: v(*one.values()), meta
+        )
+    (found,) = models(table.tidy(asv.read(suite.write()))).values()
+    return found
+
+
+def seconds(model, **cost):
+    return model.parts(**vars(costs.Cost(**cost)))
+
+
+def test_the_model_is_made_of_typical_ceilings_and_the_limits_of_the_best(suite):
+    found = ceilings(suite)
+    assert found.limits == costs.Ceilings(6e10, 1e11, 3e-7)
+    assert found.flops_per_s == pytest.approx(3e10)  # as much work in each of the three shapes
+    assert found.bytes_per_s == 2e10
+    # A softmax takes 10 µs beyond its launches, and so much of a gradient is no launch on a tape.
+    assert (found.launch_s, found.call_s, found.tape_s) == pytest.approx((2e-6, 10e-6, 100e-6 / 11))
+    launches = seconds(found, launches=10, taped=4)["launches"]
+    assert launches == pytest.approx(10e-6 + 6 * 2e-6 + 4 * 100e-6 / 11)
+
+
+def test_a_matrix_that_fits_a_cache_streams_faster(suite):
+    found = ceilings(suite)
+    once = {"bytes": 6e9, "launches": 1, "products": 1}
+    inside, between, outside = (seconds(found, **once, operand=size)["memory"] for size in (1e6, 1.6e7, 1e9))
+    assert (inside, outside) == pytest.approx((0.1, 0.3))
+    assert inside < between < outside
+
+
+def test_elementwise_work_is_on_arrays_as_large_as_what_products_give(suite):
+    found, w = ceilings(suite), 3 / (1 / 1e11 + 1 / 5e10 + 1 / 1e10)
+    # Eight launches that are no products read two arrays of 1000 bytes and write one; two such are kept.
+    small = seconds(found, launches=10, products=2, results=2000, memory=2000)["elementwise"]
+    assert small == pytest.approx((2 * 2000 + 8 * 3 * 1000) / w)
+    large = seconds(found, launches=10, products=2, results=2e9, memory=0)["elementwise"]
+    assert large == pytest.approx(8 * 3e9 / 1e10)
+    # What has no products states all that it moves, its temporaries once more.
+    alone = seconds(found, launches=5, bytes=1e9, memory=1e9)
+    assert (alone["memory"], alone["elementwise"]) == pytest.approx((0, 3e9 / 1e10))
+
+
+def test_where_launching_takes_the_time_a_rate_says_little(suite):
+    # 1.6 ms for the small matrix, of which a launch is one: its rate tells of launching.
+    given = {"backend": ["dask"], "dtype": ["float64"]}
+    for name, quantity, grid, value in (
+        ("Stream.track_rate", "byte/s", {"n": [200, 20000]}, lambda n: 1e9 if n == 200 else 2e10),
+        ("Launch.track_latency", "seconds per launch", {"n": [200]}, lambda n: 1e-3),
     ):
         meta = suite.meta(name, "ceiling", quantity, "n", family="ceilings")
         suite.add(f"ceilings.{name}", {**given, **grid}, lambda n, v=value, **_: v(n), meta)
     (found,) = models(table.tidy(asv.read(suite.write()))).values()
-    assert found.limits == costs.Ceilings(5e10, 1e11, 3e-7)
-    assert (found.flops_per_s, found.bytes_per_s, found.call_s) == pytest.approx((4e10, 2e10, 2e-6))
-    assert [size for size, _ in found.copies] == [480_000, 16_000_000, 320_000_000]
-    # Temporaries that fit the cache are fast, those that do not are slow.
-    small, large = (found.parts(0, 0, 1, 0, memory)["temporaries"] for memory in (1000, 4e8))
-    assert (small, large) == pytest.approx((2000 / 1e11, 8e8 / 1.5e10))
+    assert found.matrices == ((1.6e8, 2e10),)
+
+
+@pytest.mark.parametrize("call", [{}, {"ridge": 2e-6}, {"softmax": 1e-6, "ridge": 2e-6}])
+def test_calls_that_were_not_measured_take_their_launches_alone(suite, call):
+    found = ceilings(suite, call=call)
+    launch = 2e-6 if call else 3e-7
+    assert (found.launch_s, found.call_s, found.tape_s) == pytest.approx((launch, 0, launch))
 
 
 def test_a_limit_is_never_beaten_by_its_own_prediction(suite):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from xpsolve.costs.model import Cost, gemm
 from xpsolve.trace.launches import joined
@@ -150,10 +151,10 @@ def scan(depth: int, width: int, *, memory: str = "store", slots: int | str | No
     product = gemm(width, 1, width, itemsize=itemsize)
     kept = {"store": depth, "checkpoint": scan_slots(depth, slots), "reversible": 0}[memory]
     total = (2 * plain + 4 * depth) * product
-    total += Cost(launches=4 * plain + 22 * depth + 2)
+    total += Cost(launches=4 * plain + 22 * depth + 2, taped=22 * depth)
     if memory == "reversible":
         total += Cost(launches=22, syncs=1)  # the check against x_0
-    return Cost(total.flops, total.bytes, total.launches, total.syncs, itemsize * 2 * width * kept)
+    return replace(total, memory=itemsize * 2 * width * kept)
 
 
 def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> Cost:
@@ -175,4 +176,4 @@ def gradient(n: int, p: int, *, method: str = "reverse", itemsize: int = 8) -> C
     else:
         message = f"method: expected one of {', '.join(GRADIENT_METHODS)}, got {method!r}."
         raise ValueError(message)
-    return Cost(total.flops, total.bytes, launches, 0, memory)
+    return replace(total, launches=launches, memory=memory, taped=0 if method == "finite_difference" else launches)

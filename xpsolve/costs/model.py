@@ -49,6 +49,12 @@ class Cost:
         Host reads.
     memory : int
         Bytes of the largest temporaries alive together, inputs not counted.
+    operand : int
+        Bytes of the largest array that a product reads or gives: what a cache must hold for the next one to find it.
+    products, results : int
+        Number of products, and bytes of what they give.  Elementwise work is on arrays as large as that.
+    taped : int
+        Of the launches, those whose derivative is noted on a tape.
 
     Examples
     --------
@@ -63,6 +69,10 @@ class Cost:
     launches: int = 0
     syncs: int = 0
     memory: int = 0
+    operand: int = 0
+    products: int = 0
+    results: int = 0
+    taped: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -71,10 +81,24 @@ class Cost:
             self.launches + other.launches,
             self.syncs + other.syncs,
             max(self.memory, other.memory),
+            max(self.operand, other.operand),
+            self.products + other.products,
+            self.results + other.results,
+            self.taped + other.taped,
         )
 
     def __mul__(self, times: int) -> Cost:
-        return Cost(self.flops * times, self.bytes * times, self.launches * times, self.syncs * times, self.memory)
+        return Cost(
+            self.flops * times,
+            self.bytes * times,
+            self.launches * times,
+            self.syncs * times,
+            self.memory,
+            self.operand,
+            self.products * times,
+            self.results * times,
+            self.taped * times,
+        )
 
     __rmul__ = __mul__
 
@@ -116,7 +140,8 @@ def counted(work: Cost, row: str, **times: int) -> Cost:
 
 def gemm(m: int, n: int, k: int, *, itemsize: int = 8) -> Cost:
     """(m, k) by (k, n): 2mnk flops."""
-    return Cost(2 * m * n * k, itemsize * (m * k + k * n + m * n), 1, 0, itemsize * m * n)
+    left, right, out = itemsize * m * k, itemsize * k * n, itemsize * m * n
+    return Cost(2 * m * n * k, left + right + out, 1, 0, out, max(left, right, out), 1, out)
 
 
 def copy(n: int, *, itemsize: int = 8) -> Cost:
@@ -126,7 +151,8 @@ def copy(n: int, *, itemsize: int = 8) -> Cost:
 
 def gram(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """AᵀA of (n, p), one triangle: np² flops, half of the general product."""
-    return Cost(n * p * p, itemsize * (n * p + p * p), 1, 0, itemsize * p * p)
+    operand, out = itemsize * n * p, itemsize * p * p
+    return Cost(n * p * p, operand + out, 1, 0, out, max(operand, out), 1)
 
 
 def cholesky(p: int, *, itemsize: int = 8) -> Cost:

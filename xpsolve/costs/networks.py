@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from xpsolve.costs.autodiff import scan_slots, scan_steps
@@ -64,7 +65,7 @@ def mlp(depth: int, width: int, batch: int, *, itemsize: int = 8) -> Cost:
     weight = gemm(width, width, batch, itemsize=itemsize)  # M Xᵀ
     kept = itemsize * (2 * depth * width * batch + depth * width * width)
     total = (2 * depth - 1) * state + depth * weight
-    return Cost(total.flops, total.bytes, total.launches + 6 * depth + 1, 0, kept)
+    return replace(total, launches=total.launches + 6 * depth + 1, syncs=0, memory=kept)
 
 
 def project_simplex(n: int, p: int, *, itemsize: int = 8) -> Cost:
@@ -123,9 +124,8 @@ def recurrent(
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + depth * back
     launches = 7 * plain + 25 * depth + 4
-    return Cost(
-        total.flops, total.bytes, launches, 0, itemsize * batch * (width + outputs) * _kept(depth, memory, slots)
-    )
+    kept = itemsize * batch * (width + outputs) * _kept(depth, memory, slots)
+    return replace(total, launches=launches, memory=kept, taped=25 * depth)
 
 
 def residual(
@@ -164,7 +164,8 @@ def residual(
     plain = scan_steps(depth, memory=memory, slots=slots)
     total = (plain + depth) * step + 2 * depth * step
     launches = 4 * plain + 15 * depth + 4
-    return Cost(total.flops, total.bytes, launches, 0, itemsize * batch * width * _kept(depth, memory, slots))
+    kept = itemsize * batch * width * _kept(depth, memory, slots)
+    return replace(total, launches=launches, memory=kept, taped=15 * depth)
 
 
 def _kept(depth: int, memory: str, slots: int | str | None) -> int:
@@ -218,4 +219,4 @@ def cnn(
     total += 2 * dense + gemm(classes, state, batch, itemsize=itemsize)
     kept = itemsize * batch * (depth + 1) * state
     launches = total.launches + 5 * depth + 12  # pointwise work, and columns of pictures
-    return Cost(total.flops, total.bytes, launches, 0, kept + total.memory)
+    return replace(total, launches=launches, memory=kept + total.memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from xpsolve.costs.model import CHECK_EVERY, Cost, cheapest, gemm
 from xpsolve.trace.launches import joined
@@ -378,6 +379,7 @@ def wavelet(
             product = gemm(2, places // 2, 2 * order, itemsize=itemsize)
             moves = Cost(0, traffic, longer + joined(2 * order) + 1, memory=itemsize * places * order)
             total += product + moves
+            total = replace(total, products=0, results=0)  # `traffic` is all that moves
         if level:
             total += Cost(0, 2 * itemsize * places, 2 * len(sides) + int(len(sides) > 2))
     return total

@@ -12,12 +12,14 @@ INCREMENTS = 1 << 17
 
 def gibbs(n: int, m: int, *, itemsize: int = 8) -> Cost:
     """K_ij = exp((f_i + g_j − M_ij)/ε): four operations per entry."""
-    return Cost(4 * n * m, 2 * itemsize * n * m, 1, 0, itemsize * n * m)
+    size = itemsize * n * m
+    return Cost(4 * n * m, 2 * size, 1, 0, size, 0, 1, size)
 
 
 def soft_minimum(n: int, m: int, *, itemsize: int = 8) -> Cost:
     """log Σ_j exp(g_j − M_ij/ε) for every i: six operations per entry, a maximum and a sum among them."""
-    return Cost(6 * n * m, itemsize * n * m, 1, 0, itemsize * n * m)
+    size = itemsize * n * m
+    return Cost(6 * n * m, size, 1, 0, size, size, 1, size)
 
 
 def sinkhorn(

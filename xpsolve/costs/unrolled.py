@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xpsolve.costs.model import CHECK_EVERY, Cost, gemm, largest_singular_value
 from xpsolve.trace.launches import joined
 
@@ -63,7 +65,7 @@ def lista(n: int, m: int, samples: int, n_layers: int, *, kind: str = "step", it
         raise ValueError(message)
     total = n_layers * _lista_layer(n, m, samples, kind, itemsize)
     kept = itemsize * samples * m * (n_layers + 1)
-    return Cost(total.flops, total.bytes, _LISTA_FORWARD[kind] * n_layers + 1, 0, kept)
+    return replace(total, launches=_LISTA_FORWARD[kind] * n_layers + 1, syncs=0, memory=kept)
 
 
 def _lista_layer(n: int, m: int, samples: int, kind: str, itemsize: int) -> Cost:
@@ -149,7 +151,7 @@ def lista_fit(
         launches += n_layers * (alone + (iteration + in_layer + more) * layer_iter + more) + passing * (n_layers - 1)
         checks += 2 * n_layers
     kept = itemsize * samples * m * (3 * n_layers + 2)
-    return Cost(total.flops, total.bytes, launches, checks, kept)
+    return replace(total, launches=launches, syncs=checks, memory=kept)
 
 
 def invert(n: int, p: int, n_steps: int, *, itemsize: int = 8) -> Cost:
@@ -196,4 +198,6 @@ def fit_inverse(
     total = (n_iter + 1) * prediction + n_iter * back
     launches = 8 + 5 * n_steps + n_iter * (2 + 5 * n_steps + 14 * unrolled)
     kept = itemsize * unrolled * (2 * n * p + 6 * (n + p))
-    return Cost(total.flops, total.bytes, launches, 1 + -(-n_iter // CHECK_EVERY), kept)
+    return replace(
+        total, launches=launches, syncs=1 + -(-n_iter // CHECK_EVERY), memory=kept, taped=n_iter * 14 * unrolled
+    )

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from xpsolve.report.crossover import crossover
-from xpsolve.report.model import Model
+from xpsolve.report.model import THEORY, Model
 from xpsolve.report.peers import takes_part
 
 __all__ = ["predict_machine", "predict_series"]
@@ -55,8 +54,8 @@ def predict_machine(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
     sound = frame["current"] & frame["role"].eq("time") & frame["status"].eq("ok") & frame["valid"] & frame["steady"]
     ours = frame["backend"].eq("numpy") & frame["dtype"].eq("float64") & ~takes_part(frame)
     found = frame[sound & ours & frame["flops"].notna() & (frame["launches"] > 0)].reset_index(drop=True)
-    costs = {name: found[name].to_numpy(dtype=np.float64) for name in ("flops", "bytes", "launches", "syncs", "memory")}
-    parts = pd.DataFrame(model.parts(**costs), index=found.index)
+    stated = found.reindex(columns=THEORY, fill_value=0.0).astype(float)
+    parts = pd.DataFrame(model.parts(**{name: stated[name].to_numpy() for name in THEORY}), index=found.index)
     there = parts.sum(axis=1)
     launching = parts[["launches", "host reads"]].sum(axis=1) / there
     return found.assign(

@@ -152,7 +152,7 @@ def choices(frame: pd.DataFrame) -> list[Choice]:
 
 def choices_sentence(found: Sequence[Choice]) -> str:
     """How often choices were right, and how much the wrong ones lose; empty where nothing could be compared."""
-    kinds = [[one for one in found if one.by == by] for by in (BY_COST, BY_AUTO)]
+    kinds = [members for by in (BY_COST, BY_AUTO) if (members := [one for one in found if one.by == by])]
     told = [
         {
             "by": members[0].by,
@@ -162,7 +162,6 @@ def choices_sentence(found: Sequence[Choice]) -> str:
             "lost": 100 * (stats.gmean([max(one.loss, 1.0) for one in members]) - 1),
         }
         for members in kinds
-        if members
     ]
     return " ".join(said("choices.txt", told=told))
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from xpsolve.bench.meta import BenchmarkMeta
 from xpsolve.report.asv import Measurements, Point
-from xpsolve.report.model import KEY, models
+from xpsolve.report.model import KEY, THEORY, models
 from xpsolve.report.sessions import RUN, spreads, widen
 
 __all__ = ["COLUMNS", "UNSTEADY", "results", "tidy"]
@@ -24,7 +24,7 @@ COLUMNS = (
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
     "unit backend device dtype method n p depth x_name x params series value lower upper samples "
     "sessions between status reason detail error tol checked valid steady latency "
-    "flops bytes launches syncs memory floor share bound"
+    "flops bytes launches syncs memory operand products results taped floor share bound"
 ).split()
 """What every table has; the other parameters follow, one column each."""
 
@@ -36,7 +36,6 @@ itself was disturbed.
 """
 
 _PLACE = [*RUN, "group", "params"]  # what a time has in common with the error and the baseline beside it
-_THEORY = ["flops", "bytes", "launches", "syncs", "memory"]
 _SAME = (  # what points without a value have in common where one row stands for them
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
     "unit backend device library status reason detail"
@@ -59,7 +58,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
       of its logarithm.  Beside a throughput, ``latency`` is the time of the same call alone.
     - ``checked`` says whether an error is beside the value, ``valid`` whether it is below its tolerance (unchecked
       counts as valid).
-    - ``flops`` … ``memory`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the
+    - ``flops`` … ``taped`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the
       largest of the three, ``launching`` the last and ``share`` = floor/value; ``work`` is flops/P + bytes/BW (flops
       alone without ceilings) and ``predicted`` the time by `xpsolve.report.model`.
     """
@@ -188,8 +187,8 @@ def _add_theory(frame: pd.DataFrame, metas: Mapping[str, BenchmarkMeta], warning
         except (TypeError, ValueError, ZeroDivisionError) as error:
             refused.setdefault(benchmark, str(error))
             cost = None
-        theory.append([math.nan] * len(_THEORY) if cost is None else [float(getattr(cost, n)) for n in _THEORY])
-    frame[_THEORY] = theory
+        theory.append([math.nan] * len(THEORY) if cost is None else [float(getattr(cost, n)) for n in THEORY])
+    frame[THEORY] = theory
     warnings.extend(f"{name}: no theory at some points ({why})" for name, why in refused.items())
 
 
@@ -202,7 +201,7 @@ def _add_floor(frame: pd.DataFrame) -> None:
     for key, model in models(frame).items():
         rows = places.get(key)
         if rows is not None:
-            theory = {name: frame.loc[rows, name].to_numpy(dtype=float) for name in _THEORY}
+            theory = {name: frame.loc[rows, name].to_numpy(dtype=float) for name in THEORY}
             best, parts = model.limits, model.parts(**theory)
             limits = pd.DataFrame(
                 {
@@ -214,7 +213,7 @@ def _add_floor(frame: pd.DataFrame) -> None:
             ).fillna(0.0)
             frame.loc[rows, "floor"], frame.loc[rows, "bound"] = limits.max(axis=1), limits.idxmax(axis=1)
             frame.loc[rows, "launching"] = limits["launches"]
-            frame.loc[rows, "work"] = parts["arithmetic"] + parts["memory"]
+            frame.loc[rows, "work"] = theory["flops"] / model.flops_per_s + theory["bytes"] / model.bytes_per_s
             frame.loc[rows, "predicted"] = sum(parts.values())
     # Of a backend whose ceilings are measured in part, the limit may be nothing.
     frame["share"] = (frame["floor"] / frame["value"]).where(frame["floor"] > 0)
