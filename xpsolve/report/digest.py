@@ -268,8 +268,8 @@ def elsewhere(found: pd.DataFrame, run: RunName) -> Table:
 
 
 def missing(frame: pd.DataFrame, run: RunName) -> Table:
-    """What was requested and has no value, and why: a failure by its point, a missing backend in one row."""
-    gone = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")]
+    """What was requested and has no value, and why: each failure by its point, then a missing backend in one row."""
+    gone = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")].sort_values("status", kind="stable")
     failed = gone["status"] == "failed"
     gone = gone.assign(
         alone=gone["benchmark"].where(failed, ""), where=gone["params"].map(readable).where(failed, gone["backend"])
