@@ -69,15 +69,15 @@ def panels(lines: Sequence[Series]) -> dict[str, dict[str, Series]]:
     for line in lines:
         if "backend" in line.params and len(line.valid) > 1:
             sweeps.setdefault((*line.key[:3], _without(line.key[3])), {})[str(line.params["backend"])] = line
-    best: dict[str, tuple[tuple[float, ...], dict[str, Series]]] = {}
-    for one in sweeps.values():
-        heads = [line.points.iloc[-1] for line in one.values()]
-        rank = (len(one), sum(len(line.valid) for line in one.values()), max(float(head["value"]) for head in heads))
-        family = str(heads[0]["family"])
-        if len(one) > 1 and (family not in best or rank > best[family][0]):
-            best[family] = rank, one
-    ranked = sorted(best, key=lambda family: best[family][0], reverse=True)[:PANELS]
-    return {family: best[family][1] for family in sorted(ranked)}
+
+    def rank(one: Mapping[str, Series]) -> tuple[float, ...]:
+        longest = max(line.points["value"].iloc[-1] for line in one.values())
+        return len(one), sum(len(line.valid) for line in one.values()), longest
+
+    compared = sorted((one for one in sweeps.values() if len(one) > 1), key=rank)
+    best = {str(next(iter(one.values())).head["family"]): one for one in compared}
+    chosen = sorted(best, key=lambda family: rank(best[family]))[-PANELS:]
+    return {family: best[family] for family in sorted(chosen)}
 
 
 def _ends(found: pd.DataFrame) -> pd.DataFrame:

@@ -56,15 +56,14 @@ class Table:
 def table(rows: Any, columns: Mapping[str, Any], run: RunName) -> Table:
     """A table of rows, each with its machine and environment: dictionaries, or a frame.
 
-    `columns` has for each heading the name of a value in words, name and format of a number, or a function of the row.
-    Those in which no row has anything are left out.
+    `columns` has for each heading the name of a value in words, name and format of a number, or a function of the row;
+    the name of the run stands in front.  Columns in which no row has anything are left out.
     """
     rows = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows
-    cells = [[_cell(row, source) for source in columns.values()] for row in rows]
-    kept = [i for i in range(len(columns)) if any(row[i].text != "–" for row in cells)]
-    names = [run(str(row["machine"]), str(row["environment"])) for row in rows]
-    shown = [(name, [row[i] for i in kept]) for name, row in zip(names, cells, strict=True)]
-    return with_run([list(columns)[i] for i in kept], shown)
+    named = {"machine": lambda row: run(str(row["machine"]), str(row["environment"])), **columns}
+    cells = [[_cell(row, source) for source in named.values()] for row in rows]
+    kept = [i for i in range(len(named)) if any(row[i].text != "–" for row in cells)]
+    return Table([list(named)[i] for i in kept], [[row[i] for i in kept] for row in cells])
 
 
 def _cell(row: Mapping[str, Any], source: Any) -> Cell:
@@ -154,9 +153,11 @@ def fastest(lines: Sequence[Series], run: RunName, link: Link = lambda _: "", ri
         )
         for line in lines
     ]
-    points = pd.concat(named).query("who != ''").sort_values("value").drop_duplicates([*arena, "x", "who"])
+    points = pd.concat(named).query("who != ''")
+    places = points.assign(place=points.groupby(arena, sort=False).ngroup())
+    best = places.sort_values(["place", "value"]).drop_duplicates(["place", "x", "who"])
     found = []
-    for key, rows in points.groupby(arena, sort=False):
+    for key, rows in best.groupby(arena, sort=False):
         races = []
         for x, here in rows.groupby("x"):
             if len(here) > 1:
@@ -228,7 +229,8 @@ def values(frame: pd.DataFrame, run: RunName) -> Table:
         "stated": lambda row: shown(_stated(row), row),
         "is": compared,
     }
-    return table(frame, columns, run)
+    # The error of a count is beside the time of the same solve.
+    return table(frame.assign(error=frame["error"].mask(frame["role"] == "count")), columns, run)
 
 
 def _stated(row: Mapping[str, Any]) -> float:
@@ -266,8 +268,8 @@ def elsewhere(found: pd.DataFrame, run: RunName) -> Table:
 
 
 def missing(frame: pd.DataFrame, run: RunName) -> Table:
-    """What was requested and has no value, and why: a failure by its point, a missing backend in one row."""
-    gone = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")]
+    """What was requested and has no value, and why: each failure by its point, then a missing backend in one row."""
+    gone = frame[(frame["status"] != "ok") & (frame["reason"] != "not selected")].sort_values("status", kind="stable")
     failed = gone["status"] == "failed"
     gone = gone.assign(
         alone=gone["benchmark"].where(failed, ""), where=gone["params"].map(readable).where(failed, gone["backend"])

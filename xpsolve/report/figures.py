@@ -115,7 +115,7 @@ def backends(panels: Mapping[str, Mapping[str, Series]], title: str, columns: in
             sizes = _sizes(line.points for line in lines.values())
             scale(one, x=sizes[:: -(-len(sizes) // 4)], y="seconds")
             one.set_title(family, loc="left", fontweight="bold")
-            one.set_xlabel(textwrap.fill(f"{head['title']}, {head['x_name']}", 34), fontsize=8.5)
+            one.set_xlabel(textwrap.fill(f"{head['title']}, {head['x_name']}", 30), fontsize=8.5)
         for name, (colour, marker) in look.items():
             axes[0].plot([], [], color=colour, marker=marker, label=name)
         figure.legend(loc="outside lower left", ncols=len(names))
