@@ -14,7 +14,6 @@ from xpsolve.arrays import (
     check_ndim,
     check_positive,
     device_of,
-    holds,
     is_array,
     is_concrete,
     namespace_of,
@@ -70,7 +69,7 @@ class LeastSquares(LinearModel):
     curvature = 1.0
     has_units = True
 
-    def _targets(self, y: Array, check: bool) -> Array:
+    def _targets(self, y: Array) -> Array:
         return y  # one or more columns
 
     @property
@@ -256,6 +255,11 @@ class Logistic(LinearModel):
     """
 
     curvature = 0.25
+    separable = True
+    not_allowed = (
+        "y: expected the classes -1 and +1, got other values. "
+        "Classes 0 and 1 become these by 2*y - 1; for more than two, use Multinomial."
+    )
 
     def __init__(
         self,
@@ -280,15 +284,10 @@ class Logistic(LinearModel):
         mean = xp.minimum(xp.maximum(mean, xp.full_like(mean, -most)), xp.full_like(mean, most))
         return xp.log((1 + mean) / (1 - mean))
 
-    def _targets(self, y: Array, check: bool) -> Array:
-        check_ndim(y, "y", 1, shape="(n,)")
-        if check and not holds(namespace_of(y).all(y * y == 1)):
-            message = (
-                "y: expected the classes -1 and +1, got other values. "
-                "Classes 0 and 1 become these by 2*y - 1; for more than two, use Multinomial."
-            )
-            raise ValueError(message)
-        return y
+    @staticmethod
+    def allowed(y: Array) -> Array:
+        """Whether all are −1 or +1."""
+        return namespace_of(y).all(y * y == 1)
 
     def loss(self, s: Array, y: Array) -> Array:
         """log(1 + exp(−sy)) = max(−sy, 0) + log(1 + exp(−|sy|))."""
@@ -319,10 +318,10 @@ class Logistic(LinearModel):
         odds = xp.exp(xp.minimum(-y * s, _log_largest(xp, s.dtype)))  # π/(1 − π)
         return pi * _times_log(t) + (1 - t * pi) * xp.log1p((1 - t) * odds)
 
-    def separated(self, x: Array) -> Array:
-        """Whether no y_i⟨a_i, x⟩ is negative and some are positive: f(cx) then falls with every larger c."""
-        m = self._weighted(self.y * self._margins(x))
-        return self.xp.all(m >= 0) & self.xp.any(m > 0)
+    def sides(self, s: Array) -> tuple[Array, Array]:
+        """Whether no y_i s_i is negative, and whether some are positive."""
+        m = self._weighted(self.y * s)
+        return self.xp.all(m >= 0), self.xp.any(m > 0)
 
 
 class Multinomial(LinearModel):
@@ -367,6 +366,8 @@ class Multinomial(LinearModel):
     """
 
     curvature = 0.5  # of diag(π) − ππᵀ (Böhning 1992)
+    separable = True
+    not_allowed = "Y: expected rows of probabilities, usually one-hot: none negative, each with the sum 1."
 
     def __init__(
         self,
@@ -391,15 +392,16 @@ class Multinomial(LinearModel):
         logs = xp.log(xp.maximum(shares, least))
         return logs - xp.mean(logs)
 
-    def _targets(self, y: Array, check: bool) -> Array:
+    def _targets(self, y: Array) -> Array:
         check_ndim(y, "Y", 2, shape="(n, m)")
-        xp = namespace_of(y)
-        if check:
-            off = xp.max(xp.abs(xp.sum(xp.abs(y), axis=1) - 1) + xp.max(xp.abs(y) - y, axis=1))
-            if not holds(off <= 100 * xp.finfo(y.dtype).eps):
-                message = "Y: expected rows of probabilities, usually one-hot: none negative, each with the sum 1."
-                raise ValueError(message)
         return y
+
+    @staticmethod
+    def allowed(y: Array) -> Array:
+        """Whether every row has no negative entry, and the sum 1."""
+        xp = namespace_of(y)
+        off = xp.max(xp.abs(xp.sum(xp.abs(y), axis=1) - 1) + xp.max(xp.abs(y) - y, axis=1))
+        return off <= 100 * xp.finfo(y.dtype).eps
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -461,11 +463,11 @@ class Multinomial(LinearModel):
 
         return product
 
-    def separated(self, x: Array) -> Array:
+    def sides(self, s: Array) -> tuple[Array, Array]:
         """Whether the right class has the largest margin in every row, and some other a smaller one."""
-        xp, s = self.xp, self._weighted(self._margins(x))
+        xp, s = self.xp, self._weighted(s)
         right = xp.sum(self.y * s, axis=-1)
-        return xp.all(right >= xp.max(s, axis=-1)) & xp.any(right > xp.min(s, axis=-1))
+        return xp.all(right >= xp.max(s, axis=-1)), xp.any(right > xp.min(s, axis=-1))
 
 
 def check_one_column(f: LinearModel) -> None:
