@@ -22,14 +22,13 @@ from xpsolve.arrays import (
     real_dtype,
 )
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
 from xpsolve.linear._problem import (
-    NORMAL_EQUATIONS,
     Problem,
     along,
     enter_problem,
     from_columns,
     in_units_of,
-    normal_equations_error,
     rank_cut,
     scaled,
 )

@@ -175,15 +175,14 @@ def _joined(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
 
 def _gram_of(dtype: Any, A: Array) -> tuple[Array, ...]:
     """AᴴA of some rows over the square of a power of two, and that: 1 unless squares are out of range without it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        A = cast(A, dtype)
-        G = gram(A)
-        size, most = np.max(np.abs(np.diagonal(G))), 2.0 ** (limits_of(G).exponents // 2)
-        if 1 / most <= size <= most:
-            return G, np.ones((), size.dtype)
-        unit = power_of_two(A)
-        G = gram(A / unit)
-        return G, unit if np.any(G) else np.full_like(unit, limits_of(G).smallest_normal)
+    A = cast(A, dtype)
+    G = gram(A)
+    size, most = np.max(np.abs(np.diagonal(G))), 2.0 ** (limits_of(G).exponents // 2)
+    if 1 / most <= size <= most:
+        return G, np.ones((), size.dtype)
+    unit = power_of_two(A)
+    G = gram(A / unit)
+    return G, unit if np.any(G) else np.full_like(unit, limits_of(G).smallest_normal)
 
 
 def _grams_joined(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:

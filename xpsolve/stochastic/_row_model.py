@@ -29,8 +29,9 @@ from xpsolve.arrays import (
 from xpsolve.operators import Dense, eigenvalue_bound
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.rows import Rows, read_by_rows
+from xpsolve.stochastic._entries import row_norms_squared
 from xpsolve.stochastic._intercept import WithIntercept
-from xpsolve.stochastic.linear_model import Dual, LinearModel, row_norms_squared
+from xpsolve.stochastic.linear_model import Dual, LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
 from xpsolve.trace import map_arrays
 
@@ -297,8 +298,7 @@ def _split(samples: Sequence[Array], count: int) -> tuple[Sequence[Array], Seque
 
 def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _sums_and_slopes(block(*samples), hessian, x)[0]
+    return _sums_and_slopes(block(*samples), hessian, x)[0]
 
 
 def _sums_and_slopes(model: Any, hessian: bool, x: Array) -> tuple[tuple[Array, ...], Array]:
@@ -318,10 +318,9 @@ def _first_of(block: Callable[..., LinearModel], hessian: bool, lipschitz: bool,
     samples, (x,) = _split(args, 1)
     model: Any = block(*samples)
     A = model.operator.A
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums, d = _sums_and_slopes(model, hessian, x)
-        G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
-        return *sums, np.sum(d * d), G, np.max(A, axis=0), np.min(A, axis=0)
+    sums, d = _sums_and_slopes(model, hessian, x)
+    G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
+    return *sums, np.sum(d * d), G, np.max(A, axis=0), np.min(A, axis=0)
 
 
 def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
