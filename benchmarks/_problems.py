@@ -203,6 +203,11 @@ class CountedRows:
         self.read += len(index)
         return self.values[index]
 
+    @property
+    def passes(self) -> float:
+        """How often all rows were read since `read` was 0."""
+        return self.read / len(self.values)
+
     def parts(self) -> Iterator[np.ndarray]:
         """The chunks one after another, on the host."""
         for i in range(0, len(self.values), self.length):

@@ -57,6 +57,7 @@ EMULATED = (
 if EMULATED:  # CuPy's rules on the processor: this process alone sees it, programs that tests start do not
     sys.path.insert(0, str(_EMULATION))
     os.environ.setdefault("CUPY_PYLOPS", "0")  # PyLops looks for parts of CuPy that the emulation has not
+sys.path.append(str(Path(__file__).parents[1]))  # of `benchmarks`, whose problems with known truth tests take
 
 # A plugin of pytest may have loaded NumPy before this file was read.
 threadpoolctl.threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")

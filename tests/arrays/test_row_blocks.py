@@ -87,3 +87,33 @@ def test_a_chunk_of_dask_is_never_a_result(rng, kind):
     assert sum(made) == {"mean of all rows": 120, "in memory before": 0}.get(kind, 60)
     if kind in ("plain", "of one another"):
         assert all(getattr(result, "shape", ()) != (10, 4) for result in seen)
+
+
+@pytest.mark.parametrize(
+    ("of", "copied"),
+    [
+        (lambda A: A, False),
+        (lambda A: A[:, 1:], False),  # less than half of them Dask copies itself
+        (lambda A: A[:, ::2], True),  # of which products are not those of BLAS
+        (lambda A: A[::-1, :], True),
+        (lambda A: A.rechunk({1: 2}), True),
+    ],
+)
+def test_a_chunk_is_copied_only_where_products_would_be_slow(rng, of, copied):
+    da = pytest.importorskip("dask.array")
+    values, found = rng.standard_normal((60, 4)), []
+
+    def look(A):
+        assert min(A.strides) == A.itemsize
+        found.append(not np.shares_memory(A, values))
+        return moments(A, A[:, 0])
+
+    def rows(index):
+        return values[index[0] : index[-1] + 1]
+
+    options = {"new_axis": 1, "chunks": ((20,) * 3, (4,)), "dtype": float, "meta": values[:0]}
+    A = of(da.arange(60, chunks=20).map_blocks(rows, **options))
+    whole = A.compute()
+    for total, expected in zip(row_sums(look, A), moments(whole, whole[:, 0]), strict=True):
+        assert_close(total, expected, rtol=1e-13)
+    assert found == [copied] * 3

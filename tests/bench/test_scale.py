@@ -20,7 +20,15 @@ def scale(monkeypatch):
 @pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("method", "passes"),
-    [("ridge", 2), ("lstsq", 2), ("lasso", 2), ("elastic_net", 2), ("lasso_path", 2), ("sgd", 1)],
+    [
+        ("ridge", 2),
+        ("lstsq", 2),
+        ("lasso", 2),
+        ("elastic_net", 2),
+        ("lasso_path", 2),
+        ("gradient_descent", 12),  # a check, the first gradient and ten more
+        ("sgd", 1),
+    ],
 )
 def test_passes_over_chunks(scale, method, passes):
     pytest.importorskip("dask")

@@ -10,12 +10,12 @@ from xpsolve.arrays import row_blocks
 from xpsolve.testing import assert_close
 
 da = pytest.importorskip("dask.array")
-import rows_read  # noqa: E402
+from benchmarks._problems import CountedRows  # noqa: E402
 
 N, P, ROWS = 400, 6, 50
 
 
-class Source(rows_read.Source):
+class Source(CountedRows):
     """[A y] in chunks of rows."""
 
     def __init__(self, dtype="float64", scale=1.0):
@@ -69,14 +69,14 @@ def test_passes(name, dtype):
         assert float(solution.intercept)
     assert source.passes == passes  # what is asked of the answer reads nothing
     expected = call(*plain)
-    assert solution.method == expected.method
+    assert solution.method == ("normal" if name == "lstsq" else expected.method)
     assert_close(x, np.asarray(expected.x), rtol=1e-5 if dtype == "float64" else 1e-3)
 
 
 def test_conjugate_gradients_on_rows_that_are_wider_than_long():
     source = Source()
     plain, y = source.values[:, :P].T.copy(), np.ones(P)
-    wide = rows_read.Source(np.column_stack([plain, y]), 3)
+    wide = CountedRows(np.column_stack([plain, y]), 3)
     solution = xs.ridge(wide.array[:, :-1], wide.array[:, -1], [1.0, 10.0], method="cg")
     assert wide.passes == solution.n_iter + solution.n_iter // 10 + 2
     assert solution.converged
@@ -85,7 +85,7 @@ def test_conjugate_gradients_on_rows_that_are_wider_than_long():
 
 def test_many_steps_of_conjugate_gradients_are_not_recorded(rng):
     A = rng.standard_normal((300, 60)) * np.geomspace(1, 100, 60)
-    source = rows_read.Source(np.column_stack([A, A @ np.ones(60) + rng.standard_normal(300)]), 150)
+    source = CountedRows(np.column_stack([A, A @ np.ones(60) + rng.standard_normal(300)]), 150)
     lazy, plain = (xs.ridge(x[:, :60], x[:, 60], 1.0, method="cg", record=True) for x in (source.array, source.values))
     assert min(lazy.n_iter, plain.n_iter) > 60
     assert_close(lazy.x.compute(), plain.x, rtol=1e-9)
@@ -98,7 +98,7 @@ def test_columns_of_y_and_a_warm_start():
     solution = xs.ridge(A, Y, da.asarray([[1.0, 2.0]]))
     assert source.passes == 2
     assert_close(solution.x.compute()[:, 1], xs.ridge(plain, 2 * source.values[:, P], 2.0).x, rtol=1e-12)
-    source.calls = 0
+    source.read = 0
     warm = xs.lasso(A, Y[:, 0], LAM, x0=xs.lasso(A, Y[:, 0], LAM, tol=1e-9).x)
     assert (warm.n_iter, warm.status.name) == (0, "CONVERGED")
 
@@ -114,6 +114,82 @@ def test_an_ill_conditioned_problem_falls_back_to_the_triangle():
     residual = plain[1] - plain[0] @ solution.x.compute()
     best = plain[1] - plain[0] @ expected.x
     assert residual @ residual <= (1 + 1e-9) * (best @ best)
+
+
+# 1/κ of A, the passes that lstsq takes, and what it does: AᵀA is enough, needs a step of refinement, or R in its place
+CONDITIONS = {
+    "good": (1e-1, 2, "normal"),
+    "fair": (1e-3, 3, "normal"),
+    "bad": (1e-6, 3, "normal->svd"),
+    "singular": (0.0, 3, "normal->svd"),
+}
+
+
+def conditioned(least, dtype="float64", scale=1.0):
+    """A with singular values from `scale` to `least` times it, and y with a part that A does not reach."""
+    rng = np.random.default_rng(2)
+    U, V = (np.linalg.qr(rng.standard_normal(shape))[0] for shape in ((N, P), (P, P)))
+    s = np.concatenate([np.geomspace(1, max(least, 1e-2), P - 1), [least]])
+    if dtype == "complex128":
+        U = U * np.exp(1j * np.arange(N))[:, None]
+    A = (U * s) @ V
+    y = A @ np.ones(P) + rng.standard_normal(N)
+    return (scale * A).astype(dtype), y.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128"])
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_least_squares_of_any_condition(name, checked, dtype):
+    least, passes, method = CONDITIONS[name]
+    A, y = conditioned(least, dtype)
+    source = CountedRows(np.column_stack([A, y]), ROWS)
+    solution = xs.lstsq(source.array[:, :P], source.array[:, P], check_finite=checked)
+    expected = xs.lstsq(A, y)
+    if dtype == "float32" and name == "fair":
+        passes = 2  # sums in float64 are enough
+    assert (solution.method, source.passes) == (method, passes)
+    assert solution.converged
+    assert int(solution.stats["rank"]) == int(expected.stats["rank"])
+    x, s = (np.asarray(part) for part in (solution.x, solution.stats["singular_values"]))
+    assert x.dtype == dtype
+    eps = np.finfo(dtype).eps
+    assert_close(s, np.asarray(expected.stats["singular_values"]), atol=1e-9 if eps < 1e-10 else 1e-6)
+    # as far from the exact answer as that in memory may be
+    error = 20 * eps * (1 / least**2 if least else 1e4) * np.linalg.norm(y)
+    assert_close(x, expected.x, atol=min(error, 1.0))
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 1e150])
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_least_squares_out_of_range(name, checked, scale):
+    A, y = conditioned(CONDITIONS[name][0], scale=scale)
+    source = CountedRows(np.column_stack([A, y]), ROWS)
+    solution = xs.lstsq(source.array[:, :P], source.array[:, P], check_finite=checked)
+    assert solution.converged
+    assert source.passes <= 6
+    expected = xs.lstsq(A / scale, y)
+    assert int(solution.stats["rank"]) == int(expected.stats["rank"])
+    if name in ("good", "fair"):
+        assert_close(solution.x.compute() * scale, expected.x, rtol=1e-8)
+
+
+def test_refinement_gains_the_digits_that_squares_have_lost():
+    A, _ = conditioned(1e-3)
+    source = CountedRows(np.column_stack([A, A @ np.ones(P)]), ROWS)
+    solution = xs.lstsq(source.array[:, :P], source.array[:, P])
+    assert (solution.method, source.passes) == ("normal", 3)
+    assert_close(solution.x.compute(), np.ones(P), rtol=1e-12)
+
+
+def test_a_cut_between_singular_values():
+    A, y = conditioned(1e-2)
+    source = CountedRows(np.column_stack([A, y]), ROWS)
+    solution, expected = (xs.lstsq(*data, rtol=0.05) for data in ((source.array[:, :P], source.array[:, P]), (A, y)))
+    assert solution.method == "normal"
+    assert 0 < int(solution.stats["rank"]) == int(expected.stats["rank"]) < P
+    assert_close(solution.x.compute(), expected.x, rtol=1e-11)
 
 
 @pytest.mark.parametrize("scale", [1e200, 1e-200])
@@ -167,10 +243,10 @@ def test_short_problems_of_dask_are_settled_too():
     lazy, _ = source.data()
     A = lazy[0][:ROWS, :].T
     solution = xs.ridge(A, lazy[1][:P], 1.0)
-    source.calls = 0
+    source.read = 0
     assert solution.converged
     assert solution.x.compute().shape == (ROWS,)
-    assert source.calls == 0
+    assert source.read == 0
 
 
 # --- files ----------------------------------------------------------------------------------------

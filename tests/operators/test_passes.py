@@ -8,7 +8,7 @@ from xpsolve.operators import norms
 from xpsolve.testing import assert_close
 
 da = pytest.importorskip("dask.array")
-import rows_read  # noqa: E402
+from benchmarks._problems import CountedRows  # noqa: E402
 
 
 @pytest.fixture(params=["float64", "float32", "complex128"])
@@ -27,7 +27,7 @@ def test_norm(rng, dtype, shape, scale, few, monkeypatch):
         A = A + 1j * rng.standard_normal(shape)
     power = 2.0 ** (80 if dtype == "float32" else 600)
     A = (A * {"large": power, "small": 1 / power}.get(scale, scale)).astype(dtype)
-    source = rows_read.Source(A, n // 3)
+    source = CountedRows(A, n // 3)
     found, expected = xs.operators.operator_norm(source.array), xs.operators.operator_norm(A)
     assert isinstance(found, da.Array)
     assert found.dtype == expected.dtype
@@ -36,3 +36,27 @@ def test_norm(rng, dtype, shape, scale, few, monkeypatch):
     else:
         assert source.passes % 10 == 1  # a pass for a step
     assert_close(found.compute(), expected, rtol=1e-4 if dtype == "float32" else 1e-7)
+
+
+@pytest.mark.parametrize(
+    "scales", [(0.0, 1.0, 3.0), (0.0, 0.0, 2.0**-700), (2.0**700, 0.0, 1.0), (2.0**-300, 2.0**-600, 0.0)]
+)
+def test_norm_of_chunks_of_unlike_size(rng, scales):
+    A = rng.standard_normal((30, 4)) * np.repeat(scales, 10)[:, None]
+    source = CountedRows(A, 10)
+    size = max(scales)
+    assert_close(xs.operators.operator_norm(source.array).compute() / size, np.linalg.norm(A / size, 2), rtol=1e-14)
+    assert source.passes == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_norm_of_what_is_not_finite(rng, value):
+    A = rng.standard_normal((30, 4))
+    A[17, 2] = value
+    assert not np.isfinite(xs.operators.operator_norm(CountedRows(A, 10).array).compute())
+
+
+def test_norm_of_integers_whose_squares_are_none():
+    A = np.full((30, 2), 2**31)
+    found = xs.operators.operator_norm(da.from_array(A, chunks=(10, 2)))
+    assert_close(found.compute(), 2.0**31 * 60**0.5, rtol=1e-14)

@@ -1,5 +1,7 @@
 """Descents on samples of Dask in chunks of rows: how often they read them, and that they find the same."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -7,12 +9,12 @@ import xpsolve as xs
 from xpsolve.testing import assert_close
 
 da = pytest.importorskip("dask.array")
-import rows_read  # noqa: E402
+from benchmarks._problems import CountedRows  # noqa: E402
 
 N, P, ROWS = 300, 4, 50
 
 
-class Source(rows_read.Source):
+class Source(CountedRows):
     """[A y] in chunks of rows."""
 
     def __init__(self):
@@ -23,7 +25,7 @@ class Source(rows_read.Source):
 
     def since(self):
         """Passes since the last question."""
-        found, self.calls = self.passes, 0
+        found, self.read = self.passes, 0
         return found
 
 
@@ -36,12 +38,12 @@ MODELS = {
 
 @pytest.fixture(params=MODELS)
 def models(request):
-    """Models of the same samples on Dask and in memory, how often the former are read, and passes over y alone."""
+    """Models of the same samples on Dask and in memory, and how often the former are read."""
     source = Source()
     make = MODELS[request.param]
     f, g = (make(values[:, :P], values[:, P]) for values in (source.array, source.values))
-    assert source.since() <= 2  # the checks of A and y
-    return f, g, source, int(f.has_units)  # of which the unit of y is found before all else
+    assert source.since() == 1  # the checks of A and y, and the unit of y
+    return f, g, source
 
 
 def compared(found, expected, rtol):
@@ -52,16 +54,16 @@ def compared(found, expected, rtol):
 
 
 def test_newton_reads_once_for_a_step(models):
-    f, g, source, once = models
+    f, g, source = models
     solution, plain = xs.newton(f), xs.newton(g)
-    assert source.since() <= plain.n_iter + 1 + once
+    assert source.since() <= plain.n_iter + 1
     compared(solution, plain, 1e-12)
     assert repr(solution)
     assert source.since() == 0
 
 
 def test_newton_by_cg_reads_once_for_a_product(models):
-    f, g, source, _ = models
+    f, g, source = models
     compared(xs.newton(f, method="cg"), xs.newton(g, method="cg"), 1e-8)
     assert source.since() > 0
 
@@ -69,16 +71,56 @@ def test_newton_by_cg_reads_once_for_a_product(models):
 @pytest.mark.filterwarnings("ignore::xpsolve.solution.ConvergenceWarning")
 @pytest.mark.parametrize("options", [{}, {"momentum": "heavy_ball"}, {"line_search": True}, {"step": 0.05}])
 def test_gradient_descent_reads_once_for_a_step(models, options):
-    f, g, source, once = models
+    f, g, source = models
     solution = xs.gradient_descent(f, max_iter=30, **options)
-    assert source.since() == solution.n_iter + 1 + once
+    assert source.since() == solution.n_iter + 1
     # rounding decides whether a trial step is accepted where f is flat
     compared(solution, xs.gradient_descent(g, max_iter=30, **options), 1e-2 if "line_search" in options else 1e-9)
     assert source.since() == 0
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_unchecked_samples_are_read_for_the_unit_of_y_alone(name):
+    source = Source()
+    f = MODELS[name](source.array[:, :P], source.array[:, P], check_finite=False)
+    assert source.since() == 0
+    solution = xs.newton(f)
+    assert solution.converged
+    assert source.since() == solution.n_iter + 1 + f.has_units
+
+
+@pytest.mark.filterwarnings("ignore::xpsolve.solution.ConvergenceWarning")
+@pytest.mark.parametrize("solve", [xs.newton, functools.partial(xs.gradient_descent, max_iter=20)])
+def test_whether_classes_are_separated_is_seen_in_the_same_passes(solve):
+    source = Source()
+    f = xs.Logistic(source.array[:, :P], 2.0 * (source.array[:, P] > 0) - 1)
+    assert source.since() == 1
+    solution = solve(f)
+    assert solution.status.name != "UNBOUNDED"
+    assert source.since() == solution.n_iter + 1
+
+
+@pytest.mark.parametrize(("column", "argument"), [(2, "A"), (P, "y")])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("row", [0, N - 1])
+def test_numbers_that_are_not_finite_are_named(column, argument, value, row):
+    source = Source()
+    source.values[row, column] = value
+    with pytest.raises(ValueError, match=f"^{argument}: expected finite numbers, got 1 NaN or infinite"):
+        xs.LeastSquares(source.array[:, :P], source.array[:, P])
+
+
+def test_observations_of_another_loss_are_named():
+    source = Source()
+    A, y = source.array[:, :P], source.array[:, P]
+    with pytest.raises(ValueError, match=r"^y: expected the classes -1 and \+1"):
+        xs.Logistic(A, 1.0 * (y > 0))
+    with pytest.raises(ValueError, match=r"^Y: expected rows of probabilities"):
+        xs.Multinomial(A, da.stack([y, 1 - y], axis=1))
+
+
 def test_where_to_start_a_record_and_a_callback(models):
-    f, g, _, _ = models
+    f, g, _ = models
     x0, seen = xs.newton(f).x, []
     solution = xs.gradient_descent(f, x0=x0, record=True, callback=lambda k, progress: seen.append(progress.x))
     assert solution.n_iter == 0

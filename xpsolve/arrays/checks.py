@@ -214,8 +214,9 @@ def check_finite(xp: Namespace, product: Callable[[], Array], **arrays: Array) -
         if bool(namespace_of(found).all(namespace_of(found).isfinite(found))):
             return
         for name, x in arrays.items():
-            (count,) = row_sums(_not_finite, x) if len(x.shape) == 2 else _not_finite(x)
-            if int(count):
+            (total,) = row_sums(_not_finite, x) if len(x.shape) == 2 else _not_finite(x)
+            count = int(total)
+            if count:
                 message = (
                     f"{name}: expected finite numbers, got {count} NaN or infinite of {math.prod(x.shape)}. "
                     f"Remove or impute them first; check_finite=False skips this check, not its consequences."

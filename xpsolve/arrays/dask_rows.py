@@ -18,7 +18,7 @@ import numpy as np
 from dask.core import get_dependencies, istask, toposort
 from dask.delayed import Delayed
 
-from xpsolve.arrays.namespace import Array
+from xpsolve.arrays.namespace import Array, namespace_of
 from xpsolve.arrays.row_blocks import row_reduce
 
 _FAN = 8  # parts that are added at once
@@ -44,7 +44,7 @@ def reduced(
         merged=merged,
         small=dask.delayed(_Held(small), pure=False),  # one for all tasks, which each worker gets once
         name=f"row-sums-{uuid.uuid4().hex}",
-        concatenate=True,  # chunks of columns
+        concatenate=False,  # lists of the chunks of a row: Dask would copy also a single one
         adjust_chunks={"i": lambda _: 1},
         align_arrays=False,
         dtype=object,
@@ -115,5 +115,15 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _applied(*blocks: Array, f: Callable[..., Parts], merged: Callable[..., Parts], small: _Held) -> Parts:
-    return row_reduce(f, merged, *blocks, small=small.values)  # what f makes beside a large chunk is smaller than it
+def _applied(*blocks: Any, f: Callable[..., Parts], merged: Callable[..., Parts], small: _Held) -> Parts:
+    rows = [_joined(block) for block in blocks]
+    return row_reduce(f, merged, *rows, small=small.values)  # what f makes beside a large chunk is smaller than it
+
+
+def _joined(block: Any) -> Array:
+    """The chunks of some rows as one array, in which each row or each column lies in one piece, as BLAS needs it."""
+    if isinstance(block, list):
+        block = block[0] if len(block) == 1 else namespace_of(block[0]).concat(block, axis=1)
+    if isinstance(block, np.ndarray) and block.ndim == 2 and min(block.strides) != block.itemsize:
+        block = np.ascontiguousarray(block)
+    return block

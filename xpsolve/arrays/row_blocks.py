@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,8 @@ def row_reduce(
 ) -> Parts:
     """The same where `merged` says what becomes of the tuples of some blocks: a tuple of the same kind.
 
+    In both NumPy does not warn of overflow, in whatever thread they run: what is not finite is seen in the result.
+
     Examples
     --------
     >>> import numpy as np
@@ -75,6 +78,7 @@ def row_reduce(
     (np.float64(1.0),)
     """
     small = tuple(small)
+    f, merged = partial(_quietly, f), partial(_quietly, merged)
     if hasattr(A, "row_blocks"):
         return _over(A.row_blocks(), rows, small, f, merged)
     found: Parts = _by_blocks(A, rows, small, f, merged)
@@ -110,6 +114,11 @@ def weighted_gram(A: Array, roots: Array, made: Callable[[Array], Array] | None 
 def _weighted_gram_numpy(A: Array, roots: Array, made: Callable[[Array], Array] | None = None) -> Array:
     (G,) = row_sums(lambda A, roots: (weighted_gram.standard(A, roots, made),), A, roots)
     return G
+
+
+def _quietly(f: Callable[..., Parts], *args: Any) -> Parts:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return f(*args)
 
 
 def _added(parts: Sequence[Parts]) -> Parts:

@@ -213,8 +213,7 @@ def _made(
 
 
 def _of_made(f: Callable[..., tuple[Array, ...]], made: Callable[..., Any], rows: int, *args: Array) -> Any:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return f(*made(*args[: rows + 1]), *args[rows + 1 :])
+    return f(*made(*args[: rows + 1]), *args[rows + 1 :])
 
 
 def _largest(A: Array) -> tuple[Array]:

@@ -10,6 +10,7 @@ There is one way for each purpose:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -29,7 +30,9 @@ from xpsolve.arrays import (
     complex_dtype,
     conjugate,
     device_of,
+    eigvalsh,
     enter_numbers,
+    gram,
     inner,
     is_array,
     is_complex,
@@ -39,7 +42,6 @@ from xpsolve.arrays import (
     power_of_two,
     real_dtype,
     row_reduce,
-    row_triangle,
     squares,
 )
 from xpsolve.capabilities import capabilities
@@ -48,7 +50,7 @@ from xpsolve.operators.base import Dense, LinearOperator, as_floating
 from xpsolve.operators.entry import aslinearoperator
 from xpsolve.operators.rows import Rows, read_by_rows
 
-_FEW = 1024  # columns up to which the triangular factor of a matrix that is read by rows takes its place
+_FEW = 1024  # columns up to which the norm of a matrix that is read by rows comes from AᴴA
 
 
 class _Power(NamedTuple):
@@ -70,8 +72,8 @@ def operator_norm(
     """The largest singular value ‖A‖ = max ‖Ax‖/‖x‖, by power iteration on AᴴA.
 
     An operator with a formula for its norm (`LinearOperator.exact_norm`), such as a periodic convolution, needs no
-    iteration.  A tall matrix of Dask or in a file is read once, for its triangular factor, which has the same norm;
-    with more than 1024 columns it is read once for a step.
+    iteration.  A tall matrix of Dask or in a file is read once, for AᴴA, whose largest eigenvalue is ‖A‖², with more
+    than 1024 columns, once for a step.
 
     Otherwise the estimate grows towards the norm from below; its relative error falls with the square of the gap
     between the two largest singular values (Golub & Van Loan 2013, §8.2).
@@ -121,8 +123,8 @@ def operator_norm(
     by_rows = isinstance(operator, Dense | Rows) and read_by_rows(rows)
     given, device = xp, device_of(like)
     if by_rows and operator.shape[1] <= min(operator.shape[0], _FEW):
-        options: Any = {"seed": seed, "tol": tol, "max_iter": max_iter, "check_every": check_every}
-        return given.asarray(operator_norm(row_triangle(rows), **options), device=device)
+        G, unit = row_reduce(functools.partial(_gram_of, like.dtype), _grams_joined, rows)
+        return given.asarray(unit * np.sqrt(np.max(eigvalsh(G))), dtype=dtype, device=device)
     if by_rows:
         like = np.zeros((), dtype=like.dtype)
         xp = namespace_of(like)
@@ -169,6 +171,25 @@ def _joined(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
     joined = zip(shares, parts, strict=True)
     terms = [(share * share * part[1], share * part[2]) for share, part in joined]
     return top, *(sum(term[1:], term[0]) for term in zip(*terms, strict=True))
+
+
+def _gram_of(dtype: Any, A: Array) -> tuple[Array, ...]:
+    """AᴴA of some rows over the square of a power of two, and that: 1 unless squares are out of range without it."""
+    A = cast(A, dtype)
+    G = gram(A)
+    size, most = np.max(np.abs(np.diagonal(G))), 2.0 ** (limits_of(G).exponents // 2)
+    if 1 / most <= size <= most:
+        return G, np.ones((), size.dtype)
+    unit = power_of_two(A)
+    G = gram(A / unit)
+    return G, unit if np.any(G) else np.full_like(unit, limits_of(G).smallest_normal)
+
+
+def _grams_joined(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """The same of all rows of some parts."""
+    top = np.max(np.stack([unit for _, unit in parts]))
+    terms = [G * (unit / top) ** 2 for G, unit in parts]
+    return sum(terms[1:], terms[0]), top
 
 
 @capabilities(jit=False, syncs=1, complex=True)

@@ -36,6 +36,7 @@ from xpsolve.stochastic.objectives import LeastSquares
 from xpsolve.trace import map_arrays
 
 _MOST = 1024  # features up to which the first pass finds AᵀA for the Lipschitz constant
+_OF_SAMPLES = ("operator", "y", "weights", "seen")
 
 
 class _Sums(NamedTuple):
@@ -44,6 +45,7 @@ class _Sums(NamedTuple):
     loss: Array  # 0-d
     gradient: Array  # Aᵀℓ′, in the shape of x
     hessian: Array  # AᵀL″A where it was asked for, else 0
+    sides: Array  # (2,), 0 where no margin is on the wrong side of its class, and where none is on the right one
 
 
 class _First(NamedTuple):
@@ -95,7 +97,7 @@ class RowModel(LinearModel):
             lipschitz = not self.hessians and self.operator.shape[1] <= _MOST
             of = functools.partial(_first_of, self._block(), self.hessians, lipschitz)
             parts = row_reduce(of, _merged, *self._samples, small=(self.start[0],))
-            first = _First(_Sums(*parts[:3]), *parts[3:])
+            first = _First(_Sums(*parts[:4]), *parts[4:])
             found = self.beginning = self.operator, self.y, first
             self.known = (_Known(self.operator, self.y, self.start[0], first.sums),)
         return found[2]
@@ -109,7 +111,7 @@ class RowModel(LinearModel):
         """What makes a model of a block of the samples."""
         template: Any = copy.copy(self)
         template.__class__ = type(self).__mro__[2]
-        template.__dict__.update(dict.fromkeys(("operator", "y", "weights", "start", "beginning")), known=())
+        template.__dict__.update(dict.fromkeys((*_OF_SAMPLES, "start", "beginning")), known=())
         return functools.partial(_model_of, template, _matrix(self.operator)[1])
 
     def _at(self, x: Array) -> _Sums:
@@ -213,8 +215,10 @@ class RowModel(LinearModel):
 
     def separated(self, x: Array) -> Array | None:
         """As that of the model."""
-        found = super().separated(x)
-        return None if found is None else np.asarray(found)
+        if not self.separable:
+            return None
+        wrong, right = self._at(x).sides
+        return np.asarray((wrong == 0) & (right > 0))
 
     def unit_of_y(self) -> Array:
         """The power of two just below max|y|."""
@@ -251,7 +255,7 @@ def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
         return f
     (x, margins), model = f.first(), copy.copy(f)
     for name, value in vars(f).items():  # λ, δ, the frame of an intercept, …
-        if name not in ("operator", "y", "weights"):
+        if name not in _OF_SAMPLES:
             setattr(model, name, map_arrays(np.asarray, value))
     if f.weights is not None:
         (model.weights,) = settled(f.weights)
@@ -294,25 +298,29 @@ def _split(samples: Sequence[Array], count: int) -> tuple[Sequence[Array], Seque
 
 def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    model: Any = block(*samples)
-    with np.errstate(over="ignore", invalid="ignore"):
-        s = model._margins(x)
-        H = np.zeros((), x.dtype)
-        if hessian:
-            H = weighted_gram(model.operator.A, np.sqrt(model._weighted(model.second_derivative(s, model.y))))
-        loss = model.loss(s, model.y)
-        total = np.sum(loss if model.weights is None else loss * model.weights)
-        return np.asarray(total), model._adjoint(model._slopes(s)), H
+    return _sums_and_slopes(block(*samples), hessian, x)[0]
+
+
+def _sums_and_slopes(model: Any, hessian: bool, x: Array) -> tuple[tuple[Array, ...], Array]:
+    """`_Sums` of some samples at x, and their slopes."""
+    s, H, sides = model._margins(x), np.zeros((), x.dtype), np.zeros(2, x.dtype)
+    if hessian:
+        H = weighted_gram(model.operator.A, np.sqrt(model._weighted(model.second_derivative(s, model.y))))
+    if model.separable and model.unpenalised:
+        none_wrong, some_right = model.sides(s)
+        sides = np.asarray([not none_wrong, some_right], x.dtype)
+    loss, d = model.loss(s, model.y), model._slopes(s)
+    total = np.sum(loss if model.weights is None else loss * model.weights)
+    return (np.asarray(total), model._adjoint(d), H, sides), d
 
 
 def _first_of(block: Callable[..., LinearModel], hessian: bool, lipschitz: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
     model: Any = block(*samples)
     A = model.operator.A
-    with np.errstate(over="ignore", invalid="ignore"):
-        d = model._slopes(model._margins(x))
-        G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
-        return *_sums_of(block, hessian, *args), np.sum(d * d), G, np.max(A, axis=0), np.min(A, axis=0)
+    sums, d = _sums_and_slopes(model, hessian, x)
+    G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
+    return *sums, np.sum(d * d), G, np.max(A, axis=0), np.min(A, axis=0)
 
 
 def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:

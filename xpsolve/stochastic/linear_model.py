@@ -26,12 +26,12 @@ from xpsolve.arrays import (
     eigh,
     enter,
     gram,
+    holds,
     is_array,
     lift,
     namespace_of,
     power_of_two,
     regularisation,
-    row_sums,
     safe_norm,
     settled,
     shifted,
@@ -40,7 +40,8 @@ from xpsolve.arrays import (
 from xpsolve.operators import Dense, LinearOperator, Rows, Sparse, eigenvalue_bound
 from xpsolve.operators.centred import centred
 from xpsolve.operators.entry import enter_operator
-from xpsolve.stochastic._entries import column_sizes, row_norms_squared
+from xpsolve.operators.rows import read_by_rows
+from xpsolve.stochastic._entries import check_pass, column_sizes, row_norms_squared
 from xpsolve.stochastic._intercept import Frame, WithIntercept, in_frame
 from xpsolve.stochastic._weights import check_every_class, enter_weights, sample_weights, weights_of_classes
 from xpsolve.trace import map_arrays
@@ -88,6 +89,9 @@ class LinearModel:
     by_rows: ClassVar[bool] = False  # whether its sums over samples are found by passes over blocks of rows
     curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
     has_units: ClassVar[bool] = False  # whether x scales with y, as for squares
+    separable: ClassVar[bool] = False  # whether margins have a right side, the loss falling along it for ever
+    not_allowed: ClassVar[str] = ""  # what is said where they are not
+    seen: tuple[Array, Array] | None  # y and max|y|, where the check of y has found it
 
     def __init__(
         self,
@@ -107,13 +111,14 @@ class LinearModel:
             y = lift(common_namespace(y=y, lam=lam), y)  # λ alone may carry a derivative
         _, operator, y = enter_operator(A, y, "(n,) or (n, m)")
         self.operator: LinearOperator = operator
-        self.y: Array = self._targets(y, check_finite)
+        self.y: Array = self._targets(y)
         self.lam: Array = regularisation(namespace_of(y), lam, "lam", like=self.y, check_values=check_finite)
         if self.lam.ndim:
             message = f"lam: expected one number, got shape {tuple(self.lam.shape)}. Solve for one after another."
             raise ValueError(message)
         self.unpenalised: bool = not is_array(lam) and bool(lam == 0)  # known here, without a read
         self.strongly_convex: bool = not is_array(lam) and bool(lam > 0)  # in x, likewise
+        self.seen = None
         if check_finite:
             self._check_samples()
         self.weights: Array | None = None  # of mean 1
@@ -128,10 +133,15 @@ class LinearModel:
             on = self.xp.concat([on, self.xp.zeros_like(on[:1])])
             self.lam = self.lam * (on if len(self.shape) == 1 else on[:, None])
 
-    def _targets(self, y: Array, check: bool) -> Array:
-        """The observations, checked, in the form that the loss needs."""
+    def _targets(self, y: Array) -> Array:
+        """The observations, their shape checked."""
         check_ndim(y, "y", 1, shape="(n,)")
         return y
+
+    @staticmethod
+    def allowed(y: Array) -> Array | None:
+        """Whether all observations are those of the loss, 0-d; None where any are."""
+        return None
 
     def _weigh(self, factors: Array) -> None:
         """Multiply the weights by factors (n,) of the samples."""
@@ -150,18 +160,24 @@ class LinearModel:
             check_every_class(members, self.weights, name)
 
     def _check_samples(self) -> None:
+        """Raise ValueError where observations are not those of the loss, or A or y has a NaN or an infinity."""
         operator, arrays = self.operator, {"y": self.y}
         if isinstance(operator, Dense | Sparse | Rows):
             arrays = {"A": operator if isinstance(operator, Rows) else operator.like, **arrays}
-        check_finite(namespace_of(self.y), self._product_with_y, **arrays)
+        product, allowed = self._look()
+        if allowed is not None and not holds(allowed):
+            raise ValueError(self.not_allowed)
+        check_finite(namespace_of(self.y), product, **arrays)
 
-    def _product_with_y(self) -> Array:
-        """Aᵀy, in one pass over A and y."""
-        operator = self.operator
-        if not isinstance(operator, Dense):
-            return operator.rmatvec(self.y)
-        (found,) = row_sums(_product, operator.A, self.y)
-        return found
+    def _look(self) -> tuple[Callable[[], Array], Array | None]:
+        """What makes Aᵀy, and whether observations are those of the loss: in one pass over chunks of rows."""
+        operator, allowed = self.operator, type(self).allowed
+        followed = hasattr(namespace_of(self.y), "inside")
+        if isinstance(operator, Dense) and read_by_rows(operator.A) and not followed:
+            found, size, good = check_pass(operator.A, self.y, allowed)
+            self.seen = self.y, size
+            return lambda: found, good
+        return lambda: operator.rmatvec(self.y), allowed(self.y)
 
     # --- what a loss defines --------------------------------------------------------------------
 
@@ -221,11 +237,21 @@ class LinearModel:
         weights = self.second_derivative(s, self.y)
         return lambda t: weights * t
 
-    def separated(self, x: Array) -> Array | None:
-        """Whether f is unbounded below along x where λ = 0, 0-d; None for a loss that cannot."""
-        return None
+    def sides(self, s: Array) -> tuple[Array, Array]:
+        """Whether no margin is on the wrong side of its class, and whether some are on the right one, 0-d each."""
+        raise NotImplementedError
 
     # --- what follows ---------------------------------------------------------------------------
+
+    def separated(self, x: Array) -> Array | None:
+        """Whether f is unbounded below along x where λ = 0, 0-d: it falls with every larger multiple of x.
+
+        None for a loss of which that cannot be.
+        """
+        if not self.separable:
+            return None
+        none_wrong, some_right = self.sides(self._margins(x))
+        return none_wrong & some_right
 
     @property
     def xp(self) -> Namespace:
@@ -317,7 +343,9 @@ class LinearModel:
 
     def unit_of_y(self) -> Array:
         """The power of two just below max|y|, 0-d."""
-        return power_of_two(self.y)
+        if self.seen is None or self.seen[0] is not self.y:
+            return power_of_two(self.y)
+        return self.xp.asarray(power_of_two(self.seen[1]))
 
     def small(self, x: Array) -> Array:
         """An array without an axis of samples, of the library of x."""
@@ -517,7 +545,3 @@ class LinearModel:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self.operator!r}>"
-
-
-def _product(A: Array, y: Array) -> tuple[Array, ...]:
-    return (Dense(A).rmatvec(y),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, check_ndim, device_of, holds, is_array, is_concrete, namespace_of
+from xpsolve.arrays import Array, check_ndim, device_of, is_array, is_concrete, namespace_of
 from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import times_log
@@ -53,6 +53,8 @@ class Multinomial(LinearModel):
     """
 
     curvature = 0.5  # of diag(π) − ππᵀ (Böhning 1992)
+    separable = True
+    not_allowed = "Y: expected rows of probabilities, usually one-hot: none negative, each with the sum 1."
 
     def __init__(
         self,
@@ -77,15 +79,16 @@ class Multinomial(LinearModel):
         logs = xp.log(xp.maximum(shares, least))
         return logs - xp.mean(logs)
 
-    def _targets(self, y: Array, check: bool) -> Array:
+    def _targets(self, y: Array) -> Array:
         check_ndim(y, "Y", 2, shape="(n, m)")
-        xp = namespace_of(y)
-        if check:
-            off = xp.max(xp.abs(xp.sum(xp.abs(y), axis=1) - 1) + xp.max(xp.abs(y) - y, axis=1))
-            if not holds(off <= 100 * xp.finfo(y.dtype).eps):
-                message = "Y: expected rows of probabilities, usually one-hot: none negative, each with the sum 1."
-                raise ValueError(message)
         return y
+
+    @staticmethod
+    def allowed(y: Array) -> Array:
+        """Whether every row has no negative entry, and the sum 1."""
+        xp = namespace_of(y)
+        off = xp.max(xp.abs(xp.sum(xp.abs(y), axis=1) - 1) + xp.max(xp.abs(y) - y, axis=1))
+        return off <= 100 * xp.finfo(y.dtype).eps
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -147,11 +150,11 @@ class Multinomial(LinearModel):
 
         return product
 
-    def separated(self, x: Array) -> Array:
+    def sides(self, s: Array) -> tuple[Array, Array]:
         """Whether the right class has the largest margin in every row, and some other a smaller one."""
-        xp, s = self.xp, self._weighted(self._margins(x))
+        xp, s = self.xp, self._weighted(s)
         right = xp.sum(self.y * s, axis=-1)
-        return xp.all(right >= xp.max(s, axis=-1)) & xp.any(right > xp.min(s, axis=-1))
+        return xp.all(right >= xp.max(s, axis=-1)), xp.any(right > xp.min(s, axis=-1))
 
 
 def _one_hot(labels: Array) -> Array:

@@ -14,10 +14,8 @@ from typing import Any
 from xpsolve.arrays import (
     Array,
     Namespace,
-    check_ndim,
     check_positive,
     device_of,
-    holds,
     namespace_of,
     settled,
     shifted,
@@ -70,7 +68,7 @@ class LeastSquares(LinearModel):
     curvature = 1.0
     has_units = True
 
-    def _targets(self, y: Array, check: bool) -> Array:
+    def _targets(self, y: Array) -> Array:
         return y  # one or more columns
 
     @property
@@ -256,6 +254,11 @@ class Logistic(LinearModel):
     """
 
     curvature = 0.25
+    separable = True
+    not_allowed = (
+        "y: expected the classes -1 and +1, got other values. "
+        "Classes 0 and 1 become these by 2*y - 1; for more than two, use Multinomial."
+    )
 
     def __init__(
         self,
@@ -280,15 +283,10 @@ class Logistic(LinearModel):
         mean = xp.minimum(xp.maximum(mean, xp.full_like(mean, -most)), xp.full_like(mean, most))
         return xp.log((1 + mean) / (1 - mean))
 
-    def _targets(self, y: Array, check: bool) -> Array:
-        check_ndim(y, "y", 1, shape="(n,)")
-        if check and not holds(namespace_of(y).all(y * y == 1)):
-            message = (
-                "y: expected the classes -1 and +1, got other values. "
-                "Classes 0 and 1 become these by 2*y - 1; for more than two, use Multinomial."
-            )
-            raise ValueError(message)
-        return y
+    @staticmethod
+    def allowed(y: Array) -> Array:
+        """Whether all are −1 or +1."""
+        return namespace_of(y).all(y * y == 1)
 
     def loss(self, s: Array, y: Array) -> Array:
         """log(1 + exp(−sy)) = max(−sy, 0) + log(1 + exp(−|sy|))."""
@@ -319,10 +317,10 @@ class Logistic(LinearModel):
         odds = xp.exp(xp.minimum(-y * s, _log_largest(xp, s.dtype)))  # π/(1 − π)
         return pi * times_log(t) + (1 - t * pi) * xp.log1p((1 - t) * odds)
 
-    def separated(self, x: Array) -> Array:
-        """Whether no y_i⟨a_i, x⟩ is negative and some are positive: f(cx) then falls with every larger c."""
-        m = self._weighted(self.y * self._margins(x))
-        return self.xp.all(m >= 0) & self.xp.any(m > 0)
+    def sides(self, s: Array) -> tuple[Array, Array]:
+        """Whether no y_i s_i is negative, and whether some are positive."""
+        m = self._weighted(self.y * s)
+        return self.xp.all(m >= 0), self.xp.any(m > 0)
 
 
 def check_one_column(f: LinearModel) -> None:
