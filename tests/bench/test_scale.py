@@ -20,7 +20,16 @@ def scale(monkeypatch):
 @pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("method", "passes"),
-    [("ridge", 2), ("lstsq", 2), ("lasso", 2), ("elastic_net", 2), ("lasso_path", 2), ("ridge_cv", 2), ("lasso_cv", 2), ("sgd", 1)],
+    [
+        ("ridge", 2),
+        ("lstsq", 2),
+        ("lasso", 2),
+        ("elastic_net", 2),
+        ("lasso_path", 2),
+        ("ridge_cv", 2),
+        ("lasso_cv", 2),
+        ("sgd", 1),
+    ],
 )
 def test_passes_over_chunks(scale, method, passes):
     pytest.importorskip("dask")

@@ -120,7 +120,7 @@ def streams() -> Iterator[Run]:
         batches = [(np.ones(2),)] * count
         run = xs.count(xs.networks.train, _no_work, theta, batches=batches, step=0.1, tol=0.0)
         looks = count // costs.STREAM_LOOK
-        times = {"batch": count, "look": looks, "array": arrays, "array_step": arrays * count}
+        times = {"later_batch": count - 1, "look": looks, "array": arrays, "array_step": arrays * count}
         yield "train, stream", times, run
 
 
@@ -376,7 +376,7 @@ Flops, bytes and memory are formulas, in the functions of `xpsolve.costs`.
 | check | a check of the certificate after the first, and what is computed anew with it |
 | qr | once, where one side of A is at least 5/3 of the other: a QR factorisation before the singular values |
 | code step | a step of the codes in dictionary learning |
-| batch | a batch of a stream |
+| batch, later batch | a batch of a stream; one after the first |
 | look | each hundred batches of training, at whether the loss is finite |
 | array, array step | of the parameters that are trained: each, and each in each batch, without the gradient itself |
 | norm | once, where no step is given: one from the norm of A |

@@ -34,7 +34,7 @@ def test_steps_are_those_of_a_plain_loop(rng):
 
 
 def hard(rng, kind, n=3000, p=8):
-    """Rows that make a step of the wrong length diverge: of many sizes, sorted, or each chunk along its own direction."""
+    """Rows for which a step may be too long: of many sizes, sorted, or those of each chunk along a direction."""
     A = rng.standard_normal((n, p))
     if kind == "ill-conditioned":
         A = A * np.geomspace(1, 30, p)

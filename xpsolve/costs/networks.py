@@ -255,7 +255,7 @@ def train(depth: int, width: int, batch: int, *, batches: int = 1, itemsize: int
     own = counted(
         batches * momentum,
         "train, stream",
-        batch=batches,
+        later_batch=batches - 1,
         look=batches // STREAM_LOOK,
         array=2 * depth,
         array_step=2 * depth * batches,

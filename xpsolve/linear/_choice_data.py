@@ -41,11 +41,19 @@ class Data:
     n: int  # of how many rows they are; without those of weight 0 where they stand for others
     like: Array | None = None  # y as it was given, where answers have to become arrays like it
     dtype: Any = None  # of the answers
+    method: str = ""  # by which the few samples were found
 
     @property
     def condensed(self) -> bool:
         """Whether the samples stand for others."""
         return self.final is not self.samples
+
+    def finished(self, solution: Any) -> Any:
+        """The answer of the final problem as the caller wants it."""
+        solution = self.final.finished(solution)
+        if self.condensed:
+            solution = replace(solution, stats={**solution.stats, "sums": self.method})
+        return self.delivered(solution)
 
     def argument(self, x: Array) -> Array:
         """An array as an argument beside the data of the final problem."""
@@ -108,9 +116,8 @@ class Given:
         found = condensed(operator, y, weights, self.intercept, self.folds, self.check_finite)
         Y = found.Y if y.ndim == 2 else found.Y[:, 0]
         samples = Samples.of(found.A, Y, found.weights, self.intercept, check_finite=False)
-        return Data(
-            found.A, Y, found.weights, found.folds, lams, samples, found.whole, found.n, like=y, dtype=y.dtype
-        )
+        data = Data(found.A, Y, found.weights, found.folds, lams, samples, found.whole, found.n)
+        return replace(data, like=y, dtype=y.dtype, method=found.method)
 
     def _check(self, y: Array) -> None:
         if self.single:

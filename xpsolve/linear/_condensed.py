@@ -1,33 +1,47 @@
 """A few weighted rows in memory that stand for all rows of a least-squares problem in k-fold cross-validation.
 
-Squared errors see the rows (1, a, y) of a part of the data through Σ w (1, a, y)(1, a, y)ᵀ alone.  One pass finds, for
-every part that the folds keep or leave out as a whole, the triangle R of W^½[1 A Y] = QR.  H is the reflection that
-makes the first column of its N rows constant, and
+Squared errors see the rows (1, a, y) of a part of the data through G = Σ w (1, a, y)(1, a, y)ᵀ = RᵀR alone.  One pass
+finds G for every part that the folds keep or leave out as a whole.  H is the reflection that makes the first column of
+the N rows of R constant, and
 
     [1 A′ Y′] = √(N/w) H R,      N rows of the weight w/N each,  w = Σ w_i,
 
-has the same sums.  The functions for data in memory take these rows as they would take all.  The error on a fold
-remains a sum of squares: no squares are subtracted from one another, so that no digit is lost where it is small.
+has the same sums.  The functions for data in memory take these rows as they would take all, so that the error on a fold
+remains a sum of squares.  R is a Cholesky factor of G with its diagonal scaled to 1, where no eigenvalue of that is
+below 2⁻²⁰: an error on a fold then has a rounding error of 2⁻³² of itself, as long as A has less than a thousand
+columns.  Otherwise, as where the errors are far smaller than y, R is that of W^½[1 A Y] = QR, by one more pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import array_api_compat.numpy
 import numpy as np
 
-from xpsolve.arrays import Array, cast, check_finite, namespace_of, row_reduce, settled, wide_dtype
+from xpsolve.arrays import (
+    Array,
+    adjoint_product,
+    cast,
+    check_finite,
+    gram,
+    namespace_of,
+    row_reduce,
+    settled,
+    wide_dtype,
+)
 from xpsolve.linear._folds import split
-from xpsolve.linear._problem import matrix_in, squared_norms
+from xpsolve.linear._problem import in_range, matrix_in, squared_norms
 from xpsolve.linear._row_problem import Summed, Sums, delivered_beside
 from xpsolve.linear._samples import Samples
 from xpsolve.operators import LinearOperator
 from xpsolve.operators.rows import Rows
 
 _MOST = 256  # parts of the data, each with a triangle in memory
+_WELL = 2.0**-20  # the least eigenvalue of a scaled G for a Cholesky factor
 
 
 class Condensed(NamedTuple):
@@ -39,6 +53,7 @@ class Condensed(NamedTuple):
     folds: list[tuple[Array, Array]]  # numbers of these rows, to keep and to leave out
     n: int  # the rows of weight above 0 that they stand for
     whole: Samples  # the problem of these, of which one pass is known
+    method: str  # by which R was found
 
 
 def condensed(
@@ -48,15 +63,23 @@ def condensed(
     (n, p), matrix, Y = operator.shape, matrix_in(operator), y if y.ndim == 2 else y[:, None]
     groups = _Groups.of(folds, n)
     rows = (Y, groups.labels_for(matrix), *(() if weights is None else (weights,)))
-    *triangles, counts = row_reduce(partial(_triangles, groups.count, wide_dtype(y)), _merged, matrix, *rows)
+    method, dtype = "cholesky", wide_dtype(y)
+    *grams, counts = row_reduce(
+        partial(_of_parts, _gram_of, groups.count, dtype), partial(_merged, _added), matrix, *rows
+    )
     if check:
-        seen = np.stack([np.sum(R) for R in triangles])
+        seen = np.stack([np.sum(G) for G in grams])
         check_finite(array_api_compat.numpy, lambda: seen, A=matrix, y=y)
+    triangles = [_cholesky(G) for G in grams]
+    if any(R is None for R in triangles):
+        method, of = "cholesky->qr", partial(_of_parts, _triangle_of, groups.count, dtype)
+        *triangles, _ = row_reduce(of, partial(_merged, _triangle), matrix, *rows)
     small = [_standing_for(R, total) for R, total in zip(triangles, counts[1], strict=True)]
     M, w = (np.concatenate(parts) for parts in zip(*small, strict=True))
     A, Y = np.ascontiguousarray(M[:, 1 : p + 1]), np.ascontiguousarray(M[:, p + 1 :])
     pairs = groups.pairs([len(part) for _, part in small])
-    return Condensed(A, Y, w, pairs, int(np.sum(counts[0])), _whole(operator, y, weights, triangles, intercept))
+    whole = _whole(operator, y, weights, triangles, intercept)
+    return Condensed(A, Y, w, pairs, int(np.sum(counts[0])), whole, method)
 
 
 class _Groups(NamedTuple):
@@ -114,34 +137,91 @@ class _Groups(NamedTuple):
         return [(taken(kept), taken(left)) for kept, left in self.folds]
 
 
-def _triangles(
-    count: int, dtype: Any, A: Array, Y: Array, labels: Array, weights: Array | None = None
+def _of_parts(
+    of: Callable[[Array, Array], Array],
+    count: int,
+    dtype: Any,
+    A: Array,
+    Y: Array,
+    labels: Array,
+    weights: Array | None = None,
 ) -> tuple[Array, ...]:
-    """R of W^½[1 A Y] for the rows of each part; and for each part how many have a weight, and the sum of weights."""
-    M = np.concatenate([np.ones((A.shape[0], 1), dtype), A, Y], axis=1, dtype=dtype)
-    there = np.bincount(labels, minlength=count) if weights is None else np.bincount(labels, weights > 0, count)
-    total = there if weights is None else np.bincount(labels, weights, count)
+    """of(W^½[1 Y], W^½A) for the rows of each part, empty where there are none; and for all parts how many rows have a
+    weight, and the sum of weights.
+    """
+    B, S = cast(A, dtype), np.concatenate([np.ones((A.shape[0], 1), dtype), Y], axis=1, dtype=dtype)
+    there = np.bincount(labels, minlength=count)
+    total = there
     if weights is not None:
-        M *= np.sqrt(weights)[:, None]
+        roots = np.sqrt(cast(weights, dtype))[:, None]
+        B, S = B * roots, S * roots
+        there, total = np.bincount(labels, weights > 0, count), np.bincount(labels, weights, count)
     if np.any(labels[1:] < labels[:-1]):
         order = np.argsort(labels, kind="stable")
-        labels, M = labels[order], M[order]
+        labels, B, S = labels[order], B[order], S[order]
     bounds = np.searchsorted(labels, np.arange(count + 1))
-    parts = (M[i:j] for i, j in zip(bounds[:-1], bounds[1:], strict=True))
-    return (*(_triangle([part]) for part in parts), np.stack([there, total]).astype(np.float64))
+    none = np.zeros((0, B.shape[1] + S.shape[1]), dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = [of(S[i:j], B[i:j]) if i < j else none for i, j in itertools.pairwise(bounds)]
+    return (*found, np.stack([there, total]).astype(np.float64))
+
+
+def _gram_of(S: Array, B: Array) -> Array:
+    """G, or W^½[1 A Y] where that has fewer rows."""
+    q, C = S.shape[1] + B.shape[1], adjoint_product(S, B)
+    if S.shape[0] < q:
+        return _rows_of(S, B)
+    few, many = np.r_[0, q - S.shape[1] + 1 : q], slice(1, q - S.shape[1] + 1)
+    G = np.empty((q, q), B.dtype)
+    G[np.ix_(few, few)], G[many, many] = adjoint_product(S, S), gram(B)
+    G[few, many], G[many, few] = C, C.T
+    return G
+
+
+def _added(parts: Sequence[Array]) -> Array:
+    """The same of some parts."""
+    q = parts[0].shape[1]
+    rows = np.concatenate([part for part in parts if len(part) < q] or [parts[0][:0]])
+    grams = [part for part in parts if len(part) == q]
+    if not grams and len(rows) < q:
+        return rows
+    return sum(grams, gram(rows))
+
+
+def _rows_of(S: Array, B: Array) -> Array:
+    return np.concatenate([S[:, :1], B, S[:, 1:]], axis=1)
+
+
+def _triangle_of(S: Array, B: Array) -> Array:
+    return _triangle([_rows_of(S, B)])
 
 
 def _triangle(parts: Sequence[Array]) -> Array:
     """R of the parts, one below the other; the rows themselves where these are not more than columns."""
-    there = [part for part in parts if len(part)] or list(parts[:1])
-    M = there[0] if len(there) == 1 else np.concatenate(there)
+    M = parts[0] if len(parts) == 1 else np.concatenate(parts)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.linalg.qr(M, mode="r") if M.shape[0] > M.shape[1] else M
 
 
-def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
-    *triangles, counts = zip(*parts, strict=True)
-    return (*(_triangle(some) for some in triangles), np.sum(np.stack(counts), axis=0))
+def _merged(merged: Callable[[Sequence[Array]], Array], parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    *found, counts = zip(*parts, strict=True)
+    there = [[part for part in some if len(part)] or list(some[:1]) for some in found]
+    return (*(some[0] if len(some) == 1 else merged(some) for some in there), np.sum(np.stack(counts), axis=0))
+
+
+def _cholesky(G: Array) -> Array | None:
+    """R with RᵀR = G, None where rounding of G may matter, or squares may have overflowed or underflowed."""
+    if G.shape[0] < G.shape[1]:
+        return G  # rows
+    squares = np.diagonal(G)
+    if not (np.all(np.isfinite(G)) and np.all(in_range(squares, -24, 24))):
+        return None
+    d = np.sqrt(squares)
+    C = G / d / d[:, None]
+    if not np.linalg.eigvalsh(C)[0] >= _WELL:
+        return None
+    L: Array = np.linalg.cholesky(C)
+    return L.T * d
 
 
 def _standing_for(R: Array, total: float) -> tuple[Array, Array]:
@@ -156,9 +236,7 @@ def _standing_for(R: Array, total: float) -> tuple[Array, Array]:
     return R * np.sqrt(N / total if total > 0 else 0), np.full(N, total / N)
 
 
-def _whole(
-    operator: Any, y: Array, weights: Array | None, triangles: Sequence[Array], intercept: bool
-) -> Samples:
+def _whole(operator: Any, y: Array, weights: Array | None, triangles: Sequence[Array], intercept: bool) -> Samples:
     """The problem of all rows as they were given, of which AᵀA, Aᵀy and ‖y‖² are known."""
     p, xp = operator.shape[1], namespace_of(y)
     T = np.linalg.qr(np.concatenate(triangles), mode="r")

@@ -142,7 +142,7 @@ class Blocks(LinearOperator):
 
 
 def split(folds: Any, n: int) -> tuple[list[Any], list[Any]]:
-    """For every fold the rows to keep, two slices, and to leave out, a slice; or both as numbers of rows on the host."""
+    """For every fold the rows to keep, two slices, and to leave out, a slice; or both as numbers on the host."""
     if isinstance(folds, list | tuple):
         if not folds:
             message = "folds: expected a number of folds or a list of pairs (kept, left out), got an empty list."

@@ -178,7 +178,12 @@ class Summed(Centred):
     """W^½(A − 1āᵀ) for one y, of which a pass is known: what `RowProblem.sums` and `RowProblem.triangle` are."""
 
     def __init__(
-        self, operator: LinearOperator, mean: Array | None, roots: Array | None, sums: Sums, triangle: tuple[Array, Array]
+        self,
+        operator: LinearOperator,
+        mean: Array | None,
+        roots: Array | None,
+        sums: Sums,
+        triangle: tuple[Array, Array],
     ) -> None:
         super().__init__(operator, mean, roots)
         self.sums, self.triangle = sums, triangle

@@ -120,8 +120,9 @@ def lasso_cv(
     than 1 % of its least score in the mean square is solved again to a smaller gap, `tol` at the least.  On an
     accelerator all folds are one problem with a gap of 10⁻⁶.
 
-    An A with more rows than columns of Dask, in a file or of `Rows` is read twice, for any number of folds and of λ: for
-    a triangular factor of AᵀA of every fold, and for the certificate.  Nothing of its size is made.
+    An A with more rows than columns of Dask, in a file or of `Rows` is read twice, for any number of folds and of λ:
+    for AᵀA and Aᵀy of every fold, and for the certificate.  Where rounding of AᵀA may matter to a score, a pass between
+    the two finds triangular factors; ``.stats["sums"]`` says so.  Nothing of the size of A is made.
 
     References
     ----------
@@ -319,7 +320,7 @@ class _Search:
     def chosen(self, found: Any, lam: Array, lams: Array, scores: Array, spread: Array, **more: Any) -> ChosenSolution:
         """A solution with the curve."""
         data, square = self.data, self.unit * self.unit
-        found = data.delivered(data.final.finished(found))
+        found = data.finished(found)
         gap = data.delivered(namespace_of(lams).max(namespace_of(lams).stack(self.gaps)))
         found = replace(found, stats={**found.stats, "fold_gap": gap})
         curve = {"lam": lam, "lams": lams, "scores": scores * square, "spread": spread * square}

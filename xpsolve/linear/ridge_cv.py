@@ -122,9 +122,9 @@ def ridge_cv(
 
     Notes
     -----
-    An A with more rows than columns of Dask, in a file or of `Rows` is read twice, three times for "loo"; nothing of its
-    size is made.  The first pass makes triangular factors of AᵀA, one for every fold, from which the scores are found
-    without a difference of squares; the last one is for the certificate.
+    An A with more rows than columns of Dask, in a file or of `Rows` is read twice, three times for "loo": first for AᵀA
+    and Aᵀy, of every fold for "kfold", and last for the certificate.  Where rounding of AᵀA may matter to a score, one
+    more pass finds triangular factors; ``.stats["sums"]`` says so.  Nothing of the size of A is made.
 
     References
     ----------
@@ -159,7 +159,7 @@ def ridge_cv(
         found = ridge(data.final.A, data.final.y, data.argument(each), check_finite=check_finite)
     scores, spread = (None if values is None else values * (unit * unit) for values in (scores, spread))
     curve = {"lam": each if pooled else lam, "lams": lams, "scores": scores, "spread": spread}
-    found = data.delivered(data.final.finished(found))
+    found = data.finished(found)
     return chosen(found, **{name: data.delivered(values) for name, values in curve.items()})
 
 

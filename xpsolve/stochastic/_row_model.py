@@ -281,7 +281,11 @@ def row_model(f: LinearModel, *, hessians: bool = False, block: int | None = Non
     kind: Any = type(f)
     model.__class__ = _kind(kind)
     vars(model).update(
-        operator=_by_blocks(f.operator, block), start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None
+        operator=_by_blocks(f.operator, block),
+        start=(np.asarray(x), margins),
+        hessians=hessians,
+        known=(),
+        beginning=None,
     )
     return model
 
