@@ -396,7 +396,7 @@ class DictionaryStream(_Solves):
     title = "Dictionary learning from a stream in the number of batches"
     cost = "dictionary_stream"
     x = "batches"
-    tol = 0.1
+    tol = 0.2
     repeat = (3, 5, 0.5)
     fixed = {"n": 250, "p": 64, "m": 32}
     param_names = ("backend", "batches")

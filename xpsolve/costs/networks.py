@@ -225,7 +225,7 @@ def cnn(
 
 
 def train(depth: int, width: int, batch: int, *, batches: int = 1, itemsize: int = 8) -> Cost:
-    """Training of the perceptron of `mlp` on batches, with a loss of three launches: a step of momentum for each.
+    """Training of the perceptron of `mlp` on batches, with a loss of six launches: a step of momentum for each.
 
     A step moves 2R arrays, w² + w numbers a layer, by 4 launches each.
 
@@ -260,4 +260,4 @@ def train(depth: int, width: int, batch: int, *, batches: int = 1, itemsize: int
         array=2 * depth,
         array_step=2 * depth * batches,
     )
-    return own + batches * (mlp(depth, width, batch, itemsize=itemsize) + Cost(launches=3))
+    return own + batches * (mlp(depth, width, batch, itemsize=itemsize) + Cost(launches=6))

@@ -65,14 +65,14 @@ def condensed(
     rows = (Y, groups.labels_for(matrix), *(() if weights is None else (weights,)))
     method, dtype = "cholesky", wide_dtype(y)
     *grams, counts = row_reduce(
-        partial(_of_parts, _gram_of, groups.count, dtype), partial(_merged, _added), matrix, *rows
+        partial(_of_parts, _gram_of, groups.parts, dtype), partial(_merged, _added), matrix, *rows
     )
     if check:
         seen = np.stack([np.sum(G) for G in grams])
         check_finite(array_api_compat.numpy, lambda: seen, A=matrix, y=y)
     triangles = [_cholesky(G) for G in grams]
     if any(R is None for R in triangles):
-        method, of = "cholesky->qr", partial(_of_parts, _triangle_of, groups.count, dtype)
+        method, of = "cholesky->qr", partial(_of_parts, _triangle_of, groups.parts, dtype)
         *triangles, _ = row_reduce(of, partial(_merged, _triangle), matrix, *rows)
     small = [_standing_for(R, total) for R, total in zip(triangles, counts[1], strict=True)]
     M, w = (np.concatenate(parts) for parts in zip(*small, strict=True))
@@ -85,7 +85,7 @@ def condensed(
 class _Groups(NamedTuple):
     """Parts of the rows, each of which every fold keeps or leaves out as a whole."""
 
-    count: int
+    parts: int
     ends: Array  # where each ends, if the parts follow one another; else empty
     labels: Array  # the part of each row, if they do not
     folds: Sequence[tuple[Array, Array]]  # how often each fold keeps every part, and leaves it out
@@ -111,8 +111,8 @@ class _Groups(NamedTuple):
                 f"whole, for an A that is read block by block, got {len(first)} parts. Use fewer folds."
             )
             raise ValueError(message)
-        found = [tuple(np.bincount(rows, minlength=n)[first] for rows in pair) for pair in zip(kept, left, strict=True)]
-        return cls(len(first), none, labels, found)
+        often = [[np.bincount(rows, minlength=n)[first] for rows in some] for some in (kept, left)]
+        return cls(len(first), none, labels, list(zip(*often, strict=True)))
 
     def labels_for(self, A: Any) -> Array:
         """The part of every row, (n,), in the chunks of A."""
@@ -200,7 +200,13 @@ def _triangle(parts: Sequence[Array]) -> Array:
     """R of the parts, one below the other; the rows themselves where these are not more than columns."""
     M = parts[0] if len(parts) == 1 else np.concatenate(parts)
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.linalg.qr(M, mode="r") if M.shape[0] > M.shape[1] else M
+        return _factor(M) if M.shape[0] > M.shape[1] else M
+
+
+def _factor(M: Array) -> Array:
+    """R of M = QR."""
+    R: Any = np.linalg.qr(M, mode="r")
+    return R
 
 
 def _merged(merged: Callable[[Sequence[Array]], Array], parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
@@ -226,7 +232,7 @@ def _cholesky(G: Array) -> Array | None:
 
 def _standing_for(R: Array, total: float) -> tuple[Array, Array]:
     """[1 A′ Y′] and the weights of N rows in place of those with the triangle R and this sum of weights."""
-    R = np.linalg.qr(R, mode="r")
+    R = _factor(R)
     N = R.shape[0]
     v = np.full((N, 1), -(N**-0.5))
     v[0] += np.copysign(1, R[0, 0])
@@ -239,7 +245,7 @@ def _standing_for(R: Array, total: float) -> tuple[Array, Array]:
 def _whole(operator: Any, y: Array, weights: Array | None, triangles: Sequence[Array], intercept: bool) -> Samples:
     """The problem of all rows as they were given, of which AᵀA, Aᵀy and ‖y‖² are known."""
     p, xp = operator.shape[1], namespace_of(y)
-    T = np.linalg.qr(np.concatenate(triangles), mode="r")
+    T = _factor(np.concatenate(triangles))
     center = roots = mean = means = None
     if intercept:
         row = T[0, 1:] / T[0, 0]
@@ -247,7 +253,7 @@ def _whole(operator: Any, y: Array, weights: Array | None, triangles: Sequence[A
         means = tuple(delivered_beside(y, part) for part in (mean, center))
         T, y = T[1:, 1:], y - center
     else:
-        T = np.linalg.qr(T[:, 1:], mode="r")
+        T = _factor(T[:, 1:])
     if weights is not None:
         (roots,) = settled(xp.sqrt(weights))
         y = y * (roots if y.ndim == 1 else roots[:, None])

@@ -247,8 +247,8 @@ class _Search:
     def __init__(self, given: Given, options: _Options) -> None:
         check_option(options.rule, "rule", _RULES)
         check_grid(options.n_lams, options.ratio)
-        limits = {"tol": options.tol, "max_iter": options.max_iter}
-        self.tol = check_iteration(**limits, check_every=1, callback=None, check_finite=given.check_finite)
+        limits: dict[str, Any] = {"tol": options.tol, "max_iter": options.max_iter, "check_finite": given.check_finite}
+        self.tol: float = check_iteration(**limits, check_every=1, callback=None)
         data, self.options, self.intercept = given.data(), options, given.intercept
         xp, y, weights = namespace_of(data.y), data.y, data.weights
         self.data, self.whole, self.unit = data, data.samples, power_of_two(y)

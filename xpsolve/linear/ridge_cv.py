@@ -214,7 +214,7 @@ def _left_out_by_rows(
     if final.roots is not None:
         rows = namespace_of(rows).concat([rows, final.roots[:, None]], axis=1)
     X = np.concatenate([factor.solve(Y[:, j : j + 1], lams) for j in range(Y.shape[1])], axis=1)
-    V = factor.V if isinstance(factor, ColumnFactor) else factor.Vh.T
+    V = factor.V if isinstance(factor, ColumnFactor) else factor.Vh.T  # type: ignore[union-attr]
     block = partial(_left_out_of_block, final.roots is not None, None if final.means is None else float(total))
     return replace(problem, Y=rows).summed(block, X.dtype, V, factor.w, X, lams)
 
@@ -254,8 +254,9 @@ def _by_folds(folds: Folds, lams: Array, intercept: bool, pooled: bool) -> tuple
 
 def _answer(factor: RowFactor | ColumnFactor, data: Data, lam: Array) -> Solution | None:
     """The answer for λ, 0-d or (1, k), None where it is not certified."""
-    final, seen = data.final, {"seen": by_rows} if data.condensed else {}
-    problem = enter_problem(final.A, final.y, data.argument(lam), targets=True, check_finite=False, **seen)
+    final = data.final
+    options: dict[str, Any] = {"seen": by_rows} if data.condensed else {}
+    problem = enter_problem(final.A, final.y, data.argument(lam), targets=True, check_finite=False, **options)
     X = factor.solve(_columns(data.samples.y) if data.condensed else problem.Y, problem.lams)
     X, tol = cast(X, problem.Y.dtype), limits_of(problem.Y).eps ** 0.75
     error = normal_equations_error(problem, X, factor.norm)

@@ -32,11 +32,11 @@ def average_in_chunks(
     f: LinearModel, x0: Array | None, alpha: Array | None, seen: np.ndarray[Any, Any] | None, o: Options
 ) -> Solution:
     """The steps of all epochs, from what a run before has remembered."""
-    for name, given, why in (
+    for name, is_given, why in (
         ("indices", o.indices is not None, "whose chunks are drawn"),
         ("block", o.block != "auto", "where a step is on a chunk; xs.Rows(…, block=…) says of how many rows"),
     ):
-        if given:
+        if is_given:
             message = f"{name}: expected none for an A in a file, {why}."
             raise ValueError(message)
     x, _ = first_of_run(f, x0, file=True)
