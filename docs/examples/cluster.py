@@ -1,4 +1,4 @@
-"""The lasso on a cluster of Dask: 3.2 GB of rows, and two workers that may use 1 GB each.
+"""The lasso on a cluster of Dask: 2.4 GB of rows, and two workers that may use 1 GB each.
 
 Both workers are on this machine; on a real cluster only the address that `Client` takes is another one.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 import xpsolve as xs
 
-N, P, ROWS = 1_600_000, 250, 10_000
+N, P, ROWS = 1_200_000, 250, 10_000
 
 
 def rows(index):
