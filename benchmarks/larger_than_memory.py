@@ -56,11 +56,14 @@ def solvers() -> dict[str, Any]:
         "lstsq": xs.lstsq,
         "lasso, fista": lambda A, y: xs.lasso(A, y, 0.01 * len(y), method="fista"),
         "elastic_net": lambda A, y: xs.elastic_net(A, y, 0.01 * len(y), 0.5),
+        "ridge_cv": lambda A, y: xs.ridge_cv(A, y, [1e2, 1e3, 1e4]),
+        "lasso_cv": lambda A, y: xs.lasso_cv(A, y, folds=5, n_lams=20),
         "nnls": xs.nnls,
         "minimize": lambda A, y: xs.minimize(logistic(A, y), xs.penalties.L1(1e-3), tol=1e-2),
         "gradient_descent": lambda A, y: xs.gradient_descent(logistic(A, y), tol=1e-2),
         "newton": lambda A, y: xs.newton(logistic(A, y)),
         "sgd": lambda A, y: xs.sgd(logistic(A, y), epochs=1, tol=0.2),
+        "sag": lambda A, y: xs.sag(logistic(A, y), tol=1e-2),
         "operator_norm": lambda A, y: xs.operator_norm(A, tol=1e-3, check_every=1),
     }
 

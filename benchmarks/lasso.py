@@ -385,6 +385,43 @@ class DictionaryInSamples(_Dictionary):
         return problems.patches(count=n)
 
 
+class DictionaryStream(_Solves):
+    """Batches of 250 patches, each taken once: time per batch does not grow, exponent 1 in their number.
+
+    The error is how much more the dictionary leaves of other patches than that of all the same ones at once, relative
+    to what any leaves.
+    """
+
+    family = "lasso"
+    title = "Dictionary learning from a stream in the number of batches"
+    cost = "dictionary_stream"
+    x = "batches"
+    tol = 0.2
+    repeat = (3, 5, 0.5)
+    fixed = {"n": 250, "p": 64, "m": 32}
+    param_names = ("backend", "batches")
+    params = (tuple(b for b in BACKENDS if b != "dask"), (2, 4, 8, 16, 32))
+    profiles = {}
+
+    def prepare(self, backend, batches):
+        size, m = self.fixed["n"], self.fixed["m"]
+        X = problems.patches(count=size * (batches + 2))
+        unseen, X = X[: 2 * size], X[2 * size :]
+        parts = [backend.asarray(X[i : i + size]) for i in range(0, len(X), size)]
+        options = {"lam": _Dictionary.lam, "check_finite": False}
+
+        def left(D: np.ndarray) -> float:
+            Z = lasso(D, unseen.T, _Dictionary.lam, tol=1e-6).x
+            return float(0.5 * np.sum((unseen.T - D @ Z) ** 2) + _Dictionary.lam * np.sum(np.abs(Z)))
+
+        def error(found: Any) -> float:
+            at_once = dictionary_learning(X, m, **options, tol=1e-4).x
+            return left(host(found.x)) / left(at_once) - 1
+
+        # every tolerance will do: what is compared are the atoms
+        return Case(partial(dictionary_learning, parts, m, **options, tol=1e9), error)
+
+
 class Counts(_Counts):
     """What fifty iterations need from the device, counted and not timed: the same on every machine."""
 

@@ -30,10 +30,12 @@ from xpsolve import (
     elastic_net,
     gradient_descent,
     lasso,
+    lasso_cv,
     lasso_path,
     lstsq,
     newton,
     ridge,
+    ridge_cv,
     sgd,
 )
 
@@ -85,6 +87,8 @@ _CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "lasso": lambda A, y: lasso(A, y, 0.1 * A.shape[0]),
     "elastic_net": lambda A, y: elastic_net(A, y, 0.1 * A.shape[0], 0.5),
     "lasso_path": lambda A, y: lasso_path(A, y, n_lams=20, ratio=0.1),
+    "ridge_cv": lambda A, y: ridge_cv(A, y, [0.1, 1.0, 10.0]),
+    "lasso_cv": lambda A, y: lasso_cv(A, y, folds=5, n_lams=20, ratio=0.1),
     "newton": lambda A, y: newton(Logistic(A, 2.0 * (y > 0) - 1, LAM)),
     "gradient_descent": lambda A, y: gradient_descent(LeastSquares(A, y, LAM), tol=0.0, max_iter=10),
 }

@@ -32,6 +32,32 @@ def test_the_choice_of_lam_of_ridge_costs_what_is_counted(rng, n, p, k, method):
     assert tally.launches <= cost.launches <= 1.25 * tally.launches
 
 
+@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
+@pytest.mark.parametrize(("n", "p", "m"), [(60, 20, 10), (40, 10, 15)])
+def test_a_stream_of_samples_costs_what_is_counted(rng, n, p, m):
+    for batches in (1, 4):
+        X = list(rng.standard_normal((batches, n, p)))
+        _, tally = xs.count(xs.dictionary_learning, X, m, 0.1, tol=1e9, check_finite=False)
+        cost = costs.dictionary_stream(n, p, m, batches=batches)
+        assert (tally.launches, tally.syncs) == (cost.launches, cost.syncs)
+        assert cost.flops <= tally.flops <= 1.25 * cost.flops  # the rest are entries of small arrays
+
+
+def test_training_on_a_stream_costs_what_is_counted(rng):
+    def loss(parameters, Z, Y):
+        X = xs.mlp_forward(*parameters, Z.T)
+        E = (X[-1] - Y.T) / Z.shape[0]
+        return 0.5 * E.__array_namespace__().sum(E * E) * Z.shape[0], xs.mlp_backward(*parameters, X, E)
+
+    depth, width, batch = 3, 8, 20
+    theta = [rng.standard_normal((width, width)) for _ in range(depth)], [np.zeros(width) for _ in range(depth)]
+    for batches in (1, 7, costs.STREAM_LOOK + 1):
+        pairs = [tuple(rng.standard_normal((2, batch, width))) for _ in range(batches)]
+        _, tally = xs.count(xs.networks.train, loss, theta, batches=pairs, step=0.01, tol=1e9)
+        cost = costs.train(depth, width, batch, batches=batches)
+        assert (tally.launches, tally.syncs, tally.product_flops) == (cost.launches, cost.syncs, cost.flops)
+
+
 def test_normal_and_woodbury_cost_alike_where_n_is_p():
     normal, woodbury = (costs.ridge(1000, 1000, method=m) for m in ("normal", "woodbury"))
     assert woodbury.flops / normal.flops == pytest.approx(1, abs=0.01)

@@ -36,7 +36,7 @@ def test_example_is_short_and_runs(path, monkeypatch):
     assert lines_of_code(path) <= MOST
     monkeypatch.setenv("CUPY_PYLOPS", "0")  # PyLops would look for parts of CuPy that the emulation has not
     monkeypatch.setattr(sys, "argv", [str(path)])
-    for library in ("pylops", "jax"):
+    for library in ("pylops", "jax", "distributed"):
         if f"import {library}" in path.read_text("utf-8"):
             pytest.importorskip(library)
     runpy.run_path(str(path), run_name="__main__")

@@ -27,6 +27,8 @@ def scale(monkeypatch):
         ("elastic_net", 2),
         ("lasso_path", 2),
         ("gradient_descent", 12),  # a check, the first gradient and ten more
+        ("ridge_cv", 2),
+        ("lasso_cv", 2),
         ("sgd", 1),
     ],
 )

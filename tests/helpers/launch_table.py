@@ -109,6 +109,26 @@ def dictionary_learning() -> Iterator[Run]:
         yield "dictionary_learning" + ", more atoms than samples" * (m > n), times, run
 
 
+def streams() -> Iterator[Run]:
+    for count, steps, (n, p, m) in itertools.product((1, 2, 5), (1, 10), ((20, 6, 4), (30, 5, 8), (4, 3, 8))):
+        batches = [regression(n, p)[0] + k for k in range(count)]
+        run = xs.count(xs.dictionary_learning, batches, m, 0.1, code_steps=steps, tol=1e-300, check_finite=False)
+        times = {"batch": count, "code_step": costs.STREAM_ROUNDS * count * steps}
+        yield "dictionary_learning, stream" + ", more atoms than samples" * (m > n), times, run
+    for count, arrays in itertools.product((1, 2, 5, costs.STREAM_LOOK + 1), (1, 2, 4)):
+        theta = [np.ones(3) for _ in range(arrays)]
+        batches = [(np.ones(2),)] * count
+        run = xs.count(xs.networks.train, _no_work, theta, batches=batches, step=0.1, tol=0.0)
+        looks = count // costs.STREAM_LOOK
+        times = {"later_batch": count - 1, "look": looks, "array": arrays, "array_step": arrays * count}
+        yield "train, stream", times, run
+
+
+def _no_work(theta: Any, x: Any) -> tuple[Any, Any]:
+    """A loss without operations, as far as these are counted, and its gradient."""
+    return x[0], theta
+
+
 # --- stochastic
 
 
@@ -283,6 +303,7 @@ CASES = (
     ridge_cv,
     basis_pursuit,
     dictionary_learning,
+    streams,
     gradient_descent,
     lipschitz,
     coordinate_descent,
@@ -355,6 +376,9 @@ Flops, bytes and memory are formulas, in the functions of `xpsolve.costs`.
 | check | a check of the certificate after the first, and what is computed anew with it |
 | qr | once, where one side of A is at least 5/3 of the other: a QR factorisation before the singular values |
 | code step | a step of the codes in dictionary learning |
+| batch, later batch | a batch of a stream; one after the first |
+| look | each hundred batches of training, at whether the loss is finite |
+| array, array step | of the parameters that are trained: each, and each in each batch, without the gradient itself |
 | norm | once, where no step is given: one from the norm of A |
 | lanczos | once more, where both sides of A are over 256: its norm by Lanczos steps and not from its Gram matrix |
 | block | coordinate descent: each block, at the start |

@@ -109,8 +109,12 @@ def test_what_cannot_be_is_said(rng):
         xs.sgd(f, indices=[0, 1])
     with pytest.raises(ValueError, match=r"x0: expected shape \(4,\) for an A in a file, got 2 runs"):
         xs.sgd(f, np.zeros((2, P)))
-    with pytest.raises(TypeError, match=r"f: expected a dense or sparse A.*sgd and sga take chunks"):
-        xs.sag(f)
+    with pytest.raises(ValueError, match="block: expected none for an A in a file, where a step is on a chunk"):
+        xs.sag(f, block=8)
+    with pytest.raises(ValueError, match="indices: expected none for an A in a file, whose chunks are drawn"):
+        xs.sag(f, indices=[0, 1])
+    with pytest.raises(TypeError, match="f: expected an A with slices of rows, since chunks are drawn at random"):
+        xs.sag(xs.Logistic(made(A, "function"), y))
 
 
 def test_batches_of_rows(rng):

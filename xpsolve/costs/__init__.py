@@ -30,8 +30,10 @@ from xpsolve.costs.linear import (
     COMPILED_FISTA,
     LASSO_METHODS,
     RIDGE_METHODS,
+    STREAM_ROUNDS,
     basis_pursuit,
     dictionary_learning,
+    dictionary_stream,
     elastic_net,
     fista,
     ista,
@@ -59,6 +61,7 @@ from xpsolve.costs.model import (
     thin_svd,
 )
 from xpsolve.costs.networks import (
+    STREAM_LOOK,
     cnn,
     logsumexp,
     mlp,
@@ -70,6 +73,7 @@ from xpsolve.costs.networks import (
     softmax,
     softmax_jacobian,
     softmax_vjp,
+    train,
 )
 from xpsolve.costs.operators import (
     CONVOLUTION_METHODS,
@@ -141,6 +145,8 @@ __all__ = [
     "RIDGE_METHODS",
     "SCAN_MEMORIES",
     "SINKHORN_METHODS",
+    "STREAM_LOOK",
+    "STREAM_ROUNDS",
     "SWEEPS",
     "TYPICAL",
     "WORKING_SET_FEATURES",
@@ -163,6 +169,7 @@ __all__ = [
     "correlation",
     "denoising",
     "dictionary_learning",
+    "dictionary_stream",
     "differences",
     "discrepancy",
     "dot_test",
@@ -224,5 +231,6 @@ __all__ = [
     "spectral_blocks",
     "spectral_products",
     "thin_svd",
+    "train",
     "wavelet",
 ]

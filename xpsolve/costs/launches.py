@@ -39,6 +39,9 @@ TABLE: dict[str, dict[str, tuple[int, int]]] = {
         "check": (90, 1),
         "code_step": (7, 0),
     },
+    "dictionary_learning, stream": {"start": (55, 1), "batch": (294, 0), "code_step": (7, 0)},
+    "dictionary_learning, stream, more atoms than samples": {"start": (57, 1), "batch": (294, 0), "code_step": (7, 0)},
+    "train, stream": {"start": (1, 1), "later_batch": (3, 0), "look": (0, 1), "array": (4, 0), "array_step": (4, 0)},
     "gradient_descent, plain, least_squares": {
         "start": (89, 1),
         "iteration": (8, 0),

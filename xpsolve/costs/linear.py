@@ -109,8 +109,8 @@ def ridge(
     raise ValueError(message)
 
 
-CODE_STEPS, ATOM_STEPS = 20, 5
-"""Steps of the codes and of the atoms in one iteration of dictionary learning."""
+CODE_STEPS, ATOM_STEPS, STREAM_ROUNDS = 20, 5, 5
+"""Steps of the codes and of the atoms in one iteration of dictionary learning, and rounds of the first in a batch."""
 
 
 def lstsq(n: int, p: int, *, k: int = 1, check_finite: bool = False, itemsize: int = 8) -> Cost:
@@ -384,3 +384,40 @@ def dictionary_learning(
     total = codes + n_iter * (atoms + codes) + (looks + 1) * 3 * into
     row = "dictionary_learning, more atoms than samples" if m > n else "dictionary_learning"
     return counted(total, row, iteration=n_iter, check=looks, code_step=(n_iter + 1) * code_steps)
+
+
+def dictionary_stream(
+    n: int, p: int, m: int = 32, *, batches: int = 1, code_steps: int = CODE_STEPS, itemsize: int = 8
+) -> Cost:
+    """Dictionary learning from a stream: 10nm²·code_steps + 16npm flops per batch, and nm² for what is kept of it.
+
+    Parameters
+    ----------
+    n, p, m : int
+        Samples of a batch, features and atoms.
+    batches : int
+        How many.
+    code_steps : int
+        Steps of the codes in each of the five rounds in which they are found.
+    itemsize : int
+        Bytes per number.
+
+    Returns
+    -------
+    Cost
+        Of the whole stream, which is independent of how many samples came before.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> costs.dictionary_stream(100, 20, 30, batches=50).syncs  # at the end
+    1
+    """
+    into = gemm(m, n, p, itemsize=itemsize)
+    bound = 3 * gemm(m, m, m, itemsize=itemsize)
+    codes = gram(p, m, itemsize=itemsize) + into + bound + (code_steps + 1) * gemm(m, n, m, itemsize=itemsize)
+    atoms = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
+    one = STREAM_ROUNDS * codes + 3 * into + gram(n, m, itemsize=itemsize) + atoms  # Xᵀ − DC, DᵀR and XᵀZ
+    total = batches * one + gram(p, m, itemsize=itemsize) + gemm(p, m, m, itemsize=itemsize)
+    row = "dictionary_learning, stream" + ", more atoms than samples" * (m > n)
+    return counted(total, row, batch=batches, code_step=STREAM_ROUNDS * batches * code_steps)

@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from xpsolve.costs.autodiff import scan_slots, scan_steps
-from xpsolve.costs.model import Cost, gemm
+from xpsolve.costs.model import Cost, counted, gemm
 from xpsolve.costs.operators import convolve, convolve_adjoint, convolve_kernel_adjoint
+
+STREAM_LOOK = 100
+"""Steps of a stream of `networks.train` between two looks at whether the loss is finite."""
 
 
 def logsumexp(n: int, p: int, *, itemsize: int = 8) -> Cost:
@@ -220,3 +223,42 @@ def cnn(
     kept = itemsize * batch * (depth + 1) * state
     launches = total.launches + 5 * depth + 12  # pointwise work, and columns of pictures
     return replace(total, launches=launches, memory=kept + total.memory)
+
+
+def train(depth: int, width: int, batch: int, *, batches: int = 1, itemsize: int = 8) -> Cost:
+    """Training of the perceptron of `mlp` on batches, with a loss of six launches: a step of momentum for each.
+
+    A step moves 2R arrays, w² + w numbers a layer, by 4 launches each.
+
+    Parameters
+    ----------
+    depth, width, batch : int
+        R, w and N.
+    batches : int
+        How many.
+    itemsize : int
+        Bytes per number.
+
+    Returns
+    -------
+    Cost
+        Of the whole stream, which is independent of how many samples came before.
+
+    Examples
+    --------
+    >>> from xpsolve import costs
+    >>> one, two, three = (costs.train(4, 10, 20, batches=k).launches for k in (1, 2, 3))
+    >>> three - two == two - one
+    True
+    """
+    entries = depth * (width * width + width)
+    momentum = Cost(bytes=10 * itemsize * entries, memory=4 * itemsize * entries)  # of 4 operations on 2 arrays or 1
+    own = counted(
+        batches * momentum,
+        "train, stream",
+        later_batch=batches - 1,
+        look=batches // STREAM_LOOK,
+        array=2 * depth,
+        array_step=2 * depth * batches,
+    )
+    return own + batches * (mlp(depth, width, batch, itemsize=itemsize) + Cost(launches=6))

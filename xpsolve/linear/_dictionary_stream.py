@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from xpsolve import costs
 from xpsolve.arrays import (
     Array,
     check_ndim,
@@ -25,7 +26,6 @@ from xpsolve.arrays import check_finite as check_values
 from xpsolve.linear._factorisation import Factorisation, atom_gain, better_atoms, check_start, first_atoms
 from xpsolve.solution import Callback, Certificate, Progress, Status, StreamSolution, finish
 
-_ROUNDS = 5  # in which FISTA starts anew for the codes of a batch, which begin at 0
 _RECENT = 20  # batches that the means are about
 _CERTIFICATE = "what atoms alone can still gain with the codes so far, and recent codes, relative to half of ‖X‖²"
 _ADVICE = {
@@ -154,7 +154,7 @@ def _step(state: DictionaryState | None, X: Array, o: Options) -> DictionaryStat
         state = DictionaryState(D, D.T @ D * 0, D * 0, zero, unit, 0, zero, zero)
     batch = Factorisation(xp, X / state.unit, weight / state.unit, o.code_steps)
     C = xp.zeros((m, X.shape[0]), dtype=X.dtype, device=device_of(X))
-    for _ in range(_ROUNDS):
+    for _ in range(costs.STREAM_ROUNDS):  # in which FISTA starts anew for codes that begin at 0
         C = batch.code(state.D, C)
     R = batch.X.T - state.D @ C
     half = 0.5 * xp.sum(batch.X * batch.X)

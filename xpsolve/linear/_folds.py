@@ -37,25 +37,12 @@ class Folds:
         if n < 2:
             message = f"A: expected at least 2 rows, some of which can be left out, got {n}."
             raise ValueError(message)
-        if isinstance(folds, list | tuple):
-            index = [[self._index(rows, f) for rows in _pair(fold, f)] for f, fold in enumerate(folds)]
-            self.kept, self.rows = [kept for kept, _ in index], [rows for _, rows in index]
-            if not index:
-                message = "folds: expected a number of folds or a list of pairs (kept, left out), got an empty list."
-                raise ValueError(message)
-            return
-        check_count(folds, "folds", 2, n)
-        ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
-        self.rows = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        self.kept = [(slice(0, rows.start), slice(rows.stop, n)) for rows in self.rows]
+        kept, rows = split(folds, n)
+        self.kept, self.rows = [self._there(part) for part in kept], [self._there(part) for part in rows]
 
-    def _index(self, rows: Any, fold: int) -> Array:
-        """Numbers of rows, checked on the host, on the device."""
-        n, found = self.A.shape[0], np.asarray(rows)
-        if found.ndim != 1 or not found.size or found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= n:
-            message = f"folds[{fold}]: expected two lists of rows between 0 and {n - 1}, got others."
-            raise ValueError(message)
-        return self.xp.asarray(found.astype(np.int64), device=device_of(self.A))
+    def _there(self, rows: Any) -> Any:
+        """Slices, or numbers of rows on the device."""
+        return self.xp.asarray(rows, device=device_of(self.A)) if isinstance(rows, np.ndarray) else rows
 
     def __iter__(self) -> Iterator[Fold]:
         for kept, rows in zip(self.kept, self.rows, strict=True):
@@ -154,11 +141,30 @@ class Blocks(LinearOperator):
         return Blocks(*(map_arrays(function, part) for part in (self.A, self.means, self.roots)))
 
 
-def _pair(fold: Any, number: int) -> Any:
+def split(folds: Any, n: int) -> tuple[list[Any], list[Any]]:
+    """For every fold the rows to keep, two slices, and to leave out, a slice; or both as numbers on the host."""
+    if isinstance(folds, list | tuple):
+        if not folds:
+            message = "folds: expected a number of folds or a list of pairs (kept, left out), got an empty list."
+            raise ValueError(message)
+        pairs = [_pair(fold, number, n) for number, fold in enumerate(folds)]
+        return [kept for kept, _ in pairs], [rows for _, rows in pairs]
+    check_count(folds, "folds", 2, n)
+    ends = [i * (n // folds) + min(i, n % folds) for i in range(folds + 1)]
+    rows = [slice(a, b) for a, b in itertools.pairwise(ends)]
+    return [(slice(0, part.start), slice(part.stop, n)) for part in rows], rows
+
+
+def _pair(fold: Any, number: int, n: int) -> tuple[Array, Array]:
     if not isinstance(fold, list | tuple) or len(fold) != 2:
         message = f"folds[{number}]: expected a pair (rows to keep, rows to leave out), got {type(fold).__qualname__}."
         raise TypeError(message)
-    return fold
+    kept, rows = (np.asarray(part) for part in fold)
+    for part in (kept, rows):
+        if part.ndim != 1 or not part.size or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= n:
+            message = f"folds[{number}]: expected two lists of rows between 0 and {n - 1}, got others."
+            raise ValueError(message)
+    return kept.astype(np.int64), rows.astype(np.int64)
 
 
 def over_folds(errors: list[Array]) -> tuple[Array, Array]:

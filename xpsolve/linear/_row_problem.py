@@ -33,6 +33,7 @@ from xpsolve.arrays import (
     wide_dtype,
 )
 from xpsolve.linear._problem import Problem, in_range, matrix_in, squared_norms
+from xpsolve.operators import LinearOperator
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.rows import Rows, read_by_rows
 from xpsolve.trace import map_arrays
@@ -71,7 +72,7 @@ class RowProblem(Problem):
     def sums(self) -> Sums:
         """All that the solvers need of A and Y, by one pass."""
         if not self.triangular:
-            return Sums(*self._summed(_products if self.products else _sums, wide_dtype(self.Y)))
+            return Sums(*self.summed(_products if self.products else _sums, wide_dtype(self.Y)))
         R, C = self.triangle
         return Sums(adjoint(R) @ R, adjoint(R) @ C[: R.shape[1], :], squared_norms(C))
 
@@ -83,7 +84,7 @@ class RowProblem(Problem):
         T = row_triangle(self.A, *rows, made=made)
         return T[:p, :p], T[:, p:]
 
-    def _summed(self, f: Callable[..., tuple[Array, ...]], dtype: Any, *small: Array) -> tuple[Array, ...]:
+    def summed(self, f: Callable[..., tuple[Array, ...]], dtype: Any, *small: Array) -> tuple[Array, ...]:
         """Σ f(A_i, Y_i, *small) over blocks of rows."""
         made, rows = self._blocks(dtype)
         return row_sums(partial(_of_made, f, made, len(rows)), self.A, *rows, small=small)
@@ -126,12 +127,12 @@ class RowProblem(Problem):
 
     def residual(self, X: Array) -> tuple[Array, Array]:
         """One row with the norms of the columns of Y − AX, and Aᵀ(Y − AX), by one pass in the dtype of X."""
-        ss, C = self._summed(_residual, X.dtype, X)
+        ss, C = self.summed(_residual, X.dtype, X)
         return np.sqrt(ss)[None, :], C
 
     def normal(self, V: Array) -> tuple[Array, Array]:
         """‖Av‖² of each column, and AᵀAV, by one pass."""
-        vv, W = self._summed(_normal, V.dtype, V)
+        vv, W = self.summed(_normal, V.dtype, V)
         return vv, W
 
     def with_scaled_columns(self) -> RowProblem:
@@ -170,12 +171,36 @@ class RowProblem(Problem):
 
     def delivered(self, answer: Tree) -> Tree:
         """The answer with arrays of Dask, where A is."""
-        if isinstance(self.A, np.ndarray | Rows):
-            return answer
-        import dask.array
+        return answer if isinstance(self.A, Rows) else delivered_beside(self.A, answer)
 
-        found: Tree = map_arrays(dask.array.asarray, answer, leaf=lambda x: is_array(x) or isinstance(x, np.generic))
-        return found
+
+class Summed(Centred):
+    """W^½(A − 1āᵀ) for one y, of which a pass is known: what `RowProblem.sums` and `RowProblem.triangle` are."""
+
+    def __init__(
+        self,
+        operator: LinearOperator,
+        mean: Array | None,
+        roots: Array | None,
+        sums: Sums,
+        triangle: tuple[Array, Array],
+    ) -> None:
+        super().__init__(operator, mean, roots)
+        self.sums, self.triangle = sums, triangle
+
+    def __xpsolve_map__(self, function: Callable[[Array], Any]) -> LinearOperator:
+        operator, mean, roots = (map_arrays(function, part) for part in (self.operator, self.mean, self.roots))
+        return Summed(operator, mean, roots, self.sums, self.triangle)
+
+
+def delivered_beside(A: Array, answer: Tree) -> Tree:
+    """The answer with arrays of Dask, where A is one."""
+    if isinstance(A, np.ndarray):
+        return answer
+    import dask.array
+
+    found: Tree = map_arrays(dask.array.asarray, answer, leaf=lambda x: is_array(x) or isinstance(x, np.generic))
+    return found
 
 
 def by_rows(problem: Problem, *, wide: bool = False) -> Problem:
@@ -187,13 +212,16 @@ def by_rows(problem: Problem, *, wide: bool = False) -> Problem:
     if (A.shape[0] < A.shape[1] and not wide) or wrapped:
         return problem
     parts: dict[str, Any] = {**vars(problem), "xp": array_api_compat.numpy, "lams": np.asarray(problem.lams)}
-    return RowProblem(**parts)
+    found = RowProblem(**parts)
+    if isinstance(problem.operator, Summed):
+        vars(found).update(sums=problem.operator.sums, triangle=problem.operator.triangle)
+    return found
 
 
 def by_triangle(problem: Problem) -> Problem:
     """The same for methods that need no AᵀA."""
     found = by_rows(problem)
-    return replace(found, triangular=True) if isinstance(found, RowProblem) else found
+    return found.knowing(triangular=True) if isinstance(found, RowProblem) else found
 
 
 def by_products(problem: Problem) -> Problem:

@@ -59,7 +59,7 @@ class Samples:
         check_rows(y, "y", operator.shape[0], "A")
         roots = total = None
         if weights is not None:
-            weights = _checked(real_part(others[0]), operator.shape[0], check_finite)
+            weights = check_weights(real_part(others[0]), operator.shape[0], check_finite)
             roots, total = xp.sqrt(weights), xp.sum(weights)
         means = None
         if intercept:
@@ -82,7 +82,8 @@ class Samples:
         return replace(solution, intercept=intercept)
 
 
-def _checked(weights: Array, n: int, check_finite: bool) -> Array:
+def check_weights(weights: Array, n: int, check_finite: bool) -> Array:
+    """The weights (n,) of samples, checked; their values cost a host read."""
     check_ndim(weights, "weights", 1, shape="(n,)")
     check_rows(weights, "weights", n, "A")
     xp = namespace_of(weights)

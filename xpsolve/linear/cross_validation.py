@@ -9,23 +9,24 @@ Source: T. Hastie, R. Tibshirani and J. Friedman, The Elements of Statistical Le
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpsolve.arrays import (
     Array,
-    check_ndim,
+    check_iteration,
     check_option,
     is_scalar,
     namespace_of,
     on_accelerator,
     power_of_two,
 )
-from xpsolve.capabilities import EAGER, capabilities
+from xpsolve.capabilities import capabilities
+from xpsolve.linear._choice_data import Given
 from xpsolve.linear._folds import Folds, over_folds
 from xpsolve.linear._samples import Samples
-from xpsolve.linear.chosen import ChosenSolution, best, candidates, chosen, entered, without_nan
+from xpsolve.linear.chosen import ChosenSolution, best, chosen, without_nan
 from xpsolve.linear.lasso import elastic_net, lasso
-from xpsolve.linear.lasso_path import grid_of, path_of
+from xpsolve.linear.lasso_path import check_grid, grid_of, path_of
 from xpsolve.solution import inner_solve
 
 _TOL = 1e-5  # of the path of a fold
@@ -36,7 +37,7 @@ _TOL_TOGETHER = 1e-6  # the tolerance for the sum of all folds, by steps that en
 _RULES = ("best", "one standard error")
 
 
-@capabilities(batch="values of lams", jit=False, backends=EAGER, syncs=50)
+@capabilities(batch="values of lams", jit=False, syncs=50)
 def lasso_cv(
     A: Array,
     y: Array,
@@ -63,7 +64,7 @@ def lasso_cv(
 
     Parameters
     ----------
-    A : array, shape (n, p)
+    A : array, shape (n, p), `Rows` or data set in a file
         One sample per row.
     y : array, shape (n,)
         Observations.
@@ -119,6 +120,10 @@ def lasso_cv(
     than 1 % of its least score in the mean square is solved again to a smaller gap, `tol` at the least.  On an
     accelerator all folds are one problem with a gap of 10⁻⁶.
 
+    An A with more rows than columns of Dask, in a file or of `Rows` is read twice, for any number of folds and of λ:
+    for AᵀA and Aᵀy of every fold, and for the certificate.  Where rounding of AᵀA may matter to a score, a pass between
+    the two finds triangular factors; ``.stats["sums"]`` says so.  Nothing of the size of A is made.
+
     References
     ----------
     T. Hastie, R. Tibshirani and J. Friedman, The Elements of Statistical Learning (2009), §7.10.
@@ -131,14 +136,15 @@ def lasso_cv(
     >>> found.converged, int((found.x != 0).sum())
     (True, 7)
     """
-    search = _Search(A, y, weights, intercept, folds, rule, n_lams, ratio, tol, check_finite)
-    curve = search.curve(lams, 0.0)
+    options = _Options(rule, n_lams, ratio, tol, max_iter)
+    search = _Search(Given(A, y, lams, weights, intercept, folds, check_finite, single=True), options)
+    curve = search.curve(0.0)
     lam = search.lam(*curve)
-    found = lasso(search.whole.A, search.whole.y, lam, tol=tol, max_iter=max_iter, check_finite=False)
+    found = lasso(*search.problem(lam), tol=tol, max_iter=max_iter, check_finite=False)
     return search.chosen(found, lam, *curve)
 
 
-@capabilities(batch="values of lams", jit=False, backends=EAGER, syncs=50)
+@capabilities(batch="values of lams", jit=False, syncs=50)
 def elastic_net_cv(
     A: Array,
     y: Array,
@@ -210,13 +216,14 @@ def elastic_net_cv(
         message = f"thetas: expected numbers from 0 (lasso) to below 1, got {thetas!r}. Use `ridge_cv` for 1."
         raise ValueError(message)
     values = tuple(float(theta) for theta in values)
-    search = _Search(A, y, weights, intercept, folds, rule, n_lams, ratio, tol, check_finite)
-    xp = namespace_of(search.y)
-    curves = [search.curve(lams, theta) for theta in values]
+    options = _Options(rule, n_lams, ratio, tol, max_iter)
+    search = _Search(Given(A, y, lams, weights, intercept, folds, check_finite, single=True), options)
+    xp = namespace_of(search.data.y)
+    curves = [search.curve(theta) for theta in values]
     least = xp.stack([xp.min(without_nan(scores)) for _, scores, _ in curves])
     place = int(xp.argmin(least)) if len(values) > 1 else 0
     lam, theta = search.lam(*curves[place]), values[place]
-    found = elastic_net(search.whole.A, search.whole.y, lam, theta, tol=tol, max_iter=max_iter, check_finite=False)
+    found = elastic_net(*search.problem(lam), theta, tol=tol, max_iter=max_iter, check_finite=False)
     if isinstance(thetas, list | tuple):
         curve = tuple(xp.stack(list(rows)) for rows in zip(*curves, strict=True))
     else:
@@ -224,40 +231,39 @@ def elastic_net_cv(
     return search.chosen(found, lam, *curve, theta=theta, thetas=values)
 
 
+class _Options(NamedTuple):
+    """How λ is chosen."""
+
+    rule: str
+    n_lams: int
+    ratio: float
+    tol: float
+    max_iter: int
+
+
 class _Search:
     """The curve of λ for every θ on the same folds, and what to choose from it."""
 
-    def __init__(
-        self,
-        A: Array,
-        y: Array,
-        weights: Array | None,
-        intercept: bool,
-        folds: int,
-        rule: str,
-        n_lams: int,
-        ratio: float,
-        tol: float,
-        check_finite: bool,
-    ) -> None:
-        check_option(rule, "rule", _RULES)
-        A, self.y = entered(A, y, check_finite)
-        check_ndim(self.y, "y", 1, shape="(n,)")
-        self.whole = Samples.of(A, self.y, weights, intercept, check_finite=check_finite)
-        xp, self.unit = namespace_of(self.y), power_of_two(self.y)
-        self.power = xp.sum((self.whole.y / self.unit) ** 2) / (self.y.shape[0] if weights is None else xp.sum(weights))
-        self.folds, self.intercept = Folds(A, self.y[:, None], weights, folds, self.unit), intercept
-        self.grid: dict[str, Any] = {"n_lams": n_lams, "ratio": ratio}
-        self.rule, self.check_finite, self.gaps = rule, check_finite, list[Array]()
-        self.tol = tol
+    def __init__(self, given: Given, options: _Options) -> None:
+        check_option(options.rule, "rule", _RULES)
+        check_grid(options.n_lams, options.ratio)
+        limits: dict[str, Any] = {"tol": options.tol, "max_iter": options.max_iter, "check_finite": given.check_finite}
+        self.tol: float = check_iteration(**limits, check_every=1, callback=None)
+        data, self.options, self.intercept = given.data(), options, given.intercept
+        xp, y, weights = namespace_of(data.y), data.y, data.weights
+        self.data, self.whole, self.unit = data, data.samples, power_of_two(y)
+        self.power = xp.sum((self.whole.y / self.unit) ** 2) / (y.shape[0] if weights is None else xp.sum(weights))
+        self.folds = Folds(data.A, y[:, None], weights, data.folds, self.unit)
+        self.gaps = list[Array]()
 
-    def curve(self, lams: Any, theta: float) -> tuple[Array, Array, Array]:
+    def curve(self, theta: float) -> tuple[Array, Array, Array]:
         """λ, scores and spread for one θ, as of y/unit."""
+        o, lams = self.options, self.data.lams
         if lams is None:
-            lams = grid_of(self.whole.A, self.whole.y, theta, **self.grid, check_finite=False)
-        lams = candidates(lams, self.y, self.check_finite)
+            sizes: dict[str, Any] = {"n_lams": o.n_lams, "ratio": o.ratio}
+            lams = grid_of(self.whole.A, self.whole.y, theta, **sizes, check_finite=False)
         with inner_solve():
-            errors = (self._together if on_accelerator(self.y) else self._one_by_one)(lams, theta)
+            errors = (self._together if on_accelerator(self.data.y) else self._one_by_one)(lams, theta)
         return lams, *over_folds(errors)
 
     def _one_by_one(self, lams: Array, theta: float) -> list[Array]:
@@ -301,14 +307,21 @@ class _Search:
         """The λ that the rule takes, 0-d."""
         xp, place = namespace_of(lams), best(scores)[None]
         lam = xp.take(lams, place)[0]
-        if self.rule == "one standard error":
+        if self.options.rule == "one standard error":
             near = scores <= xp.take(scores, place) + xp.take(spread, place)
             lam = xp.max(xp.where(near, lams, lam))
         return xp.asarray(lam)
 
+    def problem(self, lam: Array) -> tuple[Any, Array, Array]:
+        """A, y and λ of the answer."""
+        final = self.data.final
+        return final.A, final.y, self.data.argument(lam)
+
     def chosen(self, found: Any, lam: Array, lams: Array, scores: Array, spread: Array, **more: Any) -> ChosenSolution:
         """A solution with the curve."""
-        xp, found = namespace_of(lams), self.whole.finished(found)
-        found = replace(found, stats={**found.stats, "fold_gap": xp.max(xp.stack(self.gaps))})
-        square = self.unit * self.unit
-        return chosen(found, lam=lam, lams=lams, scores=scores * square, spread=spread * square, **more)
+        data, square = self.data, self.unit * self.unit
+        found = data.finished(found)
+        gap = data.delivered(namespace_of(lams).max(namespace_of(lams).stack(self.gaps)))
+        found = replace(found, stats={**found.stats, "fold_gap": gap})
+        curve = {"lam": lam, "lams": lams, "scores": scores * square, "spread": spread * square}
+        return chosen(found, **{name: data.delivered(values) for name, values in curve.items()}, **more)

@@ -237,7 +237,7 @@ def _solve(A: Any, y: Array, lam: Any, theta: float, options: Options) -> Soluti
     if theta == 1:
         return ridge(A, y, lam, check_finite=options.check_finite)
 
-    if not followed((problem.operator, problem.Y, problem.lams, start, tau)):
+    if problem.by_rows or not followed((problem.operator, problem.Y, problem.lams, start, tau)):
         return Solver(problem, theta, options, start, tau).solve(method)
 
     def solve(problem: Problem, start: Array | None, tau: Array | None) -> Solution:

@@ -196,7 +196,7 @@ def path_of(
     """The path of the elastic net with θ < 1, of which the lasso is θ = 0."""
     check_option(method, "method", _METHODS)
     tol = check_iteration(tol=tol, max_iter=max_iter, check_every=1, callback=None, check_finite=check_finite)
-    _check_grid(n_lams, ratio)
+    check_grid(n_lams, ratio)
     given = lams is not None
     problem = _entered(A, y, lams if given else 0.0, check_finite=check_finite)
     xp, unit = problem.xp, problem.l1_unit
@@ -244,12 +244,13 @@ def path_of(
 
 def grid_of(A: Any, y: Array, theta: float = 0.0, *, n_lams: int, ratio: float, check_finite: bool = True) -> Array:
     """The λ of the path where none are given."""
-    _check_grid(n_lams, ratio)
+    check_grid(n_lams, ratio)
     problem = _entered(A, y, 0.0, check_finite=check_finite)
     return problem.delivered(_lams_of(problem, _grid(problem, n_lams, ratio), theta))
 
 
-def _check_grid(n_lams: int, ratio: float) -> None:
+def check_grid(n_lams: int, ratio: float) -> None:
+    """Raise unless these are options of a grid."""
     check_count(n_lams, "n_lams", 1, _MOST_LAMS)
     if not is_scalar(ratio) or not 0 < ratio < 1:
         message = f"ratio: expected a number between 0 and 1, the least λ over the largest, got {ratio!r}."

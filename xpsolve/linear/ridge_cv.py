@@ -13,36 +13,35 @@ an intercept adds w_i/Σw to H_ii.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xpsolve.arrays import (
     Array,
+    cast,
     check_flag,
     check_option,
-    device_of,
-    eigh,
-    gram,
-    largest_pivot,
     limits_of,
     namespace_of,
     power_of_two,
-    shifted,
-    thin_svd,
 )
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._choice_data import Data, Given
 from xpsolve.linear._folds import Folds, over_folds
 from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
 from xpsolve.linear._problem import enter_problem, from_columns
-from xpsolve.linear._samples import Samples
-from xpsolve.linear.chosen import ChosenSolution, best, candidates, chosen, entered
+from xpsolve.linear._ridge_factor import ColumnFactor, RowFactor, factor_of
+from xpsolve.linear._row_problem import RowProblem, by_rows
+from xpsolve.linear.chosen import ChosenSolution, best, chosen
 from xpsolve.linear.ridge import ridge
 from xpsolve.solution import Certificate, Solution, finish, inner_solve
 
 _METHODS = ("gcv", "loo", "kfold")
-_SAFE = 0.25  # of the digits, that the condition of a Gram matrix with λ may take
+_ENTRIES = 2**18  # of the errors for all λ that a block of rows has at once
 
 
 @capabilities(batch="values of lams, columns of y", jit=False, syncs=3)
@@ -69,7 +68,7 @@ def ridge_cv(
 
     Parameters
     ----------
-    A : array, shape (n, p)
+    A : array, shape (n, p), `Rows` or data set in a file
         One sample per row.
     y : array, shape (n,) or (n, k)
         Observations.
@@ -122,6 +121,12 @@ def ridge_cv(
     discrepancy : Where the size of the noise is known.
     lasso_cv : For sparse x.
 
+    Notes
+    -----
+    An A with more rows than columns of Dask, in a file or of `Rows` is read twice, three times for "loo": first for AᵀA
+    and Aᵀy, of every fold for "kfold", and last for the certificate.  Where rounding of AᵀA may matter to a score, one
+    more pass finds triangular factors; ``.stats["sums"]`` says so.  Nothing of the size of A is made.
+
     References
     ----------
     G. Golub, M. Heath and G. Wahba, Technometrics 21 (1979).
@@ -137,210 +142,103 @@ def ridge_cv(
     """
     check_option(method, "method", _METHODS)
     check_flag(per_target, "per_target")
-    A, y = entered(A, y, check_finite)
-    lams = candidates(lams, y, check_finite)
-    if isinstance(A, np.memmap) and method != "kfold":
-        A = A.view(np.ndarray)  # it is factorised as a whole
-    samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
-    pooled, xp = not per_target or y.ndim == 1, namespace_of(A)
-    factor: _Rows | _Columns | None = None
+    given = Given(A, y, lams, weights, intercept, folds if method == "kfold" else None, check_finite)
+    data = given.data()
+    y, lams, pooled, xp = data.y, data.lams, not per_target or data.y.ndim == 1, namespace_of(data.y)
+    factor: RowFactor | ColumnFactor | None = None
     unit = power_of_two(y, axis=None if pooled else 0)  # so that no square of y/unit overflows
     if method == "kfold":
-        parts = Folds(A, y if y.ndim == 2 else y[:, None], weights, folds, unit)
+        parts = Folds(data.A, y if y.ndim == 2 else y[:, None], data.weights, data.folds, unit)
         scores, spread = _by_folds(parts, lams, intercept, pooled)
     else:
-        factor = _factor(samples, lams)
-        scores, spread = _by_factor(factor, samples, unit, lams, method, pooled)
+        factor = factor_of(data.samples, data.n, lams)
+        scores, spread = _by_factor(factor, data, unit, lams, method, pooled)
     lam = xp.take(lams, xp.reshape(best(scores), (-1,)))
     each = xp.asarray(lam[0]) if pooled else lam[None, :]
-    found = None if factor is None else _answer(factor, samples, each)
-    found = ridge(samples.A, samples.y, each, check_finite=check_finite) if found is None else found
+    found = None if factor is None else _answer(factor, data, each)
+    if found is None:
+        found = ridge(data.final.A, data.final.y, data.argument(each), check_finite=check_finite)
     scores, spread = (None if values is None else values * (unit * unit) for values in (scores, spread))
-    return chosen(samples.finished(found), lam=each if pooled else lam, lams=lams, scores=scores, spread=spread)
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """AᵀA = V diag(w) Vᵀ."""
-
-    A: Array
-    V: Array
-    w: Array
-    norm: Array  # at most ‖A‖, 0-d
-    apart: Array | None  # the direction of an intercept, (n,): of length 1, with Aᵀd = 0 and ⟨y, d⟩ = 0
-    method: str
-    absent: Array | None = None  # 1 for a row of weight 0, (n,)
-
-    def free(self, lams: Array) -> Array:
-        """n − tr H, (m,)."""
-        return _rest(self) + namespace_of(lams).sum(_damped(self.w, lams), axis=0)
-
-    def left(self, lams: Array) -> Array:
-        """1 − H_ii, (n, m)."""
-        Z = self.A @ self.V
-        left = 1 - (Z * Z) @ (1 / (self.w[:, None] + lams))
-        return left if self.apart is None else left - (self.apart * self.apart)[:, None]
-
-    def residuals(self, y: Array, lams: Array) -> Array:
-        """y (n, 1) minus its fitted values for every λ, (n, m)."""
-        return y - self.A @ self.solve(y, lams)
-
-    def squared_residuals(self, Y: Array, lams: Array) -> Array:
-        """‖y − Hy‖² of every column of Y, (m, k).
-
-        With the residual r₀ and answer x₀ of the least λ₀ it is ‖r₀‖² + 2λ₀⟨x₀, d⟩ + ‖Ad‖², d = x₀ − x: no digit
-        is lost, since none of these is below 0.
-        """
-        xp, w = namespace_of(Y), self.w[:, None]
-        least = xp.min(lams)
-        Z = (self.V.T @ (self.A.T @ Y)) / (w + least)  # x₀ = VZ
-        R = Y - self.A @ (self.V @ Z)
-        share = (lams - least) / (w + lams)  # of Z that is d, (q, m)
-        return xp.sum(R * R, axis=0) + 2 * least * (share.T @ (Z * Z)) + (share * share).T @ (w * Z * Z)
-
-    def solve(self, Y: Array, lam: Array) -> Array:
-        """The answers for the columns of Y (n, k), with one λ or one for each."""
-        return self.V @ ((self.V.T @ (self.A.T @ Y)) / (self.w[:, None] + lam))
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """AAᵀ = U diag(w) Uᵀ; where V is known A = U diag(√w) Vᵀ, and otherwise U is square."""
-
-    A: Array
-    U: Array
-    w: Array
-    norm: Array
-    apart: Array | None
-    method: str
-    absent: Array | None = None  # 1 for a row of weight 0, (n,)
-    Vh: Array | None = None
-
-    @property
-    def square(self) -> bool:
-        """Whether U is square: then 1 − f of the directions that are neither apart nor absent is all there is."""
-        return bool(self.U.shape[0] == self.U.shape[1])
-
-    @property
-    def squares(self) -> Array:
-        """U_ij², where U is square without the part of directions that are apart or absent."""
-        U, d = self.U, self.apart
-        if not self.square:
-            return U * U
-        U = U if d is None else U - d[:, None] * (d @ U)
-        return U * U if self.absent is None else U * U * (1 - self.absent)[:, None]
-
-    def free(self, lams: Array) -> Array:
-        """n − tr H, (m,)."""
-        xp, damped = namespace_of(lams), _damped(self.w, lams)
-        if self.square:
-            return xp.sum(self.squares, axis=0) @ damped
-        return _rest(self) + xp.sum(damped, axis=0)
-
-    def left(self, lams: Array) -> Array:
-        """1 − H_ii, (n, m)."""
-        squares, d = self.squares, self.apart
-        left = squares @ _damped(self.w, lams)
-        if self.square:
-            return left
-        outside = 1 - namespace_of(lams).sum(squares, axis=1)
-        return left + (outside if d is None else outside - d * d)[:, None]
-
-    def residuals(self, y: Array, lams: Array) -> Array:
-        """y (n, 1) minus its fitted values for every λ, (n, m)."""
-        b, rest = self._parts(y)
-        inside = self.U @ (_damped(self.w, lams) * b)
-        return inside if rest is None else inside + rest
-
-    def squared_residuals(self, Y: Array, lams: Array) -> Array:
-        """‖y − Hy‖² of every column of Y, (m, k)."""
-        xp, damped, (b, rest) = namespace_of(Y), _damped(self.w, lams), self._parts(Y)
-        inside = (damped * damped).T @ (b * b)
-        return inside if rest is None else inside + xp.sum(rest * rest, axis=0)
-
-    def _parts(self, Y: Array) -> tuple[Array, Array | None]:
-        """UᵀY, and what of Y no x reaches, None where there is no such part."""
-        b = self.U.T @ Y
-        if self.square:
-            return b, None
-        rest = Y - self.U @ b
-        return b, rest - self.U @ (self.U.T @ rest)
-
-    def solve(self, Y: Array, lam: Array) -> Array:
-        """The answers for the columns of Y (n, k), with one λ or one for each."""
-        b, xp = self.U.T @ Y, namespace_of(Y)
-        if self.Vh is None:
-            return self.A.T @ (self.U @ (b / (self.w[:, None] + lam)))
-        return self.Vh.T @ (b * (xp.sqrt(self.w)[:, None] / (self.w[:, None] + lam)))
-
-
-def _damped(w: Array, lams: Array) -> Array:
-    """λ/(s² + λ), (q, m): NaN where both are 0, which is no choice."""
-    return lams / (w[:, None] + lams)
-
-
-def _rest(factor: _Rows | _Columns) -> Any:
-    """How many directions no x reaches, but for those that are apart or absent."""
-    n, absent = factor.A.shape[0], factor.absent
-    rest = n - factor.w.shape[0] - (factor.apart is not None)
-    return rest if absent is None else rest - namespace_of(absent).sum(absent)
-
-
-def _apart(samples: Samples) -> Array:
-    """√w/‖√w‖, (n,): what an intercept takes of y."""
-    xp, y, roots = namespace_of(samples.y), samples.y, samples.roots
-    ones = xp.ones(y.shape[0], dtype=y.dtype, device=device_of(y)) if roots is None else roots
-    return ones / xp.linalg.vector_norm(ones)
-
-
-def _factor(samples: Samples, lams: Array) -> _Rows | _Columns:
-    """That of the smaller Gram matrix, where its rounding does not matter to any λ, or the SVD."""
-    A, roots = samples.A, samples.roots
-    xp, (n, p) = namespace_of(A), A.shape
-    apart = None if samples.means is None else _apart(samples)
-    absent = None if roots is None else xp.astype(roots == 0, A.dtype)
-    wide, method = n <= p, "woodbury" if n <= p else "normal"
-    G = gram(A.T) if wide else gram(A)
-    largest = largest_pivot(G)
-    if wide and apart is not None:  # so that it does not count as a small singular value
-        G = G + largest * (apart[:, None] * apart)
-    if wide and absent is not None:
-        G = shifted(G, largest * absent)
-    w, Q = eigh(G)
-    good = w[0] + xp.min(lams) >= limits_of(A).eps ** _SAFE * w[-1]  # a NaN, where squares overflow, is not
-    if bool(good):
-        factor = _Rows if wide else _Columns
-        return factor(A, Q, xp.maximum(w, xp.zeros_like(w)), xp.sqrt(largest), apart, method, absent)
-    U, s, Vh = thin_svd(A)
-    return _Rows(A, U, s * s, xp.max(s), apart, f"{method}->svd", absent, Vh)
+    curve = {"lam": each if pooled else lam, "lams": lams, "scores": scores, "spread": spread}
+    found = data.finished(found)
+    return chosen(found, **{name: data.delivered(values) for name, values in curve.items()})
 
 
 def _by_factor(
-    factor: _Rows | _Columns, samples: Samples, unit: Array, lams: Array, method: str, pooled: bool
+    factor: RowFactor | ColumnFactor, data: Data, unit: Array, lams: Array, method: str, pooled: bool
 ) -> tuple[Array, Array | None]:
     """Scores (m,), or (m, k) where they are not pooled, and their standard errors, as of y/unit."""
-    Y = (samples.y if samples.y.ndim == 2 else samples.y[:, None]) / unit
-    xp, (n, k), roots = namespace_of(Y), Y.shape, samples.roots
+    samples = data.samples
+    Y = _columns(samples.y) / unit
+    xp, k, roots = namespace_of(Y), Y.shape[1], samples.roots
     weights = None if roots is None else roots * roots
-    total = n if weights is None else xp.sum(weights)
+    total = data.n if weights is None else xp.sum(weights)
     if method == "gcv":
-        rows = n if factor.absent is None else n - xp.sum(factor.absent)
+        rows = data.n if factor.absent is None else data.n - xp.sum(factor.absent)
         free = factor.free(lams) / rows
         scores = factor.squared_residuals(Y, lams) / total / (free * free)[:, None]
         return (xp.mean(scores, axis=1) if pooled else scores), None
-    left = factor.left(lams)
-    left = left if factor.absent is None else left + factor.absent[:, None]  # these have no error
-    residuals = (factor.residuals(Y[:, j : j + 1], lams) for j in range(k))
-    errors = [(R / left) ** 2 for R in residuals]  # w_i times the squared error in y_i, (n, m)
-    first = xp.stack([xp.sum(E, axis=0) for E in errors], axis=1)
-    second = xp.stack([xp.sum(E * E, axis=0) for E in errors], axis=1)
-    cross = first if weights is None else xp.stack([weights @ E for E in errors], axis=1)
+    if data.condensed:
+        first, second, cross, squares = _left_out_by_rows(factor, data, Y, unit, lams, total)
+    else:
+        residuals = (factor.residuals(Y[:, j : j + 1], lams) for j in range(k))
+        first, second, cross = _left_out(factor.left(lams), factor.absent, residuals, weights)
+        squares = data.n if weights is None else xp.sum(weights * weights)
     if pooled:
         first, second, cross, total = *(xp.sum(part, axis=1) for part in (first, second, cross)), total * k
     mean = first / total
-    squares = (n if weights is None else xp.sum(weights * weights)) * (k if pooled else 1)
+    squares = squares * (k if pooled else 1)
     variance = xp.maximum(second - 2 * mean * cross + mean * mean * squares, xp.zeros_like(mean))
     return mean, xp.sqrt(variance) / total
+
+
+def _left_out(
+    left: Array, absent: Array | None, residuals: Iterable[Array], weights: Array | None
+) -> tuple[Array, Array, Array]:
+    """Σ e, Σ e² and Σ w e over samples, (m, k) each, of w_i times the squared error in y_i, from 1 − H_ii (n, m)."""
+    left = left if absent is None else left + absent[:, None]  # these have no error
+    errors = [(R / left) ** 2 for R in residuals]
+    xp = namespace_of(left)
+    first = xp.stack([xp.sum(E, axis=0) for E in errors], axis=1)
+    second = xp.stack([xp.sum(E * E, axis=0) for E in errors], axis=1)
+    return first, second, first if weights is None else xp.stack([weights @ E for E in errors], axis=1)
+
+
+def _left_out_by_rows(
+    factor: RowFactor | ColumnFactor, data: Data, Y: Array, unit: Array, lams: Array, total: Any
+) -> tuple[Array, ...]:
+    """The same of the rows that are not in memory, by one pass, and Σ w²."""
+    final = data.final
+    problem = enter_problem(final.A, final.y, 0.0, check_finite=False, seen=by_rows)
+    assert isinstance(problem, RowProblem)
+    rows = problem.Y / unit
+    if final.roots is not None:
+        rows = namespace_of(rows).concat([rows, final.roots[:, None]], axis=1)
+    X = np.concatenate([factor.solve(Y[:, j : j + 1], lams) for j in range(Y.shape[1])], axis=1)
+    V = factor.V if isinstance(factor, ColumnFactor) else factor.Vh.T  # type: ignore[union-attr]
+    block = partial(_left_out_of_block, final.roots is not None, None if final.means is None else float(total))
+    return replace(problem, Y=rows).summed(block, X.dtype, V, factor.w, X, lams)
+
+
+def _left_out_of_block(
+    weighted: bool, total: float | None, A: Array, Y: Array, V: Array, w: Array, X: Array, lams: Array
+) -> tuple[Array, ...]:
+    """Of a block, some rows at a time; where there is an intercept `total` is Σ w, and √w may be the last of Y."""
+    m, k = lams.shape[0], Y.shape[1] - weighted
+    sums: list[tuple[Array, ...]] = []
+    step = max(_ENTRIES // m, 1)
+    for i in range(0, A.shape[0], step):
+        B, Z = A[i : i + step, :], Y[i : i + step, :k]
+        roots = Y[i : i + step, k] if weighted else np.ones(B.shape[0], A.dtype)
+        part = ColumnFactor(B, V, w, w[-1], None if total is None else roots / total**0.5, "", 0)
+        residuals = (Z[:, j : j + 1] - B @ X[:, j * m : (j + 1) * m] for j in range(k))
+        found = _left_out(part.left(lams), 1.0 * (roots == 0), residuals, roots * roots)
+        sums.append((*found, np.sum(roots**4)))
+    return tuple(np.sum(np.stack(terms), axis=0) for terms in zip(*sums, strict=True))
+
+
+def _columns(y: Array) -> Array:
+    return y if y.ndim == 2 else y[:, None]
 
 
 def _by_folds(folds: Folds, lams: Array, intercept: bool, pooled: bool) -> tuple[Array, Array]:
@@ -355,13 +253,17 @@ def _by_folds(folds: Folds, lams: Array, intercept: bool, pooled: bool) -> tuple
     return over_folds(errors)
 
 
-def _answer(factor: _Rows | _Columns, samples: Samples, lam: Array) -> Solution | None:
+def _answer(factor: RowFactor | ColumnFactor, data: Data, lam: Array) -> Solution | None:
     """The answer for λ, 0-d or (1, k), None where it is not certified."""
-    problem = enter_problem(samples.A, samples.y, lam, targets=True, check_finite=False)
-    X, tol = factor.solve(problem.Y, problem.lams), limits_of(problem.Y).eps ** 0.75
+    final = data.final
+    options: dict[str, Any] = {"seen": by_rows} if data.condensed else {}
+    problem = enter_problem(final.A, final.y, data.argument(lam), targets=True, check_finite=False, **options)
+    X = factor.solve(_columns(data.samples.y) if data.condensed else problem.Y, problem.lams)
+    X, tol = cast(X, problem.Y.dtype), limits_of(problem.Y).eps ** 0.75
     error = normal_equations_error(problem, X, factor.norm)
     measure = float(problem.xp.max(error))
     if not measure <= tol:
         return None
     certificate = Certificate(NORMAL_EQUATIONS, error, tol)
-    return finish("ridge_cv", from_columns(problem, X), method=factor.method, certificate=certificate, measure=measure)
+    x = from_columns(problem, X)
+    return problem.delivered(finish("ridge_cv", x, method=factor.method, certificate=certificate, measure=measure))

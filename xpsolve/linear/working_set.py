@@ -45,7 +45,7 @@ _CAUTION = 0.5
 _SHARE = 0.3  # of the tolerance, for the small problem, and for the features outside of it
 _SHARE_ROUNDED = 0.03  # the same where the answer is rounded, which spends some of the tolerance
 _SLACK = 1e-4  # of λ, by which |Aᵀr| may exceed it outside the set, at most
-_PROGRESS = 0.1  # of the gap of the whole, which the small problem need not undercut by more
+_PROGRESS = 0.1  # of the gap of the whole, which the small problem need not undercut by more where a look costs little
 
 
 def has_columns(problem: Problem) -> bool:
@@ -177,7 +177,7 @@ class _Rounds:
         xp = self.problem.xp
         solve = partial(
             _solve,
-            tol=max(self.share * self.tol, _PROGRESS * float(s.gap[0])),
+            tol=max(self.share * self.tol, 0 if self.problem.by_rows else _PROGRESS * float(s.gap[0])),
             max_iter=self.max_iter - self.steps,
             near=features.size <= _SMALL or (s.set is not None and 8 * wanted <= s.nonzeros),
         )

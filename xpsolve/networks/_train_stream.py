@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpsolve import costs
 from xpsolve.arrays import Array, is_array
 from xpsolve.networks._momentum import entered, moved
 from xpsolve.solution import Callback, Certificate, Progress, Status, StreamSolution, finish
 from xpsolve.trace import arrays_in, map_arrays
 
 _RECENT = 20  # batches that the mean is about
-_LOOK = 100  # steps between two looks at whether the loss is finite
 _ADVICE = {Status.MAX_ITER: "Continue with further batches, or try another step."}
 
 
@@ -61,7 +61,7 @@ def train_on(
         state = TrainState(theta, speed, state.steps + 1, mean)
         if record:
             kept.append(loss)
-        if state.steps % _LOOK == 0:
+        if state.steps % costs.STREAM_LOOK == 0:
             reads += 1
             if not math.isfinite(float(mean)):
                 reason = "not finite"

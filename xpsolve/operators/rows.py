@@ -153,13 +153,25 @@ class Rows(LinearOperator):
     @property
     def step(self) -> int:
         """Rows that are read at once from a source with slices: whole chunks of it."""
-        n, p = self.shape
         if self.block is not None:
             return self.block
-        most = max(_BLOCK // max(p * int(self.source.dtype.itemsize), 1), 1)
+        return self._rows_in(_BLOCK)
+
+    def _rows_in(self, size: int) -> int:
+        """Rows of about so many bytes."""
+        n, p = self.shape
+        most = max(size // max(p * int(self.source.dtype.itemsize), 1), 1)
         chunks = getattr(self.source, "chunks", None)
         chunk = int(chunks[0]) if chunks else 1
         return min(max(most // chunk, 1) * chunk, max(n, 1))
+
+    def in_blocks(self, size: int) -> Rows:
+        """The same in blocks of about so many bytes, unless it is known what they are."""
+        if not self.slices or self.block is not None:
+            return self
+        other = copy.copy(self)
+        other.block = self._rows_in(size)
+        return other
 
     def rows(self, start: int, stop: int) -> Array:
         """Some rows of a source with slices, in memory."""

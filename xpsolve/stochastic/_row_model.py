@@ -200,8 +200,29 @@ class RowModel(LinearModel):
     def sample_lipschitz(self) -> Array:
         """As that of the model, by a pass."""
         of = functools.partial(_worst_of, self._block())
-        (worst,) = row_reduce(of, lambda parts: (np.max(np.stack([x for (x,) in parts]), axis=0),), *self._samples)
+        (worst,) = row_reduce(of, _largest, *self._samples)
         return np.asarray(self.curvature * worst + self.largest_lam())
+
+    @property
+    def chunk_rows(self) -> int:
+        """Samples of a chunk of a file with slices."""
+        return int(self._samples[0].step)
+
+    @property
+    def n_chunks(self) -> int:
+        """How many there are."""
+        return -(-self.n // self.chunk_rows)
+
+    def chunk(self, number: int) -> tuple[slice, LinearModel]:
+        """Which samples are in a chunk, and their model."""
+        (matrix, *others), size = self._samples, self.chunk_rows
+        part = slice(number * size, min((number + 1) * size, self.n))
+        return part, self._block()(matrix.rows(part.start, part.stop), *(y[part, ...] for y in others))
+
+    def chunk_lipschitz(self) -> Array:
+        """L of the worst of the functions that chunks have in `xpsolve.stochastic.sag_chunks`, by a pass."""
+        (worst,) = row_reduce(functools.partial(_norm_of, self._block()), _largest, *self._samples)
+        return np.asarray((self.curvature * self.n_chunks / self.n) * worst + self.largest_lam())
 
     def chunks(self, rng: np.random.Generator) -> Iterator[LinearModel]:
         """Models of some samples each, all those of a file once in random order."""
@@ -248,8 +269,11 @@ def _kind(model: Any) -> Any:
     return type(f"Row{model.__name__}", (RowModel, model), {"__module__": __name__})
 
 
-def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
-    """The model as a `RowModel` where A is of Dask or in a file, else itself; with `hessians` all passes find them."""
+def row_model(f: LinearModel, *, hessians: bool = False, block: int | None = None) -> LinearModel:
+    """The model as a `RowModel` where A is of Dask or in a file, else itself; with `hessians` all passes find them.
+
+    Blocks of a file have about `block` bytes.
+    """
     A, _ = _matrix(f.operator)
     if A is None or not read_by_rows(A) or hasattr(namespace_of(f.y), "inside"):
         return f
@@ -261,9 +285,12 @@ def row_model(f: LinearModel, *, hessians: bool = False) -> LinearModel:
         (model.weights,) = settled(f.weights)
     kind: Any = type(f)
     model.__class__ = _kind(kind)
-    model.operator = _by_blocks(f.operator)
     vars(model).update(
-        operator=_by_blocks(f.operator), start=(np.asarray(x), margins), hessians=hessians, known=(), beginning=None
+        operator=_by_blocks(f.operator, block),
+        start=(np.asarray(x), margins),
+        hessians=hessians,
+        known=(),
+        beginning=None,
     )
     return model
 
@@ -275,13 +302,15 @@ def _matrix(operator: Any) -> tuple[Any, Callable[[Array], Array] | None]:
     return (operator if isinstance(operator, Rows) else operator.A if isinstance(operator, Dense) else None), None
 
 
-def _by_blocks(operator: Any) -> Any:
+def _by_blocks(operator: Any, size: int | None) -> Any:
     """The same operator, with a matrix in a file as `Rows`, of which nothing is ever made as a whole."""
     if isinstance(operator, WithIntercept):
-        return WithIntercept(_by_blocks(operator.operator), operator.size)
+        return WithIntercept(_by_blocks(operator.operator, size), operator.size)
     if isinstance(operator, Centred):
-        return Centred(_by_blocks(operator.operator), operator.mean, operator.roots)
-    return Rows(operator.A) if isinstance(operator, Dense) and isinstance(operator.A, np.memmap) else operator
+        return Centred(_by_blocks(operator.operator, size), operator.mean, operator.roots)
+    if isinstance(operator, Dense) and isinstance(operator.A, np.memmap):
+        return _by_blocks(Rows(operator.A), size)
+    return operator if size is None or not isinstance(operator, Rows) else operator.in_blocks(size)
 
 
 def _model_of(
@@ -330,6 +359,14 @@ def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
         np.max(np.stack(most), axis=0),
         np.min(np.stack(least), axis=0),
     )
+
+
+def _largest(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    return (np.max(np.stack([x for (x,) in parts]), axis=0),)
+
+
+def _norm_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
+    return (np.asarray(block(*samples).squared_norm()),)
 
 
 def _worst_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:

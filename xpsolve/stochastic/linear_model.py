@@ -427,20 +427,22 @@ class LinearModel:
         ‖A‖² is exact up to rounding for a dense A with at most 256 rows or columns; otherwise it is estimated by
         Lanczos, usually an upper bound.
         """
+        return self.xp.asarray((self.curvature / self.n) * self.squared_norm() + self.largest_lam())
+
+    def squared_norm(self) -> Array:
+        """‖W̃^½A‖² as `lipschitz` has it, 0-d."""
         operator = self.operator
         if isinstance(operator, Dense) and min(operator.shape) <= EXACT_NORM:
             tall = operator.shape[0] >= operator.shape[1]
             G = self.rooted_gram(operator.A) if tall else gram(self.rooted(operator.A).T)
             finite = self.xp.all(self.xp.isfinite(G))  # some libraries raise where others return NaN
             w, _ = eigh(self.xp.where(finite, G, self.xp.zeros_like(G)))
-            largest = self.xp.where(finite, w[-1], self.xp.full_like(w[-1], self.xp.nan))
-        else:
-            like = self.xp.zeros((operator.shape[1], 1), dtype=self.y.dtype, device=device_of(self.y))
-            w = None if self.weights is None else self.weights[:, None]
-            largest = eigenvalue_bound(
-                lambda v: operator.rmatvec(operator.matvec(v) if w is None else w * operator.matvec(v)), like
-            )
-        return self.xp.asarray((self.curvature / self.n) * largest + self.largest_lam())
+            return self.xp.where(finite, w[-1], self.xp.full_like(w[-1], self.xp.nan))
+        like = self.xp.zeros((operator.shape[1], 1), dtype=self.y.dtype, device=device_of(self.y))
+        w = None if self.weights is None else self.weights[:, None]
+        return eigenvalue_bound(
+            lambda v: operator.rmatvec(operator.matvec(v) if w is None else w * operator.matvec(v)), like
+        )
 
     def sample_lipschitz(self) -> Array:
         """The same for the worst sample alone: sup ℓ″·max_i ‖a_i‖² + λ, 0-d."""

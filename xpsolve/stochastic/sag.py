@@ -20,33 +20,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays import Array, device_of, enter, put
+from xpsolve.arrays import Array, device_of, put
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.block import added, derivatives
+from xpsolve.stochastic.chunks import in_chunks
 from xpsolve.stochastic.compiled_steps import Loop, Walk
 from xpsolve.stochastic.linear_model import LinearModel
+from xpsolve.stochastic.sag_chunks import average_in_chunks
+from xpsolve.stochastic.sag_memory import SagMemory, check_memory
 from xpsolve.stochastic.steps import Chunk, run, solution_of
 from xpsolve.stochastic.stream import Options, Stream
-from xpsolve.trace import shapes_in
-
-
-class SagMemory(NamedTuple):
-    """What a run of `sag` remembers, for the next one to continue from: ``.stats["memory"]``.
-
-    Parameters
-    ----------
-    alpha : array, shape (n,) or (n, m), with (runs, …) before it for many runs
-        The last derivative ℓ′ of each sample times its weight, 0 where it was never seen.
-    seen : numpy.ndarray of bool, shape (n,) or (runs, n)
-        Which samples have been seen; on the host.
-    """
-
-    alpha: Array
-    seen: np.ndarray[Any, Any]
-
-    def __repr__(self) -> str:
-        return f"SagMemory(alpha: {shapes_in(self.alpha)}, seen: {shapes_in(self.seen)})"
 
 
 class Memory(NamedTuple):
@@ -76,18 +60,19 @@ def sag(
 
     With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`: the
     gradient in its memory, checked every so many steps, some thousand apart at most, says when to compute that of f.
+    Of an A in a file, `xpsolve.Rows` or a long ``numpy.memmap``, a step is on all samples of one chunk.
 
     Parameters
     ----------
     f, x0, indices, epochs
         As in `sgd`.
     step : float or one for each run, optional
-        τ.  None is 1/L of the worst sample.
+        τ.  None is 1/L of the worst sample; of an A in a file that of the worst chunk.
     memory : SagMemory, optional
         ``.stats["memory"]`` of a run with the same objective, which continues from its ``.x`` given as `x0`.  With
         another `seed` the samples come in another order.
     block, seed
-        As in `sgd`.
+        As in `sgd`; of an A in a file neither `indices` nor `block`.
     tol : float
         The certificate at which to stop; 0 takes all steps.
     record_every, callback
@@ -96,7 +81,8 @@ def sag(
     Returns
     -------
     Solution
-        As from `sgd`.  The memory takes n numbers, n·m for `Multinomial`, and not n·p; it is ``.stats["memory"]``.
+        As from `sgd`; ``.n_iter`` counts chunks of an A in a file.  The memory takes n numbers, n·m for `Multinomial`,
+        and not n·p; it is ``.stats["memory"]``.
 
     Raises
     ------
@@ -106,6 +92,12 @@ def sag(
     See Also
     --------
     sgd, sga : Methods without a memory.
+
+    Notes
+    -----
+    Chunks of a file are drawn at random with replacement, so that the source has to have slices of rows; a function
+    that makes rows has not.  They have 1 MB, in whole chunks of the source, or the rows that ``xs.Rows(A, block=…)``
+    says.  Rows that are sorted in the file need no mixing: chunks that differ make the step smaller at most.
 
     References
     ----------
@@ -123,7 +115,9 @@ def sag(
     True
     """
     options = Options(indices, epochs, step, None, block, record_every, seed, tol, callback, step_name="step")
-    alpha, seen = (None, None) if memory is None else _check_memory(f, x0, memory)
+    alpha, seen = (None, None) if memory is None else check_memory(f, x0, memory)
+    if in_chunks(f, indices):
+        return average_in_chunks(f, x0, alpha, seen, options)
     stream = options.stream(f, x0, lambda k, tau, _: tau + 0 * k)
     xp, model, X = stream.model.xp, stream.model, stream.X
     if alpha is None:
@@ -135,24 +129,6 @@ def sag(
         alpha = xp.reshape(alpha, (-1, X.shape[-1]))
     ended = run(stream, _Averaging(stream, seen), Memory(X, g, alpha), lambda s, _: s.X, options)
     return solution_of(options, "sag", stream, ended)
-
-
-def _check_memory(f: Any, x0: Array | None, memory: Any) -> tuple[Array, np.ndarray[Any, Any]]:
-    """What is in the memory, with shapes that fit x0."""
-    if not isinstance(memory, SagMemory):
-        message = (
-            f"memory: expected .stats['memory'] of a run of sag, got an object of type {type(memory).__qualname__}."
-        )
-        raise TypeError(message)
-    if not isinstance(f, LinearModel) or x0 is None:
-        message = "memory: expected x0 with it, the .x of the run that it is from, got None."
-        raise ValueError(message)
-    _, (alpha, _) = enter(memory=memory.alpha, y=f.y)
-    runs = tuple(x0.shape[: x0.ndim - len(f.shape)]) if hasattr(x0, "shape") else ()
-    if tuple(alpha.shape) != (*runs, *f.y.shape) or memory.seen.shape != (*runs, f.n):
-        message = f"memory: expected shape {(*runs, *f.y.shape)} for this f and x0, got {tuple(alpha.shape)}."
-        raise ValueError(message)
-    return alpha, memory.seen
 
 
 class _Averaging:

@@ -249,8 +249,6 @@ def first_of_run(f: Any, x0: Array | None, *, file: bool = False) -> tuple[Array
     check_one_column(f)
     if not isinstance(f.matrix, (Rows | Dense | Sparse) if file else Dense | Sparse):
         message = f"f: expected a dense or sparse A, with accessible rows, got {f.operator!r}."
-        if isinstance(f.matrix, Rows):
-            message += " Of a file sgd and sga take chunks; single rows come from a numpy.memmap."
         raise TypeError(message)
     if not is_concrete(f.y, f.lam):
         message = (
