@@ -48,7 +48,7 @@ from xpsolve.arrays.linalg import (
     solve_triangular,
     thin_svd,
 )
-from xpsolve.arrays.loops import Run, iterate
+from xpsolve.arrays.loops import Run, is_goal, iterate
 from xpsolve.arrays.namespace import (
     Array,
     Namespace,
@@ -126,6 +126,7 @@ __all__ = [
     "is_array",
     "is_complex",
     "is_concrete",
+    "is_goal",
     "is_scalar",
     "iterate",
     "kind_of",

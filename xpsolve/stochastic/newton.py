@@ -62,7 +62,7 @@ _Solve = Callable[[_State], Array]
 _ADVICE = {Status.MAX_ITER: "Raise max_iter, or lam where features depend on one another."}
 
 
-@capabilities(grad="forward, reverse, implicit", syncs=2)
+@capabilities(grad="forward, reverse, implicit", syncs=2, numbers=("tol",))
 def newton(
     f: Any,
     x0: Array | None = None,
