@@ -1,21 +1,18 @@
-"""Steps of the stochastic methods and of gradient descent in compiled loops, for NumPy arrays.
+"""Single steps of the stochastic methods in a compiled loop over the samples, for NumPy arrays.
 
-A stochastic step is a few operations on numbers and two passes over one row of A, which no call on whole arrays serves:
-without compilation steps are taken in blocks (`xpsolve.stochastic.block`).  Samples, steps and so the iterates are the
-same, to rounding.  For a sparse A a step takes as many operations as its row has stored numbers, also with a penalty.
-
-A step of gradient descent on few samples is a dozen of calls that cost more than what they compute.
+A step is a few operations on numbers and two passes over one row of A, which no call on whole arrays serves: without
+compilation steps are taken in blocks (`xpsolve.stochastic.block`).  Samples, steps and so the iterates are the same, to
+rounding.  For a sparse A a step takes as many operations as its row has stored numbers, also with a penalty.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpsolve.arrays.numba_loop import can_compile, can_compile_small, fixed, numba_loop
+from xpsolve.arrays.numba_loop import can_compile, fixed, numba_loop
 from xpsolve.operators import Dense, Sparse
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import Huber, LeastSquares, Logistic, Multinomial
@@ -38,8 +35,8 @@ def why_not(f: LinearModel) -> str:
     return "" if can_compile() else "needs Numba, which is not there, does not work with this NumPy, or is switched off"
 
 
-def _loss_of(f: LinearModel) -> tuple[Any, ...]:
-    """What `_slopes` has to know of the loss."""
+def loss_of(f: LinearModel) -> tuple[Any, ...]:
+    """What a loop has to know of the loss: which it is, δ, and the largest number with an exponential."""
     number = f.y.dtype.type
     delta = number(f.delta if isinstance(f, Huber) else 0)
     return _LOSSES[type(f)], delta, number(math.floor(math.log(np.finfo(f.y.dtype).max)))
@@ -68,7 +65,7 @@ class Loop:
         rows = (A.A,) if isinstance(A, Dense) else (A.S.data, _unsigned(A.S.indices), _unsigned(A.S.indptr))
         arrays = (*rows, f.y.reshape(f.n, -1), weights)
         self.samples = tuple(fixed(np.ascontiguousarray(x)) for x in arrays)  # copies, where rows are not together
-        self.loss = _loss_of(f)
+        self.loss = loss_of(f)
         self.shrunk = (shrunk,) if isinstance(A, Dense) else ()
         self.alpha: Host | None = None  # of the last steps
 
@@ -110,17 +107,6 @@ def _unsigned(numbers: Host) -> Host:
     return unsigned
 
 
-def _slope(s: Any, y: Any, loss: Any, delta: Any, largest: Any) -> Any:
-    """The derivative at the margin s of a sample, for the losses of one number a sample."""
-    if loss == 2:
-        margin = y * s
-        return y / (-(delta * 0 + 1) - math.exp(largest if margin > largest else margin))
-    r = s - y
-    if loss == 1:
-        r = delta if r > delta else -delta if r < -delta else r
-    return r
-
-
 def _slopes(s: Any, y: Any, loss: Any, delta: Any, largest: Any) -> None:
     """Turn the margins s (m,) of a sample into derivatives."""
     zero = delta * 0
@@ -133,11 +119,18 @@ def _slopes(s: Any, y: Any, loss: Any, delta: Any, largest: Any) -> None:
             whole += s[k]
         for k in range(s.size):
             s[k] = s[k] / whole - y[k]
+    elif loss == 2:
+        margin = y[0] * s[0]
+        s[0] = y[0] / (-(zero + 1) - math.exp(largest if margin > largest else margin))
     else:
-        s[0] = _slope(s[0], y[0], loss, delta, largest)
+        s[0] -= y[0]
+        if loss == 1 and s[0] > delta:
+            s[0] = delta
+        elif loss == 1 and s[0] < -delta:
+            s[0] = -delta
 
 
-@numba_loop(_slope, _slopes)
+@numba_loop(_slopes)
 def _steps(
     A: Any,
     y: Any,
@@ -211,7 +204,7 @@ def _steps(
             ahead[k] = margin
 
 
-@numba_loop(_slope, _slopes)
+@numba_loop(_slopes)
 def _sparse_steps(
     numbers: Any,
     places: Any,
@@ -288,111 +281,3 @@ def _sparse_steps(
             if averaged:
                 total[k, j] += Q * x[k, j]
             x[k, j] = P * (x[k, j] - S * g[k, j] if memory else x[k, j])
-
-
-_DESCENTS = {None: 0, "heavy_ball": 1, "nesterov": 2}
-
-_MOST = 1 << 14  # entries of A up to which products in a loop take less time than calls
-
-
-def several_descents(f: Any, first: Any, momentum: str | None, tau: Any, beta: Any) -> Callable[[Any, int], Any] | None:
-    """``several(state, n)`` for n steps of gradient descent at once; None where no loop takes them, or not faster.
-
-    In the state that it returns g is ∇f(x), also for Nesterov's momentum.
-
-    Parameters
-    ----------
-    f : LinearModel
-        The objective.
-    first : tuple
-        The first state, with x, g, z and t.
-    momentum : {None, "heavy_ball", "nesterov"}
-        As in `gradient_descent`.
-    tau, beta : array, 0-d
-        The step; β of the heavy ball, or q of Nesterov's momentum.
-    """
-    A: Any = getattr(f, "operator", None)
-    plain = isinstance(f, LinearModel) and isinstance(A, Dense) and f.y.ndim == 1 and f.lam.ndim == 0
-    if not plain or A.shape[1] > A.shape[0] or A.shape[0] * A.shape[1] > _MOST:
-        return None
-    if not all(isinstance(x, np.ndarray | np.generic) for x in (first.x, tau, beta, f.lam)):
-        return None  # another library, or followed by a derivative
-    if not can_compile_small() or why_not(f):
-        return None
-    y = f.y
-    columns = fixed(np.ascontiguousarray(A.A.T))
-    samples = (fixed(np.ascontiguousarray(x)) for x in (y, y[:0] if f.weights is None else f.weights))
-    given = (columns, *samples, *_loss_of(f), *(x[()] for x in (f.lam, tau, beta)), _DESCENTS[momentum])
-
-    def several(s: Any, steps: int) -> Any:
-        x, g, z = (np.array(part) for part in (s.x, s.g, s.z))
-        t = _descend(*given, x, g, z, s.t[()], steps)
-        return s._replace(x=x, g=g, z=z, t=np.asarray(t, y.dtype))
-
-    return several
-
-
-def _gradient(
-    columns: Any, y: Any, w: Any, loss: Any, delta: Any, largest: Any, lam: Any, x: Any, s: Any, g: Any
-) -> None:
-    """Write ∇f(x) into g, and the derivatives of the samples into s; `columns` is Aᵀ (p, n), and w may be empty."""
-    p, n = columns.shape
-    zero = delta * 0
-    for i in range(n):
-        s[i] = zero
-    for j in range(p):
-        for i in range(n):
-            s[i] += x[j] * columns[j, i]
-    for i in range(n):
-        s[i] = _slope(s[i], y[i], loss, delta, largest)
-        if w.size > 0:
-            s[i] *= w[i]
-    for j in range(p):
-        total = zero
-        for i in range(n):
-            total += s[i] * columns[j, i]
-        g[j] = total / n + lam * x[j]
-
-
-@numba_loop(_slope, _gradient)
-def _descend(
-    columns: Any,
-    y: Any,
-    w: Any,
-    loss: Any,
-    delta: Any,
-    largest: Any,
-    lam: Any,
-    tau: Any,
-    beta: Any,
-    momentum: Any,
-    x: Any,
-    g: Any,
-    z: Any,
-    t: Any,
-    steps: Any,
-) -> Any:
-    """The steps, in place, and the last t."""
-    p, n = columns.shape
-    s = np.empty(n, x.dtype)
-    for _ in range(steps):
-        if momentum < 2:
-            for j in range(p):
-                before = x[j]
-                x[j] -= tau * g[j]
-                if momentum == 1:
-                    x[j] += beta * (before - z[j])
-                    z[j] = before
-        _gradient(columns, y, w, loss, delta, largest, lam, z if momentum == 2 else x, s, g)
-        if momentum == 2:
-            a = 1 - beta * t * t
-            later = (a + math.sqrt(a * a + 4 * t * t)) / 2
-            part = (t - 1) * (1 - beta * later) / (later * (1 - beta))
-            for j in range(p):
-                new = z[j] - tau * g[j]
-                z[j] = new + part * (new - x[j])
-                x[j] = new
-            t = later
-    if momentum == 2:
-        _gradient(columns, y, w, loss, delta, largest, lam, x, s, g)
-    return t

@@ -29,7 +29,7 @@ from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._row_model import row_model
 from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
-from xpsolve.stochastic.compiled_steps import several_descents
+from xpsolve.stochastic.compiled_descent import several_descents
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
 
