@@ -328,3 +328,76 @@ def test_values_of_a_solve_that_stops_early_come_with_its_warning(function):
             given = tuple(map(to, costs)) if isinstance(costs, tuple) else to(costs)
             _, told = seen(lambda to=to, given=given, options=options: function(to(P), to(Q), given, 0.5, **options))
             assert [w.category for w in told] == [ConvergenceWarning] * warned
+
+
+def grid(to):
+    return xs.Grid(to(np.arange(6.0)))
+
+
+def points(to):
+    return xs.PointCloud(to(np.arange(6.0)[:, None]), to(np.arange(6.0)[:, None] + 0.5), cost="euclidean")
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda to, eps: xs.sinkhorn(to(P), to(Q), to(COST), eps).plan(),
+        lambda to, eps: xs.sinkhorn(to(P), to(Q), to(COST), eps=eps, marginal=2.0).value,
+        lambda to, eps: xs.sinkhorn(to(np.stack([P, Q])), to(Q), to(COST), eps).x[0],
+        lambda to, eps: xs.sinkhorn(to(P), to(Q), grid(to), eps).cost,
+        lambda to, eps: xs.sinkhorn(to(P), to(Q), points(to), eps).value,
+        lambda to, eps: xs.barycenter(to(np.stack([P, Q])), to(COST), eps).x,
+        lambda to, eps: xs.sinkhorn_gradient(to(P), to(Q), to(COST), eps)[2],
+        lambda to, eps: xs.sinkhorn_divergence(to(P), to(Q), grid(to), eps),
+    ],
+)
+def test_a_new_eps_compiles_nothing(solve):
+    for eps in (0.5, 2, np.float64(4.0)):
+        found, wanted = solve(jnp.asarray, eps), solve(np.asarray, eps)
+        if found.ndim and found.shape == (2, 6):  # potentials, up to constants
+            found, wanted = (x - x.mean(axis=1, keepdims=True) for x in (found, wanted))
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert programs() == [1]
+
+
+def test_a_small_price_of_marginals_is_decided_for_every_eps():
+    for eps in (0.5, 1.0):
+        for to in (np.asarray, jnp.asarray):
+            assert xs.sinkhorn(to(P), to(Q), to(COST), eps, marginal=1e-4).method == "log"
+    with pytest.raises(ValueError, match="marginal: expected inf, or a number between"):
+        xs.sinkhorn(jnp.asarray(P), jnp.asarray(Q), jnp.asarray(COST), 0.5, marginal=1e-40, method="log")
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda to, tol: xs.lasso(to(A), to(Y), 5.0, tol=tol),
+        lambda to, tol: xs.elastic_net(to(A), to(Y), 5.0, 0.5, method="ista", tol=tol),
+        lambda to, tol: xs.gradient_descent(xs.LeastSquares(to(A), to(Y), 0.1), tol=tol),
+        lambda to, tol: xs.newton(xs.Logistic(to(A), to(CLASSES), 0.1), tol=tol),
+        lambda to, tol: xs.sinkhorn(to(P), to(Q), to(COST), 0.5, tol=tol),
+        lambda to, tol: xs.sinkhorn(to(P), to(Q), to(COST), 0.5, marginal=2.0, tol=tol),
+    ],
+)
+def test_a_new_tolerance_compiles_nothing(solve):
+    for tol in (1e-2, 1e-4, 1e-5):
+        found = solve(jnp.asarray, tol)
+        assert type(found.certificate.tol) is float
+        assert found.certificate.tol == tol
+        assert found.converged
+        assert found.certificate.value <= tol
+    assert programs() == [1]
+    with pytest.raises(ValueError, match="tol: expected a finite number >= 0"):
+        solve(jnp.asarray, -1.0)
+    with pytest.raises(TypeError, match="tol: expected a finite number >= 0"):
+        solve(jnp.asarray, jnp.asarray(1e-3))
+
+
+def test_a_tolerance_inside_a_program_of_the_user():
+    program = jax.jit(lambda tol: xs.lasso(jnp.asarray(A), jnp.asarray(Y), 5.0, tol=tol))
+    for tol in (1e-2, 1e-5):
+        found = program(tol)
+        assert found.converged
+        assert float(found.certificate.tol) == pytest.approx(tol)
+        assert "tol=" in repr(found.certificate)
+    assert program._cache_size() == 1

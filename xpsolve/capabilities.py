@@ -70,7 +70,8 @@ def capabilities(
     backends, jit, batch, grad, syncs, complex
         As in `Capabilities`.
     numbers : tuple of str
-        Parameters for which a 0-d array does as well as a positive number: a new number compiles nothing again.
+        Parameters for which a 0-d array that is traced does as well as a positive number: a new number compiles nothing
+        again.
 
     Returns
     -------

@@ -62,6 +62,7 @@ def jittable(function: Callable[..., Any], numbers: Collection[str] = ()) -> Cal
         A function of this package that can be traced.
     numbers : collection of str
         Parameters whose positive numbers become arguments of the program, as 0-d arrays: the function takes both.
+        Those of its signature, and of what it passes on by name.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def jittable(function: Callable[..., Any], numbers: Collection[str] = ()) -> Cal
     3.0
     """
     names = list(inspect.signature(function).parameters) if numbers else []
-    places = {names.index(name) for name in numbers}
+    places = {names.index(name) for name in numbers if name in names}
     wanted = frozenset(numbers)
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -144,6 +145,11 @@ class _Arguments:
             self.numbered.append(place)
             return "number"
         return self.key(x)
+
+    @property
+    def tol(self) -> float | None:
+        """The tolerance, where that is one of the numbers."""
+        return dict(zip(self.numbered, self.numbers, strict=True)).get("tol")
 
     def shapes(self) -> tuple[Any, ...]:
         """Those of the arrays, with their dtypes."""
@@ -228,7 +234,7 @@ class _Program:
         finally:
             _calls.reset(token)
         if outcome is not None:
-            return outcome.answer()
+            return outcome.answer(found.tol)
         answer = self._function(*args, **kwargs)
         self._possible[shapes] = False
         return answer
@@ -292,12 +298,12 @@ class _Outcome:
             dtype = np.dtype(measure.dtype)
         return cls(arrays_in(answer), jnp.concat(read), _Form(answer, taken, dtype))
 
-    def answer(self) -> Any:
-        """The answer, settled; `_UNKNOWN` where something that was taken for granted is false."""
+    def answer(self, tol: float | None) -> Any:
+        """The answer for this tolerance, settled; `_UNKNOWN` where something that was taken for granted is false."""
         if self.read is None or not _is_concrete_jax(self.read):  # nothing to read, or a program inside of another
             return self.form.filled(self.arrays)
         facts = np.asarray(self.read)  # the one host read
-        return self.form.settled(self.arrays, facts) if facts[0] else _UNKNOWN
+        return self.form.settled(self.arrays, facts, tol) if facts[0] else _UNKNOWN
 
 
 class _Form:
@@ -330,12 +336,16 @@ class _Form:
             found[name] = value
         return found
 
-    def settled(self, arrays: list[Any], facts: Any) -> Any:
+    def settled(self, arrays: list[Any], facts: Any, tol: float | None) -> Any:
         """The same with its status, and with a warning where it is not converged."""
         if self._dtype is None:
             return self.filled(arrays)
         values = self._fields(arrays)
         certificate, measure = values["certificate"], float(facts[3:].view(self._dtype)[0])
+        if is_array(certificate.tol):
+            if tol is None:  # it was given as an array, which is for the function to refuse
+                return _UNKNOWN
+            vars(certificate)["tol"] = tol
         converged = certified(measure, certificate.tol) is Status.CONVERGED
         if not converged and not (facts[1] and self._decided and math.isfinite(measure)):
             return _UNKNOWN

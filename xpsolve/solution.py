@@ -94,8 +94,7 @@ class Certificate:
         return "value" in vars(self) or isinstance(self.measures, float | np.ndarray | np.generic)
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Certificate:
-        measures = function(self.measures) if is_array(self.measures) else self.measures
-        return Certificate(self.name, measures, self.tol)
+        return Certificate(self.name, *(function(x) if is_array(x) else x for x in (self.measures, self.tol)))
 
     def __repr__(self) -> str:
         value = f"{self.value:.1e}" if self.known else f"measures: {shapes_in(self.measures)}"
@@ -463,7 +462,8 @@ class _Skeleton:
     def __init__(self, solution: Solution) -> None:
         self.solution = hollow(solution)
         certificate = solution.certificate
-        self._key = (type(solution), solution.method, solution.ended, certificate.name, certificate.tol)
+        tol = None if is_array(certificate.tol) else certificate.tol
+        self._key = (type(solution), solution.method, solution.ended, certificate.name, tol)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Skeleton) and self._key == other._key

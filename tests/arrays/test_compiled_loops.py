@@ -1,5 +1,6 @@
 """Compiled loops are kept on disk where that is possible, and run where it is not; without Numba all else works."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -59,6 +60,17 @@ def test_without_a_place_on_disk_it_is_compiled_in_memory(monkeypatch, error):
     loop = numba_loop()(lambda x: x[0] + 1)
     assert [loop(np.zeros(1)), loop(np.ones(1))] == [1, 2]
     assert asked == [True, False]
+
+
+def test_a_few_small_problems_do_not_wait_for_numba(monkeypatch):
+    monkeypatch.setattr(module, "_small", itertools.count())
+    monkeypatch.setattr(module, "can_compile", lambda: True)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert module.can_compile_small()
+    monkeypatch.delitem(sys.modules, "numba")
+    assert [module.can_compile_small() for _ in range(12)] == [False] * 10 + [True] * 2
+    monkeypatch.setattr(module, "can_compile", lambda: False)
+    assert not module.can_compile_small()
 
 
 @needs_numba

@@ -128,6 +128,14 @@ CASES = {
     "_sound": [(a, b, 1e-12) for a, b in (*of_columns(A, A), (B, B), (A, -A), (B, A + 0 * B), (-A, -A))],
     "_worst": [(x,) for x in (*A.T[:, :, None], B[:, :1], np.asarray([[1.0], [NAN]]))],
     "deviation": [*of_columns(A, A, A), (B, B, B)],
+    "scaling_steps": [
+        (K, a, b, 1 + a, 1 + b, q, np.asarray([[omega]]), 3)
+        for K in (np.exp(-G[:, :3]), spoilt(np.exp(-G[:, :3]), 0.0))
+        for a in (A[:, :4], HOLES[:, :4], spoilt(A[:, :4], NAN))
+        for b in (A[:, 2:], HOLES[:, 1:4])
+        for q in (B[:1, :3], spoilt(B[:1, :3], 0.0), spoilt(B[:1, :3], INF))
+        for omega in (1.0, 1.3)
+    ],
     "pairing": [*of_columns(A, A), (B, B)],
     "logarithm": [(x,) for x in (A, B, HOLES, spoilt(A, NAN), spoilt(A, INF))],
 }

@@ -67,6 +67,20 @@ def test_refresh_runs_before_each_check():
     assert (found.reason, found.measure) == ("max_iter", 1.0)
 
 
+def test_several_steps_at_once():
+    asked = []
+
+    def several(s, n):
+        asked.append(n)
+        return State(s.x / 2.0**n)
+
+    found = iterate(
+        halve, State(np.ones(1)), measure=lambda s: s.x[0], tol=0.0, max_iter=23, check_every=10, several=several
+    )
+    assert (found.n_iter, asked) == (23, [10, 10, 3])
+    assert found.state.x == 2.0**-23
+
+
 def test_one_read_a_check():
     def solve(x):
         return iterate(halve, State(x), measure=lambda s: s.x[0], tol=1e-9, max_iter=100, check_every=10).n_iter

@@ -296,7 +296,7 @@ def can_be_judged(name, call):
         arrays = [getattr(model.matrix, "A", None), model.y, *([] if model.weights is None else [model.weights])]
     else:
         arrays = [call.get(k) for k in ("A", "y")] if "A" in call else [call.get(k) for k in ("a", "b", "M")]
-    if is_array(lam := call.get("lam")) and not _plain(lam):
+    if any(is_array(call.get(k)) and not _plain(call[k]) for k in ("lam", "eps")):
         return False
     return all(_plain(x) for x in arrays) and max(x.size if isinstance(x.size, int) else 0 for x in arrays) <= LARGEST
 

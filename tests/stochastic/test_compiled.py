@@ -1,5 +1,7 @@
 """The compiled loop over samples takes the steps that blocks take, and is chosen where that is worth its start."""
 
+import importlib
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -9,7 +11,7 @@ import xpsolve as xs
 from xpsolve import autodiff, costs
 from xpsolve.arrays.numba_loop import can_compile
 from xpsolve.solution import Status
-from xpsolve.stochastic import steps
+from xpsolve.stochastic import compiled_descent, steps
 from xpsolve.testing import assert_close, check_solution
 
 needs_numba = pytest.mark.skipif(not can_compile(), reason="Numba is not installed, or switched off")
@@ -205,6 +207,144 @@ def test_sweeps_over_coordinates_are_those_of_triangular_systems(rng, monkeypatc
     assert_close(mine.x, one.x, like=one.x, rtol=1e-5 if dtype == "float32" else 1e-12)
     assert xs.coordinate_descent(f, tol=1e-4).converged
     assert not xs.coordinate_descent(f, block=4, max_iter=7).stats["compiled"]
+
+
+@pytest.fixture
+def descents(monkeypatch):
+    """How many steps of gradient descent each call of the loop took; `descents.off()` leaves them to single calls."""
+
+    class Taken(list):
+        def off(self):
+            monkeypatch.setattr(module, "several_descents", lambda *_: None)
+
+    module = importlib.import_module("xpsolve.stochastic.gradient_descent")  # whose name is that of the function
+    found, make = Taken(), compiled_descent.several_descents
+
+    def noted(*args):
+        several = make(*args)
+        return several and (lambda s, n: found.append(n) or several(s, n))
+
+    monkeypatch.setattr(module, "several_descents", noted)
+    return found
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"weights": True}])
+@pytest.mark.parametrize("momentum", [None, "heavy_ball", "nesterov"])
+@pytest.mark.parametrize("loss", ["LeastSquares", "Huber", "Logistic"])
+def test_gradient_descent(rng, descents, loss, momentum, options, dtype):
+    f = objective(rng, loss, dtype, **options)
+    given = {"momentum": momentum, "max_iter": 45, "tol": 1e-14, "record": True}
+    mine = xs.gradient_descent(f, **given)
+    assert sum(descents) == 45
+    descents.off()
+    one = xs.gradient_descent(f, **given)
+    check_solution(mine, like=f.y, shape=(17,))
+    close = {"rtol": 1e-4 if dtype == "float32" else 1e-11}
+    assert_close(mine.x, one.x, like=one.x, **close)
+    for name, values in one.history.items():
+        assert_close(mine.history[name], values, like=values, atol=1e-5 if dtype == "float32" else 1e-13, **close)
+    assert (mine.status, mine.n_iter, mine.method) == (one.status, one.n_iter, one.method)
+
+
+@needs_numba
+@pytest.mark.parametrize("momentum", [None, "heavy_ball", "nesterov"])
+def test_gradient_descent_ends_as_by_single_calls(rng, descents, momentum):
+    f = objective(rng, "Logistic")
+    far, x0 = xs.LeastSquares(2.0**-40 * f.operator.A, f.y), np.ones(17)
+    calls = [
+        lambda: xs.gradient_descent(f, x0, momentum=momentum),
+        lambda: xs.gradient_descent(f, momentum=momentum, step=0.3, tol=1e-3, check_every=7),
+        lambda: xs.gradient_descent(xs.LeastSquares(f.operator.A, f.y), momentum=momentum, step=50.0),
+        lambda: xs.gradient_descent(far, momentum=momentum, max_iter=100),
+    ]
+    found = [call() for call in calls]
+    assert sum(descents) == sum(solution.n_iter for solution in found)
+    descents.off()
+    for mine, call in zip(found, calls, strict=True):
+        one = call()
+        assert (mine.status, mine.n_iter) == (one.status, one.n_iter)
+        assert_close(mine.x, one.x, rtol=1e-8, atol=1e-12 * float(np.max(np.abs(one.x))))
+
+
+@needs_numba
+def test_gradient_descent_on_other_problems_takes_single_calls(rng, descents, monkeypatch):
+    A, y = data(rng, "LeastSquares")
+    f, x0 = xs.LeastSquares(A, y, 0.05), np.ones(17)
+    for other in (
+        xs.LeastSquares(A, y, intercept=True),
+        xs.LeastSquares(A, np.stack([y, y], axis=1)),
+        xs.LeastSquares(A[:9], y[:9]),
+        xs.LeastSquares(scipy.sparse.csr_array(A), y),
+        objective(rng, "Multinomial"),
+        _Own(A, np.sign(y)),
+    ):
+        xs.gradient_descent(other, max_iter=30, tol=1e-9)
+    xs.gradient_descent(f, line_search=True, max_iter=30)
+    _, tally = xs.count(xs.gradient_descent, f, max_iter=30, tol=1e-9)
+    assert tally.launches > 30 * 4
+    with autodiff.unrolled():
+        g = autodiff.grad(lambda v: xs.gradient_descent(xs.LeastSquares(A, v, 0.05), max_iter=30, tol=1e-9).x @ x0)(y)
+    assert np.all(np.isfinite(g))
+    monkeypatch.setattr(compiled_descent, "_MOST", 100)
+    xs.gradient_descent(f, max_iter=30)
+    assert descents == []
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"weights": True}, {"far": True}, {"x0": 30.0}])
+@pytest.mark.parametrize("loss", ["LeastSquares", "Huber", "Logistic"])
+def test_newton(rng, monkeypatch, loss, options, dtype):
+    f = objective(rng, loss, dtype, weights=options.get("weights", False))
+    if "far" in options:
+        unit = 2.0 ** (6 if dtype == "float32" else 40)
+        f = type(f)(f.operator.A * unit, f.y, 0.05 * unit * unit, **({"delta": 0.5} if loss == "Huber" else {}))
+    x0 = np.full(17, options["x0"], dtype) if "x0" in options else None
+    given = {"record": True, "tol": 1e-5 if dtype == "float32" else 1e-9}
+    module, taken, make = importlib.import_module("xpsolve.stochastic.newton"), [], compiled_descent.several_newtons
+
+    def noted(*args):
+        several = make(*args)
+        return several and (lambda s, n: taken.append(n) or several(s, n))
+
+    monkeypatch.setattr(module, "several_newtons", noted)
+    mine = xs.newton(f, x0, **given)
+    assert sum(taken) >= mine.n_iter > 0
+    monkeypatch.setattr(module, "several_newtons", lambda *_: None)
+    one = xs.newton(f, x0, **given)
+    check_solution(mine, like=f.y, shape=(17,))
+    assert (mine.status, mine.method) == (one.status, one.method)
+    assert abs(mine.n_iter - one.n_iter) <= (2 if dtype == "float32" else 0)
+    size = float(np.max(np.abs(one.x)))
+    assert_close(mine.x, one.x, like=one.x, rtol=0, atol=size * (1e-3 if dtype == "float32" else 1e-9))
+    for name, values in one.history.items() if dtype == "float64" else ():
+        assert_close(mine.history[name], values, rtol=1e-6, atol=1e-10 * float(np.max(values)))
+
+
+@needs_numba
+def test_newton_where_a_step_fails_or_no_loop_is(rng, monkeypatch):
+    A, y = data(rng, "Logistic")
+    A[:, 4] = A[:, 3]
+    module = importlib.import_module("xpsolve.stochastic.newton")
+    calls = [
+        lambda: xs.newton(xs.Logistic(A, y)),
+        lambda: xs.newton(xs.Logistic(A, np.sign(A[:, 0]))),
+        lambda: xs.newton(xs.LeastSquares(0 * A, y)),
+        lambda: xs.newton(xs.Logistic(A, y, 0.1, intercept=True)),
+        lambda: xs.newton(xs.Logistic(A, y, 0.1), method="cg"),
+        lambda: xs.newton(xs.Logistic(np.tile(A, (40, 1)), np.tile(y, 40), 0.1)),
+    ]
+    found = [call() for call in calls]
+    monkeypatch.setattr(module, "several_newtons", lambda *_: None)
+    for mine, call in zip(found, calls, strict=True):
+        one = call()
+        assert mine.status is one.status
+        if one.status is Status.CONVERGED:
+            assert_close(A @ mine.x[:17], A @ one.x[:17], rtol=0, atol=1e-4)
+    _, tally = xs.count(xs.newton, xs.Logistic(A, y, 0.1))
+    assert tally.launches > 50
 
 
 @needs_numba

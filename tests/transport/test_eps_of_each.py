@@ -121,9 +121,47 @@ def test_divergences_and_jit(rng):
     assert_close(solution.plan(), xs.sinkhorn(*there).plan(), rtol=0, atol=1e-7)
 
 
+@pytest.mark.of("sinkhorn")
+@pytest.mark.parametrize("kind", ["one matrix", "points", "distances", "a function", "a grid"])
+def test_one_as_an_array(xp, rng, kind):
+    a, b = histogram(rng, 6), histogram(rng, 6 if kind == "a grid" else 5)
+    make = (lambda xp: xs.Grid(xp(np.linspace(0, 1, 6)))) if kind == "a grid" else geometries(rng)[kind]
+    tol, near = (1e-9, 1e-7) if xp.dtype == "float64" else (1e-4, 1e-3)
+    for options in ({}, {"marginal": 0.5}):
+        found = xs.sinkhorn(xp(a), xp(b), make(xp), xp(np.asarray(0.3)), tol=tol, **options)
+        assert found.converged
+        assert found.eps.ndim == 0
+        wanted = xs.sinkhorn(a, b, make(np.asarray), 0.3, tol=1e-12, **options)
+        close = near if not options else max(near, 1e-4) * 3
+        for name in ("value", "cost"):
+            assert getattr(found, name).shape == ()
+            assert float(getattr(found, name)) == pytest.approx(float(getattr(wanted, name)), rel=0, abs=10 * close)
+        assert_close(backends.to_numpy(found.plan()), wanted.plan(), rtol=0, atol=close)
+        assert_like(found.x[0], xp(a))
+        assert tuple(found.x[0].shape) == (6,)
+
+
+def test_one_as_an_array_for_many_problems(rng):
+    a, b, M, eps = histogram(rng, 3, 6), histogram(rng, 5), rng.random((6, 5)), np.asarray(0.2)
+    plain, found = xs.sinkhorn(a, b, M, 0.2), xs.sinkhorn(a, b, M, eps)
+    assert_close(found.plan(), plain.plan(), rtol=0, atol=1e-8)
+    again = xs.sinkhorn(a, b, M, eps, x0=found.x)
+    assert again.n_iter == 0
+    ones = np.ones(3)
+    slope = autodiff.grad(lambda e: xs.sinkhorn(a, b, M, e, tol=1e-13).value @ ones)(eps)
+    steps = [float(np.sum(xs.sinkhorn(a, b, M, 0.2 + h, tol=1e-13).value)) for h in (1e-5, -1e-5)]
+    assert float(slope) == pytest.approx((steps[0] - steps[1]) / 2e-5, rel=1e-6)
+    histograms = histogram(rng, 3, 5)
+    plain, found = (xs.barycenter(histograms, M[:5, :] + M[:5, :].T, e).x for e in (0.2, eps))
+    assert_close(found, plain, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("eps", "error", "match"),
     [
+        (np.asarray(0.0), ValueError, "eps: expected positive numbers"),
+        (np.asarray(-1.0), ValueError, "eps: expected positive numbers"),
+        (np.asarray(np.nan), ValueError, "eps: expected positive numbers"),
         (np.asarray([0.1, 0.0]), ValueError, "eps: expected positive numbers"),
         (np.asarray([0.1, -1.0]), ValueError, "eps: expected positive numbers"),
         (np.asarray([0.1, np.nan]), ValueError, "eps: expected positive numbers"),

@@ -49,7 +49,7 @@ from xpsolve.arrays.linalg import (
     solve_triangular,
     thin_svd,
 )
-from xpsolve.arrays.loops import Run, iterate
+from xpsolve.arrays.loops import Run, is_goal, iterate
 from xpsolve.arrays.namespace import (
     Array,
     Namespace,
@@ -128,6 +128,7 @@ __all__ = [
     "is_array",
     "is_complex",
     "is_concrete",
+    "is_goal",
     "is_scalar",
     "iterate",
     "kind_of",

@@ -186,9 +186,9 @@ def check_iteration(
 ) -> Any:
     """Check the options that all iterative solvers share, and return `tol` as a float.
 
-    With `defaults` a tol or max_iter of None is left to the solver.
+    With `defaults` a tol or max_iter of None is left to the solver.  A tol that ``jax.jit`` traces is left as it is.
     """
-    if tol is not None or not defaults:
+    if not (tol is None and defaults) and not (is_array(tol) and not is_concrete(tol)):
         tol = check_number(tol, "tol", minimum=0)
     if max_iter is not None or not defaults:
         check_count(max_iter, "max_iter", 0)

@@ -67,6 +67,7 @@ def iterate(
     stalled: Callable[[int, float], bool] | None = None,
     late: float = 0.0,
     between: Callable[[State], State] | None = None,
+    several: Callable[[State, int], State] | None = None,
 ) -> Run[State]:
     """Repeat ``state = step(state)`` until ``measure(state) <= tol``.
 
@@ -100,6 +101,8 @@ def iterate(
         there are about 10·log(k) checks instead of k/check_every, and at most a tenth more steps.
     between : callable, optional
         State to state, applied every `check_every` steps where the check itself comes later.
+    several : callable, optional
+        Called as ``several(state, n)`` for n steps at once, where a compiled loop takes them.  Not under ``jax.jit``.
 
     Returns
     -------
@@ -134,7 +137,7 @@ def iterate(
             undecided()
         return _iterate_traced(step, state, measure, tol, max_iter, check_every, refresh, renew, late, between)
 
-    advance = _repeated(step, state) if max_iter > _FEW else plainly(step)
+    advance = _together(step, state, several, max_iter)
     history = [] if record is None else [record(state)]
     k = reads = 0
     while True:
@@ -175,6 +178,11 @@ def iterate(
 _Steps = Callable[[State, int, int], State]
 
 
+def is_goal(tol: Any) -> bool:
+    """Whether a tolerance is one to reach, as all are that ``jax.jit`` traces: 0 takes exactly `max_iter` steps."""
+    return is_array(tol) or tol > 0
+
+
 def plainly(step: Callable[[State], State]) -> _Steps[State]:
     """A function of a state that takes so many steps, one after another."""
 
@@ -186,8 +194,12 @@ def plainly(step: Callable[[State], State]) -> _Steps[State]:
     return advance
 
 
-def _repeated(step: Callable[[State], State], state: State) -> _Steps[State]:
-    like = next(filter(is_array, _leaves(state)), None)
+def _together(
+    step: Callable[[State], State], state: State, several: Callable[[State, int], State] | None, max_iter: int
+) -> _Steps[State]:
+    if several is not None:
+        return lambda state, steps, left: several(state, steps)
+    like = next(filter(is_array, _leaves(state)), None) if max_iter > _FEW else None
     return plainly(step) if like is None else replayed(like, step)
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +38,18 @@ def can_compile() -> bool:
     return not numba.config.DISABLE_JIT
 
 
+_FEW = 10
+_small = itertools.count()  # problems that were solved without Numba
+
+
+def can_compile_small() -> bool:
+    """Whether a problem that takes a millisecond is one for a compiled loop: `can_compile`, and there are many of them.
+
+    To load Numba takes longer than many of them.  Where nothing else has loaded it, that is done at the eleventh.
+    """
+    return ("numba" in sys.modules or next(_small) >= _FEW) and can_compile()
+
+
 def numba_loop(*parts: Loop) -> Callable[[Loop], Loop]:
     """Decorate a loop so that it is compiled at its first call for each combination of dtypes.
 
@@ -45,7 +59,7 @@ def numba_loop(*parts: Loop) -> Callable[[Loop], Loop]:
     Parameters
     ----------
     *parts : callable
-        Functions of the same file that the loop calls, which are compiled into it.
+        Functions of the same file that the loop calls, which are compiled into it; they may call those before them.
 
     Returns
     -------
@@ -89,13 +103,18 @@ def _jit(loop: Any, parts: tuple[Loop, ...], on_disk: bool) -> Loop:
     import numba
 
     options = {"fastmath": {"reassoc", "contract"}, "error_model": "numpy", "nogil": True}
-    if parts:  # as they are called there, and not in Python
-        names = loop.__globals__ | {part.__name__: numba.njit(**options)(part) for part in parts}
-        linked = types.FunctionType(loop.__code__, names, loop.__name__)
-        linked.__module__, linked.__qualname__ = loop.__module__, loop.__qualname__
-        loop = linked
-    jitted: Loop = numba.njit(cache=on_disk, **options)(loop)
+    names = dict(loop.__globals__)
+    for part in parts:  # as they are called there, and not in Python
+        names[part.__name__] = numba.njit(**options)(_linked(part, names))
+    jitted: Loop = numba.njit(cache=on_disk, **options)(_linked(loop, names) if parts else loop)
     return jitted
+
+
+def _linked(loop: Any, names: dict[str, Any]) -> Any:
+    """The same function, which finds these names."""
+    linked = types.FunctionType(loop.__code__, names, loop.__name__)
+    linked.__module__, linked.__qualname__ = loop.__module__, loop.__qualname__
+    return linked
 
 
 def fixed(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

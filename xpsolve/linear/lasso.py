@@ -29,7 +29,9 @@ from xpsolve.linear.working_set import no_working_set
 from xpsolve.solution import Callback, Solution
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True, numbers=("lam", "step"))
+@capabilities(
+    batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True, numbers=("lam", "step", "tol")
+)
 def lasso(
     A: Any,
     y: Array,
@@ -141,7 +143,9 @@ def lasso(
     return _with_samples(A, y, lam, 0.0, options, weights, intercept)
 
 
-@capabilities(batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True, numbers=("lam", "step"))
+@capabilities(
+    batch="columns of y", grad="forward, reverse, implicit", syncs=2, complex=True, numbers=("lam", "step", "tol")
+)
 def elastic_net(
     A: Any,
     y: Array,

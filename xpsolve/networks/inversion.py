@@ -134,6 +134,13 @@ def _steps_followed(n_steps: Any, n_unrolled: Any) -> int:
     return unrolled
 
 
+def _norm(x: Array) -> Array:
+    """The Euclidean norm of all entries."""
+    xp = namespace_of(x)
+    found: Array = xp.linalg.vector_norm(xp.reshape(x, (-1,)))
+    return found
+
+
 @capabilities(backends=EAGER, jit=False, syncs=1)
 def fit_inverse(
     f: Callable[[Array, Any], Array],
@@ -242,7 +249,7 @@ def fit_inverse(
     entered = iter(arrays[len(names) :])
     theta0 = map_arrays(lambda _: next(entered), theta0)
     project = project or (lambda theta: theta)
-    size = xp.linalg.vector_norm(xp.reshape(y, (-1,)))
+    size = _norm(y)
     size = xp.where(size > 0, size, xp.ones_like(size))
 
     def inverse(theta: Any, n: int) -> Array:
@@ -250,8 +257,7 @@ def fit_inverse(
 
     def state_at(theta: Any) -> _State:
         residual = inverse(theta, n_steps) - y
-        error = xp.linalg.vector_norm(xp.reshape(residual, (-1,))) / size
-        return _State(error, residual, theta)
+        return _State(_norm(residual) / size, residual, theta)
 
     def descended(state: _State) -> _State:
         _, pullback = autodiff.vjp(lambda theta: inverse(theta, unrolled), state.theta)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from xpsolve.arrays import Array, Run, inner, is_complex, iterate, limits_of, namespace_of, native
+from xpsolve.arrays import Array, Run, inner, is_complex, is_goal, iterate, limits_of, namespace_of, native
 from xpsolve.autodiff.rules import define_elementwise
 from xpsolve.operators import eigenvalue_bound
 
@@ -124,7 +124,7 @@ def proximal_gradient(
         callback=callback,
         late=late,
         between=refresh if late else None,
-        stalled=_Standstill(limits_of(X).eps) if tol > 0 else None,  # 0 takes exactly max_iter iterations
+        stalled=_Standstill(limits_of(X).eps) if is_goal(tol) else None,  # 0 takes exactly max_iter iterations
     )
 
 

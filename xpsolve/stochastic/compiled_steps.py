@@ -36,6 +36,13 @@ def why_not(f: LinearModel) -> str:
     return "" if can_compile() else "needs Numba, which is not there, does not work with this NumPy, or is switched off"
 
 
+def loss_of(f: LinearModel) -> tuple[Any, ...]:
+    """What a loop has to know of the loss: which it is, δ, and the largest number with an exponential."""
+    number = f.y.dtype.type
+    delta = number(f.delta if isinstance(f, Huber) else 0)
+    return _LOSSES[type(f)], delta, number(math.floor(math.log(np.finfo(f.y.dtype).max)))
+
+
 class Walk(NamedTuple):
     """What changes along the steps: x, the sum of all x, Σ α_i a_i, and the α_i; those not needed are empty.
 
@@ -54,15 +61,12 @@ class Loop:
     def __init__(self, f: LinearModel, shrunk: int) -> None:
         """λ acts on the first `shrunk` entries of x."""
         A: Any = f.operator
-        number = f.y.dtype.type
         weights = np.zeros(0, f.y.dtype) if f.weights is None else f.weights
         self.steps = _steps if isinstance(A, Dense) else _sparse_steps
         rows = (A.A,) if isinstance(A, Dense) else (A.S.data, _unsigned(A.S.indices), _unsigned(A.S.indptr))
         arrays = (*rows, f.y.reshape(f.n, -1), weights)
         self.samples = tuple(fixed(np.ascontiguousarray(x)) for x in arrays)  # copies, where rows are not together
-        delta = number(f.delta if isinstance(f, Huber) else 0)
-        largest = number(math.floor(math.log(np.finfo(f.y.dtype).max)))
-        self.loss = (_LOSSES[type(f)], delta, largest)
+        self.loss = loss_of(f)
         self.shrunk = (shrunk,) if isinstance(A, Dense) else ()
         self.alpha: Host | None = None  # of the last steps
 

@@ -29,6 +29,7 @@ from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Solution, Status
 from xpsolve.stochastic._row_model import row_model
 from xpsolve.stochastic._run import Descent, Start, accepted, along, check_objective, inner, value_and_gradient
+from xpsolve.stochastic.compiled_descent import several_descents
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
 
@@ -39,7 +40,7 @@ _UNKNOWN_MU = 0.9  # momentum of the heavy ball where nothing is known about str
 
 class _State(NamedTuple):
     x: Array
-    g: Array  # ∇f(x); for "nesterov" that of the last check
+    g: Array  # ∇f(x); for "nesterov" that of the last check, or of a compiled loop
     z: Array  # "nesterov": the extrapolated point; "heavy_ball": the x before
     t: Array  # 0-d: the step to try, or t_k of "nesterov"
     value: Array  # f(x) for "armijo"
@@ -53,7 +54,7 @@ _ADVICE = {
 }
 
 
-@capabilities(grad="forward, reverse, implicit", syncs=2, numbers=("step",))
+@capabilities(grad="forward, reverse, implicit", syncs=2, numbers=("step", "tol"))
 def gradient_descent(
     f: Any,
     x0: Array | None = None,
@@ -156,10 +157,12 @@ def gradient_descent(
     def solve(start: Start, step: Any) -> Descent:
         f, xp = start.f, start.xp
         tau, mu = _parameters(f, start, step, search, momentum)
-        advance, first = _variant(f, start, search, momentum, tau, mu)
+        beta = _momentum(start, momentum, tau, mu)
+        advance, first = _variant(f, start, search, momentum, tau, beta)
+        several = None if search else several_descents(f, first, momentum, tau, beta)
 
         def refresh(s: _State) -> _State:
-            g = f.gradient(s.x) if momentum == "nesterov" else s.g
+            g = f.gradient(s.x) if momentum == "nesterov" and several is None else s.g
             finite = xp.isfinite(xp.sum(xp.abs(g)))
             return s._replace(g=g, x=xp.where(finite, s.x, s.safe), safe=xp.where(finite, s.x, s.safe))
 
@@ -171,6 +174,7 @@ def gradient_descent(
             max_iter=max_iter,
             check_every=check_every,
             refresh=refresh,
+            several=several,
             **start.watched(record, callback),
         )
         return Descent(run, "gradient_descent", {})
@@ -235,11 +239,21 @@ def _parameters(f: Any, start: Start, step: Any, search: str | None, momentum: s
     return 1 / L, mu
 
 
+def _momentum(start: Start, momentum: str | None, tau: Array, mu: Array) -> Array:
+    """β of the heavy ball, q of nesterov, and without momentum any number."""
+    if momentum is None:
+        return mu
+    q, xp = tau * mu, start.xp
+    if momentum == "nesterov":
+        return q
+    root = 1 - xp.sqrt(q)
+    return xp.where(mu > 0, root * root, start.number(_UNKNOWN_MU))
+
+
 def _variant(
-    f: Any, start: Start, search: str | None, momentum: str | None, tau: Array, mu: Array
+    f: Any, start: Start, search: str | None, momentum: str | None, tau: Array, beta: Array
 ) -> tuple[_Step, _State]:
     """One iteration of the method asked for, and its first state."""
-    xp = start.xp
     first = _State(start.x, start.g, start.x, tau, tau, start.x)
 
     if search == "armijo":
@@ -247,8 +261,6 @@ def _variant(
     if search == "exact":
         return _steepest(f, start), first
     if momentum == "heavy_ball":
-        root = 1 - xp.sqrt(tau * mu)
-        beta = xp.where(mu > 0, root * root, start.number(_UNKNOWN_MU))
 
         def heavy_ball(s: _State) -> _State:
             x = s.x - tau * s.g + beta * (s.x - s.z)
@@ -256,7 +268,7 @@ def _variant(
 
         return heavy_ball, first
     if momentum == "nesterov":
-        return _nesterov(f, start, tau, tau * mu), first._replace(t=start.number(1.0))
+        return _nesterov(f, start, tau, beta), first._replace(t=start.number(1.0))
 
     def plain(s: _State) -> _State:
         x = s.x - tau * s.g

@@ -43,6 +43,7 @@ from xpsolve.stochastic._run import (
     raised_factor,
     value_and_gradient,
 )
+from xpsolve.stochastic.compiled_descent import several_newtons
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.multinomial import Multinomial
 
@@ -62,7 +63,7 @@ _Solve = Callable[[_State], Array]
 _ADVICE = {Status.MAX_ITER: "Raise max_iter, or lam where features depend on one another."}
 
 
-@capabilities(grad="forward, reverse, implicit", syncs=2)
+@capabilities(grad="forward, reverse, implicit", syncs=2, numbers=("tol",))
 def newton(
     f: Any,
     x0: Array | None = None,
@@ -162,13 +163,15 @@ def newton(
             good = accepted(s.value, value, promised, slope, part=1e-4)
             return _State(*either(good, (x, g, value, one), (s.x, s.g, s.value, 0.25 * s.t)))
 
+        first = _State(start.x, start.g, start.number(f.value(start.x)), one)
         run = iterate(
             step,
-            _State(start.x, start.g, start.number(f.value(start.x)), one),
+            first,
             measure=start.measure,
             tol=tol,
             max_iter=max_iter,
             check_every=check_every,
+            several=several_newtons(f, first) if chosen == "cholesky" else None,
             **start.watched(record, callback),
         )
         return Descent(run, f"newton: {chosen}", {})

@@ -52,12 +52,11 @@ def along(problem: Problem, options: Options) -> TransportSolution:
     z, value = potentials(*args), enveloped(potentials, equations.value, args)
     x = (_without_mass(z[:, :n], problem.a), _without_mass(z[:, n:], problem.b))
     rest = map_arrays(lambda x: lift(xp, x), (solution.certificate, solution.history))
-    if problem.each is not None:
-        x, value = tuple(part * problem.each for part in x), value * problem.each[:, 0]
+    x, value = tuple(map(problem.outside, x)), problem.outside(value)
     if problem.single:
         x, value = tuple(part[0, :] for part in x), value[0, ...]
-    geometry, eps = (problem.geometry, problem.eps) if problem.each is None else (problem.source, problem.each[:, 0])
-    return replace(solution, x=x, value=value, geometry=geometry, eps=eps, certificate=rest[0], history=rest[1])
+    parts = {"geometry": problem.geometry if problem.source is None else problem.source, "eps": problem.given_eps}
+    return replace(solution, x=x, value=value, certificate=rest[0], history=rest[1], **parts)
 
 
 def _without_mass(f: Array, a: Array) -> Array:

@@ -25,11 +25,13 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from xpsolve.arrays import Array, composed, either, namespace_of
+from xpsolve.transport._compiled import pays, scaling_steps
 from xpsolve.transport._increments import Increments, increments, increments_at_one, sweep
 from xpsolve.transport._kernels import NOTHING, known_positive, logarithm
 from xpsolve.transport._marginals import Balanced, Unbalanced, marginals_of
 from xpsolve.transport._problem import Problem, widest
 from xpsolve.transport._relaxation import control
+from xpsolve.transport._rows import Rows
 
 _BEGIN = 50.0  # ε-scaling begins where the costs span this many ε
 _NEXT = 0.03  # the error at which it continues with the next ε
@@ -125,6 +127,20 @@ class Iteration:
             v = update(1, xp.where(mean, s.u, s.v), b, s.q, xp.where(mean, s.omega / 2, s.omega), s.eps, all_b)
         p, u, q = self._swept(s, v, lambda p, i, j: update(0, s.u[:, i:j], a[:, i:j], p, s.omega, s.eps, all_a))
         return _State(u, v, p, q, *s[4:])
+
+    @property
+    def several(self) -> Callable[[_State, int], _State] | None:
+        """Some steps at once, where a compiled loop takes them."""
+        problem, kernel = self.problem, self.problem.kernel
+        known = isinstance(kernel, Rows) and kernel.holds and problem.shares and problem.balanced
+        if self.log or self.mixed or not known or self.mirrored is not None or not pays(problem.a, problem.b):
+            return None
+
+        def several(s: _State, steps: int) -> _State:
+            u, v, p, q = scaling_steps(s.K, problem.a, problem.b, s.u, s.v, s.q, s.omega, steps)
+            return _State(u, v, p, q, *s[4:])
+
+        return several
 
     def _swept(self, s: _State, v: Array, update: Callable[[Array, int, int], Array]) -> tuple[Array, Array, Array]:
         kernel = self.problem.kernel

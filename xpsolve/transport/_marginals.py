@@ -21,7 +21,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from xpsolve.arrays import Array, check_positive, limits_of, namespace_of, native
+from xpsolve.arrays import (
+    Array,
+    check_positive,
+    holds,
+    is_array,
+    is_concrete,
+    is_goal,
+    limits_of,
+    namespace_of,
+    native,
+)
 from xpsolve.transport._kernels import deviation, logarithm, pairing, relaxed
 
 if TYPE_CHECKING:
@@ -50,7 +60,7 @@ class Balanced:
 
     def goal(self, tol: float) -> float:
         """The error at which the loop stops: never where tol is 0, which takes exactly max_iter iterations."""
-        return LEAST * tol if tol > 0 else -1.0
+        return LEAST * tol if is_goal(tol) else -1.0
 
     def rounding(self, span: Any) -> Any:
         """What rounding of the potentials does to the error."""
@@ -125,7 +135,7 @@ class Unbalanced(Balanced):
 
     def goal(self, tol: float) -> float:
         """The square root of the gap at which the loop stops."""
-        return math.sqrt(LEAST * tol) if tol > 0 else -1.0
+        return (LEAST * tol) ** 0.5 if is_goal(tol) else -1.0
 
     def rounding(self, span: Any) -> Any:
         """What rounding of the potentials does to the square root of the gap."""
@@ -222,8 +232,8 @@ def marginals_of(problem: Problem, log: bool) -> Balanced:
     return (Balanced if problem.balanced else Unbalanced)(problem, log)
 
 
-def check_marginal(marginal: Any, eps: float | None, dtype: Any) -> tuple[float, float]:
-    """ρ of both sides, checked; None is an ε that is known on the device alone."""
+def check_marginal(marginal: Any, eps: Any, dtype: Any) -> tuple[float, float]:
+    """ρ of both sides, checked; beside an ε that is an array as far as no value has to be read."""
     pair = isinstance(marginal, tuple | list)
     if pair and len(marginal) != 2:
         message = f"marginal: expected a number or a pair of them, got {len(marginal)} numbers."
@@ -235,7 +245,10 @@ def check_marginal(marginal: Any, eps: float | None, dtype: Any) -> tuple[float,
             found.append(math.inf)
             continue
         rho = check_positive(value, name, dtype=dtype)
-        if eps is not None and not 2.0**-100 <= rho / eps <= 2.0**100:
+        if is_array(eps):
+            if not is_concrete(eps):
+                holds(namespace_of(eps).all((rho / eps >= 2.0**-100) & (rho / eps <= 2.0**100)))
+        elif not 2.0**-100 <= rho / eps <= 2.0**100:
             message = f"{name}: expected inf, or a number between 2⁻¹⁰⁰ and 2¹⁰⁰ times eps, got {rho:.3g}."
             raise ValueError(message)
         found.append(rho)

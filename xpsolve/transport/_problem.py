@@ -14,12 +14,14 @@ from xpsolve.arrays import (
     Namespace,
     check_ndim,
     check_positive,
+    common_namespace,
     composed,
     device_of,
     enter,
     holds,
     is_array,
     is_concrete,
+    lift,
     limits_of,
     namespace_of,
 )
@@ -48,7 +50,7 @@ class Problem:
     names: tuple[str, str]  # of a and b in messages
     rho: tuple[Any, Any] = (math.inf, math.inf)  # the price of other marginals, see `_marginals`
     marginal: tuple[float, float] = (math.inf, math.inf)  # the same in the units of the arguments
-    each: Array | None = None  # ε of every problem, (B, 1), by which costs, prices and potentials are divided here
+    each: Array | None = None  # ε where it is an array, 0-d or of every problem (B, 1): the unit of all numbers here
     source: Geometry | None = None  # the costs before that
     given: tuple[Array, ...] = ()  # a and b before they were levelled
     shift: Array | None = None  # c, (B, 1): what levelling took from f and added to g
@@ -100,12 +102,26 @@ class Problem:
         return replace(self, geometry=geometry, eps=self.eps / unit, x0=x0, rho=rho), unit
 
     def in_units_of(self, each: Array) -> Problem:
-        """The same problem with ε = 1, costs and all else divided by an ε of every problem, (B, 1)."""
-        each = self.xp.broadcast_to(each, (self.a.shape[0], 1))
+        """The same problem with ε = 1, costs and all else divided by ε, 0-d or one of every problem (B, 1)."""
+        if each.ndim:
+            each = self.xp.broadcast_to(each, (self.a.shape[0], 1))
         x0 = None if self.x0 is None else (self.x0[0] / each, self.x0[1] / each)
         rho = tuple(r if is_hard(r) else r / each for r in self.rho)
         geometry = self.geometry.divided(each)
         return replace(self, geometry=geometry, eps=1.0, x0=x0, rho=rho, each=each, source=self.geometry)
+
+    def outside(self, values: Array) -> Array:
+        """Potentials (B, n), or values (B,), in the units of the arguments, where ε is an array."""
+        if self.each is None:
+            return values
+        return values * (self.each[:, 0] if self.each.ndim > values.ndim else self.each)
+
+    @property
+    def given_eps(self) -> Any:
+        """ε as it was given."""
+        if self.each is None:
+            return self.eps
+        return self.each[:, 0] if self.each.ndim else self.each
 
     @cached_property
     def mirrored(self) -> Array | None:
@@ -170,7 +186,7 @@ class Problem:
 
     @property
     def bad_eps(self) -> Array:
-        """Where an ε of one problem is not a positive number."""
+        """Where ε is not a positive number."""
         assert self.each is not None
         return ~((self.each > 0) & self.xp.isfinite(self.each))
 
@@ -238,6 +254,8 @@ def enter_problem(
         raise TypeError(message)
     start = {} if x0 is None else {"x0[0]": x0[0], "x0[1]": x0[1]}
     same = a is b and geometry.one_set
+    if is_array(eps) and is_array(a):
+        a = lift(common_namespace(a=a, eps=eps), a)  # ε alone may carry a derivative
     xp, arrays = enter(a=a, b=b, **geometry.arrays, **start)
     units = [_unit(x, arrays[0]) for x in (a, b)]
     a, b, *rest = arrays
@@ -245,16 +263,16 @@ def enter_problem(
     check_ndim(b, "b", 1, 2, shape="(m,) or (batch, m)")
     several = any(x.ndim == 3 for x in rest[: len(geometry.arrays)])
     geometry = geometry.entered(*rest[: len(geometry.arrays)])
-    several = several or is_array(eps)
-    each, eps = _of_each(xp, eps, geometry, a)
-    rho = check_marginal(marginal, eps if each is None else None, a.dtype)
+    each, eps = _as_array(xp, eps, geometry, a)
+    several = several or (each is not None and each.ndim > 0)
+    rho = check_marginal(marginal, eps if each is None else each, a.dtype)
     shape = geometry.shape
     for name, x, length in (("a", a, shape[-2]), ("b", b, shape[-1])):
         if x.shape[-1] != length:
             message = f"{name}: expected {length} weights, as many as M has {'rows' if name == 'a' else 'columns'}, "
             raise ValueError(message + f"got shape {tuple(x.shape)} beside M of shape {shape}.")
     batches = {x.shape[0] for x in (a, b) if x.ndim == 2} | ({shape[0] if len(shape) == 3 else 1} if several else set())
-    batches |= set() if each is None else {each.shape[0]}
+    batches |= set() if each is None else set(each.shape[:1])
     batches -= {1} if len(batches) > 1 else set()
     if len(batches) > 1:
         message = f"a, b, M and eps: expected one number of problems, got {', '.join(map(str, sorted(batches)))}."
@@ -276,16 +294,17 @@ def enter_problem(
     return problem if each is None else problem.in_units_of(each)
 
 
-def _of_each(xp: Namespace, eps: Any, geometry: Geometry, like: Array) -> tuple[Array | None, float]:
-    """ε of every problem as a column, or None and the one ε."""
+def _as_array(xp: Namespace, eps: Any, geometry: Geometry, like: Array) -> tuple[Array | None, float]:
+    """ε as an array beside `like`, 0-d or that of every problem as a column, and 1; None and ε where it is a number."""
     if not is_array(eps):
         return None, check_positive(eps, "eps", dtype=like.dtype)
-    check_ndim(eps, "eps", 1, shape="(batch,), or a number")
-    if isinstance(geometry, Grid):
+    check_ndim(eps, "eps", 0, 1, shape="(batch,), or a number")
+    if eps.ndim and isinstance(geometry, Grid):
         message = "eps: expected a number for a Grid, whose kernels serve all problems, got an array."
         raise ValueError(message)
     _, (_, eps) = enter(a=like, eps=eps)
-    return xp.astype(eps, like.dtype)[:, None], 1.0
+    eps = xp.astype(eps, like.dtype)
+    return (eps[:, None] if eps.ndim else eps), 1.0
 
 
 def _unit(x: Array, like: Array) -> float:

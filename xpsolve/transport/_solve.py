@@ -14,7 +14,9 @@ from xpsolve.arrays import (
     check_iteration,
     check_option,
     holds,
+    is_array,
     is_concrete,
+    is_goal,
     is_scalar,
     iterate,
 )
@@ -97,9 +99,7 @@ def solve(given: Problem, options: Options) -> TransportSolution:
         return values[0, ...] if problem.single else values
 
     def outside(f: Array) -> Array:
-        if problem.each is not None:
-            return f * (problem.each if f.ndim == 2 else problem.each[:, 0])
-        return of_problems(f if unit == 1 else f * unit)
+        return of_problems(problem.outside(f) if unit == 1 else f * unit)
 
     def certificate(state: Any) -> dict[str, Array]:
         return {"certificate": of_problems(marginals.measured(solver.error(state))[:, 0])}
@@ -113,6 +113,7 @@ def solve(given: Problem, options: Options) -> TransportSolution:
         check_every=options.check_every,
         refresh=solver.refresh,
         renew=solver.renew if solver.renews else None,
+        several=solver.several,
         record=certificate if options.record else None,
         callback=seen_by(
             options.callback,
@@ -122,14 +123,7 @@ def solve(given: Problem, options: Options) -> TransportSolution:
     )
     f, g, error, value = solver.finish(run.state)
     measure, ended = _ended(solver, run, error, options.check_finite)
-    if (
-        run.reason == "traced" and options.check_finite and options.tol > 0
-    ):  # without a certificate there may be no plan
-        reached = problem.xp.max(error) <= options.tol
-        for pairs in forbidden(problem):
-            holds(reached | ~pairs)
-    failed = run.reason in ("max_iter", "not finite") or ended is not None
-    if failed and options.check_finite and options.tol > 0 and infeasible(problem):
+    if options.check_finite and is_goal(options.tol) and _without_plan(problem, run, error, options.tol, ended):
         ended = Status.INFEASIBLE
     return finish(
         "sinkhorn",
@@ -146,7 +140,7 @@ def solve(given: Problem, options: Options) -> TransportSolution:
         cls=TransportSolution,
         value=outside(value),
         geometry=given.geometry if given.source is None else given.source,
-        eps=given.eps if given.each is None else given.each[:, 0],
+        eps=given.given_eps,
         marginal=given.marginal,
         factors=_factors(solver, run, f, g) if options.keep_kernel else None,
     )
@@ -195,6 +189,16 @@ def _ended(solver: Iteration, run: Run[Any], error: Array, check_finite: bool) -
     return measure, None if status is Status.CONVERGED else status
 
 
+def _without_plan(problem: Problem, run: Run[Any], error: Array, tol: float, ended: Status | None) -> bool:
+    """Whether there is no plan, where the certificate is missed; for a traced solve it is said when it has run."""
+    if run.reason != "traced":
+        return (run.reason in ("max_iter", "not finite") or ended is not None) and infeasible(problem)
+    reached = problem.xp.max(error) <= tol
+    for pairs in forbidden(problem):
+        holds(reached | ~pairs)
+    return False
+
+
 def _choose(problem: Problem, method: str, span: float | None) -> str:
     grid = isinstance(problem.geometry, Grid)
     if method == "stabilized" and grid:
@@ -202,8 +206,12 @@ def _choose(problem: Problem, method: str, span: float | None) -> str:
         raise ValueError(message + "potentials in the kernel would end its product form.")
     if method != "auto":
         return method
-    if any(isinstance(rho, float) and rho < _SOFT * problem.eps for rho in problem.rho):
-        return "log"
+    for rho in problem.rho:
+        if is_array(rho):  # in units of ε
+            if not is_concrete(rho):
+                holds(problem.xp.all(rho >= _SOFT))
+        elif rho < _SOFT * problem.eps:
+            return "log"
     safe = span is not None and span <= widest(problem.xp, problem.a.dtype) * problem.eps
     options = (*(["scaling"] if safe else []), *([] if grid else ["stabilized"]), "log")
     return _cheapest(*problem.kernel.shape, problem.a.shape[0], options)

@@ -31,8 +31,8 @@ class TransportSolution(Solution):
         Of a side with the price ρ, ρ⟨a, 1 − e^{−f/ρ}⟩ stands for ⟨a, f⟩, and ρ KL(P1 | a) is in the value.
     geometry : object
         The cost.
-    eps : float or array, shape (batch,)
-        ε.
+    eps : float, or array, 0-d or of shape (batch,)
+        ε; 0-d from JAX arrays.
     marginal : tuple of two floats
         ρ of both sides, ∞ where a marginal is held exactly.
     factors : tuple of three arrays, optional
@@ -82,7 +82,7 @@ class TransportSolution(Solution):
         """f and g as rows, the kernel and ε, all in the unit that comes last."""
         f, g = (x if x.ndim == 2 else x[None, :] for x in self.x)
         if is_array(self.eps):
-            each = self.eps[:, None]
+            each = self.eps[:, None] if self.eps.ndim else self.eps
             return f / each, g / each, self.geometry.divided(each).kernel(), 1.0, self.eps
         unit = ordinary(self.eps, f)
         if unit == 1:

@@ -17,6 +17,7 @@ from xpsolve.arrays import (
     check_positive,
     enter,
     holds,
+    is_array,
     iterate,
     limits_of,
 )
@@ -35,11 +36,11 @@ _ADVICE = {
 _CERTIFICATE = "largest ‖P_kᵀ1 − b‖₁/Σb over the histograms"
 
 
-@capabilities(batch="histograms", grad="forward, reverse", syncs=2)
+@capabilities(batch="histograms", grad="forward, reverse", syncs=2, numbers=("eps",))
 def barycenter(
     A: Array,
     M: Any,
-    eps: float,
+    eps: Any,
     weights: Array | None = None,
     *,
     debiased: bool = False,
@@ -66,7 +67,7 @@ def barycenter(
         One histogram per row, all with the same sum.
     M : array (n, n), PointCloud or Grid
         The cost between their points.
-    eps : float
+    eps : float or 0-d array
         ε > 0, in the units of M.
     weights : array, shape (k,), optional
         w ≥ 0, divided by their sum; None gives all the same weight.
@@ -144,7 +145,8 @@ def barycenter(
     )
     _, (A,) = enter(A=A)
     check_ndim(A, "A", 2, shape="(k, n)")
-    eps = check_positive(eps, "eps", dtype=A.dtype)
+    if not (is_array(eps) and eps.ndim == 0):
+        check_positive(eps, "eps", dtype=A.dtype)
     problem, _ = enter_problem(A, A[:1, :], M, eps, names=("A", "A")).divided()  # all must have the sum of the first
     xp, a = problem.xp, problem.a
     w = xp.ones_like(a[:, :1]) if weights is None else _weights(problem, weights)

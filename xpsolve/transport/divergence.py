@@ -19,8 +19,10 @@ from xpsolve.transport.points import PointCloud
 from xpsolve.transport.sinkhorn import sinkhorn
 
 
-@capabilities(batch="rows of a and b, costs M, points, ε", grad="forward, reverse, implicit", syncs=6)
-def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) -> Array:
+@capabilities(
+    batch="rows of a and b, costs M, points, ε", grad="forward, reverse, implicit", syncs=6, numbers=("eps", "tol")
+)
+def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: Any, **options: Any) -> Array:
     """How far the histogram a is from b, by transport without the bias of the entropy.
 
     Parameters
@@ -30,7 +32,7 @@ def sinkhorn_divergence(a: Array, b: Array, M: Any, eps: float, **options: Any) 
     M : PointCloud, Grid or tuple of three arrays
         Where the points are, or the costs from x to y (n, m), from x to x (n, n) and from y to y (m, m), each as in
         `sinkhorn`: the first alone does not contain the others.  S ≥ 0 where exp(−M/ε) is a positive definite kernel.
-    eps : float
+    eps : float, or array, 0-d or of shape (batch,)
         ε > 0, in the units of M.
     **options : Any
         Those of `sinkhorn`, but for a finite `marginal`: the bias of its entropy is another one.

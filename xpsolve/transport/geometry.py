@@ -10,7 +10,7 @@ from typing import Any
 from xpsolve.arrays import Array, check_ndim, is_array, namespace_of
 from xpsolve.trace import shapes_in
 from xpsolve.transport._rows import Axes, OfMatrix, Rows
-from xpsolve.transport.points import BLOCK, PointCloud, squared_distances
+from xpsolve.transport.points import BLOCK, PointCloud, beside_costs, squared_distances
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -61,8 +61,8 @@ class Grid:
             check_ndim(x, f"M.axes[{k}]", 1, shape="(n_k,)")
         return Grid(*axes)
 
-    def divided(self, unit: float) -> Grid:
-        """The geometry whose costs are those of this one, divided by a power of 4."""
+    def divided(self, unit: Any) -> Grid:
+        """The geometry whose costs are those of this one, divided by a number."""
         return Grid(*(x * unit**-0.5 for x in self.axes))
 
     @property
@@ -117,8 +117,8 @@ class Matrix:
         return Matrix(M[0, ...] if M.ndim == 3 and M.shape[0] == 1 else M)
 
     def divided(self, unit: Any) -> Matrix:
-        """The costs divided by a number, or by one for each problem, (B, 1)."""
-        return Matrix(self.M / unit[:, :, None] if is_array(unit) else self.M * unit**-1)
+        """The costs divided by a number, which may be an array, or by one for each problem, (B, 1)."""
+        return Matrix(self.M / beside_costs(unit) if is_array(unit) else self.M * unit**-1)
 
     @property
     def shape(self) -> tuple[int, ...]:

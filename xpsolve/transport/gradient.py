@@ -25,8 +25,8 @@ from xpsolve.transport.points import PointCloud
 from xpsolve.transport.sinkhorn import sinkhorn
 
 
-@capabilities(batch="rows of a and b, costs M, points, ε", grad="is one", syncs=2)
-def sinkhorn_gradient(a: Array, b: Array, M: Any, eps: float, **options: Any) -> tuple[Array, Array, Any]:
+@capabilities(batch="rows of a and b, costs M, points, ε", grad="is one", syncs=2, numbers=("eps", "tol"))
+def sinkhorn_gradient(a: Array, b: Array, M: Any, eps: Any, **options: Any) -> tuple[Array, Array, Any]:
     """Gradient of the value of `sinkhorn` in its weights and costs.
 
     Parameters

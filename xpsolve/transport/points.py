@@ -96,9 +96,7 @@ class PointCloud:
         """The points whose costs are those of these, divided by a number or by one for each problem, (B, 1)."""
         if not isinstance(self.cost, str):
             return replace(self, cost=_Divided(self.cost, unit))
-        scale = unit**-0.5 if self.cost == "sqeuclidean" else 1 / unit
-        if is_array(scale):
-            scale = scale[:, :, None]
+        scale = beside_costs(unit**-0.5 if self.cost == "sqeuclidean" else 1 / unit)
         same = self.x is self.y
         x = self.x * scale
         return replace(self, x=x, y=x if same else self.y * scale)
@@ -122,8 +120,7 @@ class PointCloud:
             total = sum((x[..., :, None, k] - y[..., None, :, k]) ** 2 for k in range(x.shape[-1]))
             return total if self.cost == "sqeuclidean" else _root(total)
         if isinstance(self.cost, _Divided):
-            unit = self.cost.unit
-            return replace(self, cost=self.cost.cost).between(x, y) / (unit[:, :, None] if is_array(unit) else unit)
+            return replace(self, cost=self.cost.cost).between(x, y) / beside_costs(self.cost.unit)
         M = self.cost(xp, x, y)
         expected = (*(x.shape[:-2] or y.shape[:-2]), x.shape[-2], y.shape[-2])
         if not is_array(M) or namespace_of(M) is not xp or tuple(M.shape) != expected:
@@ -154,6 +151,11 @@ class PointCloud:
         low = xp.minimum(xp.min(self.x, axis=axes[0]), xp.min(self.y, axis=axes[1]))
         top = xp.sum((high - low) ** 2)
         return xp.zeros_like(top), top if self.cost == "sqeuclidean" else xp.sqrt(top)
+
+
+def beside_costs(unit: Any) -> Any:
+    """A number, or one for each problem (B, 1), such that costs (n, m) or (B, n, m) can be divided by it."""
+    return unit[:, :, None] if is_array(unit) and unit.ndim else unit
 
 
 def squared_distances(x: Array, y: Array, block: int) -> Rows:

@@ -23,7 +23,9 @@ from xpsolve.transport._solve import Options, solve
 from xpsolve.transport.answer import TransportSolution
 
 
-@capabilities(batch="rows of a and b, costs M, points, ε", grad="forward, reverse, implicit", syncs=2)
+@capabilities(
+    batch="rows of a and b, costs M, points, ε", grad="forward, reverse, implicit", syncs=2, numbers=("eps", "tol")
+)
 def sinkhorn(
     a: Array,
     b: Array,
@@ -62,7 +64,7 @@ def sinkhorn(
     M : array (n, m) or (batch, n, m), PointCloud or Grid
         The cost, one for all problems or one for each.  Squared distances of points and grids need no matrix.  An
         entry ∞ forbids a pair.
-    eps : float or array, shape (batch,)
+    eps : float, or array, 0-d or of shape (batch,)
         ε > 0, in the units of M, one for all problems or one for each, which a Grid has not.
     marginal : float or tuple of two floats
         ρ > 0, in the units of M: the price of marginals that are not a and b, ρ KL(P1 | a) + ρ KL(Pᵀ1 | b), one for
