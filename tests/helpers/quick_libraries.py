@@ -62,3 +62,55 @@ def remember_functions_of_dask():
         if function not in tokens:
             tokens[function] = token(function)
         return tokens[function]
+
+
+def know_layers_of_dask():
+    """Each new array of Dask asks of every layer of its graph, by an abstract class, whether it is one."""
+    try:
+        from dask.highlevelgraph import HighLevelGraph
+    except ImportError:
+        return
+    make, known = HighLevelGraph.__init__, set()
+
+    def __init__(self, layers, dependencies, key_dependencies=None):
+        if known.issuperset(map(type, layers.values())):
+            self.layers, self.dependencies, self.key_dependencies = dict(layers), dependencies, key_dependencies or {}
+        else:
+            make(self, layers, dependencies, key_dependencies)
+            known.update(map(type, self.layers.values()))
+
+    HighLevelGraph.__init__ = __init__
+
+
+def remember_results_of_dask():
+    """Dask applies each operation to empty arrays for the dtype of its result; here once for what they are."""
+    try:
+        from dask.array import utils
+    except ImportError:
+        return
+    found, compute = {}, utils.compute_meta
+
+    def kind(x):
+        if not hasattr(x, "dtype"):
+            return type(x), x
+        meta = utils.meta_from_array(x)
+        return type(meta), meta.dtype, meta.ndim
+
+    def compute_meta(function, dtype, *args, **kwargs):
+        key = function, dtype, *map(kind, args), *((name, kind(x)) for name, x in kwargs.items())
+        try:
+            if key not in found:
+                found[key] = compute(function, dtype, *args, **kwargs)
+        except TypeError:  # it cannot be told apart from others
+            return compute(function, dtype, *args, **kwargs)
+        return found[key]
+
+    utils.compute_meta = compute_meta
+
+
+def patch():
+    """All of it."""
+    reuse_contexts_of_jax()
+    remember_functions_of_dask()
+    know_layers_of_dask()
+    remember_results_of_dask()

@@ -27,7 +27,7 @@ def squared(x, y):
 
 
 def tolerance(xp):
-    return 1e-9 if xp.dtype == "float64" else 2e-5
+    return 1e-9 if xp.exact else 2e-5
 
 
 # --- a histogram onto itself
