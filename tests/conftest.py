@@ -21,7 +21,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1]
 # Compiles in a third of the time, and shows JAX eight devices where there is one processor.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8" + quick_libraries.xla_flag_of_plain_loops(),
+    "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8" + quick_libraries.quick_xla_flags(),
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
