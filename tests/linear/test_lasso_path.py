@@ -9,7 +9,8 @@ from sklearn.linear_model import lars_path
 
 import xpsolve as xs
 from xpsolve import costs
-from xpsolve.linear.lasso_path import _ahead, path_of
+from xpsolve.linear._working_set_path import _ahead
+from xpsolve.linear.lasso_path import path_of
 from xpsolve.operators import aslinearoperator
 from xpsolve.solution import ConvergenceWarning, Status
 from xpsolve.testing import assert_close, check_solution

@@ -11,14 +11,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from xpsolve.arrays import Array, device_of, inner, iterate, limits_of, real_dtype
+from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error, relative_to_normal_equations
 from xpsolve.linear._problem import (
-    NORMAL_EQUATIONS,
     Problem,
     column_lams,
     from_columns,
     is_ordinary,
-    normal_equations_error,
-    relative_to_normal_equations,
     scaled,
     tiled,
 )

@@ -11,14 +11,13 @@ from typing import Any
 from xpsolve import costs
 from xpsolve.arrays import Array, adjoint_product, check_iteration, check_number, is_concrete, power_of_two
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
 from xpsolve.linear._problem import (
-    NORMAL_EQUATIONS,
     Problem,
     along,
     enter_problem,
     from_columns,
     in_units_of,
-    normal_equations_error,
     rank_cut,
     scaled,
 )

@@ -36,8 +36,8 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
 from xpsolve.linear._problem import (
-    NORMAL_EQUATIONS,
     Problem,
     along,
     enter_problem,
@@ -45,7 +45,6 @@ from xpsolve.linear._problem import (
     in_range,
     in_units_of,
     is_ordinary,
-    normal_equations_error,
     rank_cut,
     scaled,
     start_columns,

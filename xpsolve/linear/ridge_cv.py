@@ -34,7 +34,8 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._folds import Folds, over_folds
-from xpsolve.linear._problem import NORMAL_EQUATIONS, enter_problem, from_columns, normal_equations_error
+from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
+from xpsolve.linear._problem import enter_problem, from_columns
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.chosen import ChosenSolution, best, candidates, chosen, entered
 from xpsolve.linear.ridge import ridge

@@ -29,8 +29,9 @@ from xpsolve.arrays import (
 from xpsolve.operators import Dense, eigenvalue_bound
 from xpsolve.operators.centred import Centred
 from xpsolve.operators.rows import Rows, read_by_rows
+from xpsolve.stochastic._entries import row_norms_squared
 from xpsolve.stochastic._intercept import WithIntercept
-from xpsolve.stochastic.linear_model import Dual, LinearModel, row_norms_squared
+from xpsolve.stochastic.linear_model import Dual, LinearModel
 from xpsolve.stochastic.objectives import LeastSquares
 from xpsolve.trace import map_arrays
 

@@ -15,7 +15,8 @@ import numpy as np
 from xpsolve.arrays.numba_loop import can_compile, fixed, numba_loop
 from xpsolve.operators import Dense, Sparse
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.objectives import Huber, LeastSquares, Logistic, Multinomial
+from xpsolve.stochastic.multinomial import Multinomial
+from xpsolve.stochastic.objectives import Huber, LeastSquares, Logistic
 
 _LOSSES = {LeastSquares: 0, Huber: 1, Logistic: 2, Multinomial: 3}  # no subclasses, which may have other derivatives
 

@@ -44,7 +44,7 @@ from xpsolve.stochastic._run import (
     value_and_gradient,
 )
 from xpsolve.stochastic.linear_model import LinearModel
-from xpsolve.stochastic.objectives import Multinomial
+from xpsolve.stochastic.multinomial import Multinomial
 
 _METHODS = ("auto", "cholesky", "cg")
 _FEW = 1000  # features up to which np² flops for a Hessian are less time than the products of conjugate gradients

@@ -1,4 +1,7 @@
-"""Losses of linear models: least squares, Huber, logistic, multinomial (Hastie, Tibshirani & Friedman 2009, §4.4)."""
+"""Losses of linear models with one number per sample: least squares, Huber, logistic.
+
+That of many classes is in `multinomial` (Hastie, Tibshirani & Friedman 2009, §4.4).
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,11 @@ from xpsolve.arrays import (
     check_positive,
     device_of,
     holds,
-    is_array,
-    is_concrete,
     namespace_of,
     settled,
     shifted,
 )
 from xpsolve.operators import Dense
-from xpsolve.smooth_max import logsumexp, softmax
 from xpsolve.stochastic.linear_model import LinearModel
 
 
@@ -317,155 +317,12 @@ class Logistic(LinearModel):
         xp = namespace_of(s)
         pi = xp.abs(self.derivative(s, y))
         odds = xp.exp(xp.minimum(-y * s, _log_largest(xp, s.dtype)))  # π/(1 − π)
-        return pi * _times_log(t) + (1 - t * pi) * xp.log1p((1 - t) * odds)
+        return pi * times_log(t) + (1 - t * pi) * xp.log1p((1 - t) * odds)
 
     def separated(self, x: Array) -> Array:
         """Whether no y_i⟨a_i, x⟩ is negative and some are positive: f(cx) then falls with every larger c."""
         m = self._weighted(self.y * self._margins(x))
         return self.xp.all(m >= 0) & self.xp.any(m > 0)
-
-
-class Multinomial(LinearModel):
-    """f(x) = 1/n Σ_i (log Σ_k exp⟨a_i, x_k⟩ − Σ_k Y_ik⟨a_i, x_k⟩) + λ/2‖x‖², for m classes, x (p, m).
-
-    With weights it is the weighted mean, and with an intercept ⟨a_i, x_k⟩ + c_k stands for ⟨a_i, x_k⟩.
-
-    Parameters
-    ----------
-    A : array (n, p), sparse matrix or LinearOperator
-        One sample per row.
-    Y : array, shape (n, m) or integers (n,)
-        One-hot rows, or any probabilities; or labels 0 … m − 1, which are read on the host.
-    lam : float
-        λ ≥ 0.  With λ = 0 minimisers differ by a vector added to all columns.
-    weights
-        As in `LeastSquares`.
-    class_weights : "balanced", array (m,) or mapping, optional
-        Factors ≥ 0 of the weights of all samples of a class: an array for 0 … m − 1, or ``{label: factor}``, where a
-        class that is not there has 1.  "balanced" gives all classes the same total weight.  A row of probabilities
-        gets their mean.
-    intercept
-        As in `LeastSquares`; c is (m,), which minimises as well with a number added to all of its entries.
-    check_finite : bool
-        Whether to check the values of A and Y, which costs two host reads, and one more for each kind of weights and
-        for an intercept.
-
-    Raises
-    ------
-    TypeError
-        If A or Y is not a real array, or libraries are mixed.
-    ValueError
-        If shapes disagree, a row of Y is not a probability, λ is negative or a number is not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xpsolve as xs
-    >>> f = xs.Multinomial(np.eye(3), np.asarray([0, 1, 2]))
-    >>> round(float(f.value(np.zeros((3, 3)))), 6)  # log 3
-    1.098612
-    """
-
-    curvature = 0.5  # of diag(π) − ππᵀ (Böhning 1992)
-
-    def __init__(
-        self,
-        A: Any,
-        Y: Array,
-        lam: Any = 0.0,
-        *,
-        weights: Array | None = None,
-        class_weights: Any = None,
-        intercept: bool = False,
-        check_finite: bool = True,
-    ) -> None:
-        if is_array(Y) and Y.ndim == 1:
-            Y = _one_hot(Y)
-        super().__init__(A, Y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
-        self._weigh_classes(class_weights, self.y, tuple(range(self.y.shape[1])), "Y", check_finite)
-
-    def constant(self) -> Array:
-        """The logarithms of the shares of the classes, of the sum 0."""
-        xp, shares = self.xp, self._mean(self.y)
-        least = xp.full_like(shares, 0.5 / self.n)  # half a sample of a class that is not there
-        logs = xp.log(xp.maximum(shares, least))
-        return logs - xp.mean(logs)
-
-    def _targets(self, y: Array, check: bool) -> Array:
-        check_ndim(y, "Y", 2, shape="(n, m)")
-        xp = namespace_of(y)
-        if check:
-            off = xp.max(xp.abs(xp.sum(xp.abs(y), axis=1) - 1) + xp.max(xp.abs(y) - y, axis=1))
-            if not holds(off <= 100 * xp.finfo(y.dtype).eps):
-                message = "Y: expected rows of probabilities, usually one-hot: none negative, each with the sum 1."
-                raise ValueError(message)
-        return y
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(p, m)."""
-        return (self.operator.shape[1], self.y.shape[1])
-
-    def split(self, x: Array) -> tuple[Array, Array | None]:
-        """The intercepts whose sum is 0, of the many that are as good: they differ by one number for all classes."""
-        x, c = super().split(x)
-        return x, None if c is None else c - self.xp.mean(c, axis=-1, keepdims=True)
-
-    def loss(self, s: Array, y: Array) -> Array:
-        """LSE(s) − ⟨y, s⟩, of s (…, n, m)."""
-        return logsumexp(s) - namespace_of(s).sum(y * s, axis=-1)
-
-    def derivative(self, s: Array, y: Array) -> Array:
-        """softmax(s) − y."""
-        return softmax(s) - y
-
-    def second_derivative(self, s: Array, y: Array) -> Array:
-        """The diagonal π(1 − π) of diag(π) − ππᵀ, with π = softmax(s)."""
-        pi = softmax(s)
-        return pi * (1 - pi)
-
-    def dual_sums(self, s: Array) -> tuple[Array, ...]:
-        """How much of every class is missing in softmax(s), and how much is there."""
-        xp, pi = self.xp, softmax(s)
-        return xp.sum(self._weighted(self.y - pi), axis=0), xp.sum(self._weighted(pi), axis=0)
-
-    def dual_point(self, s: Array, sums: tuple[Array, ...] = ()) -> tuple[Array, Callable[[Array], Array]]:
-        """q − y, and t to the mean of Σ_k q_t log(q_t/π) with π = softmax(s) and q_t = (1 − t)y + tq, for 0 ≤ t ≤ 1.
-
-        q is π, or with an intercept near π with the same weighted sum over the samples as y: classes that π has too
-        much of give some to the others.
-        """
-        xp, y, log_pi = self.xp, self.y, s - logsumexp(s)[..., None]
-        q = xp.exp(log_pi)
-        if self.frame is not None:
-            missing, there = sums or self.dual_sums(s)
-            zero = xp.zeros_like(missing)
-            wanted = xp.maximum(missing, zero)
-            given = q * (xp.maximum(-missing, zero) / xp.where(there > 0, there, xp.ones_like(there)))
-            total = xp.sum(wanted)
-            share = wanted / xp.where(total > 0, total, xp.ones_like(total))
-            q = q - given + xp.sum(given, axis=-1, keepdims=True) * share
-
-        def excess(t: Array) -> Array:
-            mixed = (1 - t) * y + t * q
-            return self.mean_of(xp.sum(_times_log(mixed) - mixed * log_pi, axis=-1))
-
-        return q - y, excess
-
-    def _curve(self, s: Array) -> Callable[[Array], Array]:
-        xp, pi = namespace_of(s), softmax(s)
-
-        def product(t: Array) -> Array:
-            weighted = pi * t
-            return weighted - pi * xp.sum(weighted, axis=-1, keepdims=True)
-
-        return product
-
-    def separated(self, x: Array) -> Array:
-        """Whether the right class has the largest margin in every row, and some other a smaller one."""
-        xp, s = self.xp, self._weighted(self._margins(x))
-        right = xp.sum(self.y * s, axis=-1)
-        return xp.all(right >= xp.max(s, axis=-1)) & xp.any(right > xp.min(s, axis=-1))
 
 
 def check_one_column(f: LinearModel) -> None:
@@ -477,7 +334,7 @@ def check_one_column(f: LinearModel) -> None:
         raise ValueError(message)
 
 
-def _times_log(q: Array) -> Array:
+def times_log(q: Array) -> Array:
     """q·log q, 0 where q is."""
     xp = namespace_of(q)
     return q * xp.log(xp.where(q > 0, q, xp.ones_like(q)))
@@ -487,20 +344,3 @@ def _times_log(q: Array) -> Array:
 def _log_largest(xp: Namespace, dtype: Any) -> float:
     """The largest whole number whose exponential is finite."""
     return math.floor(math.log(float(xp.finfo(dtype).max)))
-
-
-def _one_hot(labels: Array) -> Array:
-    """Labels 0 … m − 1 as rows of the identity: one read, since m is part of the shape."""
-    xp = namespace_of(labels)
-    check_ndim(labels, "Y", 1, shape="(n, m) or labels (n,)")
-    if not xp.isdtype(labels.dtype, "integral"):
-        message = f"Y: expected one-hot rows (n, m) or integer labels (n,), got shape (n,) and dtype {labels.dtype}."
-        raise TypeError(message)
-    if not is_concrete(labels):
-        message = "Y: expected one-hot rows (n, m) under jax.jit, where the number of classes cannot be read."
-        raise ValueError(message)
-    if bool(xp.any(labels < 0)):
-        message = "Y: expected labels 0, 1, …, m - 1, got negative ones."
-        raise ValueError(message)
-    classes = xp.arange(int(xp.max(labels)) + 1, dtype=labels.dtype, device=device_of(labels))
-    return labels[:, None] == classes[None, :]

@@ -21,7 +21,8 @@ from xpsolve.solution import Certificate, Progress, Solution, Status, finish
 from xpsolve.stochastic._run import certificate_name, no_minimiser
 from xpsolve.stochastic.block import by_newton
 from xpsolve.stochastic.compiled_steps import Loop, why_not
-from xpsolve.stochastic.objectives import LeastSquares, Multinomial
+from xpsolve.stochastic.multinomial import Multinomial
+from xpsolve.stochastic.objectives import LeastSquares
 from xpsolve.stochastic.stream import Options, Stream
 
 _SIZES = (1, 16, 32, 64, 128, 256)  # blocks to choose from
