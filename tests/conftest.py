@@ -1,5 +1,6 @@
 """The `xp` fixture: every backend and device that this machine has, each test on all of them."""
 
+import functools
 import gc
 import importlib.metadata
 import importlib.util
@@ -8,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from quick_libraries import remember_functions_of_dask, reuse_contexts_of_jax, xla_flag_of_plain_loops
+import quick_libraries
 
 # Read when a library is loaded, so before any import; the workers of pytest-xdist inherit them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small problems: threads of BLAS only wait for one another
@@ -20,7 +21,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1]
 # Compiles in a third of the time, and shows JAX eight devices where there is one processor.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8" + xla_flag_of_plain_loops(),
+    "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=8" + quick_libraries.quick_xla_flags(),
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
@@ -86,6 +87,11 @@ class Target:
         return self.backend.namespace
 
     @property
+    def exact(self):
+        """Whether solvers are asked for many digits: not in float32, nor on Dask, where each iteration is a graph."""
+        return self.dtype == "float64" and self.backend.name != "dask"
+
+    @property
     def eps(self):
         """Rounding unit of the dtype."""
         return float(np.finfo(self.dtype).eps)
@@ -98,6 +104,7 @@ class Target:
         return x
 
 
+@functools.cache
 def _targets():
     found = []
     for name in backends.available():
@@ -119,14 +126,12 @@ def _targets():
     return found
 
 
-TARGETS = _targets()
-reuse_contexts_of_jax()
-remember_functions_of_dask()
-
-
 def pytest_configure(config):
     config.addinivalue_line("markers", "of(name): the public function under test; runs where its capabilities say")
     config.addinivalue_line("markers", "numeric: computes with NumPy, so that its BLAS and its version matter")
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        _targets()  # before warnings are errors; the process that only hands out tests loads no library
+        quick_libraries.patch()
 
 
 def pytest_collection_finish():
@@ -144,7 +149,7 @@ def pytest_generate_tests(metafunc):
         allowed = xpsolve.capabilities.EVERYWHERE
         for mark in metafunc.definition.iter_markers("of"):
             allowed = xpsolve.capabilities.TABLE[mark.args[0]].backends
-        chosen = [t for t in TARGETS if t.backend.name.removesuffix("-cuda").removesuffix("-gpu") in allowed]
+        chosen = [t for t in _targets() if t.backend.name.removesuffix("-cuda").removesuffix("-gpu") in allowed]
         metafunc.parametrize("xp", chosen, ids=[t.name for t in chosen], indirect=True)
 
 
@@ -231,7 +236,7 @@ def xp(request):
 @pytest.fixture
 def targets():
     """All targets at once."""
-    return TARGETS
+    return _targets()
 
 
 @pytest.fixture

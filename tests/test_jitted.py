@@ -13,6 +13,7 @@ from xpsolve.solution import ConvergenceWarning
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
+counted = pytest.mark.usefixtures("fresh")
 
 rng = np.random.default_rng(3)
 A = rng.standard_normal((30, 6))
@@ -39,9 +40,11 @@ SOLVES = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def fresh():
-    """No programs of other tests."""
+    """No programs of other tests, and none for them: the others share what is compiled."""
+    jitted._programs.clear()
+    yield
     jitted._programs.clear()
 
 
@@ -58,6 +61,7 @@ def parts(x):
     return [np.asarray(v) for v in (x if isinstance(x, tuple) else (x,))]
 
 
+@counted
 @pytest.mark.parametrize("name", SOLVES)
 def test_a_solve_is_one_program_and_its_answer_that_of_numpy(name):
     wanted = SOLVES[name](np.asarray)
@@ -85,6 +89,7 @@ def test_all_solvers_that_trace_are_here():
     assert iterative - solvers - {"scan_gradient"} <= set(SOLVES)
 
 
+@counted
 @pytest.mark.parametrize(
     "solve",
     [
@@ -126,6 +131,7 @@ def seen(call):
     return solution, found
 
 
+@counted
 @pytest.mark.parametrize(
     "solve",
     [
@@ -192,6 +198,7 @@ def test_bad_input_is_refused_in_the_same_words(call):
         assert found.value.__context__ is None
 
 
+@counted
 def test_bad_values_are_worth_no_step():
     bad = [jnp.asarray(with_nan(A)), jnp.asarray(Y)]
     with pytest.raises(ValueError, match="A: expected finite numbers"):
@@ -222,6 +229,7 @@ def test_answers_without_a_certificate_are_looked_for_step_by_step():
         assert len(told) == 1
 
 
+@counted
 def test_what_cannot_be_traced_runs_step_by_step():
     steps = []
     solution = xs.lasso(jnp.asarray(A), jnp.asarray(Y), 1.0, callback=lambda k, _: steps.append(k))
@@ -237,6 +245,7 @@ def test_what_cannot_be_traced_runs_step_by_step():
     assert all(list(program._possible.values()) == [False] for program in jitted._programs.values())
 
 
+@counted
 def test_code_of_the_user_runs_at_every_call():
     class Mine:
         factor = 1.0
@@ -254,6 +263,7 @@ def test_code_of_the_user_runs_at_every_call():
     assert programs() == []
 
 
+@counted
 def test_objects_that_change_are_seen():
     f = xs.LeastSquares(jnp.asarray(A), jnp.asarray(Y), 0.1)
     xs.newton(f)
@@ -262,6 +272,7 @@ def test_objects_that_change_are_seen():
     assert programs() == [1]
 
 
+@counted
 def test_operators_and_penalties_are_arguments():
     w, z = rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 64))
     for i in (0, 1):
@@ -279,6 +290,7 @@ def test_operators_and_penalties_are_arguments():
     assert programs() == [1, 1]
 
 
+@counted
 def test_one_array_in_two_places_stays_one():
     a, M = jnp.asarray(P), jnp.asarray(COST)
     same, other = xs.sinkhorn(a, a, M, 0.5), xs.sinkhorn(a, jnp.asarray(P), M, 0.5)
@@ -286,6 +298,7 @@ def test_one_array_in_two_places_stays_one():
     assert programs() == [1, 1]
 
 
+@counted
 def test_loops_that_are_unrolled_are_not_compiled(monkeypatch):
     monkeypatch.setattr(jitted, "MOST_OPERATIONS", 10)
     for _ in range(2):
@@ -294,6 +307,7 @@ def test_loops_that_are_unrolled_are_not_compiled(monkeypatch):
     assert compiled() == 0
 
 
+@counted
 def test_programs_are_not_kept_for_ever(monkeypatch):
     monkeypatch.setattr(jitted, "PROGRAMS", 3)
     for k in range(6):

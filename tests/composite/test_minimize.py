@@ -446,17 +446,17 @@ def test_a_penalty_of_ones_own(rng):
 )
 def test_everywhere(xp, rng, penalty):
     A, y = data(rng)
-    tol = 1e-8 if xp.dtype == "float64" else 1e-4
+    tol = 1e-8 if xp.exact else 1e-4
     solution = xs.minimize(xs.LeastSquares(xp(A), xp(y)), penalty, tol=tol)
     wanted = xs.minimize(xs.LeastSquares(A, y), penalty, tol=1e-10)
     check_solution(solution, like=xp(y))
-    assert_close(solution.x, wanted.x, like=xp(y), atol=2e-3 if xp.dtype == "float32" else 1e-4)
+    assert_close(solution.x, wanted.x, like=xp(y), atol=1e-4 if xp.exact else 2e-3)
 
 
 @EVERYWHERE
 def test_nnls_everywhere(xp, rng):
     A, y = data(rng)
-    tol = 1e-7 if xp.dtype == "float64" else 1e-4
+    tol = 1e-7 if xp.exact else 1e-4
     solution = xs.nnls(xp(A), xp(y), tol=tol)
     assert_close(solution.x, scipy.optimize.nnls(A, y)[0], like=xp(y), atol=1e-3)
 

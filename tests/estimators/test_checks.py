@@ -28,7 +28,8 @@ def dictionary(features):
 PER_ESTIMATOR_CHECK_PARAMS[estimators.SparseCoder] = {
     f"check_{name}": dictionary(features) for features, names in FEATURES.items() for name in names.split()
 }
-NEEDED = {"SparseCoder": dictionary(3)}
+# of a search, ten strengths and not a hundred: the checks fit it hundreds of times
+NEEDED = {"SparseCoder": dictionary(3), "LassoCV": {"alphas": 10}, "ElasticNetCV": {"alphas": 10}}
 
 
 @parametrize_with_checks([getattr(estimators, name)(**NEEDED.get(name, {})) for name in estimators.__all__])

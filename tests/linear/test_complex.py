@@ -158,9 +158,8 @@ def violation(A, y, lam, x, theta=0.0):
 @pytest.mark.of("lasso")
 @pytest.mark.parametrize("method", ["auto", "fista", "ista"])
 def test_lasso_meets_its_optimality_conditions(xp, rng, method):
-    slow = xp.name == "dask"
-    tol, allowed = (4e-6, 5e-2) if xp.dtype == "float32" or slow else (1e-12, 1e-5)
-    for n, p in ((30, 12), (12, 30))[: 1 if slow else 2]:
+    tol, allowed = (1e-12, 1e-5) if xp.exact else (4e-6, 5e-2)
+    for n, p in ((30, 12), (12, 30))[: 1 if xp.name == "dask" else 2]:
         A, y, _ = sparse_problem(rng, n, p)
         lam = 0.2 * np.max(np.abs(A.conj().T @ y))
         solution = xs.lasso(placed(xp, A), placed(xp, y), lam, method=method, tol=tol)
@@ -186,10 +185,10 @@ def test_lasso_is_the_group_lasso_of_real_and_imaginary_parts(rng):
 def test_elastic_net_meets_its_optimality_conditions(xp, rng):
     A, y, _ = sparse_problem(rng, 20, 12)
     lam = 0.3 * np.max(np.abs(A.conj().T @ y))
-    solution = xs.elastic_net(placed(xp, A), placed(xp, y), lam, 0.4, tol=1e-6 if xp.dtype == "float32" else 1e-12)
+    solution = xs.elastic_net(placed(xp, A), placed(xp, y), lam, 0.4, tol=1e-12 if xp.exact else 1e-6)
     assert solution.converged
     x = xs.arrays.backends.to_numpy(solution.x).astype(complex)
-    assert violation(A, y, lam, x, 0.4) < (5e-2 if xp.dtype == "float32" else 1e-5)
+    assert violation(A, y, lam, x, 0.4) < (1e-5 if xp.exact else 5e-2)
 
 
 def test_limits_of_lam(rng):
@@ -240,10 +239,10 @@ def test_soft_threshold(xp, rng):
 @pytest.mark.of("basis_pursuit")
 def test_basis_pursuit_finds_a_sparse_answer_exactly(xp, rng):
     A, y, x = sparse_problem(rng, 20, 50, noise=0)
-    solution = xs.basis_pursuit(placed(xp, A), placed(xp, y), tol=1e-4 if xp.dtype == "float32" else 1e-8)
+    solution = xs.basis_pursuit(placed(xp, A), placed(xp, y), tol=1e-8 if xp.exact else 1e-4)
     check_solution(solution, like=placed(xp, A), shape=(50,))
     assert solution.converged
-    assert_close(solution.x, x, rtol=1e-3 if xp.dtype == "float32" else 1e-8)
+    assert_close(solution.x, x, rtol=1e-8 if xp.exact else 1e-3)
 
 
 @pytest.mark.parametrize(("n", "p", "nonzeros"), [(20, 40, 15), (5, 5, 3), (1, 6, 1), (8, 3, 2)])

@@ -20,13 +20,14 @@ FUNCTIONS = {
 @pytest.mark.of("lasso_cv")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_parts_that_follow_one_another_are_the_folds_of_a_number(xp, name):
-    options = {"weights": xp(W), "intercept": True}
-    wanted = FUNCTIONS[name](xp(A), xp(Y), folds=4, **options)
-    found = FUNCTIONS[name](xp(A), xp(Y), folds=list(KFold(4).split(A)), **options)
+    n = 440 if xp.name == "jax" and name != "ridge_cv" else len(Y)  # there folds of one length, compiled once
+    X, y, options = xp(A[:n]), xp(Y[:n]), {"weights": xp(W[:n]), "intercept": True}
+    wanted = FUNCTIONS[name](X, y, folds=4, **options)
+    found = FUNCTIONS[name](X, y, folds=list(KFold(4).split(A[:n])), **options)
     rtol = 1e-4 if xp.dtype == "float64" else 1e-2
-    assert_close(found.scores, wanted.scores, rtol=rtol, like=xp(A))
-    assert_close(found.spread, wanted.spread, rtol=10 * rtol, like=xp(A))
-    assert_close(found.x, wanted.x, rtol=rtol, like=xp(A))
+    assert_close(found.scores, wanted.scores, rtol=rtol, like=X)
+    assert_close(found.spread, wanted.spread, rtol=10 * rtol, like=X)
+    assert_close(found.x, wanted.x, rtol=rtol, like=X)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -29,7 +29,7 @@ def test_ridge_with_a_lam_for_each_target(xp, rng, n, p, method):
 @pytest.mark.parametrize("theta", [0.0, 0.3])
 def test_lasso_with_a_lam_for_each_target(xp, rng, n, p, theta):
     A, Y = data(rng, n, p)
-    tol = 1e-6 if xp.dtype == "float32" or xp.name == "dask" else 1e-10
+    tol = 1e-10 if xp.exact else 1e-6
     found = xs.elastic_net(xp(A), xp(Y), xp(LAMS[None, :]), theta, tol=tol)
     check_solution(found, like=xp(Y))
     wanted = np.stack([xs.elastic_net(A, Y[:, j], LAMS[j], theta, tol=1e-12).x for j in range(3)], axis=1)

@@ -102,12 +102,14 @@ def each_page_says_what_was_found(built):
 
 
 def test_a_whole_report(built):
-    """One report, which takes seconds to build, tested in four ways."""
+    """One report, which takes seconds to build, tested in six ways."""
     for look in (
         pages_are_whole_and_need_no_network,
         every_page_is_reached_from_every_page,
         each_page_says_what_was_found,
+        the_page_of_a_machine_that_is_not_here_says_so,
         tables_for_other_programs,
+        the_same_results_give_the_same_report,
     ):
         look(built)
 
@@ -186,10 +188,11 @@ def test_figures_and_pages_of_an_earlier_report_do_not_stay(small_suite, tmp_pat
     assert not list(out.rglob("*.part"))
 
 
-def test_the_same_results_give_the_same_report(ridge_suite, tmp_path):
-    folder = ridge_suite.write()
-    one, two = (report.build(folder, tmp_path / name).parent for name in ("one", "two"))
+def the_same_results_give_the_same_report(built):
+    one = built[0].parent
+    two = report.build(one.parent / "results", one.parent / "two").parent
     names = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(two) for p in two.rglob("*") if p.is_file())
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
 
 
@@ -237,9 +240,9 @@ def test_three_commits_make_a_history(suite, tmp_path):
     assert "3 times over 3 commits: the median is now 0.8 of the first" in out.read_text()
 
 
-def test_the_page_of_a_machine_that_is_not_here_says_so(ridge_suite, tmp_path):
-    out = report.build(ridge_suite.write(), tmp_path / "report").parent
-    page = (out / "predicted-gpu.html").read_text()
+def the_page_of_a_machine_that_is_not_here_says_so(built):
+    path, texts = built
+    page = texts["predicted-gpu.html"]
     assert "Nothing on this page was measured" in page
-    assert "Predicted, not measured" in (out / "figures" / "predicted-gpu.svg").read_text()
+    assert "Predicted, not measured" in (path.parent / "figures" / "predicted-gpu.svg").read_text()
     assert "faster from" in page

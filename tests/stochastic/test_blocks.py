@@ -23,14 +23,15 @@ LOSSES = ["LeastSquares", "Logistic"]
 def test_blocks_are_the_loop_on_every_library(xp, method, loss, block):
     rng = np.random.default_rng(3)
     A, y = data(rng, loss)
-    indices = rng.integers(0, 103, 206)
+    steps = 192 if xp.name == "jax" else 206  # there whole blocks: another length compiles all of it again
+    indices = rng.integers(0, 103, steps)
     expected = loop(method, loss, A, y, 0.05, indices, np.zeros(17), 0.02, 50.0)
     f = getattr(xs, loss)(xp(A), xp(y), 0.05)
     solution = solve(method, f, tau0=0.02, k0=50.0, indices=indices, block=block)
     check_solution(solution, like=xp(y), shape=(17,))
     single = "32" in str(solution.x.dtype)
     assert_close(solution.x, expected, like=xp(y), rtol=2e-5 if single else 1e-10)
-    assert solution.n_iter == 206
+    assert solution.n_iter == steps
     assert solution.method == method
 
 

@@ -58,11 +58,11 @@ def test_least_squares_is_ridge(xp, rng, name):
         pytest.skip("coordinate descent does not run there")
     A, y = data(rng)
     f = xs.LeastSquares(xp(A), xp(y), 0.1)
-    solution = METHODS[name](f, tol=1e-9 if xp.dtype == "float64" else 1e-5)
+    solution = METHODS[name](f, tol=1e-9 if xp.exact else 1e-5)
     check_solution(solution, like=xp(A), shape=(5,))
     assert solution.converged
     wanted = sklearn.linear_model.Ridge(alpha=0.1 * 30, fit_intercept=False).fit(A, y).coef_
-    assert_close(solution.x, wanted, rtol=1e-8 if xp.dtype == "float64" else 1e-4)
+    assert_close(solution.x, wanted, rtol=1e-8 if xp.exact else 1e-4)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -81,10 +81,10 @@ def test_logistic_regression(rng, name):
 @pytest.mark.of("newton")
 def test_logistic_regression_everywhere(xp, rng):
     A, y = classes(rng)
-    solution = xs.newton(xs.Logistic(xp(A), xp(y), 0.02), tol=1e-9 if xp.dtype == "float64" else 1e-5)
+    solution = xs.newton(xs.Logistic(xp(A), xp(y), 0.02), tol=1e-9 if xp.exact else 1e-5)
     check_solution(solution, like=xp(A), shape=(5,))
     assert solution.converged
-    assert_close(solution.x, logistic(A, y, 0.02), rtol=1e-7 if xp.dtype == "float64" else 1e-4)
+    assert_close(solution.x, logistic(A, y, 0.02), rtol=1e-7 if xp.exact else 1e-4)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -102,7 +102,7 @@ def test_multinomial_is_scikit_learns(rng, name):
 def test_multinomial_everywhere(xp, rng):
     A = rng.standard_normal((30, 3))
     Y = np.eye(3)[np.argmax(A + rng.standard_normal((30, 3)), axis=1)]
-    tol = 1e-8 if xp.dtype == "float64" else 1e-5
+    tol = 1e-8 if xp.exact else 1e-5
     solution = xs.newton(xs.Multinomial(xp(A), xp(Y), 0.05), tol=tol)
     check_solution(solution, like=xp(A), shape=(3, 3))
     assert solution.converged

@@ -452,16 +452,17 @@ def test_bad_input(rng, given, error, words):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_on_every_library(xp, rng, loss):
     A, y, weights = data(rng, loss)
-    model, tol = getattr(xs, loss), 1e-9 if xp.dtype == "float64" else 1e-5
+    model = getattr(xs, loss)
     reference = xs.newton(model(A, y, 0.1, weights=weights, intercept=True), method="cg", tol=1e-11)
     there = xp(np.eye(3)[y]) if loss == "Multinomial" else xp(y)
     f = model(xp(A), there, 0.1, weights=xp(weights), intercept=True)
-    rough = 1e-5 if xp.dtype == "float64" else 5e-3
     names = ["newton", "nesterov", "fista"] + ([] if xp.name == "dask" else ["blocks", "sag"])
     if xp.name == "dask":
         names = ["newton"]
     for name in names:
-        found = SMOOTH[name](f, tol=tol / 100 if name == "fista" and xp.dtype == "float64" else tol)
+        exact = xp.exact and (xp.name, name) != ("jax", "sag")  # hundreds of epochs, one operation after the other
+        tol, rough = (1e-9, 1e-5) if exact else (1e-5, 5e-3)
+        found = SMOOTH[name](f, tol=tol / 100 if name == "fista" and exact else tol)
         check_solution(found, like=xp(A), shape=reference.x.shape)
         assert found.converged
         assert_close(found.x, reference.x, atol=rough)

@@ -34,7 +34,7 @@ def test_on_every_backend(xp, method):
         solution = xs.barycenter(xp(A), M, 0.01, xp(w), debiased=True, method=method, tol=tol)
         check_solution(solution, like=xp(A), shape=(12,))
         assert solution.converged
-        assert_close(backends.to_numpy(solution.x), plain, rtol=0, atol=2e-3 if xp.dtype == "float64" else 1e-2)
+        assert_close(backends.to_numpy(solution.x), plain, rtol=0, atol=2e-3 if xp.exact else 1e-2)
 
 
 @pytest.mark.parametrize("eps", [0.05, 0.005])

@@ -40,7 +40,7 @@ def one_of(M, k):
 @pytest.mark.parametrize("kind", ["one matrix", "matrices", "points", "distances", "a function"])
 def test_on_every_backend(xp, rng, kind):
     a, b, make = histogram(rng, 6), histogram(rng, 3, 5), geometries(rng)[kind]
-    tol, near = (1e-9, 1e-7) if xp.dtype == "float64" else (1e-4, 1e-3)
+    tol, near = (1e-9, 1e-7) if xp.exact else (1e-4, 1e-3)
     for options in ({}, {"marginal": 0.5}):
         many = xs.sinkhorn(xp(a), xp(b), make(xp), xp(EPS), tol=tol, **options)
         assert many.converged

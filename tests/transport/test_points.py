@@ -32,11 +32,11 @@ def histogram(rng, *shape):
 
 
 def tolerance(xp):
-    return 1e-9 if xp.dtype == "float64" else 1e-5
+    return 1e-9 if xp.exact else 1e-5
 
 
 def near(xp):
-    return 1e-7 if xp.dtype == "float64" else 2e-4
+    return 1e-7 if xp.exact else 2e-4
 
 
 @pytest.mark.of("sinkhorn")

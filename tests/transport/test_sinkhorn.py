@@ -64,7 +64,7 @@ def check(solution, a, b):
 @pytest.mark.parametrize("method", METHODS)
 def test_marginals_on_every_backend(xp, rng, method):
     a, b, M = transport(rng, 8, 7, zeros=2)
-    tol = 1e-9 if xp.dtype == "float64" else 1e-5
+    tol = 1e-9 if xp.exact else 1e-5
     there = xp(a), xp(b)
     solution = xs.sinkhorn(*there, xp(M), 0.2, method=method, tol=tol)
     assert solution.converged
@@ -72,7 +72,7 @@ def test_marginals_on_every_backend(xp, rng, method):
     P = check(solution, *there)
     assert np.all(P[:2] == 0)
     oracle = by_pot(a, b, M, 0.2)
-    assert_close(P, oracle, rtol=0, atol=1e-8 if xp.dtype == "float64" else 1e-5)
+    assert_close(P, oracle, rtol=0, atol=1e-8 if xp.exact else 1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -236,12 +236,12 @@ def test_weights_of_zero_take_no_part(rng, method):
 def test_many_histograms_share_one_cost(xp, rng, method):
     _, _, M = transport(rng, 8, 7)
     a, b = histogram(rng, 3, 8), histogram(rng, 3, 7)
-    tol = 1e-9 if xp.dtype == "float64" else 1e-5
+    tol = 1e-9 if xp.exact else 1e-5
     there = xp(a), xp(b)
     solution = xs.sinkhorn(*there, xp(M), 0.2, method=method, tol=tol)
     P = check(solution, *there)
     for k in range(3):
-        assert_close(P[k], xs.sinkhorn(a[k], b[k], M, 0.2).plan(), rtol=0, atol=1e-8 if xp.dtype == "float64" else 1e-5)
+        assert_close(P[k], xs.sinkhorn(a[k], b[k], M, 0.2).plan(), rtol=0, atol=1e-8 if xp.exact else 1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -274,14 +274,14 @@ def test_a_solved_problem_rests(rng):
 def test_blocks_of_points_are_the_matrix(xp, rng, method):
     a, b = histogram(rng, 8, zeros=1), histogram(rng, 7)
     x, y = rng.random((8, 2)) + 5, rng.random((7, 2)) + 5
-    tol = 1e-9 if xp.dtype == "float64" else 2e-5
+    tol = 1e-9 if xp.exact else 2e-5
     there = xp(a), xp(b)
     solution = xs.sinkhorn(*there, xs.PointCloud(xp(x), xp(y), block=5), 0.4, method=method, tol=tol)
     assert solution.converged
     P = check(solution, *there)
     expected = xs.sinkhorn(a, b, squared(x, y), 0.4)
-    assert_close(P, expected.plan(), rtol=0, atol=1e-8 if xp.dtype == "float64" else 2e-5)
-    assert float(solution.cost) == pytest.approx(float(expected.cost), rel=1e-6 if xp.dtype == "float64" else 1e-3)
+    assert_close(P, expected.plan(), rtol=0, atol=1e-8 if xp.exact else 2e-5)
+    assert float(solution.cost) == pytest.approx(float(expected.cost), rel=1e-6 if xp.exact else 1e-3)
 
 
 @pytest.mark.of("sinkhorn")
@@ -289,13 +289,13 @@ def test_blocks_of_points_are_the_matrix(xp, rng, method):
 def test_a_grid_is_its_points(xp, rng, method):
     axes = np.linspace(0, 1, 4), np.linspace(0, 1, 2)
     a, b = histogram(rng, 8, zeros=1), histogram(rng, 8)
-    tol = 1e-9 if xp.dtype == "float64" else 1e-5
+    tol = 1e-9 if xp.exact else 1e-5
     there = xp(a), xp(b)
     solution = xs.sinkhorn(*there, xs.Grid(*(xp(x) for x in axes)), 0.2, method=method, tol=tol)
     assert solution.converged
     points = np.stack([x.reshape(-1) for x in np.meshgrid(*axes, indexing="ij")], axis=-1)
     expected = xs.sinkhorn(a, b, squared(points, points), 0.2)
-    assert_close(check(solution, *there), expected.plan(), rtol=0, atol=1e-8 if xp.dtype == "float64" else 1e-5)
+    assert_close(check(solution, *there), expected.plan(), rtol=0, atol=1e-8 if xp.exact else 1e-5)
 
 
 def test_a_grid_takes_logarithms_for_small_eps(rng):
@@ -464,11 +464,11 @@ def test_increments_of_many_costs(rng):
 @pytest.mark.of("sinkhorn")
 def test_increments_on_every_backend(xp, rng):
     a, b, M = transport(rng, 8, 7, zeros=2)
-    tol = 1e-9 if xp.dtype == "float64" else 1e-5
+    tol = 1e-9 if xp.exact else 1e-5
     solution = xs.sinkhorn(xp(a), xp(b), xp(M), 0.2, tol=tol, mixed=True)
     assert solution.converged
     P = check(solution, xp(a), xp(b))
-    assert_close(P, xs.sinkhorn(a, b, M, 0.2).plan(), rtol=0, atol=1e-8 if xp.dtype == "float64" else 1e-5)
+    assert_close(P, xs.sinkhorn(a, b, M, 0.2).plan(), rtol=0, atol=1e-8 if xp.exact else 1e-5)
 
 
 def states_at_checks(monkeypatch):
