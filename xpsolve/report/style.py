@@ -28,7 +28,6 @@ COLOURS = {
 }
 DARK = {INK: "#e6edf3", FAINT: "#7d8590", **COLOURS}
 MARKERS = "osD^vP"
-TITLE = 58  # characters a line
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 STYLE = {
     "svg.fonttype": "none",
