@@ -63,7 +63,7 @@ def average_in_chunks(
 def _bytes(f: LinearModel) -> int:
     """Of a chunk."""
     p = f.matrix.shape[1]
-    return min(max(_BYTES, _SAMPLES * p * p * f.y.dtype.itemsize), _MOST)
+    return min(max(_BYTES, _SAMPLES * p * p * int(f.y.dtype.itemsize)), _MOST)
 
 
 class _Run:
