@@ -119,11 +119,11 @@ def test_scales(rng, scale):
 
 def test_a_long_file_goes_by_chunks(rng, tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "_BLOCK", 100 * P * 8)
-    monkeypatch.setattr("xpsolve.stochastic.sag_chunks._BYTES", 25 * P * 8)
+    monkeypatch.setattr("xpsolve.stochastic.sag_chunks._BYTES", 50 * P * 8)
     A, y = samples(rng)
     np.save(tmp_path / "A.npy", A)
     on_disk = np.load(tmp_path / "A.npy", mmap_mode="r")
     found = xs.sag(xs.Logistic(on_disk, y, 0.1), epochs=300, tol=1e-8)
     assert found.converged
-    assert found.stats["block"] == 25
+    assert found.stats["block"] == 50
     assert_close(found.x, xs.newton(xs.Logistic(A, y, 0.1)).x, atol=1e-6)

@@ -96,8 +96,9 @@ def sag(
     Notes
     -----
     Chunks of a file are drawn at random with replacement, so that the source has to have slices of rows; a function
-    that makes rows has not.  They have 1 MB, in whole chunks of the source, or the rows that ``xs.Rows(A, block=…)``
-    says.  Rows that are sorted in the file need no mixing: chunks that differ make the step smaller at most.
+    that makes rows has not.  They have 1 MB, or eight rows for each column where that is more, up to 16 MB, in whole
+    chunks of the source; ``xs.Rows(A, block=…)`` makes others.  Rows that are sorted in the file need no mixing: chunks
+    that differ make the step smaller at most.
 
     References
     ----------

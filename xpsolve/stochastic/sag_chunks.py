@@ -25,7 +25,8 @@ from xpsolve.stochastic.sag_memory import SagMemory
 from xpsolve.stochastic.steps import Record, history_of, solution_of
 from xpsolve.stochastic.stream import Options, Stream, checked_step, first_of_run
 
-_BYTES = 2**20  # of a chunk, where its length is left to us: many steps in an epoch, and few seeks on a disk
+_BYTES, _MOST = 2**20, 2**24  # of a chunk, where its length is left to us: many steps in an epoch, few seeks on a disk
+_SAMPLES = 8  # of a chunk for each feature, with which its L is hardly larger than that of f
 
 
 def average_in_chunks(
@@ -48,7 +49,7 @@ def average_in_chunks(
         )
         raise TypeError(message)
     given = None if o.step0 is None else checked_step(o.step0, o.step_name, None)
-    stream, tau = o.begun(row_model(f.centred(), block=_BYTES), x, None, 1.0 if given is None else given)
+    stream, tau = o.begun(row_model(f.centred(), block=_bytes(f)), x, None, 1.0 if given is None else given)
     model = cast(RowModel, stream.model)
     L = model.chunk_lipschitz() if given is None else 1 / tau
     run = _Run(stream, float(1 / L) if L > 0 else 1.0, alpha, seen, o)
@@ -57,6 +58,12 @@ def average_in_chunks(
         if run.over(int(chunk)):
             break
     return run.solution()
+
+
+def _bytes(f: LinearModel) -> int:
+    """Of a chunk."""
+    p = f.matrix.shape[1]
+    return min(max(_BYTES, _SAMPLES * p * p * int(f.y.dtype.itemsize)), _MOST)
 
 
 class _Run:
