@@ -126,7 +126,8 @@ def bench(
     console = Console(highlight=False)
     with _plain_errors():
         from xpsolve.bench import PROFILES, run
-        from xpsolve.bench.progress import Bar, human
+        from xpsolve.bench.clock import human
+        from xpsolve.bench.progress import Bar
 
         began = _process_began() if report else time.monotonic()
         place, later = results or root / _RESULTS, 0.0
@@ -186,7 +187,7 @@ def _process_began() -> float:
 
 
 def _within(seconds: float) -> str:
-    from xpsolve.bench.progress import human
+    from xpsolve.bench.clock import human
 
     return "" if math.isinf(seconds) else f" within {human(seconds)}"
 

@@ -101,3 +101,18 @@ class Clock:
         if self.budget is None:
             return math.inf
         return min(room + _GRACE * self.budget, max(_SHARE * self.budget, _MOST * self.work(point)))
+
+
+def human(seconds: float) -> str:
+    """A duration to the precision at which it is known.
+
+    >>> human(8.2), human(130.4), human(3900)
+    ('8 s', '2 min 10 s', '1 h 5 min')
+    """
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

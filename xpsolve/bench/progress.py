@@ -8,26 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from xpsolve.bench.clock import human
 from xpsolve.bench.plan import Slice
 from xpsolve.bench.runner import Observer, Outcome
 from xpsolve.bench.suite import Point
 
 _BUSY = 0.5  # load at the start, as a share of the cores, from which times cannot be trusted
-
-
-def human(seconds: float) -> str:
-    """A duration to the precision at which it is known.
-
-    >>> human(8.2), human(130.4), human(3900)
-    ('8 s', '2 min 10 s', '1 h 5 min')
-    """
-    whole = max(round(seconds), 0)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _points(slices: Sequence[Slice]) -> int:

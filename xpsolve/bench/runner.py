@@ -20,11 +20,10 @@ from xpsolve.arrays import backends as known_backends
 from xpsolve.bench import ledger as ledgers
 from xpsolve.bench import machine as machines
 from xpsolve.bench import plan, profiles
-from xpsolve.bench.clock import Clock
+from xpsolve.bench.clock import Clock, human
 from xpsolve.bench.measure import GIVEN_UP, Children, Measured
 from xpsolve.bench.plan import Slice
 from xpsolve.bench.profiles import Profile
-from xpsolve.bench.progress import human
 from xpsolve.bench.sessions import WIDE, width
 from xpsolve.bench.store import Store, write_benchmarks
 from xpsolve.bench.suite import BenchError, Point, load
@@ -217,7 +216,7 @@ class _Run:
         left = [*self.left, *self.pending.values()]
         self.outcome.left_out = plan.slices(left, self.clock)
         for point in left:
-            self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {human(self.clock.budget)}")
+            self.store.ledger.miss(point, "over budget", f"{self.profile.name} in {human(self.clock.budget or 0)}")
 
     def _session(self, children: Children, session: int) -> None:
         rest, known, measuring = self.plan(), session > 1, time.monotonic()
