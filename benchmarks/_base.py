@@ -60,6 +60,7 @@ class _Device:
     last: ClassVar[Any] = None
     answer: ClassVar[Any] = None  # of the last call that was timed
     uncounted: ClassVar[float] = 0.0
+    apart: ClassVar[bool] = False  # whether the library works in threads of its own
     counting: ClassVar[bool] = False
 
     @classmethod
@@ -67,7 +68,7 @@ class _Device:
         backend = backends.get(name)
         if not backend.available:
             raise SkipNotImplemented(backend.reason)
-        cls.backend = backend
+        cls.backend, cls.apart = backend, name.startswith(("jax", "dask"))
         return backend
 
     @classmethod
@@ -127,7 +128,7 @@ def _waited() -> float:
     JAX and Dask work in threads of their own, and it is those that this one waits for.
     """
     global _schedule
-    if _Device.backend is not None and _Device.backend.name.startswith(("jax", "dask")):
+    if _Device.apart:
         return 0.0
     if _schedule[0] != os.getpid():  # a fork inherits the file of its parent's thread
         try:

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,6 +70,18 @@ def test_without_the_kernel_s_word_nothing_is_taken_away(benchmarks, monkeypatch
     monkeypatch.setattr(base, "_schedule", (0, None))
     monkeypatch.setattr(base.os, "open", lambda *_: (_ for _ in ()).throw(FileNotFoundError))
     assert base._waited() == 0.0
+
+
+@pytest.mark.parametrize(("name", "counts"), [("numpy", False), ("jax", True), ("dask", True)])
+def test_waiting_for_threads_of_the_library_counts(benchmarks, monkeypatch, name, counts):
+    base, _ = benchmarks
+    for attribute in ("backend", "apart"):
+        monkeypatch.setattr(base._Device, attribute, getattr(base._Device, attribute))
+    monkeypatch.setattr(base, "_schedule", (base.os.getpid(), 7))
+    monkeypatch.setattr(base.os, "pread", lambda *_: b"5 3000000000 1")
+    monkeypatch.setattr(base.backends, "get", lambda name: SimpleNamespace(available=True))
+    base._Device.open(name)
+    assert base._waited() == (0.0 if counts else 3.0)
 
 
 def test_each_result_is_waited_for_once(benchmarks, monkeypatch):
