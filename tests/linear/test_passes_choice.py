@@ -10,7 +10,6 @@ import xpsolve as xs
 from xpsolve.testing import assert_close
 
 da = pytest.importorskip("dask.array")
-import rows_read  # noqa: E402
 
 N, P, ROWS = 400, 6, 50
 LAMS = [0.03, 0.3, 3.0, 30.0, 300.0]
@@ -26,25 +25,31 @@ class Given:
         self.weights = rng.uniform(0, 2, N) * (np.arange(N) % 7 > 0)
         self.A = (scale * A).astype(dtype)
         self.y = (y if columns == 1 else np.stack([y, 5 * y[::-1]], axis=1)).astype(dtype)
-        self.source = rows_read.Source(np.column_stack([self.A, self.y]), ROWS)
-        self.passes = 0
+        self.both = np.column_stack([self.A, self.y])
+        self.passes = self.chunks = 0
 
     def blocks(self):
         self.passes += 1
         return (self.A[i : i + 70] for i in range(0, N, 70))
+
+    def chunk(self, index):
+        self.chunks += 1
+        return self.both[index]
 
     def on(self, kind):
         """A and y."""
         if kind == "rows":
             return xs.Rows(self.blocks, shape=(N, P), dtype=self.A.dtype), self.y
         if kind == "dask":
-            both = self.source.array
+            index = da.from_array(np.arange(N), chunks=ROWS)
+            shape = {"new_axis": 1, "chunks": (index.chunks[0], (self.both.shape[1],)), "meta": self.both[:0]}
+            both = index.map_blocks(self.chunk, **shape)
             return both[:, :P], (both[:, P] if self.y.ndim == 1 else both[:, P:])
         return self.A, self.y
 
     def read(self, kind):
         """Passes so far."""
-        return self.passes if kind == "rows" else self.source.passes
+        return self.passes if kind == "rows" else self.chunks * ROWS / N
 
 
 CALLS = {
@@ -232,8 +237,8 @@ def test_no_more_rows_than_columns_are_loaded(name, kind):
 @pytest.mark.parametrize("name", CALLS)
 def test_numbers_that_are_not_finite(name, place, kind):
     given = Given()
-    given.source.values[place] = np.nan
-    given.A, given.y = given.source.values[:, :P], given.source.values[:, P]
+    given.both[place] = np.nan
+    given.A, given.y = given.both[:, :P], given.both[:, P]
     with pytest.raises(ValueError, match=r"^A: expected finite" if place[1] < P else r"^y: expected finite"):
         CALLS[name][0](*given.on(kind))
 

@@ -418,6 +418,6 @@ def dictionary_stream(
     codes = gram(p, m, itemsize=itemsize) + into + bound + (code_steps + 1) * gemm(m, n, m, itemsize=itemsize)
     atoms = gemm(m, 1, m, itemsize=itemsize) + ATOM_STEPS * gemm(p, m, m, itemsize=itemsize)
     one = STREAM_ROUNDS * codes + 3 * into + gram(n, m, itemsize=itemsize) + atoms  # Xᵀ − DC, DᵀR and XᵀZ
-    total = batches * one + gram(p, m, itemsize=itemsize) + gemm(p, m, m, itemsize=itemsize)
+    total = batches * one + gemm(m, m, p, itemsize=itemsize) + gemm(p, m, m, itemsize=itemsize)
     row = "dictionary_learning, stream" + ", more atoms than samples" * (m > n)
     return counted(total, row, batch=batches, code_step=STREAM_ROUNDS * batches * code_steps)
