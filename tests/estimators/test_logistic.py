@@ -29,7 +29,7 @@ def theirs(l1_ratio, C, **options):
     """scikit-learn's; for the ℓ¹ norm and for both norms the only one of its solvers that does not penalise c."""
     if l1_ratio == 0:
         return linear_model.LogisticRegression(C=C, solver="newton-cg", tol=1e-12, max_iter=10_000, **options)
-    slow = {"solver": "saga", "tol": 1e-7, "max_iter": 100_000, "random_state": 0}
+    slow = {"solver": "saga", "tol": 1e-9, "max_iter": 100_000, "random_state": 0}
     return linear_model.LogisticRegression(C=C, l1_ratio=l1_ratio, **slow, **options)
 
 
