@@ -131,7 +131,9 @@ def ridge_suite(suite):
         if backend not in SPEED:
             return math.nan
         flops = costs.ridge(n, p, method=method, **sizes).flops
-        return (5e-5 + flops / (0.8 * suite.RATE * SPEED[backend])) * suite.jitter()
+        cost = costs.ridge(n, p, method=method, **sizes)
+        work = cost.flops / suite.RATE + cost.bytes / suite.STREAM
+        return (5e-5 + work / (0.8 * SPEED[backend])) * suite.jitter()
 
     def wrong(method="normal", n=0, **_):
         return 1e-3 if method == "svd" and n == 4000 else 1e-13
