@@ -130,7 +130,6 @@ def ridge_suite(suite):
     def solve(backend, n, p, method="normal", **sizes):
         if backend not in SPEED:
             return math.nan
-        flops = costs.ridge(n, p, method=method, **sizes).flops
         cost = costs.ridge(n, p, method=method, **sizes)
         work = cost.flops / suite.RATE + cost.bytes / suite.STREAM
         return (5e-5 + work / (0.8 * SPEED[backend])) * suite.jitter()
