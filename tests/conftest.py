@@ -44,9 +44,12 @@ import threadpoolctl
 import xpsolve
 import xpsolve.capabilities
 from xpsolve.arrays import backends
+from xpsolve.arrays.numba_loop import can_compile
 
 # Programs and stand-ins of libraries, which hold neither tests nor examples.
 collect_ignore_glob = ["helpers/*", "cupy_on_cpu/cupy/*", "cupy_on_cpu/cupyx/*", "gpu/[!t]*", "kernels.py"]
+
+can_compile()  # loads Numba, so that small problems take their loops from the first test on, and not in the middle
 
 _EMULATION = Path(__file__).parent / "cupy_on_cpu"
 _found = importlib.util.find_spec("cupy")
