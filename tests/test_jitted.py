@@ -352,6 +352,7 @@ def points(to):
     return xs.PointCloud(to(np.arange(6.0)[:, None]), to(np.arange(6.0)[:, None] + 0.5), cost="euclidean")
 
 
+@counted
 @pytest.mark.parametrize(
     "solve",
     [
@@ -382,6 +383,7 @@ def test_a_small_price_of_marginals_is_decided_for_every_eps():
         xs.sinkhorn(jnp.asarray(P), jnp.asarray(Q), jnp.asarray(COST), 0.5, marginal=1e-40, method="log")
 
 
+@counted
 @pytest.mark.parametrize(
     "solve",
     [

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.skipif("SCIPY_ARRAY_API" not in os.environ, reason="scikit-learn before 1.9, or SciPy before 1.14"),
 ]
 
-X, Y = (v[:441] for v in load_diabetes(return_X_y=True))  # three folds of one length, which JAX compiles once
+X, Y = (v[:438] for v in load_diabetes(return_X_y=True))  # three folds of one length, which JAX compiles once
 TWO = np.stack([Y, Y[::-1]], axis=1)
 WEIGHTS = np.random.default_rng(0).uniform(size=len(Y))
 REGRESSORS = [estimators.Ridge(0.1), estimators.Lasso(0.1), estimators.ElasticNet(0.01, l1_ratio=0.9, tol=1e-12)]

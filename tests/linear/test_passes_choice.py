@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.model_selection import KFold, ShuffleSplit
 
 import xpsolve as xs
@@ -294,3 +295,10 @@ def test_data_sets_of_other_packages(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         A = file.create_dataset("A", data=given.A, chunks=(30, P))
         same(xs.lasso_cv(A, given.y, folds=4, tol=1e-9), xs.lasso_cv(given.A, given.y, folds=4, tol=1e-9), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["ridge_cv", "lasso_cv"])
+def test_a_sparse_matrix_is_not_read_by_rows(name):
+    A = scipy.sparse.eye_array(50, 5, format="csr")
+    with pytest.raises(TypeError, match="A: expected an array"):
+        getattr(xs, name)(A, np.ones(50), lams=np.ones(2))

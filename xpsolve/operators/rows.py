@@ -25,13 +25,19 @@ from xpsolve.arrays import (
     wide_product,
 )
 from xpsolve.operators.base import LinearOperator
+from xpsolve.operators.sparse import is_sparse
 
 _BLOCK = 2**24  # bytes of a block
 
 
 def is_source(A: Any) -> bool:
-    """Whether `A` is no array but has the shape of a matrix, a dtype and slices, as the data sets of HDF5 and Zarr."""
+    """Whether `A` is no array but has the shape of a matrix, a dtype and slices, as the data sets of HDF5 and Zarr.
+
+    A sparse matrix has them too, but its zeros are not to be read.
+    """
     if isinstance(A, type | np.ndarray | LinearOperator) or is_array(A) or not hasattr(type(A), "__getitem__"):
+        return False
+    if is_sparse(A):
         return False
     shape = getattr(A, "shape", None)
     matrix = isinstance(shape, tuple) and len(shape) == 2
