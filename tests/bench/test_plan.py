@@ -145,6 +145,16 @@ def test_what_is_needed_runs_first_with_the_backends_side_by_side(suite, points)
         assert sizes == sorted(sizes)
 
 
+def test_four_sizes_of_every_sweep_of_numpy_come_before_more_of_the_others(suite, points):
+    made = [s for s in chosen(suite, points, 1e5) if not s.essential]
+    alone = [set(s.by_backend()) == {"numpy"} for s in made]
+    first = made[: alone.index(False)]
+    assert first
+    found = covered(chosen(suite, points, 1e5)[: -len(made)] + first)
+    groups = [f"{f}.{c}" for f in "abcde" for c in ("Cheap", "Dear")]
+    assert all(len(found[group, "numpy"]) >= 4 for group in groups)
+
+
 def test_what_other_backends_are_compared_with_is_needed_too(suite):
     few = [point("a.Cheap", "time_x", "numpy", n) for n in SIZES]
     few += [point("a.Dear", "time_x", backend, 1) for backend in ("numpy", "torch")]
