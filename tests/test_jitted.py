@@ -1,5 +1,7 @@
 """Whole solves of JAX arrays run as compiled programs, and nobody sees a difference but time."""
 
+import inspect
+import re
 import warnings
 
 import numpy as np
@@ -21,6 +23,7 @@ Y = A @ np.asarray([1.0, -2.0, 0.0, 0.0, 3.0, 0.0]) + 0.1 * rng.standard_normal(
 CLASSES = np.where(Y + rng.standard_normal(30) > 0, 1.0, -1.0)
 P, Q = rng.dirichlet(np.ones(6), size=2)
 COST = (np.arange(6.0)[:, None] - np.arange(6.0)) ** 2
+W, Z = rng.standard_normal((3, 3)), rng.standard_normal(64)
 
 SOLVES = {
     "lasso": lambda to: xs.lasso(to(A), to(Y), 5.0),
@@ -311,7 +314,7 @@ def test_loops_that_are_unrolled_are_not_compiled(monkeypatch):
 def test_programs_are_not_kept_for_ever(monkeypatch):
     monkeypatch.setattr(jitted, "PROGRAMS", 3)
     for k in range(6):
-        xs.softmax(jnp.ones(3), eps=1.0 + k)
+        xs.softmax(jnp.ones((1,) * 6), axis=k)
     assert programs() == [1, 1, 1]
 
 
@@ -393,6 +396,16 @@ def test_a_small_price_of_marginals_is_decided_for_every_eps():
         lambda to, tol: xs.newton(xs.Logistic(to(A), to(CLASSES), 0.1), tol=tol),
         lambda to, tol: xs.sinkhorn(to(P), to(Q), to(COST), 0.5, tol=tol),
         lambda to, tol: xs.sinkhorn(to(P), to(Q), to(COST), 0.5, marginal=2.0, tol=tol),
+        lambda to, tol: xs.barycenter(to(np.stack([P, Q])), to(COST), 0.5, tol=tol),
+        lambda to, tol: xs.minimize(xs.LeastSquares(to(A), to(Y)), xs.penalties.L1(0.1), tol=tol),
+        lambda to, tol: xs.minimize(xs.LeastSquares(to(A), to(Y)), xs.penalties.TotalVariation(0.1, (6,)), tol=tol),
+        lambda to, tol: xs.nnls(to(A), to(Y), tol=tol),
+        lambda to, tol: xs.ridge(to(A), to(Y), 5.0, method="cg", tol=tol),
+        lambda to, tol: xs.lstsq(xs.operators.Convolution(to(W), (8, 8)), to(Z), tol=tol),
+        lambda to, tol: xs.basis_pursuit(to(A[:4, :]), to(Y[:4]), tol=tol),
+        lambda to, tol: xs.lasso_path(to(A), to(Y), n_lams=4, tol=tol),
+        lambda to, tol: xs.coordinate_descent(xs.LeastSquares(to(A), to(Y), 0.1), tol=tol),
+        lambda to, tol: xs.dictionary_learning(to(A), 2, 0.5, tol=tol),
     ],
 )
 def test_a_new_tolerance_compiles_nothing(solve):
@@ -417,3 +430,63 @@ def test_a_tolerance_inside_a_program_of_the_user():
         assert float(found.certificate.tol) == pytest.approx(tol)
         assert "tol=" in repr(found.certificate)
     assert program._cache_size() == 1
+
+
+@counted
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda to, t: xs.softmax(to(Y), eps=t),
+        lambda to, t: xs.logsumexp(to(A), eps=t, axis=0),
+        lambda to, t: xs.soft_threshold(to(A), t),
+        lambda to, t: xs.networks.project_simplex(to(Y), total=t),
+        lambda to, t: xs.operators.operator_norm(to(A), tol=1e-12 * t),
+        lambda to, t: xs.dictionary_learning(to(A), 6, t, tol=10.0).codes,
+    ],
+)
+def test_a_new_number_of_other_functions_compiles_nothing(call):
+    for t in (0.5, 1, np.float64(1.5)):
+        for dtype in ("float32", "float64"):
+            found = call(lambda x, dtype=dtype: jnp.asarray(x, dtype), t)
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, call(lambda x: x, t), rtol=1e-3, atol=1e-3)
+    assert programs() == [2]
+    with pytest.raises((ValueError, TypeError)):
+        call(jnp.asarray, -1.0)
+
+
+@counted
+def test_a_number_that_is_asked_for_is_no_array():
+    for to in (np.asarray, jnp.asarray):
+        for call in (
+            lambda to: xs.softmax(to(Y), eps=to(2.0)),
+            lambda to: xs.networks.project_simplex(to(Y), total=to(2.0)),
+            lambda to: xs.operators.operator_norm(to(A), tol=to(1e-3)),
+            lambda to: xs.sinkhorn_gradient(to(P), to(Q), to(COST), 0.5, tol=to(1e-3)),
+        ):
+            with pytest.raises(TypeError, match=r"(eps|total|tol): expected a (finite|positive) number"):
+                call(to)
+
+
+COMPILES_AGAIN = {  # numbers that decide more than a value
+    ("elastic_net", "theta"),  # 1 is ridge regression
+    ("invert", "step"),  # f is code of the user, which is not compiled
+    ("lasso_path", "lams"),  # a list; an array compiles nothing
+    ("lasso_path", "ratio"),  # of a grid that is made on the host
+    ("lstsq", "rtol"),  # the tolerance of the certificate depends on it
+    ("sinkhorn", "marginal"),  # method and units
+    ("sinkhorn", "relaxation"),  # or a word
+}
+
+
+def test_each_number_is_known_to_compile_nothing_or_to_decide_more():
+    found = set()
+    for name, c in TABLE.items():
+        if c.jit:
+            function = next(getattr(m, name) for m in (xs, xs.networks, xs.operators, xs.autodiff) if hasattr(m, name))
+            rows = re.findall(r"^    ([\w, ]+) : (.*)$", inspect.getdoc(function).replace("\n", "\n    "), re.MULTILINE)
+            floats = {part for names, kind in rows if re.search(r"\bfloats?\b", kind) for part in names.split(", ")}
+            parameters = inspect.signature(inspect.unwrap(function)).parameters
+            numbers = {n for n, p in parameters.items() if str(p.annotation).startswith("float")} | floats
+            found |= {(name, n) for n in numbers & set(parameters)} - {(name, n) for n in c.numbers}
+    assert found - {("lstsq", "max_iter")} == COMPILES_AGAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -39,6 +39,8 @@ class Capabilities:
         Host reads per call with default method and ``check_finite=False``; iterative methods add one per check.
     complex : bool
         Whether it takes complex numbers; others raise TypeError.
+    numbers : tuple of str
+        Parameters for which a new number compiles nothing again, with JAX arrays.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Capabilities:
     grad: str
     syncs: int
     complex: bool
+    numbers: tuple[str, ...] = field(repr=False)
 
 
 TABLE: dict[str, Capabilities] = {}
@@ -67,11 +70,9 @@ def capabilities(
 
     Parameters
     ----------
-    backends, jit, batch, grad, syncs, complex
-        As in `Capabilities`.
-    numbers : tuple of str
-        Parameters for which a 0-d array that is traced does as well as a positive number: a new number compiles nothing
-        again.
+    backends, jit, batch, grad, syncs, complex, numbers
+        As in `Capabilities`; for `numbers` the function takes 0-d arrays that ``jax.jit`` traces, too, in place of
+        positive numbers.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def capabilities(
     """
 
     def declare(function: F) -> F:
-        TABLE[function.__name__] = Capabilities(function.__name__, backends, jit, batch, grad, syncs, complex)
+        TABLE[function.__name__] = Capabilities(function.__name__, backends, jit, batch, grad, syncs, complex, numbers)
         run = jittable(function, numbers) if jit else function
 
         @wraps(function)

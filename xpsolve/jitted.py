@@ -254,9 +254,10 @@ class _Program:
 
         args, kwargs = map_arrays(traced, (list(args), kwargs))
         self._baked[found.shapes()] = [(i, x) for i, x in enumerate(found.arrays) if id(x) not in met]
-        for place, number in zip(found.numbered, numbers, strict=True):
-            (args if isinstance(place, int) else kwargs)[place] = jnp.asarray(number, dtype=dtype)
         taken = Assumptions()
+        for place, number in zip(found.numbered, numbers, strict=True):
+            taken.numbers.append(jnp.asarray(number, dtype=dtype))
+            (args if isinstance(place, int) else kwargs)[place] = taken.numbers[-1]
         with collected(taken):
             answer = self._function(*args, **kwargs)
         return _Outcome.of(answer, taken)
@@ -343,8 +344,6 @@ class _Form:
         values = self._fields(arrays)
         certificate, measure = values["certificate"], float(facts[3:].view(self._dtype)[0])
         if is_array(certificate.tol):
-            if tol is None:  # it was given as an array, which is for the function to refuse
-                return _UNKNOWN
             vars(certificate)["tol"] = tol
         converged = certified(measure, certificate.tol) is Status.CONVERGED
         if not converged and not (facts[1] and self._decided and math.isfinite(measure)):

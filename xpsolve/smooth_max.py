@@ -8,13 +8,15 @@ Higham & Higham 2021).
 
 from __future__ import annotations
 
-from xpsolve.arrays import Array, Namespace, check_axis, check_positive, enter
+from typing import Any
+
+from xpsolve.arrays import Array, Namespace, cast, check_axis, check_positive, enter, is_array, lift
 from xpsolve.capabilities import capabilities
 
 _NOTHING = 1000.0  # exp(−1000) is 0 in every dtype; cutting there keeps (x − max)/ε from overflowing
 
 
-@capabilities(batch="all other axes", grad="forward, reverse")
+@capabilities(batch="all other axes", grad="forward, reverse", numbers=("eps",))
 def logsumexp(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     """ε log Σ exp(x/ε), the maximum along an axis smoothed at temperature ε.
 
@@ -59,16 +61,16 @@ def logsumexp(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     >>> float(xs.logsumexp(np.asarray([1.0, 3.0, 2.0]), eps=1e-3))
     3.0
     """
-    xp, x, eps = _enter(x, eps, axis)
+    xp, x, scale = _enter(x, eps, axis)
     top = xp.max(x, axis=axis, keepdims=True)
     finite = xp.isfinite(top)
-    terms = _exponentials(xp, x, xp.where(finite, top, xp.zeros_like(top)), eps)
+    terms = _exponentials(xp, x, xp.where(finite, top, xp.zeros_like(top)), scale)
     total = xp.sum(terms, axis=axis, keepdims=True)
     smooth = xp.log(xp.where(finite, total, xp.ones_like(total)))
-    return xp.squeeze((smooth if eps == 1 else eps * smooth) + top, axis=axis)
+    return xp.squeeze((smooth if scale is None else scale * smooth) + top, axis=axis)
 
 
-@capabilities(batch="all other axes", grad="forward, reverse")
+@capabilities(batch="all other axes", grad="forward, reverse", numbers=("eps",))
 def softmax(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     """exp(x/ε) / Σ exp(x/ε), the gradient of `logsumexp`: positive weights that sum to 1 along an axis.
 
@@ -111,18 +113,23 @@ def softmax(x: Array, *, eps: float = 1.0, axis: int = -1) -> Array:
     >>> xs.softmax(np.asarray([1.0, 3.0, 2.0]), eps=1e-3)
     array([0., 1., 0.])
     """
-    xp, x, eps = _enter(x, eps, axis)
-    weights = _exponentials(xp, x, xp.max(x, axis=axis, keepdims=True), eps)
+    xp, x, scale = _enter(x, eps, axis)
+    weights = _exponentials(xp, x, xp.max(x, axis=axis, keepdims=True), scale)
     return weights / xp.sum(weights, axis=axis, keepdims=True)
 
 
-def _enter(x: Array, eps: float, axis: int) -> tuple[Namespace, Array, float]:
+def _enter(x: Array, eps: Any, axis: int) -> tuple[Namespace, Array, Any]:
+    """ε is None for 1, with which nothing is multiplied, and a 0-d array where ``jax.jit`` traces it."""
     xp, (x,) = enter(x=x)
-    above = max(check_positive(eps, "eps"), float(xp.finfo(x.dtype).smallest_normal))
+    eps = check_positive(eps, "eps", traced=True)
     check_axis(axis, "axis", x, "x")
-    return xp, x, check_positive(above, "eps", dtype=x.dtype)
+    if is_array(eps):
+        return xp, x, lift(xp, cast(eps, x.dtype))
+    above = max(eps, float(xp.finfo(x.dtype).smallest_normal))
+    return xp, x, None if eps == 1 else check_positive(above, "eps", dtype=x.dtype)
 
 
-def _exponentials(xp: Namespace, x: Array, top: Array, eps: float) -> Array:
-    below = xp.maximum(x - top, xp.full_like(top, -_NOTHING * eps))
-    return xp.exp(below if eps == 1 else below / eps)
+def _exponentials(xp: Namespace, x: Array, top: Array, eps: Any) -> Array:
+    least = -_NOTHING if eps is None else -_NOTHING * eps
+    below = xp.maximum(x - top, least if is_array(least) else xp.full_like(top, least))
+    return xp.exp(below if eps is None else below / eps)

@@ -30,6 +30,8 @@ class Assumptions:
         Whether the certificates of the answers so far are within their tolerances; an answer that shows none needs all.
     name : str
         The function that the answer comes from, for messages.
+    numbers : list of array
+        Those of its arguments that are numbers for the caller, 0-d.
     """
 
     def __init__(self) -> None:
@@ -38,6 +40,7 @@ class Assumptions:
         self.decided = True
         self.certified: list[Array] = []
         self.name = ""
+        self.numbers: list[Array] = []
 
     @property
     def all(self) -> Array | None:
@@ -92,6 +95,14 @@ def holds(condition: Any) -> bool:
     if found is not None:
         found.conditions.append(innermost(condition))
     return True
+
+
+def is_traced_number(x: Any) -> bool:
+    """Whether `x` is a number that ``jax.jit`` traces: for the user, or in place of one that the caller has given."""
+    if not is_array(x) or x.ndim or is_concrete(x):
+        return False
+    found = _current.get()
+    return found is None or any(x is number for number in found.numbers)
 
 
 def undecided(*, better: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpsolve.arrays.assumptions import holds
+from xpsolve.arrays.assumptions import holds, is_traced_number
 from xpsolve.arrays.complex import real_dtype
 from xpsolve.arrays.namespace import (
     Array,
@@ -23,6 +23,7 @@ from xpsolve.arrays.namespace import (
     lift,
     namespace_of,
 )
+from xpsolve.arrays.precision import cast
 from xpsolve.arrays.row_blocks import row_sums
 
 
@@ -63,8 +64,13 @@ def check_option(value: Any, name: str, allowed: tuple[str, ...]) -> None:
     raise ValueError(message)
 
 
-def check_number(value: Any, name: str, *, minimum: float = -math.inf, dtype: Any = None) -> float:
-    """`value` as a float: a finite real number of at least `minimum`, also in `dtype` if one is given."""
+def check_number(value: Any, name: str, *, minimum: float = -math.inf, dtype: Any = None, traced: bool = False) -> Any:
+    """`value` as a float: a finite real number of at least `minimum`, also in `dtype` if one is given.
+
+    Where `traced` allows it, a number that ``jax.jit`` traces is returned as a 0-d array, of the `dtype` that is given.
+    """
+    if traced and is_traced_number(value):
+        return value if dtype is None else cast(value, dtype)
     expected = "a finite number" if minimum == -math.inf else f"a finite number >= {minimum:g}"
     number = _real(value, name, expected, dtype)
     if not (number >= minimum and math.isfinite(number)):
@@ -73,8 +79,10 @@ def check_number(value: Any, name: str, *, minimum: float = -math.inf, dtype: An
     return number
 
 
-def check_positive(value: Any, name: str, *, dtype: Any = None) -> float:
-    """`value` as a float: a finite real number above zero, also in `dtype` if one is given."""
+def check_positive(value: Any, name: str, *, dtype: Any = None, traced: bool = False) -> Any:
+    """`value` as a float: a finite real number above zero, also in `dtype` if one is given; `traced` as above."""
+    if traced and is_traced_number(value):
+        return value if dtype is None else cast(value, dtype)
     number = _real(value, name, "a positive number", dtype)
     if not (number > 0 and math.isfinite(number)):
         message = f"{name}: expected a positive number{_within(value, dtype)}, got {_shown(value)}."
@@ -188,8 +196,8 @@ def check_iteration(
 
     With `defaults` a tol or max_iter of None is left to the solver.  A tol that ``jax.jit`` traces is left as it is.
     """
-    if not (tol is None and defaults) and not (is_array(tol) and not is_concrete(tol)):
-        tol = check_number(tol, "tol", minimum=0)
+    if not (tol is None and defaults):
+        tol = check_number(tol, "tol", minimum=0, traced=True)
     if max_iter is not None or not defaults:
         check_count(max_iter, "max_iter", 0)
     check_count(check_every, "check_every", 1)

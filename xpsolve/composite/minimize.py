@@ -40,7 +40,7 @@ class _State(NamedTuple):
     measure: Array
 
 
-@capabilities(grad="forward, reverse", syncs=2)
+@capabilities(grad="forward, reverse", syncs=2, numbers=("tol",))
 def minimize(
     f: Any,
     penalty: Penalty | None = None,

@@ -14,7 +14,7 @@ from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic import LeastSquares
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=2)
+@capabilities(batch="columns of y", grad="forward, reverse", syncs=2, numbers=("tol",))
 def nnls(
     A: Any,
     y: Array,

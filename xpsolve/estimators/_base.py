@@ -70,7 +70,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
 def check_ratio(value: Any) -> float:
     """ρ of an elastic net as a float."""
-    ratio = check_number(value, "l1_ratio", minimum=0)
+    ratio: float = check_number(value, "l1_ratio", minimum=0)
     if ratio > 1:
         message = f"l1_ratio: expected a number between 0 (squares alone) and 1 (the lasso), got {value!r}."
         raise ValueError(message)

@@ -28,6 +28,7 @@ from xpsolve.arrays import (
     cholesky_solve,
     gram,
     inner,
+    is_array,
     is_complex,
     iterate,
     largest,
@@ -58,7 +59,7 @@ class _State(NamedTuple):
     error: Array  # its certificate, 0-d
 
 
-@capabilities(backends=EAGER, syncs=2, complex=True)
+@capabilities(backends=EAGER, syncs=2, complex=True, numbers=("tol",))
 def basis_pursuit(
     A: Array,
     y: Array,
@@ -157,7 +158,9 @@ def basis_pursuit(
         problem = scaled(problem)
     xp, unit = problem.xp, problem.l1_unit
     work = _DouglasRachford.of(problem)
-    infeasible = work.distance > max(tol, limits_of(problem.Y).eps ** 0.75)  # no x satisfies Ax = y
+    rounding = limits_of(problem.Y).eps ** 0.75
+    least = xp.maximum(tol, xp.full_like(tol, rounding)) if is_array(tol) else max(tol, rounding)
+    infeasible = work.distance > least  # no x satisfies Ax = y
 
     def outside(x: Array) -> Array:
         return x if unit is None else x * unit

@@ -135,7 +135,7 @@ def solve_cg(
     xp, unit, shape = problem.xp, problem.x_unit, problem.shape
     if tol is None:
         tol = limits_of(problem.Y).eps * max(32, math.sqrt(max(shape)))  # rounding in sums of that many terms
-    tol, max_iter = float(tol), 10 * min(shape) + 100 if max_iter is None else max_iter
+    max_iter = 10 * min(shape) + 100 if max_iter is None else max_iter
     cgls = (_ByRows if problem.by_rows else _Iteration)(problem, tol)
     first = cgls.first(start if start is None or unit is None else start / unit)
     if problem.ordinary is None:  # the first host read checks this, too

@@ -59,7 +59,7 @@ class DictionarySolution(Solution):
     codes: Any = None
 
 
-@capabilities(backends=EAGER, batch="rows of X", syncs=2)
+@capabilities(backends=EAGER, batch="rows of X", syncs=2, numbers=("lam", "tol"))
 def dictionary_learning(
     X: Array,
     n_atoms: int,

@@ -75,7 +75,7 @@ class LassoPath(Solution):
     gaps: Any = None
 
 
-@capabilities(batch="values of lams", syncs=4)
+@capabilities(batch="values of lams", syncs=4, numbers=("tol",))
 def lasso_path(
     A: Any,
     y: Array,

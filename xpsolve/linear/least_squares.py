@@ -47,7 +47,7 @@ _ADVICE_OF_CG = {
 }
 
 
-@capabilities(batch="columns of y", grad="forward, reverse", syncs=0, complex=True)
+@capabilities(batch="columns of y", grad="forward, reverse", syncs=0, complex=True, numbers=("tol",))
 def lstsq(
     A: Any,
     y: Array,

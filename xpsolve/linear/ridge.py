@@ -201,7 +201,11 @@ _SEEN = {"auto": by_rows, "normal": by_rows, "svd": by_triangle, "cg": by_produc
 
 
 @capabilities(
-    batch="columns of y, values of lam", grad="forward, reverse, implicit", syncs=1, complex=True, numbers=("lam",)
+    batch="columns of y, values of lam",
+    grad="forward, reverse, implicit",
+    syncs=1,
+    complex=True,
+    numbers=("lam", "tol"),
 )
 def ridge(
     A: Any,

@@ -408,7 +408,7 @@ def one_hot(labels: Array, m: int, *, check_labels: bool = True) -> Array:
     return xp.astype(xp.expand_dims(labels, axis=-1) == classes, dtype)
 
 
-@capabilities(backends=EAGER, batch="all other axes")
+@capabilities(backends=EAGER, batch="all other axes", numbers=("total",))
 def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
     """The nearest point of the simplex {p ≥ 0, Σp = total}: max(x − θ, 0) for the right θ.
 
@@ -449,7 +449,7 @@ def project_simplex(x: Array, *, total: float = 1.0, axis: int = -1) -> Array:
     array([0.75, 0.25, 0.  ])
     """
     xp, (x,) = enter(x=x)
-    total = check_positive(total, "total", dtype=x.dtype)
+    total = check_positive(total, "total", dtype=x.dtype, traced=True)
     check_axis(axis, "axis", x, "x")
     x = xp.moveaxis(x, axis, -1)
     x = x - xp.max(x, axis=-1, keepdims=True)  # a shift along (1, …, 1) changes no projection and saves digits

@@ -59,7 +59,7 @@ class _Power(NamedTuple):
     change: Array  # relative change of sigma in the last step
 
 
-@capabilities(syncs=1, complex=True)
+@capabilities(syncs=1, complex=True, numbers=("tol",))
 def operator_norm(
     A: Any,
     *,
@@ -110,7 +110,7 @@ def operator_norm(
     >>> round(float(operator_norm(np.diag([3.0, 1.0]))), 6)
     3.0
     """
-    check_positive(tol, "tol")
+    tol = check_positive(tol, "tol", traced=True)
     check_count(max_iter, "max_iter", 1)
     check_count(check_every, "check_every", 1)
     check_count(seed, "seed", 0)

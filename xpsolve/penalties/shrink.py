@@ -69,7 +69,7 @@ def soft(x: Array, t: Array) -> Array:
     return x * (shrink(size, t) / size)
 
 
-@capabilities(batch="entries", grad="forward, reverse", complex=True)
+@capabilities(batch="entries", grad="forward, reverse", complex=True, numbers=("t",))
 def soft_threshold(x: Array, t: Any) -> Array:
     """S_t(x) = x·max(1 − t/|x|, 0), the proximal map of t‖·‖₁: sign(x)·max(|x| − t, 0) for real x.
 

@@ -57,7 +57,7 @@ _MOST_IN_GRAM = 4096  # columns of a sparse A
 _ADVICE = {Status.MAX_ITER: "Raise max_iter, use larger blocks or newton."}
 
 
-@capabilities(backends=EAGER, grad="forward, reverse, implicit", syncs=2)
+@capabilities(backends=EAGER, grad="forward, reverse, implicit", syncs=2, numbers=("tol",))
 def coordinate_descent(
     f: Any,
     x0: Array | None = None,

@@ -18,6 +18,7 @@ from xpsolve.arrays import (
     enter,
     holds,
     is_array,
+    is_goal,
     iterate,
     limits_of,
 )
@@ -36,7 +37,7 @@ _ADVICE = {
 _CERTIFICATE = "largest ‖P_kᵀ1 − b‖₁/Σb over the histograms"
 
 
-@capabilities(batch="histograms", grad="forward, reverse", syncs=2, numbers=("eps",))
+@capabilities(batch="histograms", grad="forward, reverse", syncs=2, numbers=("eps", "tol"))
 def barycenter(
     A: Array,
     M: Any,
@@ -160,7 +161,7 @@ def barycenter(
         solver.step,
         solver.start(),
         measure=solver.measure,
-        tol=tol if tol > 0 else -1.0,  # a measure is never as low
+        tol=tol if is_goal(tol) else -1.0,  # a measure is never as low
         max_iter=max_iter,
         check_every=check_every,
         renew=solver.renew if isinstance(solver, Log) else None,
@@ -172,7 +173,7 @@ def barycenter(
         "barycenter",
         solver.answer(s),
         method=chosen,
-        certificate=Certificate(_CERTIFICATE + (" and b" if debiased else ""), solver.disagreement(s), float(tol)),
+        certificate=Certificate(_CERTIFICATE + (" and b" if debiased else ""), solver.disagreement(s), tol),
         reason=run.reason,
         measure=None if run.reason == "traced" else run.measure,
         n_iter=run.n_iter,
