@@ -288,3 +288,12 @@ def test_a_compiled_loop_has_the_flops_of_single_steps_and_starts_nothing(method
     assert (loop.launches, loop.syncs) == (0, 0)
     assert loop.flops <= single.flops
     assert costs.sgd(50, 9, block="compiled").flops == costs.sgd(50, 9, block=1).flops
+
+
+def test_runs_share_what_is_started_and_a_batch_is_one_step():
+    for block in (1, 16):
+        one, many = (costs.sgd(64, 9, block=block, runs=runs) for runs in (1, 100))
+        assert (many.launches, many.flops) == (one.launches, 100 * one.flops)
+    single, batches = (costs.sgd(64, 9, block=1, batch=batch) for batch in (1, 16))
+    assert (batches.launches, batches.flops) == (single.launches / 16, single.flops)
+    assert costs.sgd(64, 9, block=2, batch=16) == costs.sgd(64, 9, block=32)

@@ -11,7 +11,7 @@ import xpsolve as xs
 from xpsolve import autodiff, costs
 from xpsolve.arrays.numba_loop import can_compile
 from xpsolve.solution import Status
-from xpsolve.stochastic import compiled_descent, steps
+from xpsolve.stochastic import compiled_descent, compiled_steps, steps
 from xpsolve.testing import assert_close, check_solution
 
 needs_numba = pytest.mark.skipif(not can_compile(), reason="Numba is not installed, or switched off")
@@ -163,6 +163,37 @@ def test_it_is_chosen_where_blocks_would_take_longer_than_its_start(rng, monkeyp
     assert tally.launches > 100  # wrapped arrays meet the blocks
     gradient = autodiff.grad(lambda v: xs.sgd(xs.LeastSquares(A, v), epochs=1, step0=0.1).x @ np.ones(17))(y)
     assert np.all(np.isfinite(gradient))
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    ("options", "compiled"),
+    [
+        ({}, True),
+        ({"record_every": 1}, True),  # blocks would have one step
+        ({"batch": 103}, False),  # they start little, for much work
+        ({"runs": 50, "epochs": 1}, False),  # runs share what is started
+    ],
+)
+def test_what_blocks_would_really_start_decides(rng, monkeypatch, options, compiled):
+    monkeypatch.setattr(costs, "WORTH_COMPILING", 1e-3)
+    A, y = data(rng, "LeastSquares")
+    runs, given = options.pop("runs", None), {"epochs": 20, "step0": 0.01, **options}
+    x0 = None if runs is None else np.zeros((runs, 17))
+    assert xs.sgd(xs.LeastSquares(A, y), x0, **given).stats["compiled"] is compiled
+    monkeypatch.setattr(steps, "why_not", lambda _: "needs Numba")
+    assert xs.sgd(xs.LeastSquares(A, y), x0, **given).stats["block"] <= options.get("record_every", 256)
+
+
+@needs_numba
+@pytest.mark.parametrize("method", METHODS)
+def test_many_runs_are_one_call_of_the_loop(rng, monkeypatch, method):
+    f = xs.LeastSquares(*data(rng, "LeastSquares"))
+    taken, calls = compiled_steps.Loop.taken, []
+    monkeypatch.setattr(compiled_steps.Loop, "taken", lambda *args: calls.append(1) or taken(*args))
+    for runs in (1, 100):
+        solve(method, f, np.zeros((runs, 17)), tau0=0.01, k0=10.0, epochs=10, block="compiled")
+    assert len(calls) == 2 * len(bin(1030)[2:])  # chunks of 1, 2, 4, … steps, of all runs
 
 
 def test_without_numba_blocks_are_what_auto_takes(rng, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from xpsolve.costs.model import Cost, checks, cholesky, cholesky_solve, copy, counted, eigh, gemm, gram
@@ -294,13 +295,15 @@ def sgd(
     m: int = 1,
     runs: int = 1,
     block: int | str = 1,
+    batch: int = 1,
     sweeps: int | None = None,
     itemsize: int = 8,
 ) -> Cost:
-    """An epoch of stochastic descent, n steps, taken `block` at a time.
+    """An epoch of stochastic descent, n steps of one sample or fewer of more, taken `block` at a time.
 
     A block of B rows costs 4Bpm flops, as in the loop, and for the system of its margins the Gram matrix, B²p, and
-    sweeps with it.  A compiled loop starts no kernels, and reads a row from memory once.
+    sweeps with it; a block of one step needs no system.  Runs side by side share the launches.  A compiled loop starts
+    no kernels, and reads a row from memory once.
 
     Parameters
     ----------
@@ -313,7 +316,9 @@ def sgd(
     runs : int
         Runs side by side.
     block : int or "compiled"
-        B.
+        Steps taken together.
+    batch : int
+        Samples of a step; B is that many times `block`.
     sweeps : int, optional
         Of each system, none for "least_squares"; None is a guess.
     itemsize : int
@@ -333,13 +338,13 @@ def sgd(
     m = _loss(loss, m)
     if not isinstance(block, int):
         return n * runs * Cost(4 * p * m, p * itemsize)
-    newton = _by_newton(block, loss)
+    B = block * batch
+    newton = _by_newton(B, loss)
     sweeps = (3 if newton else 8) if sweeps is None else sweeps
-    B = block
     rows = gemm(B, m, p, itemsize=itemsize) + gemm(p, m, B, itemsize=itemsize) + Cost(launches=5)
     derivative = Cost(launches=_DERIVATIVE[loss])
-    if B == 1:
-        return n * runs * (rows + derivative)
+    if block == 1:
+        return _side_by_side(-(-n // B) * (rows + derivative), runs)
     square = Cost(0, 3 * itemsize * B * B, 3, 0)
     system = gemm(B, B, p, itemsize=itemsize) + square + Cost(launches=2)
     solve = Cost(B * B * m, itemsize * B * B, 1 + FACTORISATIONS["solve_triangular"])
@@ -350,7 +355,11 @@ def sgd(
         system += sweeps * (sweep + square + solve + Cost(launches=3)) + derivative
     else:
         system += sweeps * sweep + derivative
-    return -(-n // B) * runs * (rows + system)
+    return _side_by_side(-(-n // B) * (rows + system), runs)
+
+
+def _side_by_side(one: Cost, runs: int) -> Cost:
+    return replace(runs * one, launches=one.launches)
 
 
 def _by_newton(block: int, loss: str) -> bool:

@@ -62,7 +62,7 @@ class Loop:
         """λ acts on the first `shrunk` entries of x."""
         A: Any = f.operator
         weights = np.zeros(0, f.y.dtype) if f.weights is None else f.weights
-        self.steps = _steps if isinstance(A, Dense) else _sparse_steps
+        self.steps = _all_steps if isinstance(A, Dense) else _all_sparse_steps
         rows = (A.A,) if isinstance(A, Dense) else (A.S.data, _unsigned(A.S.indices), _unsigned(A.S.indptr))
         arrays = (*rows, f.y.reshape(f.n, -1), weights)
         self.samples = tuple(fixed(np.ascontiguousarray(x)) for x in arrays)  # copies, where rows are not together
@@ -94,11 +94,9 @@ class Loop:
         self.alpha = walk.alpha if mine else np.array(walk.alpha, order="C")
         x, total, g = (np.array(part, order="C") for part in walk[:3])
         walk = Walk(x, total, g, self.alpha)
-        keep, push = (np.ascontiguousarray(x, dtype=walk.x.dtype) for x in (keep, push))
-        for r in range(walk.x.shape[0]):
-            changing = (part[r] for part in walk)
-            given = map(fixed, (index[r], keep[r], push[r]))
-            self.steps(*self.samples, *given, *changing, *self.loss, batch, *self.shrunk)
+        keep, push = (part.astype(walk.x.dtype, copy=False) for part in (keep, push))
+        given = (fixed(np.ascontiguousarray(part)) for part in (index, keep, push))
+        self.steps(*self.samples, *given, *walk, *self.loss, batch, *self.shrunk)
         return walk
 
 
@@ -131,7 +129,6 @@ def _slopes(s: Any, y: Any, loss: Any, delta: Any, largest: Any) -> None:
             s[0] = -delta
 
 
-@numba_loop(_slopes)
 def _steps(
     A: Any,
     y: Any,
@@ -205,7 +202,29 @@ def _steps(
             ahead[k] = margin
 
 
-@numba_loop(_slopes)
+@numba_loop(_slopes, _steps)
+def _all_steps(
+    A: Any,
+    y: Any,
+    w: Any,
+    index: Any,
+    keep: Any,
+    push: Any,
+    x: Any,
+    total: Any,
+    g: Any,
+    alpha: Any,
+    loss: Any,
+    delta: Any,
+    largest: Any,
+    batch: Any,
+    shrunk: Any,
+) -> None:
+    """The same of all runs."""
+    for r in range(index.shape[0]):
+        _steps(A, y, w, index[r], keep[r], push[r], x[r], total[r], g[r], alpha[r], loss, delta, largest, batch, shrunk)
+
+
 def _sparse_steps(
     numbers: Any,
     places: Any,
@@ -282,3 +301,44 @@ def _sparse_steps(
             if averaged:
                 total[k, j] += Q * x[k, j]
             x[k, j] = P * (x[k, j] - S * g[k, j] if memory else x[k, j])
+
+
+@numba_loop(_slopes, _sparse_steps)
+def _all_sparse_steps(
+    numbers: Any,
+    places: Any,
+    ends: Any,
+    y: Any,
+    w: Any,
+    index: Any,
+    keep: Any,
+    push: Any,
+    x: Any,
+    total: Any,
+    g: Any,
+    alpha: Any,
+    loss: Any,
+    delta: Any,
+    largest: Any,
+    batch: Any,
+) -> None:
+    """The same of all runs."""
+    for r in range(index.shape[0]):
+        _sparse_steps(
+            numbers,
+            places,
+            ends,
+            y,
+            w,
+            index[r],
+            keep[r],
+            push[r],
+            x[r],
+            total[r],
+            g[r],
+            alpha[r],
+            loss,
+            delta,
+            largest,
+            batch,
+        )

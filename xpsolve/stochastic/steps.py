@@ -25,7 +25,8 @@ from xpsolve.stochastic.multinomial import Multinomial
 from xpsolve.stochastic.objectives import LeastSquares
 from xpsolve.stochastic.stream import Options, Stream
 
-_SIZES = (1, 16, 32, 64, 128, 256)  # blocks to choose from
+_SIZES = (1, 16, 32, 64, 128, 256)  # samples of a block to choose from
+_IN_LOOP = 2**17  # most steps, of all runs together, between two looks at a compiled loop
 _CAREFUL = 1  # blocks in the first chunk, which may have to be taken again; then twice as many each time
 _PICARD = (
     *costs.SWEEPS["picard"],
@@ -91,13 +92,15 @@ def pace_of(options: Options, stream: Stream) -> _Pace | _Single:
     ceilings = costs.TYPICAL["gpu" if on_accelerator(f.y) else "cpu"]
     loss = {LeastSquares: "least_squares", Multinomial: "multinomial"}.get(type(f), "logistic")
     m = f.shape[1] if len(f.shape) == 2 else 1
-    given: dict[str, Any] = {"loss": loss, "m": m, "runs": stream.runs or 1}
-    costs_of = {str(size): costs.sgd(f.n, f.shape[0], block=size, **given) for size in _SIZES}
+    given: dict[str, Any] = {"loss": loss, "m": m, "runs": stream.runs or 1, "batch": options.batch}
+    most = options.record_every or max(stream.length, 1)  # steps after which a block ends anyway
+    sizes = {min(max(size // options.batch, 1), most) for size in _SIZES}
+    costs_of = {str(size): costs.sgd(f.n, f.shape[0], block=size, **given) for size in sorted(sizes)}
     size, epochs = costs.cheapest(costs_of, ceilings), stream.length * options.batch / f.n
     saved = costs_of[size].time(ceilings) - costs.sgd(f.n, f.shape[0], block="compiled", **given).time(ceilings)
     if epochs * saved >= costs.WORTH_COMPILING and not why_not(f):
         return _Single(stream)
-    return _Pace(stream, max(int(size) // options.batch, 1))
+    return _Pace(stream, int(size))
 
 
 def solution_of(options: Options, name: str, stream: Stream, record: Record) -> Solution:
@@ -143,7 +146,9 @@ def solution_of(options: Options, name: str, stream: Stream, record: Record) -> 
 def next_chunk(stream: Stream, start: int, pace: _Pace | _Single, stop: int) -> Chunk:
     """The next blocks from `start` on, and where less than one is left before `stop`, that as a shorter one."""
     size = pace.size
-    most = max(costs.CHUNK // (size * stream.batch * (stream.runs or 1)), 1)
+    runs = stream.runs or 1
+    room = min(costs.CHUNK, _IN_LOOP // runs) if pace.compiled else costs.CHUNK // runs
+    most = max(room // (size * stream.batch), 1)
     length = min(size * min(pace.blocks, most), (stop - start) // size * size)
     if length == 0:
         size = length = stop - start
