@@ -41,7 +41,8 @@ from xpsolve.arrays import (
     thin_svd,
 )
 from xpsolve.capabilities import EAGER, capabilities
-from xpsolve.linear._problem import Problem, enter_problem, lost_in_units, rank_cut, scaled
+from xpsolve.linear._entry import enter_problem
+from xpsolve.linear._problem import Problem, lost_in_units, rank_cut, scaled
 from xpsolve.penalties.shrink import soft
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 

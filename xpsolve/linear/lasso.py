@@ -13,14 +13,9 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.implicit import followed
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._entry import enter_problem, given_step, start_columns
 from xpsolve.linear._lasso import Options, Solver
-from xpsolve.linear._problem import (
-    Problem,
-    along,
-    enter_problem,
-    given_step,
-    start_columns,
-)
+from xpsolve.linear._problem import Problem, along
 from xpsolve.linear._row_problem import by_rows
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.least_squares import lstsq

@@ -19,17 +19,10 @@ from xpsolve.arrays import (
     wide_dtype,
 )
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._entry import enter_problem
 from xpsolve.linear._l1 import Penalty
 from xpsolve.linear._lasso import CERTIFICATE
-from xpsolve.linear._problem import (
-    Problem,
-    descent,
-    enter_problem,
-    half_of,
-    lost_in_units,
-    scaled,
-    squared_norms,
-)
+from xpsolve.linear._problem import Problem, descent, half_of, lost_in_units, scaled, squared_norms
 from xpsolve.linear._row_problem import by_rows
 from xpsolve.linear._samples import Samples
 from xpsolve.linear._working_set_path import by_working_set

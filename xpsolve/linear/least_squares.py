@@ -22,16 +22,9 @@ from xpsolve.arrays import (
     real_dtype,
 )
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._entry import enter_problem
 from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
-from xpsolve.linear._problem import (
-    Problem,
-    along,
-    enter_problem,
-    from_columns,
-    in_units_of,
-    rank_cut,
-    scaled,
-)
+from xpsolve.linear._problem import Problem, along, from_columns, in_units_of, rank_cut, scaled
 from xpsolve.linear._row_problem import by_rows
 from xpsolve.linear.conjugate_gradient import solve_cg
 from xpsolve.operators.entry import is_operator

@@ -36,19 +36,9 @@ from xpsolve.arrays import (
 )
 from xpsolve.autodiff.implicit import implicitly
 from xpsolve.capabilities import capabilities
+from xpsolve.linear._entry import enter_problem, start_columns
 from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
-from xpsolve.linear._problem import (
-    Problem,
-    along,
-    enter_problem,
-    from_columns,
-    in_range,
-    in_units_of,
-    is_ordinary,
-    rank_cut,
-    scaled,
-    start_columns,
-)
+from xpsolve.linear._problem import Problem, along, from_columns, in_range, in_units_of, is_ordinary, rank_cut, scaled
 from xpsolve.linear._row_problem import by_products, by_rows, by_triangle
 from xpsolve.linear._samples import Samples
 from xpsolve.linear.conjugate_gradient import solve_cg

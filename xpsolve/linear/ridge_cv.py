@@ -31,9 +31,10 @@ from xpsolve.arrays import (
 )
 from xpsolve.capabilities import capabilities
 from xpsolve.linear._choice_data import Data, Given
+from xpsolve.linear._entry import enter_problem
 from xpsolve.linear._folds import Folds, over_folds
 from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
-from xpsolve.linear._problem import enter_problem, from_columns
+from xpsolve.linear._problem import from_columns
 from xpsolve.linear._ridge_factor import ColumnFactor, RowFactor, factor_of
 from xpsolve.linear._row_problem import RowProblem, by_rows
 from xpsolve.linear.chosen import ChosenSolution, best, chosen
