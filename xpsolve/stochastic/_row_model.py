@@ -112,7 +112,7 @@ class RowModel(LinearModel):
         """What makes a model of a block of the samples."""
         template: Any = copy.copy(self)
         template.__class__ = type(self).__mro__[2]
-        template.__dict__.update(dict.fromkeys((*_OF_SAMPLES, "start", "beginning")), known=())
+        template.__dict__.update(dict.fromkeys((*_OF_SAMPLES, "start", "beginning", "bounds")), known=())
         return functools.partial(_model_of, template, _matrix(self.operator)[1])
 
     def _at(self, x: Array) -> _Sums:
@@ -209,32 +209,48 @@ class RowModel(LinearModel):
         (worst,) = row_reduce(of, _largest, *self._samples)
         return np.asarray(self.curvature * worst + self.largest_lam())
 
-    @property
-    def chunk_rows(self) -> int:
-        """Samples of a chunk of a file with slices."""
-        return int(self._samples[0].step)
+    @functools.cached_property
+    def bounds(self) -> np.ndarray[Any, Any]:
+        """Where chunks begin and end, (chunks + 1,): those of Dask, or so many rows of a file with slices."""
+        matrix = self._samples[0]
+        if isinstance(matrix, Rows):
+            return np.append(np.arange(0, self.n, matrix.step), self.n)
+        return np.cumsum([0, *(length for length in matrix.chunks[0] if length)])
 
     @property
     def n_chunks(self) -> int:
         """How many there are."""
-        return -(-self.n // self.chunk_rows)
+        return len(self.bounds) - 1
 
     def chunk(self, number: int) -> tuple[slice, LinearModel]:
-        """Which samples are in a chunk, and their model."""
-        (matrix, *others), size = self._samples, self.chunk_rows
-        part = slice(number * size, min((number + 1) * size, self.n))
-        return part, self._block()(matrix.rows(part.start, part.stop), *(y[part, ...] for y in others))
+        """Which samples are in a chunk, and their model, in memory."""
+        (matrix, *others), (first, last) = self._samples, self.bounds[number : number + 2].tolist()
+        part = slice(first, last)
+        if isinstance(matrix, Rows):
+            return part, self._block()(matrix.rows(first, last), *(y[part, ...] for y in others))
+        import dask
+
+        return part, self._block()(*dask.compute(matrix[part, :], *(y[part, ...] for y in others)))
 
     def chunk_lipschitz(self) -> Array:
         """L of the worst of the functions that chunks have in `xpsolve.stochastic.sag_chunks`, by a pass."""
-        (worst,) = row_reduce(functools.partial(_norm_of, self._block()), _largest, *self._samples)
-        return np.asarray((self.curvature * self.n_chunks / self.n) * worst + self.largest_lam())
+        norms = [np.asarray(self.chunk(number)[1].squared_norm()) for number in range(self.n_chunks)]
+        return np.asarray((self.curvature * self.n_chunks / self.n) * np.max(np.stack(norms)) + self.largest_lam())
 
     def chunks(self, rng: np.random.Generator) -> Iterator[LinearModel]:
-        """Models of some samples each, all those of a file once in random order."""
-        rows, block = self._samples[0], self._block()
-        for part, A in rows.shuffled(rng):
-            yield block(A, *(y[part, ...] for y in self._samples[1:]))
+        """Models of some samples each, all those of a file or of Dask once in random order."""
+        rows, *others = self._samples
+        if isinstance(rows, Rows):
+            for part, A in rows.shuffled(rng):
+                yield self._block()(A, *(y[part, ...] for y in others))
+        else:
+            for number in rng.permutation(self.n_chunks).tolist():
+                yield self.chunk(number)[1]
+
+    def adjoint(self, d: Array) -> Array:
+        """Aᵀd for d with a row for every sample, by a pass."""
+        (found,) = row_sums(functools.partial(_adjoint_of, self._block()), *self._samples, self.delivered(d))
+        return found
 
     def convexity(self) -> Array:
         """As that of the model, by the first pass."""
@@ -382,10 +398,6 @@ def _largest(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
     return (np.max(np.stack([x for (x,) in parts]), axis=0),)
 
 
-def _norm_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
-    return (np.asarray(block(*samples).squared_norm()),)
-
-
 def _worst_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
     model: Any = block(*samples)
     squares = row_norms_squared(model.operator, model.y)
@@ -421,6 +433,11 @@ def _normal_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, 
     A = model.operator.A
     s = A @ v
     return (A.T @ (s if model.weights is None else model.weights[:, None] * s),)
+
+
+def _adjoint_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
+    samples, (d,) = _split(args, 1)
+    return (block(*samples)._adjoint(d),)
 
 
 def _gram_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
