@@ -1,6 +1,7 @@
 """Data for the stochastic methods, and their steps one sample after another, as in the textbook, in plain NumPy."""
 
 import numpy as np
+import pytest
 from scipy.special import expit, softmax
 
 import xpsolve as xs
@@ -42,3 +43,9 @@ def loop(method, loss, A, y, lam, indices, x, tau0, k0):
 def solve(method, f, x0=None, *, tau0, k0, **options):
     steps = {"step": tau0} if method == "sag" else {"step0": tau0, "warmup": k0}
     return getattr(xs, method)(f, x0, **steps, **options)
+
+
+def in_memory(xp):
+    """Skip a test of sample numbers or batches on Dask, whose chunks are gone through in an order of their own."""
+    if xp.name == "dask":
+        pytest.skip("Dask goes by chunks: test_chunks_of_dask")

@@ -39,13 +39,13 @@ CALLS = {
     "ridge, a path": (lambda A, y: xs.ridge(A, y, [1.0, 10.0, 100.0]), 2),
     "ridge, svd": (lambda A, y: xs.ridge(A, y, 1.0, method="svd"), 2),
     "ridge, unchecked": (lambda A, y: xs.ridge(A, y, 1.0, check_finite=False), 2),
-    "ridge, intercept": (lambda A, y: xs.ridge(A, y, 1.0, intercept=True), 3),
+    "ridge, intercept": (lambda A, y: xs.ridge(A, y, 1.0, intercept=True), 2),
     "ridge, cg": (lambda A, y: xs.ridge(A, y, 1.0, method="cg"), 13),  # ten steps, the first look, a check and the end
     "lstsq": (xs.lstsq, 2),
     "lasso": (lambda A, y: xs.lasso(A, y, LAM), 2),
     "lasso, fista": (lambda A, y: xs.lasso(A, y, LAM, method="fista", tol=1e-5), 2),
     "elastic net": (lambda A, y: xs.elastic_net(A, y, LAM, 0.5), 2),
-    "elastic net, intercept": (lambda A, y: xs.elastic_net(A, y, LAM, 0.5, intercept=True), 3),
+    "elastic net, intercept": (lambda A, y: xs.elastic_net(A, y, LAM, 0.5, intercept=True), 2),
     "lasso_path": (xs.lasso_path, 2),
 }
 

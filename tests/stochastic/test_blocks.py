@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from samples import DERIVATIVE, METHODS, data, loop, solve
+from samples import DERIVATIVE, METHODS, data, in_memory, loop, solve
 
 import xpsolve as xs
 from xpsolve import costs
@@ -21,6 +21,7 @@ LOSSES = ["LeastSquares", "Logistic"]
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("block", [1, 7, 64])
 def test_blocks_are_the_loop_on_every_library(xp, method, loss, block):
+    in_memory(xp)
     rng = np.random.default_rng(3)
     A, y = data(rng, loss)
     steps = 192 if xp.name == "jax" else 206  # there whole blocks: another length compiles all of it again

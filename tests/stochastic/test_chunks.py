@@ -105,13 +105,17 @@ def test_a_long_file_goes_by_chunks(rng, tmp_path, monkeypatch):
 def test_what_cannot_be_is_said(rng):
     A, y = samples(rng)
     f = xs.Logistic(made(A, "slices"), y)
-    with pytest.raises(ValueError, match="indices: expected None for an A in a file"):
+    with pytest.raises(ValueError, match="indices: expected None for an A in a file or of Dask"):
         xs.sgd(f, indices=[0, 1])
     with pytest.raises(ValueError, match=r"x0: expected shape \(4,\) for an A in a file, got 2 runs"):
         xs.sgd(f, np.zeros((2, P)))
-    with pytest.raises(ValueError, match="block: expected none for an A in a file, where a step is on a chunk"):
+    with pytest.raises(
+        ValueError, match="block: expected none for an A in a file or of Dask, where a step is on a chunk"
+    ):
         xs.sag(f, block=8)
-    with pytest.raises(ValueError, match="indices: expected none for an A in a file, whose chunks are drawn"):
+    with pytest.raises(
+        ValueError, match="indices: expected none for an A in a file or of Dask, whose chunks are drawn"
+    ):
         xs.sag(f, indices=[0, 1])
     with pytest.raises(TypeError, match="f: expected an A with slices of rows, since chunks are drawn at random"):
         xs.sag(xs.Logistic(made(A, "function"), y))

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
+from samples import in_memory
 
 import xpsolve as xs
 from xpsolve import autodiff
@@ -234,6 +235,7 @@ def test_sag_stops_at_its_tolerance():
 @pytest.mark.of("sag")
 @pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 def test_sag_goes_on_where_it_was(xp):
+    in_memory(xp)
     A, y = data()
     numbers = np.random.default_rng(1).integers(0, 40, 90)
     f = xs.LeastSquares(xp(A), xp(y * 1e3), 0.01)

@@ -73,6 +73,7 @@ from xpsolve.arrays.namespace import (
 from xpsolve.arrays.native import composed, native, overwriting
 from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
 from xpsolve.arrays.row_blocks import row_reduce, row_sums, row_triangle, weighted_gram
+from xpsolve.arrays.row_means import joined_means, row_means
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [
@@ -131,6 +132,7 @@ __all__ = [
     "is_goal",
     "is_scalar",
     "iterate",
+    "joined_means",
     "kind_of",
     "largest",
     "largest_pivot",
@@ -149,6 +151,7 @@ __all__ = [
     "real_part",
     "regularisation",
     "residual",
+    "row_means",
     "row_reduce",
     "row_sums",
     "row_triangle",

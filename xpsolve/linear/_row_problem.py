@@ -24,8 +24,10 @@ from xpsolve.arrays import (
     innermost,
     is_array,
     is_complex,
+    joined_means,
     namespace_of,
     real_dtype,
+    row_means,
     row_reduce,
     row_sums,
     row_triangle,
@@ -175,7 +177,7 @@ class RowProblem(Problem):
 
 
 class Summed(Centred):
-    """W^½(A − 1āᵀ) for one y, of which a pass is known: what `RowProblem.sums` and `RowProblem.triangle` are."""
+    """W^½(A − 1āᵀ) for one y, of which `RowProblem.sums` is known, and perhaps the `triangle`."""
 
     def __init__(
         self,
@@ -183,7 +185,7 @@ class Summed(Centred):
         mean: Array | None,
         roots: Array | None,
         sums: Sums,
-        triangle: tuple[Array, Array],
+        triangle: tuple[Array, Array] | None = None,
     ) -> None:
         super().__init__(operator, mean, roots)
         self.sums, self.triangle = sums, triangle
@@ -214,7 +216,8 @@ def by_rows(problem: Problem, *, wide: bool = False) -> Problem:
     parts: dict[str, Any] = {**vars(problem), "xp": array_api_compat.numpy, "lams": np.asarray(problem.lams)}
     found = RowProblem(**parts)
     if isinstance(problem.operator, Summed):
-        vars(found).update(sums=problem.operator.sums, triangle=problem.operator.triangle)
+        known = {"sums": problem.operator.sums, "triangle": problem.operator.triangle}
+        vars(found).update({name: value for name, value in known.items() if value is not None})
     return found
 
 
@@ -242,6 +245,43 @@ def _made(
 
 def _of_made(f: Callable[..., tuple[Array, ...]], made: Callable[..., Any], rows: int, *args: Array) -> Any:
     return f(*made(*args[: rows + 1]), *args[rows + 1 :])
+
+
+def without_means(
+    operator: LinearOperator, y: Array, weights: Array | None, *, grams: bool
+) -> tuple[Centred, Array, Array]:
+    """W^½(A − 1āᵀ) of rows that are read block by block, ā and ȳ, by one pass; with `grams` its sums are known, too."""
+    rows = (y if y.ndim == 2 else y[:, None], *(() if weights is None else (weights,)))
+    made = partial(_about_means, grams, wide_dtype(y))
+    _, mean, center, _, _, *sums = row_reduce(made, partial(_joined_about_means, grams), matrix_in(operator), *rows)
+    mean, center = (cast(part, y.dtype) for part in (mean, center if y.ndim == 2 else np.asarray(center[0])))
+    roots = None if weights is None else namespace_of(weights).sqrt(weights)
+    found = Summed(operator, mean, roots, Sums(*sums)) if grams else Centred(operator, mean, roots)
+    return found, mean, center
+
+
+def _about_means(grams: bool, dtype: Any, A: Array, Y: Array, weights: Array | None = None) -> tuple[Array, ...]:
+    """Σ w and the means of a block of rows, and the sums of the rest."""
+    A, Y = cast(A, dtype), cast(Y, dtype)
+    w = None if weights is None else cast(weights, real_dtype(A))
+    total, mean, center = row_means(w, A, Y)
+    if not grams:
+        return total, mean, center, np.zeros_like(mean), np.zeros_like(center)
+    A, Y = A - mean, Y - center
+    _, *rests = row_means(w, A, Y)
+    if w is not None:
+        roots = np.sqrt(w)[:, None]
+        A *= roots
+        Y = Y * roots
+    return total, mean, center, *rests, *_sums(A, Y)
+
+
+def _joined_about_means(grams: bool, parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    means, (A, Y), rests = joined_means([part[:3] for part in parts], [part[3:5] for part in parts])
+    if not grams:
+        return *means, *rests
+    within = (sum(terms[1:], terms[0]) for terms in zip(*(part[5:] for part in parts), strict=True))
+    return *means, *rests, *(x + between for x, between in zip(within, _sums(A, Y), strict=True))
 
 
 def _largest(A: Array) -> tuple[Array]:

@@ -28,9 +28,12 @@ from xpsolve.arrays import (
     real_part,
     settled,
 )
-from xpsolve.operators import Dense, aslinearoperator
+from xpsolve.linear._problem import matrix_in
+from xpsolve.linear._row_problem import delivered_beside, without_means
+from xpsolve.operators import Dense, LinearOperator, aslinearoperator
 from xpsolve.operators.centred import centred
 from xpsolve.operators.entry import unless_converted
+from xpsolve.operators.rows import read_by_rows
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,10 @@ class Samples:
     roots: Array | None  # √w_i, (n,)
 
     @classmethod
-    def of(cls, A: Any, y: Array, weights: Array | None, intercept: bool, *, check_finite: bool = True) -> Samples:
-        """The problem as it is solved."""
+    def of(
+        cls, A: Any, y: Array, weights: Array | None, intercept: bool, *, check_finite: bool = True, grams: bool = True
+    ) -> Samples:
+        """The problem as it is solved; `grams` says whether AᵀA of an A that is read by rows will be needed."""
         check_flag(intercept, "intercept")
         operator = aslinearoperator(unless_converted(A, y, weights))
         check_not_empty(operator.shape, "A", "(n, p)")
@@ -60,6 +65,9 @@ class Samples:
         roots = total = None
         if weights is not None:
             weights = check_weights(real_part(others[0]), operator.shape[0], check_finite)
+        if intercept and _by_rows(operator, y, weights, grams):
+            return _without_means(operator, y, weights, grams)
+        if weights is not None:
             roots, total = xp.sqrt(weights), xp.sum(weights)
         means = None
         if intercept:
@@ -80,6 +88,21 @@ class Samples:
         by_rows = x.ndim == 2 and self.y.ndim == 1  # a path in λ
         (intercept,) = settled(namespace_of(x).asarray(center - (x @ mean if by_rows else mean @ x)))
         return replace(solution, intercept=intercept)
+
+
+def _by_rows(operator: LinearOperator, y: Array, weights: Array | None, grams: bool) -> bool:
+    """Whether A is read block by block, and the solver will do so, too."""
+    A = matrix_in(operator)
+    followed = any(x is not None and hasattr(namespace_of(x), "inside") for x in (y, weights))
+    return A is not None and read_by_rows(A) and not followed and (not grams or A.shape[0] >= A.shape[1])
+
+
+def _without_means(operator: LinearOperator, y: Array, weights: Array | None, grams: bool) -> Samples:
+    """The problem with an intercept by one pass over the rows, whose sums are known then."""
+    changed, mean, center = without_means(operator, y, weights, grams=grams)
+    means = tuple(delivered_beside(y, part) for part in (mean, center))
+    y, roots = y - center, changed.roots
+    return Samples(changed, y if roots is None else y * (roots if y.ndim == 1 else roots[:, None]), means, roots)
 
 
 def check_weights(weights: Array, n: int, check_finite: bool) -> Array:

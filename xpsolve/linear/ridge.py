@@ -300,7 +300,7 @@ def ridge(
     """
     if weights is not None or intercept is not False:
         options: dict[str, Any] = {"method": method, "tol": tol, "max_iter": max_iter, "x0": x0}
-        samples = Samples.of(A, y, weights, intercept, check_finite=check_finite)
+        samples = Samples.of(A, y, weights, intercept, check_finite=check_finite, grams=method != "cg")
         checks: dict[str, Any] = {"check_every": check_every, "callback": callback, "check_finite": check_finite}
         solution = ridge(samples.A, samples.y, lam, **options, **checks)
         return samples.finished(solution)  # type: ignore[no-any-return]

@@ -1,12 +1,8 @@
-"""Sizes of columns and norms of rows: of a matrix that is dense, sparse, by blocks of rows, or with an intercept.
-
-And what a check of samples finds in one pass over blocks of rows.
-"""
+"""Sizes of columns and norms of rows: of a matrix that is dense, sparse, by blocks of rows, or with an intercept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -88,18 +84,3 @@ def _with_intercept(operator: WithIntercept, xp: Namespace, like: Array) -> Arra
         return None
     one = xp.ones(1, dtype=like.dtype, device=device_of(like))
     return xp.concat([sizes, one if operator.size is None else operator.size * one])
-
-
-def check_pass(A: Array, y: Array, allowed: Callable[[Array], Array | None]) -> tuple[Array, ...]:
-    """Aᵀy, max|y|, and whether all observations are `allowed`, by one pass over blocks of rows."""
-    return row_reduce(partial(_checked, allowed), _all_checked, A, y)
-
-
-def _checked(allowed: Callable[[Array], Array | None], A: Array, y: Array) -> tuple[Array, ...]:
-    good = allowed(y)
-    return Dense(A).rmatvec(y), np.max(np.abs(y)), np.ones((), bool) if good is None else good
-
-
-def _all_checked(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
-    products, sizes, good = zip(*parts, strict=True)
-    return sum(products[1:], products[0]), np.max(np.stack(sizes)), np.all(np.stack(good))

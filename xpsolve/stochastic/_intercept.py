@@ -69,10 +69,13 @@ class WithIntercept(LinearOperator):
         if not isinstance(inside, Dense | Rows):
             return None
 
-        def made(A: Array) -> Array:
-            xp = namespace_of(A)
-            ones = xp.ones((A.shape[0], 1), dtype=A.dtype, device=device_of(A))
-            return xp.concat([A if mean is None else A - mean, ones if size is None else size * ones], axis=1)
+        def made(A: Array) -> Array:  # one array of the size of A
+            rows = namespace_of(A).empty((A.shape[0], A.shape[1] + 1), dtype=A.dtype)
+            rows[:, :-1] = A
+            if mean is not None:
+                rows[:, :-1] -= mean
+            rows[:, -1] = 1 if size is None else size
+            return rows
 
         return inside if isinstance(inside, Rows) else inside.A, made
 

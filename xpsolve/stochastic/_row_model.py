@@ -53,6 +53,7 @@ class _First(NamedTuple):
 
     sums: _Sums
     slopes: Array  # Σ ℓ′², 0-d
+    curve: Array  # Σ w̃ℓ″, 0-d
     gram: Array  # AᵀW̃A where it was asked for, else 0
     most: Array  # the largest entry of each column, (p,)
     least: Array
@@ -111,7 +112,7 @@ class RowModel(LinearModel):
         """What makes a model of a block of the samples."""
         template: Any = copy.copy(self)
         template.__class__ = type(self).__mro__[2]
-        template.__dict__.update(dict.fromkeys((*_OF_SAMPLES, "start", "beginning")), known=())
+        template.__dict__.update(dict.fromkeys((*_OF_SAMPLES, "start", "beginning", "bounds")), known=())
         return functools.partial(_model_of, template, _matrix(self.operator)[1])
 
     def _at(self, x: Array) -> _Sums:
@@ -153,20 +154,25 @@ class RowModel(LinearModel):
         return np.asarray(self._first.sums.loss / self.n)
 
     def dual(self, x: Array, s: Array | None = None) -> Dual:
-        """As that of the model, by one pass, one before it with an intercept, and one for most `excess`."""
-        block, samples, squared = self._block(), self._samples, isinstance(self, LeastSquares)
-        sums = () if self.frame is None else row_sums(functools.partial(_dual_sums_of, block), *samples, small=(x,))
-        product, at_0 = row_sums(functools.partial(_dual_of, block, len(samples)), *samples, small=(x, *sums))
+        """As that of the model, by one pass, and by another for an `excess` that is not known from its sums."""
+        block, samples, framed = self._block(), self._samples, self.frame is not None
+        *terms, squares = row_sums(functools.partial(_dual_of, block, framed), *samples, small=(x,))
+        sums = terms[2:]
+        product = self.dual_mix(terms[:2], sums) if framed else terms[0]
+        known: dict[float, Array] = {}
 
         def excess(t: Array) -> Array:
-            if self.frame is None and squared:
-                return np.asarray((1 - t) ** 2 * at_0 / self.n)
-            if self.frame is None and t == 1:
-                return np.zeros_like(at_0)
-            (found,) = row_sums(functools.partial(_excess_of, block, len(samples)), *samples, small=(t, x, *sums))
-            return np.asarray(found / self.n)
+            if isinstance(self, LeastSquares):  # with θ = d − d̄ it is the mean of ½(d − tθ)²
+                mean = sums[0] / sums[1] if framed else np.zeros(())
+                return np.asarray(0.5 * ((1 - t) ** 2 * squares / self.n + t * (2 - t) * np.sum(mean * mean)))
+            if not framed and t == 1:
+                return np.zeros_like(squares)
+            if float(t) not in known:
+                of = functools.partial(_excess_of, block, len(samples))
+                known[float(t)] = row_sums(of, *samples, small=(t, x, *sums))[0] / self.n
+            return np.asarray(known[float(t)])
 
-        return Dual(-product / self.n, excess, lambda: np.asarray(2 * at_0 / self.n))
+        return Dual(-product / self.n, excess, lambda: np.asarray(squares / self.n))
 
     def mean_gram(self) -> Array:
         """AᵀW̃A/n, by the first pass or one of its own."""
@@ -203,36 +209,55 @@ class RowModel(LinearModel):
         (worst,) = row_reduce(of, _largest, *self._samples)
         return np.asarray(self.curvature * worst + self.largest_lam())
 
-    @property
-    def chunk_rows(self) -> int:
-        """Samples of a chunk of a file with slices."""
-        return int(self._samples[0].step)
+    @functools.cached_property
+    def bounds(self) -> np.ndarray[Any, Any]:
+        """Where chunks begin and end, (chunks + 1,): those of Dask, or so many rows of a file with slices."""
+        matrix = self._samples[0]
+        if isinstance(matrix, Rows):
+            return np.append(np.arange(0, self.n, matrix.step), self.n)
+        return np.cumsum([0, *(length for length in matrix.chunks[0] if length)])
 
     @property
     def n_chunks(self) -> int:
         """How many there are."""
-        return -(-self.n // self.chunk_rows)
+        return len(self.bounds) - 1
 
     def chunk(self, number: int) -> tuple[slice, LinearModel]:
-        """Which samples are in a chunk, and their model."""
-        (matrix, *others), size = self._samples, self.chunk_rows
-        part = slice(number * size, min((number + 1) * size, self.n))
-        return part, self._block()(matrix.rows(part.start, part.stop), *(y[part, ...] for y in others))
+        """Which samples are in a chunk, and their model, in memory."""
+        (matrix, *others), (first, last) = self._samples, self.bounds[number : number + 2].tolist()
+        part = slice(first, last)
+        if isinstance(matrix, Rows):
+            return part, self._block()(matrix.rows(first, last), *(y[part, ...] for y in others))
+        import dask
+
+        return part, self._block()(*dask.compute(matrix[part, :], *(y[part, ...] for y in others)))
 
     def chunk_lipschitz(self) -> Array:
         """L of the worst of the functions that chunks have in `xpsolve.stochastic.sag_chunks`, by a pass."""
-        (worst,) = row_reduce(functools.partial(_norm_of, self._block()), _largest, *self._samples)
-        return np.asarray((self.curvature * self.n_chunks / self.n) * worst + self.largest_lam())
+        norms = [np.asarray(self.chunk(number)[1].squared_norm()) for number in range(self.n_chunks)]
+        return np.asarray((self.curvature * self.n_chunks / self.n) * np.max(np.stack(norms)) + self.largest_lam())
 
     def chunks(self, rng: np.random.Generator) -> Iterator[LinearModel]:
-        """Models of some samples each, all those of a file once in random order."""
-        rows, block = self._samples[0], self._block()
-        for part, A in rows.shuffled(rng):
-            yield block(A, *(y[part, ...] for y in self._samples[1:]))
+        """Models of some samples each, all those of a file or of Dask once in random order."""
+        rows, *others = self._samples
+        if isinstance(rows, Rows):
+            for part, A in rows.shuffled(rng):
+                yield self._block()(A, *(y[part, ...] for y in others))
+        else:
+            for number in rng.permutation(self.n_chunks).tolist():
+                yield self.chunk(number)[1]
+
+    def adjoint(self, d: Array) -> Array:
+        """Aᵀd for d with a row for every sample, by a pass."""
+        (found,) = row_sums(functools.partial(_adjoint_of, self._block()), *self._samples, self.delivered(d))
+        return found
 
     def convexity(self) -> Array:
-        """As that of the model."""
-        return np.asarray(super().convexity())
+        """As that of the model, by the first pass."""
+        if self.frame is None:
+            return self.lam
+        size = self._constant_column()
+        return np.minimum(self.largest_lam(), size * size * self._first.curve / self.n)
 
     def separated(self, x: Array) -> Array | None:
         """As that of the model."""
@@ -281,7 +306,7 @@ def row_model(f: LinearModel, *, hessians: bool = False, block: int | None = Non
     for name, value in vars(f).items():  # λ, δ, the frame of an intercept, …
         if name not in _OF_SAMPLES:
             setattr(model, name, map_arrays(np.asarray, value))
-    if f.weights is not None:
+    if f.weights is not None and (f.seen is None or f.seen.weights is not f.weights):  # known by sums over all samples
         (model.weights,) = settled(f.weights)
     kind: Any = type(f)
     model.__class__ = _kind(kind)
@@ -305,12 +330,16 @@ def _matrix(operator: Any) -> tuple[Any, Callable[[Array], Array] | None]:
 def _by_blocks(operator: Any, size: int | None) -> Any:
     """The same operator, with a matrix in a file as `Rows`, of which nothing is ever made as a whole."""
     if isinstance(operator, WithIntercept):
-        return WithIntercept(_by_blocks(operator.operator, size), operator.size)
+        return WithIntercept(_by_blocks(operator.operator, size), _small(operator.size))
     if isinstance(operator, Centred):
-        return Centred(_by_blocks(operator.operator, size), operator.mean, operator.roots)
+        return Centred(_by_blocks(operator.operator, size), _small(operator.mean), operator.roots)
     if isinstance(operator, Dense) and isinstance(operator.A, np.memmap):
         return _by_blocks(Rows(operator.A), size)
     return operator if size is None or not isinstance(operator, Rows) else operator.in_blocks(size)
+
+
+def _small(x: Array | None) -> Array | None:
+    return None if x is None else np.asarray(x)
 
 
 def _model_of(
@@ -327,11 +356,11 @@ def _split(samples: Sequence[Array], count: int) -> tuple[Sequence[Array], Seque
 
 def _sums_of(block: Callable[..., LinearModel], hessian: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
-    return _sums_and_slopes(block(*samples), hessian, x)[0]
+    return _sums_at(block(*samples), hessian, x)[0]
 
 
-def _sums_and_slopes(model: Any, hessian: bool, x: Array) -> tuple[tuple[Array, ...], Array]:
-    """`_Sums` of some samples at x, and their slopes."""
+def _sums_at(model: Any, hessian: bool, x: Array) -> tuple[tuple[Array, ...], Array, Array]:
+    """`_Sums` of some samples at x, their slopes and margins."""
     s, H, sides = model._margins(x), np.zeros((), x.dtype), np.zeros(2, x.dtype)
     if hessian:
         H = weighted_gram(model.operator.A, np.sqrt(model._weighted(model.second_derivative(s, model.y))))
@@ -340,16 +369,20 @@ def _sums_and_slopes(model: Any, hessian: bool, x: Array) -> tuple[tuple[Array, 
         sides = np.asarray([not none_wrong, some_right], x.dtype)
     loss, d = model.loss(s, model.y), model._slopes(s)
     total = np.sum(loss if model.weights is None else loss * model.weights)
-    return (np.asarray(total), model._adjoint(d), H, sides), d
+    return (np.asarray(total), model._adjoint(d), H, sides), d, s
 
 
 def _first_of(block: Callable[..., LinearModel], hessian: bool, lipschitz: bool, *args: Array) -> tuple[Array, ...]:
     samples, (x,) = _split(args, 1)
     model: Any = block(*samples)
     A = model.operator.A
-    sums, d = _sums_and_slopes(model, hessian, x)
+    sums, d, s = _sums_at(model, hessian, x)
+    curve = np.zeros((), x.dtype)
+    if model.frame is not None:
+        curves = model._weighted(model.second_derivative(s, model.y))
+        curve = np.sum(curves) / np.prod(curves.shape[1:], dtype=int)
     G = model.rooted_gram(A) if lipschitz else np.zeros((), x.dtype)
-    return *sums, np.sum(d * d), G, np.max(A, axis=0), np.min(A, axis=0)
+    return *sums, np.sum(d * d), curve, G, np.max(A, axis=0), np.min(A, axis=0)
 
 
 def _merged(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
@@ -365,10 +398,6 @@ def _largest(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
     return (np.max(np.stack([x for (x,) in parts]), axis=0),)
 
 
-def _norm_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
-    return (np.asarray(block(*samples).squared_norm()),)
-
-
 def _worst_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:
     model: Any = block(*samples)
     squares = row_norms_squared(model.operator, model.y)
@@ -381,17 +410,15 @@ def _product_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array,
     return (model._adjoint(model._weighted(model._curve(model._margins(x))(model._margins(v)))),)
 
 
-def _dual_sums_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
+def _dual_of(block: Callable[..., LinearModel], framed: bool, *args: Array) -> tuple[Array, ...]:
+    """AᵀW̃ of the terms of a dual point and their sums, without an intercept AᵀW̃θ; and Σ w̃ℓ′²."""
     samples, (x,) = _split(args, 1)
-    model = block(*samples)
-    return model.dual_sums(model._margins(x))
-
-
-def _dual_of(block: Callable[..., LinearModel], count: int, *args: Array) -> tuple[Array, ...]:
-    samples, (x, *sums) = args[:count], args[count:]
-    model = block(*samples)
-    theta, excess = model.dual_point(model._margins(x), tuple(sums))
-    return model._adjoint(model._weighted(theta)), np.asarray(excess(np.zeros((), x.dtype)) * model.n)
+    model: Any = block(*samples)
+    s = model._margins(x)
+    d = model.derivative(s, model.y)
+    terms = [model._weighted(part) for part in (model.dual_terms(s) if framed else (d,))]
+    sums = [np.sum(part, axis=0) for part in terms] if framed else []
+    return *(model._adjoint(part) for part in terms), *sums, np.sum(d * model._weighted(d))
 
 
 def _excess_of(block: Callable[..., LinearModel], count: int, *args: Array) -> tuple[Array, ...]:
@@ -406,6 +433,11 @@ def _normal_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, 
     A = model.operator.A
     s = A @ v
     return (A.T @ (s if model.weights is None else model.weights[:, None] * s),)
+
+
+def _adjoint_of(block: Callable[..., LinearModel], *args: Array) -> tuple[Array, ...]:
+    samples, (d,) = _split(args, 1)
+    return (block(*samples)._adjoint(d),)
 
 
 def _gram_of(block: Callable[..., LinearModel], *samples: Array) -> tuple[Array, ...]:

@@ -36,19 +36,27 @@ def enter_weights(weights: Any, y: Array) -> tuple[Array, Array]:
     return weights, y
 
 
-def sample_weights(weights: Array, like: Array, check: bool) -> Array:
-    """The weights (n,), checked, in the namespace and dtype of `like`."""
+def sample_weights(weights: Array, like: Array) -> Array:
+    """The weights (n,), their shape checked, in the namespace and dtype of `like`."""
     check_ndim(weights, "weights", 1, shape="(n,)")
     check_rows(weights, "weights", like.shape[0], "A")
     xp = namespace_of(like)
     weights = lift(xp, weights)
-    weights = weights if weights.dtype == like.dtype else xp.astype(weights, like.dtype)
-    if check:
-        good = xp.all((weights >= 0) & xp.isfinite(weights)) & (xp.max(weights) > 0)
-        if not holds(good):
-            message = "weights: expected finite numbers >= 0 with some above 0, got others."
-            raise ValueError(message)
-    return weights
+    return weights if weights.dtype == like.dtype else xp.astype(weights, like.dtype)
+
+
+def good_weights(weights: Array) -> Array:
+    """Whether they are finite and none is below 0, but some above, 0-d."""
+    xp = namespace_of(weights)
+    good: Array = xp.all((weights >= 0) & xp.isfinite(weights)) & (xp.max(weights) > 0)
+    return good
+
+
+def check_weights(good: Array) -> None:
+    """Raise ValueError unless the weights are good.  One host read."""
+    if not holds(good):
+        message = "weights: expected finite numbers >= 0 with some above 0, got others."
+        raise ValueError(message)
 
 
 def weights_of_classes(
@@ -100,13 +108,16 @@ def part_of_a_stream() -> Iterator[None]:
         _IN_STREAM.reset(token)
 
 
-def check_every_class(members: Array, weights: Array | None, name: str) -> None:
-    """Raise where a class has no sample of positive weight: its intercept would have no minimiser.  One host read."""
+def check_every_class(members: Array, weights: Array | None, name: str, counts: Array | None = None) -> None:
+    """Raise where a class has no sample of positive weight: its intercept would have no minimiser.  One host read.
+
+    `counts` are the weights of the classes where these are known.
+    """
     if _IN_STREAM.get():
         return
-    xp = namespace_of(members)
-    counts = xp.sum(members if weights is None else members * weights[:, None], axis=0)
-    if not holds(xp.all(counts > 0)):
+    if counts is None:
+        counts = namespace_of(members).sum(members if weights is None else members * weights[:, None], axis=0)
+    if not holds(namespace_of(counts).all(counts > 0)):
         message = (
             f"{name}: expected samples of weight above 0 in every class, got a class without, whose intercept has no "
             "minimiser. Leave the class out, or set intercept=False."

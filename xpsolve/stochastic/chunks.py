@@ -1,4 +1,4 @@
-"""Stochastic methods on samples in a file: chunk after chunk, each read once in an epoch.
+"""Stochastic methods on samples in a file or of Dask: chunk after chunk, each read once in an epoch.
 
 A step on one sample drawn from all would read a few numbers from anywhere in the file, which is as slow as reading all
 that lies around them.  So an epoch goes through the chunks of the file in random order, and through the samples of each
@@ -15,7 +15,7 @@ import numpy as np
 
 from xpsolve.arrays import Array
 from xpsolve.operators import Dense, Rows
-from xpsolve.operators.rows import is_long
+from xpsolve.operators.rows import is_long, read_by_rows
 from xpsolve.solution import Progress, Solution
 from xpsolve.stochastic._row_model import RowModel, row_model
 from xpsolve.stochastic.batches import Way
@@ -26,21 +26,24 @@ from xpsolve.stochastic.stream import Options, Stream, checked_step, first_of_ru
 
 
 def in_chunks(f: Any, indices: Any) -> bool:
-    """Whether the samples of f are in a file, and the order of the steps is left to us."""
+    """Whether the samples of f are in a file and the order of the steps is left to us, or they are of Dask."""
     matrix = f.matrix if isinstance(f, LinearModel) else None
-    if isinstance(matrix, Rows):
-        return True
-    return indices is None and isinstance(matrix, Dense) and isinstance(matrix.A, np.memmap) and is_long(matrix.A)
+    if not isinstance(matrix, Dense):
+        return isinstance(matrix, Rows)
+    if isinstance(matrix.A, np.memmap):
+        return indices is None and is_long(matrix.A)
+    return read_by_rows(matrix.A)
 
 
 def descend_in_chunks(f: LinearModel, x0: Array | None, o: Options, way: Way) -> Solution:
     """The steps of all epochs."""
     if o.indices is not None:
-        message = "indices: expected None for an A in a file, whose chunks are read one after another."
+        message = "indices: expected None for an A in a file or of Dask, whose chunks are read one after another."
         raise ValueError(message)
     x, _ = first_of_run(f, x0, file=True)
     tau0 = None if o.step0 is None else checked_step(o.step0, o.step_name, None)
-    stream, tau0 = o.begun(row_model(f.centred()), x, None, tau0)
+    f = row_model(f.centred())
+    stream, tau0 = o.begun(f, None if x is None else f.small(x), None, tau0)
     model, k0 = cast(RowModel, stream.model), o.warmup or f.n / o.batch
     epochs = 10 if o.epochs is None else o.epochs
     run = _Run(stream, lambda k: way.rule(k, tau0, k0), o, way)
@@ -48,8 +51,8 @@ def descend_in_chunks(f: LinearModel, x0: Array | None, o: Options, way: Way) ->
         rng = np.random.default_rng((o.seed, epoch))
         for part in model.chunks(rng):
             if run.over(part, rng.permutation(part.n)):
-                return run.solution()
-    return run.solution()
+                return f.delivered(run.solution())  # type: ignore[no-any-return]
+    return f.delivered(run.solution())  # type: ignore[no-any-return]
 
 
 class _Run:

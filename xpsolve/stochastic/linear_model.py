@@ -12,8 +12,10 @@ with weights w̃_i = n·w_i/Σw before ℓ, ℓ′ and ℓ″.  A loss defines �
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from xpsolve.arrays import (
     Array,
@@ -38,12 +40,20 @@ from xpsolve.arrays import (
     weighted_gram,
 )
 from xpsolve.operators import Dense, LinearOperator, Rows, Sparse, eigenvalue_bound
-from xpsolve.operators.centred import centred
+from xpsolve.operators.centred import Centred, centred
 from xpsolve.operators.entry import enter_operator
 from xpsolve.operators.rows import read_by_rows
-from xpsolve.stochastic._entries import check_pass, column_sizes, row_norms_squared
+from xpsolve.stochastic._entries import column_sizes, row_norms_squared
+from xpsolve.stochastic._first_look import Look, Means, column_scale, look_at
 from xpsolve.stochastic._intercept import Frame, WithIntercept, in_frame
-from xpsolve.stochastic._weights import check_every_class, enter_weights, sample_weights, weights_of_classes
+from xpsolve.stochastic._weights import (
+    check_every_class,
+    check_weights,
+    enter_weights,
+    good_weights,
+    sample_weights,
+    weights_of_classes,
+)
 from xpsolve.trace import map_arrays
 
 EXACT_NORM = 256
@@ -56,6 +66,14 @@ class Dual(NamedTuple):
     down: Array  # −AᵀW̃θ/n, in the shape of x
     excess: Callable[[Array], Array]  # t to the mean of ℓ(s) + ℓ*(tθ) − s·tθ ≥ 0
     squares: Callable[[], Array]  # the mean of ℓ′²
+
+
+class Seen(NamedTuple):
+    """What a pass over blocks of rows has found, and of which samples."""
+
+    y: Array
+    weights: Array | None
+    look: Look
 
 
 class LinearModel:
@@ -91,7 +109,7 @@ class LinearModel:
     has_units: ClassVar[bool] = False  # whether x scales with y, as for squares
     separable: ClassVar[bool] = False  # whether margins have a right side, the loss falling along it for ever
     not_allowed: ClassVar[str] = ""  # what is said where they are not
-    seen: tuple[Array, Array] | None  # y and max|y|, where the check of y has found it
+    seen: Seen | None  # what a pass over blocks of rows has found
 
     def __init__(
         self,
@@ -119,12 +137,13 @@ class LinearModel:
         self.unpenalised: bool = not is_array(lam) and bool(lam == 0)  # known here, without a read
         self.strongly_convex: bool = not is_array(lam) and bool(lam > 0)  # in x, likewise
         self.seen = None
+        weights = None if weights is None else sample_weights(weights, self.y)
         if check_finite:
-            self._check_samples()
+            self._check_samples(weights, intercept)
         self.weights: Array | None = None  # of mean 1
         self._total: Array | None = None
         if weights is not None:
-            self._weigh(sample_weights(weights, self.y, check_finite))
+            self._weigh(weights)
         self.frame: Frame | None = None  # where x is in the variables of a centred model
         self.intercept = intercept
         if intercept:
@@ -143,41 +162,65 @@ class LinearModel:
         """Whether all observations are those of the loss, 0-d; None where any are."""
         return None
 
+    @staticmethod
+    def members(y: Array) -> Array | None:
+        """The share of every sample in each class, (n, classes), with which weights of classes count; None without."""
+        return None
+
     def _weigh(self, factors: Array) -> None:
         """Multiply the weights by factors (n,) of the samples."""
-        xp = self.xp
+        xp, seen = self.xp, self.seen
         before = factors if self.weights is None else factors * self.weights
-        largest = xp.max(before)
-        total = xp.sum(before / largest)
+        known = seen is not None and seen.weights is before
+        largest = seen.look.largest if known else xp.max(before)  # type: ignore[union-attr]
+        total = seen.look.total if known else xp.sum(before / largest)  # type: ignore[union-attr]
         self._total = (total * largest) if self._total is None else self._total * (total * largest / self.n)
         self.weights = before / largest * (self.n / total)
+        if known:
+            self.seen = seen._replace(weights=self.weights)  # type: ignore[union-attr]
 
     def _weigh_classes(self, given: Any, members: Array, labels: tuple[int, ...], name: str, check: bool) -> None:
         """Multiply the weights by those of classes; where there is an intercept, check that all of them are there."""
         if given is not None:
             self._weigh(weights_of_classes(given, members, self.weights, labels, check))
         if self.intercept and check:
-            check_every_class(members, self.weights, name)
+            known = self._known()
+            check_every_class(members, self.weights, name, None if known is None else known.counts)
 
-    def _check_samples(self) -> None:
-        """Raise ValueError where observations are not those of the loss, or A or y has a NaN or an infinity."""
+    def _check_samples(self, weights: Array | None, means: bool) -> None:
+        """Raise ValueError where observations are not those of the loss, a number is not finite or a weight below 0.
+
+        Samples that are read by blocks of rows are read once, and their means are found where these are needed.
+        """
         operator, arrays = self.operator, {"y": self.y}
         if isinstance(operator, Dense | Sparse | Rows):
             arrays = {"A": operator if isinstance(operator, Rows) else operator.like, **arrays}
-        product, allowed = self._look()
+        look = None if self._rows() is None else self._look(weights, means)
+        allowed = type(self).allowed(self.y) if look is None else look.allowed
         if allowed is not None and not holds(allowed):
             raise ValueError(self.not_allowed)
-        check_finite(namespace_of(self.y), product, **arrays)
+        check_finite(namespace_of(self.y), lambda: operator.rmatvec(self.y) if look is None else look.finite, **arrays)
+        if weights is not None:
+            check_weights(good_weights(weights) if look is None else look.weighed & (look.largest > 0))
 
-    def _look(self) -> tuple[Callable[[], Array], Array | None]:
-        """What makes Aᵀy, and whether observations are those of the loss: in one pass over chunks of rows."""
-        operator, allowed = self.operator, type(self).allowed
+    def _rows(self) -> Any:
+        """The matrix where it is read by blocks of rows, else None."""
+        matrix: Any = self.matrix
+        matrix = matrix.A if isinstance(matrix, Dense) else matrix if isinstance(matrix, Rows) else None
         followed = hasattr(namespace_of(self.y), "inside")
-        if isinstance(operator, Dense) and read_by_rows(operator.A) and not followed:
-            found, size, good = check_pass(operator.A, self.y, allowed)
-            self.seen = self.y, size
-            return lambda: found, good
-        return lambda: operator.rmatvec(self.y), allowed(self.y)
+        return None if matrix is None or followed or not read_by_rows(matrix) else matrix
+
+    def _look(self, weights: Array | None, means: bool) -> Look:
+        """A pass over the samples, which is remembered."""
+        kind = type(self)
+        look = look_at(self._rows(), self.y, weights, allowed=kind.allowed, members=kind.members, means=means)
+        self.seen = Seen(self.y, weights, look)
+        return look
+
+    def _known(self) -> Means | None:
+        """The means of y and A with these weights, where a pass has found them."""
+        seen = self.seen
+        return seen.look.means if seen is not None and seen.y is self.y and seen.weights is self.weights else None
 
     # --- what a loss defines --------------------------------------------------------------------
 
@@ -204,11 +247,28 @@ class LinearModel:
         """
         raise NotImplementedError
 
-    def dual_sums(self, s: Array) -> tuple[Array, ...]:
-        """Sums over samples that the dual point of a model with an intercept needs."""
+    def dual_terms(self, s: Array) -> tuple[Array, Array]:
+        """Two terms of a sample: from their sums and products with Aᵀ that of a dual point with an intercept follows.
+
+        Here ℓ′ where it is above 0, and −ℓ′ where it is below.
+        """
         xp, d = self.xp, self.derivative(s, self.y)
         zero = xp.zeros_like(d)
-        return tuple(xp.sum(self._weighted(xp.maximum(x, zero)), axis=0) for x in (d, -d))
+        return xp.maximum(d, zero), xp.maximum(-d, zero)
+
+    def dual_sums(self, s: Array) -> tuple[Array, ...]:
+        """The sums over samples of `dual_terms`, with their weights."""
+        return tuple(self.xp.sum(self._weighted(x), axis=0) for x in self.dual_terms(s))
+
+    def dual_mix(self, terms: Sequence[Array], sums: Sequence[Array]) -> Array:
+        """θ with an intercept from the terms, or AᵀW̃θ from AᵀW̃ of each, with their `dual_sums`."""
+        up, down = self._dual_factors(sums)
+        return up * terms[0] - down * terms[1]
+
+    def _dual_factors(self, sums: Sequence[Array]) -> tuple[Array, Array]:
+        xp, (up, down) = self.xp, sums
+        least, one = xp.minimum(up, down), xp.ones_like(up)
+        return least / xp.where(up > 0, up, one), least / xp.where(down > 0, down, one)
 
     def dual_point(self, s: Array, sums: tuple[Array, ...] = ()) -> tuple[Array, Callable[[Array], Array]]:
         """A dual point θ near ℓ′(s), and t to the mean of ℓ(s) + ℓ*(tθ) − s·tθ ≥ 0.
@@ -219,9 +279,8 @@ class LinearModel:
         d, y = self.derivative(s, self.y), self.y
         if self.frame is None:
             return d, lambda t: self.mean_of(self.dual_excess(s, y, t))
-        xp, (up, down) = self.xp, sums or self.dual_sums(s)
-        least, one = xp.minimum(up, down), xp.ones_like(up)
-        part = xp.where(d > 0, least / xp.where(up > 0, up, one), least / xp.where(down > 0, down, one))
+        up, down = self._dual_factors(sums or self.dual_sums(s))
+        part = self.xp.where(d > 0, up, down)
         return part * d, lambda t: self.mean_of(self.dual_excess(s, y, t * part))
 
     def in_units_of(self, b: Array) -> LinearModel:
@@ -230,7 +289,7 @@ class LinearModel:
 
     def constant(self) -> Array:
         """A margin that is about the best of those that are the same for all samples, 0-d or (m,)."""
-        return self._mean(self.y)
+        return self._center()
 
     def _curve(self, s: Array) -> Callable[[Array], Array]:
         """t to ℓ″(s, y)·t."""
@@ -343,9 +402,9 @@ class LinearModel:
 
     def unit_of_y(self) -> Array:
         """The power of two just below max|y|, 0-d."""
-        if self.seen is None or self.seen[0] is not self.y:
+        if self.seen is None or self.seen.y is not self.y:
             return power_of_two(self.y)
-        return self.xp.asarray(power_of_two(self.seen[1]))
+        return self.xp.asarray(power_of_two(self.seen.look.size))
 
     def small(self, x: Array) -> Array:
         """An array without an axis of samples, of the library of x."""
@@ -359,6 +418,8 @@ class LinearModel:
         """The same model in the variables in which it is solved; itself without an intercept."""
         if not isinstance(self.operator, WithIntercept) or self.frame is not None:
             return self
+        if self._rows() is not None:
+            return self._centred_by_rows()
         other, (c,) = copy.copy(self), settled(self.constant())
         if self.has_units:  # ℓ is one of s − y
             other.y = self.y - c
@@ -367,13 +428,34 @@ class LinearModel:
         other.operator, other.frame = in_frame(self.operator, self._shares(), slopes, offset)
         return other
 
+    def _centred_by_rows(self) -> LinearModel:
+        """The same by a pass over blocks of rows, and one before it where the means are not known yet."""
+        model = copy.copy(self)
+        if model._known() is None:
+            if model.weights is not None:
+                (model.weights,) = settled(model.weights)
+            model._look(model.weights, True)
+        seen, means = model.seen, model._known()
+        assert seen is not None
+        assert means is not None
+        c = np.asarray(model.constant()) if model.has_units else None
+        scale, columns = column_scale(model._rows(), means), means.along.ndim == 2
+        mean, size, offset = (None if x is None else model.xp.asarray(x) for x in (means.mean, scale, c))
+        other = model.in_frame_of(Frame(mean, size, offset, columns))
+        most = seen.look.size if c is None else np.max(np.maximum(means.high - c, c - means.low))
+        other.seen = Seen(other.y, other.weights, seen.look._replace(size=most, means=means if c is None else None))
+        return other
+
     def in_frame_of(self, frame: Frame) -> LinearModel:
         """The same model with an intercept in the variables of another one of its kind."""
         other, operator = copy.copy(self), self.operator
         assert isinstance(operator, WithIntercept)
         if frame.offset is not None:
             other.y = self.y - frame.offset
-        other.operator = WithIntercept(centred(operator.operator, frame.mean), frame.size).explicit()
+        if self._rows() is None:
+            other.operator = WithIntercept(centred(operator.operator, frame.mean), frame.size).explicit()
+        else:
+            other.operator = WithIntercept(Centred(operator.operator, frame.mean), frame.size)
         other.frame = frame
         return other
 
@@ -494,6 +576,11 @@ class LinearModel:
     def _mean(self, y: Array) -> Array:
         """The weighted mean over the samples of y (n,) or (n, m)."""
         return self.xp.asarray(self.xp.sum(self._weighted(y) / self.n, axis=0))
+
+    def _center(self) -> Array:
+        """The weighted mean of y."""
+        known = self._known()
+        return self._mean(self.y) if known is None else self.xp.asarray(known.center)
 
     def _shares(self) -> Array:
         """w_i/Σw, (n,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpsolve.arrays import Array, check_ndim, device_of, is_array, is_concrete, namespace_of
@@ -70,11 +70,16 @@ class Multinomial(LinearModel):
         if is_array(Y) and Y.ndim == 1:
             Y = _one_hot(Y)
         super().__init__(A, Y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
-        self._weigh_classes(class_weights, self.y, tuple(range(self.y.shape[1])), "Y", check_finite)
+        self._weigh_classes(class_weights, self.members(self.y), tuple(range(self.y.shape[1])), "Y", check_finite)
+
+    @staticmethod
+    def members(y: Array) -> Array:
+        """y itself."""
+        return y
 
     def constant(self) -> Array:
         """The logarithms of the shares of the classes, of the sum 0."""
-        xp, shares = self.xp, self._mean(self.y)
+        xp, shares = self.xp, self._center()
         least = xp.full_like(shares, 0.5 / self.n)  # half a sample of a class that is not there
         logs = xp.log(xp.maximum(shares, least))
         return logs - xp.mean(logs)
@@ -113,10 +118,20 @@ class Multinomial(LinearModel):
         pi = softmax(s)
         return pi * (1 - pi)
 
-    def dual_sums(self, s: Array) -> tuple[Array, ...]:
-        """How much of every class is missing in softmax(s), and how much is there."""
-        xp, pi = self.xp, softmax(s)
-        return xp.sum(self._weighted(self.y - pi), axis=0), xp.sum(self._weighted(pi), axis=0)
+    def dual_terms(self, s: Array) -> tuple[Array, Array]:
+        """softmax(s) − y, and softmax(s)."""
+        pi = softmax(s)
+        return pi - self.y, pi
+
+    def dual_mix(self, terms: Sequence[Array], sums: Sequence[Array]) -> Array:
+        """The first term, where classes that softmax(s) has too much of give some to the others."""
+        xp, (over, there) = self.xp, sums
+        zero = xp.zeros_like(over)
+        given = terms[1] * (xp.maximum(over, zero) / xp.where(there > 0, there, xp.ones_like(there)))
+        wanted = xp.maximum(-over, zero)
+        total = xp.sum(wanted)
+        share = wanted / xp.where(total > 0, total, xp.ones_like(total))
+        return terms[0] - given + xp.sum(given, axis=-1, keepdims=True) * share
 
     def dual_point(self, s: Array, sums: tuple[Array, ...] = ()) -> tuple[Array, Callable[[Array], Array]]:
         """q − y, and t to the mean of Σ_k q_t log(q_t/π) with π = softmax(s) and q_t = (1 − t)y + tq, for 0 ≤ t ≤ 1.
@@ -127,13 +142,7 @@ class Multinomial(LinearModel):
         xp, y, log_pi = self.xp, self.y, s - logsumexp(s)[..., None]
         q = xp.exp(log_pi)
         if self.frame is not None:
-            missing, there = sums or self.dual_sums(s)
-            zero = xp.zeros_like(missing)
-            wanted = xp.maximum(missing, zero)
-            given = q * (xp.maximum(-missing, zero) / xp.where(there > 0, there, xp.ones_like(there)))
-            total = xp.sum(wanted)
-            share = wanted / xp.where(total > 0, total, xp.ones_like(total))
-            q = q - given + xp.sum(given, axis=-1, keepdims=True) * share
+            q = self.dual_mix((q, q), sums or self.dual_sums(s))
 
         def excess(t: Array) -> Array:
             mixed = (1 - t) * y + t * q

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpsolve.arrays import (
@@ -95,6 +95,23 @@ class LeastSquares(LinearModel):
         """½(1 − t)²(s − y)²."""
         r = (1 - t) * (s - y)
         return self._over_columns(0.5 * r * r)
+
+    def dual_terms(self, s: Array) -> tuple[Array, Array]:
+        """The residual s − y, and 1."""
+        d = s - self.y
+        return d, self.xp.ones_like(d)
+
+    def dual_mix(self, terms: Sequence[Array], sums: Sequence[Array]) -> Array:
+        """The residual without its mean."""
+        return terms[0] - sums[0] / sums[1] * terms[1]
+
+    def dual_point(self, s: Array, sums: tuple[Array, ...] = ()) -> tuple[Array, Callable[[Array], Array]]:
+        """With an intercept the residual without its mean, which is the nearest θ whose sum is 0."""
+        if self.frame is None:
+            return super().dual_point(s, sums)
+        d = s - self.y
+        theta = d - (sums[0] / sums[1] if sums else self._mean(d))
+        return theta, lambda t: self.mean_of(self._over_columns(0.5 * (d - t * theta) ** 2))
 
     def in_units_of(self, b: Array) -> LeastSquares:
         """With y/b."""
@@ -273,13 +290,17 @@ class Logistic(LinearModel):
     ) -> None:
         super().__init__(A, y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
         if class_weights is not None or intercept:
-            members = 0.5 * (1 + self.xp.stack([-self.y, self.y], axis=1))
-            self._weigh_classes(class_weights, members, (-1, 1), "y", check_finite)
+            self._weigh_classes(class_weights, self.members(self.y), (-1, 1), "y", check_finite)
+
+    @staticmethod
+    def members(y: Array) -> Array:
+        """The two classes."""
+        return 0.5 * (1 + namespace_of(y).stack([-y, y], axis=1))
 
     def constant(self) -> Array:
         """The logarithm of the odds of the classes."""
         xp, most = self.xp, 1 - 1 / self.n  # with half a sample of a class that is not there
-        mean = self._mean(self.y)
+        mean = self._center()
         mean = xp.minimum(xp.maximum(mean, xp.full_like(mean, -most)), xp.full_like(mean, most))
         return xp.log((1 + mean) / (1 - mean))
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve.arrays import Array, device_of, put
-from xpsolve.capabilities import EAGER, capabilities
+from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.block import added, derivatives
 from xpsolve.stochastic.chunks import in_chunks
@@ -41,7 +41,7 @@ class Memory(NamedTuple):
     alpha: Array  # (n, m), for many runs one after another (runs·n, m)
 
 
-@capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
+@capabilities(jit=False, batch="runs", syncs=4)
 def sag(
     f: LinearModel,
     x0: Array | None = None,
@@ -60,19 +60,19 @@ def sag(
 
     With λ > 0, or a Hessian that is not singular, it converges linearly, where `sgd` does not.  It stops at `tol`: the
     gradient in its memory, checked every so many steps, some thousand apart at most, says when to compute that of f.
-    Of an A in a file, `xpsolve.Rows` or a long ``numpy.memmap``, a step is on all samples of one chunk.
+    Of an A in a file, `xpsolve.Rows` or a long ``numpy.memmap``, or of Dask a step is on all samples of one chunk.
 
     Parameters
     ----------
     f, x0, indices, epochs
         As in `sgd`.
     step : float or one for each run, optional
-        τ.  None is 1/L of the worst sample; of an A in a file that of the worst chunk.
+        τ.  None is 1/L of the worst sample; of an A in chunks that of the worst of them.
     memory : SagMemory, optional
         ``.stats["memory"]`` of a run with the same objective, which continues from its ``.x`` given as `x0`.  With
         another `seed` the samples come in another order.
     block, seed
-        As in `sgd`; of an A in a file neither `indices` nor `block`.
+        As in `sgd`; of an A in chunks neither `indices` nor `block`.
     tol : float
         The certificate at which to stop; 0 takes all steps.
     record_every, callback
@@ -81,8 +81,8 @@ def sag(
     Returns
     -------
     Solution
-        As from `sgd`; ``.n_iter`` counts chunks of an A in a file.  The memory takes n numbers, n·m for `Multinomial`,
-        and not n·p; it is ``.stats["memory"]``.
+        As from `sgd`; ``.n_iter`` counts chunks where A is in chunks.  The memory takes n numbers, n·m for
+        `Multinomial`, and not n·p; it is ``.stats["memory"]``.
 
     Raises
     ------
@@ -97,8 +97,8 @@ def sag(
     -----
     Chunks of a file are drawn at random with replacement, so that the source has to have slices of rows; a function
     that makes rows has not.  They have 1 MB, or eight rows for each column where that is more, up to 16 MB, in whole
-    chunks of the source; ``xs.Rows(A, block=…)`` makes others.  Rows that are sorted in the file need no mixing: chunks
-    that differ make the step smaller at most.
+    chunks of the source; ``xs.Rows(A, block=…)`` makes others.  Those of Dask are taken as they are, and computed one
+    after another.  Rows that are sorted need no mixing: chunks that differ make the step smaller at most.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Stochastic average gradient on samples in a file: a step is on all samples of one chunk, drawn from all chunks.
+"""Stochastic average gradient on samples in a file or of Dask: a step is on all samples of a chunk drawn at random.
 
 With B chunks C the objective is the mean of B functions, n_C·B/n times the mean loss on C, and the method that for the
 B functions (Schmidt, Le Roux & Bach 2017, their §4.3).  Its step is 1/L for the largest L of these,
@@ -12,6 +12,7 @@ another of a chunk, since all that is remembered of the others is as old as the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -38,7 +39,7 @@ def average_in_chunks(
         ("block", o.block != "auto", "where a step is on a chunk; xs.Rows(…, block=…) says of how many rows"),
     ):
         if is_given:
-            message = f"{name}: expected none for an A in a file, {why}."
+            message = f"{name}: expected none for an A in a file or of Dask, {why}."
             raise ValueError(message)
     x, _ = first_of_run(f, x0, file=True)
     matrix = f.matrix
@@ -49,7 +50,8 @@ def average_in_chunks(
         )
         raise TypeError(message)
     given = None if o.step0 is None else checked_step(o.step0, o.step_name, None)
-    stream, tau = o.begun(row_model(f.centred(), block=_bytes(f)), x, None, 1.0 if given is None else given)
+    f = row_model(f.centred(), block=_bytes(f))
+    stream, tau = o.begun(f, None if x is None else f.small(x), None, 1.0 if given is None else given)
     model = cast(RowModel, stream.model)
     L = model.chunk_lipschitz() if given is None else 1 / tau
     run = _Run(stream, float(1 / L) if L > 0 else 1.0, alpha, seen, o)
@@ -76,10 +78,15 @@ class _Run:
         model, b = self.model, stream.units.b
         self.x = stream.shaped(stream.X)
         if alpha is None or seen is None:
-            self.alpha, self.seen, self.g = np.zeros_like(model.y), np.zeros(model.n, dtype=bool), 0 * self.x
+            self.alpha, self.seen, self.g = (
+                np.zeros(model.y.shape, model.y.dtype),
+                np.zeros(model.n, dtype=bool),
+                0 * self.x,
+            )
         else:
-            self.alpha = np.array(alpha if b is None else alpha / b)
-            self.seen, self.g = seen.copy(), model._adjoint(self.alpha)
+            alpha = np.array(alpha)
+            self.alpha = alpha if b is None else alpha / b
+            self.seen, self.g = seen.copy(), model.adjoint(self.alpha)
         self.count, self.done, self.reads = int(np.sum(self.seen)), 0, 0
         self.asked = -model.n_chunks
         self.finite, self.stopped = True, False
@@ -128,9 +135,8 @@ class _Run:
         if self.o.record_every is not None:
             self._keep()
             history = history_of(self.stream, self.kept, self.at)
-        memory = SagMemory(self.alpha if b is None else self.alpha * b, self.seen)
-        size = self.model.chunk_rows
-        how = Record(
-            self.X, self.done, self.finite, self.stopped, self.reads, 0, size, False, history, {"memory": memory}
-        )
-        return solution_of(self.o, "sag", self.stream, how)
+        size = int(self.model.bounds[1])
+        how = Record(self.X, self.done, self.finite, self.stopped, self.reads, 0, size, False, history, {})
+        found: Solution = self.model.delivered(solution_of(self.o, "sag", self.stream, how))
+        memory = SagMemory(self.model.delivered(self.alpha if b is None else self.alpha * b), self.seen)
+        return replace(found, stats={**found.stats, "memory": memory})

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpsolve.arrays import Array
-from xpsolve.capabilities import EAGER, capabilities
+from xpsolve.capabilities import capabilities
 from xpsolve.solution import Callback, Solution
 from xpsolve.stochastic.batches import Way, descend
 from xpsolve.stochastic.block import added, derivatives
@@ -117,7 +117,7 @@ class _Descent:
         return Iterate(stream.joined(X), stream.joined(total) if self.average else state.total), change
 
 
-@capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
+@capabilities(jit=False, batch="runs", syncs=4)
 def sgd(
     f: LinearModel | Callable[[Any, Any], LinearModel],
     x0: Array | Solution | None = None,
@@ -146,10 +146,10 @@ def sgd(
     Parameters
     ----------
     f : LeastSquares, Huber, Logistic or Multinomial, or callable
-        The objective, of a dense or sparse A, or of `Rows` in a file, which an epoch goes through once: its chunks in
-        random order, and the samples of each in random order (so is a ``numpy.memmap`` of more than 16 MB, unless
-        `indices` are given).  Rows that are sorted, as by their class, have to be mixed before.  With `batches`, a
-        function of (A_i, y_i) that returns the objective of one batch: such a class, or
+        The objective, of a dense or sparse A; or of `Rows` in a file or an A of Dask, which an epoch goes through
+        once: its chunks in random order, and the samples of each in random order (so is a ``numpy.memmap`` of more than
+        16 MB, unless `indices` are given).  Rows that are sorted, as by their class, have to be mixed before.  With
+        `batches`, a function of (A_i, y_i) that returns the objective of one batch: such a class, or
         ``functools.partial(Logistic, lam=1e-4)``.
     x0 : array, shape of x, or (runs, …), or StreamSolution, optional
         Where to start; with a leading axis, as many runs are done side by side.  An intercept is one more entry or row
@@ -258,7 +258,7 @@ def sgd(
     )
 
 
-@capabilities(backends=EAGER, jit=False, batch="runs", syncs=4)
+@capabilities(jit=False, batch="runs", syncs=4)
 def sga(
     f: LinearModel | Callable[[Any, Any], LinearModel],
     x0: Array | Solution | None = None,

@@ -25,6 +25,7 @@ from xpsolve.arrays import (
     is_array,
     is_concrete,
     is_scalar,
+    library,
     namespace_of,
 )
 from xpsolve.guides import guide
@@ -249,6 +250,9 @@ def first_of_run(f: Any, x0: Array | None, *, file: bool = False) -> tuple[Array
     check_one_column(f)
     if not isinstance(f.matrix, (Rows | Dense | Sparse) if file else Dense | Sparse):
         message = f"f: expected a dense or sparse A, with accessible rows, got {f.operator!r}."
+        raise TypeError(message)
+    if not file and library(namespace_of(f.y)) == "dask":
+        message = "f: expected arrays in memory, got those of Dask. Compute them before: A, y = dask.compute(A, y)."
         raise TypeError(message)
     if not is_concrete(f.y, f.lam):
         message = (
