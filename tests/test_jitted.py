@@ -468,6 +468,47 @@ def test_a_number_that_is_asked_for_is_no_array():
                 call(to)
 
 
+@counted
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        lambda lam: xs.penalties.L1(lam),
+        lambda lam: xs.penalties.L1(lam) + xs.penalties.NonNegative(),
+        lambda lam: xs.penalties.GroupL1(lam, 2),
+        lambda lam: xs.penalties.GroupL1(lam, 3) + xs.penalties.L1(lam),
+        lambda lam: xs.penalties.TotalVariation(lam, (6,)),
+        lambda lam: xs.penalties.Analysis(lam, xs.operators.Gradient((6,))),
+    ],
+)
+def test_a_new_number_in_a_penalty_compiles_nothing(penalty):
+    for dtype in ("float32", "float64"):
+        a, y = A.astype(dtype), Y.astype(dtype)
+        for lam in (0.1, 0.3, 2):
+            found = xs.minimize(xs.LeastSquares(jnp.asarray(a), jnp.asarray(y)), penalty(lam), tol=1e-4)
+            wanted = xs.minimize(xs.LeastSquares(a, y), penalty(lam), tol=1e-4)
+            assert found.x.dtype == wanted.x.dtype == dtype
+            assert found.converged
+            assert found.certificate.name == wanted.certificate.name
+            np.testing.assert_allclose(found.x, wanted.x, atol=0.1)
+    assert programs() == [2]
+
+
+def test_a_number_in_a_penalty_is_shown_as_it_was_given():
+    f = xs.LeastSquares(jnp.asarray(A), jnp.asarray(Y))
+    with pytest.raises(ValueError, match="penalty: expected an operator with 6 columns"):
+        xs.minimize(f, xs.penalties.TotalVariation(0.5, (7,)))
+    with pytest.raises(TypeError, match=r"the penalty TotalVariation\(lam=0.5"):
+        xs.minimize(f, xs.penalties.TotalVariation(0.5, (6,)), method="fista")
+
+
+@pytest.mark.parametrize("penalty", [xs.penalties.L1(0), xs.penalties.GroupL1(0, 2)])
+def test_zero_in_a_penalty_stays_a_number(penalty):
+    found, wanted = (xs.minimize(xs.LeastSquares(to(A), to(1e3 * Y)), penalty) for to in (jnp.asarray, np.asarray))
+    assert found.certificate.name == wanted.certificate.name
+    assert found.converged
+    np.testing.assert_allclose(found.x, wanted.x, atol=1e-2)
+
+
 COMPILES_AGAIN = {  # numbers that decide more than a value
     ("elastic_net", "theta"),  # 1 is ridge regression
     ("invert", "step"),  # f is code of the user, which is not compiled

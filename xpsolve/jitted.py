@@ -18,7 +18,7 @@ import math
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import fields
 from enum import Enum
@@ -84,16 +84,26 @@ def jittable(function: Callable[..., Any], numbers: Collection[str] = ()) -> Cal
         if "jax" not in sys.modules or not _meets_jax((*args, *kwargs.values())):
             return function(*args, **kwargs)
         found = _Arguments()
+        inside, options = [_opened(x) for x in args], {k: _opened(x) for k, x in kwargs.items()}
         try:
-            given = [found.number(i, x) if i in places else found.key(x) for i, x in enumerate(args)]
-            named = [(k, found.number(k, x) if k in wanted else found.key(x)) for k, x in kwargs.items()]
+            given = [found.number(i, x) if i in places else found.key(x) for i, x in enumerate(inside)]
+            named = [(k, found.number(k, x) if k in wanted else found.key(x)) for k, x in options.items()]
         except _Foreign:
             return function(*args, **kwargs)
         key = (function, *given, *named)
-        answer = _program(key, function).run(found, args, kwargs)
+        answer = _program(key, function).run(found, inside, options, lambda: function(*args, **kwargs))
         return function(*args, **kwargs) if answer is _UNKNOWN else answer
 
     return call
+
+
+def _opened(x: Any) -> Any:
+    """An argument with arrays in place of the numbers in it, where it is made for that."""
+    if not (hasattr(type(x), "with_arrays") and type(x).__module__.startswith("xpsolve.")):
+        return x
+    from jax import numpy as jnp
+
+    return x.with_arrays(jnp.asarray)
 
 
 def _meets_jax(values: Any) -> bool | None:
@@ -213,7 +223,9 @@ class _Program:
         self._possible: dict[Any, bool] = {}  # whether it can be compiled, by the shapes of its arguments
         self._baked: dict[Any, list[tuple[int, Any]]] = {}  # likewise arrays that are constants of it, and their places
 
-    def run(self, found: _Arguments, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(
+        self, found: _Arguments, args: Sequence[Any], kwargs: dict[str, Any], step_by_step: Callable[[], Any]
+    ) -> Any:
         """The answer; `_UNKNOWN` where the program does not have it."""
         shapes = found.shapes()
         possible = self._possible.get(shapes)
@@ -235,7 +247,7 @@ class _Program:
             _calls.reset(token)
         if outcome is not None:
             return outcome.answer(found.tol)
-        answer = self._function(*args, **kwargs)
+        answer = step_by_step()
         self._possible[shapes] = False
         return answer
 

@@ -454,6 +454,15 @@ def test_everywhere(xp, rng, penalty):
 
 
 @EVERYWHERE
+@pytest.mark.parametrize("penalty", [P.L1(0), P.GroupL1(0, 2)])
+def test_a_penalty_of_weight_zero_is_none(xp, rng, penalty):
+    A, y = data(rng)
+    solution = xs.minimize(xs.LeastSquares(xp(A), xp(1e3 * y)), penalty, tol=1e-7 if xp.exact else 1e-4)
+    assert solution.converged
+    assert_close(solution.x, np.linalg.lstsq(A, 1e3 * y)[0], like=xp(y), atol=1e-2 if xp.exact else 1.0)
+
+
+@EVERYWHERE
 def test_nnls_everywhere(xp, rng):
     A, y = data(rng)
     tol = 1e-7 if xp.exact else 1e-4

@@ -11,7 +11,17 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, check_number, common_namespace, device_of, is_array, lift, namespace_of
+from xpsolve.arrays import (
+    Array,
+    Namespace,
+    check_number,
+    common_namespace,
+    device_of,
+    is_array,
+    is_scalar,
+    lift,
+    namespace_of,
+)
 from xpsolve.trace import arrays_in, map_arrays
 
 
@@ -40,6 +50,9 @@ class Penalty:
 
     finite = False
     """Whether R(x) < ∞ for every x."""
+
+    numbers: tuple[str, ...] = ()
+    """Attributes that are numbers, for which 0-d arrays do as well where they are above 0."""
 
     def value(self, x: Array) -> Array:
         """R(x), 0-d; ∞ outside of its domain."""
@@ -75,6 +88,19 @@ class Penalty:
             return self
         xp = common_namespace(x=x, **{f"array {i}": a for i, a in enumerate(arrays_in(self))})
         return map_arrays(lambda a: lift(xp, a), self)
+
+    def with_arrays(self, made: Callable[[float], Array]) -> Penalty:
+        """The same with arrays in place of its `numbers` above 0, and in no words: another λ changes a value alone."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Penalty):
+                value = value.with_arrays(made)
+            elif name in self.numbers and is_scalar(value) and value > 0:
+                value = made(value)
+            elif name == "_shown":
+                value = type(self).__name__
+            object.__setattr__(other, name, value)
+        return other
 
     def __add__(self, other: Any) -> Penalty:
         if not isinstance(other, Penalty):
@@ -174,6 +200,10 @@ class Sum(Penalty):
         parts = [part.scaled(unit, size) for part in self.parts]
         return None if None in parts else Sum(tuple(parts))  # type: ignore[arg-type]
 
+    def with_arrays(self, made: Callable[[float], Array]) -> Sum:
+        """Every part with arrays."""
+        return Sum(tuple(part.with_arrays(made) for part in self.parts))
+
     def without_last(self, x: Array) -> Penalty:
         """Every part without it."""
         return Sum(tuple(part.without_last(x) for part in self.parts))
@@ -187,6 +217,11 @@ def weight(value: Any, name: str) -> Any:
     if is_array(value) and value.ndim == 0:
         return value
     return check_number(value, name, minimum=0)
+
+
+def times(value: Any, factor: Any) -> Any:
+    """A weight times a number or 0-d array; the number 0 stays one, since penalties look whether they are nothing."""
+    return value if is_scalar(value) and value == 0 else value * factor
 
 
 def number(xp: Namespace, like: Array, value: Any) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xpsolve.arrays import Array, Namespace, check_count, device_of, is_array, namespace_of
-from xpsolve.penalties.base import Penalty, shown, total, weight
+from xpsolve.penalties.base import Penalty, shown, times, total, weight
 
 
 class GroupL1(Penalty):
@@ -43,6 +43,7 @@ class GroupL1(Penalty):
 
     homogeneous = True
     finite = True
+    numbers = ("lam",)
 
     def __init__(self, lam: Any, groups: Any = "rows", weights: Sequence[float] | None = None) -> None:
         self.lam = weight(lam, "lam")
@@ -90,7 +91,7 @@ class GroupL1(Penalty):
     def scaled(self, unit: Any, size: Any) -> GroupL1:
         """With λ·unit/size."""
         other = copy.copy(self)
-        other.lam = self.lam * (unit / size)
+        other.lam = times(self.lam, unit / size)
         return other
 
     def meeting(self, x: Array) -> GroupL1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xpsolve.arrays import Array, is_array, namespace_of, thin_svd
-from xpsolve.penalties.base import Penalty, total, weight
+from xpsolve.penalties.base import Penalty, times, total, weight
 
 
 class Nuclear(Penalty):
@@ -32,6 +32,7 @@ class Nuclear(Penalty):
 
     homogeneous = True
     finite = True
+    numbers = ("lam",)
 
     def __init__(self, lam: Any) -> None:
         self.lam = weight(lam, "lam")
@@ -73,7 +74,7 @@ class Nuclear(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Nuclear:
         """With λ·unit/size."""
-        return Nuclear(self.lam * (unit / size))
+        return Nuclear(times(self.lam, unit / size))
 
 
 def _matrix(x: Array) -> Array:

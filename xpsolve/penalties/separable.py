@@ -12,12 +12,14 @@ import math
 from typing import Any
 
 from xpsolve.arrays import Array, check_number, holds, is_array, is_concrete, is_scalar, namespace_of
-from xpsolve.penalties.base import Penalty, number, shown, total, weight
+from xpsolve.penalties.base import Penalty, number, shown, times, total, weight
 from xpsolve.penalties.shrink import shrink
 
 
 class Separable(Penalty):
     """R(x) = Σ_j l1_j|x_j| + ½ l2 x_j², for lower_j ≤ x_j ≤ upper_j; None stands for a part that is absent."""
+
+    numbers = ("l1",)  # an l2 that is a number is known to be above 0
 
     def __init__(self, l1: Any = None, l2: Any = None, lower: Any = None, upper: Any = None) -> None:
         self.l1, self.l2, self.lower, self.upper = l1, l2, lower, upper
@@ -44,7 +46,7 @@ class Separable(Penalty):
     def scaled(self, unit: Any, size: Any) -> Separable:
         """The same form, with l1·unit/size, l2·unit²/size and bounds/unit."""
         return Separable(
-            None if self.l1 is None else self.l1 * (unit / size),
+            None if self.l1 is None else times(self.l1, unit / size),
             None if self.l2 is None else self.l2 * (unit * (unit / size)),
             None if self.lower is None else self.lower / unit,
             None if self.upper is None else self.upper / unit,
