@@ -59,6 +59,28 @@ def test_variances_of_many_series_narrow_the_interval_of_one():
     assert np.median(narrower) < 0.9
 
 
+def test_a_known_constant_narrows_the_interval():
+    """Four sizes, constants of half to five times what is predicted, and first times of up to a hundred times that."""
+    rng, trials, inside, narrower = np.random.default_rng(0), 120, 0, []
+    for _ in range(trials):
+        x, alpha, predicted = np.geomspace(100, 2000, 4), rng.uniform(0.5, 2.5), 10 ** rng.uniform(-5, -4)
+        a, first = predicted * 5 ** rng.uniform(-0.43, 1), predicted * 10 ** rng.uniform(0, 2)
+        t = (a + first * (x / x[0]) ** alpha) * np.exp(0.05 * rng.standard_normal(x.size))
+        law, free = (fit_power_law(x, t, draws=60, most=most) for most in (5 * predicted, np.inf))
+        inside += law.low <= alpha <= law.high
+        narrower.append((law.high - law.low) / (free.high - free.low))
+    assert inside / trials >= 0.9
+    assert np.median(narrower) < 0.8
+
+
+def test_a_constant_with_firm_support_may_be_larger_than_predicted():
+    x = TWO_DECADES
+    t = noisy(x, 1e-3 + 1e-6 * x)
+    assert fit_power_law(x, t, most=1e-6).a == pytest.approx(fit_power_law(x, t).a) == pytest.approx(1e-3, rel=0.1)
+    slight = noisy(x, 1e-5 + 1e-6 * x)  # a tenth of the first time
+    assert fit_power_law(x, slight, floor=True, most=1e-6).a < 1.1e-6
+
+
 @pytest.mark.parametrize("exact", [True, False])
 def test_what_was_not_timed_says_nothing_of_noise(exact):
     laws = [fit_power_law(TWO_DECADES, noisy(TWO_DECADES, TWO_DECADES, i), draws=0) for i in range(9)]

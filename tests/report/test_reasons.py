@@ -13,7 +13,7 @@ X = np.array([100.0, 300.0, 1000.0, 3000.0, 10_000.0])
 def why(value, work, launching=0.0, bound="arithmetic", growing=True, **columns):
     """The verdict on points whose limit is their work, and its words."""
     points = pd.DataFrame({"x": X, "value": value, "work": work, "valid": True, "steady": True, "launches": 10.0})
-    points["launching"] = launching
+    points["launching"], points["calling"] = launching, np.nan
     points["share"] = points["work"] / points["value"]
     points["bound"], points["flops"] = bound, X if growing else 1.0
     given = {"current": True, "role": "time", "status": "ok", "x_name": "n", "series": "{}", "benchmark": "a.A.time_it"}

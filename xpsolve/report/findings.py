@@ -25,6 +25,7 @@ from xpsolve.report.sessions import RUN, Z99, Spread, spreads
 from xpsolve.report.verdict import MIN_POINTS, Kind, Obstacle, Verdict, judge
 
 RIVALS = ("method", "backend")
+UNSURE = 5.0  # how many times as large as predicted a constant can be
 BENT = 0.5  # a cost whose local exponents differ by more has no single exponent
 LEAST_SCATTER = 0.02  # runs of one process agree better than runs of two
 
@@ -124,10 +125,18 @@ def _fitted(bare: Series, scatter: Scatter) -> Series:
         few = judge(math.nan, (math.nan, math.nan), math.nan, points=len(valid), span=1.0, lost=lost, stated=stated)
         return replace(bare, verdict=few)
     name, x, t = _line(bare)
-    law = fit_power_law(x, t, spread=bare.spread, scatter=scatter)
+    law = fit_power_law(x, t, spread=bare.spread, scatter=scatter, most=_constant(valid, x))
     work = np.sort(x) if name == "work" else valid["work"].to_numpy(dtype=np.float64)
     said, of_cost = against(law, work if np.all(work > 0) else None, lost)
     return replace(bare, law=law, verdict=explain(valid, said), variable=name, constant=of_cost)
+
+
+def _constant(valid: pd.DataFrame, x: Any) -> float:
+    """How large the constant of t = a + b·x^α can be: so many times the part of the prediction that does not grow."""
+    calling, work = (valid[column].to_numpy(dtype=np.float64) for column in ("calling", "work"))
+    if not (np.all(calling > 0) and np.all(work > 0)):
+        return math.inf
+    return UNSURE * float(np.min(calling) + fit_power_law(x, work, floor=True, draws=0).a)
 
 
 def against(

@@ -11,6 +11,7 @@ With five sizes and three unknowns, the fit must be cautious:
   resampling of five residuals would give far too short intervals. Every draw is refitted *with* a floor, supported or
   not, because a floor too small to be seen still bends the line; unless the support is firm (p < 0.01) the interval
   also covers the straight-line fits, because an accident of noise can look like a floor.
+- Where costs say how large the constant can be at `most`, it is no larger, unless its support is firm.
 - Four sizes leave one degree of freedom, which alone would allow nearly any exponent.  What the residuals of all series
   of a run say of their variances is added to what those of one say: see `Scatter`.
 - Where there were several sessions, every draw is tilted as sessions tilt series: see `xpsolve.report.sessions`.
@@ -37,6 +38,7 @@ Vector = npt.NDArray[np.float64]
 
 SUPPORT = 0.2  # a floor is kept when the F-test against none gives less than this
 FIRM = 0.01  # and taken as certain below this
+STIFF = 10.0  # how a constant above what it can be weighs, beside log t
 ENOUGH = 10  # series, without which nothing is known of a run
 EXACT = 1e-10  # residuals of what was not timed
 
@@ -114,6 +116,7 @@ def fit_power_law(
     draws: int = 200,  # of the bootstrap for the interval of α; 0 for none
     spread: Spread | None = None,  # between sessions, which tilts every draw; without it the interval is of one run
     scatter: Scatter = Scatter(),  # of the fits of a run, beside which the residuals of this one are seen
+    most: float = np.inf,  # that a can be, in the unit of `t`, where it has no firm support
 ) -> PowerLaw:
     """Fit t = a + b·x^α, a ≥ 0, on log residuals; ValueError where `x` and `t` are not as they must be.
 
@@ -128,10 +131,15 @@ def fit_power_law(
     straight = float(centred @ log_t / (centred @ centred))
     line = log_t.mean() + straight * centred
     log_rho, bent, curve = -np.inf, straight, line
+    rss_line = rss_curve = float(np.sum((log_t - line) ** 2))
+    p_value, cap = 1.0, np.inf
     if k >= 3 and floor is not False:
-        log_rho, bent, curve = _bend(centred, log_t, _starts(centred, straight))
-    rss_line, rss_curve = float(np.sum((log_t - line) ** 2)), float(np.sum((log_t - curve) ** 2))
-    p_value = _no_floor(rss_line, rss_curve, k, scatter)
+        for cap in dict.fromkeys((np.inf, np.log(most))):
+            log_rho, bent, curve = _bend(centred, log_t, _starts(centred, straight), cap)
+            rss_curve = float(np.sum((log_t - curve) ** 2))
+            p_value = _no_floor(rss_line, rss_curve, k, scatter)
+            if p_value < FIRM:
+                break
     keep = k >= 3 and (p_value < SUPPORT if floor is None else floor)
     alpha, fitted, rss = (bent, curve, rss_curve) if keep else (straight, line, rss_line)
     low = high = np.nan
@@ -144,7 +152,7 @@ def fit_power_law(
         noise = sigma[:, None] * rng.standard_normal((draws, k))
         if spread is not None:
             noise += spread.draw(rng, draws)[1][:, None] * centred / np.ptp(centred)
-        low, high = _interval(centred, fitted, noise, lines=not firm)
+        low, high = _interval(centred, fitted, noise, cap, lines=not firm)
         low, high = min(low, alpha), max(high, alpha)
     log_rho = log_rho if keep else -np.inf
     log_b = float(np.mean(log_t - np.logaddexp(log_rho, alpha * centred)))
@@ -194,22 +202,28 @@ def _starts(centred: Vector, slope: float) -> list[tuple[float, float]]:
     return [(first - 1.0, steep), (first + 1.5, 1.5 * steep), (first + 4.0, 2.0 * steep)]
 
 
-def _bend(centred: Vector, log_t: Vector, starts: Sequence[tuple[float, float]]) -> tuple[float, float, Vector]:
-    """Best (log ρ, α) of log t = c + log(ρ + x^α), and the fitted curve."""
+def _bend(
+    centred: Vector, log_t: Vector, starts: Sequence[tuple[float, float]], cap: float
+) -> tuple[float, float, Vector]:
+    """Best (log ρ, α) of log t = c + log(ρ + x^α), and the fitted curve; log a = c + log ρ is hardly above `cap`."""
 
     def residual(q: Vector) -> Vector:
         floor, power = np.clip(q, -500, 500)  # a trial step may be far away
         r = log_t - np.logaddexp(floor, power * centred)
-        return np.asarray(r - r.mean())
+        above = max(r.mean() + floor - cap, 0.0)
+        return np.append(r - r.mean(), STIFF * above)
 
     def jacobian(q: Vector) -> Vector:
         floor, power = np.clip(q, -500, 500)
-        weight = np.exp(floor - np.logaddexp(floor, power * centred))
+        bent = np.logaddexp(floor, power * centred)
+        weight = np.exp(floor - bent)
         j = -np.column_stack((weight, (1.0 - weight) * centred))
-        return np.asarray(j - j.mean(axis=0))
+        mean = j.mean(axis=0)
+        above = np.mean(log_t - bent) + floor > cap
+        return np.vstack((j - mean, STIFF * above * (mean + np.array([1.0, 0.0]))))
 
     (log_rho, alpha), misses = _least(residual, starts, jacobian, most=60)
-    return float(log_rho), float(alpha), log_t - misses
+    return float(log_rho), float(alpha), log_t - misses[:-1]
 
 
 def _least(
@@ -239,14 +253,14 @@ def _no_floor(rss_line: float, rss_curve: float, k: int, scatter: Scatter) -> fl
     return float(stats.f.sf((rss_line - rss_curve) / max(variance, 1e-300), 1, freedom))
 
 
-def _interval(centred: Vector, fitted: Vector, noise: Vector, *, lines: bool) -> tuple[float, float]:
+def _interval(centred: Vector, fitted: Vector, noise: Vector, cap: float, *, lines: bool) -> tuple[float, float]:
     """Refit every noisy copy of the fitted curve; `lines` lets the interval cover the straight-line fits too."""
     sample = fitted + noise
     slopes = sample @ centred / (centred @ centred)
     # One start near the minimum of the noiseless curve, one at a very small floor.
     starts = _starts(centred, float(np.median(slopes)))
-    starts = [_bend(centred, fitted, starts)[:2], *starts[: int(lines)]]
-    bent = [_bend(centred, y, starts)[1] for y in sample]
+    starts = [_bend(centred, fitted, starts, cap)[:2], *starts[: int(lines)]]
+    bent = [_bend(centred, y, starts, cap)[1] for y in sample]
     low, high = np.percentile(bent, [2.5, 97.5])
     if lines:
         low, high = np.minimum(low, np.percentile(slopes, 2.5)), np.maximum(high, np.percentile(slopes, 97.5))

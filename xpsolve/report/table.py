@@ -60,7 +60,8 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
       counts as valid).
     - ``flops`` … ``taped`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the
       largest of the three, ``launching`` the last and ``share`` = floor/value; ``work`` is flops/P + bytes/BW (flops
-      alone without ceilings) and ``predicted`` the time by `xpsolve.report.model`.
+      alone without ceilings), ``predicted`` the time by `xpsolve.report.model` and ``calling`` its part for the call
+      and its launches.
     """
     rows = []
     for point in measurements.points:
@@ -194,7 +195,7 @@ def _add_theory(frame: pd.DataFrame, metas: Mapping[str, BenchmarkMeta], warning
 
 def _add_floor(frame: pd.DataFrame) -> None:
     """Limits and predictions, from the ceilings of the same run, backend and dtype."""
-    frame[["floor", "launching", "predicted"]] = math.nan
+    frame[["floor", "launching", "calling", "predicted"]] = math.nan
     frame["bound"], frame["work"] = "", frame["flops"]
     known = frame["role"].eq("time") & frame["flops"].notna()
     places = frame[known].groupby(KEY, sort=False).groups
@@ -214,6 +215,6 @@ def _add_floor(frame: pd.DataFrame) -> None:
             frame.loc[rows, "floor"], frame.loc[rows, "bound"] = limits.max(axis=1), limits.idxmax(axis=1)
             frame.loc[rows, "launching"] = limits["launches"]
             frame.loc[rows, "work"] = theory["flops"] / model.flops_per_s + theory["bytes"] / model.bytes_per_s
-            frame.loc[rows, "predicted"] = sum(parts.values())
+            frame.loc[rows, "calling"], frame.loc[rows, "predicted"] = parts["launches"], sum(parts.values())
     # Of a backend whose ceilings are measured in part, the limit may be nothing.
     frame["share"] = (frame["floor"] / frame["value"]).where(frame["floor"] > 0)
