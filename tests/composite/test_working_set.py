@@ -75,6 +75,19 @@ def test_everywhere(xp, rng, kind, weighted, intercept):
 
 
 @pytest.mark.parametrize("intercept", [False, True])
+def test_a_file(rng, tmp_path, intercept):
+    A, y = classes(rng)
+    np.save(tmp_path / "A.npy", A + 1)
+    on_disk = np.load(tmp_path / "A.npy", mmap_mode="r")
+    found, plain = (
+        xs.minimize(xs.Logistic(M, y, intercept=intercept), P.L1(0.02), method="working_set", tol=1e-9)
+        for M in (on_disk, A + 1)
+    )
+    assert found.converged
+    assert_close(found.x, plain.x, atol=1e-6)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_sparse(rng, dtype, intercept):
     A, y = classes(rng)

@@ -2,6 +2,7 @@
 
 from xpsolve.arrays import backends
 from xpsolve.arrays.assumptions import assumptions, holds, undecided
+from xpsolve.arrays.block_means import joined_means, row_means
 from xpsolve.arrays.checks import (
     MOST,
     check_axis,
@@ -73,7 +74,6 @@ from xpsolve.arrays.namespace import (
 from xpsolve.arrays.native import composed, native, overwriting
 from xpsolve.arrays.precision import FloatLimits, adjoint_product, cast, limits_of, residual, wide_dtype, wide_product
 from xpsolve.arrays.row_blocks import row_reduce, row_sums, row_triangle, weighted_gram
-from xpsolve.arrays.row_means import joined_means, row_means
 from xpsolve.arrays.scaling import power_of_two, safe_norm, two_to_the
 
 __all__ = [

@@ -273,13 +273,17 @@ class _Columns:
 
     @classmethod
     def of(cls, operator: LinearOperator, index: Array, p: int, dtype: Any) -> _Columns:
-        rows, size = None, None
-        if isinstance(operator, Dense):
-            rows = cast(take_columns(operator.A, index), dtype)
-            (rows,) = settled(rows)
-            size = operator.A[0, -1] if p < operator.shape[1] else None
-        elif isinstance(operator, WithIntercept):
+        rows, size, matrix = None, None, _matrix(operator)
+        if isinstance(matrix, Dense):
+            rows = take_columns(matrix.A, index)
+            inside = operator.operator if isinstance(operator, WithIntercept) else operator
+            if isinstance(inside, Centred) and inside.mean is not None:
+                rows = rows - namespace_of(index).take(inside.mean, index)[:, None]
+            (rows,) = settled(cast(rows, dtype))
+        if isinstance(operator, WithIntercept):
             size = operator.size
+        elif isinstance(operator, Dense) and p < operator.shape[1]:
+            size = operator.A[0, -1]
         return cls(operator, index, p, rows, size)
 
     def product(self, x: Array) -> Array:

@@ -70,10 +70,9 @@ class WithIntercept(LinearOperator):
             return None
 
         def made(A: Array) -> Array:  # one array of the size of A
-            rows = namespace_of(A).empty((A.shape[0], A.shape[1] + 1), dtype=A.dtype)
-            rows[:, :-1] = A
-            if mean is not None:
-                rows[:, :-1] -= mean
+            xp = namespace_of(A)
+            rows = xp.empty((A.shape[0], A.shape[1] + 1), dtype=A.dtype)
+            xp.subtract(A, 0 if mean is None else mean, out=rows[:, :-1])
             rows[:, -1] = 1 if size is None else size
             return rows
 

@@ -209,11 +209,13 @@ class Huber(LinearModel):
 
     def constant(self) -> Array:
         """The best constant, to a part 2⁻⁴⁰ of the range of y, by bisection: from the mean outliers are far to go."""
-        xp, (y,) = self.xp, settled(self.y)
+        xp, w = self.xp, self.weights
+        y, *others = settled(self.y) if w is None else settled(self.y, w)
         low, high = xp.min(y), xp.max(y)
         for _ in range(40):
             middle = 0.5 * low + 0.5 * high
-            above = self._mean(self.derivative(middle, y)) > 0
+            d = self.derivative(middle, y)
+            above = xp.sum((d if w is None else d * others[0]) / self.n) > 0
             low, high = xp.where(above, low, middle), xp.where(above, middle, high)
         return xp.asarray(0.5 * low + 0.5 * high)
 
