@@ -11,6 +11,7 @@ from xpsolve.arrays import (
     eigh,
     gram,
     largest_singular_value,
+    linalg,
     shifted,
     solve_triangular,
     thin_svd,
@@ -136,3 +137,25 @@ def test_thin_svd(xp, rng, n, p):
     assert_close(s, np.linalg.svd(A, compute_uv=False), like=xp(A), rtol=tolerance(xp))
     assert_close((U * s) @ Vh, A, rtol=tolerance(xp))
     assert_close(U.T @ U, np.eye(q), rtol=tolerance(xp))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("p", [3, 65])
+def test_a_second_blas_is_left_alone_where_several_threads_would_meet(rng, monkeypatch, p, threads):
+    monkeypatch.setattr(linalg, "_threads", lambda: threads)
+    G, b = positive_definite(rng, p), rng.standard_normal(p)
+    taken = linalg._lapack("potrf", G) is not None
+    assert taken == (threads == 1 or p < 64)
+    np.testing.assert_allclose(cholesky(G.copy())[0], np.linalg.cholesky(G), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(linalg.solve_positive(G.copy(), b), np.linalg.solve(G, b), rtol=1e-9)
+    assert not np.all(np.isfinite(cholesky(-G)[0]))  # without an error
+
+
+@pytest.mark.parametrize(("given", "threads"), [({"OPENBLAS_NUM_THREADS": "3"}, 3), ({"OMP_NUM_THREADS": "1"}, 1)])
+def test_threads_that_were_asked_for(monkeypatch, given, threads):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert linalg._threads.__wrapped__() >= 1
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert linalg._threads.__wrapped__() == threads

@@ -147,6 +147,8 @@ def test_what_is_needed_runs_first_with_the_backends_side_by_side(suite, points)
 
 def test_four_sizes_of_every_sweep_of_numpy_come_before_more_of_the_others(suite, points):
     made = [s for s in chosen(suite, points, 1e5) if not s.essential]
+    assert {p.backend for s in made[:1] for p in s.points if p.group == "ceilings.Gemm"} == {"torch", "jax"}
+    made = [s for s in made if s.name != "ceilings.Gemm"]
     alone = [set(s.by_backend()) == {"numpy"} for s in made]
     first = made[: alone.index(False)]
     assert first

@@ -45,6 +45,15 @@ def test_one_pixel_does_not_spoil_a_picture(xp, bright):
         assert np.isnan(backends.to_numpy(delta)).sum() == TAPS**2
 
 
+@pytest.mark.of("convolve")
+def test_a_small_part_of_a_kernel_is_seen_where_the_picture_is_empty(xp):
+    by_cost_alone(xp)
+    picture, kernel = np.zeros((1, 1, SIDE, SIDE)), np.full((1, 1, TAPS, TAPS), 2.0**-70)
+    picture[0, 0, SIDE // 2, SIDE // 2] = kernel[0, 0, 0, 0] = 1.0
+    y = backends.to_numpy(xs.convolve(xp(picture), xp(kernel), mode="same"))
+    assert sorted(set(y.ravel())) == [0.0, 2.0**-70, 1.0]
+
+
 def test_ordinary_pictures_are_still_transformed(rng):
     kernel = np.exp(-((np.arange(25) - 12.0) ** 2) / 32)
     for dtype in ("float32", "float64"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -98,7 +99,7 @@ def cholesky(G: Array) -> tuple[Array, Array]:
 @cholesky.register("numpy")
 def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
     """By LAPACK itself where SciPy is there: without NumPy's copies into the other order of memory."""
-    factor = _lapack("potrf", G.dtype) if G.ndim == 2 else None
+    factor = _lapack("potrf", G)
     if factor is None:
         return cholesky.standard(G)  # type: ignore[no-any-return]
     # G.T lies as LAPACK wants it, and so does the transpose of its factor: Ḡ = UᴴU is G = LLᴴ with L = Uᵀ
@@ -107,15 +108,35 @@ def _cholesky_numpy(G: Array) -> tuple[Array, Array]:
     return L, trustworthy(L, G)
 
 
+def _lapack(name: str, G: Array) -> Callable[..., Any] | None:
+    """SciPy's function of this name for one matrix; None where it is not there, or NumPy is faster.
+
+    SciPy brings a BLAS of its own.  With several threads those of the two get into each other's way: a thread that has
+    nothing to do spins for some milliseconds.  Small matrices are left to one thread by both.
+    """
+    if G.ndim != 2 or G.shape[0] == 0 or (G.shape[0] > _PANEL and _threads() > 1):
+        return None
+    return _found(name, G.dtype)
+
+
 @functools.cache
-def _lapack(name: str, dtype: Any) -> Callable[..., Any] | None:
-    """SciPy's function of this name; None where SciPy or this dtype is not there."""
+def _found(name: str, dtype: Any) -> Callable[..., Any] | None:
     try:
         from scipy.linalg import lapack
     except ImportError:
         return None
     letter = {"float64": "d", "float32": "s", "complex128": "z", "complex64": "c"}.get(str(dtype), "no ")
     return getattr(lapack, letter + name, None)
+
+
+@functools.cache
+def _threads() -> int:
+    """With how many threads a BLAS works, as it was asked for before it was loaded."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        asked = os.environ.get(name, "")
+        if asked.isdecimal() and int(asked) > 0:
+            return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cholesky.register("torch")
@@ -262,7 +283,7 @@ def solve_positive(G: Array, B: Array) -> Array:
 
 @solve_positive.register("numpy")
 def _solve_positive_numpy(G: Array, B: Array) -> Array:
-    solve = _lapack("posv", G.dtype) if G.ndim == 2 and G.shape[0] else None
+    solve = _lapack("posv", G)
     if solve is not None:
         _, X, info = solve(G.T, conjugate(B), lower=1)  # G.T is the conjugate of G, and lies as LAPACK wants it
         return conjugate(X) if info == 0 else np.full_like(B, np.nan)

@@ -4,8 +4,9 @@ A slice is one benchmark class on all its backends, or what is counted on NumPy 
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
 no limit, slices run cheapest first.  In a budget the essential part runs first: one sweep of three families on every
 backend, side by side, then the ceilings and one sweep of four sizes of every other family on NumPy.  Counts follow,
-then NumPy's other sweeps at four of their sizes, those with a theory first, since the exponents are judged by them;
-then whatever fits: the other backends' sweeps, and the sizes between.  So points are left out, not families.
+then all ceilings and NumPy's other sweeps at four of their sizes, those with a theory first, since the exponents are
+judged by them; then whatever fits: the other backends' sweeps, and the sizes between.  So points are left out, not
+families.
 """
 
 from __future__ import annotations
@@ -196,7 +197,10 @@ def choose(
     wanted = [
         *((_NEEDED, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
-        *((_JUDGED if line.backend == _REFERENCE else _REST, line, line.spread) for line in rest),
+        *(
+            (_JUDGED if line.backend == _REFERENCE or line.family == CEILINGS else _REST, line, line.spread)
+            for line in rest
+        ),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
     ]
     refused = [(phase, line) for phase, line, part in wanted if not chosen.take(phase, line, part)]
