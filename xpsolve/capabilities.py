@@ -71,7 +71,7 @@ def capabilities(
     Parameters
     ----------
     backends, jit, batch, grad, syncs, complex, numbers
-        As in `Capabilities`; for `numbers` the function takes 0-d arrays that ``jax.jit`` traces, too, in place of
+        As in `Capabilities`; for *numbers* the function takes 0-d arrays that ``jax.jit`` traces, too, in place of
         positive numbers.
 
     Returns
