@@ -542,3 +542,32 @@ def test_bad_input(rng, change, error, words):
     arguments = {"f": xs.LeastSquares(A, y), "penalty": P.L1(0.1)} | change
     with pytest.raises(error, match=words):
         xs.minimize(arguments.pop("f"), arguments.pop("penalty"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "method"),
+    [
+        (P.L1, "fista"),
+        (P.L1, "ista"),
+        (lambda lam: P.L1(lam) + P.NonNegative(), "auto"),
+        (lambda lam: P.ElasticNet(lam, 0.5), "auto"),
+        (lambda lam: P.TotalVariation(lam, (WIDTH,)), "auto"),
+    ],
+    ids=["fista", "ista", "positive", "elastic-net", "variation"],
+)
+@pytest.mark.parametrize("kind", [xs.LeastSquares, xs.Logistic])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_lam_alone_may_be_followed_by_a_derivative(rng, penalty, method, kind, library):
+    make = np.asarray if library == "numpy" else pytest.importorskip("torch").asarray
+    A, y = data(rng)
+    y = y + 3 * rng.standard_normal(N)
+    logistic = kind is xs.Logistic
+    f = kind(make(A), make(np.sign(y) if logistic else y), intercept=logistic)  # from outside
+
+    def norm(lam):
+        x = xs.minimize(f, penalty(lam), method=method, tol=1e-10, max_iter=20_000).x
+        return x @ x
+
+    slope, h = float(autodiff.grad(norm)(make(0.05))), 1e-5
+    wanted = (float(norm(0.05 + h)) - float(norm(0.05 - h))) / (2 * h)
+    assert slope == pytest.approx(wanted, rel=1e-3, abs=1e-5)

@@ -7,7 +7,17 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from xpsolve import costs
-from xpsolve.arrays import Array, Run, check_iteration, check_option, enter, is_scalar, namespace_of
+from xpsolve.arrays import (
+    Array,
+    Run,
+    check_iteration,
+    check_option,
+    common_namespace,
+    enter,
+    is_scalar,
+    lift,
+    namespace_of,
+)
 from xpsolve.arrays import check_finite as check_values
 from xpsolve.capabilities import capabilities
 from xpsolve.composite._backtracking import backtracking
@@ -159,7 +169,9 @@ def minimize(
     if isinstance(f, LinearModel):
         f = f.centred()
         x0 = None if x0 is None else first_x(f, x0)
-        if method != "working_set" and not any(hasattr(namespace_of(a), "inside") for a in arrays_in((penalty, x0))):
+    f, penalty, x0, followed = _followed(f, penalty, x0)
+    if isinstance(f, LinearModel):
+        if method != "working_set" and not followed:
             f = row_model(f)
         if f.by_rows:
             penalty, x0 = map_arrays(f.small, (penalty, x0))
@@ -173,6 +185,18 @@ def minimize(
             problem = _enter(f, penalty, x0, units)
             name, run, found = _solve(problem, chosen, options, record, callback)
     return _finish(problem, name, run, found, tol)
+
+
+def _followed(f: Any, penalty: Penalty | None, x0: Array | None) -> tuple[Any, Penalty | None, Array | None, bool]:
+    """The same, all of it followed by a derivative or a count where the penalty or x0 is; and whether they are."""
+    outer = [a for a in arrays_in((penalty, x0)) if hasattr(namespace_of(a), "inside")]
+    if not outer:
+        return f, penalty, x0, False
+    beside = {"y": f.y} if isinstance(f, LinearModel) else {}
+    xp = common_namespace(**beside, **{f"penalty_{k}": a for k, a in enumerate(outer)})
+    model = f if isinstance(f, LinearModel) else None
+    model, penalty, x0 = map_arrays(lambda a: lift(xp, a), (model, penalty, x0))
+    return f if model is None else model, penalty, x0, True
 
 
 def _enter(f: Any, penalty: Penalty | None, x0: Array | None, units: Units | None = None) -> Composite:
