@@ -18,7 +18,8 @@ def eager(monkeypatch):
     monkeypatch.setattr("xpsolve.arrays.loops._FEW", 0)
     monkeypatch.setattr(repeat, "SOON", 1)
     monkeypatch.setattr(repeat, "_LONG", 1)
-    monkeypatch.setattr(repeat, "_recordings", type(repeat._recordings)())
+    for memory in ("_recordings", "_unused"):
+        monkeypatch.setattr(repeat, memory, type(getattr(repeat, memory))())
 
 
 class State(NamedTuple):
@@ -238,33 +239,3 @@ def test_nothing_of_an_earlier_call_stays(eager, monkeypatch):
     for seed, answers in zip((0, 1, 2, 1), found, strict=True):
         for a, b in zip(answers, others(seed), strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-@pytest.fixture
-def recorded(monkeypatch):
-    """The kinds of steps that are recorded from here on, in order."""
-    found, made = [], repeat.Repeated._recorded
-    monkeypatch.setattr(repeat, "_recordings", type(repeat._recordings)())
-    monkeypatch.setattr(
-        repeat.Repeated, "_recorded", lambda self, *args: found.append(self._code.co_name) or made(self, *args)
-    )
-    return found
-
-
-@pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
-def test_the_second_run_of_a_kind_is_recorded_whatever_ran_before(recorded):
-    rng = np.random.default_rng(0)
-
-    def fista(p, max_iter=100):
-        A = rng.standard_normal((5, p))
-        xs.lasso(A, A[:, 0], 1e-3, method="fista", max_iter=max_iter, tol=1e-15)
-
-    for p in range(6, 18):
-        fista(p)  # each of its own kind, and short
-    assert not recorded
-    for runs in range(1, 4):
-        fista(30)
-        assert recorded == ["fista"] * (runs > 1)
-    fista(30, max_iter=60)  # fewer steps to come than before a recording are not worth one, but it is there
-    fista(40, max_iter=repeat._LONG + repeat.SOON + 10)
-    assert recorded == ["fista"] * 2

@@ -54,8 +54,7 @@ class Tally:
     by_op : dict of str to OpTally
         The same by operation; a sync is under ``sync:<how>``.
     replayed : int
-        Kernels that would be started where CuPy replays the steps of loops, which it does from the 40th on, once a
-        solve of this kind has run.
+        Kernels that would be started where CuPy replays the steps of loops, which it does from the 40th on.
     steps : dict of str to tuple of int
         For the step of each such loop, by its name: launches as it is, and of its replay.
 

@@ -1,18 +1,16 @@
 """The steps of the one loop, recorded once and replayed: registered with `xpsolve.arrays.loops.replayed`.
 
 A recording is a function of the state and of the arrays that the step closes over, so that it serves all later calls
-with arrays of the same shapes: `Signature` says which they are.  A step is recorded while it is taken, in the second
-run of its kind or in a first one that is long: what other solves did before plays no part.  What cannot be recorded is
-taken as it is: code of others, which may be more than a function, and a state that is more than arrays in tuples, and
-numbers that stay the same.  The digits are those of the plain steps, but for rounding where a step has a shorter way
-for NumPy alone.
+with arrays of the same shapes: `Signature` says which they are.  A step is recorded while it is taken, in a run that is
+long already.  What cannot be recorded is taken as it is: code of others, which may be more than a function, and a state
+that is more than arrays in tuples, and numbers that stay the same.  The digits are those of the plain steps, but for
+rounding where a step has a shorter way for NumPy alone.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from enum import Enum
 from threading import Lock
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -31,21 +29,14 @@ from xpsolve.trace.replay import Pool, Writer, reduced
 from xpsolve.trace.replay_cupy import CupyWriter
 from xpsolve.trace.replay_numpy import NumpyWriter
 
-SOON = 40  # steps after which a recording is looked for, or made where a run of this kind has come so far before
-_LONG = 320  # steps after which one is made in the first run of a kind: it takes as long as 50 steps or so
-_KEPT = 16  # kinds of runs of one step
+SOON = 40  # steps after which a recording is looked for
+_LONG = 40  # steps after which one is made, where as many may come; doubled by each one that found no use
+_KEPT = 16  # recordings of one step
 _SMALL = 2**20  # bytes that a recording may keep
 
-
-class _Known(Enum):
-    """What is there of a kind of run without a recording."""
-
-    NOTHING = "it has not been met"
-    MET = "a run has taken some steps"
-
-
-_recordings: WeakKeyDictionary[CodeType, OrderedDict[Any, Pool | _Known | None]] = WeakKeyDictionary()  # None: in vain
-_lock = Lock()  # solvers run in threads
+_recordings: WeakKeyDictionary[CodeType, OrderedDict[Any, Pool | None]] = WeakKeyDictionary()  # None: in vain
+_unused: WeakKeyDictionary[CodeType, int] = WeakKeyDictionary()  # recordings more than were used again
+_lock = Lock()  # around both: solvers run in threads
 
 
 class Repeated:
@@ -69,7 +60,7 @@ class Repeated:
     ) -> None:
         self._step, self._writer, self._recorder = step, writer, recorder
         self._plain = plainly(step)
-        self._taken, self._due = 0, SOON
+        self._taken = 0
         self._code = getattr(step, "__func__", step).__code__
         self._off = False
         self._closed: list[Array] = []
@@ -80,8 +71,9 @@ class Repeated:
     def __call__(self, state: Any, steps: int, left: int) -> Any:
         """The state after so many steps, when at most `left` are to come, these included."""
         if not self._off:
-            if self._pool is None and self._taken >= self._due:
-                state, steps = self._begin(state, steps, left)
+            if self._pool is None and self._taken >= SOON:
+                long = self._taken >= _LONG << _unused.get(self._code, 0) <= left
+                state, steps = self._begin(state, steps, long=long)
             if self._pool is not None and steps:
                 leaves, key = _split(state)
                 if key == self._key:
@@ -89,8 +81,11 @@ class Repeated:
         self._taken += steps
         return self._plain(state, steps, left)
 
-    def _begin(self, state: Any, steps: int, left: int) -> tuple[Any, int]:
-        """Find a recording, or where that is worth it make one, which takes the first of the steps."""
+    def _begin(self, state: Any, steps: int, *, long: bool) -> tuple[Any, int]:
+        """Find a recording; in a long run make one, which takes the first of the steps."""
+        known = _recordings.get(self._code)
+        if not long and not (known and any(list(known.values()))):
+            return state, steps
         leaves, key = _split(state)
         try:
             self._signature = signature = self._signature or Signature(self._step)
@@ -101,26 +96,24 @@ class Repeated:
         if self._off or not leaves:
             return state, steps
         self._key, full = key, (key, signature.key)
-        found = self._looked_up(full)
-        if isinstance(found, _Known):
-            if left < SOON or (found is _Known.NOTHING and self._taken < _LONG):
-                self._due = _LONG
+        if not self._found(known, full):
+            if not long:
                 return state, steps
             state, steps, self._pool = self._recorded(state, steps, leaves, signature.arrays)
             if self._pool is None or self._pool.nbytes <= _SMALL:
-                with _lock:
-                    self._note(full, self._pool)
-        else:
-            self._pool = found
+                self._keep(full)
         self._off = self._pool is None
         return state, steps
 
-    def _looked_up(self, full: Any) -> Pool | _Known | None:
-        """What is there of this kind of run, which is noted."""
+    def _found(self, known: OrderedDict[Any, Pool | None] | None, full: Any) -> bool:
+        """Take a recording that is there."""
         with _lock:
-            found = _recordings.get(self._code, {}).get(full, _Known.NOTHING)
-            self._note(full, _Known.MET if found is _Known.NOTHING else found)
-            return found
+            if not known or full not in known:
+                return False
+            self._pool = known[full]
+            known.move_to_end(full)
+            _unused[self._code] = max(0, _unused.get(self._code, 0) - 1)
+            return True
 
     def _recorded(
         self, state: Any, steps: int, leaves: list[Array], closed: list[Array]
@@ -132,13 +125,13 @@ class Repeated:
             return state, steps, None
         return after, steps - 1, Pool(reduced(program), lambda program: self._writer(program).loop())
 
-    def _note(self, full: Any, found: Pool | _Known | None) -> None:
-        """Keep what there is now, as that which was used last."""
-        known = _recordings.setdefault(self._code, OrderedDict())
-        known[full] = found
-        known.move_to_end(full)
-        if len(known) > _KEPT:
-            known.popitem(last=False)
+    def _keep(self, full: Any) -> None:
+        with _lock:
+            known = _recordings.setdefault(self._code, OrderedDict())
+            known[full] = self._pool
+            _unused[self._code] = min(_unused.get(self._code, -1) + 1, 8)
+            if len(known) > _KEPT:
+                known.popitem(last=False)
 
 
 def _split(state: Any) -> tuple[list[Array], Any]:

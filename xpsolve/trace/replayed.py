@@ -48,7 +48,7 @@ class CountedSteps:
         if not self._tried and self._taken >= repeat.SOON:
             self._launches, self._tried = self._recorded(state), True
         before = tally.launches
-        self._long = self._long or self._taken >= repeat.SOON <= left
+        self._long = self._long or self._taken >= repeat._LONG <= left
         after = self._plain(state, steps, left)
         if self._launches is not None and self._taken >= repeat.SOON:
             first, each = self._launches
