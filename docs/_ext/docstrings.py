@@ -10,16 +10,17 @@ from sphinx.application import Sphinx
 
 # what is in backticks, or else a bar, or a star at the beginning of a word
 MARKUP = re.compile(r"(``.+?``|`.+?`)|(\||(?<![\w*])\*(?=\w))")
+INITIAL = re.compile(r"^(\s*[A-Z])\. (?=\S)")  # of a name that begins a reference, not a numbered list
 MOST = 6  # names in a section See Also that is made
 
 
 def escape(app, what, name, thing, options, lines: list[str]) -> None:
-    """Escape |x|, a modulus, and (N, C, *space), a shape, outside of code and examples."""
+    """Escape |x|, a modulus, (N, C, *space), a shape, and an initial at the start, outside of code and examples."""
     example = False
     for i, line in enumerate(lines):
         example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
         if not example:
-            lines[i] = MARKUP.sub(lambda found: found[1] or f"\\{found[2]}", line)
+            lines[i] = INITIAL.sub(r"\1\\. ", MARKUP.sub(lambda found: found[1] or f"\\{found[2]}", line))
 
 
 @cache

@@ -60,7 +60,7 @@ def entered(A: Array, y: Array, check_finite: bool) -> tuple[Array, Array]:
     if not is_array(A):
         message = (
             f"A: expected an array (n, p), whose rows can be left out, got {type(A).__qualname__}. Make it a plain "
-            f"array first: numpy.asarray(A), or A.toarray() where it is sparse."
+            f"array first: A.toarray() where it is sparse, A @ numpy.eye(p) of an operator, else numpy.asarray(A)."
         )
         raise TypeError(message)
     xp, (A, y) = enter(A=A, y=y)
