@@ -61,7 +61,7 @@ def points(suite):
 def chosen(suite, points, room, estimate=COSTS, done=()):
     lines = plan.sweeps(suite, points)
     pending = {p.text for p in points} - set(done)
-    return plan.choose(lines, plan.essential(lines, estimate), pending, estimate, room)
+    return plan.choose(lines, plan.essential(lines, estimate, room), pending, estimate, room)
 
 
 def covered(made):
@@ -161,11 +161,18 @@ def test_what_other_backends_are_compared_with_is_needed_too(suite):
     few = [point("a.Cheap", "time_x", "numpy", n) for n in SIZES]
     few += [point("a.Dear", "time_x", backend, 1) for backend in ("numpy", "torch")]
     lines = plan.sweeps(suite, few)
-    assert {(line.slice, line.backend) for line in plan.essential(lines, COSTS)} == {
+    assert {(line.slice, line.backend) for line in plan.essential(lines, COSTS, 100.0)} == {
         ("a.Cheap", "numpy"),
         ("a.Dear", "torch"),
         ("a.Dear", "numpy"),
     }
+
+
+@pytest.mark.parametrize(("room", "families"), [(100.0, plan.FAMILIES), (plan.LONG, 5)])
+def test_a_long_run_compares_backends_in_more_families(suite, points, room, families):
+    found = plan.essential(plan.sweeps(suite, points), COSTS, room)
+    for backend in ("torch", "jax"):
+        assert len({line.family for line in found if line.backend == backend}) == families
 
 
 def test_a_sweep_with_a_theory_is_needed_before_a_cheaper_one_without(tmp_path):
@@ -174,7 +181,7 @@ def test_a_sweep_with_a_theory_is_needed_before_a_cheaper_one_without(tmp_path):
         tmp_path, {}, {"a.Cheap.time_x": {"meta": entry}, "a.Dear.time_x": {"meta": {**entry, "cost": "ridge"}}}
     )
     few = [point(group, "time_x", "numpy", n) for group in ("a.Cheap", "a.Dear") for n in SIZES]
-    (line,) = plan.essential(plan.sweeps(suite, few), COSTS)
+    (line,) = plan.essential(plan.sweeps(suite, few), COSTS, 100.0)
     assert (line.slice, line.theory) == ("a.Dear", True)
 
 

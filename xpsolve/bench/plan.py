@@ -3,10 +3,10 @@
 A slice is one benchmark class on all its backends, or what is counted on NumPy for one module.  Inside a slice the
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
 no limit, slices run cheapest first.  In a budget the essential part runs first: one sweep of three families on every
-backend, side by side, then the ceilings and one sweep of four sizes of every other family on NumPy.  Counts follow,
-then all ceilings and NumPy's other sweeps at four of their sizes, those with a theory first, since the exponents are
-judged by them; then whatever fits: the other backends' sweeps, and the sizes between.  So points are left out, not
-families.
+backend (of six where there is a quarter of an hour or more), side by side, then the ceilings and one sweep of four
+sizes of every other family on NumPy.  Counts follow, then all ceilings and NumPy's other sweeps at four of their sizes,
+those with a theory first, since the exponents are judged by them; then whatever fits: the other backends' sweeps, and
+the sizes between.  So points are left out, not families.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from xpsolve.bench.suite import COUNTS, Point, Suite
 
 PROCESS = 0.7  # seconds that a child takes to start, NumPy and the benchmarks included
 SIZES = 4  # of a sweep, which a fit needs
-FAMILIES = 3  # in which every backend is compared
+FAMILIES, MORE = 3, 6  # in which every backend is compared, and in how many of a long run
+LONG = 900.0  # seconds of such a run
 CEILINGS = "ceilings"
 FIRST_CALL = 1.0  # seconds that the first call of another library takes in a process that has imported it
 _COUNT = 0.05  # seconds of a count
@@ -121,12 +122,12 @@ def sweeps(suite: Suite, points: Iterable[Point]) -> list[Sweep]:
     return made
 
 
-def essential(lines: Sequence[Sweep], clock: Clock) -> list[Sweep]:
-    """The sweeps that every report needs.
+def essential(lines: Sequence[Sweep], clock: Clock, room: float) -> list[Sweep]:
+    """The sweeps that every report needs, where it is made in `room` seconds.
 
     The ceilings of NumPy; of every family the cheapest sweep on NumPy, one of four sizes and with a theory where there
-    is one; for every other backend, the same of three families, the cheapest on all of them, with that on NumPy beside
-    each.
+    is one; for every other backend, the same of three families or six, the cheapest on all of them, with that on NumPy
+    beside each.
     """
     timed = [line for line in lines if line.timed and line.family != CEILINGS]
 
@@ -154,9 +155,9 @@ def essential(lines: Sequence[Sweep], clock: Clock) -> list[Sweep]:
     chosen = [line for line in lines if line.family == CEILINGS and line.backend == _REFERENCE]
     chosen += reference.values()
     beside = {(line.slice, line.others): line for line in timed if line.backend == _REFERENCE}
-    ranked = sorted(compared, key=rank)
+    ranked, most = sorted(compared, key=rank), MORE if room >= LONG else FAMILIES
     for backend in dict.fromkeys(line.backend for line in timed if line.backend != _REFERENCE):
-        for family in [family for family in ranked if backend in compared[family]][:FAMILIES]:
+        for family in [family for family in ranked if backend in compared[family]][:most]:
             line = compared[family][backend]
             chosen += [line, *filter(None, [beside.get((line.slice, line.others))])]
     return list(dict.fromkeys(chosen))

@@ -160,7 +160,7 @@ class _Run:
         self.profile, self.store, self.clock = profile, store, clock
         self.outcome, self.observer, self.wanted = outcome, observer, wanted
         self.lines = plan.sweeps(store.suite, wanted)
-        self.essential = plan.essential(self.lines, clock)
+        self.essential = plan.essential(self.lines, clock, clock.room)
         self.pending: dict[str, Point] = {}  # by their texts, those that this session still measures
         self.left: list[Point] = []  # those that had no time when their turn came
         self.measured: set[str] = set()
