@@ -185,6 +185,18 @@ def test_a_sweep_with_a_theory_is_needed_before_a_cheaper_one_without(tmp_path):
     assert (line.slice, line.theory) == ("a.Dear", True)
 
 
+def test_all_sizes_of_a_theory_come_before_sweeps_without(tmp_path):
+    known = {"family": "a", "role": "time", "x": "n", "fixed": {"p": 1}, "cost": "ridge"}
+    benchmarks = {f"a.{name}.time_x": {"meta": known} for name in ("First", "Second")}
+    benchmarks |= {f"b.{name}.time_x": {"meta": {**known, "family": "b", "cost": ""}} for name in ("First", "Second")}
+    suite = Suite(tmp_path, {}, benchmarks)
+    few = [point(name.rpartition(".")[0], "time_x", "numpy", n) for name in benchmarks for n in SIZES]
+    room = 4 * (1 + 2 + 8 + 16)  # for four sizes of each sweep
+    found = covered(chosen(suite, few, COSTS.process + room))
+    assert found["a.Second", "numpy"] == found["a.First", "numpy"] == set(SIZES)
+    assert found.get(("b.Second", "numpy"), set()) < set(SIZES)
+
+
 def test_words_are_sizes_too_and_none_is_one(suite):
     few = [Point("a.Dear.time_x", i, {"backend": "numpy", "n": n}, str(n), "1") for i, n in enumerate(("b", "a"))]
     (line,) = plan.sweeps(suite, few)

@@ -4,9 +4,10 @@ A slice is one benchmark class on all its backends, or what is counted on NumPy 
 sizes go up and the backends take turns at each, so that a machine that slows down slows all of them.  Where there is
 no limit, slices run cheapest first.  In a budget the essential part runs first: one sweep of three families on every
 backend (of six where there is a quarter of an hour or more), side by side, then the ceilings and one sweep of four
-sizes of every other family on NumPy.  Counts follow, then all ceilings and NumPy's other sweeps at four of their sizes,
-those with a theory first, since the exponents are judged by them; then whatever fits: the other backends' sweeps, and
-the sizes between.  So points are left out, not families.
+sizes of every other family on NumPy.  Counts follow, then all ceilings and NumPy's sweeps with a theory, at four of
+their sizes and then at all, since the exponents are judged by them and each further size narrows an interval; then
+NumPy's other sweeps, and whatever fits: those of the other backends, and the sizes between.  So points are left out,
+not families.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _PER_NUMBER = 3e-8  # seconds to draw one number of the data and move it
 _UNKNOWN = 0.1  # seconds of work where no cost is declared
 _SAMPLES = (7, 12, 3.0)  # what the benchmarks take where the profile leaves it to them
 _REFERENCE = "numpy"
-_NEEDED, _COUNTED, _JUDGED, _REST = range(4)  # in this order
+_NEEDED, _COUNTED, _JUDGED, _ALONE, _REST = range(5)  # in this order
 
 
 @dataclass(frozen=True)
@@ -183,14 +184,9 @@ def choose(
         parts[line] = chosen.smallest(line)
     counted = [line for line in lines if line.slice.startswith(COUNTS)]
     rest = [line for line in lines if line not in parts and line not in counted]
-    rest.sort(
-        key=lambda line: (
-            line.family != CEILINGS,
-            line.backend != _REFERENCE,
-            not line.theory,
-            chosen.work(line.spread),
-        )
-    )
+    judged = [line for line in lines if line.backend == _REFERENCE and line.theory and line not in counted]
+    judged.sort(key=lambda line: chosen.work(line.spread))
+    rest.sort(key=lambda line: (line.backend != _REFERENCE, chosen.work(line.spread)))
     families = sorted((line for line in parts if line.backend == _REFERENCE), key=lambda line: chosen.work(parts[line]))
     for line in families:
         if not chosen.take(_NEEDED, line, parts[line]):
@@ -198,10 +194,10 @@ def choose(
     wanted = [
         *((_NEEDED, line, part) for line, part in parts.items() if line.backend != _REFERENCE),
         *((_COUNTED, line, list(line.sizes)) for line in counted),
-        *(
-            (_JUDGED if line.backend == _REFERENCE or line.family == CEILINGS else _REST, line, line.spread)
-            for line in rest
-        ),
+        *((_JUDGED, line, list(line.sizes)) for line in rest if line.family == CEILINGS),
+        *((_JUDGED, line, line.spread) for line in judged),
+        *((_JUDGED, line, list(line.sizes)) for line in judged),
+        *((_ALONE if line.backend == _REFERENCE else _REST, line, line.spread) for line in rest),
         *((_REST, line, list(line.sizes)) for line in (*parts, *rest)),
     ]
     refused = [(phase, line) for phase, line, part in wanted if not chosen.take(phase, line, part)]
