@@ -51,9 +51,10 @@ def fresh():
     jitted._programs.clear()
 
 
-def programs():
-    """Those that are there, with how many shapes each was compiled for."""
-    return [program._jitted._cache_size() for program in jitted._programs.values()]
+def programs(*, objectives=False):
+    """Those of solvers or of objectives that are there, with how many shapes each was compiled for."""
+    found = [program for program in jitted._programs.values() if (program._function.__name__ == "made") is objectives]
+    return [program._jitted._cache_size() for program in found]
 
 
 def compiled():
@@ -109,6 +110,48 @@ def test_a_new_number_compiles_nothing(solve):
         x = solve(*inputs, lam).x
         np.testing.assert_allclose(x, solve(A, Y, lam).x, atol=2e-3)
     assert programs() == [1]
+
+
+OBJECTIVES = {
+    "squares": lambda to, lam: xs.LeastSquares(to(A), to(Y), lam),
+    "weights": lambda to, lam: xs.LeastSquares(to(A), to(Y), lam, weights=to(np.arange(1.0, 31))),
+    "intercept": lambda to, lam: xs.LeastSquares(to(A), to(Y), lam=lam, intercept=True),
+    "huber": lambda to, lam: xs.Huber(to(A), to(Y), lam, delta=2 * lam),
+    "classes": lambda to, lam: xs.Logistic(to(A), to(CLASSES), lam, class_weights="balanced"),
+    "many classes": lambda to, lam: xs.Multinomial(to(A), to(np.eye(2)[(CLASSES > 0).astype(int)]), lam),
+}
+
+
+@counted
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_is_made_by_one_program(name):
+    x = np.linspace(-1, 1, 16)
+    for lam in (0.1, 0.3):
+        wanted, found = (OBJECTIVES[name](to, lam) for to in (np.asarray, jnp.asarray))
+        assert type(found) is type(wanted)
+        assert found.strongly_convex is wanted.strongly_convex is True
+        assert found.unpenalised is wanted.unpenalised is False
+        assert {*vars(found)} == {*vars(wanted)}
+        start = np.resize(x, wanted.shape)
+        np.testing.assert_allclose(found.value(jnp.asarray(start)), wanted.value(start), rtol=1e-12)
+        np.testing.assert_allclose(found.gradient(jnp.asarray(start)), wanted.gradient(start), atol=1e-12)
+    assert programs(objectives=True) == [1]
+    zero = OBJECTIVES[name](jnp.asarray, 0.0) if name != "huber" else xs.Huber(jnp.asarray(A), jnp.asarray(Y))
+    assert zero.unpenalised
+    assert not zero.strongly_convex
+
+
+@counted
+def test_a_class_of_the_user_is_made_step_by_step():
+    class Mine(xs.LeastSquares):
+        pass
+
+    assert type(Mine(jnp.asarray(A), jnp.asarray(Y))) is Mine
+    assert programs(objectives=True) == []
+    with pytest.raises(ValueError, match="A: expected finite numbers"):
+        xs.LeastSquares(jnp.asarray(with_nan(A)), jnp.asarray(Y))
+    with pytest.raises(TypeError, match="multiple values"):
+        xs.LeastSquares(jnp.asarray(A), jnp.asarray(Y), 1.0, lam=2.0)
 
 
 def test_numbers_take_the_dtype_of_the_arrays():

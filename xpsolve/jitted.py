@@ -323,7 +323,7 @@ class _Form:
     """What is known of an answer before it is computed."""
 
     def __init__(self, answer: Any, taken: Assumptions, dtype: Any) -> None:
-        self._hollow = hollow(answer)
+        self._hollow = hollow(answer) if isinstance(answer, Solution) else map_arrays(_stand_in, answer)
         self._name, self._decided, self._iterative = taken.name, taken.decided, taken.stopped is not None
         self._dtype = dtype
         self._parts = []  # of a solution: a name, the value without arrays, and how many arrays it has
@@ -368,6 +368,11 @@ class _Form:
         if converged:
             return type(self._hollow)(**values)
         return finish(self._name, measure=measure, reason="max_iter", cls=type(self._hollow), **values)
+
+
+def _stand_in(x: Any) -> Any:
+    """An array like x of one number, for objects that look at the shapes of their arrays when they are filled."""
+    return np.broadcast_to(np.zeros((), np.dtype(x.dtype)), x.shape)
 
 
 def _register() -> None:

@@ -101,8 +101,13 @@ def is_traced_number(x: Any) -> bool:
     """Whether `x` is a number that ``jax.jit`` traces: for the user, or in place of one that the caller has given."""
     if not is_array(x) or x.ndim or is_concrete(x):
         return False
+    return _current.get() is None or is_given_number(x)
+
+
+def is_given_number(x: Any) -> bool:
+    """Whether `x` stands, while a whole solve is traced, for a positive number that the caller has given."""
     found = _current.get()
-    return found is None or any(x is number for number in found.numbers)
+    return found is not None and any(x is number for number in found.numbers)
 
 
 def undecided(*, better: bool = False) -> None:

@@ -5,21 +5,20 @@ can become.  Everything is written on the margins s_i = ⟨a_i, x⟩, so that A 
 
     ∇f(x) = Aᵀℓ′(s, y)/n + λx,      ∇²f(x) v = Aᵀ(ℓ″(s, y)·Av)/n + λv
 
-with weights w̃_i = n·w_i/Σw before ℓ, ℓ′ and ℓ″.  A loss defines ℓ, ℓ′, ℓ″·t and a bound of ℓ″, without weights
+with weights w̃_i = n·w_i/Σw before ℓ, ℓ′ and ℓ″.  What a loss defines is in `_loss`
 (Hastie, Tibshirani & Friedman 2009, §4.4).  With an intercept the last entry of x is c of ⟨a, x⟩ + c, outside of ‖x‖².
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from xpsolve.arrays import (
     Array,
-    Namespace,
     check_finite,
     check_flag,
     check_ndim,
@@ -39,6 +38,7 @@ from xpsolve.arrays import (
     shifted,
     weighted_gram,
 )
+from xpsolve.arrays.assumptions import is_given_number
 from xpsolve.operators import Dense, LinearOperator, Rows, Sparse, eigenvalue_bound
 from xpsolve.operators.centred import Centred, centred
 from xpsolve.operators.entry import enter_operator
@@ -46,6 +46,7 @@ from xpsolve.operators.rows import read_by_rows
 from xpsolve.stochastic._entries import column_sizes, row_norms_squared
 from xpsolve.stochastic._first_look import Look, Means, column_scale, look_at
 from xpsolve.stochastic._intercept import Frame, WithIntercept, in_frame
+from xpsolve.stochastic._loss import Loss
 from xpsolve.stochastic._weights import (
     check_every_class,
     check_weights,
@@ -76,7 +77,7 @@ class Seen(NamedTuple):
     look: Look
 
 
-class LinearModel:
+class LinearModel(Loss):
     """f(x) = Σ w_i ℓ(⟨a_i, x⟩ + c, y_i) / Σ w_i + λ/2‖x‖²; a subclass defines the loss.
 
     Parameters
@@ -105,10 +106,6 @@ class LinearModel:
     """
 
     by_rows: ClassVar[bool] = False  # whether its sums over samples are found by passes over blocks of rows
-    curvature: ClassVar[float] = 1.0  # largest eigenvalue that ℓ″ can have
-    has_units: ClassVar[bool] = False  # whether x scales with y, as for squares
-    separable: ClassVar[bool] = False  # whether margins have a right side, the loss falling along it for ever
-    not_allowed: ClassVar[str] = ""  # what is said where they are not
     seen: Seen | None  # what a pass over blocks of rows has found
 
     def __init__(
@@ -135,7 +132,7 @@ class LinearModel:
             message = f"lam: expected one number, got shape {tuple(self.lam.shape)}. Solve for one after another."
             raise ValueError(message)
         self.unpenalised: bool = not is_array(lam) and bool(lam == 0)  # known here, without a read
-        self.strongly_convex: bool = not is_array(lam) and bool(lam > 0)  # in x, likewise
+        self.strongly_convex: bool = is_given_number(lam) or (not is_array(lam) and bool(lam > 0))  # in x, likewise
         self.seen = None
         weights = None if weights is None else sample_weights(weights, self.y)
         if check_finite:
@@ -156,16 +153,6 @@ class LinearModel:
         """The observations, their shape checked."""
         check_ndim(y, "y", 1, shape="(n,)")
         return y
-
-    @staticmethod
-    def allowed(y: Array) -> Array | None:
-        """Whether all observations are those of the loss, 0-d; None where any are."""
-        return None
-
-    @staticmethod
-    def members(y: Array) -> Array | None:
-        """The share of every sample in each class, (n, classes), with which weights of classes count; None without."""
-        return None
 
     def _weigh(self, factors: Array) -> None:
         """Multiply the weights by factors (n,) of the samples."""
@@ -222,86 +209,6 @@ class LinearModel:
         seen = self.seen
         return seen.look.means if seen is not None and seen.y is self.y and seen.weights is self.weights else None
 
-    # --- what a loss defines --------------------------------------------------------------------
-
-    def loss(self, s: Array, y: Array) -> Array:
-        """ℓ(s, y) of every sample."""
-        raise NotImplementedError
-
-    def derivative(self, s: Array, y: Array) -> Array:
-        """ℓ′(s, y), in the margin, of every sample."""
-        raise NotImplementedError
-
-    def second_derivative(self, s: Array, y: Array) -> Array:
-        """ℓ″(s, y), in the margin, of every sample."""
-        raise NotImplementedError
-
-    def curvature_at(self, d: Array, y: Array) -> Array:
-        """ℓ″(s, y) from d = ℓ′(s, y), in fewer operations than from s."""
-        raise NotImplementedError
-
-    def dual_excess(self, s: Array, y: Array, t: Array) -> Array:
-        """ℓ(s) + ℓ*(tℓ′(s)) − s·tℓ′(s) ≥ 0 of every sample, 0 for t = 1: its part of a duality gap.
-
-        t is one number, or one for each sample.
-        """
-        raise NotImplementedError
-
-    def dual_terms(self, s: Array) -> tuple[Array, Array]:
-        """Two terms of a sample: from their sums and products with Aᵀ that of a dual point with an intercept follows.
-
-        Here ℓ′ where it is above 0, and −ℓ′ where it is below.
-        """
-        xp, d = self.xp, self.derivative(s, self.y)
-        zero = xp.zeros_like(d)
-        return xp.maximum(d, zero), xp.maximum(-d, zero)
-
-    def dual_sums(self, s: Array) -> tuple[Array, ...]:
-        """The sums over samples of `dual_terms`, with their weights."""
-        return tuple(self.xp.sum(self._weighted(x), axis=0) for x in self.dual_terms(s))
-
-    def dual_mix(self, terms: Sequence[Array], sums: Sequence[Array]) -> Array:
-        """θ with an intercept from the terms, or AᵀW̃θ from AᵀW̃ of each, with their `dual_sums`."""
-        up, down = self._dual_factors(sums)
-        return up * terms[0] - down * terms[1]
-
-    def _dual_factors(self, sums: Sequence[Array]) -> tuple[Array, Array]:
-        xp, (up, down) = self.xp, sums
-        least, one = xp.minimum(up, down), xp.ones_like(up)
-        return least / xp.where(up > 0, up, one), least / xp.where(down > 0, down, one)
-
-    def dual_point(self, s: Array, sums: tuple[Array, ...] = ()) -> tuple[Array, Callable[[Array], Array]]:
-        """A dual point θ near ℓ′(s), and t to the mean of ℓ(s) + ℓ*(tθ) − s·tθ ≥ 0.
-
-        With an intercept its weighted sum is 0: the derivatives of one sign are made smaller, all by the same factor.
-        `sums` are its `dual_sums` where these are known.
-        """
-        d, y = self.derivative(s, self.y), self.y
-        if self.frame is None:
-            return d, lambda t: self.mean_of(self.dual_excess(s, y, t))
-        up, down = self._dual_factors(sums or self.dual_sums(s))
-        part = self.xp.where(d > 0, up, down)
-        return part * d, lambda t: self.mean_of(self.dual_excess(s, y, t * part))
-
-    def in_units_of(self, b: Array) -> LinearModel:
-        """f(bx)/b² as a model of the same kind, where the loss has units."""
-        raise NotImplementedError
-
-    def constant(self) -> Array:
-        """A margin that is about the best of those that are the same for all samples, 0-d or (m,)."""
-        return self._center()
-
-    def _curve(self, s: Array) -> Callable[[Array], Array]:
-        """t to ℓ″(s, y)·t."""
-        weights = self.second_derivative(s, self.y)
-        return lambda t: weights * t
-
-    def sides(self, s: Array) -> tuple[Array, Array]:
-        """Whether no margin is on the wrong side of its class, and whether some are on the right one, 0-d each."""
-        raise NotImplementedError
-
-    # --- what follows ---------------------------------------------------------------------------
-
     def separated(self, x: Array) -> Array | None:
         """Whether f is unbounded below along x where λ = 0, 0-d: it falls with every larger multiple of x.
 
@@ -311,16 +218,6 @@ class LinearModel:
             return None
         none_wrong, some_right = self.sides(self._margins(x))
         return none_wrong & some_right
-
-    @property
-    def xp(self) -> Namespace:
-        """The namespace of the data."""
-        return namespace_of(self.y)
-
-    @property
-    def n(self) -> int:
-        """Number of samples."""
-        return self.operator.shape[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -547,10 +444,6 @@ class LinearModel:
         """The number in the column of the intercept of a centred model."""
         return self.operator.A[0, -1] if isinstance(self.operator, Dense) else self.operator.size  # type: ignore[attr-defined]
 
-    def mean_of(self, terms: Array) -> Array:
-        """The weighted mean of one number for each sample, (…, n)."""
-        return self.xp.sum(terms if self.weights is None else terms * self.weights, axis=-1) / self.n
-
     def rooted(self, A: Array) -> Array:
         """W̃^½A, for columns A of the matrix."""
         return A if self.weights is None else self.xp.sqrt(self.weights)[:, None] * A
@@ -563,24 +456,10 @@ class LinearModel:
         """λ, 0-d: in a model with an intercept, or units of its columns, the largest of all entries."""
         return self.lam if self.lam.ndim == 0 else self.xp.max(self.lam)
 
-    def _weighted(self, d: Array) -> Array:
-        """w̃_i·d_i, for d (…, n) or (…, n, m)."""
-        if self.weights is None:
-            return d
-        return d * (self.weights if len(self.shape) == 1 else self.weights[:, None])
-
-    def _slopes(self, s: Array) -> Array:
-        """w̃_i·ℓ′(s_i, y_i)."""
-        return self._weighted(self.derivative(s, self.y))
-
-    def _mean(self, y: Array) -> Array:
-        """The weighted mean over the samples of y (n,) or (n, m)."""
-        return self.xp.asarray(self.xp.sum(self._weighted(y) / self.n, axis=0))
-
     def _center(self) -> Array:
-        """The weighted mean of y."""
+        """The weighted mean of y, which a pass over blocks of rows may have found."""
         known = self._known()
-        return self._mean(self.y) if known is None else self.xp.asarray(known.center)
+        return super()._center() if known is None else self.xp.asarray(known.center)
 
     def _shares(self) -> Array:
         """w_i/Σw, (n,)."""
@@ -608,9 +487,6 @@ class LinearModel:
         axes = tuple(range(-len(self.shape), 0))
         penalty = 0.5 * self.xp.sum(self.lam * x * x, axis=axes)
         return self._mean_loss(s) + penalty
-
-    def _mean_loss(self, s: Array) -> Array:
-        return self.mean_of(self.loss(s, self.y))
 
     def _gradient(self, x: Array, s: Array) -> Array:
         return self._adjoint(self._slopes(s)) / self.n + self.lam * x

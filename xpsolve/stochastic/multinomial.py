@@ -7,10 +7,12 @@ from typing import Any
 
 from xpsolve.arrays import Array, check_ndim, device_of, is_array, is_concrete, namespace_of
 from xpsolve.smooth_max import logsumexp, softmax
+from xpsolve.stochastic._made_at_once import made_at_once
 from xpsolve.stochastic.linear_model import LinearModel
 from xpsolve.stochastic.objectives import times_log
 
 
+@made_at_once
 class Multinomial(LinearModel):
     """f(x) = 1/n Σ_i (log Σ_k exp⟨a_i, x_k⟩ − Σ_k Y_ik⟨a_i, x_k⟩) + λ/2‖x‖², for m classes, x (p, m).
 

@@ -9,7 +9,7 @@ import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from xpsolve.arrays import (
     Array,
@@ -21,9 +21,11 @@ from xpsolve.arrays import (
     shifted,
 )
 from xpsolve.operators import Dense
+from xpsolve.stochastic._made_at_once import made_at_once
 from xpsolve.stochastic.linear_model import LinearModel
 
 
+@made_at_once
 class LeastSquares(LinearModel):
     """f(x) = 1/n Σ ½(⟨a_i, x⟩ − y_i)² + λ/2‖x‖², or Σ w_i ½(⟨a_i, x⟩ + c − y_i)² / Σ w_i + λ/2‖x‖².
 
@@ -113,7 +115,7 @@ class LeastSquares(LinearModel):
         theta = d - (sums[0] / sums[1] if sums else self._mean(d))
         return theta, lambda t: self.mean_of(self._over_columns(0.5 * (d - t * theta) ** 2))
 
-    def in_units_of(self, b: Array) -> LeastSquares:
+    def in_units_of(self, b: Array) -> Self:
         """With y/b."""
         other = copy.copy(self)
         other.y = self.y / b
@@ -129,6 +131,7 @@ class LeastSquares(LinearModel):
         return shifted(self.rooted_gram(self.operator.A) / self.n, self.lam)
 
 
+@made_at_once
 class Huber(LinearModel):
     """f(x) = 1/n Σ h(⟨a_i, x⟩ − y_i) + λ/2‖x‖²,  h(r) = ½r² for |r| ≤ δ and δ|r| − ½δ² beyond (Huber 1964).
 
@@ -180,7 +183,7 @@ class Huber(LinearModel):
         check_finite: bool = True,
     ) -> None:
         super().__init__(A, y, lam, weights=weights, intercept=intercept, check_finite=check_finite)
-        delta = check_positive(delta, "delta", dtype=self.y.dtype)
+        delta = check_positive(delta, "delta", dtype=self.y.dtype, traced=True)
         self.delta: Array = self.xp.asarray(delta, dtype=self.y.dtype, device=device_of(self.y))
 
     def loss(self, s: Array, y: Array) -> Array:
@@ -219,7 +222,7 @@ class Huber(LinearModel):
             low, high = xp.where(above, low, middle), xp.where(above, middle, high)
         return xp.asarray(0.5 * low + 0.5 * high)
 
-    def in_units_of(self, b: Array) -> Huber:
+    def in_units_of(self, b: Array) -> Self:
         """With y/b and δ/b."""
         other = copy.copy(self)
         other.y, other.delta = self.y / b, self.delta / b
@@ -231,6 +234,7 @@ class Huber(LinearModel):
         return other  # type: ignore[no-any-return]
 
 
+@made_at_once
 class Logistic(LinearModel):
     """f(x) = 1/n Σ log(1 + exp(−y_i⟨a_i, x⟩)) + λ/2‖x‖², for two classes y_i ∈ {−1, +1}.
 
