@@ -5,6 +5,8 @@ Steps of loops are replayed from the 40th on, and counted as they are and as tha
 A copy from the host is a launch too: it takes its turn in the same queue.
 """
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -17,10 +19,17 @@ from xpsolve.autodiff.symmetric import spectral
 from xpsolve.operators import Fourier, RealForm, Wavelet, _correlation, _spectral, gradient
 from xpsolve.penalties.shrink import shrink
 from xpsolve.proximal.proximal_gradient import extrapolate
+from xpsolve.trace import repeat
 from xpsolve.transport import _increments, _kernels
 
 cupy = pytest.importorskip("cupy")
 emulator = pytest.importorskip("cupy.emulator", reason="a real CuPy does not say what it starts")
+
+
+@pytest.fixture(autouse=True)
+def unused(monkeypatch):
+    """No recordings of other tests that found no use, which would put off those of these."""
+    monkeypatch.setattr(repeat, "_unused", WeakKeyDictionary())
 
 
 def counted(f, *args):
