@@ -39,7 +39,7 @@ class Status(Enum):
         "The result has a NaN or an infinity. Search for them in the input, which check_finite=True does, or for "
         "numbers beyond the range of the dtype."
     )
-    DIVERGED = "The iterates grew without bound. Use a smaller step."
+    DIVERGED = "The objective has risen, or the iterates have grown without bound."
     INFEASIBLE = "The constraints contradict one another: nothing satisfies them all."
     UNBOUNDED = (
         "There is no minimiser: x separates the classes, and the objective decreases without bound as x is scaled up. "
@@ -184,7 +184,12 @@ class Solution:
         n_iter = f", n_iter={self.n_iter}" if isinstance(self.n_iter, int) else ""
         known = self.ended is not None or self.certificate.known
         ended = f"status={self.status.name}" if known else f"certificate={self.certificate.name!r}"
-        return f"{type(self).__name__}(x: {shapes_in(self.x)}, method={self.method!r}{n_iter}, {ended})"
+        return f"{type(self).__name__}(x: {shapes_in(self.x)}{self._beside}, method={self.method!r}{n_iter}, {ended})"
+
+    @property
+    def _beside(self) -> str:
+        """What a `repr` shows beside x, which reads nothing from a device."""
+        return ""
 
 
 # --- what callbacks see ----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.optimize import linprog
 
 import xpsolve as xs
@@ -30,6 +31,14 @@ def test_a_sparse_answer_is_found_exactly(xp, rng):
     check_solution(solution, like=xp(A), shape=(80,))
     assert solution.converged
     assert_close(solution.x, x, rtol=1e-9 if xp.exact else 1e-3)
+
+
+@pytest.mark.parametrize("form", ["csr_array", "coo_array", "csc_matrix"])
+def test_a_sparse_matrix_is_taken(rng, form):
+    A, y, _ = planted(rng, 8, 20, 2)
+    A = np.where(np.abs(A) > 1, A, 0.0)
+    found = xs.basis_pursuit(getattr(scipy.sparse, form)(A), y)
+    assert np.array_equal(found.x, xs.basis_pursuit(A, y).x)
 
 
 @pytest.mark.parametrize(("n", "p", "nonzeros"), [(20, 50, 15), (30, 60, 30), (5, 5, 3), (1, 6, 1), (8, 3, 2)])
@@ -78,7 +87,7 @@ def test_it_stops_when_it_is_told(rng):
 def test_bad_input(rng):
     with pytest.raises(ValueError, match=r"y: expected shape \(n,\)"):
         xs.basis_pursuit(np.eye(2), np.eye(2))
-    with pytest.raises(TypeError, match="A: expected a dense array"):
+    with pytest.raises(TypeError, match="A: expected an array or a sparse matrix"):
         xs.basis_pursuit(xs.operators.Dense(np.eye(2)).T, np.ones(2))
     with pytest.raises(ValueError, match="tol: expected a finite number >= 0"):
         xs.basis_pursuit(np.eye(2), np.ones(2), tol=-1.0)

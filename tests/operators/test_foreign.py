@@ -221,6 +221,16 @@ def test_a_wrong_adjoint_is_named(solver, kind):
         xs.dot_test(operator, like=y)
 
 
+@pytest.mark.parametrize("lam", [0.0, 0.01])
+def test_conjugate_gradients_stop_where_a_wrong_adjoint_raises_the_objective(lam, rng):
+    A, y = rng.standard_normal((400, 400)), rng.standard_normal(400)
+    operator = LinearOperator.from_functions((400, 400), lambda x: A @ x, lambda y: np.roll(A.T @ y, 1))
+    with pytest.warns(xs.ConvergenceWarning, match=r"The objective has risen.*wrong adjoint: xs\.dot_test\(A"):
+        solution = xs.ridge(operator, y, lam)
+    assert solution.status is xs.Status.DIVERGED
+    assert solution.n_iter < 100
+
+
 def test_a_correct_adjoint_is_said_to_be_and_success_costs_nothing():
     calls = []
 

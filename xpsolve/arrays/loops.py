@@ -78,7 +78,7 @@ def iterate(
     state : tuple of array
         The first state; checked before any step, so that a solved problem costs none.
     measure : callable
-        State to 0-d array.  A NaN ends the loop.
+        State to 0-d array.  A NaN or an infinity ends the loop.
     tol : float
         The tolerance.
     max_iter : int
@@ -270,7 +270,8 @@ def _iterate_traced(
     sound = None if taken is None else taken.all  # bad arguments are worth no step
 
     def ahead(value: Any) -> Any:
-        return value > tol if renew is None else (value > tol) | (value < 0)  # a NaN compares False
+        far = (value > tol) & (value < math.inf)  # a NaN compares False
+        return far if renew is None else far | (value < 0)
 
     def unfinished(carry: tuple[Any, ...]) -> Any:
         k, value, _ = carry

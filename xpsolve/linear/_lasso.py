@@ -40,7 +40,7 @@ _CROWDED = 100  # entries of x0 that are never too many; some minimiser has at m
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, or start from a better x0.",
     Status.INACCURATE: "Raise lam, or loosen tol.",
-    Status.DIVERGED: "Leave step=None, which is safe.",
+    Status.DIVERGED: "Use a smaller step: step=None is a safe one.",
 }
 
 

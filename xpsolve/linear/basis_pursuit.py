@@ -43,6 +43,7 @@ from xpsolve.arrays import (
 from xpsolve.capabilities import EAGER, capabilities
 from xpsolve.linear._entry import enter_problem
 from xpsolve.linear._problem import Problem, lost_in_units, rank_cut, scaled
+from xpsolve.operators.sparse import is_sparse
 from xpsolve.penalties.shrink import soft
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
@@ -82,8 +83,9 @@ def basis_pursuit(
 
     Parameters
     ----------
-    A : array, shape (n, p)
-        The matrix, real or complex; its rows may depend on one another.
+    A : array or sparse matrix, shape (n, p)
+        The matrix, real or complex; its rows may depend on one another.  A sparse one is made dense, since its
+        singular value decomposition is.
     y : array, shape (n,)
         Observations, which must lie in the range of A.  Where A or y is complex, x is, and ‖x‖₁ sums the moduli |x_j|.
     tol : float
@@ -111,7 +113,7 @@ def basis_pursuit(
     Raises
     ------
     TypeError
-        If A or y is not a dense array, or libraries are mixed.
+        If A is not an array or a sparse matrix, y is not an array, or libraries are mixed.
     ValueError
         If shapes disagree, devices are mixed, a number is not finite or an option is out of range.
 
@@ -144,16 +146,7 @@ def basis_pursuit(
         check_finite=check_finite,
         record=record,
     )
-    problem = enter_problem(A, y, 0.0, check_finite=check_finite, complex_too=True)
-    if not problem.dense:
-        message = (
-            f"A: expected a dense array, got {problem.operator!r}. Its singular values are needed: pass a sparse A as "
-            f"A.toarray(), or use lasso with a small lam."
-        )
-        raise TypeError(message)
-    if not problem.single_y:
-        message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
-        raise ValueError(message)
+    problem = _enter(A, y, check_finite)
     extreme = problem.ordinary is False
     if problem.ordinary is not True:
         problem = scaled(problem)
@@ -198,6 +191,22 @@ def basis_pursuit(
         ended=Status.INFEASIBLE if run.reason == "not finite" and bool(infeasible) else None,
         advice=_ADVICE,
     )
+
+
+def _enter(A: Array, y: Array, check_finite: bool) -> Problem:
+    """The problem of A as a dense array and one right-hand side."""
+    A = A.toarray() if is_sparse(A) else A
+    problem: Problem = enter_problem(A, y, 0.0, check_finite=check_finite, complex_too=True)
+    if not problem.dense:
+        message = (
+            f"A: expected an array or a sparse matrix, got {problem.operator!r}. Its singular values are needed: pass "
+            f"A @ numpy.eye(p), or use lasso with a small lam."
+        )
+        raise TypeError(message)
+    if not problem.single_y:
+        message = f"y: expected shape (n,), got {tuple(problem.Y.shape)}. Solve for one column after another."
+        raise ValueError(message)
+    return problem
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from xpsolve.arrays import Array, check_flag, check_ndim, check_rows, enter, is_array, namespace_of, regularisation
 from xpsolve.arrays import check_finite as check_values
 from xpsolve.solution import Solution
+from xpsolve.trace import shapes_in
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -37,6 +40,8 @@ class ChosenSolution(Solution):
     >>> import xpsolve as xs
     >>> data = xs.problems.diabetes()
     >>> found = xs.ridge_cv(data.A, data.y, [0.01, 0.1, 1.0, 10.0])
+    >>> found
+    ChosenSolution(x: 10, lam=10, method='normal', n_iter=0, status=CONVERGED)
     >>> float(found.lam), found.scores.shape
     (10.0, (4,))
     """
@@ -47,6 +52,11 @@ class ChosenSolution(Solution):
     spread: Any = None
     theta: Any = None
     thetas: Any = None
+
+    @property
+    def _beside(self) -> str:
+        on_host = isinstance(self.lam, np.ndarray | np.generic) and self.lam.ndim == 0
+        return f", lam={float(self.lam):.4g}" if on_host else f", lam: {shapes_in(self.lam)}"
 
 
 def chosen(solution: Solution, **more: Any) -> ChosenSolution:

@@ -1,7 +1,9 @@
 """Conjugate gradients on the normal equations, in the form that keeps y − Ax (CGLS; Björck 1996, §7.4).
 
 All columns (right-hand sides × values of λ) move together, each with its own step.  Before every check y − Ax is
-computed anew from x, so that convergence is measured by the true residual.
+computed anew from x, so that convergence is measured by the true residual.  The objective falls with every step; where
+it has risen at a check, by more than rounding, the products with Aᵀ are not those of the adjoint.  This is looked at
+where both are code of the user.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from xpsolve.linear._problem import (
 )
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
+RISEN = "Conjugate gradients never raise it: the products with Aᵀ are not those of the adjoint of A."
+_RISE = 0.01  # of ½‖y‖², by which rounding does not raise the objective
+
 
 class _State(NamedTuple):
     X: Array  # (p, columns)
@@ -30,6 +35,7 @@ class _State(NamedTuple):
     P: Array  # search directions
     rho: Array  # ‖r‖², (columns,)
     square: Array  # largest ‖Ap‖²/‖p‖² met: a lower bound of ‖A‖²
+    least: Array  # the lowest objective at a check, (columns,), where it is looked at
     error: Array  # certificate of every column at the last check; converged ones are frozen
 
 
@@ -40,14 +46,15 @@ class _Iteration:
         self.problem, self.xp, self.operator, self.tol = problem, problem.xp, problem.operator, tol
         self.lam = column_lams(problem)
         self.start, self.B = tiled(problem, problem.like_Y), tiled(problem, problem.Aty)
-        least = limits_of(self.B).smallest_normal
-        self.least = problem.xp.asarray(least, dtype=real_dtype(self.B), device=device_of(self.B))
+        tiny = limits_of(self.B).smallest_normal
+        self.tiny = problem.xp.asarray(tiny, dtype=real_dtype(self.B), device=device_of(self.B))
 
     def first(self, X: Array | None) -> _State:
         """The state before the first step; None starts from 0."""
         X, S, R = (self.xp.zeros_like(self.B), self.start, self.B) if X is None else (X, *self._residuals(X))
-        square = self.xp.zeros_like(self.least)
-        return _State(X, S, R, R, self._inner(R, R), square, self._error(S, R, X, square))
+        square, rho = self.xp.zeros_like(self.tiny), self._inner(R, R)
+        least = self._objective(S, X) if self.operator.foreign else rho
+        return _State(X, S, R, R, rho, square, least, self._error(S, R, X, square))
 
     def step(self, s: _State) -> _State:
         """One step of every column that is above the tolerance."""
@@ -60,12 +67,20 @@ class _Iteration:
         R = self.operator.rmatvec(S) - self.lam * X
         rho = inner(R, R)
         P = R + ratio(rho, s.rho) * s.P
-        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.error)
+        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.least, s.error)
 
     def refresh(self, s: _State) -> _State:
         """The same X with its residuals and error computed anew."""
         S, R = self._residuals(s.X)
-        return _State(s.X, S, R, s.P, self._inner(R, R), s.square, self._error(S, R, s.X, s.square))
+        found = _State(s.X, S, R, s.P, self._inner(R, R), s.square, s.least, self._error(S, R, s.X, s.square))
+        return self._watched(found) if self.operator.foreign else found
+
+    def _watched(self, s: _State) -> _State:
+        """The error is ∞ where the objective has risen."""
+        xp, objective = self.xp, self._objective(s.S, s.X)
+        risen = objective - s.least > _RISE * 0.5 * self._inner(self.start, self.start)
+        error = xp.where(risen, xp.full_like(s.error, xp.inf), s.error)
+        return s._replace(least=xp.minimum(s.least, objective), error=error)
 
     def answer(self, X: Array) -> Array:
         """X in the units and the shape of the answer."""
@@ -75,7 +90,7 @@ class _Iteration:
     def recorded(self, s: _State) -> dict[str, Array]:
         """Objective and certificate of each problem, from the residuals at hand."""
         problem, unit = self.problem, self.problem.y_unit
-        objective = 0.5 * (self._inner(s.S, s.S) + self.lam * self._inner(s.X, s.X))
+        objective = self._objective(s.S, s.X)
         objective = objective if unit is None else objective * tiled(problem, unit[None, :] ** 2)[0]
         values = {"objective": objective, "certificate": self._error(s.S, s.R, s.X, s.square)}
         shape = (() if problem.single_lam else problem.lams.shape) + (() if problem.single_y else problem.Y.shape[1:])
@@ -85,6 +100,9 @@ class _Iteration:
         S = self.start - self.operator.matvec(X)
         return S, self.operator.rmatvec(S) - self.lam * X
 
+    def _objective(self, S: Array, X: Array) -> Array:
+        return 0.5 * (self._inner(S, S) + self.lam * self._inner(X, X))
+
     def _error(self, S: Array, R: Array, X: Array, square: Array) -> Array:
         return relative_to_normal_equations(self.problem, S, R, X, self.xp.sqrt(square), self.lam)
 
@@ -92,7 +110,7 @@ class _Iteration:
         return inner(U, V, axis=0)
 
     def _ratio(self, a: Array, b: Array) -> Array:
-        return a / self.xp.maximum(b, self.least)  # 0/0 is 0: the column has converged
+        return a / self.xp.maximum(b, self.tiny)  # 0/0 is 0: the column has converged
 
 
 class _ByRows(_Iteration):
@@ -114,7 +132,7 @@ class _ByRows(_Iteration):
         S = xp.sqrt(xp.maximum(ss, xp.zeros_like(ss)))[None, :]
         rho = inner(R, R)
         P = R + ratio(rho, s.rho) * s.P
-        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.error)
+        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.least, s.error)
 
 
 def solve_cg(
@@ -151,7 +169,8 @@ def solve_cg(
         record=cgls.recorded if record else None,
         callback=seen_by(callback, lambda s: cgls.answer(s.X), lambda s: s.error),
     )
-    if run.reason == "not finite" and problem.ordinary is None:
+    diverged = run.reason == "not finite" and isinstance(run.measure, float) and math.isinf(run.measure)
+    if run.reason == "not finite" and not diverged and problem.ordinary is None:
         again = given.knowing(ordinary=False)
         return solve_cg(again, tol, max_iter, start, check_every, record, callback, advice, name)
     X = run.state.X
@@ -168,6 +187,7 @@ def solve_cg(
         measure=measure,
         n_iter=run.n_iter,
         history=run.history,
+        ended=Status.DIVERGED if diverged else None,
         stats={"host_reads": run.reads},
         advice=advice,
         operator=problem.operator,

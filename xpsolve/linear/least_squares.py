@@ -26,7 +26,7 @@ from xpsolve.linear._entry import enter_problem
 from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_error
 from xpsolve.linear._problem import Problem, along, from_columns, in_units_of, rank_cut, scaled
 from xpsolve.linear._row_problem import by_rows
-from xpsolve.linear.conjugate_gradient import solve_cg
+from xpsolve.linear.conjugate_gradient import RISEN, solve_cg
 from xpsolve.operators.entry import is_operator
 from xpsolve.solution import Certificate, Solution, Status, finish
 
@@ -37,6 +37,7 @@ _ADVICE_OF_CG = {
     Status.MAX_ITER: "Raise max_iter, loosen tol, or use ridge with some lam.",
     Status.INACCURATE: "Loosen tol, or use ridge with some lam.",
     Status.NOT_FINITE: "Scale A or y.",
+    Status.DIVERGED: RISEN,
 }
 
 

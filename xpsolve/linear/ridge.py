@@ -41,7 +41,7 @@ from xpsolve.linear._normal_equations import NORMAL_EQUATIONS, normal_equations_
 from xpsolve.linear._problem import Problem, along, from_columns, in_range, in_units_of, is_ordinary, rank_cut, scaled
 from xpsolve.linear._row_problem import by_products, by_rows, by_triangle
 from xpsolve.linear._samples import Samples
-from xpsolve.linear.conjugate_gradient import solve_cg
+from xpsolve.linear.conjugate_gradient import RISEN, solve_cg
 from xpsolve.operators.entry import is_operator
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish
 
@@ -51,6 +51,7 @@ _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, loosen tol, start from a better x0, raise lam, or use a direct method.",
     Status.INACCURATE: "Raise lam, or use method='svd'.",
     Status.NOT_FINITE: "Scale A or y, or raise lam.",
+    Status.DIVERGED: RISEN,
 }
 
 

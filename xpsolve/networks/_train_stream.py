@@ -19,7 +19,10 @@ from xpsolve.solution import Callback, Certificate, Progress, Status, StreamSolu
 from xpsolve.trace import arrays_in, map_arrays
 
 _RECENT = 20  # batches that the mean is about
-_ADVICE = {Status.MAX_ITER: "Continue with further batches, or try another step."}
+_ADVICE = {
+    Status.MAX_ITER: "Continue with further batches, or try another step.",
+    Status.DIVERGED: "Use a smaller step.",
+}
 
 
 class TrainState(NamedTuple):

@@ -33,6 +33,7 @@ from xpsolve.trace import arrays_in, map_arrays
 
 _ADVICE = {
     Status.MAX_ITER: "Raise epochs, or try another step.",
+    Status.DIVERGED: "Use a smaller step.",
     Status.NOT_FINITE: "The loss is not finite at the first params.",
 }
 

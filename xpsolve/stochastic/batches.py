@@ -39,7 +39,7 @@ _RECENT = 20  # batches that the means are about
 _ADVICE = {
     Status.MAX_ITER: "The gradient of a batch of n samples has noise of the order 1/√n: continue with larger batches "
     "and x0=solution, raise warmup, or loosen tol; where x separates the classes, set lam > 0.",
-    Status.DIVERGED: "step0=None is a safe one.",
+    Status.DIVERGED: "Use a smaller step: step0=None is a safe one.",
 }
 _NAME = "gradient norm of recent batches before their steps, columns of A at equal size, relative to that at 0"
 

@@ -50,7 +50,7 @@ class _State(NamedTuple):
 _Step = Callable[[_State], _State]
 _ADVICE = {
     Status.MAX_ITER: "Raise max_iter, try momentum='nesterov' or newton, or scale the columns of A to like size.",
-    Status.DIVERGED: "step=None is a safe one.",
+    Status.DIVERGED: "Use a smaller step: step=None is a safe one.",
 }
 
 

@@ -138,7 +138,7 @@ def solution_of(options: Options, name: str, stream: Stream, record: Record) -> 
         ended=ended,
         advice={
             Status.MAX_ITER: f"Raise epochs{'' if options.step_name == 'step' else ' or warmup'}, or use newton.",
-            Status.DIVERGED: f"{options.step_name}=None is a safe one.",
+            Status.DIVERGED: f"Use a smaller step: {options.step_name}=None is a safe one.",
         },
     )
 
