@@ -4,8 +4,8 @@ Rates of matrix products, of streaming through memory and of launching, per back
 of an algorithm is the largest of flops / rate, bytes / bandwidth and launches × time per launch.
 Each value is the best of several runs, since a ceiling is what was reached at least once.
 
-What a time is predicted from besides is no limit: products with a thin matrix, the bandwidth of elementwise work where
-it fits a cache and where it does not, and a launch with the checks and the Python around it.
+What a time is predicted from besides is no limit: products with a thin matrix, factorisations, the bandwidth of
+elementwise work where it fits a cache and where it does not, and a launch with the checks and the Python around it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks._base import BACKENDS, _Benchmark, measures, seconds
-from xpsolve import LeastSquares, autodiff, count, gradient_descent, lasso, ridge, sinkhorn, softmax
-from xpsolve.arrays import backends
+from xpsolve import LeastSquares, autodiff, costs, count, gradient_descent, lasso, ridge, sinkhorn, softmax
+from xpsolve.arrays import backends, thin_svd
 
 _DTYPES = ("float64", "float32")
 
@@ -90,6 +90,23 @@ class Thin(_FlopRate):
     def prepare(self, backend, dtype, n):
         A, B = _normal(backend, dtype, n, n), _normal(backend, dtype, n, 64)
         return lambda: A @ B, 128.0 * n**2
+
+
+class Factorisation(_Ceiling):
+    """Rate of the thin singular value decomposition of a tall matrix (8n, n), in the flops of its cost."""
+
+    title = "Singular value decomposition"
+    params = (BACKENDS, _DTYPES, (100, 400))
+    profiles = {"quick": {"dtype": ["float64"]}}
+
+    def prepare(self, backend, dtype, n):
+        A = _normal(backend, dtype, 8 * n, n)
+        return lambda: thin_svd(A), float(costs.thin_svd(8 * n, n).flops)
+
+    @measures("ceiling", "factored flop/s")
+    def track_rate(self, *values: Any) -> float:
+        call, amount = self._case(values)
+        return amount / seconds(call)
 
 
 class Stream(_ByteRate):

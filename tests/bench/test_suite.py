@@ -23,7 +23,7 @@ ROLES = {
     "error": {"relative error"},
     "count": {"launches", "syncs", "flops", "bytes", "passes", "states"},
     "memory": {"bytes"},
-    "ceiling": {"flop/s", "byte/s", "seconds per launch", "seconds per call"},
+    "ceiling": {"flop/s", "factored flop/s", "byte/s", "seconds per launch", "seconds per call"},
 }
 
 

@@ -92,7 +92,7 @@ def test_one_method_is_no_choice(suite):
     assert not predicted.choices(planted(suite, lambda **_: 1.0, {**GRID, "method": ["normal"]}))
 
 
-def ceilings(suite, *, call=None):
+def ceilings(suite, *, call=None, factored=None):
     """Of a machine with two caches, where a gradient of 11 launches and a softmax of 7 take 110 and 24 µs."""
     given = {"backend": ["numpy"], "dtype": ["float64"]}
     copies = {30_000: 1e11, 1_000_000: 5e10, 20_000_000: 1e10}
@@ -100,6 +100,7 @@ def ceilings(suite, *, call=None):
     for name, quantity, grid, value in (
         ("Gemm.track_rate", "flop/s", {"n": [256, 1024]}, lambda n: {256: 3e10, 1024: 6e10}[n]),
         ("Thin.track_rate", "flop/s", {"n": [512]}, lambda n: 2e10),
+        *([("Factorisation.track_rate", "factored flop/s", {"n": [*factored]}, factored.get)] if factored else ()),
         ("Stream.track_rate", "byte/s", {"n": [200, 20000]}, lambda n: 6e10 if n == 200 else 2e10),
         ("Copy.track_rate", "byte/s", {"n": list(copies)}, copies.get),
         ("Launch.track_latency", "seconds per launch", {"n": [200]}, lambda n: 3e-7),
@@ -126,6 +127,16 @@ def test_the_model_is_made_of_typical_ceilings_and_the_limits_of_the_best(suite)
     assert (found.launch_s, found.call_s, found.tape_s) == pytest.approx((2e-6, 10e-6, 100e-6 / 11))
     launches = seconds(found, launches=10, taped=4)["launches"]
     assert launches == pytest.approx(10e-6 + 6 * 2e-6 + 4 * 100e-6 / 11)
+
+
+@pytest.mark.parametrize(("factored", "rate"), [(None, 3e10), ({100: 5e9, 400: 1e10}, 2e10 / 3), ({400: 9e10}, 3e10)])
+def test_factorisations_have_a_rate_of_their_own_that_is_at_most_that_of_products(suite, factored, rate):
+    found = ceilings(suite, factored=factored)
+    assert found.limits.flops_per_s == 6e10
+    assert seconds(found, flops=6e10, factored=2e10)["arithmetic"] == pytest.approx(4e10 / 3e10 + 2e10 / rate)
+    svd, products = (costs.ridge(500, 100, method=method) for method in ("svd", "normal"))
+    assert svd.factored == costs.thin_svd(500, 100).flops
+    assert products.factored == 0
 
 
 def test_a_matrix_that_fits_a_cache_streams_faster(suite):

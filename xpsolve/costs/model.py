@@ -55,6 +55,8 @@ class Cost:
         Number of products, and bytes of what they give.  Elementwise work is on arrays as large as that.
     taped : int
         Of the launches, those whose derivative is noted on a tape.
+    factored : int
+        Of the flops, those of QR factorisations, eigenvalues and singular values, which are slower than products.
 
     Examples
     --------
@@ -73,6 +75,7 @@ class Cost:
     products: int = 0
     results: int = 0
     taped: int = 0
+    factored: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -85,6 +88,7 @@ class Cost:
             self.products + other.products,
             self.results + other.results,
             self.taped + other.taped,
+            self.factored + other.factored,
         )
 
     def __mul__(self, times: int) -> Cost:
@@ -98,6 +102,7 @@ class Cost:
             self.products * times,
             self.results * times,
             self.taped * times,
+            self.factored * times,
         )
 
     __rmul__ = __mul__
@@ -168,14 +173,16 @@ def cholesky_solve(p: int, k: int = 1, *, itemsize: int = 8) -> Cost:
 
 def eigh(p: int, *, itemsize: int = 8) -> Cost:
     """Eigenvalues and vectors of a symmetric (p, p) matrix: about 9p³ flops (§8.3)."""
-    return Cost(9 * p**3, 3 * itemsize * p * p, FACTORISATIONS["eigh"], 0, 2 * itemsize * p * p)
+    flops = 9 * p**3
+    return Cost(flops, 3 * itemsize * p * p, FACTORISATIONS["eigh"], 0, 2 * itemsize * p * p, factored=flops)
 
 
 def thin_svd(n: int, p: int, *, itemsize: int = 8) -> Cost:
     """Thin SVD: 14mq² + 8q³ flops directly, 6mq² + 20q³ after a QR reduction (§8.6), m ≥ q the two lengths."""
     m, q = max(n, p), min(n, p)
     flops = 6 * m * q * q + 20 * q**3 if reduced(n, p) else 14 * m * q * q + 8 * q**3
-    return Cost(flops, itemsize * (2 * m * q + q * q), launches.thin_svd(n, p), 0, itemsize * (m * q + q * q))
+    traffic, kept = itemsize * (2 * m * q + q * q), itemsize * (m * q + q * q)
+    return Cost(flops, traffic, launches.thin_svd(n, p), 0, kept, factored=flops)
 
 
 def reduced(n: int, p: int) -> int:

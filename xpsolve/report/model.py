@@ -1,14 +1,16 @@
 """What a machine can do, in few numbers, and the time that a cost takes there.
 
-    t = c + (launches − taped) · l + taped · d + flops / P + bytes / W(operand) + moved / w + syncs · s
+    t = c + (launches − taped) · l + taped · d + (flops − factored) / P + factored / F
+        + bytes / W(operand) + moved / w + syncs · s
     moved = 2 · memory + 3 · (launches − products) · results / products
 
-c is the time of a public call, l that of a launch in a solver with its share of checks and Python, d that of one whose
-derivative is noted on a tape: of a softmax, of solves and of a gradient where nothing is large.  P is the harmonic mean
-of the rates of products of several shapes, W the bandwidth of streaming a matrix of that size.  Launches that are no
-products work on arrays as large as what products give: two are read and one is written.  Temporaries are written and
-read once.  Without products, bytes are all that moves.  w is the bandwidth of elementwise work, the harmonic mean where
-a cache holds the arrays and that of the largest where none does.  s is the time of a host read.
+c is the time of a public call, l that of a launch in a solver with its share of checks and Python, d that of one
+whose derivative is noted on a tape: of a softmax, of solves and of a gradient where nothing is large.  P is the
+harmonic mean of the rates of products of several shapes, F that of singular values, W the bandwidth of streaming a
+matrix of that size.  Launches that are no products work on arrays as large as what products give: two are read and
+one is written.  Temporaries are written and read once.  Without products, bytes are all that moves.  w is the
+bandwidth of elementwise work, the harmonic mean where a cache holds the arrays and that of the largest where none
+does.  s is the time of a host read.
 
 All numbers come from ``benchmarks/ceilings.py`` alone, none from the times that are predicted; the best of each is the
 limit.
@@ -33,7 +35,7 @@ KEY = ["machine", "environment", "commit", "backend", "dtype"]
 THEORY = [field.name for field in fields(costs.Cost)]
 """What a cost states, each of it a column of the tidy table."""
 
-_LAUNCH, _CALL = "seconds per launch", "seconds per call"
+_LAUNCH, _CALL, _FACTORED = "seconds per launch", "seconds per call", "factored flop/s"
 _FEW, _TAPED = costs.softmax(1, 1).launches, costs.gradient(1, 1).launches  # in the calls "softmax" and "grad"
 _LAUNCHING = 0.2  # of the time of a rate: where launching takes more, it says little of the rate
 
@@ -59,12 +61,14 @@ class Model:
     matrices: _Rates = ()  # size of a matrix and the bandwidth of streaming it, in increasing size
     copies: _Rates = ()  # bytes moved elementwise and the bandwidth there, in increasing size
     sync_s: float = 0.0  # time of a host read beside its launch
+    factored_per_s: float = math.inf  # rate of factorisations, where it is less than that of products
 
     @classmethod
     def fitted(cls, rows: pd.DataFrame) -> Model | None:
         """From the ceilings of one run, backend and dtype; None where one kind alone gives no bound."""
         of = {str(name): part["value"].to_numpy(dtype=np.float64) for name, part in rows.groupby("quantity")}
-        flops, moved, launch = (of.get(name, np.array([])) for name in ("flop/s", "byte/s", _LAUNCH))
+        names = "flop/s", _FACTORED, "byte/s", _LAUNCH
+        flops, factored, moved, launch = (of.get(name, np.array([])) for name in names)
         limits = costs.Ceilings(
             max(flops, default=math.inf), max(moved, default=math.inf), min(launch, default=math.nan)
         )
@@ -88,12 +92,13 @@ class Model:
             call,
             matrices,
             _rates(streamed[copied], 2, least) or matrices,
+            factored_per_s=float(stats.hmean(factored)) if factored.size else math.inf,
         )
 
     def parts(self, *, flops: Any, bytes: Any, launches: Any, syncs: Any, memory: Any, **more: Any) -> dict[str, Any]:
         """Seconds by what they are spent on, of one cost or of arrays of them."""
-        operand, products, results, taped = (
-            np.asarray(more[name], dtype=np.float64) for name in ("operand", "products", "results", "taped")
+        operand, products, results, taped, factored = (
+            np.asarray(more[name], dtype=np.float64) for name in ("operand", "products", "results", "taped", "factored")
         )
         given = products > 0
         sizes, rates = zip(*(self.matrices or ((1.0, self.bytes_per_s),)), strict=True)
@@ -102,7 +107,7 @@ class Model:
         array = np.where(given, results / np.maximum(products, 1), memory)
         moved = 2.0 * memory + np.where(given, 3.0 * array * np.maximum(launches - products, 0), bytes)
         return {
-            "arithmetic": flops / self.flops_per_s,
+            "arithmetic": (flops - factored) / self.flops_per_s + factored / min(self.factored_per_s, self.flops_per_s),
             "memory": np.where(given, bytes / streaming, 0.0),
             "launches": self.call_s + (launches - taped) * self.launch_s + taped * self.tape_s,
             "elementwise": moved / np.where(2.0 * array > sizes[-2:][0], rates[-1], stats.hmean(rates)),

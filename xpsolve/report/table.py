@@ -24,7 +24,7 @@ COLUMNS = (
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
     "unit backend device dtype method n p depth x_name x params series value lower upper samples "
     "sessions between status reason detail error tol checked valid steady latency "
-    "flops bytes launches syncs memory operand products results taped floor share bound"
+    "flops bytes launches syncs memory operand products results taped factored floor share bound"
 ).split()
 """What every table has; the other parameters follow, one column each."""
 
@@ -58,7 +58,7 @@ def tidy(measurements: Measurements) -> pd.DataFrame:
       of its logarithm.  Beside a throughput, ``latency`` is the time of the same call alone.
     - ``checked`` says whether an error is beside the value, ``valid`` whether it is below its tolerance (unchecked
       counts as valid).
-    - ``flops`` … ``taped`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the
+    - ``flops`` … ``factored`` are theory; ``floor`` is max(flops/P, bytes/BW, launches·t) in seconds, ``bound`` the
       largest of the three, ``launching`` the last and ``share`` = floor/value; ``work`` is flops/P + bytes/BW (flops
       alone without ceilings), ``predicted`` the time by `xpsolve.report.model` and ``calling`` its part for the call
       and its launches.
