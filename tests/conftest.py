@@ -147,11 +147,18 @@ def pytest_report_header(config):
     return None
 
 
+def _declared(name):
+    if name not in xpsolve.capabilities.TABLE:
+        message = f"mark of({name!r}): no imported function of this name has the decorator @capabilities. "
+        pytest.fail(message + "Decorate it, and import it in the __init__.py of its folder.", pytrace=False)
+    return xpsolve.capabilities.TABLE[name]
+
+
 def pytest_generate_tests(metafunc):
     if "xp" in metafunc.fixturenames:
         allowed = xpsolve.capabilities.EVERYWHERE
         for mark in metafunc.definition.iter_markers("of"):
-            allowed = xpsolve.capabilities.TABLE[mark.args[0]].backends
+            allowed = _declared(mark.args[0]).backends
         chosen = [t for t in _targets() if t.backend.name.removesuffix("-cuda").removesuffix("-gpu") in allowed]
         metafunc.parametrize("xp", chosen, ids=[t.name for t in chosen], indirect=True)
 

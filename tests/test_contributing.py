@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("new-penalty.md", "new-algorithm.md")
-TEXT = "\n".join((ROOT / "docs" / "howto" / page).read_text("utf-8") for page in PAGES)
-BLOCKS = re.findall(r"^`([\w./]+)`\n\n```(\w+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+PENALTY = (ROOT / "docs" / "howto" / "new-penalty.md").read_text("utf-8")
+TEXT = PENALTY + (ROOT / "docs" / "howto" / "new-algorithm.md").read_text("utf-8")
+
+
+def files(text):
+    """Path, language and code of the blocks that are files, or changes of one."""
+    return re.findall(r"^`([\w./]+)`\n\n```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def insert(text, diff):
@@ -33,7 +37,7 @@ def copy(tmp_path_factory):
     root = tmp_path_factory.mktemp("contributor") / "xpsolve"
     skipped = shutil.ignore_patterns("__pycache__", "*_cache", ".*", "reports", "build", "dist")
     shutil.copytree(ROOT, root, ignore=skipped)
-    for path, language, block in BLOCKS:
+    for path, language, block in files(TEXT):
         if language == "python":
             assert not (root / path).exists()
             (root / path).write_text(block, "utf-8")
@@ -50,36 +54,47 @@ def run(root, *arguments):
     return done.stdout
 
 
+def passed(root, tests, chosen):
+    """How many of these tests pass, when none fails."""
+    said = run(root, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests, "-k", chosen)
+    return int(re.search(r"(\d+) passed", said)[1])
+
+
 def test_every_block_has_a_file():
     one = 1  # the penalty of a program of its own, which tests/test_docs.py runs
-    assert len(BLOCKS) + one == len(re.findall(r"^```(?:python|diff)$", TEXT, re.MULTILINE))
+    assert len(files(TEXT)) + one == len(re.findall(r"^```(?:python|diff)$", TEXT, re.MULTILINE))
 
 
-def test_a_penalty_takes_one_short_file_and_a_line(copy):
-    (lines,) = (block.count("\n") for path, _, block in BLOCKS if path.startswith("xpsolve/penalties/l2"))
-    assert lines <= 60
-    (registration,) = (block for path, _, block in BLOCKS if path == "xpsolve/penalties/__init__.py")
-    assert registration.count("\n+") == 1
+def test_a_penalty_takes_one_short_file_and_a_line_in_each_of_three_others():
+    (code,) = (block for _, language, block in files(PENALTY) if language == "python")
+    changes = [block for _, language, block in files(PENALTY) if language == "diff"]
+    assert f"has {code.count(chr(10))} lines" in PENALTY
+    assert [change.count("\n+") for change in changes] == [1, 1, 1]
 
 
 def test_the_examples_pass_their_tests(copy):
     """On NumPy and PyTorch: the other libraries are those of the whole suite."""
-    files = [
+    tests = [
         "tests/penalties",
         "tests/linear/test_landweber.py",
         "tests/bench/test_counts.py",
         "tests/test_launch_table.py",
         "tests/test_docstrings.py",
+        "tests/test_interface.py",
+        "tests/test_capabilities.py",
+        "tests/test_docs.py",
     ]
-    chosen = "(L2Ball or landweber or grown) and not (jax or jit or dask or strict or cupy)"
-    said = run(copy, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files, "-k", chosen)
-    passed = re.search(r"(\d+) passed", said)
-    assert passed
-    assert int(passed[1]) >= 20
+    of_these = "L2Ball or landweber or grown or declaration or every_public"
+    assert passed(copy, tests, f"({of_these}) and not (jax or jit or dask or strict or cupy)") >= 20
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_the_solver_is_one_program_with_jax(copy):
+    assert passed(copy, ["tests/test_jitted.py"], "landweber or all_solvers or each_number") == 3
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 def test_the_examples_are_in_style(copy):
-    new = [path for path, language, _ in BLOCKS if language == "python"]
-    run(copy, "ruff", "check", "--no-cache", *new)
-    run(copy, "ruff", "format", "--check", "--no-cache", *new)
+    changed = sorted({path for path, _, _ in files(TEXT) if path.endswith(".py")})
+    run(copy, "ruff", "check", "--no-cache", *changed)
+    run(copy, "ruff", "format", "--check", "--no-cache", *changed)

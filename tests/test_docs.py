@@ -63,11 +63,16 @@ def test_the_reference_has_every_public_name():
             if found := re.match(r"\.\. (?:auto|current)?module:: ([\w.]+)", line):
                 module = found[1]
             elif found := re.match(r"   ([A-Za-z]\w*)$", line):
-                listed.add(id(getattr(importlib.import_module(module), found[1])))
+                thing = getattr(importlib.import_module(module), found[1], None)
+                assert thing is not None, f"docs/reference/{page.name}: {module} has no {found[1]}"
+                listed.add(id(thing))
+    missing = []
     for module in (xs, xs.autodiff, xs.networks, xs.operators, xs.penalties, xs.problems, estimators, testing):
         for public in module.__all__:
             thing = getattr(module, public)
-            assert inspect.ismodule(thing) or id(thing) in listed, f"{module.__name__}.{public} is on no page"
+            if not inspect.ismodule(thing) and id(thing) not in listed:
+                missing.append(f"{module.__name__}.{public}")
+    assert not missing, f"add a line to the page of its subject in docs/reference, such as composite.rst: {missing}"
 
 
 def test_links_are_followed(tmp_path):

@@ -40,6 +40,7 @@ MESSAGES = {
     "operator": (TypeError, lambda: xs.ridge(lambda x: x, np.ones(3), 1.0)),
     "own functions": (TypeError, lambda: xs.autodiff.grad(np.linalg.norm)(np.ones(2))),
     "penalty": (TypeError, lambda: xs.minimize(xs.LeastSquares(A, np.ones(3)), 0.1)),
+    "penalty methods": (NotImplementedError, lambda: xs.penalties.Penalty().young(A, A)),
 }
 
 

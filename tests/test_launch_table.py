@@ -8,17 +8,21 @@ from xpsolve.costs import Cost
 from xpsolve.costs.launches import TABLE
 from xpsolve.costs.model import counted
 
+ADVICE = f"""
+`{launch_table.COMMAND}` writes the table and its page.  Each row is one that a function in CASES of that file yields.
+A number that has grown needs a reason."""
+
 
 def test_no_number_has_grown():
     grown, fallen = launch_table.compared(launch_table.generate())
-    assert not grown, "\n".join(grown)
+    assert not grown, "\n".join(grown) + ADVICE
     if fallen:
         pytest.xfail(f"Regenerate the table ({launch_table.COMMAND}), which says too much:\n" + "\n".join(fallen))
 
 
 def test_files_are_made_from_the_table():
-    assert launch_table.TABLE_FILE.read_text("utf-8") == launch_table.table_file(TABLE)
-    assert launch_table.PAGE.read_text("utf-8") == launch_table.page(TABLE)
+    assert launch_table.TABLE_FILE.read_text("utf-8") == launch_table.table_file(TABLE), ADVICE
+    assert launch_table.PAGE.read_text("utf-8") == launch_table.page(TABLE), ADVICE
 
 
 def test_a_cost_names_all_parts_of_its_row():

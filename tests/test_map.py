@@ -21,7 +21,10 @@ def resolve(name):
     thing, path = xs, "xpsolve"
     for part in name.split(".")[1:]:
         path = f"{path}.{part}"
-        thing = getattr(thing, part) if hasattr(thing, part) else importlib.import_module(path)
+        try:
+            thing = getattr(thing, part) if hasattr(thing, part) else importlib.import_module(path)
+        except ModuleNotFoundError:
+            pytest.fail(f"docs/map.md names {name}, and {path} does not exist: is it public in its __init__.py?")
     return thing
 
 
@@ -38,7 +41,8 @@ def test_the_map_has_rows():
 def test_functions_are_in_the_files_beside_them(row):
     names, links = re.findall(r"`((?:xs|xpsolve)\.[\w.]+)`", row), re.findall(r"\]\(\.\./([\w./]+)\)", row)
     assert names
-    assert {source(resolve(name)) for name in names} == set(links)
+    wanted = {source(resolve(name)) for name in names}
+    assert set(links) == wanted, f"link the files of the functions in this row of docs/map.md: {sorted(wanted)}"
 
 
 def test_links_lead_somewhere():

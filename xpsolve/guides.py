@@ -18,6 +18,7 @@ GUIDES = {
     "own functions": "howto/gradients.md#own-functions",
     "adjoint": "howto/own-operator.md#test-the-adjoint",
     "penalty": "howto/new-penalty.md#own-penalty",
+    "penalty methods": "howto/new-penalty.md#penalty-methods",
 }
 
 

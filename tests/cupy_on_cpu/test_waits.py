@@ -83,7 +83,9 @@ WITHOUT = {"lista"}  # made from arrays of its own, in a class
 
 @pytest.mark.parametrize("name", sorted(set(TABLE) - WITHOUT))
 def test_no_call_waits_more_often_than_it_counts_and_declares(name, monkeypatch):
-    (example,) = (e for e in examples() if e.name.rpartition(".")[2] == name)
+    found = [e for e in examples() if e.name.rpartition(".")[2] == name]
+    assert len(found) == 1, f"expected one docstring of {name} with an example, got {[e.name for e in found]}"
+    (example,) = found
     module, seen = sys.modules[example.name.rpartition(".")[0]], []
     call = judged(name, getattr(module, name), seen)
     for package in (xs, xs.networks, xs.operators, xs.autodiff):

@@ -1,6 +1,6 @@
 """What every penalty keeps: its proximal map is optimal, its residual and conjugate agree with it, units do not matter.
 
-A new penalty joins by one line in `PENALTIES`, and one in `MATRICES` if it takes matrices:
+A new penalty joins by one line in `PENALTIES`, and one in `MATRICES` if it takes matrices or in `SORTS` if it sorts:
 see docs/howto/new-penalty.md.
 """
 
@@ -32,6 +32,7 @@ PENALTIES = [
     P.GroupL1(0.7, LABELS, weights=[1.0, 2.0, 0.5]),
 ]
 MATRICES = [P.L1(0.7), P.Box(-0.5, 0.8), P.Simplex(), P.GroupL1(0.7), P.Nuclear(0.7)]
+SORTS = (P.L1Ball, P.Simplex)  # dask.array cannot
 # R and (v, s) ↦ prox_{sR*}(v): where the proximal map of the conjugate is known by itself
 CONJUGATES = [
     (P.L1(0.7), lambda v, s: np.clip(v, -0.7, 0.7)),
@@ -50,8 +51,15 @@ def tolerance(xp):
 
 
 def skip_without_sort(xp, h):
-    if isinstance(h, P.L1Ball | P.Simplex) and xp.name == "dask":
+    if isinstance(h, SORTS) and xp.name == "dask":
         pytest.skip("dask.array cannot sort")
+
+
+def in_units(h, unit, size):
+    other = h.scaled(unit, size)
+    if other is None:
+        pytest.skip("without `scaled`, minimize leaves the units as they are")
+    return other
 
 
 def _shortened(rows, most):
@@ -198,16 +206,38 @@ def test_the_residual_is_the_smallest_subgradient(rng, h, shape):
         assert fell / far <= length + 1e-5
 
 
+@EVERYWHERE
 @each
-def test_units(rng, h, shape):
-    """x ↦ R(ux)/s has the proximal map prox_{tR·u²/s}(u·)/u."""
-    x, u, s, t = rng.standard_normal(shape), 4.0, 0.5, 0.3
-    other = h.scaled(u, s)
-    if other is None:
-        pytest.skip("minimize leaves the units as they are")
-    assert_close(other.prox(x, t), h.prox(u * x, t * u * u / s) / u, rtol=1e-12)
-    z = other.prox(x, t)
-    assert float(other.value(z)) == pytest.approx(float(h.value(u * z)) / s)
+def test_units(xp, rng, h, shape):
+    """x ↦ R(ux)/s has the proximal map prox_{tR·u²/s}(u·)/u, for numbers u and s and for 0-d arrays."""
+    skip_without_sort(xp, h)
+    x, u, s, t = xp(rng.standard_normal(shape)), 4.0, 0.5, 0.3
+    for unit, size in ((u, s), (xp(u), xp(s))):
+        other = in_units(h, unit, size)
+        z = other.prox(x, t)
+        assert_close(z, h.prox(u * x, t * u * u / s) / u, like=x, atol=tolerance(xp))
+        assert float(other.value(z)) == pytest.approx(float(h.value(u * z)) / s, rel=1e-5)
+
+
+@each
+def test_units_may_leave_the_range_of_numbers(h, shape):
+    """Then no answer can be represented, which is a status of `minimize` and no error of the penalty."""
+    with np.errstate(all="ignore"):
+        for unit in (np.float64(1e300), np.float64(1e-300)):
+            in_units(in_units(h, unit, 1.0), unit, 1.0)
+
+
+@pytest.mark.of("minimize")
+@pytest.mark.parametrize("h", PENALTIES, ids=repr)
+def test_observations_of_any_size(xp, rng, h):
+    """c·y and c²R(x/c) have the answer c·x.  `minimize` changes units, and gives `scaled` 0-d arrays."""
+    skip_without_sort(xp, h)
+    c = 1e25 if xp.dtype == "float32" else 1e200
+    large = in_units(in_units(h, 1 / c, 1 / c), 1.0, 1 / c)
+    A, y = rng.standard_normal((12, 6)), rng.standard_normal(12)
+    solution = xs.minimize(xs.LeastSquares(xp(A), xp(c * y)), large, tol=1e-4)
+    assert solution.converged
+    assert_close(solution.x / c, xs.minimize(xs.LeastSquares(A, y), h, tol=1e-10).x, like=xp(y), atol=1e-2)
 
 
 @each

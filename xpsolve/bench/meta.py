@@ -63,7 +63,7 @@ class BenchmarkMeta:
             return None
         function = getattr(costs, self.cost, None)
         if not inspect.isfunction(function):
-            raise ValueError(f"xpsolve.costs has no function {self.cost!r}")
+            raise ValueError(f"xpsolve.costs has no function {self.cost!r}; import it in xpsolve/costs/__init__.py.")
         return function
 
     def arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:

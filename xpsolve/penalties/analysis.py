@@ -5,7 +5,6 @@ They have no proximal map in closed form.  `minimize` treats L and the norm sepa
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -72,15 +71,11 @@ class Analysis(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Analysis:
         """With λ·unit/size."""
-        other = copy.copy(self)
-        other.outer = self.outer.scaled(unit, size)  # type: ignore[assignment]
-        return other
+        return self.replaced(outer=self.outer.scaled(unit, size))
 
     def without_last(self, x: Array) -> Analysis:
         """With a column of zeros in L."""
-        other = copy.copy(self)
-        other.L = _WithoutLast(self.L)
-        return other
+        return self.replaced(L=_WithoutLast(self.L))
 
     def __repr__(self) -> str:
         return self._shown

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from xpsolve.arrays import (
     Array,
     Namespace,
     check_number,
+    check_positive,
     common_namespace,
     device_of,
     is_array,
@@ -22,6 +23,7 @@ from xpsolve.arrays import (
     lift,
     namespace_of,
 )
+from xpsolve.guides import guide
 from xpsolve.trace import arrays_in, map_arrays
 
 
@@ -56,11 +58,11 @@ class Penalty:
 
     def value(self, x: Array) -> Array:
         """R(x), 0-d; ∞ outside of its domain."""
-        raise NotImplementedError
+        raise self._missing("value", "which every penalty needs")
 
     def prox(self, v: Array, t: Any) -> Array:
         """argmin_x ½‖x − v‖² + t·R(x), for a number or 0-d array t > 0."""
-        raise NotImplementedError
+        raise self._missing("prox", "which every penalty needs")
 
     def residual(self, x: Array, g: Array) -> Array:
         """The smallest element of g + ∂R(x), like x; here x − prox(x − g), which vanishes at the same points."""
@@ -72,7 +74,7 @@ class Penalty:
 
     def young(self, x: Array, c: Array) -> Array:
         """R(x) + R*(c) − ⟨c, x⟩ ≥ 0, 0-d, for c in the domain of R*."""
-        raise NotImplementedError
+        raise self._missing("young", "which duality gaps and sums of penalties need")
 
     def scaled(self, unit: Any, size: Any) -> Penalty | None:
         """The penalty x ↦ R(unit·x)/size, for numbers or 0-d arrays above 0; None where it is not known."""
@@ -102,6 +104,17 @@ class Penalty:
             object.__setattr__(other, name, value)
         return other
 
+    def replaced(self, **parts: Any) -> Self:
+        """The same with other attributes, which are not checked: in other units a number may be an array, or 0."""
+        other = copy.copy(self)
+        for name, value in parts.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    def _missing(self, method: str, why: str) -> NotImplementedError:
+        name = f"{type(self).__name__}.{method}"
+        return NotImplementedError(f"{name}: expected a method of this name, {why}. {guide('penalty methods')}")
+
     def __add__(self, other: Any) -> Penalty:
         if not isinstance(other, Penalty):
             return NotImplemented
@@ -112,10 +125,7 @@ class Penalty:
         return f"{type(self).__name__}({inside})"
 
     def __xpsolve_map__(self, function: Callable[[Array], Any]) -> Penalty:
-        other = copy.copy(self)
-        for name, value in vars(self).items():
-            object.__setattr__(other, name, map_arrays(function, value))
-        return other
+        return self.replaced(**{name: map_arrays(function, value) for name, value in vars(self).items()})
 
 
 class WithoutLast(Penalty):
@@ -214,9 +224,12 @@ class Sum(Penalty):
 
 def weight(value: Any, name: str) -> Any:
     """A number ≥ 0 as a float, or a 0-d array as it is."""
-    if is_array(value) and value.ndim == 0:
-        return value
-    return check_number(value, name, minimum=0)
+    return value if is_array(value) and value.ndim == 0 else check_number(value, name, minimum=0)
+
+
+def positive(value: Any, name: str) -> Any:
+    """A number > 0 as a float, or a 0-d array as it is."""
+    return value if is_array(value) and value.ndim == 0 else check_positive(value, name)
 
 
 def times(value: Any, factor: Any) -> Any:

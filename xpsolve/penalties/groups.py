@@ -90,9 +90,7 @@ class GroupL1(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> GroupL1:
         """With λ·unit/size."""
-        other = copy.copy(self)
-        other.lam = times(self.lam, unit / size)
-        return other
+        return self.replaced(lam=times(self.lam, unit / size))
 
     def meeting(self, x: Array) -> GroupL1:
         """The same with its arrays in the namespace of x, and numbers that are needed again and again as arrays."""

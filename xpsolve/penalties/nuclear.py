@@ -74,7 +74,7 @@ class Nuclear(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Nuclear:
         """With λ·unit/size."""
-        return Nuclear(times(self.lam, unit / size))
+        return self.replaced(lam=times(self.lam, unit / size))
 
 
 def _matrix(x: Array) -> Array:

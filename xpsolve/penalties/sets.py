@@ -6,11 +6,10 @@ conjugate                           s·max_j c_j,  and radius·max_j |c_j| for t
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from xpsolve.arrays import Array, Namespace, check_positive, device_of, is_array, namespace_of
-from xpsolve.penalties.base import Penalty, indicator, number, slack, total
+from xpsolve.arrays import Array, Namespace, device_of, namespace_of
+from xpsolve.penalties.base import Penalty, indicator, number, positive, slack, total
 from xpsolve.penalties.shrink import shrink
 
 
@@ -36,7 +35,7 @@ class L1Ball(Penalty):
     """
 
     def __init__(self, radius: Any) -> None:
-        self.radius = _size(radius, "radius")
+        self.radius = positive(radius, "radius")
 
     def value(self, x: Array) -> Array:
         """0 or ∞; a point that is outside by rounding alone counts as inside."""
@@ -74,9 +73,7 @@ class L1Ball(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> L1Ball:
         """With radius/unit."""
-        other = copy.copy(self)
-        other.radius = self.radius / unit
-        return other
+        return self.replaced(radius=self.radius / unit)
 
 
 class Simplex(Penalty):
@@ -101,7 +98,7 @@ class Simplex(Penalty):
     """
 
     def __init__(self, total: Any = 1.0) -> None:
-        self.total = _size(total, "total")
+        self.total = positive(total, "total")
 
     def value(self, x: Array) -> Array:
         """0 or ∞; a point that is outside by rounding alone counts as inside."""
@@ -133,13 +130,7 @@ class Simplex(Penalty):
 
     def scaled(self, unit: Any, size: Any) -> Simplex:
         """With total/unit."""
-        other = copy.copy(self)
-        other.total = self.total / unit
-        return other
-
-
-def _size(value: Any, name: str) -> Any:
-    return value if is_array(value) and value.ndim == 0 else check_positive(value, name)
+        return self.replaced(total=self.total / unit)
 
 
 def _level(xp: Namespace, a: Array, offset: Any, count: Array | None = None) -> Array:
