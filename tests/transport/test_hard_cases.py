@@ -13,6 +13,7 @@ from xpsolve import autodiff, costs
 from xpsolve.arrays import backends
 from xpsolve.solution import ConvergenceWarning, Status
 from xpsolve.testing import assert_close
+from xpsolve.transport import _kernels
 
 METHODS = costs.SINKHORN_METHODS
 
@@ -73,6 +74,20 @@ def test_averages_under_jit(rng):
     assert int(own.n_iter) <= 40
     assert other.converged
     assert_close(other.plan(), xs.sinkhorn(a, b, squared(X, X), 0.05).plan(), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("change", [(), (0, 3), (4, 1), (2, 2)])
+def test_what_is_mirrored_on_numpy_is_so_by_the_standard_functions(rng, change):
+    X, a = rng.standard_normal((6, 2)), histogram(rng, 2, 6)
+    M = squared(X, X)
+    M[1, 5] = M[5, 1] = np.inf
+    if change:
+        M[change] += 3.0
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
+        for b in (a, a[::-1], np.stack([a[0], a[0]])):
+            args = a, b, M, np.asarray(1e-12), 0.1
+            np.testing.assert_array_equal(_kernels.mirrored(*args), _kernels.mirrored.standard(*args))
+        assert _kernels.mirrored(a, a, M, np.asarray(1e-12), 0.1).all() == (not change)
 
 
 def test_a_symmetric_cost_that_is_least_elsewhere_takes_plain_steps(rng):

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::xpsolve.ConvergenceWarning")
 needs_numba = pytest.mark.skipif(not can_compile(), reason="Numba is not installed, or switched off")
 
 
-def problem(rng, n=12, m=9, dtype="float64"):
+def problem(rng, n=14, m=9, dtype="float64"):
     a, b = rng.random(n) + 0.1, rng.random(m) + 0.1
     M = np.sum((rng.random((n, 1, 2)) - rng.random((1, m, 2))) ** 2, axis=-1)
     return [x.astype(dtype) for x in (a / a.sum(), b / b.sum(), M)]
@@ -86,7 +86,7 @@ def test_where_it_is_not_taken(rng, steps, monkeypatch):
     xs.sinkhorn(np.stack([a, a]), b, M, 0.1)
     xs.sinkhorn(a, b, M, 0.1, marginal=1.0)
     xs.sinkhorn(a, b, M, 0.1, method="log")
-    xs.sinkhorn(a, a, xs.Grid(np.linspace(0, 1, 12)), 0.1)
+    xs.sinkhorn(a, a, xs.Grid(np.linspace(0, 1, 14)), 0.1)
     xs.sinkhorn(a, a, (a[:, None] - a) ** 2, 0.01)  # takes averages
     _, tally = xs.count(xs.sinkhorn, a, b, M, 0.1)
     assert tally.launches > 100

@@ -1,8 +1,7 @@
-"""Sinkhorn's steps on one small problem in a compiled loop, for NumPy arrays.
+"""Sinkhorn's steps on one problem of moderate size in a compiled loop, for NumPy arrays.
 
 A step is a few operations on a row of K: with p_i = K_i v also u_i is known, and u_i K_i is added to q = Kᵀu while the
-row is at hand.  For small K calls on whole arrays cost more than what they compute; products with a large one are left
-to BLAS.
+row is at hand, so that K is read once and not twice.  Four rows at a time share what is read of v and q.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from xpsolve.arrays.numba_loop import can_compile, can_compile_small, fixed, num
 from xpsolve.transport._kernels import relaxed
 from xpsolve.transport._rows import times, times_transposed
 
-_MOST = 1 << 14  # entries of K up to which the loop is faster
+_MOST = 1 << 17  # entries of K up to which the loop is faster
 
 
 def pays(a: Array, b: Array) -> bool:
@@ -56,31 +55,44 @@ def _scaling_steps_numpy(
     return u[None], v[None], p[None], q[None]
 
 
-@numba_loop()
+def _next(u: Any, a: Any, p: Any, omega: Any) -> Any:
+    """u(a/(up))^ω, 0 where a is.  A plain step, ω = 1, takes no power."""
+    zero = omega * 0
+    if omega == 1:
+        return a / p if a > zero else zero
+    mass = u * p
+    return u * (a / mass if mass > zero or a > zero else a) ** omega
+
+
+@numba_loop(_next)
 def _loop(K: Any, a: Any, b: Any, u: Any, v: Any, p: Any, q: Any, omega: Any, steps: Any) -> None:
-    """The steps, in place.  A plain one, ω = 1, takes no power."""
+    """The steps, in place."""
     n, m = K.shape
     zero = omega * 0
-    plain = omega == 1
+    fours = n - n % 4
     for _ in range(steps):
         for j in range(m):
-            if plain:
-                v[j] = b[j] / q[j] if b[j] > zero else zero
-            else:
-                mass = v[j] * q[j]
-                ratio = b[j] / mass if mass > zero or b[j] > zero else b[j]
-                v[j] *= ratio**omega
+            v[j] = _next(v[j], b[j], q[j], omega)
             q[j] = zero
-        for i in range(n):
-            total = zero
+        for i in range(0, fours, 4):
+            c, d, e, f = K[i], K[i + 1], K[i + 2], K[i + 3]
+            r = s = t = w = zero
             for j in range(m):
-                total += K[i, j] * v[j]
-            p[i] = total
-            if plain:
-                u[i] = a[i] / total if a[i] > zero else zero
-            else:
-                mass = u[i] * total
-                ratio = a[i] / mass if mass > zero or a[i] > zero else a[i]
-                u[i] *= ratio**omega
+                r += c[j] * v[j]
+                s += d[j] * v[j]
+                t += e[j] * v[j]
+                w += f[j] * v[j]
+            p[i], p[i + 1], p[i + 2], p[i + 3] = r, s, t, w
+            for k in range(i, i + 4):
+                u[k] = _next(u[k], a[k], p[k], omega)
+            r, s, t, w = u[i], u[i + 1], u[i + 2], u[i + 3]
             for j in range(m):
-                q[j] += u[i] * K[i, j]
+                q[j] += r * c[j] + s * d[j] + t * e[j] + w * f[j]
+        for i in range(fours, n):
+            r = zero
+            for j in range(m):
+                r += K[i, j] * v[j]
+            p[i] = r
+            u[i] = r = _next(u[i], a[i], r, omega)
+            for j in range(m):
+                q[j] += r * K[i, j]

@@ -33,10 +33,14 @@ def _gibbs_numpy(M: Array, f: Array, g: Array, eps: Array) -> Array:
 
 def _gibbs_rows(M: Array, f: Array, g: Array, eps: Array, K: Array) -> None:
     rows = max(1, _CACHED // M.shape[1])
+    moved = f.any()
+    if (g == g[0, 0]).all():  # as where nothing was absorbed: a number takes no loop for each row
+        g = g[0, 0]
     for i in range(0, M.shape[0], rows):
         part = K[i : i + rows]
         np.subtract(g, M[i : i + rows], out=part)
-        part += f[i : i + rows]
+        if moved:
+            part += f[i : i + rows]
         part *= 1 / eps
         np.exp(part, out=part)
 
@@ -300,4 +304,9 @@ def mirrored(a: Array, b: Array, M: Array | None, slack: Array | None, eps: floa
 @mirrored.register("numpy")
 def _mirrored_numpy(a: Array, b: Array, M: Array | None, slack: Array | None, eps: float) -> Array:
     same = (a == b).all(axis=1, keepdims=True)
-    return mirrored.standard(a, b, M, slack, eps) if M is not None and same.any() else same
+    if M is None or not same.any():
+        return same
+    row, column = M[..., 0, :], M[..., :, 0]
+    if M.ndim == 2 and not ((row == column) | (np.abs(row - column) <= slack)).all():
+        return np.zeros_like(same)  # as nearly every cost that is not symmetric
+    return mirrored.standard(a, b, M, slack, eps)
