@@ -25,8 +25,6 @@ from typing import Any
 
 from xpsolve.bench.meta import BenchmarkMeta
 
-__all__ = ["Measurements", "NoResultsError", "Point", "read"]
-
 _FAILURES = ("out of memory", "timed out", "failed")
 _LARGEST_GRID = 1_000_000  # points of one benchmark; asv would need weeks for them
 _NOT_RESULTS = ("machine.json", "facts.json")

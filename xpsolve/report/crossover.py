@@ -15,8 +15,6 @@ import numpy.typing as npt
 from xpsolve.report.formats import number
 from xpsolve.report.sessions import Spread
 
-__all__ = ["Crossover", "crossover"]
-
 Vector = npt.NDArray[np.float64]
 
 

@@ -14,8 +14,6 @@ from xpsolve.report.crossover import crossover
 from xpsolve.report.model import THEORY, Model
 from xpsolve.report.peers import takes_part
 
-__all__ = ["predict_machine", "predict_series"]
-
 LAUNCHING = 0.5  # of the time, beyond which launches and host reads are what bounds a method
 _SERIES = ["machine", "environment", "family", "title", "benchmark", "series"]
 

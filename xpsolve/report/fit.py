@@ -32,8 +32,6 @@ from scipy.optimize import leastsq, minimize
 from xpsolve.report.sessions import Spread
 from xpsolve.report.verdict import MIN_POINTS, spans_enough
 
-__all__ = ["PowerLaw", "Scatter", "constant", "expected", "fit_power_law", "local_slopes"]
-
 Vector = npt.NDArray[np.float64]
 
 SUPPORT = 0.2  # a floor is kept when the F-test against none gives less than this

@@ -13,8 +13,6 @@ from xpsolve.report.formats import number, readable, share
 from xpsolve.report.runs import Runs
 from xpsolve.report.sections import Figure, figure_of
 
-__all__ = ["predictions", "rooflines"]
-
 
 def predictions(points: pd.DataFrame, runs: Runs) -> list[Figure]:
     """Predicted against measured time, one figure per run with the error as its title."""

@@ -31,8 +31,6 @@ from xpsolve.report.findings import LEAST_SCATTER
 from xpsolve.report.fit import PowerLaw, fit_power_law
 from xpsolve.report.verdict import MIN_POINTS, spans_enough
 
-__all__ = ["LEAST", "LEAST_SLOPE", "Comparison", "Shift", "compare"]
-
 Vector = npt.NDArray[np.float64]
 
 LEAST = 1.25

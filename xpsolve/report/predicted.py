@@ -21,8 +21,6 @@ from xpsolve.report.digest import LEVEL, Cell, RunName, Table, text, with_run
 from xpsolve.report.formats import number, readable
 from xpsolve.report.words import said
 
-__all__ = ["Choice", "Error", "choices", "choices_sentence", "choices_table", "error", "errors_table", "points"]
-
 NEAR = 1.5  # factor within which a prediction is a good one
 BY_COST, BY_AUTO = "least predicted time", 'method="auto"'
 _RUN = ["machine", "environment", "family"]

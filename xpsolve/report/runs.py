@@ -11,8 +11,6 @@ import pandas as pd
 
 from xpsolve.report.digest import Table, text
 
-__all__ = ["Runs"]
-
 
 class Runs:
     """The runs of a report, one for each machine and environment, and the facts of each machine."""
