@@ -73,13 +73,6 @@ def _cell(row: Mapping[str, Any], source: Any) -> Cell:
     return value if isinstance(value, Cell) else text(value)
 
 
-def with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
-    """Put the run's name in front, if any run has one."""
-    if not any(name for name, _ in rows):
-        return Table(columns, [cells for _, cells in rows])
-    return Table(["machine", *columns], [[text(name), *cells] for name, cells in rows])
-
-
 def text(words: Any, mark: str = "", link: str = "") -> Cell:
     """A cell of words, which sorts by them."""
     return Cell(str(words) or "–", str(words), mark, link)
