@@ -80,11 +80,8 @@ def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> pd.
     """
     frame = frame if "library" in frame else frame.assign(library=None)
     rows = frame[takes_part(frame) & frame["current"] & (frame["role"] == "time")]
-    known = {
-        machine: found["libraries"] for machine, found in facts.items() if isinstance(found.get("libraries"), dict)
-    }
     places = zip(rows["machine"], rows["library"], strict=True)
-    versions = [known.get(machine, {}).get(library, "") for machine, library in places]
+    versions = [facts[machine]["libraries"].get(library, "") for machine, library in places]
     skipped = rows["status"] == "skipped"
     hindrances = {
         "not installed": skipped & np.array([version is None for version in versions], dtype=bool),
