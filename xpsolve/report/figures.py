@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from xpsolve.report.findings import Pair, Series
-from xpsolve.report.formats import exponent, number, quantity
+from xpsolve.report.formats import exponent, number, quantity, share
 from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, drawing, label_ends, note, scale
 
 
@@ -134,7 +134,7 @@ def parts(shares: pd.DataFrame, title: str) -> str:
         axes.grid(visible=False, axis="y")
         axes.invert_yaxis()
         axes.set(xlim=(0, 1), xticks=(0, 0.25, 0.5, 0.75, 1))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        axes.xaxis.set_major_formatter(lambda value, _: share(value))
         figure.legend(loc="outside lower left", ncols=4)
     return out[0]
 

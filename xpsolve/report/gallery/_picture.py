@@ -81,8 +81,3 @@ def set_axes(axes: Any, *, x: Any = None, y: Any = None, legend: str | None = No
     style.scale(axes, **{name: kind for name, kind in (("x", x), ("y", y)) if kind is not None})
     if legend:
         axes.legend(loc=legend, handlelength=2.4)
-
-
-def per_cent(value: float, _: Any = None) -> str:
-    """Name a tick of an axis of shares."""
-    return f"{100 * value:.0f} %"

@@ -17,8 +17,9 @@ import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.costs import CONVOLUTION_METHODS
 from xpsolve.networks import Lista
+from xpsolve.report.formats import share
 from xpsolve.report.gallery._clock import times
-from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, per_cent, picture, set_axes
+from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, picture, set_axes
 from xpsolve.report.style import COLOURS, FAINT, note
 
 SIDES, KERNELS = (16, 32, 64, 128, 256), (1, 3, 5, 7, 9, 13, 21)
@@ -220,7 +221,7 @@ def digits_networks(backend: Backend, *, epochs: int = 10) -> Any:
     limits = {"xlim": (0, epochs + 0.5), "ylim": (0.9, 1.0)}
     set_axes(left, xlabel="epoch", ylabel="accuracy on unseen images", legend="lower right", **limits)
     set_axes(right, x="seconds", xlabel="training")
-    left.yaxis.set_major_formatter(per_cent)
+    left.yaxis.set_major_formatter(lambda value, _: share(value))
     return figure
 
 
