@@ -140,7 +140,7 @@ def fastest(lines: Sequence[Series], run: RunName, link: Link = lambda _: "", ri
     named = [
         line.valid.assign(
             who=", ".join(str(line.params[name]) for name in rivals if name in line.params),
-            equal=readable({name: value for name, value in line.params.items() if name not in RIVALS}),
+            equal=readable(line.params, without=RIVALS),
         )
         for line in lines
     ]

@@ -110,7 +110,7 @@ def choices(frame: pd.DataFrame) -> pd.DataFrame:
     params = rivals["params"].map(json.loads)
     rivals = rivals.assign(
         method=params.map(lambda given: given.get("method")),
-        case=params.map(lambda given: readable({k: v for k, v in given.items() if k != "method"})),
+        case=params.map(lambda given: readable(given, without=["method"])),
     ).dropna(subset="method")
     rivals = rivals.assign(place=rivals.groupby([*_RUN, "title", "case", "benchmark"], sort=False).ngroup())
     auto = rivals["method"] == "auto"
