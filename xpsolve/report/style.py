@@ -104,15 +104,17 @@ def svg(figure: Any) -> str:
     return raw.getvalue().replace("<defs>", f"{sheet}<defs>", 1)
 
 
-def scale(axes: Any, **kinds: Any) -> None:
-    """Make the axes x and y logarithmic.
+def set_axes(axes: Any, *, x: Any = None, y: Any = None, legend: str | None = None, **properties: Any) -> None:
+    """Set properties of axes that are drawn, make x and y logarithmic where their ticks are given, and add a legend.
 
     Ticks are "powers" of ten, plain "ratios", values of a quantity such as "seconds", or the numbers that are given.
     """
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-    for name, kind in kinds.items():
-        axis = getattr(axes, f"{name}axis")
+    axes.set(**properties)
+    for name, axis, kind in (("x", axes.xaxis, x), ("y", axes.yaxis, y)):
+        if kind is None:
+            continue
         axes.set(**{f"{name}scale": "log"})
         if not isinstance(kind, str):
             axis.set_ticks(kind, [number(tick) for tick in kind])
@@ -127,6 +129,8 @@ def scale(axes: Any, **kinds: Any) -> None:
             axis.set_major_locator(LogLocator(subs=steps, numticks=12))
             axis.set_major_formatter(lambda value, _, kind=kind: quantity(value, kind))
         axis.set_minor_formatter(NullFormatter())
+    if legend:
+        axes.legend(loc=legend, handlelength=2.4)
 
 
 def note(axes: Any, words: str, at: tuple[float, float], shift: tuple[float, float] = (4, 4), **options: Any) -> None:

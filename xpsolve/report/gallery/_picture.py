@@ -73,11 +73,3 @@ def name_ends(axes: Any, *, room: float, **options: Any) -> None:
     ends = [(*line.get_xydata()[-1], line.get_label(), line.get_color()) for line in named]
     axes.set_prop_cycle(color=list(COLOURS))  # leaders are plain lines
     style.label_ends(axes, ends, room=room, **options)
-
-
-def set_axes(axes: Any, *, x: Any = None, y: Any = None, legend: str | None = None, **properties: Any) -> None:
-    """Set properties of axes that are drawn, the ticks of logarithmic `x` and `y` as `scale` does, and a legend."""
-    axes.set(**properties)
-    style.scale(axes, **{name: kind for name, kind in (("x", x), ("y", y)) if kind is not None})
-    if legend:
-        axes.legend(loc=legend, handlelength=2.4)
