@@ -37,6 +37,7 @@ STYLE = {
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
+    "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10,
@@ -55,9 +56,16 @@ STYLE = {
 
 
 def panels(
-    columns: int = 1, *, rows: int = 1, height: float = 3.7, width: float = 6.6, images: bool = False, **options: Any
+    columns: int = 1,
+    *,
+    rows: int = 1,
+    height: float = 3.7,  # in inches
+    width: float = 6.6,
+    images: bool = False,  # without ticks and grid
+    marked: bool = False,  # whether lines have a marker each, as they have a colour of the palette
+    **options: Any,
 ) -> Any:
-    """A figure, in inches, and its axes: one, or an array of them; `images` have no ticks and no grid."""
+    """A figure and its axes: one, or an array of them."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -67,6 +75,7 @@ def panels(
     axes = figure.subplots(rows, columns, **options)
     for one in figure.axes:
         one.set_facecolor("none")
+        one.set_prop_cycle(color=list(COLOURS), **({"marker": list(MARKERS)} if marked else {}))
         if images:
             one.set(xticks=(), yticks=())
         else:

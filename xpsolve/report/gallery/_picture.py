@@ -10,7 +10,7 @@ from typing import Any
 
 from xpsolve.arrays.backends import Backend
 from xpsolve.report import style
-from xpsolve.report.style import COLOURS, FAINT, MARKERS
+from xpsolve.report.style import COLOURS, FAINT
 from xpsolve.solution import inner_solve
 
 BOOK = "G. Peyré, Mathematical Foundations of Data Sciences"  # MFDS in docstrings
@@ -33,9 +33,8 @@ class Picture:
     def svg(self, backend: Backend) -> str:
         """Run it on `backend` and return the SVG, with its description inside, for a file opened alone."""
         import matplotlib as mpl
-        from cycler import cycler
 
-        with mpl.rc_context({**style.STYLE, "axes.prop_cycle": cycler(color=list(COLOURS))}):
+        with mpl.rc_context(style.STYLE):
             figure = self.draw(backend)
             figure.suptitle(self.title, x=0.004, ha="left", fontsize=11)
             text = style.svg(figure)
@@ -57,14 +56,6 @@ def picture(family: str, *, seconds: float, timed: bool = False) -> Callable[[Ca
         return Picture(name, family, title, alt, caption, inner_solve()(draw), seconds, timed)
 
     return made
-
-
-def panels(columns: int = 1, *, marked: bool = False, **options: Any) -> Any:
-    """A figure and its axes, whose lines have the colours of the palette in turn and, if `marked`, a marker each."""
-    figure, axes = style.panels(columns, **options)
-    for one in figure.axes:
-        one.set_prop_cycle(color=list(COLOURS), **({"marker": list(MARKERS)} if marked else {}))
-    return figure, axes
 
 
 def name_ends(axes: Any, *, room: float, **options: Any) -> None:

@@ -19,8 +19,8 @@ from xpsolve.costs import CONVOLUTION_METHODS
 from xpsolve.networks import Lista
 from xpsolve.report.formats import share
 from xpsolve.report.gallery._clock import times
-from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, picture
-from xpsolve.report.style import COLOURS, FAINT, note, set_axes
+from xpsolve.report.gallery._picture import GUIDE, name_ends, picture
+from xpsolve.report.style import COLOURS, FAINT, note, panels, set_axes
 
 SIDES, KERNELS = (16, 32, 64, 128, 256), (1, 3, 5, 7, 9, 13, 21)
 LAYERS = {"one channel": (1, 1, 1), "8 channels to 8": (1, 8, 8)}  # batch, channels, kernels

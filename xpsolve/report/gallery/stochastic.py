@@ -16,8 +16,8 @@ import numpy as np
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.report.formats import share
-from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, picture
-from xpsolve.report.style import FAINT, INK, note, set_axes
+from xpsolve.report.gallery._picture import GUIDE, name_ends, picture
+from xpsolve.report.style import FAINT, INK, note, panels, set_axes
 
 LAM = 1e-2
 
