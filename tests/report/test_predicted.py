@@ -61,13 +61,13 @@ def test_the_method_of_least_cost_is_judged_by_what_was_measured(suite):
     # Woodbury takes four times as long as its cost says: the choice at n = 100 then is wrong.
     frame = planted(suite, lambda n, method, **_: truth(n, method) * (40 if (method, n) == ("woodbury", 100) else 1))
     found = predicted.choices(frame)
-    assert [(one.chosen, one.fastest) for one in found] == [
+    assert list(zip(found["chosen"], found["fastest"], strict=True)) == [
         ("woodbury", "normal"),
         ("normal", "normal"),
         ("normal", "normal"),
     ]
-    assert [one.right for one in found] == [False, True, True]
-    assert found[0].loss == pytest.approx(40 * truth(100, "woodbury") / truth(100, "normal"))
+    assert found["right"].tolist() == [False, True, True]
+    assert found["loss"].iloc[0] == pytest.approx(40 * truth(100, "woodbury") / truth(100, "normal"))
     assert "2 of 3 cases" in predicted.choices_sentence(found)
     (row,) = predicted.choices_table(found, lambda *_: "").rows
     assert row[2].text == "2 of 3"
@@ -81,15 +81,16 @@ def test_auto_is_judged_by_its_own_time(suite):
         return 1.5 * truth(n, "normal") if method == "auto" else truth(n, method)
 
     found = predicted.choices(planted(suite, time, grid))
-    assert [(one.by, one.right) for one in found][-1] == (predicted.BY_AUTO, False)
-    auto = next(one for one in found if one.by == predicted.BY_AUTO)
+    auto = found.iloc[-1]
+    assert auto["by"] == predicted.BY_AUTO
+    assert not auto["right"]
     assert auto.loss == pytest.approx(1.5)
     assert auto.fastest == "normal"
     assert 'method="auto" was the fastest measured in 0 of 1 cases' in predicted.choices_sentence(found)
 
 
 def test_one_method_is_no_choice(suite):
-    assert not predicted.choices(planted(suite, lambda **_: 1.0, {**GRID, "method": ["normal"]}))
+    assert predicted.choices(planted(suite, lambda **_: 1.0, {**GRID, "method": ["normal"]})).empty
 
 
 def ceilings(suite, *, call=None, factored=None):

@@ -25,8 +25,6 @@ from typing import Any
 
 from xpsolve.bench.meta import BenchmarkMeta
 
-__all__ = ["Measurements", "NoResultsError", "Point", "read"]
-
 _FAILURES = ("out of memory", "timed out", "failed")
 _LARGEST_GRID = 1_000_000  # points of one benchmark; asv would need weeks for them
 _NOT_RESULTS = ("machine.json", "facts.json")
@@ -156,7 +154,7 @@ def _read_machine(folder: Path, described: dict[str, dict[str, Any]], found: Mea
         known.append(_load(folder / "facts.json", found.warnings) or {})
     found.runs |= {(folder.name, str(facts.get("commit"))): facts for facts in reversed(known)}
     facts = max(filter(None, known), key=lambda facts: str(facts.get("date", "")), default={})
-    found.facts[folder.name] = {**found.facts.get(folder.name, {}), **(machine or {}), **facts}
+    found.facts[folder.name] = _facts({**found.facts.get(folder.name, {}), **(machine or {}), **facts})
     for path in sorted(folder.glob("*.json")):
         if path.name not in _NOT_RESULTS:
             _read_file(path, described, _Run(ledgers.get(path.name.partition("-")[0], {}), facts), found)
@@ -284,6 +282,14 @@ def _dict(entries: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A part that should be an object; anything else is empty."""
     part = entries.get(name)
     return part if isinstance(part, dict) else {}
+
+
+def _facts(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts whose parts are objects, and lists of them, as readers expect; malformed ones are left out."""
+    parts = {name: _dict(known, name) for name in ("backends", "caches", "libraries")}
+    parts["backends"] = {name: one for name, one in parts["backends"].items() if isinstance(one, dict)}
+    blas = known.get("blas")
+    return {**known, **parts, "blas": [one for one in blas if isinstance(one, dict)] if isinstance(blas, list) else []}
 
 
 class _Run:

@@ -13,11 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpsolve.report.formats import number
-from xpsolve.report.sessions import Spread
-
-__all__ = ["Crossover", "crossover"]
-
-Vector = npt.NDArray[np.float64]
+from xpsolve.report.sessions import Spread, Vector
 
 
 @dataclass(frozen=True)

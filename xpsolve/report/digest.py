@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -71,13 +69,6 @@ def _cell(row: Mapping[str, Any], source: Any) -> Cell:
         return measure(row[source[0]], source[1])
     value = source(row) if callable(source) else row[source]
     return value if isinstance(value, Cell) else text(value)
-
-
-def with_run(columns: list[str], rows: list[tuple[str, list[Cell]]]) -> Table:
-    """Put the run's name in front, if any run has one."""
-    if not any(name for name, _ in rows):
-        return Table(columns, [cells for _, cells in rows])
-    return Table(["machine", *columns], [[text(name), *cells] for name, cells in rows])
 
 
 def text(words: Any, mark: str = "", link: str = "") -> Cell:
@@ -149,24 +140,21 @@ def fastest(lines: Sequence[Series], run: RunName, link: Link = lambda _: "", ri
     named = [
         line.valid.assign(
             who=", ".join(str(line.params[name]) for name in rivals if name in line.params),
-            equal=readable({name: value for name, value in line.params.items() if name not in RIVALS}),
+            equal=readable(line.params, without=RIVALS),
         )
         for line in lines
     ]
     points = pd.concat(named).query("who != ''")
-    places = points.assign(place=points.groupby(arena, sort=False).ngroup())
-    best = places.sort_values(["place", "value"]).drop_duplicates(["place", "x", "who"])
-    found = []
-    for key, rows in best.groupby(arena, sort=False):
-        races = []
-        for x, here in rows.groupby("x"):
-            if len(here) > 1:
-                lead = here["value"].iloc[1] / here["value"].iloc[0]
-                races.append((x, here["who"].iloc[0] if lead >= LEVEL else "no clear winner", lead))
-        for who, part in itertools.groupby(races, key=lambda race: race[1]):
-            sizes, _, leads = zip(*part, strict=True)
-            ends = {"who": who, "low": sizes[0], "high": sizes[-1], "lead": statistics.median(leads)}
-            found.append(dict(zip(arena, key, strict=True)) | ends)
+    size = ["place", "x"]
+    points = points.assign(place=points.groupby(arena, sort=False).ngroup()).sort_values([*size, "value"])
+    ranked = points.drop_duplicates([*size, "who"])
+    first, second = (ranked[ranked.groupby(size).cumcount() == rank] for rank in (0, 1))
+    races = first.merge(second[[*size, "value"]], on=size, suffixes=("", "_next"))
+    lead = races["value_next"] / races["value"]
+    races = races.assign(lead=lead, who=races["who"].where(lead >= LEVEL, "no clear winner"))
+    stretch = races[["place", "who"]].ne(races[["place", "who"]].shift()).any(axis=1).cumsum()
+    kept = {name: (name, "first") for name in [*arena, "who"]}
+    found = races.groupby(stretch).agg(**kept, low=("x", "min"), high=("x", "max"), lead=("lead", "median"))
     columns = {
         "benchmark": lambda row: text(row["title"], link=link(row["family"])),
         "at equal": "equal",

@@ -14,34 +14,19 @@ from xpsolve.report.crossover import crossover
 from xpsolve.report.model import THEORY, Model
 from xpsolve.report.peers import takes_part
 
-__all__ = ["predict_machine", "predict_series"]
-
 LAUNCHING = 0.5  # of the time, beyond which launches and host reads are what bounds a method
 _SERIES = ["machine", "environment", "family", "title", "benchmark", "series"]
 
 
 def predict_machine(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
-    """What the current times would be on another machine.
+    """What the current times would be on another machine, such as one of `xpsolve.report.model.GPUS`.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Result of `xpsolve.report.table.tidy`, or what ``results.csv`` holds.
-    model : Model
-        The machine, such as one of `xpsolve.report.model.GPUS`.
+    Of the tidy table or of ``results.csv``, a row per point of a right answer on NumPy in float64 that states its cost:
+    ``here``, the seconds measured; ``here_predicted``, what this machine's own model says; ``there``, the seconds
+    predicted; ``speedup`` = here / there; ``bound``, what takes most of ``there``; ``launching``, the part of it that
+    launches and host reads take, and ``launch_bound`` where that is more than half.
 
-    Returns
-    -------
-    pandas.DataFrame
-        A row per point of a right answer on NumPy in float64 that states its cost: ``here``, the seconds measured;
-        ``here_predicted``, what this machine's own model says; ``there``, the seconds predicted; ``speedup`` = here /
-        there; ``bound``, what takes most of ``there``; ``launching``, the part of it that launches and host reads
-        take, and ``launch_bound`` where that is more than half.
-
-    Examples
-    --------
     >>> from xpsolve.report.asv import Measurements
-    >>> from xpsolve.report.elsewhere import predict_machine
     >>> from xpsolve.report.model import GPUS
     >>> from xpsolve.report.table import tidy
     >>> predict_machine(tidy(Measurements()), GPUS["NVIDIA H100 SXM"]).empty
@@ -72,18 +57,10 @@ def predict_machine(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
 def predict_series(points: pd.DataFrame) -> pd.DataFrame:
     """From which size on the other machine would be faster, and up to which size its launches would bound it.
 
-    Parameters
-    ----------
-    points : pandas.DataFrame
-        Result of `predict_machine`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per series of two sizes or more: ``overtakes``, the size from which on the other machine is faster (−inf
-        where it is so throughout, +inf where it is nowhere); ``launch_bound_to``, the largest size at which launches
-        take more than half of the time there (NaN where they never do); ``smallest``, ``largest``, and ``speedup`` at
-        the largest.
+    Of the rows of `predict_machine`, one per series of two sizes or more: ``overtakes``, the size from which on the
+    other machine is faster (−inf where it is so throughout, +inf where it is nowhere); ``launch_bound_to``, the largest
+    size at which launches take more than half of the time there (NaN where they never do); ``smallest``, ``largest``,
+    and ``speedup`` at the largest.
     """
     rows = []
     for key, series in points[points["x"] > 0].groupby(_SERIES, sort=False):

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from xpsolve.report.findings import Pair, Series
-from xpsolve.report.formats import exponent, number, quantity
-from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, drawing, label_ends, note, scale
+from xpsolve.report.formats import exponent, number, quantity, share
+from xpsolve.report.style import COLOURS, FAINT, INK, MARKERS, drawing, label_ends, note, set_axes
 
 
 def styles() -> Iterator[dict[str, Any]]:
@@ -47,8 +47,7 @@ def scaling(lines: Sequence[Series], names: Sequence[str], pairs: Sequence[Pair]
         named = [textwrap.fill(name, 15) for name in names]
         ends = [_line(axes, *one) for one in zip(lines, COLOURS, MARKERS, named, strict=False)]
         size = str(lines[0].head["x_name"])
-        scale(axes, x=_sizes(line.points for line in lines), y="seconds")
-        axes.set(xlabel=size, ylabel="time")
+        set_axes(axes, x=_sizes(line.points for line in lines), y="seconds", xlabel=size, ylabel="time")
         for i, crossing in enumerate(pair.crossing for pair in pairs):
             low, high = max(crossing.low, crossing.first), min(crossing.high, crossing.last)
             axes.axvspan(low, high, color=FAINT, alpha=0.25, linewidth=0)
@@ -113,7 +112,7 @@ def backends(panels: Mapping[str, Mapping[str, Series]], title: str, columns: in
                 one.plot(line.valid["x"], line.valid["value"], color=look[name][0], linewidth=1.0)
             head = next(iter(lines.values())).head
             sizes = _sizes(line.points for line in lines.values())
-            scale(one, x=sizes[:: -(-len(sizes) // 4)], y="seconds")
+            set_axes(one, x=sizes[:: -(-len(sizes) // 4)], y="seconds")
             one.set_title(family, loc="left", fontweight="bold")
             one.set_xlabel(textwrap.fill(f"{head['title']}, {head['x_name']}", 30), fontsize=8.5)
         for name, (colour, marker) in look.items():
@@ -134,7 +133,7 @@ def parts(shares: pd.DataFrame, title: str) -> str:
         axes.grid(visible=False, axis="y")
         axes.invert_yaxis()
         axes.set(xlim=(0, 1), xticks=(0, 0.25, 0.5, 0.75, 1))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        axes.xaxis.set_major_formatter(lambda value, _: share(value))
         figure.legend(loc="outside lower left", ncols=4)
     return out[0]
 
@@ -164,8 +163,7 @@ def roofline(points: pd.DataFrame, flops_per_s: float, bytes_per_s: float, title
             note(axes, quantity(flops_per_s, "flop/s"), (high, flops_per_s), (0, 4), ha="right")
         if math.isfinite(bytes_per_s):
             note(axes, quantity(bytes_per_s, "byte/s"), (low, roof[0]), (6, -2), va="top")
-        scale(axes, x="ratio", y="flop/s")
-        axes.set(xlabel="arithmetic intensity, flop/byte", ylabel="attained rate")
+        set_axes(axes, x="ratio", y="flop/s", xlabel="arithmetic intensity, flop/byte", ylabel="attained rate")
     return out[0]
 
 
@@ -177,8 +175,8 @@ def prediction(points: pd.DataFrame, title: str) -> str:
         ends = np.array([both.min().min() / 2, both.max().max() * 2])
         axes.fill_between(ends, ends / 2, ends * 2, color=FAINT, alpha=0.2, linewidth=0)
         axes.plot(ends, ends, color=INK, linewidth=0.9)
-        axes.set(xlim=ends, ylim=ends, xlabel="predicted from costs and ceilings", ylabel="measured")
-        scale(axes, x="seconds", y="seconds")
+        words = {"xlabel": "predicted from costs and ceilings", "ylabel": "measured"}
+        set_axes(axes, x="seconds", y="seconds", xlim=ends, ylim=ends, **words)
         note(axes, "equal, and a factor 2", (ends[1], ends[1]), (-24, -4), ha="right")
     return out[0]
 
@@ -189,8 +187,7 @@ def elsewhere(points: pd.DataFrame, title: str) -> str:
         marked = points.assign(line=0, hollow=points["launch_bound"])
         _by_family(figure, axes, marked, "here", "speedup", linestyle="none")
         axes.axhline(1.0, color=INK, linewidth=0.9)
-        scale(axes, x="seconds", y="ratio")
-        axes.set(xlabel="time measured here", ylabel="predicted speed-up")
+        set_axes(axes, x="seconds", y="ratio", xlabel="time measured here", ylabel="predicted speed-up")
     return out[0]
 
 
@@ -220,8 +217,7 @@ def ratios(points: pd.DataFrame, title: str, abscissa: str) -> str:
                 face = "none" if hollow else look["markerfacecolor"]
                 axes.plot(some["value"], some["y"], linestyle="none", **{**look, "markerfacecolor": face})
         limits = min(points["low"].min() / 1.2, 0.8), max(points["high"].max() * 1.2, 1.25)
-        axes.set(xlim=limits, ylim=(last + 0.6, -0.6), xlabel=abscissa)
-        scale(axes, x="ratio")
+        set_axes(axes, x="ratio", xlim=limits, ylim=(last + 0.6, -0.6), xlabel=abscissa)
         names = [textwrap.shorten(row or "–", 44, placeholder=" …") for _, row in places]
         axes.set_yticks(list(places.values()), names, fontsize=9)
         axes.tick_params(axis="y", length=0)
@@ -251,9 +247,8 @@ def races(points: pd.DataFrame, title: str) -> str:
                 one.plot(rows["x"], rows["value" + suffix], **look)
             if math.isfinite(last["at"]):
                 one.axvline(last["at"], color=INK, linewidth=0.8)
-            scale(one, x=_sizes([rows]), y="seconds")
+            set_axes(one, x=_sizes([rows]), y="seconds", xlabel=last["x_name"])
             one.set_title(textwrap.fill(race, 38), fontsize=9.5, loc="left")
-            one.set_xlabel(last["x_name"])
             one.legend(loc="upper left", fontsize=8.5)
     return out[0]
 
@@ -264,8 +259,7 @@ def convergence(lines: Mapping[str, pd.DataFrame], title: str) -> str:
         for (name, points), colour, marker in zip(lines.items(), COLOURS, MARKERS, strict=False):
             ordered = points.sort_values("value")
             axes.plot(ordered["value"], ordered["reached"], color=colour, marker=marker, linewidth=1.0, label=name)
-        scale(axes, x="seconds", y="powers")
-        axes.set(xlabel="time of a whole call", ylabel="error")
+        set_axes(axes, x="seconds", y="powers", xlabel="time of a whole call", ylabel="error")
         figure.legend(loc="outside lower left", ncols=3)
     return out[0]
 
@@ -284,8 +278,7 @@ def history(families: Mapping[str, pd.DataFrame], title: str) -> str:
             one.plot(range(len(times)), times.median(axis=1), **look)
             one.set_title(family, loc="left", fontsize=9)
         low, high = np.nanquantile(pd.concat(families.values(), axis=1).to_numpy(float), (0.02, 0.98))
-        axes[0].set_ylim(min(0.8, low), max(1.25, high))
-        scale(axes[0], y="ratio")
+        set_axes(axes[0], y="ratio", ylim=(min(0.8, low), max(1.25, high)))
         axes[0].set_xticks([0, len(times) - 1], [times.index[0][:7], times.index[-1][:7]], fontsize=8)
         figure.supylabel("time / time at the first commit", fontsize=9)
     return out[0]

@@ -77,7 +77,7 @@ class Pair:
     @property
     def shared(self) -> str:
         """What they have in common, in words."""
-        return readable({name: value for name, value in self.first.params.items() if name != self.rival})
+        return readable(self.first.params, without=[self.rival])
 
     @property
     def sentence(self) -> str:

@@ -29,12 +29,8 @@ import numpy.typing as npt
 from scipy import stats
 from scipy.optimize import leastsq, minimize
 
-from xpsolve.report.sessions import Spread
+from xpsolve.report.sessions import Spread, Vector
 from xpsolve.report.verdict import MIN_POINTS, spans_enough
-
-__all__ = ["PowerLaw", "Scatter", "constant", "expected", "fit_power_law", "local_slopes"]
-
-Vector = npt.NDArray[np.float64]
 
 SUPPORT = 0.2  # a floor is kept when the F-test against none gives less than this
 FIRM = 0.01  # and taken as certain below this

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 _SYMBOLS = {"byte/s": "B/s", "bytes": "B", "flops": "flop", "flop/s": "flop/s"}
@@ -82,15 +82,15 @@ def share(value: Any) -> str:
     return f"{per_cent:.0f} %" if per_cent >= 9.95 else f"{per_cent:.2g} %"
 
 
-def readable(params: str | Mapping[str, Any]) -> str:
-    """Parameters in words, the method and the backend first.
+def readable(params: str | Mapping[str, Any], without: Container[str] = ()) -> str:
+    """Parameters in words, the method and the backend first, and some left out.
 
-    >>> readable('{"backend": "numpy", "method": "svd", "n": 20}')
+    >>> readable('{"backend": "numpy", "method": "svd", "n": 20, "p": 5}', without=["p"])
     'svd, numpy, n = 20'
     """
     given = json.loads(params) if isinstance(params, str) else params
     ordered = [*(name for name in _FIRST if name in given), *sorted(set(given) - set(_FIRST))]
-    return ", ".join(_word(name, given[name]) for name in ordered)
+    return ", ".join(_word(name, given[name]) for name in ordered if name not in without)
 
 
 def _word(name: str, value: Any) -> str:

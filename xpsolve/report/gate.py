@@ -183,7 +183,7 @@ def _join(base: pd.DataFrame, new: pd.DataFrame, how: Any = "outer") -> pd.DataF
 def _measured(pairs: pd.DataFrame, role: str) -> int:
     """How many counts, errors or series of times there are on either side, compared or not."""
     known = pairs[pairs["role"].eq(role) & (pairs["status_base"].eq("ok") | pairs["status_new"].eq("ok"))]
-    return _series(known[_are_ours(known)]) if role == "time" else len(known)
+    return _series(known[_given(known, "library", _OURS) == _OURS]) if role == "time" else len(known)
 
 
 def _series(points: pd.DataFrame) -> int:
@@ -199,13 +199,9 @@ def _same_version(pairs: pd.DataFrame, base: Side, new: Side, notes: list[str]) 
     return pairs[~pairs["benchmark"].isin(seen)]
 
 
-def _are_ours(points: pd.DataFrame) -> pd.Series:
-    """Which points are not of another library."""
-    return points["params"].map(lambda params: _given(params, "library", _OURS) == _OURS).astype(bool)
-
-
-def _given(params: str, name: str, default: str) -> str:
-    return str(json.loads(params or "{}").get(name, default))
+def _given(points: pd.DataFrame, name: str, default: str = "numpy") -> pd.Series:
+    """One parameter of each point: its backend, or its library."""
+    return points["params"].map(lambda params: str(json.loads(params or "{}").get(name, default)))
 
 
 # --- exact checks ------------------------------------------------------------------------------------
@@ -260,11 +256,11 @@ def _lost(pairs: pd.DataFrame, suite: Mapping[str, str], notes: list[str]) -> It
     other = bool(suites[0] and suites[1] and suites[0] != suites[1])
     excused = set(pairs.loc[pairs["reason_new"].isin(_EXCUSED), "benchmark"])
     # A backend that NEW did not measure at all is no benchmark that vanished.
-    backends = set(_backends(pairs[pairs["status_new"].eq("ok")]))
+    backends = set(_given(pairs[pairs["status_new"].eq("ok")], "backend"))
     for name, points in gone.groupby("benchmark", sort=False):
         if suite and name not in suite:
             yield Change("vanished", str(name), "", "measured", "gone", "it is no longer in the suite", True)
-        elif not other and name not in excused and backends & set(_backends(points)):
+        elif not other and name not in excused and backends & set(_given(points, "backend")):
             why = "it was not measured; --only compares a part of the suite"
             yield Change("vanished", str(name), "", "measured", "not measured", why, True)
     partly = before["status_new"].ne("ok") & before["status_new"].ne("failed")
@@ -272,10 +268,6 @@ def _lost(pairs: pd.DataFrame, suite: Mapping[str, str], notes: list[str]) -> It
         notes.append(f"{partly.sum()} of {len(before)} points of BASE were not measured in NEW")
     if other:
         notes.append(f"BASE is of the profile {', '.join(suites[0])}, NEW of {', '.join(suites[1])}")
-
-
-def _backends(points: pd.DataFrame) -> pd.Series:
-    return points["params"].map(lambda params: _given(params, "backend", "numpy"))
 
 
 # --- times -------------------------------------------------------------------------------------------
@@ -295,11 +287,12 @@ def _times(both: pd.DataFrame, machine: str, least: float, notes: list[str]) -> 
     times = both[both["role"] == "time"]
     said = times[["valid_base", "valid_new", "steady_base", "steady_new"]]
     usable = (said.isna() | said.eq(True)).all(axis=1) & (times["value_base"] > 0) & (times["value_new"] > 0)
-    times = times[usable & _alike(times, machine, notes) & _are_ours(times)].astype({"series": object})
+    ours = _given(times, "library", _OURS) == _OURS
+    times = times[usable & _alike(times, machine, notes) & ours].astype({"series": object})
     lines = times[["benchmark", "series"]]
     # Lines of one or two sizes, such as data sets, agree or not as a group.
     enough = times.groupby(["benchmark", "series"])["x"].transform("size") >= noise.SIZES
-    grouped = _backends(times).map(lambda backend: json.dumps({"backend": backend}))
+    grouped = _given(times, "backend").map(lambda backend: json.dumps({"backend": backend}))
     times = times.assign(series=times["series"].where(enough, grouped), x=times["x"].where(enough))
     found = noise.compare(times, ["benchmark", "series"], least=least)
     left = len(times) - sum(len(shift.points) for shift in found.shifts)

@@ -20,8 +20,6 @@ from scipy import stats
 from xpsolve.report.findings import Series, series
 from xpsolve.report.verdict import Kind, judge
 
-__all__ = ["LENGTHS", "joint_fits"]
-
 Matrix = npt.NDArray[np.float64]
 
 LENGTHS = ("n", "p", "depth")

@@ -13,8 +13,6 @@ from xpsolve.report.formats import number, readable, share
 from xpsolve.report.runs import Runs
 from xpsolve.report.sections import Figure, figure_of
 
-__all__ = ["predictions", "rooflines"]
-
 
 def predictions(points: pd.DataFrame, runs: Runs) -> list[Figure]:
     """Predicted against measured time, one figure per run with the error as its title."""
@@ -35,8 +33,8 @@ def rooflines(lines: Sequence[Series], ceilings: pd.DataFrame, runs: Runs) -> li
         usable = line.valid[(line.valid["flops"] > 0) & (line.valid["bytes"] > 0) & line.valid["floor"].notna()]
         if len(usable):
             dtype = str(line.params.get("dtype", "float64"))
-            rest = {k: v for k, v in line.params.items() if k not in ("backend", "dtype")}
-            label = f"{line.head['title']} ({readable(rest)})" if rest else str(line.head["title"])
+            rest = readable(line.params, without=("backend", "dtype"))
+            label = f"{line.head['title']} ({rest})" if rest else str(line.head["title"])
             parts = placed.setdefault((*line.key[:2], str(line.params.get("backend", "")), dtype), [])
             parts.append(usable.assign(label=label, line=len(parts)))
     found = []

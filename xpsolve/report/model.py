@@ -29,8 +29,6 @@ from scipy import stats
 
 from xpsolve import costs
 
-__all__ = ["GPUS", "THEORY", "Model", "models"]
-
 KEY = ["machine", "environment", "commit", "backend", "dtype"]
 THEORY = [field.name for field in fields(costs.Cost)]
 """What a cost states, each of it a column of the tidy table."""

@@ -13,8 +13,6 @@ from xpsolve.report.digest import RunName, Table, table, text
 from xpsolve.report.gate import Side
 from xpsolve.report.words import said
 
-__all__ = ["News", "changes_table", "news", "sentences"]
-
 
 @dataclass(frozen=True)
 class News:

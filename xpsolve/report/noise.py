@@ -23,17 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from xpsolve.report.findings import LEAST_SCATTER
 from xpsolve.report.fit import PowerLaw, fit_power_law
+from xpsolve.report.sessions import Vector
 from xpsolve.report.verdict import MIN_POINTS, spans_enough
-
-__all__ = ["LEAST", "LEAST_SLOPE", "Comparison", "Shift", "compare"]
-
-Vector = npt.NDArray[np.float64]
 
 LEAST = 1.25
 """A change of time by less than this factor is no alarm, even if certain."""

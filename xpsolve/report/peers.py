@@ -10,7 +10,6 @@ Research 21, 2012), ln r − √(ln²(t/a) + ln²(d/u)) … ln r + √(ln²(b/t)
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -80,11 +79,8 @@ def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> pd.
     """
     frame = frame if "library" in frame else frame.assign(library=None)
     rows = frame[takes_part(frame) & frame["current"] & (frame["role"] == "time")]
-    known = {
-        machine: found["libraries"] for machine, found in facts.items() if isinstance(found.get("libraries"), dict)
-    }
     places = zip(rows["machine"], rows["library"], strict=True)
-    versions = [known.get(machine, {}).get(library, "") for machine, library in places]
+    versions = [facts[machine]["libraries"].get(library, "") for machine, library in places]
     skipped = rows["status"] == "skipped"
     hindrances = {
         "not installed": skipped & np.array([version is None for version in versions], dtype=bool),
@@ -95,7 +91,7 @@ def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> pd.
         "too unsteady": ~rows["steady"],
     }
     rows = rows.assign(
-        case=rows["params"].map(_without_library),
+        case=rows["params"].map(lambda params: readable(params, without=["library"])),
         version=[str(version or "–") for version in versions],
         outcome=np.select(list(hindrances.values()), list(hindrances), ""),
         **dict.fromkeys(("times", "low", "high"), math.nan),
@@ -116,10 +112,6 @@ def contests(frame: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> pd.
     ranks = {"order": True, "compared": False, "value": True, "library": True}
     order = rows.groupby(CASE, sort=False).ngroup()
     return rows.assign(order=order).sort_values(list(ranks), ascending=list(ranks.values()))
-
-
-def _without_library(params: str) -> str:
-    return readable({name: value for name, value in json.loads(params).items() if name != "library"})
 
 
 def tables(found: pd.DataFrame, run: RunName) -> list[tuple[str, Table]]:

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from xpsolve.report import peers
-from xpsolve.report.digest import LEVEL, Cell, RunName, Table, text, with_run
-from xpsolve.report.formats import number, readable
+from xpsolve.report.digest import LEVEL, Cell, RunName, Table, measure, table
+from xpsolve.report.formats import number, readable, times
 from xpsolve.report.words import said
-
-__all__ = ["Choice", "Error", "choices", "choices_sentence", "choices_table", "error", "errors_table", "points"]
 
 NEAR = 1.5  # factor within which a prediction is a good one
 BY_COST, BY_AUTO = "least predicted time", 'method="auto"'
@@ -47,26 +46,6 @@ class Error:
     def sentence(self) -> str:
         """The error in words."""
         return said("predicted.txt", one=self)[0]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One size at which methods compete, and what was chosen there."""
-
-    machine: str
-    environment: str
-    family: str
-    title: str
-    case: str
-    by: str  # BY_COST or BY_AUTO
-    chosen: str
-    fastest: str
-    loss: float  # its time over the least
-
-    @property
-    def right(self) -> bool:
-        """Whether the choice is as fast as any, up to run-to-run noise."""
-        return self.loss < LEVEL
 
 
 def _times(frame: pd.DataFrame) -> pd.DataFrame:
@@ -106,81 +85,80 @@ def error(found: pd.DataFrame) -> Error | None:
 
 def errors_table(found: pd.DataFrame, run: RunName) -> Table:
     """The error of each family in each run."""
-    rows = []
-    for (machine, environment, family), part in found.groupby(_RUN, sort=True) if len(found) else ():
-        one = error(part)
-        assert one is not None
-        cells = [
-            text(family),
-            Cell(str(one.count), float(one.count)),
-            Cell(f"{number(one.factor)} ×", one.factor),
-            *(Cell(number(value), value) for value in (one.bias, one.worst)),
-            text(one.where),
-        ]
-        rows.append((run(str(machine), str(environment)), cells))
-    return with_run(["family", "times", "median factor", "measured / predicted", "worst", "where"], rows)
+    groups = found.groupby(_RUN) if len(found) else ()
+    columns = {
+        "family": "family",
+        "times": ("count", str),
+        "median factor": ("factor", times),
+        "measured / predicted": ("bias", number),
+        "worst": ("worst", number),
+        "where": "where",
+    }
+    return table([dict(zip(_RUN, key, strict=True)) | vars(error(part)) for key, part in groups], columns, run)
 
 
-def choices(frame: pd.DataFrame) -> list[Choice]:
+def choices(frame: pd.DataFrame) -> pd.DataFrame:
     """Compare the method that cost picks, and the one that ``"auto"`` took, with the fastest one measured.
 
-    One choice for each size with two methods or more; a choice by cost needs a prediction for each of them.
+    A row for each size with two methods or more and for each way to choose, which is in ``by``: `BY_COST`, where all
+    methods there have a prediction, or `BY_AUTO`.  ``chosen`` is the method, ``fastest`` the best one, ``loss`` the
+    time of the one over that of the other; ``right`` says whether that is within run-to-run noise.
     """
     if frame.empty:
-        return []
+        return frame
     rivals = _times(frame)
     params = rivals["params"].map(json.loads)
     rivals = rivals.assign(
         method=params.map(lambda given: given.get("method")),
-        case=params.map(lambda given: readable({k: v for k, v in given.items() if k != "method"})),
+        case=params.map(lambda given: readable(given, without=["method"])),
     ).dropna(subset="method")
-    found = []
-    for key, same in rivals.groupby([*_RUN, "title", "case", "benchmark"], sort=False):
-        methods = same[same["method"] != "auto"]
-        if len(methods) < 2:
-            continue
-        best = methods.loc[methods["value"].idxmin()]
-        taken = [(BY_AUTO, row) for _, row in same[same["method"] == "auto"].iterrows()]
-        if (methods["predicted"] > 0).all():
-            taken.insert(0, (BY_COST, methods.loc[methods["predicted"].idxmin()]))
-        for by, row in taken:
-            loss = float(row["value"] / best["value"])
-            where = dict(zip(("machine", "environment", "family", "title", "case"), key, strict=False))
-            found.append(Choice(**where, by=by, chosen=row["method"], fastest=best["method"], loss=loss))
-    return found
+    rivals = rivals.assign(place=rivals.groupby([*_RUN, "title", "case", "benchmark"], sort=False).ngroup())
+    auto = rivals["method"] == "auto"
+    methods = rivals[~auto]
+    methods = methods[methods.groupby("place")["method"].transform("size") > 1]
+    priced = methods[(methods["predicted"] > 0).groupby(methods["place"]).transform("all").astype(bool)]
+    cheapest, best = (
+        rows.sort_values(name, kind="stable").drop_duplicates("place")
+        for rows, name in ((priced, "predicted"), (methods, "value"))
+    )
+    taken = pd.concat([cheapest.assign(by=BY_COST), rivals[auto].assign(by=BY_AUTO)])
+    found = taken.merge(best[["place", "method", "value"]], on="place", suffixes=("", "_best"))
+    found = found.rename(columns={"method": "chosen", "method_best": "fastest"}).sort_values("place", kind="stable")
+    return found.assign(loss=found["value"] / found["value_best"]).assign(right=lambda rows: rows["loss"] < LEVEL)
 
 
-def choices_sentence(found: Sequence[Choice]) -> str:
+def choices_sentence(found: pd.DataFrame) -> str:
     """How often choices were right, and how much the wrong ones lose; empty where nothing could be compared."""
-    kinds = [members for by in (BY_COST, BY_AUTO) if (members := [one for one in found if one.by == by])]
     told = [
         {
-            "by": members[0].by,
-            "right": sum(one.right for one in members),
+            "by": by,
+            "right": members["right"].sum(),
             "of": len(members),
-            "worst": max(members, key=lambda one: one.loss),
-            "lost": 100 * (stats.gmean([max(one.loss, 1.0) for one in members]) - 1),
+            "worst": members.loc[members["loss"].idxmax()],
+            "lost": 100 * (stats.gmean(members["loss"].clip(lower=1.0)) - 1),
         }
-        for members in kinds
+        for by, members in (found.groupby("by") if len(found) else ())
     ]
     return " ".join(said("choices.txt", told=told))
 
 
-def choices_table(found: Sequence[Choice], run: RunName) -> Table:
+def choices_table(found: pd.DataFrame, run: RunName) -> Table:
     """Right and wrong choices of each benchmark, and the worst of them."""
-    groups: dict[tuple[str, str, str, str], list[Choice]] = {}
-    for one in found:
-        groups.setdefault((one.machine, one.environment, one.title, one.by), []).append(one)
-    rows = []
-    for (machine, environment, title, by), members in groups.items():
-        worst = max(members, key=lambda one: one.loss)
-        right = sum(one.right for one in members)
-        where = "–" if worst.right else f"{worst.case}: {worst.chosen} chosen, {worst.fastest} faster"
-        cells = [
-            *map(text, (title, by)),
-            Cell(f"{right} of {len(members)}", right / len(members), "" if right == len(members) else "not-measurable"),
-            Cell(f"{number(max(worst.loss, 1.0))} ×", max(worst.loss, 1.0)),
-            text(where),
-        ]
-        rows.append((run(machine, environment), cells))
-    return with_run(["benchmark", "chosen by", "right", "worst loss", "where"], rows)
+    if found.empty:
+        return Table()
+    groups = found.groupby(["machine", "environment", "title", "by"], sort=False)
+    worst = found.loc[groups["loss"].idxmax()]
+    worst = worst.assign(rights=groups["right"].sum().to_numpy(), of=groups.size().to_numpy())
+
+    def right(row: Mapping[str, Any]) -> Cell:
+        words = f"{row['rights']} of {row['of']}"
+        return Cell(words, row["rights"] / row["of"], "" if row["rights"] == row["of"] else "not-measurable")
+
+    columns = {
+        "benchmark": "title",
+        "chosen by": "by",
+        "right": right,
+        "worst loss": lambda row: measure(max(row["loss"], 1.0), times),
+        "where": lambda row: "–" if row["right"] else f"{row['case']}: {row['chosen']} chosen, {row['fastest']} faster",
+    }
+    return table(worst, columns, run)

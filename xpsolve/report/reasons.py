@@ -13,8 +13,6 @@ import pandas as pd
 
 from xpsolve.report.verdict import Cause, Kind, Verdict
 
-__all__ = ["explain"]
-
 LAUNCHING = 0.3  # of the time at the smallest size: enough to bend the line
 CHANGED = 1.25  # smaller differences between the shares of the limit at both ends mean nothing
 

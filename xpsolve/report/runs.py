@@ -11,8 +11,6 @@ import pandas as pd
 
 from xpsolve.report.digest import Table, text
 
-__all__ = ["Runs"]
-
 
 class Runs:
     """The runs of a report, one for each machine and environment, and the facts of each machine."""
@@ -26,7 +24,7 @@ class Runs:
             one = per_machine[row.machine] == 1
             name = row.machine if one else f"{row.machine} ({Path(row.python).name or row.environment})"
             self._names[row.machine, row.environment] = name
-            self.facts.append({"name": name, **_facts(row, facts.get(row.machine, {}))})
+            self.facts.append({"name": name, **_facts(row, facts[row.machine])})
 
     def name(self, machine: str, environment: str) -> str:
         """What to call a run among others; empty where it is the only one."""
@@ -34,20 +32,17 @@ class Runs:
 
 
 def _facts(row: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The known facts, in the order of interest; ``facts.json`` may be of another commit, missing or malformed."""
-    backends, libraries, caches = (_objects(facts.get(name)) for name in ("backends", "libraries", "caches"))
-    blas = facts.get("blas")
-    pools = [one for one in blas if isinstance(one, dict)] if isinstance(blas, list) else []
+    """The known facts, in the order of interest; they may be of another commit."""
     dirty = " with uncommitted changes" if facts.get("dirty") and facts.get("commit") == row.commit else ""
     lines = {
         "processor": facts.get("cpu"),
         "cores": facts.get("cores") or facts.get("num_cpu"),
-        "caches": ", ".join(f"{name} {size}" for name, size in caches.items()),
+        "caches": ", ".join(f"{name} {size}" for name, size in facts["caches"].items()),
         "memory": _gibibytes(facts.get("memory_bytes") or facts.get("ram")),
         "system": facts.get("os"),
         "Python": facts.get("python"),
         "BLAS": "; ".join(
-            f"{b.get('library', '')} {b.get('version') or ''}, {b.get('threads', '?')} threads" for b in pools
+            f"{b.get('library', '')} {b.get('version') or ''}, {b.get('threads', '?')} threads" for b in facts["blas"]
         ),
         "profile": facts.get("profile"),
         "measured": _minutes(str(facts.get("date") or "")),
@@ -59,20 +54,15 @@ def _facts(row: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
             ["backend", "version", "device"],
             [
                 [text(name), text(one.get("version") or ""), text(_device(one))]
-                for name, one in backends.items()
-                if isinstance(one, dict)
+                for name, one in facts["backends"].items()
             ],
         ),
         "libraries": Table(
             ["library", "version"],
-            [[text(name), text(version or "not installed")] for name, version in libraries.items()],
+            [[text(name), text(version or "not installed")] for name, version in facts["libraries"].items()],
         ),
         "commit": row.commit[:10],
     }
-
-
-def _objects(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _device(backend: Mapping[str, Any]) -> str:

@@ -119,7 +119,7 @@ def _scaling(lines: Sequence[Series], pairs: Sequence[Pair], runs: Runs) -> list
             common = {
                 name: params[name] for name in params if all(line.params.get(name) == params[name] for line in part)
             }
-            names = [readable({k: v for k, v in line.params.items() if k not in common}) for line in part]
+            names = [readable(line.params, without=common) for line in part]
             title = _title(part, readable(common), names, clear)
             # More than two crossings hide each other: they are in the table.
             svg = figures.scaling(part, names, clear if len(clear) < 3 else [], title)

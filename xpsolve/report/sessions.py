@@ -20,8 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["Spread", "spreads", "widen"]
-
 Vector = npt.NDArray[np.float64]
 
 RUN = ["machine", "environment", "commit"]

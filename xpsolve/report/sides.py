@@ -13,8 +13,6 @@ import pandas as pd
 from xpsolve.report import asv
 from xpsolve.report.table import tidy
 
-__all__ = ["SHOWN", "SIDED", "Side", "load"]
-
 SHOWN = ["role", "quantity", "x_name", "x", "series", "tol"]
 """Columns that identify a point."""
 

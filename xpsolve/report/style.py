@@ -37,6 +37,7 @@ STYLE = {
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
+    "axes.prop_cycle": f"cycler(color={list(COLOURS)})",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10,
@@ -55,9 +56,16 @@ STYLE = {
 
 
 def panels(
-    columns: int = 1, *, rows: int = 1, height: float = 3.7, width: float = 6.6, images: bool = False, **options: Any
+    columns: int = 1,
+    *,
+    rows: int = 1,
+    height: float = 3.7,  # in inches
+    width: float = 6.6,
+    images: bool = False,  # without ticks and grid
+    marked: bool = False,  # whether lines have a marker each, as they have a colour of the palette
+    **options: Any,
 ) -> Any:
-    """A figure, in inches, and its axes: one, or an array of them; `images` have no ticks and no grid."""
+    """A figure and its axes: one, or an array of them."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
@@ -67,6 +75,7 @@ def panels(
     axes = figure.subplots(rows, columns, **options)
     for one in figure.axes:
         one.set_facecolor("none")
+        one.set_prop_cycle(color=list(COLOURS), **({"marker": list(MARKERS)} if marked else {}))
         if images:
             one.set(xticks=(), yticks=())
         else:
@@ -104,15 +113,17 @@ def svg(figure: Any) -> str:
     return raw.getvalue().replace("<defs>", f"{sheet}<defs>", 1)
 
 
-def scale(axes: Any, **kinds: Any) -> None:
-    """Make the axes x and y logarithmic.
+def set_axes(axes: Any, *, x: Any = None, y: Any = None, legend: str | None = None, **properties: Any) -> None:
+    """Set properties of axes that are drawn, make x and y logarithmic where their ticks are given, and add a legend.
 
     Ticks are "powers" of ten, plain "ratios", values of a quantity such as "seconds", or the numbers that are given.
     """
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
-    for name, kind in kinds.items():
-        axis = getattr(axes, f"{name}axis")
+    axes.set(**properties)
+    for name, axis, kind in (("x", axes.xaxis, x), ("y", axes.yaxis, y)):
+        if kind is None:
+            continue
         axes.set(**{f"{name}scale": "log"})
         if not isinstance(kind, str):
             axis.set_ticks(kind, [number(tick) for tick in kind])
@@ -127,6 +138,8 @@ def scale(axes: Any, **kinds: Any) -> None:
             axis.set_major_locator(LogLocator(subs=steps, numticks=12))
             axis.set_major_formatter(lambda value, _, kind=kind: quantity(value, kind))
         axis.set_minor_formatter(NullFormatter())
+    if legend:
+        axes.legend(loc=legend, handlelength=2.4)
 
 
 def note(axes: Any, words: str, at: tuple[float, float], shift: tuple[float, float] = (4, 4), **options: Any) -> None:

@@ -135,14 +135,9 @@ def unmeasured(now: pd.DataFrame, facts: Mapping[str, Mapping[str, Any]]) -> dic
     measured = set(now.loc[now["status"] == "ok", "backend"])
     late = dict.fromkeys(sorted(set(now.loc[now["reason"] == "over budget", "backend"]) - {""}), "no time")
     absent = {
-        name: str(_table(backend).get("reason", ""))
+        name: str(backend.get("reason", ""))
         for machine in facts.values()
-        for name, backend in _table(machine.get("backends")).items()
-        if not _table(backend).get("available")
+        for name, backend in machine["backends"].items()
+        if not backend.get("available")
     }
     return {name: why for name, why in (late | absent).items() if name not in measured}
-
-
-def _table(value: Any) -> dict[str, Any]:
-    """A value of a file as a dictionary: empty where it is something else."""
-    return value if isinstance(value, dict) else {}

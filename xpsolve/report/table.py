@@ -18,8 +18,6 @@ from xpsolve.report.asv import Measurements, Point
 from xpsolve.report.model import KEY, THEORY, models
 from xpsolve.report.sessions import RUN, spreads, widen
 
-__all__ = ["COLUMNS", "UNSTEADY", "results", "tidy"]
-
 COLUMNS = (
     "suite machine commit date environment python versions current benchmark group family title role quantity mode "
     "unit backend device dtype method n p depth x_name x params series value lower upper samples "

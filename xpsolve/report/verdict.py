@@ -17,8 +17,6 @@ from enum import StrEnum
 
 from xpsolve.report.words import said
 
-__all__ = ["AGREEMENT", "MIN_POINTS", "Cause", "Kind", "Obstacle", "Tally", "Verdict", "judge", "sentence"]
-
 AGREEMENT = 0.1  # two exponents closer than this agree, whatever their intervals
 HALF = 0.5  # no end of an interval that agrees is this far from the theory: neighbouring integers are distinguished
 MIN_POINTS = 4

@@ -8,10 +8,10 @@ Foundations of Data Sciences (2020).
 from importlib import import_module
 
 from xpsolve.report.gallery._picture import Picture
-from xpsolve.report.gallery._record import Drawn, draw, read
+from xpsolve.report.gallery._record import Drawn, read
 from xpsolve.report.gallery._together import draw_all, left_out
 
-__all__ = ["PICTURES", "Drawn", "Picture", "draw", "draw_all", "left_out", "read"]
+__all__ = ["PICTURES", "Drawn", "Picture", "draw_all", "left_out", "read"]
 
 SUBJECTS = ("sparse", "restoration", "autodiff", "stochastic", "transport", "networks")  # in the order of the page
 

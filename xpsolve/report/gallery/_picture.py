@@ -10,7 +10,7 @@ from typing import Any
 
 from xpsolve.arrays.backends import Backend
 from xpsolve.report import style
-from xpsolve.report.style import COLOURS, FAINT, MARKERS
+from xpsolve.report.style import COLOURS, FAINT
 from xpsolve.solution import inner_solve
 
 BOOK = "G. Peyré, Mathematical Foundations of Data Sciences"  # MFDS in docstrings
@@ -33,9 +33,8 @@ class Picture:
     def svg(self, backend: Backend) -> str:
         """Run it on `backend` and return the SVG, with its description inside, for a file opened alone."""
         import matplotlib as mpl
-        from cycler import cycler
 
-        with mpl.rc_context({**style.STYLE, "axes.prop_cycle": cycler(color=list(COLOURS))}):
+        with mpl.rc_context(style.STYLE):
             figure = self.draw(backend)
             figure.suptitle(self.title, x=0.004, ha="left", fontsize=11)
             text = style.svg(figure)
@@ -59,30 +58,9 @@ def picture(family: str, *, seconds: float, timed: bool = False) -> Callable[[Ca
     return made
 
 
-def panels(columns: int = 1, *, marked: bool = False, **options: Any) -> Any:
-    """A figure and its axes, whose lines have the colours of the palette in turn and, if `marked`, a marker each."""
-    figure, axes = style.panels(columns, **options)
-    for one in figure.axes:
-        one.set_prop_cycle(color=list(COLOURS), **({"marker": list(MARKERS)} if marked else {}))
-    return figure, axes
-
-
 def name_ends(axes: Any, *, room: float, **options: Any) -> None:
     """Write the label of each line at its right end, in its colour, in place of a legend; see `label_ends`."""
     named = [line for line in axes.lines if not line.get_label().startswith("_")]
     ends = [(*line.get_xydata()[-1], line.get_label(), line.get_color()) for line in named]
     axes.set_prop_cycle(color=list(COLOURS))  # leaders are plain lines
     style.label_ends(axes, ends, room=room, **options)
-
-
-def set_axes(axes: Any, *, x: Any = None, y: Any = None, legend: str | None = None, **properties: Any) -> None:
-    """Set properties of axes that are drawn, the ticks of logarithmic `x` and `y` as `scale` does, and a legend."""
-    axes.set(**properties)
-    style.scale(axes, **{name: kind for name, kind in (("x", x), ("y", y)) if kind is not None})
-    if legend:
-        axes.legend(loc=legend, handlelength=2.4)
-
-
-def per_cent(value: float, _: Any = None) -> str:
-    """Name a tick of an axis of shares."""
-    return f"{100 * value:.0f} %"

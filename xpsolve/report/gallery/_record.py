@@ -44,11 +44,6 @@ class Drawn:
             raise ValueError(f"name: expected small letters, digits and hyphens, got {self.name!r}")
 
 
-def draw(picture: Picture, backend: Backend, out: Path) -> Drawn:
-    """Run and draw one figure into a folder, and note it there in the place of an earlier one."""
-    return note(picture, backend, out, *run(picture, backend))
-
-
 def run(picture: Picture, backend: Backend) -> tuple[str, float]:
     """The SVG of a figure, and the seconds that running and drawing took."""
     begin = perf_counter()
@@ -56,7 +51,7 @@ def run(picture: Picture, backend: Backend) -> tuple[str, float]:
     return text, round(perf_counter() - begin, 3)
 
 
-def note(picture: Picture, backend: Backend, out: Path, text: str, seconds: float, place: Sequence[str] = ()) -> Drawn:
+def note(picture: Picture, backend: Backend, out: Path, text: str, seconds: float, place: Sequence[str]) -> Drawn:
     """Write a figure into a folder, and into its list: in the order of `place`, the others in the places they have."""
     words = {key: getattr(picture, key) for key in WORDS}
     ran = f"xpsolve {xpsolve.__version__}, {backend.library} {backend.version}"

@@ -17,8 +17,8 @@ from xpsolve.arrays import namespace_of
 from xpsolve.arrays.backends import Backend
 from xpsolve.costs import CHAIN_ORDERS, SCAN_MEMORIES
 from xpsolve.report.gallery._clock import times
-from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, picture, set_axes
-from xpsolve.report.style import COLOURS, FAINT, note
+from xpsolve.report.gallery._picture import GUIDE, name_ends, picture
+from xpsolve.report.style import COLOURS, FAINT, note, panels, set_axes
 from xpsolve.trace import peak_bytes
 
 INPUTS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)

@@ -17,9 +17,10 @@ import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.costs import CONVOLUTION_METHODS
 from xpsolve.networks import Lista
+from xpsolve.report.formats import share
 from xpsolve.report.gallery._clock import times
-from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, per_cent, picture, set_axes
-from xpsolve.report.style import COLOURS, FAINT, note
+from xpsolve.report.gallery._picture import GUIDE, name_ends, picture
+from xpsolve.report.style import COLOURS, FAINT, note, panels, set_axes
 
 SIDES, KERNELS = (16, 32, 64, 128, 256), (1, 3, 5, 7, 9, 13, 21)
 LAYERS = {"one channel": (1, 1, 1), "8 channels to 8": (1, 8, 8)}  # batch, channels, kernels
@@ -220,7 +221,7 @@ def digits_networks(backend: Backend, *, epochs: int = 10) -> Any:
     limits = {"xlim": (0, epochs + 0.5), "ylim": (0.9, 1.0)}
     set_axes(left, xlabel="epoch", ylabel="accuracy on unseen images", legend="lower right", **limits)
     set_axes(right, x="seconds", xlabel="training")
-    left.yaxis.set_major_formatter(per_cent)
+    left.yaxis.set_major_formatter(lambda value, _: share(value))
     return figure
 
 

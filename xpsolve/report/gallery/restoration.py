@@ -17,7 +17,8 @@ import numpy as np
 
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
-from xpsolve.report.gallery._picture import panels, picture
+from xpsolve.report.gallery._picture import picture
+from xpsolve.report.style import panels
 
 
 class Setting(NamedTuple):

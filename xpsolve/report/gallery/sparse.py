@@ -14,8 +14,8 @@ import numpy as np
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
 from xpsolve.report.gallery._clock import times
-from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, picture, set_axes
-from xpsolve.report.style import COLOURS, FAINT, INK, note, power_of_ten
+from xpsolve.report.gallery._picture import GUIDE, name_ends, picture
+from xpsolve.report.style import COLOURS, FAINT, INK, note, panels, power_of_ten, set_axes
 
 SLOPE = (0.6, 1.0)
 

@@ -15,8 +15,9 @@ import numpy as np
 
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
-from xpsolve.report.gallery._picture import GUIDE, name_ends, panels, per_cent, picture, set_axes
-from xpsolve.report.style import FAINT, INK, note
+from xpsolve.report.formats import share
+from xpsolve.report.gallery._picture import GUIDE, name_ends, picture
+from xpsolve.report.style import FAINT, INK, note, panels, set_axes
 
 LAM = 1e-2
 
@@ -100,8 +101,8 @@ def sgd_cloud(backend: Backend, *, runs: int = 2000, steps: int = 200, shown: in
         x = cloud(backend, warmup, runs=runs, steps=steps)
         top.plot(k, x[:, :shown], color="C0", linewidth=0.7, alpha=0.6)
         top.set_title(name, loc="left")
-        for share in (0.98, 0.8, 0.5, 0.2):
-            low, high = np.quantile(x, [(1 - share) / 2, (1 + share) / 2], axis=1)
+        for part in (0.98, 0.8, 0.5, 0.2):
+            low, high = np.quantile(x, [(1 - part) / 2, (1 + part) / 2], axis=1)
             bottom.fill_between(k, low, high, color="C0", alpha=0.22, linewidth=0)
         deviation = spread(warmup, steps)
         bottom.plot(k, np.stack([-deviation, deviation], axis=1), color="C1", dashes=(4, 2))
@@ -222,5 +223,5 @@ def digits_multinomial(backend: Backend, *, max_iter: int = 200) -> Any:
     iterations: dict[str, Any] = {"x": "powers", "xlim": (1, max_iter), "xlabel": "iteration k"}
     set_axes(left, y="powers", ylabel="f(X_k) − f* on the first half", legend="lower left", **iterations)
     set_axes(right, ylabel="accuracy on the other half", ylim=(None, 0.98), **iterations)
-    right.yaxis.set_major_formatter(per_cent)
+    right.yaxis.set_major_formatter(lambda value, _: share(value))
     return figure

@@ -13,8 +13,8 @@ import numpy as np
 
 import xpsolve as xs
 from xpsolve.arrays.backends import Backend
-from xpsolve.report.gallery._picture import panels, picture, set_axes
-from xpsolve.report.style import COLOURS, INK
+from xpsolve.report.gallery._picture import picture
+from xpsolve.report.style import COLOURS, INK, panels, set_axes
 
 EPS = (1e-1, 1e-2, 1e-3)
 ERROR = "‖P1 − a‖₁ + ‖Pᵀ1 − b‖₁"
