@@ -129,7 +129,7 @@ def choices(frame: pd.DataFrame) -> pd.DataFrame:
 
 def choices_sentence(found: pd.DataFrame) -> str:
     """How often choices were right, and how much the wrong ones lose; empty where nothing could be compared."""
-    told = [
+    ways = [
         {
             "by": by,
             "right": members["right"].sum(),
@@ -139,7 +139,7 @@ def choices_sentence(found: pd.DataFrame) -> str:
         }
         for by, members in (found.groupby("by") if len(found) else ())
     ]
-    return " ".join(said("choices.txt", told=told))
+    return " ".join(said("choices.txt", ways=ways))
 
 
 def choices_table(found: pd.DataFrame, run: RunName) -> Table:

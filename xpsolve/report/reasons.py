@@ -31,10 +31,10 @@ def explain(usable: pd.DataFrame, verdict: Verdict) -> Verdict:
     launching = (usable["launching"] / usable["value"]).to_numpy(dtype=np.float64)
     bent = LAUNCHING <= launching[0] <= 1  # more than all of the time: a compiler has joined the calls that are counted
     if verdict.kind == Kind.FLOOR_BOUND:
-        told = dict(verdict.cause.numbers) if verdict.cause else {}
+        numbers = dict(verdict.cause.numbers) if verdict.cause else {}
         if launching[0] <= 1:
-            told |= {"launching": float(launching[0]), "launches": float(usable["launches"].iloc[0])}
-        return replace(verdict, cause=Cause("launches" if bent else "calls", told))
+            numbers |= {"launching": float(launching[0]), "launches": float(usable["launches"].iloc[0])}
+        return replace(verdict, cause=Cause("launches" if bent else "calls", numbers))
     limits = usable["share"].to_numpy(dtype=np.float64)
     if np.isnan(limits).any():
         return verdict

@@ -153,12 +153,12 @@ def _title(lines: Sequence[Series], common: str, names: Sequence[str], clear: Se
 
 def _alt(lines: Sequence[Series]) -> str:
     ends = [(line.label, line.points.iloc[0], line.points.iloc[-1]) for line in lines]
-    told = "; ".join(
+    described = "; ".join(
         f"{label}: from {seconds(low['value'])} at {low['x_name']} = {number(low['x'])} "
         f"to {seconds(high['value'])} at {number(high['x'])}"
         for label, low, high in ends
     )
-    return f"Log-log plot of time against {lines[0].head['x_name']}. {told}."
+    return f"Log-log plot of time against {lines[0].head['x_name']}. {described}."
 
 
 def _convergence(rows: pd.DataFrame, runs: Runs) -> list[Figure]:

@@ -135,13 +135,13 @@ def judge(
     for unsteady times.  `constant` is the part of the time at the median size that is a constant, where one is the
     greater part at most sizes.  `evidence` is what is known of the scatter, kept where noise is the obstacle.
     """
-    told = functools.partial(Verdict, value=value, interval=ends, theory=theory)
+    verdict = functools.partial(Verdict, value=value, interval=ends, theory=theory)
 
     def obstructed(why: Obstacle, **numbers: float) -> Verdict:
-        return told(Kind.NOT_MEASURABLE, cause=Cause(why.value, numbers))
+        return verdict(Kind.NOT_MEASURABLE, cause=Cause(why.value, numbers))
 
     if not (stated or math.isfinite(theory)):
-        return told(Kind.NO_THEORY)
+        return verdict(Kind.NO_THEORY)
     if points < MIN_POINTS:
         lost = {why: count for why, count in (lost or {}).items() if count}
         enough = points + sum(lost.values()) >= MIN_POINTS
@@ -150,12 +150,12 @@ def judge(
     if not spans_enough(span):
         return obstructed(Obstacle.RANGE, span=span, needed=MIN_SPAN)
     if constant > 0:
-        return told(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
+        return verdict(Kind.FLOOR_BOUND, cause=Cause("calls", {"constant": constant}))
     low, high = ends
     if abs(value - theory) > AGREEMENT and not low <= theory <= high:
-        return told(Kind.DIFFERS, cause=Cause("unexplained"))
+        return verdict(Kind.DIFFERS, cause=Cause("unexplained"))
     if theory - HALF < low and high < theory + HALF:
-        return told(Kind.AGREES)
+        return verdict(Kind.AGREES)
     return obstructed(Obstacle.NOISE, width=high - low, **(evidence or {}))
 
 
