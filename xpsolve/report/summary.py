@@ -63,7 +63,7 @@ def overview(lines: Sequence[Series]) -> list[Figure]:
     )
     described = "; ".join(f"{family}: {name}" for family, name in first.items())
     alt = (
-        f"Log-log plots of time against size, a panel for each family, a line for each backend. The fastest in {described}."
+        f"Log-log plots of time against size, a panel for each family, a line for each backend. Fastest in {described}."
     )
     wide, narrow = (figures.backends(panels, title, columns) for columns in (3, 2))
     return [Figure("overview.svg", wide, title, alt, narrow=narrow)]
@@ -89,7 +89,9 @@ def where_time_goes(lines: Sequence[Series]) -> list[Figure]:
         f"Where time goes at the largest sizes: half of the families spend {share(1 - shares['the rest'].median())} or "
         "more on arithmetic, memory and launching"
     )
-    described = (f"{name}: {share(rest)} unexplained by the machine's limits" for name, rest in shares["the rest"].items())
+    described = (
+        f"{name}: {share(rest)} unexplained by the machine's limits" for name, rest in shares["the rest"].items()
+    )
     alt = f"Bars of the parts of a time. {'; '.join(described)}."
     return [Figure("where-time-goes.svg", figures.parts(shares, title), title, alt)]
 
@@ -109,7 +111,9 @@ def histories(frame: pd.DataFrame, run: RunName) -> list[Figure]:
             now = number(ratios.iloc[-1].median())
             title = f"{grid.shape[1]} times over {len(ordered)} commits: the median is now {now} of the first"
             described = "; ".join(f"{family}: {number(part.iloc[-1].median())}" for family, part in families.items())
-            alt = f"Small multiples of times over commits, relative to the first. Median at the last commit, {described}."
+            alt = (
+                f"Small multiples of times over commits, relative to the first. Median at the last commit, {described}."
+            )
             name = run(str(machine), str(environment))
             found.append(figure_of(name, ["history"], figures.history(families, title), title, alt))
     return found
