@@ -137,6 +137,8 @@ def test_an_objective_is_made_by_one_program(name):
         np.testing.assert_allclose(found.value(jnp.asarray(start)), wanted.value(start), rtol=1e-12)
         np.testing.assert_allclose(found.gradient(jnp.asarray(start)), wanted.gradient(start), atol=1e-12)
     assert programs(objectives=True) == [1]
+    given = jnp.asarray(A)
+    assert xs.LeastSquares(given, jnp.asarray(Y), 0.1).operator.A is given  # no copy
     zero = OBJECTIVES[name](jnp.asarray, 0.0) if name != "huber" else xs.Huber(jnp.asarray(A), jnp.asarray(Y))
     assert zero.unpenalised
     assert not zero.strongly_convex

@@ -246,7 +246,7 @@ class _Program:
         finally:
             _calls.reset(token)
         if outcome is not None:
-            return outcome.answer(found.tol)
+            return outcome.answer(found.tol, found.arrays)
         answer = step_by_step()
         self._possible[shapes] = False
         return answer
@@ -272,7 +272,7 @@ class _Program:
             (args if isinstance(place, int) else kwargs)[place] = taken.numbers[-1]
         with collected(taken):
             answer = self._function(*args, **kwargs)
-        return _Outcome.of(answer, taken)
+        return _Outcome.of(answer, taken, arrays)
 
 
 def _operations(jaxpr: Any) -> int:
@@ -290,8 +290,8 @@ class _Outcome:
         self.arrays, self.read, self.form = arrays, read, form
 
     @classmethod
-    def of(cls, answer: Any, taken: Assumptions) -> _Outcome:
-        """The outcome of a function that has been traced."""
+    def of(cls, answer: Any, taken: Assumptions, given: list[Any]) -> _Outcome:
+        """The outcome of a function that has been traced with these arrays."""
         from jax import lax
         from jax import numpy as jnp
 
@@ -300,7 +300,8 @@ class _Outcome:
             taken.conditions.extend(taken.certified)
         holds, stopped = taken.all, taken.stopped
         if holds is None and (stopped is None or not isinstance(answer, Solution)):
-            return cls(arrays_in(answer), None, _Form(answer, taken, None))
+            form = _Form(answer, taken, None, given)
+            return cls(form.own(answer), None, form)
         facts = [jnp.asarray(True if holds is None else holds), jnp.asarray(False if stopped is None else stopped)]
         n_iter = getattr(answer, "n_iter", 0)
         facts.append(jnp.asarray(n_iter if np.shape(n_iter) == () else 0))
@@ -309,20 +310,24 @@ class _Outcome:
             measure = jnp.asarray(worst(answer.certificate.measures))
             read.append(lax.bitcast_convert_type(measure, jnp.int32).reshape(-1))
             dtype = np.dtype(measure.dtype)
-        return cls(arrays_in(answer), jnp.concat(read), _Form(answer, taken, dtype))
+        form = _Form(answer, taken, dtype, given)
+        return cls(form.own(answer), jnp.concat(read), form)
 
-    def answer(self, tol: float | None) -> Any:
-        """The answer for this tolerance, settled; `_UNKNOWN` where something that was taken for granted is false."""
+    def answer(self, tol: float | None, given: list[Any]) -> Any:
+        """The answer for this tolerance and these arguments, settled; `_UNKNOWN` where an assumption is false."""
+        arrays = self.form.joined(self.arrays, given)
         if self.read is None or not _is_concrete_jax(self.read):  # nothing to read, or a program inside of another
-            return self.form.filled(self.arrays)
+            return self.form.filled(arrays)
         facts = np.asarray(self.read)  # the one host read
-        return self.form.settled(self.arrays, facts, tol) if facts[0] else _UNKNOWN
+        return self.form.settled(arrays, facts, tol) if facts[0] else _UNKNOWN
 
 
 class _Form:
     """What is known of an answer before it is computed."""
 
-    def __init__(self, answer: Any, taken: Assumptions, dtype: Any) -> None:
+    def __init__(self, answer: Any, taken: Assumptions, dtype: Any, given: list[Any]) -> None:
+        places = {id(x): i for i, x in enumerate(given)}
+        self._places = [places.get(id(x)) for x in arrays_in(answer)]  # of those that are arguments: none is copied
         self._hollow = hollow(answer) if isinstance(answer, Solution) else map_arrays(_stand_in, answer)
         self._name, self._decided, self._iterative = taken.name, taken.decided, taken.stopped is not None
         self._dtype = dtype
@@ -331,6 +336,15 @@ class _Form:
             for f in fields(answer):
                 value = getattr(answer, f.name)
                 self._parts.append((f.name, getattr(self._hollow, f.name), len(arrays_in(value)), is_array(value)))
+
+    def own(self, answer: Any) -> list[Any]:
+        """The arrays of the answer that are no arguments."""
+        return [x for x, place in zip(arrays_in(answer), self._places, strict=True) if place is None]
+
+    def joined(self, own: list[Any], given: list[Any]) -> list[Any]:
+        """All arrays of the answer."""
+        left = iter(own)
+        return [next(left) if place is None else given[place] for place in self._places]
 
     def filled(self, arrays: list[Any]) -> Any:
         """The answer with its arrays."""

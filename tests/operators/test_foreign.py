@@ -323,3 +323,17 @@ def test_what_works_on_numpy_alone_says_so():
         odd(lambda x: A @ x.numpy()) @ torch.ones(8, dtype=torch.float64)
     with pytest.raises(TypeError, match="to_scipy: expected an operator on NumPy arrays, got one on arrays of torch"):
         xs.operators.Dense(torch.ones(2, 2)).to_scipy()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_right_adjoint_never_diverges_however_ill_conditioned(dtype):
+    i = np.arange(1.0, 13.0)
+    hilbert = (1 / (i[:, None] + i - 1)).astype(dtype)
+    operator = LinearOperator.from_functions((12, 12), lambda x: hilbert @ x, lambda y: hilbert.T @ y)
+    for y in (np.ones(12), i, 1e-30 * np.cos(i), np.zeros(12)):
+        for x0 in (None, 1e6 * np.sin(i)):
+            start = None if x0 is None else x0.astype(dtype)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                solution = xs.ridge(operator, y.astype(dtype), 0.0, x0=start, max_iter=2000)
+            assert solution.status is not xs.Status.DIVERGED

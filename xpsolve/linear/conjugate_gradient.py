@@ -2,8 +2,8 @@
 
 All columns (right-hand sides × values of λ) move together, each with its own step.  Before every check y − Ax is
 computed anew from x, so that convergence is measured by the true residual.  The objective falls with every step; where
-it has risen at a check, by more than rounding, the products with Aᵀ are not those of the adjoint.  This is looked at
-where both are code of the user.
+it is at a check above the first, by more than rounding, the products with Aᵀ are not those of the adjoint.  This is
+looked at where both are code of the user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from xpsolve.linear._problem import (
 from xpsolve.solution import Callback, Certificate, Solution, Status, finish, seen_by
 
 RISEN = "Conjugate gradients never raise it: the products with Aᵀ are not those of the adjoint of A."
-_RISE = 0.01  # of ½‖y‖², by which rounding does not raise the objective
+_RISE = 0.01  # of ½‖y‖², by which rounding of y does not raise the objective
+_ROUNDED = 32  # such parts of ‖A‖‖x‖ can be lost in y − Ax, where x is large in directions that A hardly sees
 
 
 class _State(NamedTuple):
@@ -35,7 +36,7 @@ class _State(NamedTuple):
     P: Array  # search directions
     rho: Array  # ‖r‖², (columns,)
     square: Array  # largest ‖Ap‖²/‖p‖² met: a lower bound of ‖A‖²
-    least: Array  # the lowest objective at a check, (columns,), where it is looked at
+    begun: Array  # the objective before the first step, (columns,), where it is looked at
     error: Array  # certificate of every column at the last check; converged ones are frozen
 
 
@@ -53,8 +54,8 @@ class _Iteration:
         """The state before the first step; None starts from 0."""
         X, S, R = (self.xp.zeros_like(self.B), self.start, self.B) if X is None else (X, *self._residuals(X))
         square, rho = self.xp.zeros_like(self.tiny), self._inner(R, R)
-        least = self._objective(S, X) if self.operator.foreign else rho
-        return _State(X, S, R, R, rho, square, least, self._error(S, R, X, square))
+        begun = self._objective(S, X) if self.operator.foreign else rho
+        return _State(X, S, R, R, rho, square, begun, self._error(S, R, X, square))
 
     def step(self, s: _State) -> _State:
         """One step of every column that is above the tolerance."""
@@ -67,20 +68,21 @@ class _Iteration:
         R = self.operator.rmatvec(S) - self.lam * X
         rho = inner(R, R)
         P = R + ratio(rho, s.rho) * s.P
-        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.least, s.error)
+        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.begun, s.error)
 
     def refresh(self, s: _State) -> _State:
         """The same X with its residuals and error computed anew."""
         S, R = self._residuals(s.X)
-        found = _State(s.X, S, R, s.P, self._inner(R, R), s.square, s.least, self._error(S, R, s.X, s.square))
+        found = _State(s.X, S, R, s.P, self._inner(R, R), s.square, s.begun, self._error(S, R, s.X, s.square))
         return self._watched(found) if self.operator.foreign else found
 
     def _watched(self, s: _State) -> _State:
         """The error is ∞ where the objective has risen."""
-        xp, objective = self.xp, self._objective(s.S, s.X)
-        risen = objective - s.least > _RISE * 0.5 * self._inner(self.start, self.start)
+        xp, inner, objective = self.xp, self._inner, self._objective(s.S, s.X)
+        rounding = (s.square * inner(s.X, s.X)) * (_ROUNDED * limits_of(s.X).eps) ** 2
+        risen = objective - s.begun > _RISE * 0.5 * inner(self.start, self.start) + rounding
         error = xp.where(risen, xp.full_like(s.error, xp.inf), s.error)
-        return s._replace(least=xp.minimum(s.least, objective), error=error)
+        return s._replace(error=error)
 
     def answer(self, X: Array) -> Array:
         """X in the units and the shape of the answer."""
@@ -132,7 +134,7 @@ class _ByRows(_Iteration):
         S = xp.sqrt(xp.maximum(ss, xp.zeros_like(ss)))[None, :]
         rho = inner(R, R)
         P = R + ratio(rho, s.rho) * s.P
-        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.least, s.error)
+        return _State(X, S, R, P, rho, xp.maximum(s.square, xp.max(ratio(q, p))), s.begun, s.error)
 
 
 def solve_cg(

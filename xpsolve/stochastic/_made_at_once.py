@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from xpsolve.jitted import jittable
+from xpsolve.stochastic._weights import in_stream
 
 Model = TypeVar("Model", bound=type[Any])
 
@@ -18,12 +20,15 @@ def made_at_once(kind: Model) -> Model:
     """
     plain: Any = kind.__init__
 
-    def made(*args: Any, **kwargs: Any) -> Any:
-        model = object.__new__(kind)
-        plain(model, *args, **kwargs)
-        return model
+    def program() -> Callable[..., Any]:
+        def made(*args: Any, **kwargs: Any) -> Any:
+            model = object.__new__(kind)
+            plain(model, *args, **kwargs)
+            return model
 
-    compiled = jittable(made, numbers=("lam", "delta"))
+        return jittable(made, numbers=("lam", "delta"))
+
+    alone, of_stream = program(), program()  # two, since samples of a stream are checked for less
 
     @functools.wraps(plain)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -31,6 +36,7 @@ def made_at_once(kind: Model) -> Model:
             plain(self, *args, **kwargs)
             return
         named = {"lam": args[2], **kwargs} if len(args) == 3 else kwargs
+        compiled = of_stream if in_stream() else alone
         vars(self).update(vars(compiled(*args[:2], **named)))
 
     setattr(kind, "__init__", __init__)  # noqa: B010

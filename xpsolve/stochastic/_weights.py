@@ -108,12 +108,17 @@ def part_of_a_stream() -> Iterator[None]:
         _IN_STREAM.reset(token)
 
 
+def in_stream() -> bool:
+    """Whether samples are some of a stream."""
+    return _IN_STREAM.get()
+
+
 def check_every_class(members: Array, weights: Array | None, name: str, counts: Array | None = None) -> None:
     """Raise where a class has no sample of positive weight: its intercept would have no minimiser.  One host read.
 
     `counts` are the weights of the classes where these are known.
     """
-    if _IN_STREAM.get():
+    if in_stream():
         return
     if counts is None:
         counts = namespace_of(members).sum(members if weights is None else members * weights[:, None], axis=0)
