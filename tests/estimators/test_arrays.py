@@ -50,12 +50,18 @@ def rtol(xp):
     return 1e-8 if xp.dtype == "float64" else 1e-3
 
 
+def fresh(model, xp):
+    """A copy with a tolerance that the dtype can reach, whatever the order of sums."""
+    wide = xp.dtype == "float64" or "tol" not in model.get_params()
+    return sklearn.clone(model) if wide else sklearn.clone(model).set_params(tol=1e-5)
+
+
 @pytest.mark.parametrize("model", REGRESSORS, **NAME)
 @pytest.mark.parametrize("y", [Y, TWO], ids=["one target", "two targets"])
 def test_regressors_stay_where_the_data_is(xp, model, y):
     wanted = sklearn.clone(model).fit(X, y, sample_weight=WEIGHTS)
     A, b, w = like(xp, X, y, WEIGHTS)
-    found = sklearn.clone(model).fit(A, b, sample_weight=w)
+    found = fresh(model, xp).fit(A, b, sample_weight=w)
     assert_close(found.coef_, wanted.coef_, rtol=rtol(xp), like=A)
     assert_close(found.intercept_, wanted.intercept_, rtol=rtol(xp), like=A)
     assert_close(found.predict(A), wanted.predict(X), rtol=rtol(xp), like=A)
@@ -66,7 +72,7 @@ def test_regressors_stay_where_the_data_is(xp, model, y):
 def test_searches_stay_where_the_data_is(xp, model):
     wanted = sklearn.clone(model).fit(X, Y, sample_weight=WEIGHTS)
     A, b, w = like(xp, X, Y, WEIGHTS)
-    found = sklearn.clone(model).fit(A, b, sample_weight=w)
+    found = fresh(model, xp).fit(A, b, sample_weight=w)
     assert found.alpha_ == pytest.approx(wanted.alpha_, rel=1e-5)
     assert_close(found.coef_, wanted.coef_, rtol=max(rtol(xp), 1e-4), like=A)
     assert_close(found.predict(A), wanted.predict(X), rtol=rtol(xp) * 100, like=A)
