@@ -53,7 +53,7 @@ def rtol(xp):
 def fresh(model, xp):
     """A copy with a tolerance that the dtype can reach, whatever the order of sums."""
     wide = xp.dtype == "float64" or "tol" not in model.get_params()
-    return sklearn.clone(model) if wide else sklearn.clone(model).set_params(tol=1e-5)
+    return sklearn.clone(model) if wide else sklearn.clone(model).set_params(tol=1e-6)
 
 
 @pytest.mark.parametrize("model", REGRESSORS, **NAME)
